@@ -136,7 +136,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     assert done.code == 0
     assert "controls fitted" not in done.out
     assert "have no prediction" not in done.out  # units without a label need none
-    assert "whole session, for normalisation" not in done.out  # nobody knows how the signals were normalised
+    assert "it cannot run live" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)
     assert record.run["time_context"] == "unit"
     assert record.scores.adds("stress").judged == "full"

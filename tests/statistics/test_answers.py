@@ -95,7 +95,7 @@ def test_each_question_has_an_answer_and_its_evidence() -> None:
     evidence = [each.evidence for each in found.answers]
     assert evidence == [
         "AUROC 0.62 (0.56 to 0.68)",
-        "by the metric, to about 0.02",
+        "by the metric (±0.02)",
         "partial r 0.09 (0.02 to 0.15)",
         "partial r 0.02 (-0.04 to 0.09)",
     ]
@@ -228,12 +228,12 @@ def test_figures_show_what_decides() -> None:
 
 PAPER = (
     "On Stress-Predict (n = 34), an SVM on handcrafted features of PPG, EDA and skin temperature, tested on "
-    "participants not used for training, distinguished stress from rest (time-matched AUROC 0.62, 95 % CI 0.56 to "
-    "0.68; chance 0.50). The scores were associated with the label after adjustment for time and wrist movement "
-    "within 10 min (partial r = 0.09, 95 % CI 0.02 to 0.15; not corrected for the 52 methods compared), but not "
-    "demonstrably after adjustment for the protocol phase inferred from movement (0.02, 95 % CI -0.04 to 0.09; "
-    "that phase alone: AUROC 0.87). Effects of the tasks other than stress, such as speech, breathing and "
-    "posture, are not excluded."
+    "participants not used for training, distinguished stress tasks from rest (time-matched AUROC 0.62, 95 % CI "
+    "0.56 to 0.68; chance 0.50). The scores were associated with the label after adjustment for time and wrist "
+    "movement within 10 min (partial r = 0.09, 95 % CI 0.02 to 0.15; not corrected for the 52 methods evaluated "
+    "on these labels), but not demonstrably after adjustment for the protocol phase inferred from movement (0.02, "
+    "95 % CI -0.04 to 0.09; that phase alone: AUROC 0.87). Effects of the tasks other than stress, such as "
+    "speech, breathing and posture, are not excluded."
 )
 
 

@@ -35,7 +35,7 @@ AnswerWord = Literal[
 NEAR_BOUND = 0.01
 """An answer is borderline where the lower end of its interval is at most so far from the null value."""
 _HELD: Mapping[str, tuple[str, str]] = {
-    "crossed_matched": ("given the time since the start?", "by the metric, to about 0.02"),
+    "crossed_matched": ("given the time since the start?", "by the metric (±0.02)"),
     "crossed_time": ("given the time since the start?", "by the metric"),
     "crossed": ("given the stimulus?", "by the metric"),
     "crossed_moment": ("given the moment of the stimulus?", "by the metric"),

@@ -177,7 +177,7 @@ class Subject:
             return (
                 f"Two subjects, the same two times since the start: one goes from {lower} to {higher}, the other from "
                 f"{higher} to {lower}. The metric is {share_of} a subject's own score is higher at that subject's time "
-                f"of {higher}. {null.format('time')}"
+                f"in {higher}. {null.format('time')}"
             )
         if kind.startswith("crossed"):
             what = "moments of a stimulus" if kind == "crossed_moment" else "stimuli"
@@ -265,7 +265,7 @@ def _score(score: Score, chance: float | None) -> str:
 
 def _varies(found: TargetAnswers) -> str:
     """What an exploratory score does not hold constant."""
-    return f"This metric does not hold {found.exploratory[0].varies} constant." if found.exploratory else ""
+    return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
 
 
 def _alone(found: TargetAnswers) -> str:
@@ -307,6 +307,8 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
         return _unanswered(found, about, f"On {dataset} (n = {n})", method, tested)
     facts = metric_facts(found.metric)
     chance = f"; chance {two_decimals(facts.chance)}" if facts.chance is not None else ""
+    if found.metric.endswith(("_crossed", "_moment")):
+        chance += ", as for any score that depends on the stimulus alone"
     score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
@@ -347,7 +349,11 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     recorded = found.adds is not None and found.adds.movement
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
     tried = _count(run.get("tried"), found.target)
-    methods = f"; not corrected for the {tried} methods compared" if tried > 1 and local.answer == "yes" else ""
+    methods = (
+        f"; not corrected for the {tried} methods evaluated on these labels"
+        if tried > 1 and local.answer == "yes"
+        else ""
+    )
     r = figures(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
@@ -372,11 +378,11 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     is quoted, since none holds the same constant."""
     problem, title = found.problem, metric_facts(found.metric).title
     if problem is None or problem.answer != "cannot be told" or not found.exploratory:
-        reason = problem.reason.partition(": ")[2] or problem.reason if problem else found.why
-        return f"{start}, {method}, {tested}, could not be evaluated: {_lower(title)} is not estimable ({reason[:-1]})."
+        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
+        return f"{start}, the {_lower(title)} of {method} could not be estimated: {reason}"
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
-    score = figures(shown.score, facts.chance, "mean {}, 95 % CI {} to {}")
+    score = figures(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
@@ -447,14 +453,15 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
-            "remove this result."
+            f"reduce the partial r of {two_decimals(local.effect.mean)} to 0."
         )
     if found.reads_session and found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
         yield "The method reads the test subject's whole session, so that its scores may contain the protocol phase."
     elif found.reads_session:
-        yield "The method needs the test subject's whole session, for normalisation."
+        yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
     yield from found.personal
-    yield format_coverage(scores.coverage(found.target))
+    if text := format_coverage(scores.coverage(found.target)):
+        yield f"{text[:1].upper()}{text[1:]}."
     if looks := _count(run.get("test_looks"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
 
