@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from embench import report
-from embench.cli import console, main, show
+from embench.cli import console, show
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.records.record import read_record, write_record
+from embench.report import latex
 from embench.report.facts import RunFacts
 from embench.report.headline import headline_section
 from embench.report.text import escape
@@ -148,11 +149,10 @@ def test_terminal_python_and_papers_agree(
     result = Result.read(folder)
     assert result.forms
     short, long = (printed(capsys, lambda every=every: show.result(result, every=every)) for every in (False, True))
-    table, methods = (
-        printed(capsys, lambda to=to: main(["export", str(folder), to])) for to in ("--latex", "--methods")
-    )
+    record = read_record(folder)
+    table, methods = folded(latex.latex_tables([record])), folded(latex.methods_section([record]))
     python, notebook = folded(str(result)), of_html(result._repr_html_())
-    section = of_html(str(headline_section(RunFacts(read_record(folder))).shown))
+    section = of_html(str(headline_section(RunFacts(record)).shown))
     for form in result.forms.values():
         assert not missing(form, short)
         assert not missing(form, long, every=True)

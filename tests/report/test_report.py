@@ -31,7 +31,7 @@ from .conftest import alone
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 SECTIONS = (
-    "headline", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
+    "result", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
     "quality", "people", "audit", "cost", "the-run",
 )  # fmt: skip
 
@@ -83,11 +83,11 @@ def test_every_picture_has_words_and_the_table_behind_it(reported, content):
 def test_it_says_the_scores_of_the_record(reported, content):
     scores = read_scores(reported.folder)
     for target, metric in scores.headlines.items():
-        assert f"{scores.score(target, metric).mean:.3f}" in content.sections["headline"]
+        assert f"{scores.score(target, metric).mean:.3f}" in content.sections["result"]
         for control in scores.controls(target):
-            assert label(control.name) in content.sections["headline"]
+            assert label(control.name) in content.sections["result"]
             difference = control.gap and control.gap.difference
-            assert not (difference and difference.defined) or f"{difference.mean:.3f}" in content.sections["headline"]
+            assert not (difference and difference.defined) or f"{difference.mean:.3f}" in content.sections["result"]
         for name, other in scores.of(target).items():
             assert (other.undefined or f"{other.mean:.3f}") in content.sections["scores"], name
 
@@ -178,7 +178,7 @@ def test_every_kind_of_target_has_its_curves(of_kinds):
     assert "Predicted and true values of arousal_value" in curves
     assert "decisions: arousal_value (the target is a value, so there are no decisions)" in of_kinds.missing
     assert "training subjects" in of_kinds.sections["training"]
-    assert "Reliability within recordings, ICC(C,k)" in of_kinds.sections["headline"]  # two annotators
+    assert "Reliability within recordings, ICC(C,k)" in of_kinds.sections["result"]  # two annotators
     one = "Data of the figure: Embedding map of arousal, arousal_value and state"  # one network predicts them all
     assert of_kinds.sections["embeddings"].count(one) == of_kinds.sections["embeddings"].count("Data of") - 1 == 1
     assert "identifies the subject" in of_kinds.sections["embeddings"]
@@ -217,7 +217,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
         (copied / name).unlink()
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path, trust_code=True)
     content = page(path.read_text())
-    assert tuple(content.sections) == ("headline", "scores", "cost", "the-run")
+    assert tuple(content.sections) == ("result", "scores", "cost", "the-run")
     closed = "scores by subject, ROC curve, probabilities and alarms, decisions, fusion against single modalities, "
     closed += "scores by the quality of signals and "
     assert f"{closed}scores by group of subjects (this record has no labels, because" in content.missing
@@ -226,7 +226,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     assert "audit (this run has not been audited; run embench audit RUN)" in content.missing
     assert " or " not in content.missing
     assert "no data of" in content.sections["the-run"]
-    assert "Within-subject AUROC of stress" in content.sections["headline"]
+    assert "Within-subject AUROC of stress" in content.sections["result"]
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
@@ -398,7 +398,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data, trust_code=True).read_text()
     assert "Submission." in html.split("<nav")[0]
     content = page(html)
-    assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["headline"]
+    assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["result"]
     assert "learning curves and embeddings (the predictions are a submission" in content.missing
     assert "unknown" in content.sections["the-run"]
     assert "all that the dataset has are shown" in content.sections["quality"]
@@ -418,7 +418,7 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     assert subjects in (24, 34)
     assert f"{subjects} subjects" in path.read_text()
     assert content.count("figure") > 5
-    headline = content.sections["headline"]
+    headline = content.sections["result"]
     for text in ("For a paper:", "Is the score associated with the label", "time since the start, majority class"):
         assert text in headline
     assert "does not hold time and movement constant; time since the start alone reaches 0.9" in headline

@@ -46,7 +46,7 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
     page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")
     assert page.code == 0, page.err
     html = (tmp_path / "page.html").read_text()
-    assert "Floors of pretraining" in html
+    assert "From-scratch and feature comparison" in html
     assert all(id_ in html for id_ in (frozen, scratch, features))
     assert other.name not in html
 

@@ -97,7 +97,7 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
 
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
-        Section("Headline", "Headline and controls", headline.headline_section(run)),
+        Section("Result", "Result", headline.headline_section(run)),
         Section("Subjects", "Scores by subject", by_labelled_target(run, headline.scores_by_subject, narrow=True)),
         Section("ROC", "ROC curve", by_labelled_target(run, curves.roc_or_values, narrow=True)),
         Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
@@ -105,9 +105,17 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
-        *([Section("Floors", "Floors of pretraining", beside)] if (beside := floors.floors_section(run)) else []),
+        *(
+            [Section("Pretraining", "From-scratch and feature comparison", beside)]
+            if (beside := floors.floors_section(run))
+            else []
+        ),
         *([Section("Lag", "Scores by lag", lags)] if (lags := axis_curves.lag_section(run)) else []),
-        *([Section("Given", "Scores by what is given", by)] if (by := axis_curves.given_section(run)) else []),
+        *(
+            [Section("Calibration data", "Scores by calibration data", by)]
+            if (by := axis_curves.given_section(run))
+            else []
+        ),
         Section("Scores", "All scores", headline.scores_section(run)),
         Section("Quality", "Scores by the quality of signals", quality.quality_section(run)),
         Section("People", "Scores by group of subjects", people.people_section(run)),

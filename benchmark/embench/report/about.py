@@ -61,8 +61,8 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
 
 
 def page_header(run: RunFacts) -> Markup:
-    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and headline
-    scores."""
+    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and primary
+    metrics."""
     about = run.manifest
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"

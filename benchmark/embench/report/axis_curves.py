@@ -20,10 +20,10 @@ from embench.report.page import figure_row, figure_with_table, html_table, join_
 from embench.report.points import AXIS_TITLES, Curve
 
 _ABOUT = {
-    "lag": "The same method, and the controls, which read no signals, with labels read at other moments: above 0, so "
-    "many seconds after the signals. Units that a lag moves out of their recording have no label.",
-    "given": "The same method, and what it is compared with, where test subjects give so many units of each class "
-    "first; below, what it gains above the best of these.",
+    "lag": "The same method, and the models without a signal, with labels read at other moments: above 0, so many "
+    "seconds after the signals. Units that a lag moves out of their recording have no label.",
+    "given": "The same method, and what it is compared with, by the amount of calibration data of the test subject; "
+    "below, its gain over the best of these.",
 }
 
 

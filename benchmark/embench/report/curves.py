@@ -17,6 +17,7 @@ from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatte
 from embench.report.facts import RunFacts
 from embench.report.page import figure_row, figure_with_table
 from embench.statistics.joined import Joined
+from embench.vocabulary import label
 
 CURVE_WIDTH = 420.0
 NO_UNIT = Undefined("no labelled unit was predicted")
@@ -71,15 +72,23 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
     for k in range(target.n if several else 1):
         table = roc_curves(joined[MODEL], k)
         if len(table):
-            label = f"{names[k]} against the rest" if several else "model"
+            name = f"{names[k]} against the rest" if several else "model"
             mean, low, high = mean_and_band(table)
-            marks.append(line(RATE_GRID, mean, low, high, colour=k, label=label))
-            head += [label, "10 %", "90 %"]
+            marks.append(line(RATE_GRID, mean, low, high, colour=k, label=name))
+            head += [name, "10 %", "90 %"]
             columns += [mean, low, high]
     control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
-        marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
-        head.append(control)
+        marks.append(
+            line(
+                RATE_GRID,
+                table.mean(0),
+                colour=1,
+                dashed=True,
+                label=f"strongest model without a signal: {label(control)}",
+            )
+        )
+        head.append(label(control))
         columns.append(table.mean(0))
     score = run.scores.score(target.name, "auroc")
     note = (
@@ -127,7 +136,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
             colour="muted",
             width=0.08,
             opacity=0.25,
-            label="share of units",
+            label="proportion of units",
         ),
         line(x[known], y[known], low[known], high[known], symbol="circle", label="model"),
     ]
@@ -143,7 +152,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     rows = [
         (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(CALIBRATION_BINS)
     ]
-    head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "share of units", "folds and seeds")
+    head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "proportion of units", "folds and seeds")
     return figure_with_table(
         figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH), head, rows, note
     )
@@ -213,4 +222,4 @@ def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
         (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
     ]
     drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
-    return figure_with_table(drawn, ("true", "decided", "share", "units, mean over seeds"), rows, note)
+    return figure_with_table(drawn, ("true", "decided", "proportion", "units, mean over seeds"), rows, note)

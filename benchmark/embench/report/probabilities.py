@@ -15,7 +15,16 @@ from embench.report.facts import RunFacts
 from embench.report.page import figure_row, figure_with_table, paragraph
 from embench.statistics.calibration import RARE, THRESHOLDS, Bin, Calibration, recorded_calibration
 
-_BIN_COLUMNS = ("from", "to", "mean probability", "share positive", "low", "high", "units, mean over seeds", "subjects")
+_BIN_COLUMNS = (
+    "from",
+    "to",
+    "mean probability",
+    "proportion positive",
+    "low",
+    "high",
+    "units, mean over seeds",
+    "subjects",
+)
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
 
@@ -37,8 +46,8 @@ def describe_probabilities(found: Calibration, target: str, method: MethodPart) 
 
 def _on_prevalence(found: Calibration, outside: bool) -> str:
     text = (
-        f"The share of positive units is the lab's: {_percent(found.positive)} here. In daily life it is another, so "
-        "that neither the calibration nor the net benefit carries over."
+        f"The proportion of positive units is the lab's: {_percent(found.positive)} here. In daily life it is another, "
+        "so that neither the calibration nor the net benefit carries over."
     )
     if outside:
         text += (

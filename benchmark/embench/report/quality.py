@@ -25,8 +25,8 @@ _NOTE = (
     "Descriptive: the scored units in three parts, by an index of how good the signal of a modality is (0 to 1), which "
     "is made of the prepared signals and knows no labels. Units with a poor signal may differ from others in more than "
     "that: in who was recorded, when and with which labels. A third has fewer units and subjects, so that its interval "
-    "is wider, and the headline may not be estimable. Units with the same index stay together, so that the parts may "
-    "differ in size."
+    "is wider, and the primary metric may not be estimable. Units with the same index stay together, so that the "
+    "parts may differ in size."
 )
 _NOT_KNOWN = "It is not known which signals the predictions were made of: all that the dataset has are shown."
 

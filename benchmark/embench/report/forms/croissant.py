@@ -132,7 +132,7 @@ def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence
         {
             "name": f"embench-{board}",
             "description": f"Leaderboards of {board}: {counted(methods, 'result')} of methods, and controls, under "
-            f"{', '.join(protocols)}. Headlines: {', '.join(headlines)}.",
+            f"{', '.join(protocols)}. Primary metrics: {', '.join(headlines)}.",
             "url": about["url"],
             "citeAs": about["title"],
             "license": about["license"],

@@ -129,7 +129,7 @@ def intervals_paper(run: RunFacts) -> str:
 
 
 def cited_papers(records: Sequence[Record]) -> list[Paper]:
-    """The papers of the datasets, methods, protocols, headlines and intervals of some runs, and embench; each once."""
+    """The papers of the datasets, methods, protocols, primary metrics and intervals of runs, and embench; each once."""
     found: dict[str, Paper] = {}
     for run in map(RunFacts, records):
         for paper in filter(None, map(dataset_paper, run.datasets)):

@@ -16,9 +16,9 @@ from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
 from embench.vocabulary import label
 
-DEFAULT_COLUMNS = (*("subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse"),)
-"""The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
-runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
+DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse")
+"""The columns besides method and primary metric: metrics where any of a table's runs has them; subjects and seeds where
+the runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
