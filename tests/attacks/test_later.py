@@ -89,10 +89,10 @@ def test_folds_that_learn_more_of_a_test_subject_than_it_gave_are_refused(days: 
     between = [cohort.units[i] for i in cohort.eligible if not slices.rank[i] and not slices.scored[i]]
     guard = next(unit.id for unit in between if unit.subject in tested)
     for stolen in (guard, fold.test[0]):
-        with pytest.raises(CheckFailed, match="are learned from, and not given"):
+        with pytest.raises(CheckFailed, match="but not calibration data"):
             cohort.after_giving(protocol, [replace(fold, train=(*fold.train, stolen))])
     units, given, scored = cohort.of(cohort.eligible), {fold.train[-1]}, set(fold.test)
-    with pytest.raises(CheckFailed, match="are tested in fold 0, and not to be scored"):
+    with pytest.raises(CheckFailed, match="are tested in fold 0 but must not be scored"):
         prove_given(protocol, "days", units, [replace(fold, test=(*fold.test, guard))], given, scored)
 
 
@@ -125,7 +125,7 @@ def test_the_first_session_is_the_one_that_came_first(
 @pytest.mark.parametrize("names", [("pre", "post"), ("2024-11-30", "2025-01-02")])
 def test_sessions_whose_order_nobody_knows_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
     folder = write_days(tmp_path / "days", 3, names)
-    with pytest.raises(UsageError, match="nothing says in which order sessions of days came"):
+    with pytest.raises(UsageError, match="the order of the sessions of days is not known"):
         plan(folder, write_rules(tmp_path, "session"))
     plan(folder, load_protocol("subject-independent-v2").name)
 

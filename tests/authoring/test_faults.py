@@ -11,46 +11,46 @@ from embench.errors import UsageError
 from embench.planning import plan
 
 FAULTS = {
-    "cnn_tf": ("registry.yaml", "also that of embench_plugins/cnn_tf", "rename it"),
+    "cnn_tf": ("registry.yaml", "also that of embench_plugins/cnn_tf", "choose another name"),
     "misspelt": ("registry.yaml", "did you mean summary", "correct the file"),
     "no_summary": ("registry.yaml", "`summary` is missing", "correct the file"),
     "not_an_encoder": (
         "import",
-        "does not have the base class of its kind",
+        "does not inherit from the base class of its kind",
         "a subclass of embench.interfaces.encoder",
     ),
     "no_class": ("import", "has no class Missing", ""),
-    "no_module": ("import", "No module named 'embench_faulty.nowhere'", "names a module that embench_faulty does not"),
+    "no_module": ("import", "No module named 'embench_faulty.nowhere'", "names a module that does not exist in embench_faulty"),
     "raises_on_import": ("import", "RuntimeError: no licence key", ""),
     "exits_on_import": ("import", "SystemExit: no licence key", ""),
-    "dies_on_import": ("import", "ended by itself, with code 3", "it must not end its process"),
-    "slow": ("import", "importing it takes 1.", "load files and start up things in `build`"),
-    "prints": ("import", "importing it prints: version 3 of my metric", "prints nothing"),
-    "seeds": ("import", "importing it sets the seed of numpy, random", "embench seeds every stage"),
-    "wrong_shape": ("conformance", "its tokens have shape", "(1, L, D)"),
-    "writes": ("conformance", "its network writes into its input", "`x = x * 2`, and not"),
-    "across_the_batch": ("conformance", "another output alone than in its batch", "rows independent"),
-    "between_calls": ("conformance", "two calls differ", "whatever it was called with before"),
-    "no_gradient": ("conformance", "its output has no gradient", "differentiable"),
-    "sets_the_seed": ("conformance", "building it sets the global seed of torch", "no seed of its own"),
-    "seed_in_forward": ("conformance", "in eval mode sets the global seed of numpy", "no seed of its own"),
+    "dies_on_import": ("import", "ended by itself, with code 3", "does not end the process"),
+    "slow": ("import", "the import takes 1.", "load files in `build`"),
+    "prints": ("import", "the import prints: version 3 of my metric", "prints nothing"),
+    "seeds": ("import", "the import sets the seed of numpy, random", "embench seeds every stage"),
+    "wrong_shape": ("conformance", "the tokens have shape", "(1, L, D)"),
+    "writes": ("conformance", "the network changes its input", "`x = x * 2`, not"),
+    "across_the_batch": ("conformance", "output of a row depends on the other rows of its batch", "rows that are independent"),
+    "between_calls": ("conformance", "two calls differ", "independent of earlier calls"),
+    "no_gradient": ("conformance", "the output has no gradient", "differentiable"),
+    "sets_the_seed": ("conformance", "`build` sets the global seed of torch", "no global seed"),
+    "seed_in_forward": ("conformance", "in eval mode sets the global seed of numpy", "no global seed"),
     "draws_from_numpy": ("conformance", "differs between two builds of one seed", "torch's generator only"),
-    "ignores_the_mask": ("conformance", "it reads masked samples", "change nothing"),
-    "prints_in_use": ("conformance", "it prints: a network of", "`warnings` and `logging`"),
-    "fixed_device": ("conformance", "on another device than the CPU it fails", "device=x.device"),
+    "ignores_the_mask": ("conformance", "the network reads masked samples", "set to zero"),
+    "prints_in_use": ("conformance", "the plugin prints: a network of", "`warnings` and `logging`"),
+    "fixed_device": ("conformance", "fails on another device than the CPU", "device=x.device"),
     "not_a_number": ("conformance", "is not finite", "finite values"),
     "exits_in_use": ("conformance", "SystemExit: no GPU", "no error"),
     "reads_absent": ("conformance", "masked tokens or absent modalities", "embench.nn.FillAbsent"),
-    "remembers": ("conformance", "fitted to other rows before, it gives other scores", "forgets the one before"),
+    "remembers": ("conformance", "scores depend on an earlier fit to other rows", "independent of earlier fits"),
     "out_of_range": ("conformance", "a score of ", "from 0.0 to 1.0"),
     "nan": ("conformance", "a score of nan", "Undefined(reason)"),
     "raises": ("conformance", "ZeroDivisionError: no units", "no error"),
-    "raising": ("conformance", "it raised in stage_ended", "raise nothing"),
-    "forgets": ("conformance", "`subjects` lists it, and it has no recordings", "subjects who have recordings"),
+    "raising": ("conformance", "it raised in stage_ended", "do not raise"),
+    "forgets": ("conformance", "`subjects` lists the subject, but the subject has no recordings", "subjects with recordings"),
     "another": ("conformance", "another recording has this id", "unique ids"),
-    "copies": ("conformance", "its eda is that of recording p0-0, another subject's", "read under two names"),
-    "label_in_a_channel": ("conformance", "channel temp of temp is the label `stress`", "belongs in `labels`"),
-    "stays": ("conformance", "the reader can't be sent to a worker process", "open a file where it is read"),
+    "copies": ("conformance", "its eda equals that of recording p0-0, of another subject", "read under two names"),
+    "label_in_a_channel": ("conformance", "channel temp of temp contains the label `stress`", "belongs in `labels`"),
+    "stays": ("conformance", "cannot send the reader to a worker process", "open a file when it is read"),
 }
 GOOD = ("good", "good_data")
 
@@ -98,7 +98,7 @@ def test_the_command_says_what_failed_and_ends_with_1(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     assert main(["plugin", "check", "embench_faulty/slow"]) == 1
     out, err = capsys.readouterr()
-    assert "FAILED: importing it takes 1." in out
+    assert "FAILED: the import takes 1." in out
     assert "1 of 2 checks failed: metric slow" in err
     assert max(map(len, out.splitlines())) <= 100
     assert main(["plugin", "check", "embench_faulty/wrong_shape", "--json"]) == 1
@@ -171,7 +171,7 @@ def test_a_plugin_is_checked_by_its_name(capsys):
         ({"registry.yaml": "api: 7\nmetric: {}"}, "`api` is 7, and embench"),
         ({"registry.yaml": "encoders: {}"}, "did you mean encoder"),
         ({}, "there is no "),
-        (None, "there is no package embench_other"),
+        (None, "the package embench_other does not exist"),
     ],
 )
 def test_a_package_that_cannot_be_read(files, said, site, installing, capsys):

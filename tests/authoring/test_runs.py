@@ -62,4 +62,4 @@ def test_a_run_of_others_goes_on(bench, embench):
     assert done.code == 0, done.err
     for name in ("out_of_range", "raises", "raises_on_import", "exits_on_import"):
         assert f"the metric embench_faulty/{name} is left out" in done.err
-    assert "Raises is disabled: it raised in stage_ended" in done.err
+    assert "Raises is disabled, because it raised in stage_ended" in done.err

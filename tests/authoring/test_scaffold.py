@@ -108,7 +108,7 @@ def test_new_packages_are_clean_to_linters(tmp_path):
         (["encoder", "réseau"], "is not a name"),
         (["encoder", "lambda"], "a keyword of Python"),
         (["encoder", "logreg"], "there is a fusion `logreg` already"),
-        (["encoder", "plugins"], "there is a package embench_plugins already"),
+        (["encoder", "plugins"], "a package with the name embench_plugins exists already"),
     ],
 )
 def test_names_that_cannot_be_taken(arguments, said, tmp_path, monkeypatch, capsys):
@@ -121,7 +121,7 @@ def test_names_that_cannot_be_taken(arguments, said, tmp_path, monkeypatch, caps
 def test_nothing_is_overwritten(tmp_path, capsys):
     (tmp_path / "kept").mkdir()
     assert main(["plugin", "new", "metric", "mine", "--out", str(tmp_path / "kept")]) == 2
-    assert "exists, and nothing is overwritten" in capsys.readouterr().err
+    assert "exists already, and embench does not overwrite it" in capsys.readouterr().err
     assert not list((tmp_path / "kept").iterdir())
 
 

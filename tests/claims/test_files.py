@@ -91,7 +91,7 @@ def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(clai
     ("change", "text"),
     [
         (("measure: gap", "measure: size"), "`measure` is size, and there are cases"),
-        (("  two: {encoder: tcn}\n", ""), "gap takes 2 runs, and there are 1"),
+        (("  two: {encoder: tcn}\n", ""), "gap takes 2 runs, but the claim has 1"),
         (("two: {encoder: tcn}", "two: {}"), "run two has no encoder"),
         (("two: {encoder: tcn}", "two: {encodr: tcn}"), "encodr: unknown key"),
         (("metric: accuracy", "metric: accuracy\nby: stress"), "`by` is of by_subject, "),
@@ -163,9 +163,9 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
         (("metric: accuracy", "metrik: accuracy"), "metrik: unknown key"),
         (("a: {encoder: cnn_tf}", "a: {encodr: cnn_tf}"), "a.encodr: unknown key"),
         (("direction: higher", "direction: better"), "direction"),
-        (("a: {encoder: cnn_tf}", "a: {encoder: tcn}"), "a and b are the same on wesad"),
+        (("a: {encoder: cnn_tf}", "a: {encoder: tcn}"), "a and b are equal on wesad"),
         (("a: {encoder: cnn_tf}", "a: {}"), "no encoder on wesad"),
-        (("published: {stress: 0.1}", "published: {arousal: 0.1}"), "arousal, which is not among the targets"),
+        (("published: {stress: 0.1}", "published: {arousal: 0.1}"), "arousal, which `targets` does not contain"),
         (("published: {stress: 0.1}", "published: {stress: 10 points}"), "published.stress"),
         (("id: A1", "id: A2"), "claim A2"),
         (("datasets:\n  wesad: {targets: [stress], published: {stress: 0.1}}", "datasets: {}"), "datasets"),
@@ -233,8 +233,8 @@ def test_without_a_paper_the_command_lists_and_plans_nothing(embench, tmp_path, 
     (tmp_path / "amigos").mkdir()
     out = " ".join(embench("claims", "--data-root", tmp_path).out.split())
     assert "W1 Attention between modalities raises accuracy. on amigos" in out
-    assert "needs wesad or case or k_emocon" in out
-    assert "not by embench yet" in out
+    assert "requires wesad or case or k_emocon" in out
+    assert "not yet in embench" in out
     assert "embench claims strizhkova2024 --recipe quick --dry-run" in out  # the first paper whose data are there
     rows = json.loads(embench("claims", "--data-root", tmp_path, "--json").out)
     found = {(row["paper"], row["id"]): row for row in rows}

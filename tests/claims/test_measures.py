@@ -100,5 +100,5 @@ def test_tight_classes_lie_further_apart(tmp_path):
         runs[name] = asked(np.ones(len(UNITS)), tmp_path / name)
     found = measured("apart", **runs)
     assert all((values > 0.5).all() for values in found.values())
-    with pytest.raises(DataError, match="kept no hidden layers"):
+    with pytest.raises(DataError, match="saved no hidden layers"):
         measured("apart", tight=runs["tight"], none=asked(np.ones(len(UNITS)), tmp_path / "none"))

@@ -85,7 +85,7 @@ def test_files_hold_every_number_that_the_papers_print(paper):
 
 def test_each_number_is_listed_with_what_it_needs(embench):
     listed = embench("claims", "vazquez2022", "--printed", "--data-root", "nowhere").out
-    assert listed.count("needs amigos/all") == 20
+    assert listed.count("requires amigos/all") == 20
     assert "0.577" in listed
     unread = json.loads(embench("claims", "wu2023", "--printed", "--json").out)
     assert [row["table"] for row in unread] == ["2", "3", "4"]
@@ -129,14 +129,14 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     basic, proposed = requests_of_tables("woo2023", "amigos", options)
     done = runner.grid([proposed.own], workers=1)
     results = examine_tables("woo2023", "amigos", options, done)
-    assert {result.reason for result in results if result.row == basic.row} == {"it was not run"}
+    assert {result.reason for result in results if result.row == basic.row} == {"the run did not start"}
     own = [result for result in results if result.row == proposed.row]
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]
     for result in own:
         assert result.synthetic
         assert result.obtained == done.results[0].scores.score(result.target, result.metric)
     assert len(results) == 12
-    assert {result.cells["under subject-independent-v3"] for result in results} == {"it was not run"}
+    assert {result.cells["under subject-independent-v3"] for result in results} == {"the run did not start"}
     found = examine_paper("woo2023", "amigos", options, done, [(basic.own, "signals come at 4 Hz")])
     assert {row.reason for row in found.printed if row.row == basic.row} == {"signals come at 4 Hz"}
     assert "side b failed: signals come at 4 Hz" in {row.reason for row in found.rows}

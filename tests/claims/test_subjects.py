@@ -176,7 +176,7 @@ def test_classes_that_are_parts_of_others_are_merged_by_the_sum_of_their_scores(
 def test_classes_that_are_no_parts_are_refused():
     emotions = run("emotion", EMOTION * 1.0, EMOTION, folds="fixed")
     other = run("mood", SECOND % 3 * 1.0, EMOTION, folds="fixed")
-    with pytest.raises(DataError, match="classes of mood are of several classes of emotion"):
+    with pytest.raises(DataError, match="classes of mood each cover several classes of emotion"):
         measured("gap_of_merged", mood=other, emotions=emotions)
 
 

@@ -30,7 +30,7 @@ def test_public_datasets_are_not_asked(capsys: pytest.CaptureFixture[str]) -> No
     assert ask_consent([run("embench_plugins/wesad")], consent=False, ethics=None) is None
     assert capsys.readouterr().out == ""
     for said in ({"consent": True, "ethics": None}, {"consent": False, "ethics": BOARD}):
-        with pytest.raises(UsageError, match="no run is of own data"):
+        with pytest.raises(UsageError, match="no run here uses your own data"):
             ask_consent([run("embench_plugins/wesad")], **said)
 
 
@@ -39,10 +39,10 @@ def test_without_a_terminal_both_must_be_said(
     said: tuple[bool, str | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"y\n{BOARD}\n"))
-    with pytest.raises(UsageError, match="nobody is here") as caught:
+    with pytest.raises(UsageError, match="not a terminal") as caught:
         ask_consent([run()], consent=said[0], ethics=said[1])
     assert "--consent and --ethics" in str(caught.value.expected)
-    assert "what stays: signals" in capsys.readouterr().out
+    assert "not published: signals" in capsys.readouterr().out
 
 
 def test_with_both_nobody_is_asked_and_what_leaves_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_with_both_nobody_is_asked_and_what_leaves_is_listed(capsys: pytest.Capt
 
 @pytest.mark.parametrize("text", ["  ", "a\nb", "x" * 201])
 def test_an_approval_has_a_name(text: str) -> None:
-    with pytest.raises(UsageError, match="names no approval"):
+    with pytest.raises(UsageError, match="missing or not valid"):
         ask_consent([run()], consent=True, ethics=text)
 
 

@@ -374,7 +374,7 @@ def test_unknown_protocol(embench, root):
 def test_a_data_root_one_level_too_deep_is_said_in_a_line(embench, tmp_path, command):
     (tmp_path / "amigos" / "Data_preprocessed").mkdir(parents=True)
     done = embench(*command, "--data-root", tmp_path / "amigos")
-    [line] = [line for line in (done.out + done.err).splitlines() if "name the one above it" in line]
+    [line] = [line for line in (done.out + done.err).splitlines() if "use its parent folder" in line]
     assert line.rstrip().endswith(str(tmp_path))
 
 

@@ -24,14 +24,14 @@ def cache(tmp_path_factory, monkeypatch):
 def test_printed_with_reasons_and_the_best_of_them(embench, root):
     done = embench("data", "controls", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
     assert done.code == 0, done.err
-    assert "target arousal, 12 subjects, subject-independent-v3" in done.out
+    assert "target arousal, confound-only models, 12 subjects, subject-independent-v3" in done.out
     rows = {line.split()[0]: line for line in done.out.splitlines() if line}
     assert rows["control"].split()[1:4] == ["auroc_crossed", "auroc_within", "auroc"]
     assert "not applicable: there is no accelerometer" in rows["movement"]
     best = max(float(row.split()[-1]) for name, row in rows.items() if name in ("majority", "prior", "stimulus_mean"))
     assert float(rows["to"].split()[-1]) >= best
     assert "auroc_crossed is undefined" in done.out or "by construction" in done.out
-    assert "controls fitted: 5 of 5 folds" in done.err
+    assert "models fitted: 5 of 5 folds" in done.err
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
 
 @pytest.mark.parametrize(
     ("option", "value", "text"),
-    [("--target", "arosal", "arousal"), ("--seeds", "x", "integers from 0"), ("--protocol", "none", "no protocol")],
+    [("--target", "arosal", "arousal"), ("--seeds", "x", "integers of at least 0"), ("--protocol", "none", "no protocol")],
 )
 def test_wrong_names_are_refused(option, value, text, embench, root):
     done = embench("data", "controls", TINY, "--data-root", root, option, value)

@@ -66,7 +66,7 @@ def test_ties_are_counted_and_warned_of(described):
     assert liking["dropped"] == {"not annotated": 6}
     assert liking["without_any_label"] == ["p01"]
     assert liking["at_cut"] == {"cut": 5.0, "units": 12, "share": pytest.approx(12 / 18), "ties": "low"}
-    assert any("67% of the units lie on the cut of 5" in text for text in liking["warnings"])
+    assert any("67% of the units are at the threshold of 5" in text for text in liking["warnings"])
     assert described["arousal"]["at_cut"]["units"] == 0
     assert described["arousal"]["warnings"] == []
 
@@ -98,7 +98,7 @@ def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_lab
 
     subjects = {f"p{n}": make_subject(n, stimuli=15, ratings=felt(n), stimulus="v{}".format) for n in range(2)}
     line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, subjects)]
-    assert "classes have fewer than 10 stimuli (high 4): a score says little beyond these stimuli" in embench(*line).out
+    assert "classes have fewer than 10 stimuli (high 4), so a score hardly generalises beyond these stimuli" in embench(*line).out
     meant, own = json.loads(embench(*line, "--json").out)
     assert [c["stimuli"] for c in meant["classes"]] == [11, 4]
     # Where people differ at a stimulus, or each has stimuli of their own, it decides nothing.
@@ -144,7 +144,7 @@ def test_printed_and_as_json(embench, root):
     assert "arousal" not in done.out
     [row] = [line for line in done.out.splitlines() if line.startswith("p00") and "0.33" in line and "0.17" in line]
     assert row.split()[-1] == "█" * 10 + "░" * 15 + "▒" * 5
-    assert "no label at all: p01" in done.out
+    assert "without any label: p01" in done.out
     assert "warning: 67%" in done.out
     done = embench("data", "labels", KINDS, "--data-root", root, "--json")
     assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
@@ -156,7 +156,7 @@ def test_reliability_of_raters_and_none_of_a_self_report(embench, root):
     done = embench(*line, "arousal_value,state")
     assert done.code == 0, done.err
     assert "Reliability within recordings, ICC(C,k)" in done.out
-    assert "each rater as a prediction of what the others make" in done.out
+    assert "each rater as a predictor of the other raters" in done.out
     value, state = json.loads(embench(*line, "arousal_value,state", "--json").out)
     assert state["raters"] is None
     found = value["raters"]
@@ -171,8 +171,8 @@ def test_reliability_of_raters_and_none_of_a_self_report(embench, root):
 
 def test_quality_of_signals_beside_the_labels(embench, root):
     done = embench("data", "labels", KINDS, "--data-root", root, "--target", "state,arousal,liking")
-    assert done.out.count("quality of signals, 0 to 1, units of 10 s") == 2  # of conditions, and of annotations
-    assert done.out.count("quality of signals, 0 to 1, whole recordings") == 1
+    assert done.out.count("signal quality, 0 to 1, units of 10 s") == 2  # of conditions, and of annotations
+    assert done.out.count("signal quality, 0 to 1, whole recordings") == 1
     rows = json.loads(embench("data", "labels", KINDS, "--data-root", root, "--target", "arousal", "--json").out)
     judged = {one["modality"]: one for one in rows[0]["quality"]}
     for one in judged.values():
@@ -196,7 +196,7 @@ def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     assert fitted["labelled"] == plain["labelled"] + sum(
         plain["dropped"].get(r, 0) for r in ("in the dead band", "on the cut")
     )
-    assert any("the mean over all subjects here" in warning for warning in fitted["warnings"])
+    assert any("the mean over all subjects" in warning for warning in fitted["warnings"])
 
 
 def test_drawn(embench, root, tmp_path):

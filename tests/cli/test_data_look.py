@@ -29,7 +29,7 @@ def test_a_page_of_every_recording_without_anything_that_tells_whose_it_is(emben
     out = tmp_path / "look.html"
     done = embench("data", "look", TINY, "--data-root", root, "--protocol", few_folds(tmp_path), "--out", out)
     assert done.code == 0, done.err
-    assert "signals of 4 people" in done.out
+    assert "signals of 4 subjects" in done.out
     html = out.read_text()
     assert html.count("<article>") == 16
     assert html.count('aria-label="eda of ') >= 16
@@ -49,7 +49,7 @@ def test_only_some_people_are_drawn_and_unknown_ones_refused(embench, root, tmp_
     assert done.code == 0, done.err
     assert out.read_text().count("<article>") == 8
     for option, value, text in (
-        ("--subjects", "p1", "no subject `p1`"), ("--out", tmp_path / "no" / "a.html", "no folder"),
+        ("--subjects", "p1", "subject `p1` does not exist"), ("--out", tmp_path / "no" / "a.html", "does not exist"),
         ("--target", "valenc", "valence"),
     ):  # fmt: skip
         refused = embench(*line, option, value)
@@ -89,7 +89,7 @@ def test_own_recordings_are_never_for_sharing(embench, tmp_path, chromium):
     write_synthetic("own", study, subjects=3, seed=0, effect=1.0, length_s=None, videos=False)
     done = embench("data", "look", study, "--out", out)
     assert done.code == 0, done.err
-    assert "not for sharing" in done.err
+    assert "do not share it" in done.err
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     html = out.read_text()
     head, _, _ = html.partition("<nav")

@@ -90,8 +90,8 @@ def test_recipes_on_a_dataset_and_how_the_encoder_reads_it(embench):
     assert "ecg" in reading["lacking"]
     assert reading["not_read"] == []
     out = embench("info", "unet_se", "--dataset", "amigos").out.replace("\n", " ")
-    assert "amigos has, and the encoder does not read: eda, face_au, video" in out
-    assert "the encoder would read, and amigos lacks: ppg" in out
+    assert "modalities of amigos that the encoder does not read: eda, face_au, video" in out
+    assert "modalities that the encoder accepts and amigos lacks: ppg" in out
 
 
 def test_which_channels_a_network_gets_of_a_dataset_and_in_which_band(embench):
@@ -105,20 +105,20 @@ def test_which_channels_a_network_gets_of_a_dataset_and_in_which_band(embench):
     assert list(of_pairs["channels"]["eeg"]["read"])[:2] == ["Fp1-F7", "F7-T7"]
     assert of_pairs["channels"]["eeg"]["left_out"] == ["Fz", "Cz", "Pz"]
     out = embench("info", "biot", "--dataset", "amigos").out.replace("\n", " ")
-    assert "eeg cannot be read: biot reads differences of electrodes, and Fp1, Fp2, C3, P3, C4, P4 are missing" in out
-    assert "network's order" not in embench("info", "eegnet", "--dataset", "amigos").out, "it reads them as they are"
+    assert "the encoder cannot read eeg: biot reads differences of electrodes, and Fp1, Fp2, C3, P3, C4, P4 are missing" in out
+    assert "order of the network" not in embench("info", "eegnet", "--dataset", "amigos").out, "it reads them as they are"
 
 
 def test_a_dataset_of_which_the_encoder_reads_nothing(embench):
     done = embench("info", "videomae", "--dataset", "stress_predict")
     assert done.code == 0
-    assert "it accepts none of the modalities of stress_predict" in done.out.replace("\n", " ")
+    assert "the encoder accepts no modality of stress_predict" in done.out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("logreg", "--dataset", "amigos"), "logreg is a fusion, which reads no dataset by itself"),
+        (("logreg", "--dataset", "amigos"), "logreg is a fusion; only encoders read datasets"),
         (("cnn_tf", "--dataset", "amigoz"), "did you mean amigos"),
         (("cnn_tf", "--dataset", "amigos", "--protocol", "nonsense"), "nonsense"),
     ],
@@ -140,14 +140,14 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     assert (rows["subject-independent-v3"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
     found = document(embench, "subject-independent-v3")
     assert found["folds"].startswith("5 folds of subjects")
-    for kind, share in (("classes", "auroc"), ("values", "concordance")):
-        assert f"of {kind}, {share}_crossed_matched where tasks came in one order, " in found["headline"]
-        moments = f"{share}_crossed_moment where labels vary while a shared stimulus lasts"
-        assert f"{share}_crossed where subjects shared stimuli, {moments}" in found["headline"]
-    assert found["a method reads of test subjects"] == "all their signals, without labels"
+    for kind, share in (("class", "auroc"), ("continuous", "concordance")):
+        assert f"for {kind} targets: {share}_crossed_matched for tasks in one fixed order, " in found["headline"]
+        moments = f"{share}_crossed_moment for labels that vary within a shared stimulus"
+        assert f"{share}_crossed for stimuli that subjects share, {moments}" in found["headline"]
+    assert found["a method reads of test subjects"] == "all signals, without labels"
     before = document(embench, "subject-independent-v2")
     assert before["superseded by"] == document(embench, "subject-independent-v1")["superseded by"] == found["name"]
-    assert before["headline"].endswith("; of values, ccc")
+    assert before["headline"].endswith("; for continuous targets: ccc")
     assert "moment" not in before["headline"]
     assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"
 

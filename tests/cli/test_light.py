@@ -114,7 +114,7 @@ def test_commands_on_data_and_records_work_without_them(prepared):
     for line, (code, out, err) in zip(lines, results, strict=True):
         assert code == 0, (line, out, err)
     assert Path(ENTRIES[0]).name.rpartition("-")[2] in results[-3][1]
-    assert "light: training is not installed" in " ".join(results[0][1].split())
+    assert "light, without training" in " ".join(results[0][1].split())
     assert "BROKEN" not in results[0][1]
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 

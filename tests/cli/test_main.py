@@ -45,12 +45,12 @@ def failing(monkeypatch):
             5,
             "machine: a worker process was killed\n  what to do: often the machine",
         ),
-        (EOFError("a pipe"), 70, "a bug in embench: EOFError: a pipe"),
+        (EOFError("a pipe"), 70, "embench has a bug: EOFError: a pipe"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 5, "No space left on device\n  where: /x"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), 5, "Read-only file system"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (ZeroDivisionError("division by zero"), 70, "a bug in embench: ZeroDivisionError: division by zero"),
-        (OSError(errno.ENOENT, "No such file", "/x"), 70, "a bug in embench"),
+        (ZeroDivisionError("division by zero"), 70, "embench has a bug: ZeroDivisionError: division by zero"),
+        (OSError(errno.ENOENT, "No such file", "/x"), 70, "embench has a bug"),
     ],
 )
 def test_errors_become_exit_codes(embench, failing, error, code, text):
@@ -80,7 +80,7 @@ def test_traceback_only_with_debug(embench, failing, line):
 def test_a_bug_says_how_to_report_it(embench, failing):
     failing(ZeroDivisionError("here"))
     done = embench("list", "encoder")
-    assert "report this message together with what `embench --debug list encoder` prints" in done.err
+    assert "report this message and the output of `embench --debug list encoder`" in done.err
     assert "test_main.py:" in done.err
 
 
@@ -187,7 +187,7 @@ def test_examples_stand_at_the_end_of_the_help_in_lines_that_can_be_copied(emben
 def test_help_groups_the_commands(embench):
     out = embench("--help").out
     titles = [line.strip("╭─╮ ") for line in out.splitlines() if line.startswith("╭")]
-    assert titles == ["Options", "Run", "Data", "Judge", "Publish", "Extend"]
+    assert titles == ["Options", "Run", "Data", "Evaluate", "Publish", "Extend"]
 
 
 def test_options_of_run_stand_in_groups_and_keep_their_brackets(embench):

@@ -75,7 +75,7 @@ def test_new_writes_a_description_once(embench, recordings, tmp_path):
     before = (root / "dataset.yaml").read_text()
     again = embench("data", "new", root)
     assert again.code == 2
-    assert "there is one already" in again.err
+    assert "already contains a dataset.yaml" in again.err
     assert (root / "dataset.yaml").read_text() == before
     unfilled = embench("data", "verify", root)
     assert unfilled.code == 3
@@ -120,7 +120,7 @@ def test_a_folder_that_is_renamed_is_no_longer_found_by_name(embench, study):
     study.rename("root/renamed")
     done = embench("data", "verify", "renamed", "--data-root", "root")
     assert done.code == 3
-    assert "`name: study` is not that of its folder, renamed" in done.err
+    assert "`name: study` differs from the name of its folder, renamed" in done.err
     assert embench("data", "verify", "root/renamed").code == 0
 
 
@@ -131,13 +131,13 @@ def test_the_name_of_a_bundled_dataset_is_refused(embench, described, tmp_path):
     path.write_text(path.read_text().replace("name: study", "name: wesad"))
     done = embench("data", "verify", root)
     assert done.code == 3
-    assert "`name: wesad` is that of another dataset" in done.err
+    assert "`name: wesad` is the name of another dataset" in done.err
 
 
 @pytest.mark.parametrize("command", ["verify", "prepare", "labels", "status"])
 def test_a_folder_without_a_description_says_what_writes_one(embench, tmp_path, command):
     (tmp_path / "plain").mkdir()
-    for name, what in (("./plain", "no dataset.yaml"), ("./nowhere", "no such folder")):
+    for name, what in (("./plain", "no dataset.yaml"), ("./nowhere", "does not exist")):
         done = embench("data", command, name)
         assert done.code == 3
         assert what in done.err
@@ -211,4 +211,4 @@ def test_a_copied_recording_is_found_as_in_any_dataset(embench, described, tmp_p
     shutil.copy(root / "P01" / "clip1.csv", root / "P02" / "clip3.csv")
     done = embench("data", "verify", root, "--json")
     assert done.code == 1
-    assert any("another subject: one of them is a copy" in f["what"] for f in json.loads(done.out)["findings"])
+    assert any("another subject, in every sample: one is a copy" in f["what"] for f in json.loads(done.out)["findings"])

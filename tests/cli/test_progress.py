@@ -48,14 +48,14 @@ def test_of_many_runs_each_has_a_line_not_each_stage(capsys, monkeypatch):
     assert lines == [
         "2 stages to run, 3 already done",
         "preparing [amigos]",
-        "scoring tcn-single-0123456789 and its controls",
+        "scoring tcn-single-0123456789 and its confound-only models",
     ]
 
 
 def test_scoring_is_told(capsys):
     with Progress() as progress:
         progress.event({"event": "scoring", "run": "tcn-single-0123456789"})
-    assert capsys.readouterr().err == "scoring tcn-single-0123456789 and its controls\n"
+    assert capsys.readouterr().err == "scoring tcn-single-0123456789 and its confound-only models\n"
 
 
 def test_epochs_are_told_now_and_then(capsys, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
         progress.event({"event": "plan", "total": 15, "done": 0})
     assert capsys.readouterr().err.splitlines() == [
         "2 stages to run, 0 already done, about 8 min",
-        "warning: this takes about 1.6 h on this machine; to make it smaller: --recipe quick, --seeds 0",
+        "warning: this run takes about 1.6 h on this machine; to reduce the time: --recipe quick, --seeds 0",
         "15 stages to run, 0 already done, about 1.6 h",
     ]
 

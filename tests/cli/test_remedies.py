@@ -48,7 +48,7 @@ def test_it_is_the_whole_right_command(embench, line, command):
 @pytest.mark.parametrize("option", ["--model", "--classifier", "--network"])
 def test_options_of_other_programs_are_answered_with_ours(embench, option):
     done = embench("run", "--dataset", "deap", option, "svm")
-    assert f"no such option: {option}. A network is an --encoder, a classifier a --fusion" in done.err
+    assert f"no such option: {option}. Use --encoder for a network and --fusion for a classifier" in done.err
     assert last(embench, f"run --dataset deap {option} svm").endswith("--encoder handcrafted --fusion logreg")
 
 

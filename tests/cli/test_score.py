@@ -109,7 +109,7 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
     held = (tmp_path / "mine" / "run.yaml").read_bytes()
     done = embench("score", second, *line)
     assert done.code == 2
-    assert "the folder holds another record, outside-first-" in done.err
+    assert "the folder contains another record, outside-first-" in done.err
     assert "what to do: choose another --out" in done.err
     assert (tmp_path / "mine" / "run.yaml").read_bytes() == held
     assert embench("score", first, *line).code == 0  # the same record may be made again
@@ -120,7 +120,7 @@ def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embe
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", out)
     done = embench("score", file, *line, "--protocol", few_folds(tmp_path, 2, scoring=3))
     assert done.code == 0
-    assert "clock and movement fitted" not in done.err
+    assert "confounds fitted" not in done.err
     record = read_record(out)
     assert record.scores.adds("stress").undefined
     assert answers_of(record.run, record.scores)["stress"].word("movement") == "too few data"
@@ -134,7 +134,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     line = (*line, "--protocol", few_folds(tmp_path, 2, scoring=3))
     done = embench("score", file, *line, "--time-context", "unit")
     assert done.code == 0
-    assert "controls fitted" not in done.out
+    assert "confound-only models fitted" not in done.out
     assert "have no prediction" not in done.out  # units without a label need none
     assert "it cannot run live" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)

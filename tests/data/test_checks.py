@@ -55,11 +55,11 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
         ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
         ({"eda": [[1e6, *np.linspace(1, 2, 159)]]}, "warning", "eda has 1 values outside -5 to 200 uS"),
         ({"eda": [[]]}, "warning", "no samples"),
-        ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the card"),
-        ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, the card says 4 Hz"),
+        ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the dataset card"),
+        ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, but the dataset card declares 4 Hz"),
         ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, the recording 60.0 s"),
-        ({"duration_s": 500.0}, "warning", "the card's longest is 100 s"),
-        ({"stress": [12.0]}, "warning", "1 values of stress are off the scale 1 to 9"),
+        ({"duration_s": 500.0}, "warning", "the dataset card allows at most 100 s"),
+        ({"stress": [12.0]}, "warning", "1 values of stress are outside the scale of 1 to 9"),
         ({"stress": [5.0, 6.0], "times": [10.0, 5.0]}, "error", "ascending"),
         ({"stress": [5.0, 6.0], "times": [10.0, 70.0]}, "warning", "outside the recording"),
         ({"id": "P1-film"}, "error", "same name"),
@@ -75,10 +75,10 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
 @pytest.mark.parametrize(
     ("facts", "where", "what"),
     [
-        ({"eda": FLAT}, "eda", "one and the same value, in every recording"),
+        ({"eda": FLAT}, "eda", "or constant in every recording"),
         ({"eda": [[float("nan")] * 160]}, "eda", "eda is missing"),
-        ({"stress": [5.0]}, "stress", "which stress is made of, is 5 in all 2 recordings"),
-        ({"stress": [12.0, 5.0, 40.0]}, "stress", "4 of 6 values of this label, which stress is made of, are off its"),
+        ({"stress": [5.0]}, "stress", "is 5 in all 2 recordings, and stress requires it"),
+        ({"stress": [12.0, 5.0, 40.0]}, "stress", "4 of 6 values of this label are outside its scale, and stress"),
         ({"stress": [float("nan")]}, "stress", "no value"),
     ],
 )
@@ -104,7 +104,7 @@ def errors(root, tmp_path):
     [
         ("uS", 1e-6, "error", "its values look like S"),
         ("uS", 1e3, "error", "nS"),
-        ("parsec", 1.0, "note", "parsec is no unit of it that is known here (uS, S, "),
+        ("parsec", 1.0, "note", "parsec is not a known measurement unit for this modality (uS, S, "),
         ("uS", 1.0, None, ""),
         ("a.u.", 1000.0, None, ""),
     ],
@@ -151,7 +151,7 @@ def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     signal = json.loads((root / "P1.json").read_text())["eda"]
     write(root, "P3", eda=signal)
     assert found(root, tmp_path / "cache") == [
-        ("error", "P3-film", "eda is sample for sample that of P1-film, another subject: one of them is a copy")
+        ("error", "P3-film", "eda equals that of P1-film, another subject, in every sample: one is a copy")
     ]
 
 
@@ -161,7 +161,7 @@ def test_file_that_is_not_as_it_was_published_is_a_warning(root, tmp_path, monke
     monkeypatch.setattr(Small, "card", replace(Small.card, downloads=downloads))
     assert found(root, tmp_path / "cache") == []
     write(root, "P2", seed=1)
-    warning = ("warning", "P2.json", f"its content is not what is published, sha256 {digests['P2.json']}")
+    warning = ("warning", "P2.json", f"the content differs from the published file, sha256 {digests['P2.json']}")
     assert found(root, tmp_path / "cache") == [warning]
     monkeypatch.setattr(Small, "subjects", lambda _: ["P1", "P2"])
     (root / SYNTHETIC).write_text("{}")
@@ -177,7 +177,7 @@ def test_a_copy_that_is_cut_elsewhere_is_an_error(tmp_path, cut, step):
     root = write(tmp_path / "small", "P1", eda=[samples.tolist()], duration_s=1000.0)
     write(root, "P2", eda=[samples[cut[0] : len(samples) - cut[1]].tolist()], duration_s=1000.0)
     faults = found(root, tmp_path / "cache", ("error",))
-    assert [(where, "one of them is a copy" in what) for _, where, what in faults] == [("P2-film", True)]
+    assert [(where, "one is a copy" in what) for _, where, what in faults] == [("P2-film", True)]
 
 
 @pytest.mark.parametrize("changes", ["flickers", "warms", "noise"])
@@ -205,7 +205,7 @@ def test_values_that_no_body_gives_are_named(unit, value, wrong):
     assert (said is not None) == wrong
     if said:
         assert said.startswith("eda has 1 values outside ")
-        assert f"the farthest is {np.float32(value):g}" in said
+        assert f"the most extreme value is {np.float32(value):g}" in said
 
 
 def test_one_marker_that_all_subjects_have_is_no_copy(tmp_path):

@@ -248,7 +248,7 @@ def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on
         mean = store.labels()["arousal"][f"{subject}-0"].values.mean()
         of_subject = less[[unit.subject == subject for unit in cohort.units]]
         assert of_subject[:-1] == pytest.approx(mean)  # the last unit has no label: these are read late
-    with pytest.raises(UsageError, match="test labels included") as refused:
+    with pytest.raises(UsageError, match="includes test labels") as refused:
         build_cohort(store, card, [target], ("ecg",), load_protocol("segment-random-legacy"))
     assert "arousal_centred" in str(refused.value)
     assert "subject-independent-v3" in str(refused.value)

@@ -61,10 +61,10 @@ def test_goes_on_after_a_cut(card, server, tmp_path):
 
 def test_goes_on_in_the_next_call(card, server, tmp_path):
     server.faults = ["cut", *[503] * TRIES]
-    with pytest.raises(MachineError, match="cannot be downloaded") as caught:
+    with pytest.raises(MachineError, match="cannot download") as caught:
         fetch(card, tmp_path / "open")
     assert caught.value.where == server.url("open.zip")
-    assert "run the command again to resume" in caught.value.hint
+    assert "rerun the command to resume" in caught.value.hint
     assert untouched(tmp_path / "open")
     server.requests.clear()
     fetch(card, tmp_path / "open")
@@ -111,7 +111,7 @@ def test_file_that_changed_between_two_calls_is_noticed(card, server, tmp_path):
         fetch(card, tmp_path / "open")
     (part,) = tmp_path.rglob("*.part")
     part.write_bytes(b"x" * part.stat().st_size)
-    with pytest.raises(DataError, match="is not the published file"):
+    with pytest.raises(DataError, match="differs from the published file"):
         fetch(card, tmp_path / "open")
     fetch(card, tmp_path / "open")
     assert holds(tmp_path / "open") == WHOLE
@@ -215,7 +215,7 @@ def test_gated_dataset_says_where_to_apply(tmp_path):
     with pytest.raises(DataError) as caught:
         fetch(CARD, tmp_path / "open")
     assert caught.value.exit_code == 3
-    assert caught.value.hint.startswith("ask somebody. Meanwhile, `embench data synthesize open --out demo/open`")
+    assert caught.value.hint.startswith("ask somebody. To try embench with synthetic recordings in the same format: embench data synthesize open --out demo/open")
 
 
 def test_without_a_checksum_it_is_said(server, tmp_path):
@@ -227,7 +227,7 @@ def test_without_a_checksum_it_is_said(server, tmp_path):
 
 def test_page_in_place_of_an_archive_without_a_checksum(server, tmp_path):
     card = publish(server, "open.zip", b"<html>log in</html>", sha256=None, size=None)
-    with pytest.raises(DataError, match="cannot be unpacked"):
+    with pytest.raises(DataError, match="cannot unpack the archive"):
         fetch(card, tmp_path / "open")
     server.files["open.zip"] = zipped({"a.csv": "1"})
     fetch(card, tmp_path / "open")

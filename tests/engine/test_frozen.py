@@ -123,7 +123,7 @@ def test_all_ways_to_go_on_share_one_pretraining(shared):
 
 @pytest.mark.parametrize("pretrainers", [(), ("masked_value",)])
 def test_a_fusion_that_nothing_pretrains_cannot_be_frozen(shared, pretrainers):
-    with pytest.raises(UsageError, match="nothing pretrains it"):
+    with pytest.raises(UsageError, match="it is not pretrained"):
         shared.plan("Pool", fusion="shared_tf", pretrainers=pretrainers, settings=(FUSION,))
 
 

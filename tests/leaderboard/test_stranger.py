@@ -133,6 +133,6 @@ def test_a_folder_of_finished_runs_is_not_taken_for_a_reproduction(
 ) -> None:
     line = ["leaderboard", "reproduce", str(place.entry), "--by", "A. Reader", "--data-root", str(place.data)]
     assert main([*line, "--runs", str(place.root / "runs")]) == 2
-    assert "the folder holds finished runs" in capsys.readouterr().err
+    assert "the folder contains finished runs" in capsys.readouterr().err
     assert main([*line, "--nonce", "1"]) == 2
     assert main([*line, "--stages", "1", "--by", ""]) == 2

@@ -64,7 +64,7 @@ def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
         if estimator(fusion):
             continue
         text = refused(inputs_of(encoder), fusion, pretrainer)
-        assert f"needs {lacks(encoder, pretrainer)}, and encoder {encoder} does not offer it" in text
+        assert f"requires {lacks(encoder, pretrainer)}, but encoder {encoder} does not offer it" in text
         named = _plugins_named(text, "an encoder of")
         m = inputs_of(encoder)[0][0]
         taken = [e for e in LEVELS["encoder"] if m in readable(e) and lacks(e, pretrainer) is None]
@@ -77,7 +77,7 @@ def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
 def test_a_fusion_without_what_a_pretrainer_needs(pretrainer, fusion):
     count = next(n for n in LEVELS["count"] if takes(fusion, n))
     text = refused(inputs_of(able(pretrainer)[0], count), fusion, pretrainer)
-    assert f"trains the whole model and needs {lacks_fusion(fusion, pretrainer)}" in text
+    assert f"trains the complete model and requires {lacks_fusion(fusion, pretrainer)}" in text
     assert f"--fusion {fusion}" in text
     fine = [f for f in LEVELS["fusion"] if lacks_fusion(f, pretrainer) is None and takes(f, count)]
     assert _plugins_named(text, "a fusion") == fine
@@ -101,7 +101,7 @@ def test_a_fusion_of_another_number_of_modalities(fusion, count):
     several = inputs_of(max(LEVELS["encoder"], key=lambda e: len(readable(e))), count)
     text = refused(several, fusion)
     assert f"fusion {fusion} takes " in text
-    assert f"there are {count}: {', '.join(m for m, _ in several)}" in text
+    assert f"the run has {count}: {', '.join(m for m, _ in several)}" in text
 
 
 @pytest.mark.parametrize(
@@ -109,5 +109,5 @@ def test_a_fusion_of_another_number_of_modalities(fusion, count):
 )
 def test_an_estimator_of_other_labels(world, tmp_path, fusion, target):
     together = Together("everything", tuple(inputs_of(LEVELS["encoder"][0])), fusion, targets=target.name)
-    with pytest.raises(UsageError, match=f"does not predict {KINDS[target.kind]}, which {target.name} needs"):
+    with pytest.raises(UsageError, match=f"cannot predict {KINDS[target.kind]}, and {target.name} requires this"):
         make(together.request(data_root=world, runs=tmp_path))

@@ -22,10 +22,10 @@ WRONG = [
     ("--encoder cnn_tx", "did you mean cnn_tf"),
     ("--fusion lat", "did you mean late"),
     ("--pretrainer masked_valu --modalities ecg", "did you mean masked_value"),
-    ("--pretrainer eda=masked_value --modalities ecg", "`eda`, which is not among the modalities"),
+    ("--pretrainer eda=masked_value --modalities ecg", "`eda` has a pretrainer but is not a modality"),
     ("--pretrainer ::x --modalities ecg", "cannot read `::x`"),
     ("--modalities ecgg", "did you mean ecg"),
-    ("--modalities zzz", "no modality is called that"),
+    ("--modalities zzz", "`zzz` is not a known modality"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
     ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v3"),
@@ -44,16 +44,16 @@ WRONG = [
     ("--modalities ecg --set encoder.view.kind=windw", "did you mean window"),
     ("--modalities ecg --set encoder.view.length_s=-1", "length_s is too small"),
     ("--modalities ecg --set encoder.view=5", "view.PART=value"),
-    ("--modalities ecg --set encoder[eda].lr=1", "no encoder for `eda`"),
+    ("--modalities ecg --set encoder[eda].lr=1", "has no encoder for `eda`"),
     ("--modalities ecg --set pretrainer.lr=1", "add --pretrainer"),
     ("--modalities ecg --set lr=1", "cannot read `lr=1`"),
-    ("", "2 modalities (ecg, eda) and no fusion"),
-    ("--fusion single", "fusion single takes 1 modality, and there are 2"),
-    ("--fusion late --modalities ecg", "fusion late takes at least 2 modalities, and there are 1"),
-    ("--modalities ecg --drop ecg", "nothing is left"),
-    ("--modalities ecg,eda --fusion late --drop temp", "not among the modalities"),
+    ("", "2 modalities (ecg, eda) require a fusion"),
+    ("--fusion single", "fusion single takes 1 modality, but the run has 2"),
+    ("--fusion late --modalities ecg", "fusion late takes at least 2 modalities, but the run has 1"),
+    ("--modalities ecg --drop ecg", "removes all modalities"),
+    ("--modalities ecg,eda --fusion late --drop temp", "not a modality of this run"),
     ("--modalities ecg,eda --fusion late --drop each", "embench grid --drop each"),
-    ("--modalities ecg --label-subjects 99", "training subjects, not 99"),
+    ("--modalities ecg --label-subjects 99", "training subjects, fewer than 99"),
     ("--modalities ecg --label-subjects 0", "a number of at least 1, or all"),
     ("--modalities ecg --label-subjects ²", "a number of at least 1, or all"),
     ("--modalities ecg --label-subjects 1,2", "embench grid"),
@@ -62,7 +62,7 @@ WRONG = [
     ("--modalities ecg --label-fraction 0.1,0.5", "embench grid"),
     ("--modalities ecg --label-fraction nan", "above 0 and at most 1"),
     ("--modalities ecg --train-dataset amigo", "did you mean amigos"),
-    ("--encoder eda=cnn_tf --modalities ecg", "which is not among the modalities"),
+    ("--encoder eda=cnn_tf --modalities ecg", "`eda` has an --encoder but is not a modality"),
 ]
 
 
@@ -83,8 +83,8 @@ def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, 
 @pytest.mark.parametrize(
     ("encoder", "fusion", "text"),
     [
-        ("handcrafted", "late", "needs token_per_sample, and encoder handcrafted does not offer it"),
-        ("handcrafted", "logreg", "fitted on features, which no pretraining changes"),
+        ("handcrafted", "late", "requires token_per_sample, but encoder handcrafted does not offer it"),
+        ("handcrafted", "logreg", "fitted on features, and pretraining does not change them"),
     ],
 )
 def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, text):
@@ -122,7 +122,7 @@ def test_a_superseded_protocol_takes_no_new_run(embench, tmp_path, command):
     options = ["--data-root", tmp_path, "--protocol", "subject-independent-strict-v2"]
     done = embench(*words, *([] if words[0] == "pretrain" else ["--dataset", "amigos"]), *options)
     assert done.code == 2
-    assert "superseded by subject-independent-strict-v3 and takes no new run" in done.err
+    assert "superseded by subject-independent-strict-v3; new runs cannot use it" in done.err
     assert "--protocol subject-independent-strict-v3" in done.err
     assert not list(tmp_path.iterdir())
 
@@ -225,7 +225,7 @@ def test_nobody_to_validate_on_under_dev(embench, tmp_path):
     bench = Bench(write(tmp_path, make_subjects(2)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg", "--dev"))
     assert done.code == 3
-    assert "--dev needs validation subjects" in done.err
+    assert "--dev requires validation subjects" in done.err
 
 
 def test_a_gpu_that_is_not_there(shared, embench, monkeypatch):
@@ -245,7 +245,7 @@ def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatc
         shared.plan("Moments", fusion=fusion, targets="valence,level")
     assert "two classes or several classes" in str(refused.value)
     assert "--target valence" in str(refused.value)
-    with pytest.raises(UsageError, match="another --fusion, such as ridge, or a network"):
+    with pytest.raises(UsageError, match="choose another fusion, such as ridge, or a network"):
         shared.plan("Moments", fusion=fusion, targets="level")
 
 

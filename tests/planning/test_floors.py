@@ -97,9 +97,9 @@ def test_values_have_ridge_and_a_joined_input_its_parts():
 
 def test_what_has_no_floors_is_refused():
     for request in (asked(), asked(pretrainers=("masked_value",), pretrained="random"), asked(pretrained="random")):
-        with pytest.raises(UsageError, match="nothing here is pretrained"):
+        with pytest.raises(UsageError, match="requires a pretrained encoder"):
             with_floors(request)
-    with pytest.raises(UsageError, match="none of its floors"):
+    with pytest.raises(UsageError, match="do not apply to its from-scratch"):
         with_floors(asked(pretrainers=("masked_value",), tuned="tuning.json"))
 
 
@@ -116,9 +116,9 @@ def test_random_drops_what_pretrains_and_keeps_all_else(bench):
 def test_a_fusion_is_frozen_at_random_only_where_that_is_asked_for(bench):
     settings = ("encoder.adapt=frozen", "fusion.adapt=frozen")
     options = {"modalities": "ecg,eda", "fusion": "shared_tf", "settings": settings}
-    with pytest.raises(UsageError, match="nothing pretrains it") as refused:
+    with pytest.raises(UsageError, match="it is not pretrained") as refused:
         bench.plan("Pool", **options)
-    assert refused.value.hint == "to freeze it as it is drawn: --pretrained random"
+    assert refused.value.hint == "to freeze random initial weights: --pretrained random"
     plan = bench.plan("Pool", **options, pretrained="random")
     assert plan.method.fusion.recipe.frozen
 

@@ -66,14 +66,14 @@ def test_a_part_is_tested_as_a_whole_and_related_films_are_not_trained_on(films,
     related = "v2" if "v0" in shown(plan.test, fold.test) else "v1"
     one = next(unit.id for unit in units if unit.subject in learning and unit.stimulus == related)
     leaking = type(fold)(0, (*fold.train, one), fold.val, fold.test)
-    with pytest.raises(CheckFailed, match=f"1 stimuli are in train, .* of fold 0: {related}"):
+    with pytest.raises(CheckFailed, match=f"1 training stimuli are related to test stimuli of fold 0, .*: {related}"):
         prove(plan.protocol, "tiny", units, [leaking, *plan.folds[0][1:]])
 
 
 def test_a_dataset_that_the_protocol_does_not_name_is_refused_before_it_is_read(films, rules, tmp_path):
     protocol = rules()
     films.dataset = "Other"
-    with pytest.raises(UsageError, match="mine does not know the stimuli of other") as error:
+    with pytest.raises(UsageError, match="mine does not define the stimuli of other") as error:
         films.plan("Pool", modalities="ecg", protocol=protocol)
     assert error.value.expected == "--dataset tiny"
     assert not (tmp_path / "runs").exists()
@@ -103,5 +103,5 @@ def test_stimuli_that_the_data_lack_are_no_folds_and_one_part_is_not_split(films
     some = {"tiny": {"parts": [["v0", "nowhere"], ["v2"], ["elsewhere"]]}}
     plan = films.plan("Pool", modalities="ecg", protocol=rules(stimuli=some))
     assert len(plan.folds[0]) == 2 * 2
-    with pytest.raises(UsageError, match="cannot be split by parts of the stimuli here: there is only 1"):
+    with pytest.raises(UsageError, match="cannot be split by parts of the stimuli: only 1 found"):
         films.plan("Pool", modalities="ecg", protocol=rules(stimuli={"tiny": {"parts": [["v0", "v1"], ["elsewhere"]]}}))

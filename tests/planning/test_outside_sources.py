@@ -91,10 +91,10 @@ def test_labels_are_made_by_the_sources_own_rule(two):
 
 
 def test_labels_without_a_source_say_how_to_name_one(two):
-    with pytest.raises(UsageError, match="none is named") as refused:
+    with pytest.raises(UsageError, match="no dataset is named") as refused:
         two.plan("Pool", modalities="ecg", pretrainers=("supervised_transfer",))
     assert "--pretrainer supervised_transfer:DATASET" in str(refused.value)
-    with pytest.raises(UsageError, match="none is named") as refused:
+    with pytest.raises(UsageError, match="no dataset is named") as refused:
         two.plan("Pool", modalities="ecg", pretrainers=("ecg=supervised_transfer",))
     assert "--pretrainer ecg=supervised_transfer:DATASET" in str(refused.value)
 

@@ -99,7 +99,7 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(films, 
     ("dataset", "changes", "text"),
     [
         ("Session", {"seconds": 24.0}, "all subjects had the tasks in one order"),
-        ("Tiny", {"stimulus": "session"}, "there is only one stimulus, session"),
+        ("Tiny", {"stimulus": "session"}, "the dataset has only one stimulus, session"),
         ("Tiny", {}, "no two subjects share a stimulus"),
     ],
 )

@@ -43,7 +43,7 @@ def test_nothing_after_a_tested_moment_may_be_learned_from() -> None:
     units, (fold,) = folds_of("epic2023-time")
     last = [id_ for id_ in fold.test if units[id_].start == 80.0]
     wrong = replace(fold, train=(*fold.train, *last), test=tuple(id_ for id_ in fold.test if id_ not in last))
-    with pytest.raises(CheckFailed, match=r"48 units of fold .* are learned from after those that it tests"):
+    with pytest.raises(CheckFailed, match=r"48 training units of fold .* lie after its test units"):
         prove(protocol, "case", list(units.values()), [wrong])
     with pytest.raises(CheckFailed, match="48 units are never tested"):
         prove(protocol, "case", list(units.values()), [replace(wrong, train=fold.train)])
@@ -72,10 +72,10 @@ def test_across_subjects_nobody_is_on_both_sides() -> None:
 
 
 def test_the_scenarios_are_of_case_alone() -> None:
-    with pytest.raises(UsageError, match="epic2023-time does not know the stimuli of amigos"):
+    with pytest.raises(UsageError, match="epic2023-time does not define the stimuli of amigos"):
         load_protocol("epic2023-time").stimulus_rules("amigos")
 
 
 def test_only_stretches_of_time_have_a_last_one() -> None:
-    with pytest.raises(ValueError, match="`tests: last` is of segments in the order of time"):
+    with pytest.raises(ValueError, match="`tests: last` requires segments in order of time"):
         Split(by="segment", folds=3, tests="last")

@@ -105,7 +105,7 @@ def test_a_unit_never_tested_or_twice(units: list[Unit], folds: list[Fold]) -> N
 
 
 def test_ids_must_be_the_units_own(units: list[Unit], folds: list[Fold]) -> None:
-    with pytest.raises(CheckFailed, match=f"1 ids are used by several units: {units[0].id}"):
+    with pytest.raises(CheckFailed, match=f"1 ids belong to several units: {units[0].id}"):
         prove(INDEPENDENT, "toy", [*units, units[0]], folds)
     with pytest.raises(CheckFailed, match="are not units: stranger"):
         prove(INDEPENDENT, "toy", units, [replace(folds[0], train=(*folds[0].train, "stranger")), *folds[1:]])
@@ -196,7 +196,7 @@ def test_another_clip_of_a_tested_film_is_not_learned_from(shown: list[Unit], ro
     mates = by_others(shown, fold, "clip08", role)
     assert mates
     assert not set(mates) & {*fold.train, *fold.val}
-    with pytest.raises(CheckFailed, match=f"1 stimuli are in train, .* of fold {fold.index}: clip08"):
+    with pytest.raises(CheckFailed, match=f"1 training stimuli are related to test stimuli of fold {fold.index}: clip08"):
         prove(FILMS, "faced", shown, learning(folds, fold.index, mates[:1], role))
 
 
@@ -207,14 +207,14 @@ def test_a_clip_of_the_tested_part_is_not_learned_from_though_nobody_is_tested_o
     units = [unit for unit in shown if not (unit.subject in subjects and unit.stimulus == stimulus)]
     folds = partition(FILMS, "faced", units, 0)
     prove(FILMS, "faced", units, folds)
-    with pytest.raises(CheckFailed, match=f"1 stimuli are in train, .* of fold 0: {stimulus}"):
+    with pytest.raises(CheckFailed, match=f"1 training stimuli are related to test stimuli of fold 0, .*: {stimulus}"):
         prove(FILMS, "faced", units, learning(folds, 0, by_others(units, folds[0], stimulus)[:1]))
 
 
 def test_a_clip_that_takes_no_part_is_in_no_fold(shown: list[Unit]) -> None:
     folds = partition(FILMS, "faced", shown, 0)
     neutral = replace(shown[0], id="neutral", recording="neutral", stimulus="clip13")
-    with pytest.raises(CheckFailed, match="1 stimuli of faced take no part in the protocol: clip13"):
+    with pytest.raises(CheckFailed, match="1 stimuli of faced do not belong to the protocol: clip13"):
         prove(FILMS, "faced", [*shown, neutral], learning(folds, 0, ["neutral"]))
     nine = load_protocol("gerster2026-nine")
     units = clips(nine)
@@ -229,10 +229,10 @@ def test_a_fold_within_a_subject_has_nobody_else(name: str) -> None:
     units = clips(protocol, subjects=3)
     folds = partition(protocol, "faced", units, 0)
     other = next(unit for unit in reversed(units) if unit.subject == "sub-002" and unit.stimulus == "clip05")
-    with pytest.raises(CheckFailed, match="2 subjects are in fold 0 of a split within subjects: sub-000, sub-002"):
+    with pytest.raises(CheckFailed, match="2 subjects share fold 0 of a split within subjects: sub-000, sub-002"):
         prove(protocol, "faced", units, learning(folds, 0, [other.id]))
 
 
 def test_the_guard_refuses_a_dataset_that_the_protocol_does_not_name(shown: list[Unit]) -> None:
-    with pytest.raises(UsageError, match="faced-films-v1 does not know the stimuli of deap"):
+    with pytest.raises(UsageError, match="faced-films-v1 does not define the stimuli of deap"):
         prove(FILMS, "deap", shown, partition(FILMS, "faced", shown, 0))

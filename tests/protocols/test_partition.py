@@ -410,7 +410,7 @@ def test_the_order_of_recordings_decides_nothing_where_stimuli_are_named(name: s
 
 
 def test_a_dataset_whose_stimuli_are_not_named_is_not_split() -> None:
-    with pytest.raises(UsageError, match="faced-films-v1 does not know the stimuli of toy"):
+    with pytest.raises(UsageError, match="faced-films-v1 does not define the stimuli of toy"):
         partition(load_protocol("faced-films-v1"), "toy", cohort(), 0)
 
 

@@ -138,7 +138,7 @@ def test_wrong_name_shows_the_nearest() -> None:
         load_protocol("subject-independant")
     assert str(error.value.hint).startswith("did you mean subject-independent-v3")
     assert "segment-random-legacy" in str(error.value.expected)
-    for superseded in ("independent-v1", "independent-v2"):  # what takes no new run
+    for superseded in ("independent-v1", "independent-v2"):  # what new runs cannot use it
         assert superseded not in f"{error.value.expected} {error.value.hint}"
 
 
@@ -167,34 +167,34 @@ def test_wrong_name_shows_the_nearest() -> None:
             "labels.d.t.cut",
             "'training_mean'",
         ),
-        ({"labels": {"d": {"t": {"aggregate": "mean", "ties": "low"}}}}, "labels.d.t", "one of `cut` and `edges`"),
+        ({"labels": {"d": {"t": {"aggregate": "mean", "ties": "low"}}}}, "labels.d.t", "use `cut` or `edges`"),
         (
             {"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0, "edges": [1, 2], "ties": "low"}}}},
             "labels.d.t",
-            "one of `cut` and `edges`",
+            "use `cut` or `edges`",
         ),
-        ({"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0}}}}, "labels.d.t", "`ties`: low, high or drop"),
+        ({"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0}}}}, "labels.d.t", "set `ties` to low, high or drop"),
         (
             {"labels": {"d": {"t": {"kind": "value", "aggregate": "mean", "cut": 1.0, "ties": "low"}}}},
             "labels.d.t",
-            "a value has no `cut` and no `ties`",
+            "a continuous target has no `cut` and no `ties`",
         ),
         ({"split": {"by": "group", "folds": 5, "within": "subject"}}, "split", "recordings, segments or stimuli"),
-        ({"split": {"by": "group+stimulus", "folds": 5, "within": "subject"}}, "split", "not its group"),
+        ({"split": {"by": "group+stimulus", "folds": 5, "within": "subject"}}, "split", "not by group"),
         ({"split": {"by": "group", "folds": 5, "deal": "by_name"}}, "split.deal", "'in_order'"),
-        ({"split": {"by": "group", "folds": 5, "neighbours": 4, "deal": "in_order"}}, "split", "dealt at random"),
+        ({"split": {"by": "group", "folds": 5, "neighbours": 4, "deal": "in_order"}}, "split", "requires a random split"),
         (stimuli([["a", "b"], ["b"]]), "stimuli.d", "listed more than once: b"),
         (stimuli([["a", "a"], ["b"]]), "stimuli.d", "listed more than once: a"),
         (stimuli([["a"], []]), "stimuli.d.parts", "at least 1 item"),
         (stimuli([]), "stimuli.d.parts", "at least 1 item"),
-        (stimuli([["a", "b"]]), "stimuli", "those of d: a split by group+stimulus needs two parts at least"),
-        (stimuli([["a"], ["b"]], by="stimulus"), "stimuli", "2 parts make 2 folds, and split.folds is 5"),
-        (stimuli([["a"], ["b"]], related=[["a", "c"]]), "stimuli.d", "stimuli of no part: c"),
-        (stimuli([["a"], ["b"]], related=[["a"]]), "stimuli.d", "relates a to no other stimulus"),
+        (stimuli([["a", "b"]]), "stimuli", "those of d: a split by group+stimulus requires at least two parts"),
+        (stimuli([["a"], ["b"]], by="stimulus"), "stimuli", "2 parts require 2 folds, but split.folds is 5"),
+        (stimuli([["a"], ["b"]], related=[["a", "c"]]), "stimuli.d", "stimuli that no part contains: c"),
+        (stimuli([["a"], ["b"]], related=[["a"]]), "stimuli.d", "names only one stimulus: a"),
         (
             stimuli([["a"], ["b"]], by="group", related=[["a", "b"]]),
             "stimuli",
-            "a split by group trains on the stimuli",
+            "a split by group trains on stimuli related",
         ),
         (stimuli([["a"], ["b"]], relatde=[["a", "b"]]), "stimuli.d.relatde", "did you mean related"),
         ({"stimuli": {}}, "stimuli", "at least 1 item"),
@@ -212,7 +212,7 @@ def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, An
 # A split that leaks is refused on its folds, with the ids that it shares: see `test_guard.py`.
 @pytest.mark.parametrize(("changes", "field"), [({"select": "peak_on_test"}, "select")])
 def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) -> None:
-    with pytest.raises(UsageError, match="leaks but declares that it does not") as error:
+    with pytest.raises(UsageError, match="declares that it does not leak, but it does") as error:
         load_protocol(own(**changes))
     assert str(error.value.where).endswith(field)
     declared = load_protocol(own(**changes, leaks=True))
@@ -221,7 +221,7 @@ def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
     assert load_protocol(own(name="subject-independent-v2")).hash == PUBLISHED["subject-independent-v2"]
-    with pytest.raises(UsageError, match="differ from those published"):
+    with pytest.raises(UsageError, match="differ from the published"):
         load_protocol(own(name="subject-independent-v2", rate_hz=64))
 
 
@@ -277,10 +277,10 @@ def test_a_superseded_protocol_is_read_and_takes_no_new_run(own: Any) -> None:
         base, _, version = name.rpartition("-v")
         assert load_protocol(name).version == int(version)
         assert load_current_protocol(f"{base}-v3").version == 3
-        with pytest.raises(UsageError, match=f"^{name} is superseded by {base}-v3 and takes no new run") as error:
+        with pytest.raises(UsageError, match=f"^{name} is superseded by {base}-v3; new runs cannot use it") as error:
             load_current_protocol(name)
         assert error.value.hint == f"--protocol {base}-v3"
-    with pytest.raises(UsageError, match="takes no new run"):  # the same rules, from a file
+    with pytest.raises(UsageError, match="new runs cannot use it"):  # the same rules, from a file
         load_current_protocol(own(**load_protocol("subject-independent-v2").model_dump(mode="json", exclude_none=True)))
     assert load_current_protocol(own(name="subject-independent-mine-v1")).name == "subject-independent-mine-v1"
 
@@ -298,7 +298,7 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
         load_protocol(path)
     assert str(error.value.hint).startswith("did you mean subject-independent-v3")
     path.write_text("extends: subject-independent-v2\nrate_hz: 64\n")
-    with pytest.raises(UsageError, match="differ from those published"):
+    with pytest.raises(UsageError, match="differ from the published"):
         load_protocol(path)
 
 
@@ -398,7 +398,7 @@ def test_the_parts_of_faced_are_whole_blocks_with_one_clip_of_each_emotion() -> 
 
 def test_a_dataset_whose_stimuli_a_protocol_does_not_name_is_refused() -> None:
     films = load_protocol("faced-films-v1")
-    with pytest.raises(UsageError, match="does not know the stimuli of deap") as error:
+    with pytest.raises(UsageError, match="does not define the stimuli of deap") as error:
         films.stimulus_rules("deap")
     assert error.value.expected == "--dataset faced or faced/processed"
     assert "--protocol subject-stimulus-independent-v3" in str(error.value.hint)

@@ -177,14 +177,14 @@ def test_more_than_subjects_can_give_is_refused() -> None:
     slices = cut(people(TASKS))
     slices.check(Given(5), "toy")
     slices.check(Given.read("session"), "toy")
-    with pytest.raises(UsageError, match="5 units of each class at most, not 9") as caught:
+    with pytest.raises(UsageError, match="5 units of each class as calibration data, fewer than 9") as caught:
         slices.check(Given(9), "toy")
     assert slices.words in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["-1", "2.5", "labelled:5", "unlabelled:0", "unlabelled:", "five", "0,5", ""])
 def test_what_nobody_can_give_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is nothing that a test subject can give"):
+    with pytest.raises(UsageError, match="is not a valid amount of calibration data"):
         Given.read(text)
 
 
@@ -208,9 +208,9 @@ def leaking(at: Placed, given: str, scored: str) -> tuple[Slices, np.ndarray]:
     ("given", "scored", "found"),
     [
         ("x..x..............", "...............sss", ""),
-        (".x..x.............", "...............sss", "not the first"),  # picked
-        ("x..x.x............", "...............sss", "not the first"),  # drawn at random
-        ("xxxxxxx...........", "......ssssssssssss", "given and scored"),
+        (".x..x.............", "...............sss", "skip earlier units"),  # picked
+        ("x..x.x............", "...............sss", "skip earlier units"),  # drawn at random
+        ("xxxxxxx...........", "......ssssssssssss", "calibration data and scored"),
         ("xxxxxx............", "......ssssssssssss", "less than a block after"),  # its neighbours
         ("x..x.............x", "...............ss.", "less than a block after"),  # after it
         ("xxxxxx............", ".........sssssssss", "less than 60 s after"),

@@ -57,7 +57,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
 
 
 def test_what_is_no_method_is_refused(given):
-    with pytest.raises(UsageError, match="there is no method `handcraft`") as caught:
+    with pytest.raises(UsageError, match="no method has the name `handcraft`") as caught:
         embench.baselines(with_="handcraft", **given)
     assert caught.value.where.startswith("with_=")
     entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))

@@ -257,10 +257,10 @@ def test_a_network_that_exists_is_refused_wherever_it_hides():
 
 
 def test_what_cannot_be_stored_is_named():
-    with pytest.raises(UsageError, match="cannot be stored") as caught:
+    with pytest.raises(UsageError, match="cannot store") as caught:
         content_of(run_cell("import threading\nlock = threading.Lock()\ndef f():\n    return lock")["f"])
     assert "global lock" in caught.value.where
-    with pytest.raises(UsageError, match="by its name alone"):
+    with pytest.raises(UsageError, match="by its name only"):
         content_of(run_cell("import functools\n@functools.cache\ndef f(x):\n    return x\ng = lambda: f(1)")["g"])
 
 
@@ -289,10 +289,10 @@ def answer_of(name):
 
 def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
     name, _ = given
-    with installed_only("run.yaml"), pytest.raises(CheckFailed, match="outside of installed packages"):
+    with installed_only("run.yaml"), pytest.raises(CheckFailed, match="outside the installed packages"):
         registry.find("fusion", name)
     objects._GIVEN.clear()  # as in another process
-    with pytest.raises(UsageError, match="cannot be named elsewhere"):
+    with pytest.raises(UsageError, match="its name cannot be used here"):
         registry.find("fusion", name)
     line = ["run", "--dataset", "amigos", "--encoder", "handcrafted", "--fusion", name, "--modalities", "eda"]
     config = tmp_path / "config.yaml"
@@ -307,7 +307,7 @@ def test_a_stored_object_that_others_could_write_is_not_loaded(given):
     entry = registry.find("fusion", name)
     objects._GIVEN.clear()
     entry.source.parent.chmod(0o777)
-    with pytest.raises(MachineError, match="others can write"):
+    with pytest.raises(MachineError, match="other users can write"):
         objects.object_class(entry)
     entry.source.parent.chmod(0o700)
     entry.source.write_bytes(entry.source.read_bytes() + b" ")

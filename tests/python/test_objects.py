@@ -187,7 +187,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     assert any("code or files that nobody else has" in why for why in why_not_publishable(read_manifest(result.folder)))
     objects._GIVEN.clear()  # as in another process
     assert main(["run", "--from", str(result.folder), "--data-root", str(features["data_root"])]) == 2
-    assert "is an object of the Python process that made it" in capsys.readouterr().err
+    assert "is an object of another Python process" in capsys.readouterr().err
     assert main(["report", str(result.folder), "--out", str(tmp_path / "r.html")]) == 1
     assert embench.write_report(result, tmp_path / "r.html").is_file()  # made by this process
 
@@ -206,7 +206,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
         ({"fusion": Ridge()}, "does not predict two classes"),
         ({"fusoin": "late"}, "fusion"),
         ({"seeds": "x"}, "seeds="),
-        ({"fusion": "object:00000000000000000000:Net"}, "object of the Python process"),
+        ({"fusion": "object:00000000000000000000:Net"}, "object of another Python process"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_pythons_words(features, wrong, said):
@@ -232,7 +232,7 @@ def test_a_network_that_make_returns_again_is_refused(bench):
 
     spec = rows(instance, "eda").spec
     instance.build(spec)
-    with pytest.raises(PluginError, match="returned before"):
+    with pytest.raises(PluginError, match="for the second time"):
         encoder(encoder.recipes["quick"]).build(spec)
     with pytest.raises(UsageError, match="exists already"):
         embench.run(encoder=encoder, **options(bench, modalities="eda"))
@@ -292,14 +292,14 @@ def test_benchmark_names_a_row(bench, model, modalities):
 @pytest.mark.parametrize("name", ["", "two words", "../up", "1st", "a" * 49, "a:b"])
 def test_a_name_that_no_id_can_hold_is_refused(name):
     for model in (PIPELINE, embench.network(small)):
-        with pytest.raises(UsageError, match="cannot name a row"):
+        with pytest.raises(UsageError, match="is not a valid name"):
             embench.benchmark(model, "amigos", name=name)
-    with pytest.raises(UsageError, match="cannot name a row"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         embench.network(small, name=name)
 
 
 def test_a_plugin_keeps_its_name():
-    with pytest.raises(UsageError, match="has its name"):
+    with pytest.raises(UsageError, match="already has a name"):
         embench.benchmark("logreg", "amigos", name="mine")
 
 

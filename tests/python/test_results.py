@@ -173,7 +173,7 @@ def test_records_are_compared_and_reported_by_folder(entry, tmp_path):
 
 
 def test_a_report_of_what_is_not_there_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="the folder does not exist"):
         embench.write_report(tmp_path / "nothing")
 
 

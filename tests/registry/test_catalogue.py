@@ -103,5 +103,5 @@ def test_file_has_one_name_however_it_is_written(tmp_path, monkeypatch):
 
 
 def test_missing_file_is_said(tmp_path):
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="does not exist"):
         registry.find("encoder", f"{tmp_path}/none.py:Mine")

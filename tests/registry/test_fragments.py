@@ -93,7 +93,7 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("encoder: {a: {target: 'm:C', revision: yes, summary: s}}", "expected an integer"),
         ("encoder: {a: {target: 'm:C', revision: 0, summary: s}}", "expected an integer"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, modalities: eda}}", "expected a list of names"),
-        ("encoder: {'a=b': {target: 'm:C', revision: 1, summary: s}}", "a name is letters"),
+        ("encoder: {'a=b': {target: 'm:C', revision: 1, summary: s}}", "a name consists of letters"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, synthesizer: 'm:f'}}", "unknown field `synthesizer`"),
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, synthesiser: 'm:f'}}", "did you mean synthesizer"),
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, synthesizer: m}}", "expected `module:function`"),
@@ -101,17 +101,17 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, address: 5}}", "expected text"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, hours: 5}}", "unknown field `hours`"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{ppg: wirst}}}}}}", "did you mean wrist"),
-        (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{eda: wrist}}}}}}", "'eda', which is not among"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{eda: wrist}}}}}}", "'eda', which `modalities` does not contain"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, sites: wrist}}}}", "`sites` is 'wrist', expected a mapping"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: stress}}}}", "`asks` is 'stress', expected a mapping"),
-        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}", "not exactly a `question` and `labels`"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}", "exactly the fields `question` and `labels`"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: 5, labels: task}}}}}}}}", "is 5, expected text"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q, labels: tsk}}}}}}}}", "did you mean task"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
         ("metric: {a: {target: 'm:C', revision: 1, summary: s, features: true}}", "unknown field `features`"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, ranks: true}}", "unknown field `ranks`"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "not a plugin itself"),
-        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no other fields than"),
+        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "only the fields"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: a, until: 2.0}}}}", "a version as text"),
         (f"encoder: {{a: {{{GOOD[1:-1]}, until: '2.0'}}}}", "unknown field `until`"),
     ],
@@ -128,7 +128,7 @@ def test_faults_of_a_fragment_are_named(site, text, problem, installing):
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"), [("nowhere_at_all", "there is no package nowhere_at_all"), ("a:b", "name of a package")]
+    ("value", "problem"), [("nowhere_at_all", "the package nowhere_at_all does not exist"), ("a:b", "name of a package")]
 )
 def test_entry_point_that_leads_nowhere_is_a_broken_package(site, value, problem, installing):
     installing.write(site, "embench-other", "1", {"plugins": value})

@@ -65,7 +65,7 @@ def test_one_that_raises_is_disabled_with_one_warning_and_others_go_on():
     Raiser.calls = 0
     recorder = Recorder()
     observers = Observers([Raiser(), recorder])
-    with pytest.warns(UserWarning, match=r"Raiser is disabled: it raised in stage_started: ValueError: no"):
+    with pytest.warns(UserWarning, match=r"Raiser is disabled, because it raised in stage_started: ValueError: no"):
         observers.tell("stage_started", stage=STAGE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -115,14 +115,14 @@ def test_observer_with_a_hook_that_there_is_not_is_refused():
         Observers([Wrong()])
     with pytest.raises(PluginError, match="labels"):
         Observers([Greedy()])
-    with pytest.raises(PluginError, match="watches nothing"):
+    with pytest.raises(PluginError, match="implements no hook"):
         Observers([object()])
 
 
 @pytest.mark.usefixtures("acme", "broken")
 def test_observers_by_name():
     Observers.named(["counter"]).tell("epoch_ended", stage=STAGE, epoch=1, figures={})
-    with pytest.raises(PluginError, match="watches nothing"):
+    with pytest.raises(PluginError, match="implements no hook"):
         Observers.named(["deaf"])
 
 

@@ -16,7 +16,7 @@ def test_class_of_an_outside_package(acme):
     [
         ("needs_missing", "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
         ("no_class", "has no class Fin"),
-        ("wrong_base", "does not have the base class of its kind"),
+        ("wrong_base", "does not inherit from the base class of its kind"),
         ("raises", "KeyError: 'missing'"),
         ("abstract", "lacks methods that its interface requires"),
     ],

@@ -100,21 +100,21 @@ def test_listing_modalities_imports_no_package(site, installing):
         ("modality: {a: {summary: s, rate_hz: 0}}", "a number above 0"),
         ("modality: {a: {summary: s, rate_hz: .inf}}", "a number above 0"),
         ("modality: {a: {summary: s, rate_hz: true}}", "a number above 0"),
-        ("modality: {a: {summary: s, range: [0, 1]}}", "needs `unit`"),
+        ("modality: {a: {summary: s, range: [0, 1]}}", "requires `unit`"),
         ("modality: {a: {summary: s, unit: mm, range: [1, 0]}}", "[least, greatest]"),
         ("modality: {a: {summary: s, unit: mm, range: 5}}", "[least, greatest]"),
         ("modality: {a: {summary: s, interpolate: cubic}}", "expected linear"),
         ("modality: {a: {summary: s, interpolate: linear, filter: {low: 1}}}", "exclude each other"),
         ("modality: {a: {summary: s, filter: 5}}", "expected some of high"),
-        ("modality: {a: {summary: s, filter: {order: 2}}}", "filters nothing"),
+        ("modality: {a: {summary: s, filter: {order: 2}}}", "has no effect"),
         ("modality: {a: {summary: s, filter: {lowpass: 2}}}", "did you mean low"),
         ("modality: {a: {summary: s, filter: {low: -1}}}", "above 0"),
         ("modality: {a: {summary: s, filter: {low: 1, order: 0}}}", "an integer from 1"),
         ("modality: {a: {summary: s, filter: {notch: 50}}}", "expected true or false"),
-        ("modality: {a: {summary: s, filter: {high: 5, low: 1}}}", "passes nothing"),
+        ("modality: {a: {summary: s, filter: {high: 5, low: 1}}}", "removes everything"),
         ("modality: {a: {summary: s, read_as: eeda}}", "did you mean eda"),
         ("modality: {a: {summary: s, read_as: video}}", "a bundled modality of signals"),
-        ("modality: {eda: {summary: s, unit: uS}}", "no package can define anew"),
+        ("modality: {eda: {summary: s, unit: uS}}", "no package can redefine it"),
     ],
 )
 def test_faults_of_a_definition_are_named(site, text, problem, installing, call):
@@ -225,7 +225,7 @@ def test_values_that_no_sensor_gives_are_found(call, tmp_path):
     content["pupil"][3, 0, 7] = 300.0  # pixels
     np.savez(path, **content)
     code, said = call("data", "verify", "glances")
-    assert "pupil has 1 values outside 1 to 10 mm, which no body gives; the farthest is 300" in said, (code, said)
+    assert "pupil has 1 values outside 1 to 10 mm, the range of human bodies; the most extreme value is 300" in said, (code, said)
 
 
 def test_a_changed_definition_never_meets_prepared_data(glances, tmp_path):

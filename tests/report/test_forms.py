@@ -189,11 +189,11 @@ def test_what_is_no_result_is_refused_by_the_hub(published: Record, change: dict
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ([], "nothing to export was named"),
+        ([], "nothing to export is named"),
         ([str(NETWORK), "--dataset", "wesad", "--croissant"], "one at a time"),
-        (["--dataset", "wesad", "--latex"], "a dataset cannot be written as --latex"),
-        (["--board", str(BOARD), "--reforms"], "a board cannot be written as --reforms"),
-        ([str(NETWORK), "--croissant", "--latex"], "--croissant is a file of its own"),
+        (["--dataset", "wesad", "--latex"], "--latex cannot export a dataset"),
+        (["--board", str(BOARD), "--reforms"], "--reforms cannot export a leaderboard"),
+        ([str(NETWORK), "--croissant", "--latex"], "--croissant cannot be combined with other outputs"),
         ([str(NETWORK), "--hub", "stress"], "names no dataset of the Hub"),
         (["--dataset", "wesat", "--croissant"], "wesad"),
     ],
@@ -209,7 +209,7 @@ def test_a_board_that_is_not_there_is_named_whatever_lies_beside_it(
     shutil.copytree(NETWORK, tmp_path / "some" / "of my" / "runs")
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--board", "nowhere", "--croissant"]) == 2
-    assert "nowhere is no folder" in capsys.readouterr().err
+    assert "nowhere is not a folder" in capsys.readouterr().err
     (tmp_path / "boards" / "nowhere").mkdir(parents=True)
     assert main(["export", "--board", "boards/nowhere", "--croissant"]) == 2
     assert "no leaderboard has the dataset `nowhere`" in capsys.readouterr().err

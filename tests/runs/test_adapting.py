@@ -144,8 +144,8 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(bench, tmp_path, monkeypatch
     ("Pool", (LORA,), {"modalities": "ecg"}, "has none"),
     ("Moments", (RIDGE,), {"modalities": "ecg", "fusion": "logreg"}, "no network is adapted"),
     ("cnn_tf", (LORA, "encoder.lora.rank=0"), {"modalities": "ecg"}, "lora.rank is 0"),
-    ("Pool", (RIDGE, "encoder.loss=mae"), {"modalities": "ecg"}, "a loss of its own"),
-    ("cnn_tf", ("encoder.lora.rank=4",), {"modalities": "ecg"}, "no encoder of this run is adapted by lora"),
+    ("Pool", (RIDGE, "encoder.loss=mae"), {"modalities": "ecg"}, "has no other loss"),
+    ("cnn_tf", ("encoder.lora.rank=4",), {"modalities": "ecg"}, "no encoder of this run uses lora"),
     ("cnn_tf", ("fusion.adapt=lora",), {"modalities": "ecg,eda", "fusion": "late"}, "cannot be lora"),
     ("cnn_tf", ("encoder.adapt=lorra",), {"modalities": "ecg"}, "not valid"),
 ])  # fmt: skip

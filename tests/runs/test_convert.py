@@ -122,7 +122,7 @@ def test_any_state_dict_becomes_safetensors(tmp_path, embench):
         name.removeprefix("module."): value.tolist() for name, value in state.items()
     }
     bench = Bench(write(tmp_path, make_subjects(2)), tmp_path / "runs")
-    with pytest.raises(UsageError, match="an encoder reads by itself"):
+    with pytest.raises(UsageError, match="an encoder reads through its setting"):
         bench.run("Pool", modalities="eda", pretrained=str(tmp_path / "out"))
 
 
@@ -138,7 +138,7 @@ class Evil:
         ({"a": {"w": torch.zeros(1)}, "ema": {"w": torch.zeros(1)}}, "several: a, ema"),
         ({"epoch": 3}, "has none"),
         ([torch.zeros(1)], "has none"),
-        (b"no archive", "no checkpoint"),
+        (b"no archive", "not a checkpoint"),
     ],
 )
 def test_what_is_no_state_dict_is_refused_and_no_code_of_it_is_run(content, text, tmp_path, monkeypatch):

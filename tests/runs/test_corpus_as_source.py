@@ -47,7 +47,7 @@ def record(runs: Path) -> dict:
 def test_a_corpus_is_no_dataset_to_score_on(data, embench, command):
     done = embench(*command, "--dataset", "corpus", "--data-root", data)
     assert done.code == 2
-    assert "corpus has no targets, only recordings to pretrain on" in done.err
+    assert "corpus has no targets, only recordings for pretraining" in done.err
 
 
 def test_a_corpus_has_no_labels_to_tell_of(data, embench):
@@ -135,8 +135,8 @@ def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
     ("source", "options", "text"),
     [
         ("corpus+corpus", {}, "duplicate dataset `corpus`"),
-        ("corpus+", {}, "no dataset is named before or after a plus sign"),
-        ("corpus+amigos/all", {}, "beside other data, it would bring in those that are tested"),
+        ("corpus+", {}, "a dataset name is missing before or after a plus sign"),
+        ("corpus+amigos/all", {}, "pretraining would include test subjects"),
         ("corpus+amigos", {"settings": ("encoder.view.kind=unit",)}, "at once"),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, outpu
 def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
     arguments = [t.replace("masked_value:corpus", "supervised_transfer:corpus") for t in line(data, tmp_path, "ecg")]
     done = embench(*arguments)
-    assert (done.code, "learns from labels, and corpus has none" in done.err) == (2, True)
+    assert (done.code, "learns from labels, but corpus has none" in done.err) == (2, True)
 
 
 @pytest.mark.slow

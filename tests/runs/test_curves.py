@@ -123,7 +123,7 @@ def test_requests_are_spread_over_their_axes():
     assert [r.lag for r in expand_axes(Request("case", lag="-2,0, 1.5"))] == ["-2", "0", "1.5"]
     plain = Request("amigos", drop="eda,ecg")
     assert expand_axes(plain) == [plain]
-    with pytest.raises(UsageError, match="nothing to predict from"):
+    with pytest.raises(UsageError, match="no modality can be dropped"):
         expand_axes(Request("amigos", modalities="eda", drop="each"))
 
 

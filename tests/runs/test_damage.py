@@ -1,4 +1,4 @@
-"""Stored files that were damaged: named in one line, moved aside and made again, to the same bytes."""
+"""Stored files that were damaged: named in one line, moved aside and creates it again, to the same bytes."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def predicted(result) -> bytes:
 
 
 def guarded(folder):
-    """The files of a folder that have a checksum. What is kept beside a store is made again where it can't be read."""
+    """The files of a folder that have a checksum. What is kept beside a store is creates it again where it can't be read."""
     return [path for path in sorted(folder.iterdir()) if path.name not in ("lock", "events.jsonl", "kept")]
 
 
@@ -132,7 +132,7 @@ def test_a_run_over_damaged_files_names_them_and_gives_the_same_bytes(finished, 
         done = embench(*again.line("--target", "arousal", "--fusion", options["fusion"], encoder=encoder))
         assert done.code == 0, done.err
         warned = [line for line in done.err.splitlines() if line.startswith("warning:")]
-        assert all("made again" in line for line in warned)
+        assert all("creates it again" in line for line in warned)
         told += warned
         (result,) = (again.runs / "Tiny").glob(f"{encoder}-*")
         assert (result / "predictions.csv.gz").read_bytes() == expected
@@ -153,7 +153,7 @@ def test_a_run_whose_results_are_all_empty_makes_them_again(finished, tmp_path, 
     encoder, options = ESTIMATOR
     done = embench(*again.line("--target", "arousal", "--fusion", options["fusion"], encoder=encoder))
     assert done.code == 0, done.err
-    assert "made again" in done.err
+    assert "creates it again" in done.err
     (result,) = (again.runs / "Tiny").glob(f"{encoder}-*")
     assert (result / "predictions.csv.gz").read_bytes() == expected
 

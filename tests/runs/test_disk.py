@@ -23,7 +23,7 @@ def test_runs_cannot_be_kept_where_a_file_stands(bench, embench):
     bench.runs.write_text("")
     done = embench(*bench.line("--modalities", "ecg"))
     assert done.code == 5
-    assert "cannot write here" in done.err
+    assert "cannot write to this folder" in done.err
     assert "--runs" in done.err
 
 
@@ -34,7 +34,7 @@ def test_pretraining_cannot_be_kept_there_either(bench, embench):
     places = ("--data-root", bench.data, "--runs", bench.runs, "--device", "cpu", "--recipe", "quick")
     done = embench("pretrain", *encoder, *places, "--modalities", "ecg")
     assert done.code == 5
-    assert "cannot write here" in done.err
+    assert "cannot write to this folder" in done.err
 
 
 def test_a_read_only_folder_is_found_before_anything_is_trained(bench, embench, monkeypatch):

@@ -74,8 +74,8 @@ def test_a_file_predicts_the_tested_units_alone(bench, done, tmp_path, embench):
     assert {unit["unit"] for unit in units if unit["fold_0"]} == {row["unit"] for row in rows}
     early = next(unit for unit in units if not unit["fold_0"])
     other = rows[0] | {name: early[name] for name in ("subject", "recording", "unit")}
-    with pytest.raises(DataError, match="units that mine trains on and does not test") as caught:
+    with pytest.raises(DataError, match="units that mine uses for training and does not test") as caught:
         score(put(tmp_path / "early.csv", [*rows, other]), plugin("Kinds"), **about)
     assert caught.value.where.endswith(f"line {len(rows) + 2}")
-    with pytest.raises(DataError, match="of another fold than mine has"):
+    with pytest.raises(DataError, match="differs from the fold of mine"):
         score(put(tmp_path / "own.csv", [row | {"fold": "0"} for row in rows]), plugin("Kinds"), **about)

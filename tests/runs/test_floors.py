@@ -41,7 +41,7 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
     other = bench.runs / "Tiny" / json.loads(less.out)["run"]
     compared = json.loads(embench("compare", folders[0], folders[2], other, "--json").out)
     assert [floor["run"] for floor in compared["floors"][0]["floors"]] == [scratch]
-    assert "its floors" not in embench("compare", folders[0], other).out
+    assert "its comparison models" not in embench("compare", folders[0], other).out
 
     page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")
     assert page.code == 0, page.err
@@ -54,5 +54,5 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
 def test_floors_of_what_is_not_pretrained_are_refused_before_anything_is_computed(bench, embench):
     refused = embench(*bench.line(*SHORT, "--floors"))
     assert refused.code == 2
-    assert "nothing here is pretrained, so it has no floors" in refused.err
+    assert "--floors requires a pretrained encoder or a pretrainer" in refused.err
     assert not bench.stages()

@@ -144,7 +144,7 @@ def test_python_chooses_an_amount(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("use", "words"),
-    [("given", "that test subjects give first"), ("gap", "in the gap between what test subjects give")],
+    [("given", "that are calibration data"), ("gap", "in the gap between calibration data and")],
 )
 def test_units_that_are_given_or_in_the_gap_are_no_predictions(world: World, use: str, words: str) -> None:
     path = world.write(f"with-{use}", {"2": 0.5}, world.of(use)[:2])
@@ -155,12 +155,12 @@ def test_units_that_are_given_or_in_the_gap_are_no_predictions(world: World, use
 def refusals(world: World) -> dict[str, Callable[[], object]]:
     blank = world.write("blank", {"": 0.5, "2": 0.5})
     return {
-        "it is not known what": lambda: world.score(world.write("silent", {"": 0.5})),
-        "rows do not say": lambda: world.score(blank),
+        "the amount of calibration data is not known": lambda: world.score(world.write("silent", {"": 0.5})),
+        "rows do not name": lambda: world.score(blank),
         "are not an amount of calibration data": lambda: world.score(world.write("odd", {"five": 0.5})),
         "no rows with 3": lambda: world.score(world.write("two", {"2": 0.5}), "3"),
         f"give {MOST} units": lambda: world.score(world.write("silent", {"0": 0.5, "9": 0.5})),
-        "give nothing": lambda: world.score(
+        "does not let a file choose": lambda: world.score(
             world.write("elsewhere", {"2": 0.5}), protocol=write_rules(world.folder, "blocks")
         ),
     }

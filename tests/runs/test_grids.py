@@ -181,7 +181,7 @@ def test_cancelling_a_grid_leaves_the_jobs_of_others_in_the_queue(bench, embench
 
 
 def test_what_is_no_grid_is_said(tmp_path, bench, embench):
-    with pytest.raises(DataError, match="no grid was started here"):
+    with pytest.raises(DataError, match="the folder contains no grid"):
         latest_grid(tmp_path)
     assert embench("grid", "status").code == 2
     assert embench("grid", "cancel", tmp_path, "more").code == 2

@@ -53,8 +53,8 @@ def test_a_protocol_file_names_its_lag(bench, tmp_path):
     ("lag", "target", "message"),
     [
         ("2", "liked", "ratings of whole recordings"),
-        ("soon", "prompt", "no number of seconds"),
-        ("1,2", "prompt", "no number of seconds"),
+        ("soon", "prompt", "not a number of seconds"),
+        ("1,2", "prompt", "not a number of seconds"),
         ("61", "prompt", "a lag of 61 s"),
         ("nan", "prompt", "a lag of nan s"),
     ],

@@ -132,8 +132,8 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert "Kinds: arousal, high or low?" in done.out
     assert "8 subjects, predictions from a file" in done.out
     assert "Within-subject AUROC" in done.out
-    assert "2 units have no prediction; 2 of them have a label" in done.out
-    assert "as declared by its author" in done.out
+    assert "2 units have no prediction; 2 of these units have a label" in done.out
+    assert "its author declared the training data" in done.out
     assert "note: a file of predictions does not show what its method was pretrained on" in " ".join(done.out.split())
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)

@@ -29,6 +29,6 @@ def test_values_off_the_scale_and_constant_ones_are_named(kinds, everything, tmp
     done = embench(*line, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     said = " ".join(done.out.split())
-    assert f"arousal_value: {len(rows)} of {len(rows)} predictions lie off the scale of 1 to 9" in said
+    assert f"arousal_value: {len(rows)} of {len(rows)} predictions are outside the scale of 1 to 9" in said
     assert "values of arousal_value are constant in 2 of 2 folds" in said
     assert "class weights" not in said

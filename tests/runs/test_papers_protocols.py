@@ -290,6 +290,6 @@ def test_a_papers_record_holds_intervals(shared, rules, by):
 
 def test_where_no_unit_fits_the_message_says_how_long_recordings_must_be(shared, rules):
     units = {"rating": 30.0, "continuous_s": 30.0, "condition_s": 30.0}
-    with pytest.raises(DataError, match=r"no unit of 30 s fits: the longest recording lasts 12\.0 s") as error:
+    with pytest.raises(DataError, match=r"too short for a unit of 30 s: the longest recording lasts 12\.0 s") as error:
         shared.plan("Pool", modalities="ecg", protocol=rules(unit=units))
     assert "at least 30 s" in str(error.value.expected)

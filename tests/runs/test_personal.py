@@ -99,9 +99,9 @@ def test_settings_are_chosen_on_validation_subjects_who_give_as_much(bench: Benc
 
 
 def test_another_dataset_is_not_trained_on(bench: Bench) -> None:
-    with pytest.raises(UsageError, match="does not train on another dataset"):
+    with pytest.raises(UsageError, match="cannot train on another dataset"):
         bench.plan("Pool", given="2", train_dataset=plugin("Other"), modalities="ecg")
     with pytest.raises(UsageError, match="scores one target at a time"):
         bench.plan("Pool", given="2", targets="arousal,valence", modalities="ecg")
-    with pytest.raises(UsageError, match="units of each class at most, not 11"):
+    with pytest.raises(UsageError, match="units of each class as calibration data, fewer than 11"):
         bench.plan("Pool", given="11", modalities="ecg")

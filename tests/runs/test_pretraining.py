@@ -68,7 +68,7 @@ def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
     again = embench(*line(bench))
     assert again.code == 0
     assert "0 stages to run, 1 already done" in again.err
-    assert f"use them with: {document['use']}" in again.out
+    assert f"use the weights with: {document['use']}" in again.out
     assert len(bench.stages()) == 1
     plan = bench.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))
     assert {id_ for id_, s in plan.graph.stages.items() if s.kind == "pretrain"} == bench.stages()
@@ -107,10 +107,10 @@ def test_the_dry_run_trains_nothing(two, tmp_path, embench):
 
 def test_what_is_asked_for_wrongly_is_refused(two, embench):
     for arguments, text in (
-        ({"pretrainer": f"masked_value:{KINDS}"}, "only the name of a pretrainer"),
-        ({"pretrainer": "ecg=masked_value"}, "only the name of a pretrainer"),
+        ({"pretrainer": f"masked_value:{KINDS}"}, "names more than a pretrainer"),
+        ({"pretrainer": "ecg=masked_value"}, "names more than a pretrainer"),
         ({"pretrainer": "masked_valu"}, "did you mean masked_value"),
-        ({"pretrainer": "signal_transform"}, "trains the whole model"),
+        ({"pretrainer": "signal_transform"}, "trains the complete model"),
         ({"corpus": "nothing"}, "no dataset `nothing`"),
     ):
         done = embench(*line(two, **arguments))
@@ -261,7 +261,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
     with pytest.raises(UsageError, match="do not fit"):
         fitted_and_start(two, modalities="ecg", pretrained=made.id, settings=("encoder.build.dim=6",))
     slow, at_32 = ("encoder.prepare.rate_hz=16",), _with_cnn_tf(two).id
-    with pytest.raises(UsageError, match=r"prepare\.rate_hz=32 for ecg, and the run has 16"):
+    with pytest.raises(UsageError, match=r"prepare\.rate_hz=32 for ecg, but the run uses 16"):
         two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
     both = pretrained(two, modalities="eda")
     for channels, text in (

@@ -140,7 +140,7 @@ def test_a_run_says_what_it_was_given(tmp_path):
 def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
     done = embench(*shared.line("--modalities", "ecg", "--protocol", STRICT))
     assert done.code == 2
-    assert f"tiny declares no rest baseline, and {STRICT} normalises each subject by nothing else" in done.err
+    assert f"{STRICT} normalises each subject by a resting baseline, but tiny declares none" in done.err
     assert not done.out
     write(tmp_path, make_subjects(6), dataset="Rested")
     write(tmp_path, make_subjects(5), dataset="Other", seed=5)
@@ -157,10 +157,10 @@ def test_pretraining_on_the_tested_subjects_is_refused(tmp_path):
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
     inside = bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",))
     assert inside.overlap == "none"
-    with pytest.raises(UsageError, match="pretraining saw the test subjects of rested") as error:
+    with pytest.raises(UsageError, match="pretraining used test subjects of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=(f"masked_value:{plugin('Rested')}",))
     assert error.value.where == "--pretrainer"
     made = pretrain(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
-    with pytest.raises(UsageError, match="pretraining saw the test subjects of rested") as error:
+    with pytest.raises(UsageError, match="pretraining used test subjects of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrained=made.id)
     assert error.value.where == "--pretrained"

@@ -120,7 +120,7 @@ def test_nothing_can_be_chosen_by_test_subjects(bench):
         (plan, replace(other, units=tested_of_other)),
     ):
         table = np.full((len(expected.units), 1), 0.5)
-        with pytest.raises(CheckFailed, match="must not be chosen by test subjects"):
+        with pytest.raises(CheckFailed, match="must not use test subjects"):
             choose(planned, expected, [table])
 
 
@@ -214,7 +214,7 @@ def test_a_record_whose_choices_were_edited_is_refused(found):
 def test_a_file_is_of_one_method_and_its_seeds(found):
     with pytest.raises(UsageError, match="tuned for another method"):
         make(replace(found.request, settings=("fusion.class_weight=none",)))
-    with pytest.raises(UsageError, match="nothing was chosen for seed 1"):
+    with pytest.raises(UsageError, match="no choice for seed 1"):
         make(replace(found.request, seeds="0,1"))
     content = json.loads(found.file.read_text())
     for change in ({"settings": [[], ["fusion.build.C=5"], []]}, {"choices": [{}]}, {"of": 3}):
@@ -244,7 +244,7 @@ def test_a_trial_that_fails_ends_no_search_and_the_printed_command_tests_the_cho
     done = embench(*line, "--search", "fusion.build.C=-1,10", "--trials", "6")
     assert done.code == 0, done.err
     assert "fusion.build.C=-1 failed: fusion embench_plugins/logreg failed" in done.err
-    assert "opens the test labels" in done.out
+    assert "counts as a test-set evaluation" in done.out
     assert "--dev" not in done.out.split()
     document = json.loads(embench(*line, "--search", "fusion.build.C=-1,10", "--trials", "6", "--json").out)
     failed = [trial for trial in document["trials"] if "error" in trial]

@@ -74,5 +74,5 @@ def test_a_submission_may_deal_each_subject_in_its_own_way_but_mix_nobody(within
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), **about, out=tmp_path / "own")
     assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
     mixed = [{**row, "fold": i % 2} for i, row in enumerate(rows)]
-    with pytest.raises(CheckFailed, match="3 subjects are in fold 0 of a split within subjects"):
+    with pytest.raises(CheckFailed, match="3 subjects share fold 0 of a split within subjects"):
         score(put(tmp_path / "mixed.csv", mixed), plugin("Tiny"), **about)

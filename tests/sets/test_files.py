@@ -57,7 +57,7 @@ def test_levels_nest():
         ("encoder: tcn, ", "", "extended.0.encoder: Field required", 6, ""),
         ("extended:", "more:", "more: unknown key", 6, ""),
         ("summary: Mine.\n", "", "summary: Field required", 1, ""),
-        ("core:", "paper: wu2023\ncore:", "one of `core` and `paper`", 1, ""),
+        ("core:", "paper: wu2023\ncore:", "one of the fields `core` and `paper`", 1, ""),
         ("[each, all]", "[]", "core.0.modalities", 4, ""),
         ("extended:", "search:\n  svm: [fusion.build.C=1]\nextended:", "search.svm.0: ", 6, ""),
         ("extended:", "search:\n  tcn:\n    - encoder.view.length_s=1..2\nextended:", "search.tcn.0: ", 7, ""),

@@ -125,7 +125,7 @@ def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, f
     boards = ("--boards", tmp_path / "boards")
     done = embench("leaderboard", "submit", folder, *boards)
     assert done.code == 1
-    assert "holds no entries" in done.err
+    assert "contains no entries" in done.err
     (folder / "README.md").write_text("of another set")
     done = embench("leaderboard", "submit", folder, *boards)
     assert done.code == 1
@@ -218,7 +218,7 @@ def test_a_folder_that_was_edited_is_refused_as_a_whole(copied, submit, attack, 
     ATTACKS[attack](entry_folders(copied / "entries")[0])
     done = submit(copied)
     assert done.code == 1
-    assert "not as `embench baselines` wrote it" in done.err
+    assert "differs from the one that `embench baselines` wrote" in done.err
     assert not (tmp_path / "boards").exists()
 
 

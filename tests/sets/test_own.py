@@ -126,7 +126,7 @@ def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, t
     ("given", "told"),
     [
         ("handcraftet", "did you mean handcrafted"),
-        ("nowhere.py:Mine", "there is no file nowhere.py"),
+        ("nowhere.py:Mine", "the file nowhere.py does not exist"),
         ("differential_entropy", "differential_entropy fits nothing of"),
         ("mine.csv", "mine.csv"),
     ],

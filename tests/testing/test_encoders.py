@@ -96,14 +96,14 @@ def test_a_good_one_passes():
     ("network", "fault"),
     [
         (ReadsMask, "reads masked samples"),
-        (LooksAtBatch, "a row gives another output alone"),
+        (LooksAtBatch, "the output of a row depends on the other rows"),
         (Idle, "no gradient reaches `unused"),
         (OwnDice, "differs between two builds of one seed"),
-        (NotSaved, "saved and loaded, it gives another output"),
+        (NotSaved, "gives another output after saving and loading"),
         (Restless, "two calls differ"),
         (Infinite, "not finite"),
-        (Flat, "its tokens have shape"),
-        (Raises, "it raised ValueError: no"),
+        (Flat, "the tokens have shape"),
+        (Raises, "the plugin raised ValueError: no"),
     ],
 )
 def test_faults_of_the_network(network, fault):
@@ -153,9 +153,9 @@ def test_statistics_of_masked_samples_and_their_loss_are_found():
             network.register_forward_pre_hook(lambda _, args: (args[0] - mean[None, :, None], *args[1:]))
             return network
 
-    with pytest.raises(CheckFailed, match="reads masked samples for mean"):
+    with pytest.raises(CheckFailed, match="uses masked samples for mean"):
         check_encoder(Counts)
-    with pytest.raises(CheckFailed, match="saved and loaded"):
+    with pytest.raises(CheckFailed, match="after saving and loading"):
         check_encoder(Forgets)
 
 
@@ -237,8 +237,8 @@ def test_an_encoder_says_which_channels_it_reads(read, picks):
     ("read", "picks", "fault"),
     [
         ([2, 0], None, "channel y changes nothing"),
-        ([2, 0], [0, 1, 2], "channel y, which its module's `picks` names, changes nothing"),
-        ([2, 0], [0], "reads channel z, which `picks` leaves out"),
+        ([2, 0], [0, 1, 2], "channel y, as named by `picks` of its module, changes nothing"),
+        ([2, 0], [0], "reads channel z, which `picks` does not name"),
         ([2, 0], [0, 3], "positions from 0 to 2, each once"),
         ([2, 0], [-1, 0], "positions from 0 to 2, each once"),
         ([2, 0], [0, 0, 2], "positions from 0 to 2, each once"),

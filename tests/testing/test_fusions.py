@@ -94,8 +94,8 @@ def test_good_ones_pass():
     [
         (NoFill, "masked tokens or absent modalities"),
         (ReadsMasked, "masked tokens or absent modalities"),
-        (Headless, "it has no `.head`"),
-        (LooksAtBatch, "a row gives another output alone"),
+        (Headless, "the network has no `.head`"),
+        (LooksAtBatch, "the output of a row depends on the other rows"),
     ],
 )
 def test_faults_of_fusions(network, fault):
@@ -147,9 +147,9 @@ def test_estimators():
     check_fusion(Centroid)
     faults = [
         (Backwards, "the positive class scores"),
-        (Logits, "scores lie in"),
-        (Ranks, "a row gets another score alone"),
-        (Spoils, "changed its inputs"),
+        (Logits, "scores range from"),
+        (Ranks, "the score of a row depends on the other rows"),
+        (Spoils, "changed the inputs"),
     ]
     for cls, fault in faults:
         with pytest.raises(CheckFailed, match=fault):
@@ -196,7 +196,7 @@ class Upside(Centroids):
 
 def test_estimators_of_classes_and_values():
     check_estimator(Centroids)
-    faults = [(Narrow, "scores have shape"), (Unscaled, "don't sum to 1"), (Upside, "its values correlate")]
+    faults = [(Narrow, "scores have shape"), (Unscaled, "do not sum to 1"), (Upside, "the values correlate")]
     for cls, fault in faults:
         with pytest.raises(CheckFailed, match=fault):
             check_estimator(cls)

@@ -82,9 +82,9 @@ def test_metrics():
         (NotNumber, "a score of nan"),
         (NoReason, "without a reason"),
         (OtherBootstrap, "with each subject once"),
-        (SaysNotThatItDepends, "depends on decisions and does not say so"),
+        (SaysNotThatItDepends, "depends on decisions but does not declare this"),
         (AnotherChance, "`chance_level` is 0.3"),
-        (Spoils, "changed its inputs"),
+        (Spoils, "changed the inputs"),
     ]
     for cls, fault in faults:
         with pytest.raises(CheckFailed, match=fault):
@@ -209,8 +209,8 @@ def test_a_good_dataset_passes(folder):
         (OtherUnit, "its unit is uS"),
         (NoLabel, "no recording has the label `calm`"),
         (Unrated, "no recording has the label `stress`"),
-        (GivesAway, "which the card makes of raters"),
-        (TakesAll, "in an empty folder it finds"),
+        (GivesAway, "but the dataset card derives it from raters"),
+        (TakesAll, "in an empty folder the reader finds"),
         (Lost, "nowhere"),
         (OneId, "another recording has this id"),
     ],
@@ -238,13 +238,13 @@ def test_observers(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     with pytest.raises(CheckFailed, match="raised in stage_ended"):
         check_observer(Raises)
-    with pytest.raises(CheckFailed, match="watches nothing"):
+    with pytest.raises(CheckFailed, match="implements no hook"):
         check_observer(object)
 
 
 def test_one_door():
     check("metric", HalfRight)
-    with pytest.raises(UsageError, match="no kind of plugin"):
+    with pytest.raises(UsageError, match="not a kind of plugin"):
         check("metrics", HalfRight)
     with pytest.raises(UsageError, match="a folder of its files"):
         check("dataset", Small)

@@ -25,12 +25,12 @@ def test_what_adapts_to_one_subject_conforms(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("ByArrival", "after another subject|the second time"),
+        ("ByArrival", "after another subject|a second call"),
         ("TooMuch", "`personalise` changed encoders.*mix.bias"),
         ("OtherNetwork", "left a network of other weights"),
         ("BatchStatistics", "left a network of other weights"),
         ("Unheard", "`personalises` is 'everything'"),
-        ("ByOneLabel", "it raised"),
+        ("ByOneLabel", "the plugin raised"),
     ],
 )
 def test_faults_of_encoders_are_told(name: str, found: str) -> None:
@@ -42,9 +42,9 @@ def test_faults_of_encoders_are_told(name: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("RemembersSubjects", "another subject's units change its scores|two of one subject differ"),
-        ("ChangesItself", "writes into its input"),
-        ("FitsItself", "changes the estimator itself|another subject's units"),
+        ("RemembersSubjects", "units of another subject change the scores|two personalised estimators"),
+        ("ChangesItself", "changes its input"),
+        ("FitsItself", "changes the original estimator|units of another subject"),
         ("Neglects", "it gave NoneType"),
     ],
 )
@@ -77,5 +77,5 @@ class ShiftsMore(ShiftsHead):
 def test_fusions_adapt_to_one_subject() -> None:
     assert issubclass(ShiftsHead, Fusion)
     check_fusion(ShiftsHead)
-    with pytest.raises(CheckFailed, match="the second time"):
+    with pytest.raises(CheckFailed, match="a second call"):
         check_fusion(ShiftsMore)

@@ -76,8 +76,8 @@ def test_a_reader_of_films_passes(root):
         (Longer, "its `span` is"),
         (Elsewhere, "the file lasts 12"),
         (Unnamed, "`files` does not name"),
-        (NoCard, "the card has no video"),
-        (Grey, "channels of video are"),
+        (NoCard, "the dataset card has no video"),
+        (Grey, "video channels of the dataset card are"),
     ],
 )
 def test_faults_of_readers(cls, fault, root):
@@ -133,7 +133,7 @@ def test_an_encoder_of_clips_passes():
     ("cls", "fault"),
     [
         (WatchPeeking, "reads masked samples"),
-        (WatchReversed, "a row gives another output alone"),
+        (WatchReversed, "the output of a row depends on the other rows"),
         (WatchAll, "clips of video"),
     ],
 )

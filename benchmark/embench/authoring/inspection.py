@@ -94,7 +94,7 @@ def _installed(target: str) -> list[Entry]:
         known = [offered for offered in installed() if offered != registry.BUNDLED]
         hint = (
             did_you_mean(name, [*known, *(entry.name for entry in registry.entries())])
-            or "install it first, with pip install -e FOLDER"
+            or "install the package first: pip install -e FOLDER"
         )
         raise UsageError(f"no installed package `{name}` offers plugins", expected=_expected(known), hint=hint)
     if not plugin:
@@ -107,7 +107,7 @@ def _installed(target: str) -> list[Entry]:
 
 
 def _expected(known: list[str]) -> str:
-    return f"{', '.join(known) or 'an installed package'}, a plugin's name, a folder or FILE.py:CLASS"
+    return f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS"
 
 
 def _of_distribution(name: str) -> Package | None:
@@ -124,8 +124,8 @@ def _of_folder(folder: Path) -> Package | None:
             return package
     if (folder / "pyproject.toml").is_file():
         raise UsageError(
-            f"the package in {folder} is not installed, so no command finds its plugins",
-            expected='an entry point in the group "embench" of its pyproject.toml, whose value is the package',
+            f"the package in {folder} is not installed, so commands cannot find its plugins",
+            expected='an entry point in the group "embench" of its pyproject.toml, with the package as value',
             hint=f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}",
         )
     return None
@@ -133,11 +133,11 @@ def _of_folder(folder: Path) -> Package | None:
 
 def _in_file(path: Path, cls: str) -> list[Entry]:
     if not path.is_file():
-        raise UsageError(f"there is no file {path}", expected="FILE.py or FILE.py:CLASS")
+        raise UsageError(f"the file {path} does not exist", expected="FILE.py or FILE.py:CLASS")
     listed = in_fresh_process(f"while importing {path}", _classes, path, module=_LIBRARIES)
     found = [(kind, name) for kind, name in listed if cls in ("", name)]
     if not found:
-        what = f"class {cls} in {path} is no plugin" if cls else f"no class in {path} is a plugin"
+        what = f"class {cls} in {path} is not a plugin" if cls else f"no class in {path} is a plugin"
         expected = "a subclass of Dataset, Encoder, Pretrainer, Fusion, Estimator or Metric, or hooks of an observer"
         raise UsageError(what, expected=expected)
     return [registry.find(kind, f"{path}:{name}") for kind, name in found]
@@ -152,7 +152,7 @@ def _classes(path: Path) -> list[tuple[str, str]]:
 def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
     plugin = _title(entry)
     if entry.broken:
-        remedy = "correct the file; docs/guide/plugins/package.md shows one"
+        remedy = "correct the file as shown in docs/guide/plugins/package.md"
         yield PluginCheck(plugin, "registry.yaml", entry.broken, str(entry.source), remedy)
         return
     if entry.alias_of:
@@ -166,7 +166,7 @@ def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
             f"while trying {plugin}", _try, entry.kind, entry.full_name, root, module=_LIBRARIES
         )
     except MachineError as error:
-        yield PluginCheck(plugin, "import", error.what, None, "it must not end its process")
+        yield PluginCheck(plugin, "import", error.what, None, "code that does not end the process")
 
 
 def _title(entry: Entry) -> str:
@@ -178,8 +178,8 @@ def _clash(entry: Entry, plugin: str) -> PluginCheck:
     if not others or entry.package == registry.BUNDLED:
         return PluginCheck(plugin, "registry.yaml")
     means = f"means {others[0].full_name}" if others[0].package == registry.BUNDLED else "is refused"
-    fault = f"the name is also that of {' and '.join(e.full_name for e in others)}, so that `{entry.name}` {means}"
-    remedy = f"rename it: users have to type {entry.full_name}"
+    fault = f"{' and '.join(e.full_name for e in others)} has the same name, so `{entry.name}` {means}"
+    remedy = f"choose another name; otherwise users must type {entry.full_name}"
     return PluginCheck(plugin, "registry.yaml", fault, str(entry.source), remedy)
 
 
@@ -199,7 +199,7 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
         except BaseException as error:  # the plugin boundary, sys.exit too
             if lacking(error):  # nothing can be checked here
                 raise
-            fault, trace = f"it raised {type(error).__name__}: {error}", traceback.format_exc()
+            fault, trace = f"the plugin raised {type(error).__name__}: {error}", traceback.format_exc()
         seconds = time.perf_counter() - began
         findings.append(PluginCheck(plugin, check, fault, where, remedy, skipped, seconds, trace))
         if fault:
@@ -216,21 +216,21 @@ def _import(entry: Entry, _: Path | None) -> None:
         registry.load(entry.kind, entry.full_name)
         seconds = time.perf_counter() - began
     if text := printed.getvalue().strip():
-        raise CheckFailed(f"importing it prints: {text[:200]}", where=where, expected="an import that prints nothing")
+        raise CheckFailed(f"the import prints: {text[:200]}", where=where, expected="an import that prints nothing")
     after = random_states()
     if after != before:  # libraries may draw when they are imported; a seed leads to the same state from any other
         set_seeds(1)
         _import_again(entry)
         same = [name for name, state in random_states().items() if state == after[name]]
-        what = f"importing it sets the seed of {', '.join(same)}"
+        what = f"the import sets the seed of {', '.join(same)}"
         if same:
-            raise CheckFailed(what, where=where, expected="no seed of its own: embench seeds every stage of a run")
+            raise CheckFailed(what, where=where, expected="no global seed; embench seeds every stage of a run")
     if seconds > LONG_IMPORT_S and (own := _import_again(entry)) > LONG_IMPORT_S:
         raise CheckFailed(
-            f"importing it takes {own:.1f} s, besides the libraries that it imports",
+            f"the import takes {own:.1f} s without the libraries that it imports",
             where=where,
-            expected=f"less than {LONG_IMPORT_S:g} s: every command and worker that uses it waits",
-            hint="load files and start up things in `build` or where they are used, not at import",
+            expected=f"less than {LONG_IMPORT_S:g} s, because every command and worker that uses the plugin waits",
+            hint="load files in `build` or at first use, not at import",
         )
 
 
@@ -263,7 +263,7 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
         check("dataset", cls, root)
         return None
     if not registry.has_synthesizer(entry.full_name):
-        return "no data were found for it, and it has no synthesizer: name a folder with --data-root"
+        return "no data found and no synthesizer available: name a folder with --data-root"
     write = registry.synthesizer(entry.full_name)
     if "length_s" in inspect.signature(write).parameters:
         write = partial(write, length_s=_LENGTH_S)

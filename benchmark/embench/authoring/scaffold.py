@@ -40,20 +40,20 @@ class _Kind:
 
 _KINDS = {
     "dataset": _Kind(
-        "dataset", "Twelve films, one file per subject.", 'modalities: [eda, temp]\nlicence: "MIT"',
+        "dataset", "Twelve videos, one file per subject.", 'modalities: [eda, temp]\nlicence: "MIT"',
         ("embench data synthesize $name --out data/$name --subjects 24",
          f"embench run --dataset $name --encoder handcrafted --fusion logreg {_SHORT}"),
     ),
     "encoder": _Kind(
-        "encoder", "Every second of a signal is one token.", "modalities: [ecg, ppg, eda, resp, temp]",
+        "encoder", "One token per second of a signal.", "modalities: [ecg, ppg, eda, resp, temp]",
         (_MADE, f"{_RUN} eda --encoder $name"),
     ),
     "pretrainer": _Kind(
-        "pretrainer", "Detects windows that are reversed in time.", "",
+        "pretrainer", "Detects time-reversed windows.", "",
         (_MADE, f"{_RUN} eda --encoder cnn_tf --pretrainer $name"),
     ),
     "fusion": _Kind(
-        "fusion", "The mean of the modalities that are present.", "",
+        "fusion", "The mean of the available modalities.", "",
         (_MADE, f"{_RUN} ecg,eda --encoder tcn --fusion $name"),
     ),
     "estimator": _Kind(
@@ -102,12 +102,14 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
     """
     if kind not in _KINDS:
         hint = did_you_mean(kind, _KINDS)
-        raise UsageError(f"there is no kind of plugin `{kind}`", expected=f"one of {', '.join(_KINDS)}", hint=hint)
+        raise UsageError(f"`{kind}` is not a kind of plugin", expected=f"one of {', '.join(_KINDS)}", hint=hint)
     _check_name(name)
     package, project = f"embench_{name}", f"embench-{name.replace('_', '-')}"
     folder = folder or Path(project)
     if folder.exists() or folder.is_symlink():
-        raise UsageError(f"{folder} exists, and nothing is overwritten", hint="choose another folder with --out")
+        raise UsageError(
+            f"{folder} exists already, and embench does not overwrite it", hint="choose another folder with --out"
+        )
     of_kind = _KINDS[kind]
     plugin = _template(f"{kind}.py")
     texts = {
@@ -143,13 +145,13 @@ def plugin_kinds() -> tuple[str, ...]:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         why = "a keyword of Python" if keyword.iskeyword(name) else "not a name"
-        expected = "letters, digits and `_`, a letter first, as in `my_encoder`: it also names a module"
+        expected = "letters, digits and `_`, with a letter first, as in `my_encoder`; the name is also a module name"
         raise UsageError(f"`{name}` is {why}", expected=expected)
     if taken := [entry for entry in entries() if entry.name == name and entry.kind in PLUGIN_KINDS]:
-        what = f"there is a {taken[0].kind} `{name}` already, of {taken[0].home}"
-        raise UsageError(what, hint="choose another name, so that users can type it without the package's")
+        what = f"{taken[0].home} already has a {taken[0].kind} with the name `{name}`"
+        raise UsageError(what, hint="choose another name, so that users need not type the package name")
     if folders(f"embench_{name}"):
-        raise UsageError(f"there is a package embench_{name} already", hint="choose another name")
+        raise UsageError(f"a package with the name embench_{name} exists already", hint="choose another name")
 
 
 def _class_name(kind: str, name: str, text: str) -> str:

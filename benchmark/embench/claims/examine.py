@@ -293,5 +293,5 @@ def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
         reasons = [f"{', '.join(ids)}: {reason}" for reason, ids in concerned.items()]
         raise Unfinished(
             f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}",
-            hint="get what is missing; the same command then goes on where this one stopped",
+            hint="fix the missing comparisons, then rerun the command to resume",
         )

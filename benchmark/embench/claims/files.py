@@ -76,7 +76,7 @@ class ClaimDataset(Strict):
     @model_validator(mode="after")
     def _of_its_targets(self) -> Self:
         if other := sorted(set(self.published) - set(self.targets)):
-            raise ValueError(f"a difference is published of {', '.join(other)}, which is not among the targets")
+            raise ValueError(f"`published` names {', '.join(other)}, which `targets` does not contain")
         return self
 
 
@@ -108,9 +108,9 @@ class Claim(Strict):
             if not one.get("encoder") or not other.get("encoder"):
                 raise ValueError(f"a or b has no encoder on {dataset}")
             if one == other:
-                raise ValueError(f"a and b are the same on {dataset}")
+                raise ValueError(f"a and b are equal on {dataset}")
         if also := sorted(set(self.datasets) & set(self.elsewhere)):
-            raise ValueError(f"{', '.join(also)} stands in `datasets` and in `elsewhere`")
+            raise ValueError(f"{', '.join(also)} is in `datasets` and in `elsewhere`")
         return self
 
     def place(self, dataset: str) -> ClaimDataset:
@@ -169,13 +169,15 @@ class MeasuredClaim(Strict):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.measure not in MEASURES:
-            raise ValueError(f"`measure` is {self.measure}, and there are {', '.join(MEASURES)}")
+            raise ValueError(f"`measure` is {self.measure}, expected one of {', '.join(MEASURES)}")
         if len(self.runs) != MEASURES[self.measure][1]:
-            raise ValueError(f"{self.measure} takes {MEASURES[self.measure][1]} runs, and there are {len(self.runs)}")
+            raise ValueError(
+                f"{self.measure} takes {MEASURES[self.measure][1]} runs, but the claim has {len(self.runs)}"
+            )
         if self.by and self.measure not in SUBJECT_MEASURES:
-            raise ValueError(f"`by` is of {', '.join(SUBJECT_MEASURES)}, and the measure is {self.measure}")
+            raise ValueError(f"`by` applies only to {', '.join(SUBJECT_MEASURES)}, but the measure is {self.measure}")
         if self.measure == "gap_by_label" and not self.by:
-            raise ValueError("`by` is missing: the target whose classes divide the units")
+            raise ValueError("`by` is missing: name the target whose classes divide the units")
         if wrong := [name for name, run in self.runs.items() if not run.stated.get("encoder")]:
             raise ValueError(f"run {wrong[0]} has no encoder")
         return self
@@ -216,17 +218,19 @@ def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], ty
     try:
         content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{what}'s file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+        raise UsageError(f"cannot read the file of {what}: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(kind_of({}).model_fields)
-        raise UsageError(f"{what}'s file holds no mapping", where=str(path), expected=expected)
+        raise UsageError(f"the file of {what} contains no mapping", where=str(path), expected=expected)
     named = [(field, text) for field, text in texts_in(content) if field.rpartition(".")[2] not in _PROSE]
     if wrong := [field for field, text in named if names_code(text) or names_place(text)]:
         raise UsageError(
             f"{what} names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
         )
     if wrong := [field for field, text in texts_in(content) if has_control(text)]:
-        raise UsageError(f"{what} has control characters: {', '.join(wrong)}", where=str(path), expected="plain text")
+        raise UsageError(
+            f"{what} contains control characters: {', '.join(wrong)}", where=str(path), expected="plain text"
+        )
     kind = kind_of(content)
     try:
         return kind.model_validate(content)
@@ -286,7 +290,9 @@ def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | Un
         for name in wanted:
             if name not in known:
                 raise UsageError(
-                    f"there is no {what} `{name}` with claims to test" if what == "paper" else f"no claim is `{name}`",
+                    f"no {what} with testable claims has the name `{name}`"
+                    if what == "paper"
+                    else f"no claim has the id `{name}`",
                     where="embench claims",
                     expected=f"one of {', '.join(sorted(known))}",
                     hint=did_you_mean(name, sorted(known)),

@@ -126,7 +126,7 @@ def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, 
 
     kept, known = read_embeddings(run.folder), run.labels
     if kept is None:
-        raise DataError("the run kept no hidden layers", where=str(run.folder), expected="a run of a network")
+        raise DataError("the run saved no hidden layers", where=str(run.folder), expected="a run of a network")
     kept = kept.take(kept.target == run.target)
     shares, silhouettes = {}, {}
     for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):

@@ -85,7 +85,7 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
         for row in (row for row in tables.rows if row.dataset != dataset):
             elsewhere.setdefault(row.dataset, []).append(row.row)
         notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
-    return notes + [f"Of {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
+    return notes + [f"For {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 
 @snapshot()

@@ -13,8 +13,8 @@ from embench.records.wording import format_figure, format_score
 from embench.texts import markdown, table_in_markdown
 
 MEANING = (
-    "A verdict is about these configurations, these subjects and this recipe. It does not judge the paper's own runs, "
-    "and on a dataset other than the paper's it answers a different question."
+    "A verdict applies to these configurations, these subjects and this recipe. It does not judge the paper's own "
+    "runs. On another dataset than the paper's, it answers another question."
 )
 
 
@@ -58,7 +58,7 @@ def claims_page(
         parts += _section(measured, runs, of_it, [measured_cells(row) for row in of_it if row.status == "measured"])
     if untested:
         lines = [[markdown(claim.id), markdown(claim.claim), markdown(claim.not_tested)] for claim in untested]
-        parts += ["## Not yet tested by embench\n", table_in_markdown(lines, ["id", "statement", "why not"]), ""]
+        parts += ["## Not yet tested in embench\n", table_in_markdown(lines, ["id", "statement", "reason"]), ""]
     return "\n".join([*parts, MEANING, ""])
 
 

@@ -63,7 +63,7 @@ class Printed(Strict):
     @model_validator(mode="after")
     def _says_what_spreads_are(self) -> Self:
         if not self.spread and any(len(figures) > 1 for row in self.rows for _, _, figures in row.numbers()):
-            raise ValueError("a number has a spread, and `spread` does not say of what")
+            raise ValueError("a number has a spread, but `spread` does not say what the spread is")
         return self
 
     def in_words(self, figures: Sequence[float]) -> str:

@@ -68,9 +68,9 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
         part, whole = pairs
         if len(np.unique(part)) < len(part):
             raise DataError(
-                f"classes of {fine.target} are of several classes of {coarse.target}",
+                f"classes of {fine.target} each cover several classes of {coarse.target}",
                 where=str(fine.folder),
-                expected="classes that are parts of one class each",
+                expected="classes that each belong to one class of the other target",
             )
         score = np.zeros_like(units.score)
         np.add.at(score.T, whole, parts.score.T[part])

@@ -48,7 +48,7 @@ from embench.texts import visible
 
 app = typer.Typer(
     name="embench",
-    help="A benchmark for emotion and affect recognition from physiological signals and video.",
+    help="A benchmark for emotion and stress recognition from physiological signals and video.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
@@ -62,7 +62,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "info": listing.info,
     },
     "Data": {"doctor": doctor.doctor, "data": data.data_app},
-    "Judge": {
+    "Evaluate": {
         "score": score.score,
         "compare": compare.compare,
         "audit": audit.audit,
@@ -102,10 +102,10 @@ def _global(
     ] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print results and errors only: no progress.")] = False,
     verbose: Annotated[
-        bool, Option("--verbose", "-v", help="Print every epoch and every stage, and every skipped check.")
+        bool, Option("--verbose", "-v", help="Print every epoch, every stage and every skipped check.")
     ] = False,
     no_color: Annotated[bool, Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show the traceback when something fails.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Print the traceback when a command fails.")] = False,
 ) -> None:
     """Options that hold for every command; `main` reads all but `--version` wherever they stand."""
 
@@ -192,11 +192,11 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail(f"interrupted; {KEPT}", _INTERRUPTED)
     if out_of_memory(error):
-        hint = "use a smaller --recipe or fewer --workers, or a machine with more memory"
+        hint = "use a smaller --recipe, fewer --workers or a machine with more memory"
         return _fail(f"machine: out of memory ({_one_line(error)})\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
-        hint = "free some space, or name a folder that can be written to"
+        hint = "free some disk space, or choose a folder that you can write to"
         return _fail(f"machine: {error.strerror}{where}\n  what to do: {hint}", 5)
     return _fail(_bug(error, arguments), 70)
 
@@ -212,10 +212,9 @@ def _bug(error: BaseException, arguments: Sequence[str]) -> str:
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     line = shlex.join(["embench", *arguments])
     return (
-        f"a bug in embench: {_one_line(error)}{place}\n"
-        f"  command: {line}\n"
+        f"embench has a bug: {_one_line(error)}{place}\n  command: {line}\n"
         f"  machine: Python {platform.python_version()}, {platform.platform()}\n"
-        f"  what to do: report this message together with what `embench --debug {shlex.join(arguments)}` prints"
+        f"  what to do: report this message and the output of `embench --debug {shlex.join(arguments)}`"
     )
 
 

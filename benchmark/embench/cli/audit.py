@@ -26,19 +26,19 @@ _LONG = 200
 def audit(
     run: Annotated[Path, Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
     retrain: Annotated[
-        int, Option(min=0, help="Retrain N times on permuted labels; scores above chance then indicate a leak.")
+        int, Option(min=0, help="Retrain N times on permuted labels; scores above chance indicate a leak.")
     ] = 0,
     dataset: Annotated[
-        str | None, Option(help="Dataset that FILE predicts, or the folder of own data that a run was on.")
+        str | None, Option(help="Dataset that FILE predicts, or the folder of your own data that the run used.")
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
-    out: Annotated[Path | None, Option(help="Folder for audit.json; default: that of the run.")] = None,
+    out: Annotated[Path | None, Option(help="Folder for audit.json; default: the folder of the run.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look for faults in a run or in predictions; exit with 1 if a finding is severe."""
+    """Check a run or predictions for faults; exit with 1 if a finding is severe."""
     if out and out.exists() and not out.is_dir():  # said now, not after minutes
-        raise UsageError(f"{out} is no folder", where="--out", expected="a folder, which is made where it is missing")
+        raise UsageError(f"{out} is not a folder", where="--out", expected="a folder; embench creates a missing one")
     from embench import audits
 
     folder = run if run.is_dir() else _scored(run, dataset, data_root)
@@ -65,7 +65,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
         raise UsageError(
             f"{file} is not the folder of a run",
             where="embench audit",
-            expected="a run's folder, or a file of predictions and --dataset",
+            expected="the folder of a run, or a file of predictions with --dataset",
         )
     return external.score(file, dataset, data_root=data_root).folder
 
@@ -84,7 +84,7 @@ def print_audit(result: Audit, *, skipped: bool = True) -> None:
     for line in lines if skipped else []:
         console.note(line)
     if lines and not skipped:
-        console.note(f"{len(lines)} checks were skipped; --verbose shows why")
+        console.note(f"{len(lines)} checks were skipped; --verbose prints the reasons")
 
 
 def _words(value: object) -> str:

@@ -32,31 +32,32 @@ LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed"
 @with_options(
     *("recipe", "seeds", "device", "data-root", "runs", "set", "workers"),
     help_texts={
-        "set": "Change a setting on both sides, encoder[video]... on those that read video; repeatable.",
+        "set": "Change a setting of both methods, encoder[video]... for methods that read video; repeatable.",
     },
     before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
     paper: Annotated[
-        str | None, Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; or all. Default: list them.")
+        str | None,
+        Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023, or `all`. Default: list the papers."),
     ] = None,
     *,
     claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
     printed: Annotated[
-        bool, Option("--printed", help="List each number in the paper's tables, and if it can be run.")
+        bool, Option("--printed", help="List each number in the paper's tables and whether embench can run it.")
     ] = False,
     dataset: Annotated[
         list[str] | None,
-        Option(autocompletion=completes("dataset"), help="Dataset to use instead of those of the claims; repeatable."),
+        Option(autocompletion=completes("dataset"), help="Dataset to use instead of the claim's datasets; repeatable."),
     ] = None,
     under: Annotated[
-        Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' own protocols, or both.")
+        Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' protocols, or both.")
     ] = "both",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """List papers' claims; or test them: run both sides of each claim, compare them, and give a verdict."""
+    """List the claims of papers, or test claims: run the two methods of each claim and compare them."""
     from embench.claims import files
 
     if printed:
@@ -96,9 +97,9 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
     def place(claim: AnyClaim | UntestedClaim) -> str:
         datasets = list(getattr(claim, "datasets", ()))
         if not datasets:
-            return "not by embench yet"
+            return "not yet in embench"
         names = [name for name in datasets if available[name]]
-        return f"on {', '.join(names)}" if names else f"needs {' or '.join(datasets)}"
+        return f"on {', '.join(names)}" if names else f"requires {' or '.join(datasets)}"
 
     if as_json:
         keys = ("paper", "id", "claim", "datasets", "not_tested")
@@ -110,7 +111,7 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
     for paper, own in grouped((claim.paper, claim) for claim in found).items():
         show_table(own, columns, title=paper)
     able = [claim.paper for claim in found if any(available[name] for name in getattr(claim, "datasets", ()))]
-    console.wrapped("To test a paper's claims, or those of `all`; --dry-run says what would be run:")
+    console.wrapped("Test the claims of a paper, or of `all` papers; --dry-run prints the plan:")
     console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
 
 
@@ -131,7 +132,7 @@ def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json:
         return
 
     def place(row: Mapping[str, Any]) -> str:
-        return row.get("why") or (f"on {row['dataset']}" if row["here"] else f"needs {row['dataset']}")
+        return row.get("why") or (f"on {row['dataset']}" if row["here"] else f"requires {row['dataset']}")
 
     columns = [*fields("table"), TableColumn("row", lambda row: row.get("row") or row["what"])]
     columns += fields("target", "score", "printed")
@@ -199,8 +200,8 @@ def print_claims(
     _print_measured(values)
     for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
         console.wrapped(f"what to do: {what_to_do}")
-    columns = [*fields("paper", "id"), field("claim", "statement"), field("not_tested", "why not")]
-    show_table(untested, columns, title="not yet tested by embench")
+    columns = [*fields("paper", "id"), field("claim", "statement"), field("not_tested", "reason")]
+    show_table(untested, columns, title="not yet tested in embench")
     if any(row.status in ("compared", "measured") for row in every):
         console.wrapped(MEANING)
     warn_of_synthetic(generated)

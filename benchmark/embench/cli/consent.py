@@ -14,21 +14,21 @@ from embench.records.names import is_own
 
 _LONGEST = 200
 _ALWAYS = (
-    "run.yaml: the dataset's name, pseudonyms of participants, how long their sessions were, why some are left out",
-    "run.yaml, besides: label rules and classes, the method, its cost, versions, the approval",
-    "shared/folds: which pseudonyms were tested in which fold, and who belongs to one group",
+    "run.yaml: the dataset's name, pseudonyms of participants, durations of sessions, reasons for exclusion",
+    "run.yaml also: label rules and classes, the method, its cost, versions, the approval",
+    "shared/folds: which pseudonyms each fold tests, and which pseudonyms form a group",
     "audit.json: findings of the audit",
 )
 _SEALED = (
-    "scores.json: scores over all participants, with three digits",
-    "shared/control_scores: the headline of each control, with three digits",
+    "scores.json: scores over all participants, rounded to three digits",
+    "shared/control_scores: the primary metric of each confound-only model, rounded to three digits",
     "labels.hmac: a keyed hash of the labels",
 )
 _OPEN = (
-    "predictions.npz, summands.json, scores.json: predictions of each unit, and all scores",
+    "predictions.npz, summands.json, scores.json: the prediction for each unit, and all scores",
     "shared/rows, shared/labels, shared/controls, shared/control_scores: the stimulus, time and label of each unit",
 )
-_STAYS = "what stays: signals, names of participants, devices, files and folders, dates"
+_STAYS = "not published: signals, names of participants, devices, files and folders, dates"
 _STAYS_SEALED = f"{_STAYS}, labels, predictions, and scores of single participants"
 
 
@@ -45,30 +45,30 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
     if not own:
         if consent or ethics is not None:
             raise UsageError(
-                "no run is of own data, so that there is nothing to consent to",
+                "consent is for your own data only, and no run here uses your own data",
                 where="--consent" if consent else "--ethics",
-                expected="runs on a dataset of your own; public ones need neither",
+                expected="runs on your own dataset; runs on public datasets need neither option",
             )
         return None
     public = any(run.card.labels_public == "yes" for run in runs if is_own(run.dataset.name))
-    console.echo(f"own data: {', '.join(own)}. An entry is public, and stays so; it holds:")
+    console.echo(f"own data: {', '.join(own)}. An entry is public and cannot be withdrawn. It contains:")
     for line in (*_ALWAYS, *(_OPEN if public else _SEALED)):
         console.wrapped(f"  {line}")
     console.wrapped(_STAYS if public else _STAYS_SEALED)
     if not (consent and ethics) and not sys.stdin.isatty():
         raise UsageError(
-            "nobody is here to say that the participants consent, and who has approved the study",
+            "consent and ethics approval are required, and this is not a terminal where you could answer",
             where="embench leaderboard submit",
             expected="an answer on a terminal, or --consent and --ethics 'BOARD, NUMBER'",
-            hint="give both if the participants agreed to the publication of such results and an ethics board did, too",
+            hint="if the participants consented and an ethics board approved: --consent --ethics 'BOARD, NUMBER'",
         )
     if not consent:
-        typer.confirm("Have all participants consented to the publication of this?", default=False, abort=True)
-    said = (typer.prompt("Ethics board and number of its approval") if ethics is None else ethics).strip()
+        typer.confirm("Have all participants consented to the publication of this entry?", default=False, abort=True)
+    said = (typer.prompt("Ethics board and approval number") if ethics is None else ethics).strip()
     if not said or len(said) > _LONGEST or not said.isprintable():
         raise UsageError(
-            "this names no approval",
+            "the ethics approval is missing or not valid",
             where="--ethics",
-            expected=f"board and number of the approval, on one line of at most {_LONGEST} letters",
+            expected=f"ethics board and approval number, on one line of at most {_LONGEST} characters",
         )
     return str(said)

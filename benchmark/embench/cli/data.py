@@ -44,11 +44,11 @@ def fetch(
     dataset: DatasetName,
     data_root: DataRoot = None,
     subjects: Annotated[
-        str | None, Option(help="Only these, such as sub-004,sub-036; others can follow later.")
+        str | None, Option(help="Download only these subjects, such as sub-004,sub-036; add others later.")
     ] = None,
     yes: Annotated[bool, Option("--yes", help="Accept the licence without a prompt.")] = False,
 ) -> None:
-    """Download, check and unpack a dataset; interrupted downloads resume."""
+    """Download, check and unpack a dataset; rerun the command to resume."""
     from embench.data.fetch import chosen
     from embench.data.fetch import fetch as get
 
@@ -63,10 +63,10 @@ def fetch(
         console.echo(f"into {folder}")
         if not yes and not sys.stdin.isatty():
             raise UsageError(
-                "nobody is here to accept the licence",
+                "the licence must be accepted, and this is not a terminal where you could answer",
                 where="embench data fetch",
                 expected="an answer on a terminal, or --yes",
-                hint="read the licence above, and give --yes if you agree to it",
+                hint="read the licence above; if you agree, rerun the command with --yes",
             )
         if not yes:
             typer.confirm("Do you agree to the licence?", default=False, abort=True)
@@ -74,7 +74,7 @@ def fetch(
         notes = get(card, folder, lambda what, done, total: steps(done, total, what), names)
     for line in notes:
         console.note(line)
-    console.echo(f"{folder}: done; check it with `embench data verify {entry.name}`")
+    console.echo(f"{folder}: done; check the files with `embench data verify {entry.name}`")
 
 
 data_app.command("verify")(data_status.verify_data)
@@ -89,21 +89,21 @@ def synthesize(
     out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
     subjects: Annotated[int, Option(min=1, help="Number of subjects.")] = 8,
     seed: Annotated[int, Option(min=0, help="Random seed.")] = 0,
-    effect: Annotated[float, Option(min=0.0, max=1.0, help="Strength of the planted effect; 0 means none.")] = 1.0,
+    effect: Annotated[float, Option(min=0.0, max=1.0, help="Size of the simulated effect; 0: no effect.")] = 1.0,
     length_s: Annotated[
         float | None,
-        Option(min=1.0, help="Length of the longest recording in seconds; default: short, for quick trials."),
+        Option(min=1.0, help="Duration of the longest recording in seconds; default: short, for quick trials."),
     ] = None,
-    videos: Annotated[bool, Option("--videos", help="Also write face videos with matching OpenFace output.")] = False,
+    videos: Annotated[bool, Option("--videos", help="Also write face videos and matching OpenFace output.")] = False,
 ) -> None:
-    """Write synthetic data in a dataset's exact format; all results from them are marked as synthetic."""
+    """Write synthetic data in the format of a dataset; results on synthetic data are marked."""
     from embench.data.synthetic import write_synthetic
 
     entry = registry.find("dataset", dataset)
     write_synthetic(dataset, out, subjects=subjects, seed=seed, effect=effect, length_s=length_s, videos=videos)
     console.echo(f"{out}: {subjects} synthetic subjects in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
-        console.echo(f"use them with --data-root {out.parent}")
+        console.echo(f"use these data with --data-root {out.parent}")
 
 
 @data_app.command()
@@ -121,10 +121,10 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
         lines = [_answered(line) for line in lines]
     path = write_description(folder, "\n".join(lines) + "\n")
     todo = sum("TODO" in line for line in lines[1:])
-    left = f"{todo} lines with TODO are to be filled in, all others" if todo else "all lines are"
-    console.echo(f"{path}: written; {left} to be checked")
+    left = f"fill in {todo} lines with TODO and check the other lines" if todo else "check all lines"
+    console.echo(f"{path}: written; {left}")
     name = folder.as_posix()
-    console.echo(f"then: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
+    console.echo(f"then run: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
 
 
 def _answered(line: str) -> str:
@@ -144,11 +144,11 @@ def prepare(
     protocol: ProtocolName = Request.protocol,
     workers: Annotated[
         int | None,
-        Option(min=1, help="Number of subjects prepared at the same time; default: one per CPU core, at most 4."),
+        Option(min=1, help="Number of subjects to prepare in parallel; default: one per CPU core, at most 4."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Filter, resample and store a dataset's signals; data that are already prepared are reused."""
+    """Filter, resample and store the signals of a dataset; prepared data are reused."""
     from embench.data.find import prepared
     from embench.protocols import load_protocol
 
@@ -171,15 +171,15 @@ def prepare(
 
 @data_app.command()
 def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json = False) -> None:
-    """List the participants of your own data beside the pseudonyms that records, reports and entries have for them."""
+    """List the participants of your own data and their pseudonyms in records, reports and entries."""
     from embench.data.find import pseudonymous
 
     reader = pseudonymous(dataset, data_root)
     if reader is None:
         raise UsageError(
-            "only your own data have pseudonyms, unless they are synthetic",
+            "this dataset has no pseudonyms: only your own recordings have them",
             where=f"embench data pseudonyms {dataset}",
-            expected="a folder with dataset.yaml, such as ./FOLDER",
+            expected="a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER",
         )
     rows = [{"participant": name, "pseudonym": pseudonym} for pseudonym, name in reader.owners.items()]
     rows.sort(key=lambda row: row["participant"])

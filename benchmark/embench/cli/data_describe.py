@@ -38,7 +38,7 @@ def labels(
     units: Annotated[Path | None, Option(help="Also write a list of the units to this CSV file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
+    """Summarise labels and signals: classes, units at the threshold, variance, agreement, signal quality."""
     from embench.data import find, label_report
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
@@ -108,10 +108,10 @@ def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, A
         field("poor", "poor (below 0.5)", ".1%"),
     ]
     known = [one for one in judged if "undefined" not in one]
-    show_table(known, columns, title=f"quality of signals, 0 to 1, {_unit(described)}")
+    show_table(known, columns, title=f"signal quality, 0 to 1, {_unit(described)}")
     for one in judged:
         if "undefined" in one:
-            console.wrapped(f"{one['modality']}: no index of quality: {one['undefined']}")
+            console.wrapped(f"{one['modality']}: no quality index: {one['undefined']}")
     console.echo()
 
 
@@ -133,12 +133,12 @@ def _subjects(described: Mapping[str, Any]) -> None:
             TableColumn(legend, lambda row: _bar(row["shares"])),
         ]
     show_table(rows, columns)
-    for key, what in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
+    for key, what in (("one_class_only", "constant labels"), ("without_any_label", "without any label")):
         if described[key]:
             console.wrapped(f"{what}: {', '.join(described[key])}")
     at_cut = described["at_cut"]
     if at_cut:
-        console.wrapped(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
+        console.wrapped(f"at the threshold of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
 
 
 def _share(k: int, name: str) -> TableColumn:
@@ -165,9 +165,9 @@ def _mark(value: float, low: float, high: float) -> str:
 
 def _variance(variance: Mapping[str, Any]) -> str:
     if "undefined" in variance:
-        return f"shares of variance: undefined: {variance['undefined']}"
+        return f"proportions of variance: undefined: {variance['undefined']}"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in variance.items() if name != "method")
-    return f"shares of variance: {shares} ({variance['method']})"
+    return f"proportions of variance: {shares} ({variance['method']})"
 
 
 def _agreement(found: Mapping[str, Any]) -> None:
@@ -186,7 +186,7 @@ def _raters(found: Mapping[str, Any]) -> None:
         show_table(
             [*rows, {"rater": "mean", **found["human"]}],
             [field(name, missing="-") for name in heads],
-            title="each rater as a prediction of what the others make, within subject",
+            title="each rater as a predictor of the other raters, within subject",
         )
 
 
@@ -200,19 +200,19 @@ _SCORES = (
 def controls(
     dataset: DatasetName,
     target: Annotated[
-        str | None, Option(help="Targets, comma-separated; default: those of the dataset's card.")
+        str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")
     ] = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
     seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = "0,1,2",
     as_json: Json = False,
 ) -> None:
-    """Score the controls, which need no method and no signal: the numbers that a method must beat."""
+    """Score the confound-only models, which use no physiological signal; a method must beat them."""
     from embench.runs.controls import describe_controls
 
     numbers = Request(dataset, seeds=seeds).seed_list
     store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)
-    with Steps("folds", "controls fitted") as steps:
+    with Steps("folds", "models fitted") as steps:
         found = describe_controls(store, card, chosen, rules, numbers, steps)
     if as_json:
         from embench.records.schema_1 import written_scores
@@ -242,19 +242,19 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
 
     def cells(control: Control) -> dict[str, str]:
         if control.reason:
-            return {"control": control.name, headline: not_applicable(control)}
+            return {"model": control.name, headline: not_applicable(control)}
         rest = {metric: format_score(control.scores.get(metric), interval=False) for metric in others}
-        return {"control": control.name, headline: format_control(control.scores.get(headline)), **rest}
+        return {"model": control.name, headline: format_control(control.scores.get(headline)), **rest}
 
     best = {metric: score["mean"] for metric, score in found["to_beat"][target].items()}
     to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
-    title = f"target {target}, {found['people'][target]} subjects, {found['protocol']}"
+    title = f"target {target}, confound-only models, {found['people'][target]} subjects, {found['protocol']}"
     listed = (*CONTROLS, *(name for name in controls if name not in CONTROLS))
-    rows = [*(cells(controls[name]) for name in listed), {"control": "to beat *", **to_beat}]
-    shown = fitting(rows, [field(head, head) for head in ("control", headline, *others)], others[::-1])
+    rows = [*(cells(controls[name]) for name in listed), {"model": "to beat *", **to_beat}]
+    shown = fitting(rows, [field(head, head) for head in ("model", headline, *others)], others[::-1])
     show_table(rows, shown, title=title)
     if left := [metric for metric in others if metric not in {column.title for column in shown}]:
-        console.wrapped(f"Columns that do not fit here: {', '.join(left)}; --json has the scores of all names.")
+        console.wrapped(f"Columns hidden for lack of space: {', '.join(left)}. --json prints all scores.")
     for metric in (headline, *others):
         undefined = [(c.why_undefined(metric), c.name) for c in applicable if metric in c.scores]
         for reason, names in grouped(each for each in undefined if each[0]).items():

@@ -20,16 +20,17 @@ from embench.registry.naming import did_you_mean
 def look(
     dataset: DatasetName,
     target: Annotated[
-        str | None, Option(help="Targets, comma-separated; default: those of the dataset's card.")
+        str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")
     ] = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
-    out: Annotated[Path, Option(help="File to write; replaced if it exists.")] = Path("look.html"),
+    out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("look.html"),
     subjects: Annotated[
-        str | None, Option(help="Draw signals of these only, such as S02,S07; all else is of all.")
+        str | None,
+        Option(help="Plot signals of these subjects only, such as S02,S07; everything else covers all subjects."),
     ] = None,
 ) -> None:
-    """Write a page to look at a dataset: signals, faults, labels, units, controls, and what so many people can show."""
+    """Write a page about a dataset: signals, faults, labels, units, confound-only models, statistical power."""
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
     from embench.protocols import load_protocol
@@ -37,7 +38,7 @@ def look(
     from embench.statistics.answerable import find_unanswerable, without_repeats
 
     if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}", where="--out")
+        raise UsageError(f"the folder {out.parent} does not exist", where="--out")
     rules = load_protocol(protocol)
     card = card_for_protocol(rules, card_of(dataset, data_root))
     chosen = choose_targets(card, target) if card.targets or target else ()
@@ -51,12 +52,12 @@ def look(
         for name in people:
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))
-                raise UsageError(f"there is no subject `{name}`", where="--subjects", hint=hint)
+                raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = place(dataset, data_root)[0].name in (OWN, CORPUS)
         of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
-    console.echo(f"{path}: signals of {len(people)} people; {path.stat().st_size / 1e6:.1f} MB")
+    console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
     print_unanswerable(cannot_answer)
     if own or card.labels_public != "yes":
-        console.note("it holds participants' signals: not for sharing")
+        console.note("the page contains participants' signals: do not share it")

@@ -139,7 +139,7 @@ def _prepared_size(card: Card, hours: float | None) -> str | None:
         return None
     channels = sum(len(own.channels) for m, own in card.modalities.items() if m not in ("video", "face_au"))
     size = hours * 3600 * load_protocol(Request.protocol).rate_hz * channels * _SAMPLE_BYTES
-    return f"about {size / 1e9:.1f} GB in the cache (all signals; frames and features of methods come on top)"
+    return f"about {size / 1e9:.1f} GB in the cache for all signals; video frames and features need more"
 
 
 _SAMPLE_BYTES = 4
@@ -149,7 +149,7 @@ def _verified(record: Any) -> str:
     if not record:
         return "not verified"
     found = [f"{record[kind]} {kind}" for kind in ("errors", "warnings") if record[kind]]
-    return f"{record['date'][:10]}, {' and '.join(found) or 'nothing wrong'}"
+    return f"{record['date'][:10]}, {' and '.join(found) or 'no findings'}"
 
 
 def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
@@ -170,22 +170,22 @@ def verify_data(
     dataset: DatasetName,
     data_root: DataRoot = None,
     share: Annotated[
-        Path | None, Option(help="Write a report that can be shared: no samples, labels, names or paths.")
+        Path | None, Option(help="Write a shareable report without samples, labels, names or paths.")
     ] = None,
     force: Annotated[
-        bool, Option("--force", help="Read every file anew, also if its size and time are unchanged; and the cache.")
+        bool, Option("--force", help="Read every file again, including unchanged and cached files.")
     ] = False,
     exclude_faulty: Annotated[
         bool,
         Option(
-            "--exclude-faulty", help="Of own recordings: write what cannot be used into dataset.yaml, to leave it out."
+            "--exclude-faulty", help="For your own recordings: list unusable parts in dataset.yaml to exclude them."
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
+    """Read all files of a dataset and report missing, damaged and odd ones; exit with 1 on errors."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
-        raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
+        raise UsageError(f"cannot write {share}", where="--share", expected="a file in an existing folder")
     from embench.data.checks import check_dataset_files, unread
     from embench.data.describe import DataReport
     from embench.data.find import is_folder, open_dataset, place
@@ -201,7 +201,7 @@ def verify_data(
     try:
         reader = open_dataset(dataset, data_root, own_names=True)
         if exclude_faulty and (count := reader.exclude_faulty()):
-            console.note(f"{count} entries of `faulty` were written into dataset.yaml: check them, and what they cost")
+            console.note(f"{count} entries of `faulty` were added to dataset.yaml: check each entry")
         reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
@@ -229,7 +229,7 @@ def verify_data(
         raise CheckFailed(
             f"{checked.errors} of {len(checked.findings)} findings are errors",
             where=str(reader.root),
-            hint=f"mend the files, or leave out what is faulty: embench data verify {dataset} --exclude-faulty"
+            hint=f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
             if is_folder(dataset)
             else None,
         )
@@ -237,7 +237,7 @@ def verify_data(
 
 def _write_report(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", "utf-8", newline="\n")
-    console.note(f"{path}: read it before sharing; it holds no samples, labels, names or paths")
+    console.note(f"{path}: read the file before you share it; it contains no samples, labels, names or paths")
 
 
 def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
@@ -293,10 +293,10 @@ def _show_checked(
     show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
     show_table(checked.findings[:_SHOWN], fields("severity", "where", "what"))
     if len(checked.findings) > _SHOWN:
-        console.echo(f"and {len(checked.findings) - _SHOWN} more findings; --json shows all")
+        console.echo(f"{len(checked.findings) - _SHOWN} more findings; --json prints all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
-        console.echo(f"{root}: no findings, everything is usable")
+        console.echo(f"{root}: no findings, all files are usable")
     print_unanswerable(cannot_answer)

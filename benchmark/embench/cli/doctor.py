@@ -33,7 +33,7 @@ class Diagnosis(NamedTuple):
 
 
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
-    """Check versions, device, disk, data and plugins; exit with 1 if something is broken."""
+    """Check versions, device, disk, data and plugins; exit with 1 on a fault."""
     light = _light()
     found = [*_versions(light), *([] if light else _device()), *_disk(), *_data(data_root), *_plugins(light)]
     if as_json:
@@ -59,7 +59,7 @@ def _light() -> bool:
 
 def _versions(light: bool) -> Iterator[Diagnosis]:
     yield Diagnosis("embench", embench.__version__)
-    kind = f"light: training is not installed; to install it, {INSTALL_TRAINING}" if light else "full"
+    kind = f"light, without training; to install training: {INSTALL_TRAINING}" if light else "full"
     yield Diagnosis("installation", kind)
     yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES if light else (*_TRAINING_LIBRARIES, *_LIBRARIES):
@@ -73,7 +73,7 @@ def _device() -> Iterator[Diagnosis]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Diagnosis("device", f"torch can't be imported: {error}", broken=True)
+        yield Diagnosis("device", f"cannot import torch: {error}", broken=True)
         return
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
@@ -82,9 +82,9 @@ def _device() -> Iterator[Diagnosis]:
     elif torch.backends.mps.is_available():
         yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
     else:
-        yield Diagnosis("device", "cpu: no CUDA device")
+        yield Diagnosis("device", "cpu; no CUDA device")
 
-    yield Diagnosis("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
+    yield Diagnosis("threads", f"{cores()} processors; torch uses {torch.get_num_threads()} threads")
 
 
 def _disk() -> Iterator[Diagnosis]:
@@ -97,12 +97,12 @@ def _disk() -> Iterator[Diagnosis]:
         with tempfile.TemporaryFile(dir=cache):
             pass
     except OSError as error:
-        yield Diagnosis("cache folder", f"{cache} can't be written: {error.strerror}", broken=True)
+        yield Diagnosis("cache folder", f"cannot write to {cache}: {error.strerror}", broken=True)
         return
     free = shutil.disk_usage(cache).free
     yield Diagnosis("cache folder", str(cache))
     damaged = [f"{fault.where}: {fault.what}; delete its folder" for fault in damaged_folders(cache)]
-    yield Diagnosis("prepared data", "; ".join(damaged) or "as written", broken=bool(damaged))
+    yield Diagnosis("prepared data", "; ".join(damaged) or "intact", broken=bool(damaged))
     yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)
 
 
@@ -127,4 +127,6 @@ def _plugins(light: bool) -> Iterator[Diagnosis]:
                 training += 1
             else:
                 yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Diagnosis("plugins", f"{working} usable" + (f", {training} need training" if training else ""))
+    yield Diagnosis(
+        "plugins", f"{working} usable" + (f", {training} require the training installation" if training else "")
+    )

@@ -26,12 +26,10 @@ def export(
         str | None,
         Option(help="Describe a dataset instead of runs (--croissant).", autocompletion=completes("dataset")),
     ] = None,
-    board: Annotated[
-        Path | None, Option(help="Describe this folder of a leaderboard instead (--croissant, --hub).")
-    ] = None,
-    latex: Annotated[bool, Option("--latex", help="Tables of scores (LaTeX package booktabs).")] = False,
+    board: Annotated[Path | None, Option(help="Describe this leaderboard folder instead (--croissant, --hub).")] = None,
+    latex: Annotated[bool, Option("--latex", help="LaTeX tables of scores (package booktabs).")] = False,
     columns: Annotated[
-        str | None, Option(help="Columns of --latex besides method and headline, with commas between.")
+        str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
     ] = None,
     methods: Annotated[bool, Option("--methods", help="A methods section, with citations.")] = False,
     bibtex: Annotated[
@@ -39,19 +37,22 @@ def export(
     ] = False,
     reforms: Annotated[bool, Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
     croissant: Annotated[
-        bool, Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset, or of a board's table.")
+        bool, Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset or of a leaderboard table.")
     ] = False,
     hub: Annotated[
         str | None,
         Option(
             metavar="OWNER/NAME",
-            help="For the Hugging Face Hub's benchmark dataset of this name: results of runs, or eval.yaml of a board.",
+            help=(
+                "Files for the Hugging Face Hub benchmark dataset of this name: results of runs, or eval.yaml of a "
+                "leaderboard."
+            ),
         ),
     ] = None,
     out: Annotated[Path | None, Option(help="File to write; default: standard output.")] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools."""
+    """Export tables, methods text or citations for a paper, or metadata for other tools."""
     chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
     chosen |= {"--croissant": croissant, "--hub": hub is not None}
     _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
@@ -73,20 +74,24 @@ def _check(
     """Raises UsageError where the options do not fit the things to describe."""
     where = "embench export"
     if named := sum(map(bool, (runs, dataset, board))) - 1:
-        what = "nothing to export was named" if named < 0 else "runs, a dataset and a board are exported one at a time"
+        what = "nothing to export is named" if named < 0 else "export runs, a dataset or a leaderboard, one at a time"
         raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
     possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
     possible = ["--croissant"] if dataset else ["--croissant", "--hub"] if board else possible
-    subject = "a dataset" if dataset else "a board" if board else "runs"
+    subject = "a dataset" if dataset else "a leaderboard" if board else "runs"
     if not wanted:
-        raise UsageError("no output was chosen", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}")
+        raise UsageError(
+            "no output format is named", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}"
+        )
     if wrong := [name for name in wanted if name not in possible]:
-        raise UsageError(f"{subject} cannot be written as {wrong[0]}", where=where, expected=", ".join(possible))
+        raise UsageError(f"{wrong[0]} cannot export {subject}", where=where, expected=", ".join(possible))
     documents = [name for name in wanted if name in ("--croissant", "--hub")]
     if documents and len(wanted) > 1:
-        raise UsageError(f"{documents[0]} is a file of its own", where=where, expected="no other output with it")
+        raise UsageError(
+            f"{documents[0]} cannot be combined with other outputs", where=where, expected=f"{documents[0]} alone"
+        )
     if columns is not None and "--latex" not in wanted:
-        raise UsageError("only --latex has columns", where="--columns", expected="--latex")
+        raise UsageError("--columns applies to --latex only", where="--columns", expected="--latex")
 
 
 def _of_runs(
@@ -122,7 +127,9 @@ def _dataset_of(runs: Sequence[Path]) -> str:
     names = sorted({read_manifest(folder).dataset.name for folder in runs})
     if len(names) > 1:
         raise UsageError(
-            "the runs are of several datasets", where="--croissant", expected=f"one of: {', '.join(names)}"
+            "--croissant describes one dataset, and the runs use several",
+            where="--croissant",
+            expected=f"one of: {', '.join(names)}",
         )
     return names[0]
 
@@ -135,7 +142,9 @@ def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | Non
     from embench.report.facts import dataset_title
 
     if not board.is_dir():
-        raise UsageError(f"{board} is no folder", where="--board", expected="a leaderboard's, as leaderboards/wesad")
+        raise UsageError(
+            f"{board} is not a folder", where="--board", expected="a leaderboard folder, such as leaderboards/wesad"
+        )
     board = board.resolve()
     sections = leaderboard.leaderboard_sections(board.parent)
     every = select_sections(sections, dataset=board.name, all_boards=True)
@@ -165,16 +174,19 @@ def report(
     out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
     beside: Annotated[
         list[Path] | None,
-        Option(help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN."),
+        Option(help="Single-modality run to compare the fusion with; repeatable. Default: the runs next to RUN."),
     ] = None,
     data_root: DataRoot = None,
     share: Annotated[
         bool,
-        Option("--share", help="Without signals and, unless labels are public, what tells labels or single subjects."),
+        Option(
+            "--share",
+            help="Omit signals and, unless labels are public, everything that reveals labels or single subjects.",
+        ),
     ] = False,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
+    """Write a self-contained HTML report: scores, confound-only models, subjects, training, signals, cost."""
     from embench import report as reports
     from embench.audits import audit_record
 

@@ -128,19 +128,22 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
             TableColumn(shown, partial(_score, target, shown)),
-            TableColumn("gap to it", lambda row: row[2]),
+            TableColumn("gap", lambda row: row[2]),
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
-        show_table(rows, columns, title=f"target {target}: {record.run['id']}, and its floors")
+        show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
         if not floors.gaps:
-            console.wrapped(f"{record.run['id']} has no floors here.")
+            console.wrapped(f"{record.run['id']} has no from-scratch or feature comparison here.")
         elif floors.epochs:
             console.wrapped(
-                f"Networks were trained for at most {floors.epochs} epochs, and not until the loss on validation "
-                "subjects fell no more: a gap may be that of a head that is not yet trained."
+                f"Networks were trained for at most {floors.epochs} epochs and stopped before the validation loss "
+                "converged. A gap may come from an undertrained head."
             )
     if gaps:
-        console.wrapped("gap: the score of the pretrained row less that of its floor, paired, with its 95 % interval.")
+        console.wrapped(
+            "gap: score of the pretrained network minus the score of the comparison model, paired, with "
+            "a 95 % interval."
+        )
         console.echo()
 
 

@@ -32,11 +32,11 @@ def list_plugins(
         Argument(metavar="[KIND]", help=f"Kind: {', '.join(_KINDS)}."),
     ] = None,
     matrix: Annotated[
-        bool, Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
+        bool, Option("--matrix", help="Show the compatible modalities, encoders, pretrainers and fusions.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the available plugins, modalities, protocols and baseline sets, and broken ones with the reason."""
+    """List the plugins, modalities, protocols and baseline sets; name the faults of broken plugins."""
     if matrix:
         _print_matrix(kind, as_json)
         return
@@ -52,7 +52,7 @@ def list_plugins(
         return
     if kind is not None and kind not in _KINDS:
         raise UsageError(
-            f"there is no kind of plugin `{kind}`",
+            f"`{kind}` is not a kind of plugin",
             expected=f"one of {', '.join(_KINDS)}",
             hint=did_you_mean(kind, _KINDS),
         )
@@ -89,7 +89,7 @@ def info(
         Argument(metavar="NAME", help="Name of a plugin or protocol, or package/name.", autocompletion=completes(None)),
     ],
     dataset: Annotated[
-        str | None, Option(autocompletion=completes("dataset"), help="Show how an encoder reads this dataset as well.")
+        str | None, Option(autocompletion=completes("dataset"), help="Also show how an encoder reads this dataset.")
     ] = None,
     protocol: Annotated[
         str, Option(autocompletion=completes("protocol"), help="Protocol whose filters apply.")
@@ -97,7 +97,7 @@ def info(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Describe a plugin: paper, licence, source, recipes, what `--set` changes; or a protocol: its rules in words."""
+    """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
@@ -105,10 +105,10 @@ def info(
         return
     if not found and not defined:
         hint = did_you_mean(name, {*(e.name for e in known), *(m.name for m in modalities)}) or "embench list"
-        raise UsageError(f"no plugin is called `{name}`", hint=hint)
+        raise UsageError(f"no plugin has the name `{name}`", hint=hint)
     if dataset and not any(entry.kind == "encoder" for entry in found):
         kind = found[0].kind if found else registry.MODALITY
-        raise UsageError(f"{name} is a {kind}, which reads no dataset by itself", where="--dataset")
+        raise UsageError(f"{name} is a {kind}; only encoders read datasets", where="--dataset")
     documents = [_described(entry, dataset, protocol, data_root) for entry in found]
     if as_json:
         console.document([*documents, *map(_facts_of_modality, defined)])
@@ -127,7 +127,9 @@ def _print_protocol(name: str, *, as_json: bool) -> bool:
     if name not in protocol_names():
         return False
     facts = protocols.described(name)
-    console.answer(as_json, [facts], lambda: _print_facts(facts, name))
+    console.answer(
+        as_json, [facts], lambda: _print_facts({protocols.LABELS.get(k, k): v for k, v in facts.items()}, name)
+    )
     return True
 
 
@@ -135,7 +137,7 @@ def _print_matrix(kind: str | None, as_json: bool) -> None:
     from embench.planning import compatibility
 
     if kind is not None:
-        raise UsageError("the matrix is of all kinds of plugins", where=f"--matrix {kind}", expected="no KIND")
+        raise UsageError("--matrix covers all kinds of plugins", where=f"--matrix {kind}", expected="no KIND")
     found = compatibility.matrix()
     if as_json:
         console.document(asdict(found))
@@ -190,7 +192,7 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
     facts = {key: value for key, value in document.items() if key not in apart}
     _print_facts(facts, entry.full_name)
     if "not_loaded" in document:
-        console.note(f"recipes are not shown: {document['not_loaded']}")
+        console.note(f"recipes cannot be shown: {document['not_loaded']}")
     if "recipes" in document:
         recipes.print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
     if "weights" in document:

@@ -121,7 +121,7 @@ def cluster_options(given: Sequence[str]) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError("an option of an executor has no value", where=f"--cluster {text}", expected="KEY=VALUE")
+            raise UsageError("an executor option has no value", where=f"--cluster {text}", expected="KEY=VALUE")
         chosen[key] = value
     return chosen
 
@@ -165,15 +165,21 @@ def _plain(value: Any) -> Any:
 _HELP = {option.name: option.help for option in OPTIONS}
 DatasetName = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol name, or a YAML file.")
+    str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or a YAML file.")
 ]
 Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Import classes in files that a record names; do you know who wrote it?")
+    bool,
+    typer.Option(
+        "--trust-code", help="Import the Python files that a record names; use it only if you trust their author."
+    ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", callback=_keep_stdout, help="Print one JSON document to stdout, all else to stderr.")
+    bool,
+    typer.Option(
+        "--json", callback=_keep_stdout, help="Print one JSON document to stdout and everything else to stderr."
+    ),
 ]
 ExecutorName = Annotated[
     str,
@@ -185,10 +191,10 @@ Cluster = Annotated[
 ]
 WithFloors = Annotated[
     bool,
-    typer.Option("--floors", help="Beside what is pretrained, run the same network at random, and simple features."),
+    typer.Option("--floors", help="Also train the pretrained network from scratch and run handcrafted features."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
-Every = Annotated[bool, typer.Option("--all", help="Print every score, not only what the verdict rests on.")]
+Every = Annotated[bool, typer.Option("--all", help="Print every score, not only the summary.")]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -210,7 +216,7 @@ Config = Annotated[
         "--config",
         callback=_read_config,
         is_eager=True,
-        help="YAML file with options; the command line overrides them.",
+        help="YAML file with options; the command line overrides the file.",
     ),
 ]
 
@@ -223,7 +229,9 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         run = read_manifest(path)
         request = run.config.get("request")
         if request is None:
-            raise UsageError("the record is a submission, which embench cannot repeat", where=str(path))
+            raise UsageError(
+                "the record contains submitted predictions, so embench cannot repeat the run", where=str(path)
+            )
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
         if request.get("tuned"):
             stated["tuned"] = str(path / request["tuned"])
@@ -241,7 +249,7 @@ From = Annotated[
         callback=_read_request,
         is_eager=True,
         metavar="<path>",
-        help="Folder of a run or of a leaderboard entry: repeat it; the command line overrides what it says.",
+        help="Folder of a run or leaderboard entry to repeat; the command line overrides its options.",
     ),
 ]
 

@@ -18,7 +18,7 @@ from embench.errors import CheckFailed
 if TYPE_CHECKING:
     from embench.authoring.inspection import PluginCheck
 
-plugin_app = typer.Typer(help="Write a package of plugins of your own, and check one.", no_args_is_help=True)
+plugin_app = typer.Typer(help="Create and check your own plugin packages.", no_args_is_help=True)
 
 
 @plugin_app.command("new")
@@ -29,11 +29,11 @@ def new_plugin(
             metavar="KIND", help="dataset, encoder, pretrainer, fusion, estimator (a fusion), metric or observer."
         ),
     ],
-    name: Annotated[str, Argument(metavar="NAME", help="Name of the plugin, as users will type it.")],
+    name: Annotated[str, Argument(metavar="NAME", help="Name of the plugin, as users type it.")],
     out: Annotated[Path | None, Option(help="Folder to write; default: embench-NAME.")] = None,
-    author: Annotated[str | None, Option(help="Your name, for the licence; default: git's.")] = None,
+    author: Annotated[str | None, Option(help="Your name, for the licence; default: the git user name.")] = None,
 ) -> None:
-    """Write a package with one plugin that installs, passes its tests and runs: the place to start from."""
+    """Create a package with one working plugin and its tests, as a starting point."""
     from embench.authoring.scaffold import NO_AUTHOR, write_package
 
     package = write_package(kind, name, out, author)
@@ -41,7 +41,7 @@ def new_plugin(
     for path in package.files:
         console.echo(f"  {path}")
     if NO_AUTHOR in (package.folder / "LICENSE").read_text(encoding="utf-8"):
-        console.note(f"put your name in place of `{NO_AUTHOR}` in LICENSE and pyproject.toml")
+        console.note(f"replace `{NO_AUTHOR}` by your name in LICENSE and pyproject.toml")
     place = package.folder.as_posix()
     path = shlex.quote(place if package.folder.is_absolute() else f"./{place}")
     console.echo(f"next:\n  pip install -e {path}")
@@ -54,13 +54,14 @@ def check_plugins(
     target: Annotated[
         str,
         Argument(
-            metavar="PACKAGE", help="An installed package, a plugin's name, PACKAGE/NAME, FILE.py or FILE.py:CLASS."
+            metavar="PACKAGE",
+            help="An installed package, the name of a plugin, PACKAGE/NAME, FILE.py or FILE.py:CLASS.",
         ),
     ],
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Check plugins before they are run: entry, import, conformance; exit with 1 if something fails."""
+    """Check plugins: registry entry, import and conformance; exit with 1 on a failure."""
     from embench.authoring.inspection import look_through
 
     found = list(look_through(target, data_root))

@@ -158,8 +158,8 @@ def long_warning(seconds: float, smaller: Sequence[str]) -> str:
     """The warning before a long job, with options that make it smaller; empty for a short one."""
     if seconds <= _LONG_S:
         return ""
-    ways = f"; to make it smaller: {', '.join(smaller)}" if smaller else ""
-    return f"warning: this takes about {format_duration(seconds)} on this machine{ways}"
+    ways = f"; to reduce the time: {', '.join(smaller)}" if smaller else ""
+    return f"warning: this run takes about {format_duration(seconds)} on this machine{ways}"
 
 
 class Progress(_Display):
@@ -203,7 +203,7 @@ class Progress(_Display):
         elif name == "forecast":
             self._foretell(event)
         elif name == "scoring":
-            self._line(f"scoring {event['run']} and its controls")
+            self._line(f"scoring {event['run']} and its confound-only models")
         elif self._bars is not None:
             self._draw(self._bars, name, event)
         else:

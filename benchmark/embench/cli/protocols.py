@@ -13,17 +13,25 @@ from embench.protocols import Design, PersonalRules, Protocol
 
 KIND = "protocol"
 _KEPT_APART = {
-    "group": "subjects; those who belong together share a fold",
+    "group": "subjects; subjects of one group share a fold",
     "recording": "recordings",
     "segment": "segments",
     "stimulus": "stimuli",
-    "group+stimulus": "subjects and of stimuli; a test unit's subject and stimulus are both new",
+    "group+stimulus": "subjects and stimuli; the subject and the stimulus of a test unit are both new",
 }
 _ACCESS = {
-    "none": "nothing but the unit that it predicts",
-    "baseline": "their rest before the tasks as well, if the dataset's card declares it",
-    "unlabelled": "all their signals, without labels",
+    "none": "only the unit to predict",
+    "baseline": "the unit to predict and the rest before the tasks, if the dataset card declares such a rest",
+    "unlabelled": "all signals, without labels",
 }
+
+LABELS = {
+    "headline": "primary metric",
+    "a method reads of test subjects": "a method may read from test subjects",
+    "test subjects give first": "calibration data",
+    "shown beside the controls": "shown next to the confound-only models",
+}
+"""Keys of `described` that have another name on the screen."""
 
 
 def listed() -> list[dict[str, Any]]:
@@ -60,11 +68,11 @@ def described(name: str) -> dict[str, Any]:
         "summary": protocols.about_protocol(name),
         "superseded by": protocols.superseded_by(name),
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
-        "folds": f"one, of the last of {split.folds} stretches of each recording, trained on those before it"
+        "folds": f"one, of the last of {split.folds} segments of each recording, trained on the earlier segments"
         if split.tests
         else f"{count} {_KEPT_APART[split.by]}{within}",
-        "validation": f"{held_out:.0%} of the training side" if held_out else "none",
-        "unit": f"{rated}; {unit.continuous_s:g} s where ratings are continuous; {unit.condition_s:g} s of a condition",
+        "validation": f"{held_out:.0%} of the training subjects" if held_out else "none",
+        "unit": f"{rated}; {unit.continuous_s:g} s for continuous ratings; {unit.condition_s:g} s of a condition",
         "headline": _headline(protocol),
         "a method reads of test subjects": _access(protocol),
         **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
@@ -78,40 +86,43 @@ def described(name: str) -> dict[str, Any]:
 def _access(protocol: Protocol) -> str:
     known, _, trained_on = protocol.target_access.partition(", ")
     if trained_on:
-        return f"{_ACCESS[known]}; and their {trained_on.removeprefix('labelled ')}, with labels"
-    return _ACCESS[known] + (", and what they give first" if protocol.personal else "")
+        return f"{_ACCESS[known]}; and labelled {trained_on.removeprefix('labelled ')}"
+    return _ACCESS[known] + (", and the calibration data" if protocol.personal else "")
 
 
 def _given(rules: PersonalRules) -> str:
     """Words for what test subjects give before they are scored, and how far from that."""
-    later = f"scored is what comes a block and at least {rules.guard_s:g} s later"
+    later = f"units at least one block and {rules.guard_s:g} s later are scored"
     if rules.gives == "session":
-        return "their first session, with labels, which is trained on; scored are later ones"
+        return "their first session, with labels, for training; later sessions are scored"
     if rules.gives == "blocks":
-        return f"the first half of their blocks, with labels, which is trained on; {later}"
+        return f"the first half of their blocks, with labels, for training; {later}"
     return (
-        f"as many units of each class as a run says, {rules.most} at most (--given N), or without labels "
-        f"(unlabelled:N); these normalise them; {later}, the same units whatever they give"
+        f"N units of each class (--given N, at most {rules.most}) or units without labels (unlabelled:N), also for "
+        f"normalisation; {later}, and the scored units do not depend on N"
     )
 
 
 def _headline(protocol: Protocol) -> str:
-    headlines = {"classes": _of_kind(protocol, "binary"), "values": _of_kind(protocol, "value")}
+    headlines = {
+        "class targets": _of_kind(protocol, "binary"),
+        "continuous targets": _of_kind(protocol, "value"),
+    }
     if len(set(headlines.values())) == 1:
-        return headlines["classes"]
-    return "; ".join(f"of {words}, {scores}" for words, scores in headlines.items())
+        return headlines["class targets"]
+    return "; ".join(f"for {words}: {scores}" for words, scores in headlines.items())
 
 
 def _of_kind(protocol: Protocol, kind: KindName) -> str:
     designs: Mapping[str, tuple[Design, bool]] = {
-        "where tasks came in one order": ("fixed_order", False),
-        "where subjects shared stimuli": ("shared_stimuli", False),
-        "where labels vary while a shared stimulus lasts": ("shared_stimuli", True),
-        "elsewhere": ("free", False),
+        "for tasks in one fixed order": ("fixed_order", False),
+        "for stimuli that subjects share": ("shared_stimuli", False),
+        "for labels that vary within a shared stimulus": ("shared_stimuli", True),
+        "otherwise": ("free", False),
     }
     scores = {text: protocol.headline_for(kind, design, moments) for text, (design, moments) in designs.items()}
     if len(set(scores.values())) == 1:
         return next(iter(scores.values()))
     if protocol.scoring != 3:  # which know nothing of moments
-        del scores["where labels vary while a shared stimulus lasts"]
+        del scores["for labels that vary within a shared stimulus"]
     return ", ".join(f"{score} {text}" for text, score in scores.items())

@@ -44,14 +44,16 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
     show_table(rows, title=f"recipes{where}")
     if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in own]):
         same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
-        console.wrapped(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
+        console.wrapped(f"The settings {same} are equal in {'all' if len(facts) > 2 else 'these'} recipes.")
     elif not rows:
-        console.wrapped("recipes: no setting of its own")
+        console.wrapped("recipes: none changes a setting")
     if rows:
         example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
         value = _as_set(next(settings for settings in facts.values() if example in settings), example)
-        of_one = f" {kind}[eda].{example.partition('.')[2]} changes that of eda alone." if kind == "encoder" else ""
-        console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
+        of_one = (
+            f" {kind}[eda].{example.partition('.')[2]} changes the setting for eda only." if kind == "encoder" else ""
+        )
+        console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
             values = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
@@ -82,21 +84,25 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 
 def print_reading(facts: Mapping[str, Any]) -> None:
     """Prints the facts of `reading_facts`."""
-    title = f"how it reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
+    title = f"how the encoder reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
     show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
     if not facts["modalities"]:
-        console.wrapped(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
+        console.wrapped(f"{title}: the encoder accepts no modality of {facts['dataset']}", bold=True, colour="red")
     for m, wired in facts["channels"].items():
         if "refused" in wired:
-            console.wrapped(f"{m} cannot be read: {wired['refused']}", colour="red")
+            console.wrapped(f"the encoder cannot read {m}: {wired['refused']}", colour="red")
             continue
         made = [name if source == name else f"{name} ({source})" for name, source in wired["read"].items()]
-        left = f"; left out: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
-        console.wrapped(f"channels of {m} in the network's order: {', '.join(made)}{left}")
+        left = f"; not used: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
+        console.wrapped(f"channels of {m} in the order of the network: {', '.join(made)}{left}")
     if facts["not_read"]:
-        console.wrapped(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
+        console.wrapped(
+            f"modalities of {facts['dataset']} that the encoder does not read: {', '.join(facts['not_read'])}"
+        )
     if facts["lacking"]:
-        console.wrapped(f"the encoder would read, and {facts['dataset']} lacks: {', '.join(facts['lacking'])}")
+        console.wrapped(
+            f"modalities that the encoder accepts and {facts['dataset']} lacks: {', '.join(facts['lacking'])}"
+        )
     console.echo()
 
 

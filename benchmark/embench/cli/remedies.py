@@ -34,8 +34,8 @@ def of_unknown_option(option: str) -> str | None:
     if option not in _MODELS:
         return None
     return (
-        f"no such option: {option}. A network is an --encoder, a classifier a --fusion\n"
-        "  what to do: embench run --dataset DATASET --encoder handcrafted --fusion logreg"
+        f"no such option: {option}. Use --encoder for a network and --fusion for a classifier\n  what to do: embench "
+        "run --dataset DATASET --encoder handcrafted --fusion logreg"
     )
 
 

@@ -34,17 +34,18 @@ def score(
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
     given: Annotated[
         str | None,
-        Option(help="What test subjects gave first under personalise-v1; default: the column given, all of it."),
+        Option(help="Calibration data under personalise-v1; default: every amount in the column `given`."),
     ] = None,
     time_context: Annotated[
-        TimeContext, Option(help="Other units of the test session that reach a prediction: none, earlier ones, any.")
+        TimeContext,
+        Option(help="Units of the test session that a prediction may use besides its own: none, earlier ones, any."),
     ] = "offline",
     data_root: DataRoot = None,
-    out: Annotated[Path | None, Option(help="Folder of the record; default: a new one in ./runs.")] = None,
+    out: Annotated[Path | None, Option(help="Folder of the record; default: a new folder in ./runs.")] = None,
     every: Every = False,
     as_json: Json = False,
 ) -> None:
-    """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
+    """Score predictions from other code: primary metric, confound-only models, intervals, audit."""
     from embench import audits
     from embench.records.audit import audit_status
     from embench.runs import external
@@ -52,8 +53,8 @@ def score(
     with Steps("subjects", "prepared") as steps:
         results = external.score_each(
             file, dataset, name=name, protocol=protocol, targets=target, given=given, time_context=time_context,
-            data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "controls fitted"),
-            on_seed=steps.part("steps", "clock and movement fitted, once for this dataset"),
+            data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "confound-only models fitted"),
+            on_seed=steps.part("steps", "confounds fitted, once for this dataset"),
         )  # fmt: skip
     # Their names are the user's own.
     audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
@@ -113,8 +114,8 @@ def _warn_of_scale(result: Result, target: Target) -> None:
     values = rows["score"][rows.rows_with(method=MODEL, target=target.name)]
     low, high = target.scale
     if off := int(((values < low) | (values > high)).sum()):
-        told = f"{target.name}: {off} of {len(values)} predictions lie off the scale of {low:g} to {high:g}"
-        console.wrapped(f"{told}: they reach from {values.min():.4g} to {values.max():.4g}", colour="yellow")
+        told = f"{target.name}: {off} of {len(values)} predictions are outside the scale of {low:g} to {high:g}"
+        console.wrapped(f"{told}: predictions range from {values.min():.4g} to {values.max():.4g}", colour="yellow")
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
@@ -131,13 +132,13 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
             continue
         by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
         line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
-        line += f"; {missing['labelled']} of them have a label"
+        line += f"; {missing['labelled']} of these units have a label"
         console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
         console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
-    console.wrapped("submission: training data are as declared by its author, not checked")
+    console.wrapped("submission: its author declared the training data; embench has not checked them")
 
 
 def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:

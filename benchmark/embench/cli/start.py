@@ -23,7 +23,9 @@ def start() -> None:
     root, found = _datasets()
     studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
     runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
-    console.wrapped(f"embench {embench.__version__}, a benchmark for affect recognition from physiological signals")
+    console.wrapped(
+        f"embench {embench.__version__}, a benchmark for emotion and stress recognition from physiological signals"
+    )
     data = [f"{', '.join(entry.name for entry in found)} in {root}"] if found else []
     data += [f"./{study.as_posix()}" for study in studies]
     console.wrapped(f"data: {', '.join(data) or f'none in {data_root()} or ./data'}")
@@ -35,7 +37,7 @@ def start() -> None:
         commands = _with_data(found, studies, root)
     else:
         commands = _with_nothing(boards=boards)
-    for about, line in (*commands, ("all commands", "embench --help")):
+    for about, line in (*commands, ("list all commands", "embench --help")):
         console.echo(f"{about}:")
         console.command(line)
 
@@ -52,12 +54,12 @@ def _datasets() -> tuple[Path, list[Entry]]:
 def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
     """Commands for runs in these folders, the newest last."""
     newest = runs[-1]
-    yield "the newest as a page for a browser", f"embench report {newest.as_posix()}"
+    yield "show the newest run in a browser", f"embench report {newest.as_posix()}"
     if sum(run.parent == newest.parent for run in runs) > 1:
-        yield "those of one dataset in pairs", f"embench compare {newest.parent.as_posix()}/*"
+        yield "compare the runs of this dataset", f"embench compare {newest.parent.as_posix()}/*"
     if boards and any(Path("leaderboards", newest.parent.name).glob("*/*/run.yaml")):
-        yield "published results beside them", f"embench leaderboard show {newest.parent.name}"
-    yield "a search for faults in it", f"embench audit {newest.as_posix()}"
+        yield "show the published results", f"embench leaderboard show {newest.parent.name}"
+    yield "check the newest run for faults", f"embench audit {newest.as_posix()}"
 
 
 def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
@@ -66,20 +68,20 @@ def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> I
     where = f" --data-root {root.as_posix()}" if found and root != data_root() else ""
     if not found:
         yield "check your recordings", f"embench data verify {name}"
-    yield "what a method must beat", f"embench data controls {name}{where}"
+    yield "score the confound-only models that a method must beat", f"embench data controls {name}{where}"
     if find_spec("torch"):
         has = [m for m in _CHEAP if found and m in found[0].modalities]
         method = "--encoder handcrafted --fusion logreg" + (f" --modalities {has[0]}" if has else "")
-        yield "a first method", f"embench run --dataset {name} {method} --seeds 0{where}"
+        yield "run a first method", f"embench run --dataset {name} {method} --seeds 0{where}"
     else:
-        yield "what to predict", f"embench data labels {name} --units units.csv{where}"
+        yield "list the units to predict", f"embench data labels {name} --units units.csv{where}"
         yield "score predictions of your own code", f"embench score predictions.csv --dataset {name}{where}"
 
 
 def _with_nothing(*, boards: bool) -> Iterator[tuple[str, str]]:
-    yield "synthetic data to try it on", "embench data synthesize amigos --out data/amigos --subjects 18"
-    yield "real data, open, 90 MB", "embench data fetch stress_predict --data-root data"
-    yield "other datasets, and how to get them", "embench data status"
-    yield "recordings of your own", "embench data new FOLDER"
+    yield "create synthetic data to try embench", "embench data synthesize amigos --out data/amigos --subjects 18"
+    yield "download real open data, 90 MB", "embench data fetch stress_predict --data-root data"
+    yield "list the datasets and how to get them", "embench data status"
+    yield "describe your own recordings", "embench data new FOLDER"
     if boards:
-        yield "published results", "embench leaderboard show"
+        yield "show the published results", "embench leaderboard show"

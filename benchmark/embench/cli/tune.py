@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @with_options(
     *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
     *("device", "data-root", "runs", "train-dataset", "workers"),
-    help_texts={"set": "A setting that all trials have."},
+    help_texts={"set": "A setting that all trials share."},
     before={"search": "seeds", "trials": "seeds"},
 )
 def tune(
@@ -31,16 +31,18 @@ def tune(
         list[str],
         Option(
             metavar="PATH=VALUES",
-            help="What to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; "
+            help="Settings to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; "
             "repeatable.",
         ),
     ],
-    trials: Annotated[int, Option(min=1, help="Number of trials; the first has the method's own settings.")] = 20,
-    sampler_seed: Annotated[int, Option(min=0, help="Seed of the draw of settings.")] = 0,
+    trials: Annotated[
+        int, Option(min=1, help="Number of trials; the first trial uses the default settings of the method.")
+    ] = 20,
+    sampler_seed: Annotated[int, Option(min=0, help="Seed of the sampled settings.")] = 0,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Choose settings of a method in each fold, on its validation subjects only; each trial is counted as a look."""
+    """Choose the settings of a method in each fold, on validation subjects only."""
     from embench.planning.tuning import Search, space_of
     from embench.runs import tuning
 
@@ -84,8 +86,8 @@ def _show(found: Tuned, document: dict[str, Any]) -> None:
     for number, error in found.errors.items():
         console.note(f"{', '.join(found.tuning.search.settings[number])} failed: {error.what}")
     console.wrapped(
-        "Each fold has the trial that was best on its own validation subjects, whose scores are too high for being "
-        "chosen. It is a result once it is tested, which opens the test labels:"
+        "Each fold uses the trial with the best score on its validation subjects. This score is too high because it "
+        "was selected. Test the selected settings (this counts as a test-set evaluation):"
     )
     console.command(document["command"])
 

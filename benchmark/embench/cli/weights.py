@@ -19,7 +19,7 @@ from embench.planning.request import Request, request_of
 @with_options(
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
     help_texts={
-        "fusion": "Fusion of the model; only if the whole model is pretrained.",
+        "fusion": "Fusion of the model; only for a pretrained complete model.",
         "set": "Change a setting: path=value, for example pretrainer.lr=1e-4; repeatable.",
     },
     before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
@@ -34,15 +34,15 @@ def pretrain(
         Option(
             metavar="NAME|DIR",
             autocompletion=completes("dataset"),
-            help="A dataset, or a folder with a dataset.yaml; several joined by plus signs are one.",
+            help="A dataset, or a folder with a dataset.yaml; join several with plus signs.",
         ),
     ],
-    seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,
+    seed: Annotated[int, Option(min=0, help="Seed of the initial weights and of the batch order.")] = 0,
     protocol: Annotated[
         str,
         Option(
             autocompletion=completes("protocol"),
-            help="Protocol that sets the preprocessing and the units: a name, or a YAML file.",
+            help="Protocol for the preprocessing and the units: a name, or a YAML file.",
         ),
     ] = Request.protocol,
     dry_run: DryRun = False,
@@ -67,7 +67,10 @@ def pretrain(
 def _print_pretrained(document: Mapping[str, Any]) -> None:
     manifest = document["manifest"]
     if document["synthetic"]:
-        text = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
+        text = (
+            "SYNTHETIC DATA: these weights contain nothing about real subjects, and results that use them cannot "
+            "be published."
+        )
         console.echo(text, bold=True, colour="yellow")
     for source in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in source["hours"].items())
@@ -75,10 +78,10 @@ def _print_pretrained(document: Mapping[str, Any]) -> None:
         title = manifest["title"] if len(manifest["seen"]) == 1 else source["dataset"]
         console.echo(f"trained on: {title}, {len(source['people'])} subjects, {hours}{labels}")
     console.echo(f"weights: {document['weights']}")
-    console.echo(f"use them with: {document['use']}")
+    console.echo(f"use the weights with: {document['use']}")
 
 
-weights_app = typer.Typer(help="Convert weights that other code has trained.", no_args_is_help=True)
+weights_app = typer.Typer(help="Convert weights trained by other code.", no_args_is_help=True)
 
 
 @weights_app.callback()
@@ -92,7 +95,7 @@ def convert(
     out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Turn a checkpoint into safetensors, with a manifest of its origin; no code in it is run."""
+    """Convert a checkpoint to safetensors, with a manifest of its origin; no code in the checkpoint runs."""
     from embench.runs.convert import convert as run
 
     document = run(file, out).json()
@@ -107,5 +110,5 @@ def _print_converted(document: Mapping[str, Any]) -> None:
         labels = "with labels" if data["labels"] == "source" else "without labels"
         console.echo(f"trained on: {data['dataset']} ({data['title']}), {labels}")
     if not manifest["seen"]:
-        console.echo("trained on: unknown; runs that start from them say so")
-    console.echo(f"use them with: {document['use']}")
+        console.echo("trained on: unknown; runs that start from these weights record this")
+    console.echo(f"use the weights with: {document['use']}")

@@ -113,7 +113,7 @@ def check_dataset_files(
     found, general = CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
     if force:
-        hint = "delete its folder, and it is made again"
+        hint = "delete the folder; embench creates it again"
         own += [Finding("error", str(fault.where), f"{fault.what}: {hint}") for fault in damaged_folders(cache)]
     with FileHashes(cache, anew=force) as hashes:
         for done, subject in enumerate(subjects):
@@ -148,7 +148,9 @@ def _unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]
     for file in files:
         expected = published.get(file.name.replace(os.sep, "/"))
         if expected and file.sha256 != expected.lower():
-            yield Finding("warning", file.name, f"its content is not what is published, sha256 {expected.lower()}")
+            yield Finding(
+                "warning", file.name, f"the content differs from the published file, sha256 {expected.lower()}"
+            )
 
 
 class _General:
@@ -181,7 +183,15 @@ class _General:
         self._shown.setdefault(recording.stimulus, set()).add(recording.subject)
         self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
-            add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
+            add(
+                (
+                    "warning",
+                    (
+                        f"the recording lasts {recording.duration_s:.1f} s, but the dataset card allows at most "
+                        f"{self.card.longest_s:g} s"
+                    ),
+                )
+            )
         for modality, signal in recording.signals.items():
             for finding in _signal(self.card, modality, signal, recording.duration_s):
                 add(finding)
@@ -190,9 +200,7 @@ class _General:
                 if modality not in self._varying and overall.varies(signal):
                     self._varying.add(modality)
             if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
-                add(
-                    ("error", f"{modality} is sample for sample that of {twin}, another subject: one of them is a copy")
-                )
+                add(("error", f"{modality} equals that of {twin}, another subject, in every sample: one is a copy"))
         if recording.video is not None and str(recording.video.path) not in self._reported:
             self.findings += _video(recording.video)
         for label_name, label in recording.labels.items():
@@ -222,20 +230,23 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     promised = card.modalities.get(modality)
     data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
     if promised is None or tuple(signal.channels) != promised.channels or data.shape[:-1] != (len(promised.channels),):
-        yield "error", f"{modality} has shape {data.shape} and channels {signal.channels}, which do not match the card"
+        yield (
+            "error",
+            (f"{modality} has shape {data.shape} and channels {signal.channels}, which do not match the dataset card"),
+        )
         return
     if abs(signal.rate - promised.rate) > 0.01 * promised.rate:
-        yield "warning", f"{modality} has {signal.rate:g} Hz, the card says {promised.rate:g} Hz"
+        yield "warning", f"{modality} has {signal.rate:g} Hz, but the dataset card declares {promised.rate:g} Hz"
     if data.size == 0:
         yield "warning", f"{modality} has no samples"
         return
     if abs(signal.duration_s - duration_s) > max(OVERHANG_S, 0.02 * duration_s):
-        yield "warning", f"{modality} lasts {signal.duration_s:.1f} s, the recording {duration_s:.1f} s"
+        yield "warning", f"{modality} lasts {signal.duration_s:.1f} s, but the recording lasts {duration_s:.1f} s"
     good = np.isfinite(data)
     if wrong := outside_range(modality, signal):
         yield "warning", wrong
     if np.isinf(data).any():
-        yield "warning", f"{modality} holds infinite values, which count as missing"
+        yield "warning", f"{modality} contains infinite values, which count as missing"
     if modality == "face_au":
         return  # a face turns away, or is filmed for a part of the time, and an action unit may not occur: no damage
     lost = dict(zip(promised.channels, 1 - good.mean(1), strict=True))
@@ -247,7 +258,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         if known.sum() > 1 and (row[known] == row[known][0]).all()
     ]
     if flat:
-        yield "warning", f"{modality} never changes in {_first_five(flat)}"
+        yield "warning", f"{modality} is constant in {_first_five(flat)}"
 
 
 def _video(video: Video) -> Iterator[Finding]:
@@ -259,7 +270,7 @@ def _video(video: Video) -> Iterator[Finding]:
         return
     if min(seconds, video.span[1]) <= max(0.0, video.span[0]):
         start, stop = video.span
-        what = f"it lasts {seconds:.1f} s, but the recording should lie at {start:.1f} to {stop:.1f} s of it"
+        what = f"the video lasts {seconds:.1f} s, but the recording should span {start:.1f} to {stop:.1f} s of it"
         yield Finding("warning", str(video.path), what)
 
 
@@ -268,16 +279,16 @@ def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_
     known = values[np.isfinite(values)]
     if label.classes is not None:
         if wrong := int(((known < 0) | (known >= len(label.classes)) | (known != np.round(known))).sum()):
-            yield "error", f"{wrong} values of {name} are none of its {len(label.classes)} classes"
+            yield "error", f"{wrong} values of {name} do not belong to its {len(label.classes)} classes"
     elif scale is not None and (off := int(((known < scale[0]) | (known > scale[1])).sum())):
-        yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
+        yield "warning", f"{off} values of {name} are outside the scale of {scale[0]:g} to {scale[1]:g}"
     if label.times is None:
         return
     times = np.asarray(label.times, np.float64)
     if times.shape != values.shape or not np.isfinite(times).all() or (np.diff(times) < 0).any():
-        yield "error", f"the times of {name} do not match its values: one time per value, ascending"
+        yield "error", f"the times of {name} do not match its values; expected one ascending time per value"
     elif beyond := int(((times < -OVERHANG_S) | (times > duration_s + OVERHANG_S)).sum()):
-        yield "warning", f"{beyond} values of {name} lie outside the recording"
+        yield "warning", f"{beyond} values of {name} are outside the recording"
 
 
 def _count(found: CheckedFiles, recording: Recording) -> None:

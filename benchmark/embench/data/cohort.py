@@ -232,9 +232,9 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
         protocol.stimulus_rules(card.name)
     if protocol.normalise == "baseline" and card.baseline is None:
         raise UsageError(
-            f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
+            f"{protocol.name} normalises each subject by a resting baseline, but {card.name} declares none",
             where=f"--protocol {protocol.name}",
-            expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
+            expected="a dataset whose card has a `baseline`: the resting time of the subject in each recording",
             hint="--protocol subject-independent-v3",
         )
     values = {t.label: t for t in card.targets if t.kind == "value"}
@@ -259,10 +259,10 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
     by_name = {t.name: t for t in card.targets}
     if not by_name:
         raise UsageError(
-            f"{card.name} has no targets, only recordings to pretrain on",
+            f"{card.name} has no targets, only recordings for pretraining",
             where=f"--dataset {card.name}",
-            hint=f"--pretrainer NAME:{card.name} with another --dataset; own recordings that are to be scored on need "
-            "`labels` and `targets` in their dataset.yaml",
+            hint=f"for pretraining: --pretrainer NAME:{card.name} with another --dataset. For scoring: add `labels` "
+            "and `targets` to dataset.yaml",
         )
     names = [n.strip() for n in text.split(",")] if text else list(card.default_targets or by_name)
     for name in names:

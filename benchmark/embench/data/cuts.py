@@ -39,7 +39,7 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
         raise UsageError(
             f"these targets have different units: {', '.join(cuts_in_words)}",
             where="--target",
-            hint="choose targets with the same units, for example --target " + next(iter(cuts)),
+            hint="choose targets with the same units: --target " + next(iter(cuts)),
         )
     return next(iter(cuts.values()))
 
@@ -51,11 +51,12 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
     if fixed := [t.name for t in targets if t.rule.lag_s == protocol.lag_s and kinds[t.name] != "continuous"]:
         varying = [name for name, kind in kinds.items() if kind == "continuous"]
         raise UsageError(
-            f"a lag of {protocol.lag_s:g} s shifts labels that vary within a recording, and those of "
-            f"{', '.join(fixed)} are {'ratings of whole recordings' if kinds[fixed[0]] == 'rating' else 'conditions'}",
+            f"a lag of {protocol.lag_s:g} s shifts labels that vary within a recording, but the labels of "
+            f"{', '.join(fixed)} are "
+            f"{'ratings of whole recordings' if kinds[fixed[0]] == 'rating' else 'conditions'}",
             where=f"protocol {protocol.name}, lag_s",
-            expected="targets of continuous annotations, such as a joystick's or raters'",
-            hint=f"--target {','.join(varying)}" if varying else "leave out --lag, or `lag_s` in the protocol's file",
+            expected="targets of continuous annotations, such as joystick ratings",
+            hint=f"--target {','.join(varying)}" if varying else "remove --lag, or `lag_s` in the file of the protocol",
         )
 
 
@@ -65,8 +66,8 @@ def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
     centred = ", ".join(target.name for target in targets if target.rule.centred)
     if centred and not protocol.split.by.startswith("group"):
         raise UsageError(
-            f"the labels of {centred} are less the mean of their subject's, test labels included, and {protocol.name} "
-            "trains on other units of a test subject",
+            f"the labels of {centred} are centred on the subject mean, which includes test labels, and "
+            f"{protocol.name} trains on other units of a test subject",
             where=f"--protocol {protocol.name}",
             expected="a protocol that splits by subject, or a target that is not centred",
             hint="--protocol subject-independent-v3",
@@ -81,7 +82,7 @@ def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataErro
     synthetic_s = (store.synthetic or {}).get("length_s")
     longer = math.ceil(synthetic_s * needed / longest / 10) * 10 if synthetic_s and longest else None
     return DataError(
-        f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
+        f"every recording is too short for a unit of {length:g} s: the longest recording lasts {longest:.1f} s",
         where=str(store.path),
         expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
         hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
@@ -91,17 +92,17 @@ def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataErro
 def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: Protocol) -> None:
     """Raises UsageError where it means nothing to keep stimuli apart. `met_by`: stimulus -> groups of subjects."""
     if len(met_by) == 1:
-        reason = f"there is only one stimulus, {next(iter(met_by))}"
+        reason = f"the dataset has only one stimulus, {next(iter(met_by))}"
     elif card.fixed_order:
-        reason = "all subjects had the tasks in one order, so an unseen stimulus would be an unseen time too"
+        reason = "all subjects had the tasks in one order, so an unseen stimulus would also be an unseen time"
     elif max(map(len, met_by.values())) == 1:
-        reason = "no two subjects share a stimulus, so a split by subject already keeps stimuli apart"
+        reason = "no two subjects share a stimulus, so a split by subject already separates stimuli"
     else:
         return
     raise UsageError(
-        f"stimuli cannot be kept apart in {card.name}: {reason}",
+        f"cannot split {card.name} by stimulus: {reason}",
         where=f"--protocol {protocol.name}",
-        expected="several stimuli, each met by several subjects, not in one fixed order",
+        expected="several stimuli, each shown to several subjects, not in one fixed order",
         hint="--protocol subject-independent-v3",
     )
 

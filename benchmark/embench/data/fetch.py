@@ -43,18 +43,18 @@ def fetch(
     """
     if not card.downloads:
         raise DataError(
-            f"{card.title} cannot be downloaded: access must be requested",
+            f"{card.title} cannot be downloaded: you must request access",
             where=str(folder),
-            expected="files that were put there by hand",
-            hint=f"{card.obtain}. Meanwhile, `embench data synthesize {card.name} --out demo/{card.name}` writes "
-            "synthetic recordings in the same format",
+            expected="files that you put there yourself",
+            hint=f"{card.obtain}. To try embench with synthetic recordings in the same format: embench data "
+            f"synthesize {card.name} --out demo/{card.name}",
         )
     downloads, folder = chosen(card, subjects), folder.resolve()
     get = _fetch_archives if any(is_archive(download.name) for download in downloads) else _fetch_files
     with _machine(folder, card):
         get(card, downloads, folder, progress)
     unchecked = [download.name for download in downloads if download.sha256 is None]
-    return [f"{name}: its publisher gives no checksum, so it could not be verified" for name in unchecked]
+    return [f"{name}: the publisher provides no checksum, so the file could not be verified" for name in unchecked]
 
 
 def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
@@ -67,7 +67,7 @@ def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]
     for download in card.downloads:
         if leads_out(download.name):
             raise PluginError(
-                f"the file `{download.name}` leads out of the dataset's folder", where=f"card of {card.name}"
+                f"the path of `{download.name}` leaves the folder of the dataset", where=f"card of {card.name}"
             )
     if subjects is None:
         return card.downloads
@@ -77,7 +77,7 @@ def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]
             raise UsageError(f"{card.title} is not published by subject", where="--subjects", hint="leave it out")
         if subject not in known:
             raise UsageError(
-                f"no files of `{subject}` are published",
+                f"no files of subject `{subject}` are published",
                 where="--subjects",
                 expected=f"names such as {', '.join(sorted(known)[:2])}, separated by commas",
                 hint=did_you_mean(subject, known),
@@ -144,10 +144,10 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
     if refused:
         first = refused[0]
         raise DataError(
-            f"{len(refused)} of {len(missing)} files cannot be had; of the first, {first.what}",
+            f"{len(refused)} of {len(missing)} files could not be downloaded; first fault: {first.what}",
             where=first.where,
             expected=first.expected,
-            hint="; ".join(filter(None, (f"the others are in {folder}", first.hint))),
+            hint="; ".join(filter(None, (f"the other files are in {folder}", first.hint))),
         )
 
 
@@ -168,24 +168,25 @@ def _missing(
             others.append(download.name)
         done += present[download.name]
         if progress:
-            progress("checking files that are there", done, sum(present.values()))
+            progress("checking existing files", done, sum(present.values()))
     if others:
         more = f" and {len(others) - 3} others" if len(others) > 3 else ""
         raise DataError(
-            f"in place of published files others are here: {', '.join(others[:3])}{more}; nothing was downloaded",
+            f"the folder contains other files under the names of published files: {', '.join(others[:3])}{more}; "
+            "nothing was downloaded",
             where=str(folder),
-            expected="the published files under these names, or none",
-            hint="move them away and run the command again",
+            expected="the published files under these names, or no files",
+            hint="move these files away and rerun the command",
         )
     return [download for download in downloads if download.name not in present]
 
 
 def _in_use(card: Card, folder: Path) -> UsageError:
     return UsageError(
-        "this folder already has files; nothing was downloaded",
+        "the folder contains other files; nothing was downloaded",
         where=str(folder),
-        expected="an empty folder, or none",
-        hint=f"check them with `embench data verify {card.name}`, or move the folder away",
+        expected="an empty folder, or no folder",
+        hint=f"move the folder away and rerun the command, or check the files: embench data verify {card.name}",
     )
 
 
@@ -197,7 +198,7 @@ def _aside(folder: Path) -> Iterator[Path]:
     make_folder(aside)
     with locked(lock, wait=False) as ours:
         if not ours:
-            raise UsageError("another process is fetching this dataset", where=str(aside))
+            raise UsageError("another process is downloading this dataset", where=str(aside))
         try:
             yield aside
         finally:
@@ -214,9 +215,9 @@ def _machine(folder: Path, card: Card) -> Iterator[None]:
         yield
     except OSError as error:
         raise MachineError(
-            f"{card.title} cannot be stored: {error.strerror or error}",
+            f"cannot store {card.title}: {error.strerror or error}",
             where=str(error.filename or folder),
-            hint="check the folder's permissions and space, or name another place with --data-root",
+            hint="check the permissions and the free space of the folder, or choose another folder with --data-root",
         ) from error
 
 

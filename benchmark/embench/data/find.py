@@ -55,10 +55,10 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
             return registry.find("dataset", _reader_of(folder)), folder
         if own[1]:
             raise DataError(
-                f"no data of {own[2]} here",
+                f"no data of {own[2]} found",
                 where=str(folder),
-                expected="the folder with dataset.yaml, below --data-root or $EMBENCH_DATA under that name",
-                hint="--data-root PARENT, or name the folder itself, as in --dataset ./FOLDER",
+                expected="the folder with dataset.yaml, under that name in --data-root or $EMBENCH_DATA",
+                hint="name its parent folder (--data-root PARENT), or the folder itself: --dataset ./FOLDER",
             )
     entry = registry.find("dataset", OWN if name == f"{OWN}/{OWN}" else name)
     return entry, data_folder(entry, data_root)
@@ -116,9 +116,9 @@ def first_description(folder: Path) -> str:
     path = folder / "dataset.yaml"
     if path.exists() or path.is_symlink():
         raise UsageError(
-            "there is one already, which stays as it is",
+            "the folder already contains a dataset.yaml, which was not changed",
             where=str(path),
-            hint="to begin anew, move it away first",
+            hint="to start again, move this file away first",
         )
     return registry.describer(OWN)(folder)
 
@@ -150,27 +150,29 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
     if not folder.is_dir():
         if is_folder(name):
             raise DataError(
-                "there is no such folder",
+                "the folder does not exist",
                 where=str(folder),
-                expected="recordings, and beside them dataset.yaml",
+                expected="a folder with recordings and dataset.yaml",
                 hint=f"{reader.card.obtain}",
             )
         generated = registry.has_synthesizer(entry.full_name)
         instead = (
-            f"; to try embench without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
+            f"; to try embench with synthetic data: embench data synthesize {folder.name} --out {folder}"
+            if generated
+            else ""
         )
         if wrong := wrong_root(data_root):
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),
                 expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default folder",
-                hint=f"correct its name; if the data are not there yet: {reader.card.obtain}{instead}",
+                hint=f"correct the path; if you do not have the data yet: {reader.card.obtain}{instead}",
             )
         raise DataError(
-            f"no data of {reader.card.title} here",
+            f"no data of {reader.card.title} found",
             where=str(folder),
-            expected=f"the folder {folder.name} as its holder received it, "
-            "in --data-root, $EMBENCH_DATA or the default folder",
+            expected=f"the folder {folder.name}, unchanged from its source, in --data-root, $EMBENCH_DATA or the "
+            "default folder",
             hint=reader.card.obtain + instead,
         )
     with reader_faults(entry.full_name, str(folder)):
@@ -193,13 +195,13 @@ def _check_name(dataset: Dataset, *, is_path: bool) -> None:
     """Refuses own recordings under a name that means others, here or in a record."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
     if name in registry.names("dataset") and name != OWN:
-        raise DataError(f"`name: {name}` is that of another dataset", where=where, expected="a name of your own")
+        raise DataError(f"`name: {name}` is the name of another dataset", where=where, expected="a name of your own")
     if not is_path and name != dataset.root.name:
         raise DataError(
-            f"`name: {name}` is not that of its folder, {dataset.root.name}",
+            f"`name: {name}` differs from the name of its folder, {dataset.root.name}",
             where=where,
-            expected="the same name, by which records find the data again",
-            hint="rename one of them, or name the folder by its path, as in --dataset ./FOLDER",
+            expected="the same name, so that records can find the data",
+            hint="rename one of them, or name the folder by its path: --dataset ./FOLDER",
         )
 
 
@@ -226,7 +228,7 @@ def prepared(
         raise DataError(
             f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}",
             where=str(dataset.root),
-            hint=f"to see them all, and leave out what is faulty: embench data verify {name} --exclude-faulty",
+            hint=f"to list all faults and exclude the faulty parts: embench data verify {name} --exclude-faulty",
         ) from error
 
 

@@ -37,10 +37,10 @@ def _session_places(store: Store, card: Card) -> dict[str, int]:
         # Names such as `day1` and `day2` have an order, `pre` and `post` have none, and a pseudonym hides it.
         if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
             raise UsageError(
-                f"nothing says in which order sessions of {card.name} came: {', '.join(sorted(own)[:4])}",
+                f"the order of the sessions of {card.name} is not known: {', '.join(sorted(own)[:4])}",
                 where="names of sessions",
-                expected="names that are alike but for a number, such as day1 and day2, without dates, or their order",
-                hint="in dataset.yaml, `sessions: [pre, post]`",
+                expected="session names that differ only in a number, such as day1 and day2, or a declared order",
+                hint="declare the order in dataset.yaml: `sessions: [pre, post]`",
             )
     known = {name: k for k, name in enumerate(card.sessions)}
     rest = sorted(set().union(*of_subject.values()) - known.keys(), key=_natural)
@@ -85,16 +85,17 @@ def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
     if len(targets) > 1:
         names = [target.name for target in targets]
         raise UsageError(
-            f"{protocol.name} scores one target at a time: what a subject gives first differs by target",
+            f"{protocol.name} scores one target at a time, because the calibration data differ between targets",
             where="--target",
             expected=f"one of {', '.join(names)}",
-            hint=f"--target {names[0]}; several: embench grid --target {' --target '.join(names)}",
+            hint=f"choose one target: --target {names[0]}",
         )
     if targets[0].rule.centred or targets[0].rule.cut == "training_mean":
         raise UsageError(
-            f"labels of {targets[0].name} depend on those of other units, and {protocol.name} hands some of them out",
+            f"labels of {targets[0].name} depend on other units, and {protocol.name} reveals some labels as "
+            "calibration data",
             where=f"--protocol {protocol.name}",
-            expected="a target whose labels are made of each unit's own values",
+            expected="a target whose labels depend on each unit alone",
             hint="--protocol subject-independent-v3",
         )
 

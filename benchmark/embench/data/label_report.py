@@ -90,7 +90,9 @@ def _of_target(
     }
     if fitted:
         cut = f"{target.rule.cut:.3g}"
-        warning = f"the cut is the mean over all subjects here, {cut}; a run uses the mean of each fold's training part"
+        warning = (
+            f"the threshold is the mean over all subjects, {cut}; a run uses the mean of the training part of each fold"
+        )
         return {**described, "warnings": [warning, *_warnings(target, described)]}
     return {**described, "warnings": _warnings(target, described)}
 
@@ -211,23 +213,24 @@ def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
     at_cut = described["at_cut"]
     if at_cut and at_cut["share"] > MANY_TIES:
         go = {
-            "low": "count as low: another side would change as many labels",
-            "high": "count as high: another side would change as many labels",
+            "low": "count as low; counting them as high would change as many labels",
+            "high": "count as high; counting them as low would change as many labels",
             "drop": "have no label",
         }
         warned.append(
-            f"{at_cut['share']:.0%} of the units lie on the cut of {at_cut['cut']:g} and {go[at_cut['ties']]}"
+            f"{at_cut['share']:.0%} of the units are at the threshold of {at_cut['cut']:g} and {go[at_cut['ties']]}"
         )
     if target.traits.has_classes:
         empty = [c["name"] for c in described["classes"] if not c["units"]]
         if empty:
-            warned.append(f"no unit is {' or '.join(empty)}")
+            warned.append(f"no unit has the class {' or '.join(empty)}")
         few = [f"{c['name']} {c['stimuli']}" for c in described["classes"] if 0 < c.get("stimuli", 0) < FEW_STIMULI]
         if few:
             named = ", ".join(few[:MOST_CLASSES]) + (f" and {len(few) - MOST_CLASSES} more" * (len(few) > MOST_CLASSES))
             warned.append(
-                f"classes have fewer than {FEW_STIMULI} stimuli ({named}): a score says little beyond these stimuli"
+                f"some classes have fewer than {FEW_STIMULI} stimuli ({named}), so a score hardly generalises beyond "
+                "these stimuli"
             )
     if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
-        warned.append("the labels of most subjects do not vary: they have no within-subject score")
+        warned.append("the labels of most subjects are constant, so these subjects have no within-subject score")
     return warned

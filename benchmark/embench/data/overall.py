@@ -51,7 +51,7 @@ def dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
     """The modalities that runs read by default, and of which no recording has anything."""
     for modality in _read_by_default(card):
         if modality not in varying:
-            yield Finding("error", modality, f"{modality} is missing, or one and the same value, in every recording")
+            yield Finding("error", modality, f"{modality} is missing or constant in every recording")
 
 
 def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
@@ -61,13 +61,13 @@ def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) 
         targets = ", ".join(target.name for target in card.targets if target.label == name)
         own, what = values.get(name, LabelValues()), ""
         if name not in there:
-            what = f"no recording has this label, which {targets} is made of"
+            what = f"no recording has this label, and {targets} requires it"
         elif name in values and not own.known:
-            what = f"this label, which {targets} is made of, has no value in any recording"
+            what = f"this label has no value in any recording, and {targets} requires it"
         elif own.recordings > 1 and own.low == own.high:
-            what = f"this label, which {targets} is made of, is {own.low:g} in all {own.recordings} recordings"
+            what = f"this label is {own.low:g} in all {own.recordings} recordings, and {targets} requires it"
         elif own.off > own.known / 2:
-            what = f"{own.off} of {own.known} values of this label, which {targets} is made of, are off its scale"
+            what = f"{own.off} of {own.known} values of this label are outside its scale, and {targets} requires it"
         if what:
             yield Finding("error" if name in by_default else "warning", name, what)
 
@@ -83,7 +83,10 @@ def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Fi
             yield Finding("error" if unusable else "warning", modality, fault)
         known = known_units(modality)
         if known and unit not in (*known, "a.u.") and modality in card.modalities:
-            what = f"{unit} is no unit of it that is known here ({', '.join(known)}), so its values are not checked"
+            what = (
+                f"{unit} is not a known measurement unit for this modality ({', '.join(known)}), so the values "
+                "are not checked"
+            )
             yield Finding("note", modality, what)
 
 
@@ -95,7 +98,11 @@ def cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
             continue
         for recording, length in lengths.items():
             if length < 0.8 * middle:
-                yield Finding("warning", recording, f"it lasts {length:.1f} s, others of {stimulus} {middle:.1f} s")
+                yield Finding(
+                    "warning",
+                    recording,
+                    f"the recording lasts {length:.1f} s, but other recordings of {stimulus} last {middle:.1f} s",
+                )
 
 
 def missing_modalities(held: Mapping[str, set[str]]) -> Iterator[Finding]:
@@ -105,7 +112,11 @@ def missing_modalities(held: Mapping[str, set[str]]) -> Iterator[Finding]:
         if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
             for subject, own in held.items():
                 if modality not in own:
-                    yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
+                    yield Finding(
+                        "warning",
+                        subject,
+                        f"the subject has no {modality}, but {having} of {len(held)} subjects have it",
+                    )
 
 
 def alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
@@ -115,7 +126,7 @@ def alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
     if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(shown):
         for stimulus, own in shown.items():
             if len(own) == 1:
-                what = f"{stimulus} is shown to this subject alone, {len(shared)} other stimuli to most subjects"
+                what = f"only this subject has {stimulus}; most subjects share {len(shared)} other stimuli"
                 yield Finding("warning", min(own), what)
 
 
@@ -126,7 +137,9 @@ def few(counts: Mapping[str, int]) -> Iterator[Finding]:
         for subject, count in counts.items():
             if count < usual:
                 yield Finding(
-                    "warning", subject, f"{count} recordings, {having} of {len(counts)} subjects have {usual}"
+                    "warning",
+                    subject,
+                    f"the subject has {count} recordings; {having} of {len(counts)} subjects have {usual}",
                 )
 
 

@@ -35,6 +35,6 @@ def outside_range(modality: str, signal: Signal) -> str | None:
         return None
     farthest = wrong[np.abs(wrong - (low + high) / 2).argmax()]
     return (
-        f"{modality} has {wrong.size} values outside {low:g} to {high:g} {unit}, which no body gives; the farthest is "
-        f"{farthest:g}"
+        f"{modality} has {wrong.size} values outside {low:g} to {high:g} {unit}, the range of human bodies; the most "
+        f"extreme value is {farthest:g}"
     )

@@ -26,7 +26,10 @@ from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording
 
 KEY_FILE = Path(".embench", "pseudonyms.json")
-_ABOUT = "The key of this study's pseudonyms. Whoever has it and a list of names can tell who is who: do not share it."
+_ABOUT = (
+    "This is the key of the study's pseudonyms. With the key and a list of names, anyone can identify "
+    "participants: do not share it."
+)
 _BYTES = 32
 _LETTERS = 10
 _DAY = r"(19|20)?\d\d[-_. /](0?[1-9]|1[0-2])[-_. /](\d{4}|\d\d?)|\d{1,2}[-_. /]\d{1,2}[-_. /](19|20)?\d\d"
@@ -168,10 +171,10 @@ def read_key(root: Path) -> bytes:
                 return _read(path)
         except OSError as error:
             raise MachineError(
-                f"the key of the study's pseudonyms cannot be read: {error.strerror}",
+                f"cannot read the key of the study's pseudonyms: {error.strerror}",
                 where=str(path),
-                expected="the permission to read it, since with another key runs would not agree with those of others",
-                hint=f"ask the owner of {root} for it",
+                expected="read permission; another key would create pseudonyms that do not match other runs",
+                hint=f"ask the owner of {root} for permission",
             ) from error
     try:
         return _draw(beside)
@@ -180,9 +183,9 @@ def read_key(root: Path) -> bytes:
             return _draw(instead)
         except OSError as error:
             raise MachineError(
-                f"the key of the study's pseudonyms cannot be written: {error.strerror}",
+                f"cannot write the key of the study's pseudonyms: {error.strerror}",
                 where=f"{beside}, {instead}",
-                expected="a folder that can be written",
+                expected="a folder that you can write to",
             ) from error
 
 
@@ -196,8 +199,8 @@ def _read(path: Path) -> bytes:
         raise DataError(
             "the key of the study's pseudonyms is damaged",
             where=str(path),
-            expected=f"`key`, {2 * _BYTES} hex digits, as embench wrote it",
-            hint="put back a copy of the file; without it (delete it), new pseudonyms fit no earlier run",
+            expected=f"`key`, {2 * _BYTES} hexadecimal digits, as embench wrote it",
+            hint="restore a copy of the file; if you delete it, new pseudonyms will not match earlier runs",
         )
     return key
 

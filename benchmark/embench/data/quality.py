@@ -124,10 +124,10 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     """Recording -> the quality of each of its whole seconds (n,), made once for a store."""
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
-        return Undefined("it has no samples in the prepared data")
+        return Undefined("the prepared data contain no samples of it")
     unknown = modality == "eeg_bands" or modality_of(modality).linear  # every second of which is straight
     if unknown or (modality in SLOW and (modality, entry.unit) not in LEVEL_LIMITS):
-        return Undefined(f"nothing tells how good {modality} in {entry.unit} is")
+        return Undefined(f"no quality index exists for {modality} in {entry.unit}")
     libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
     used = [__file__, plausible.__file__, *([beats.__file__] if modality in _PEAKS else [])]
     code = [sha256(Path(file)) for file in used]

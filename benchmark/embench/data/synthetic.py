@@ -42,18 +42,20 @@ def write_synthetic(
     if length_s is not None:
         more["length_s"] = length_s
         if "length_s" not in known:
-            raise UsageError(f"{entry.name} has a synthesizer with a fixed length", where="--length-s")
+            raise UsageError(f"the synthesizer of {entry.name} has a fixed duration", where="--length-s")
     if videos:
         more["videos"] = True
         if "videos" not in known:
-            raise UsageError(f"{entry.name} has no face videos, or its synthesizer writes none", where="--videos")
+            raise UsageError(
+                f"{entry.name} has no face videos, or its synthesizer does not write them", where="--videos"
+            )
     settings = {"subjects": subjects, "seed": seed, "effect": effect, **more}
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         earlier = mark_of(out) if out.is_dir() else None
         if exist_ok and earlier is not None and _is_made_so(earlier, entry.name, settings):
             return False
-        held = "holds other synthetic data" if exist_ok and earlier is not None else "is not empty"
-        raise UsageError(f"{out} {held}", where="--out", hint="name a new folder")
+        held = "contains other synthetic data" if exist_ok and earlier is not None else "is not empty"
+        raise UsageError(f"{out} {held}", where="--out", hint="use a new folder")
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     with temporary(aside(out)) as whole:  # so that half of them is never taken for all

@@ -57,11 +57,11 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
         most = max(most, _size(part))
         if failures >= TRIES:
             raise MachineError(
-                f"{download.name} cannot be downloaded: {fault}",
+                f"cannot download {download.name}: {fault}",
                 where=download.url,
                 expected="a connection to this address",
-                hint="run the command again to resume; or obtain the file another way, "
-                f"put it into {folder} as {download.name}, and run the command again",
+                hint=f"rerun the command to resume; or get the file another way, put it into {folder} as "
+                f"{download.name} and rerun the command",
             )
         time.sleep(WAIT_S * failures)
     part.replace(path)
@@ -88,10 +88,10 @@ def checked(download: Download, path: Path, progress: DownloadCallback | None = 
     if not kept:
         path.unlink()
     raise DataError(
-        f"{download.name} is not the published file: {found}",
+        f"{download.name} differs from the published file: {found}",
         where=str(path) if kept else download.url,
         expected=expected,
-        hint="remove it and run the command again" if kept else "it was removed: try again later",
+        hint="remove the file and rerun the command" if kept else "embench removed the file; rerun the command later",
     )
 
 
@@ -123,7 +123,7 @@ def _connect(download: Download, part: Path, progress: DownloadCallback | None) 
                 f"the server refused the file ({response.status_code} {response.reason})",
                 where=download.url,
                 expected=download.name,
-                hint="check the dataset's page for a new address, and put the file into the dataset's folder",
+                hint="find the new address on the page of the dataset, and put the file into the folder of the dataset",
             )
         response.raise_for_status()
         goes_on = response.status_code == 206
@@ -159,7 +159,7 @@ def _check_offer(download: Download, response: requests.Response, total: int | N
             f"the server offers {total:,} bytes",
             where=download.url,
             expected=f"{download.size:,} bytes",
-            hint="the file was replaced, or the address shows a web page: open it in a browser",
+            hint="the publisher replaced the file, or the address shows a web page: open it in a browser",
         )
     for answer in (*response.history, response):  # NEMAR's redirects carry the digest of what they lead to
         named = re.fullmatch(r'"sha256:([0-9a-f]{64})"', answer.headers.get("ETag", ""))
@@ -168,7 +168,7 @@ def _check_offer(download: Download, response: requests.Response, total: int | N
                 f"the server offers another file: sha256 {named[1]}",
                 where=download.url,
                 expected=f"sha256 {download.sha256.lower()}",
-                hint="its publisher replaced the file: look for a newer version of embench",
+                hint="the publisher replaced the file: look for a newer version of embench",
             )
 
 

@@ -49,7 +49,9 @@ def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -
             shutil.copyfile(archive, folder / archive.name)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(
-            f"cannot be unpacked: {error}", where=str(archive), expected="a whole zip or tar archive without password"
+            f"cannot unpack the archive: {error}",
+            where=str(archive),
+            expected="a complete zip or tar archive without a password",
         ) from error
 
 
@@ -97,7 +99,7 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
     """Refuses names (each with whether it is a folder's) that cannot all be written below one folder."""
     if len(members) > MOST_MEMBERS:
         raise DataError(
-            "the archive holds too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} of them"
+            "the archive contains too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} files"
         )
     files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
@@ -118,7 +120,7 @@ def _inside(archive: Path, name: str) -> PurePosixPath:
     if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
         raise _refused(archive, f"{name[:40]}..", "a name that is too long")
     if leads_out(name):
-        raise _refused(archive, name, "a name that leads out of the folder")
+        raise _refused(archive, name, "a name that leaves the folder")
     return parts
 
 
@@ -141,7 +143,7 @@ def _refused(archive: Path, name: str, why: str) -> DataError:
         f"`{name}` in the archive is {why}; nothing was unpacked",
         where=str(archive),
         expected="plain files and folders",
-        hint="this is not the publisher's archive: do not use it",
+        hint="do not use this archive: it is not the publisher's archive",
     )
 
 
@@ -152,5 +154,5 @@ def check_room(folder: Path, needed: int) -> None:
         raise MachineError(
             f"not enough disk space: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free",
             where=str(folder),
-            hint="free some space, or name a larger disk with --data-root",
+            hint="free some disk space, or choose a larger disk with --data-root",
         )

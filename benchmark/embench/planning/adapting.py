@@ -22,7 +22,7 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
         adapt = part.recipe.adapt
         if adapt not in _ALLOWED[kind]:
             raise UsageError(
-                f"`adapt` of {kind} {part.short} cannot be {adapt}",
+                f"{kind} {part.short} does not support `adapt={adapt}`",
                 where=f"{name}.adapt",
                 expected=" or ".join(_ALLOWED[kind]),
                 hint=f"--set encoder.adapt={adapt}" if kind == "fusion" else None,
@@ -34,12 +34,12 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
     own_loss = [s for s in settings if s.partition("=")[0].strip().endswith(".loss") and s.startswith("encoder")]
     if own_loss and all(part.recipe.adapt == "ridge" for part in method.encoders.values()):
         raise UsageError(
-            "ridge has a loss of its own, squared error", where=f"--set {own_loss[0]}", hint="leave it out"
+            "ridge uses squared error and has no other loss", where=f"--set {own_loss[0]}", hint="leave it out"
         )
     idle = [s for s in settings if ".lora." in s.partition("=")[0]]
     if idle and not any(part.recipe.adapt == "lora" for part in method.encoders.values()):
         raise UsageError(
-            "no encoder of this run is adapted by lora", where=f"--set {idle[0]}", hint="add --set encoder.adapt=lora"
+            "no encoder of this run uses lora", where=f"--set {idle[0]}", hint="add --set encoder.adapt=lora"
         )
 
 
@@ -53,10 +53,10 @@ def check_layers(method: Method, site: Site) -> None:
 def _check_encoder(method: Method, m: str, adapt: str) -> None:
     where = f"encoder[{m}].adapt={adapt}"
     if method.inputs == "features" and adapt in ("ridge", "lora"):
-        raise UsageError(f"{method.fusion.short} is fitted on features, and no network is adapted", where=where)
+        raise UsageError(f"{method.fusion.short} is fitted on features, so no network is adapted", where=where)
     if method.joins == "tokens" and adapt == "ridge":
         raise UsageError(
-            f"fusion {method.fusion.short} is trained end to end, and ridge fits an encoder's own head",
+            f"fusion {method.fusion.short} is trained end to end, but ridge fits a separate head for each encoder",
             where=where,
             expected="frozen, lora or full; or a fusion of fitted networks, such as single or late",
         )
@@ -67,7 +67,7 @@ def _check_sizes(name: str, lora: Any) -> None:
     for key, fine, expected in (
         ("rank", lora["rank"] >= 1, "1 or more"),
         ("alpha", lora["alpha"] > 0, "above 0"),
-        ("dropout", 0 <= lora["dropout"] < 1, "0 or more, and below 1"),
+        ("dropout", 0 <= lora["dropout"] < 1, "at least 0 and below 1"),
     ):
         if not fine:
             raise UsageError(f"lora.{key} is {lora[key]}", where=f"{name}.lora.{key}", expected=expected)

@@ -45,7 +45,7 @@ def _drops(request: Request) -> list[str | None]:
     modalities = _modalities(request)
     if len(modalities) < 2:
         raise UsageError(
-            f"there is only one modality, {modalities[0]}, and nothing to predict from without it",
+            f"the run has only one modality, {modalities[0]}, so no modality can be dropped",
             where=f"--drop {request.drop}",
             expected="several --modalities",
         )

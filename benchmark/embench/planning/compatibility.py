@@ -34,14 +34,14 @@ def check_parts(method: Method, kind: type[Any]) -> None:
             )
         if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
             raise UsageError(
-                f"encoder {part.short} computes features of single modalities only, not of joined ones",
+                f"encoder {part.short} computes features of single modalities, not of joined ones",
                 where=f"modality {m}",
-                expected="an encoder that reads signals, or offers joined",
-                hint=f"list them separately: --modalities {m.replace('+', ',')}",
+                expected="an encoder that reads signals or supports joined modalities",
+                hint=f"list the modalities separately: --modalities {m.replace('+', ',')}",
             )
         if "+" in m and "video" in names_in(m):
             raise UsageError(
-                "a video has no channels to join with others",
+                "a video has no channels to join with other modalities",
                 where=f"modality {m}",
                 hint="use a fusion instead: --modalities " + m.replace("+", ","),
             )
@@ -51,13 +51,13 @@ def check_parts(method: Method, kind: type[Any]) -> None:
             span = _size(kind)
             others = [name for name, other in _plugins("fusion") if issubclass(other, Fusion) and _takes(other, n)]
             raise UsageError(
-                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, "
-                f"and there are {n}: {', '.join(method.modalities)}",
+                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, but the run "
+                f"has {n}: {', '.join(method.modalities)}",
                 where="--fusion",
-                expected=_offered(f"for {n}, a fusion", others),
-                hint="name more with --modalities, or choose another --fusion"
+                expected=_offered(f"for {n} modalities, a fusion", others),
+                hint="add modalities with --modalities, or choose another --fusion"
                 if n < kind.arity[0]
-                else f"choose with --modalities, such as --modalities {method.modalities[0]}",
+                else f"choose one modality: --modalities {method.modalities[0]}",
             )
     for step in method.pretraining:
         _check_pretraining(method, step, kind)
@@ -75,10 +75,11 @@ def check_inputs(method: Method, card: Card) -> None:
         if len(channels) < encoder.min_channels:
             enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
             raise UsageError(
-                f"encoder {part.short} needs {encoder.min_channels} channels, and {m} of {card.name} has "
+                f"encoder {part.short} requires {encoder.min_channels} channels, but {m} of {card.name} has "
                 f"{len(channels)}",
                 where="--modalities",
-                expected=", ".join(enough) or f"modalities joined to {encoder.min_channels} channels, such as ecg+eda",
+                expected=", ".join(enough)
+                or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
             )
         rates = {card.modalities[of].rate for of in names_in(m)}
         encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
@@ -88,20 +89,21 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
     pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
     if method.inputs == "features":
         raise UsageError(
-            f"{method.fusion.short} is fitted on features, which no pretraining changes",
+            f"{method.fusion.short} is fitted on features, and pretraining does not change them",
             where=f"--pretrainer {step.part.short}",
         )
     for m in method.of(step):
         instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
         if what := _lacks(pretrainer, instance):
             raise UsageError(
-                f"pretrainer {step.part.short} needs {what}, and encoder {method.encoders[m].short} does not offer it",
+                f"pretrainer {step.part.short} requires {what}, but encoder {method.encoders[m].short} does not "
+                "offer it",
                 where=f"--pretrainer {step.part.short}, modality {m}",
                 expected=_offered(f"an encoder of {m}", _encoders_for(pretrainer, m, method.preset)),
             )
     if needed := _lacks_of_fusion(pretrainer, fusion):
         raise UsageError(
-            f"pretrainer {step.part.short} trains the whole model and needs {needed}",
+            f"pretrainer {step.part.short} trains the complete model and requires {needed}",
             where=f"--fusion {method.fusion.short}",
             expected=_offered("a fusion", _fusions_for(pretrainer, len(method.modalities))),
         )
@@ -153,7 +155,7 @@ def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
 
 
 def _offered(what: str, names: Sequence[str]) -> str:
-    return f"{what} such as {', '.join(names)}" if names else f"{what}, of which none is installed"
+    return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
 
 
 Goes = Literal["yes", "hidden", "-"]
@@ -190,15 +192,15 @@ class Matrix:
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
         under = [[name, self.sizes[name], *goes.values()] for name, goes in self.under.items()]
         return [
-            ("What encoders read", ["encoder", "modalities"], [[n, " ".join(read)] for n, read in self.reads.items()]),
-            ("Which encoders a pretrainer trains", ["encoder", *pretrainers], trained),
-            ("Under which fusions and estimators", ["fusion", "modalities", *pretrainers], under),
+            ("modalities that encoders read", ["encoder", "modalities"], [[n, " ".join(read)] for n, read in self.reads.items()]),
+            ("encoders that a pretrainer can train", ["encoder", *pretrainers], trained),
+            ("fusions and estimators that a pretrainer supports", ["fusion", "modalities", *pretrainers], under),
         ]
 
 
 NOTE = (
-    "hidden: such an estimator is fitted to the features of encoders that have any, which no pretraining changes. With "
-    "other encoders it is fitted to hidden layers of their networks, which can be pretrained."
+    "hidden: the estimator is fitted to hand-crafted features if the encoder computes them; pretraining does not "
+    "change these. For other encoders the estimator is fitted to the hidden layers of the pretrained network."
 )
 """Legend of a matrix."""
 

@@ -73,7 +73,7 @@ def with_floors(request: Request) -> Floors:
     """
     if request.tuned:
         raise UsageError(
-            "settings that were chosen for a pretrained method are none of its floors'",
+            "settings tuned for a pretrained method do not apply to its from-scratch and feature comparison",
             where=f"--floors, --tuned {request.tuned}",
             expected="--floors without --tuned",
         )
@@ -82,9 +82,9 @@ def with_floors(request: Request) -> Floors:
     before = pretrained_parts(stated, method)
     if not before:
         raise NothingPretrained(
-            "nothing here is pretrained, so it has no floors",
+            "--floors requires a pretrained encoder or a pretrainer, and this method has neither",
             where="--floors",
-            expected="weights of an encoder (--set encoder.build.weights=..), --pretrained or --pretrainer",
+            expected="encoder weights (--set encoder.build.weights=..), --pretrained or --pretrainer",
         )
     settings, words = _training(request, method, protocol)
     row = replace(request, settings=(*settings, *request.settings))
@@ -159,7 +159,9 @@ def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow
     """Simple features of the same modalities in an estimator; of EEG also those of its covariance."""
     parts = list(dict.fromkeys(part for m in method.modalities for part in m.split("+")))
     if VIDEO in parts and FACE not in card.modalities:
-        yield FloorRow("features", None, f"{card.name} has no {FACE}, and no simple features are of pictures")
+        yield FloorRow(
+            "features", None, f"{card.name} has no {FACE}, and there are no handcrafted features of video frames"
+        )
         return
     read = list(dict.fromkeys(FACE if part == VIDEO else part for part in parts))
     choices: list[tuple[str, ...]] = [("handcrafted",)]

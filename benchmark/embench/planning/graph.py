@@ -173,7 +173,7 @@ class Builder:
         subjects, count = sorted({units[i].subject for i in train[~own[train]]}, key=rank), self.setting.label_subjects
         if count > len(subjects):
             raise UsageError(
-                f"seed {seed}, fold {fold} has {len(subjects)} training subjects, not {count}",
+                f"seed {seed}, fold {fold} has only {len(subjects)} training subjects, fewer than {count}",
                 where=f"--label-subjects {count}",
                 expected=f"1 to {len(subjects)}, or all",
             )

@@ -15,13 +15,13 @@ def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
     for m in chosen:
         if m not in method.modalities:
             raise UsageError(
-                f"`{m}` is not among the modalities",
+                f"`{m}` is not a modality of this run",
                 where="--drop",
                 expected=", ".join(method.modalities),
                 hint=f"embench grid --drop {m}" if m in ("each", "all") else None,
             )
     if len(chosen) >= len(method.modalities):
-        raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
+        raise UsageError("--drop removes all modalities", where=f"--drop {request.drop}")
     return chosen
 
 
@@ -32,10 +32,10 @@ def labelled_subjects(request: Request) -> int | None:
         return None
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(
-            f"`{text}` subjects",
+            f"`{text}` is not a number of subjects",
             where="--label-subjects",
             expected="a number of at least 1, or all",
-            hint="several: embench grid",
+            hint="for several values: embench grid",
         )
     return int(text)
 
@@ -49,10 +49,10 @@ def labelled_fraction(request: Request) -> float | None:
         share = 0.0
     if not 0 < share <= 1:
         raise UsageError(
-            f"`{text}` of the labels",
+            f"`{text}` is not a proportion of labels",
             where="--label-fraction",
             expected="a number above 0 and at most 1, such as 0.1",
-            hint="several: embench grid",
+            hint="for several values: embench grid",
         )
     return None if share == 1 else share
 
@@ -61,14 +61,14 @@ def given_units(request: Request, protocol: Protocol) -> Given | None:
     """The units that test subjects give to a run; None under protocols that decide it themselves."""
     if protocol.personal and request.train_dataset:
         raise UsageError(
-            f"{protocol.name} does not train on another dataset",
+            f"{protocol.name} cannot train on another dataset",
             where=f"--train-dataset {request.train_dataset}",
             expected="training and test subjects of one dataset",
         )
     if not protocol.asks_given:
         if request.given is not None:
             raise UsageError(
-                f"test subjects give nothing that a run could choose under {protocol.name}",
+                f"{protocol.name} does not let a run choose calibration data",
                 where=f"--given {request.given}",
                 hint="--protocol personalise-v1",
             )

@@ -25,20 +25,21 @@ def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[s
             continue
         if not values:
             raise UsageError(
-                f"`loss` is how values are learned, and {targets[0].name} is of {targets[0].traits.words}",
+                f"`loss` applies to continuous targets only, and {targets[0].name} predicts {targets[0].traits.words}",
                 where=f"--set {setting}",
-                expected="a target that is a value; class_weight is a setting of classes",
+                expected="a continuous target; for class targets use class_weight",
             )
         if method.joins == "estimator" and path == "fusion.loss":
             raise UsageError(
-                f"{method.fusion.short} is no network: it has a loss of its own",
+                f"{method.fusion.short} is not a network and has its own loss",
                 where=f"--set {setting}",
-                hint="leave it out, or choose a network as --fusion",
+                hint="remove the setting, or choose a network as --fusion",
             )
     for name, part in method.parts():
         if part.recipe.loss == "ccc_recording" and (flat := [t.name for t in values if not _varies(cohort, t)]):
             raise UsageError(
-                f"labels of {', '.join(flat)} vary in no recording, so nothing can be learned by recording",
+                f"labels of {', '.join(flat)} are constant within every recording, and ccc_recording requires labels "
+                "that vary",
                 where=f"{name}.loss",
                 hint=f"--set {name}.loss=ccc_batch",
             )

@@ -63,10 +63,10 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
     if fusion_name is None:
         joined = "+".join(name for name in modalities if name != "video")
         raise UsageError(
-            f"{len(modalities)} modalities ({', '.join(modalities)}) and no fusion",
+            f"{len(modalities)} modalities ({', '.join(modalities)}) require a fusion, and none is named",
             where="--fusion",
             expected=f"one of {', '.join(name for name in registry.names('fusion') if name != 'single')}",
-            hint=f"or one network on the channels of all, --modalities {joined}, or one modality alone",
+            hint=f"for one network on all channels: --modalities {joined}",
         )
     kind = registry.load("fusion", fusion_name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
@@ -96,7 +96,7 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
         for m, channel in _parts(joined):
             if m not in available:
                 raise UsageError(
-                    f"{card.name} has no modality `{m}`" + ("" if m in known else ", and no modality is called that"),
+                    f"{card.name} has no modality `{m}`" + ("" if m in known else f"; `{m}` is not a known modality"),
                     where="--modalities",
                     expected=", ".join(available),
                     hint=did_you_mean(m, list(available)),
@@ -123,7 +123,7 @@ def _parts(modality: str) -> tuple[tuple[str, str | None], ...]:
         raise UsageError(
             str(error),
             where="--modalities",
-            expected="names joined by plus signs, each with one channel in brackets or none, such as ecg[left]+eda",
+            expected="names joined by plus signs, each with at most one channel in brackets, such as ecg[left]+eda",
         ) from error
 
 
@@ -165,7 +165,7 @@ def _pretraining(
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
-            f"pretrainer for `{modality}`, which is not among the modalities",
+            f"`{modality}` has a pretrainer but is not a modality of this run",
             where=f"--pretrainer {text}",
             expected=", ".join(modalities),
         )
@@ -173,7 +173,7 @@ def _pretraining(
     pretrainer = registry.load("pretrainer", name)
     if pretrainer.labels == "source" and source is None:
         raise UsageError(
-            f"{name} learns from another dataset's labels, and none is named",
+            f"{name} learns from the labels of another dataset, and no dataset is named",
             where=f"--pretrainer {text}",
             expected=f"--pretrainer {text}:DATASET, such as {text}:{_labelled_dataset(dataset)}",
             hint="embench list dataset",
@@ -182,9 +182,9 @@ def _pretraining(
     sources, own = _sources(text, source, request) if source else ((), True)
     if pretrainer.labels == "source" and len(sources) + own > 1:
         raise UsageError(
-            f"{name} learns from the labels of one dataset, and {source} names several",
+            f"{name} learns from the labels of one dataset, but {source} names several",
             where=f"--pretrainer {text}",
-            expected="one dataset, or a pretrainer that uses no labels",
+            expected="one dataset, or a pretrainer without labels",
         )
     option = f"--pretrainer {name}" + (f":{source}" if source else "")
     return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in which]
@@ -203,7 +203,7 @@ def _sources(text: str, source: str, request: Request) -> tuple[tuple[str, ...],
         return names, False
     if "" in names:
         raise UsageError(
-            "no dataset is named before or after a plus sign",
+            "a dataset name is missing before or after a plus sign",
             where=f"--pretrainer {text}",
             expected="datasets joined by plus signs, such as corpus+amigos",
         )

@@ -54,16 +54,15 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
         for name in step.sources:
             if step.labels == "source" and find.share_files(name, request.dataset, request.data_root):
                 raise UsageError(
-                    f"{name} holds subjects of {test.card.name}, so the method would learn from test labels",
+                    f"{name} contains subjects of {test.card.name}, so the method would learn from test labels",
                     where=step.option,
                     expected="a dataset of other subjects",
                 )
             if len(step.sources) + step.own > 1 and find.share_files(name, request.dataset, request.data_root):
                 raise UsageError(
-                    f"{name} holds subjects of {request.dataset}: beside other data, it would bring in those that are "
-                    "tested",
+                    f"{name} contains subjects of {request.dataset}, so pretraining would include test subjects",
                     where=step.option,
-                    expected=f"{request.dataset} itself, of which each fold sees its training subjects"
+                    expected=f"{request.dataset} itself; each fold then uses its training subjects only"
                     if not request.train_dataset
                     else "datasets of other subjects",
                 )
@@ -98,10 +97,10 @@ def source_of(
         return unlabelled_cohort(store, card, protocol)
     if not card.targets:
         raise UsageError(
-            f"{step.part.short} learns from labels, and {card.name} has none",
+            f"{step.part.short} learns from labels, but {card.name} has none",
             where=f"--pretrainer {step.part.short}:{name}",
             expected="a dataset with targets",
-            hint="embench list dataset; without labels: --pretrainer masked_value:" + name,
+            hint="without labels: --pretrainer masked_value:" + name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
     rules = protocol.giving_nothing()
@@ -141,9 +140,9 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
     ):
         if not chosen:
             raise UsageError(
-                f"{card.name} and {other.name} share no {what} among {card.name}'s default ones",
+                f"{card.name} and {other.name} share no {what} among the defaults of {card.name}",
                 where=f"--train-dataset {request.train_dataset}",
-                expected=f"what {other.name} has: {', '.join(others)}",
+                expected=f"one of the {what}s of {other.name}: {', '.join(others)}",
             )
     return replace(request, modalities=modalities, targets=names)
 
@@ -159,20 +158,20 @@ def trained_on(request: Request, method: Method, protocol: Protocol, test: Cohor
     card = _card(request, protocol)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
-            f"{protocol.name} derives the cut of {', '.join(fitted)} from training labels of the same dataset",
+            f"{protocol.name} derives the threshold of {', '.join(fitted)} from training labels of the same dataset",
             where=where,
-            expected="a protocol whose cuts are fixed, or no --train-dataset",
+            expected="a protocol with fixed thresholds, or no --train-dataset",
         )
     if protocol.split.by != "group":
         raise UsageError(
-            f"{protocol.name} splits one dataset by {protocol.split.by}, and nothing is split here: all subjects of "
-            f"{card.name} train, and all of {test.card.name} are tested",
+            f"{protocol.name} splits one dataset by {protocol.split.by}, but --train-dataset needs no split: all "
+            f"subjects of {card.name} train, and all subjects of {test.card.name} are tested",
             where=where,
             hint=f"--protocol {Request.protocol}",
         )
     if find.share_files(name, request.dataset, request.data_root):
         raise UsageError(
-            f"{card.name} holds subjects of {test.card.name}, the test dataset: they would be in training and test",
+            f"{card.name} contains subjects of the test dataset {test.card.name}, who would be in training and test",
             where=where,
             expected="a dataset of other subjects, or no --train-dataset",
         )
@@ -185,9 +184,9 @@ def trained_on(request: Request, method: Method, protocol: Protocol, test: Cohor
         if not _same_target(tested, fitted_on):
             ours, theirs = _describe_target(tested), _describe_target(fitted_on)
             raise UsageError(
-                f"{tested.name} is {ours} in {test.card.name}, and {theirs} in {card.name}",
+                f"{tested.name} is {ours} in {test.card.name} but {theirs} in {card.name}",
                 where=where,
-                expected="targets of one kind, and values of one scale",
+                expected="targets of the same kind, and values on the same scale",
             )
     return fit
 
@@ -291,10 +290,10 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
     """
     if step.own and step.sources and protocol.normalise == "given":
         raise UsageError(
-            f"under {protocol.name}, subjects are normalised by what they give, and those of other datasets by all "
-            "that they have: a network could tell them apart",
+            f"under {protocol.name}, test subjects are normalised by their calibration data and other datasets by "
+            "all their data, so a network could tell them apart",
             where=step.option,
-            expected="one after the other: "
+            expected="one pretraining after the other: "
             + " ".join(
                 f"--pretrainer {each}" for each in (f"{step.part.short}:{'+'.join(step.sources)}", step.part.short)
             ),
@@ -339,7 +338,7 @@ def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str)
     """Raises UsageError where pretraining saw test subjects of whom a protocol reveals only their rest."""
     if protocol.normalise == "baseline" and overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
-            f"pretraining saw the test subjects of {dataset}, of whom {protocol.name} reveals only their rest",
+            f"pretraining used test subjects of {dataset}, but {protocol.name} allows only their resting data",
             where=where,
-            expected="pretraining on each fold's training subjects, or on other datasets",
+            expected="pretraining on the training subjects of each fold, or on other datasets",
         )

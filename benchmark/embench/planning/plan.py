@@ -216,8 +216,8 @@ class Plan:
             ),
             **({"nuisances_s": once_s} if once_s else {}),
             "smallest_difference": round(self.smallest_difference(), 3),
-            "smallest_difference_note": f"{self._score_in_words()}, paired over subjects, power .8, an SD of "
-            f"{ASSUMED_SD} assumed",
+            "smallest_difference_note": f"{self._score_in_words()}, paired over subjects, power .8, assumed "
+            f"SD {ASSUMED_SD}",
             **({"cannot_answer": cannot_answer} if cannot_answer else {}),
         }
 
@@ -306,7 +306,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         raise DataError(
             "no fold has both training and test subjects",
             where=f"protocol {protocol.name}",
-            hint="--dev needs validation subjects: use more subjects, or another --protocol",
+            hint="--dev requires validation subjects: use more subjects or another --protocol",
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
     _check_tuned(plan)
@@ -332,9 +332,9 @@ def _check_tuned(plan: Plan) -> None:
     """Refuses choices that were made for another method, or on other data."""
     if plan.tuning and plan.tuning.of != tuned_method(plan.config):
         raise UsageError(
-            f"it was tuned for another method, or on other data, than {plan.method.title} on {plan.dataset}",
+            f"the settings were tuned for another method or other data than {plan.method.title} on {plan.dataset}",
             where=f"--tuned {plan.request.tuned}",
-            expected="the options of the `embench tune` that wrote it",
+            expected="the options of the `embench tune` command that wrote the file",
         )
 
 
@@ -368,10 +368,10 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
     starts = started is not None and FUSION in started.files
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
-            f"fusion {method.fusion.short} is frozen, but nothing pretrains it",
+            f"fusion {method.fusion.short} is frozen, but it is not pretrained",
             where="fusion.adapt",
-            expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
-            hint="to freeze it as it is drawn: --pretrained random",
+            expected="a pretrainer of the complete model, such as --pretrainer signal_transform, or weights of one",
+            hint="to freeze random initial weights: --pretrained random",
         )
 
 
@@ -397,7 +397,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
-            f"{method.fusion.short} does not predict {unfit[0].traits.words}, which {unfit[0].name} needs",
+            f"{method.fusion.short} cannot predict {unfit[0].traits.words}, and {unfit[0].name} requires this",
             where=f"--fusion {method.fusion.short}",
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else _other_fusion(unfit[0]),
@@ -407,7 +407,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
 
 
 def _other_fusion(target: Target) -> str:
-    return f"another --fusion, such as {'logreg' if target.traits.has_classes else 'ridge'}, or a network"
+    return f"choose another fusion, such as {'logreg' if target.traits.has_classes else 'ridge'}, or a network"
 
 
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:

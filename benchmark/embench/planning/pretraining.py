@@ -104,9 +104,9 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     modality, _, named_source = read_pretrainer(pretrainer)
     if modality or named_source:
         raise UsageError(
-            f"expected only the name of a pretrainer, not `{pretrainer}`",
+            f"`{pretrainer}` names more than a pretrainer",
             where="--pretrainer",
-            expected="the data in --corpus, and the modalities in --modalities",
+            expected="the name of a pretrainer; name the data in --corpus and the modalities in --modalities",
         )
     alone = registry.load("pretrainer", pretrainer).scope == "encoder"
     request = replace(

@@ -61,7 +61,7 @@ class Request:
             seeds = ()
         if not seeds or min(seeds) < 0:
             raise UsageError(
-                "seeds must be integers from 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2 or 0-9"
+                "seeds must be integers of at least 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2 or 0-9"
             )
         return seeds
 
@@ -74,10 +74,10 @@ class Request:
             return float(self.lag)
         except ValueError:
             raise UsageError(
-                f"`{self.lag}` is no number of seconds",
+                f"`{self.lag}` is not a number of seconds",
                 where="--lag",
                 expected="a number, such as 2 or -1.5",
-                hint="several: embench grid" if "," in self.lag else None,
+                hint="for several values: embench grid" if "," in self.lag else None,
             ) from None
 
     @property
@@ -116,8 +116,8 @@ class Option:
 OPTIONS = (
     Option(
         "dataset",
-        "Dataset to run on, or ./FOLDER of your own data; see `embench list dataset`.",
-        points="Dataset to run on. Repeat an option to give it several values.",
+        "Dataset to use, or ./FOLDER of your own data; see `embench list dataset`.",
+        points="Dataset to use. Repeat an option to give several values.",
         required=True,
         panel="Method and data",
     ),
@@ -134,7 +134,7 @@ OPTIONS = (
         "pretrainer",
         "Pretrainer: NAME, eda=NAME, NAME:SOURCE or NAME:SOURCE+SOURCE; repeatable, applied in order.",
         sets="pretrainers",
-        points="Pretrainer, or several, comma-separated; or none.",
+        points="Pretrainer, or several separated by commas; or none.",
         panel="Method and data",
         claimed=True,
     ),
@@ -147,20 +147,24 @@ OPTIONS = (
     ),
     Option(
         "modalities",
-        "Modalities such as a,b+c (joined as channels) or ecg[left] (one channel); default: the card's.",
+        "Modalities, such as a,b+c (joined channels) or ecg[left] (one channel); default: the modalities of the "
+        "dataset card.",
         points="Modalities such as a,b+c,ecg[left].",
         panel="Method and data",
         claimed=True,
     ),
     Option(
         "target",
-        "Targets, comma-separated; default: those of the dataset's card.",
+        "Targets, comma-separated; default: the targets of the dataset card.",
         sets="targets",
         points="Targets, comma-separated.",
         panel="Method and data",
     ),
     Option(
-        "protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file.", panel="Method and data"
+        "protocol",
+        "Name of a protocol, or a YAML file.",
+        points="Name of a protocol, or a YAML file.",
+        panel="Method and data",
     ),
     Option(
         "recipe",
@@ -170,12 +174,12 @@ OPTIONS = (
     ),
     Option(
         "seeds",
-        "Seeds, comma-separated; each has its own folds. Default: 0,1,2, or 0 to 9 for estimators under version 3.",
+        "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators under version 3, 0 to 9.",
         panel="Method and data",
     ),
     Option(
         "device",
-        "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps (experimental).",
+        "Device to train networks on: auto, cpu, cuda, cuda:1 for the second GPU, or mps (experimental).",
         panel="Machine",
     ),
     Option(
@@ -183,20 +187,20 @@ OPTIONS = (
         "Folder that contains the datasets; default: $EMBENCH_DATA, else the user's data folder.",
         panel="Files",
     ),
-    Option("runs", "Folder to which runs are written; default: ./runs.", panel="Files"),
+    Option("runs", "Folder to write runs to; default: ./runs.", panel="Files"),
     Option(
         "set",
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
         sets="settings",
-        points="Change a setting: path=value. Repeat a path to give it several values.",
+        points="Change a setting: path=value. Repeat a path to give several values.",
         panel="Method and data",
         claimed=True,
     ),
-    Option("dev", "Score the validation subjects, and do not open the test labels.", panel="Experiments"),
+    Option("dev", "Score the validation subjects only; the test labels stay unused.", panel="Experiments"),
     Option(
         "train-dataset",
-        "Train on this dataset, test on --dataset.",
-        points="Train on this dataset, test on --dataset.",
+        "Train on this dataset and test on --dataset.",
+        points="Train on this dataset and test on --dataset.",
         panel="Experiments",
     ),
     Option(
@@ -215,31 +219,35 @@ OPTIONS = (
     ),
     Option(
         "label-fraction",
-        "Share of the labels of each training subject that is used: above 0, at most 1.",
-        points="Share of the training labels: 0.01,0.1,1.",
+        "Proportion of labels to use from each training subject: above 0, at most 1.",
+        points="Proportion of the training labels: 0.01,0.1,1.",
         panel="Experiments",
         claimed=True,
     ),
     Option(
         "lag",
-        "Seconds by which labels are read later than signals, or earlier below 0; default: the card's.",
-        points="Seconds by which labels are read later than signals: -2,0,2. Each lag is a look.",
+        "Seconds by which labels lag behind signals (negative: labels precede signals); default: the lag of the "
+        "dataset card.",
+        points="Seconds by which labels lag behind signals: -2,0,2. Each lag is a test-set evaluation.",
         panel="Experiments",
     ),
     Option(
         "given",
-        "What test subjects give first under personalise-v1: N labelled units of each class, unlabelled:N, or session.",
-        points="Units that test subjects give first, of each class: 0,1,2,5,10, unlabelled:5, session.",
+        "Calibration data of the test subject (personalisation): N labelled units per class, unlabelled:N, or session.",
+        points=(
+            "Calibration data: N labelled units per class, unlabelled:N, or session. Example: "
+            "0,1,2,5,10,unlabelled:5,session."
+        ),
         panel="Experiments",
         claimed=True,
     ),
     Option(
         "pretrained",
-        "Weights to start from: a file, a run, or a result of `embench pretrain`; random: of none.",
-        points="Weights to start from: a file, a run, a result of `embench pretrain`, or random.",
+        "Initial weights: a file, a run, or an `embench pretrain` output; `random` trains from scratch.",
+        points="Initial weights: a file, a run, an `embench pretrain` output, or random.",
         panel="Experiments",
     ),
-    Option("tuned", "Settings of each fold that `embench tune` chose: its file.", panel="Experiments"),
+    Option("tuned", "File of settings that `embench tune` chose for each fold.", panel="Experiments"),
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
     Option("observer", "Observer to notify of events; repeatable.", sets="observers", panel="Machine"),
 )
@@ -349,7 +357,7 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
     general = [text for text in texts if "=" not in text]
     if len(general) > 1:
         raise UsageError(
-            f"{what} {' and '.join(general)}: which one is for which modality?",
+            f"{what} {' and '.join(general)}: the modality of each is not named",
             where=f"--{what}",
             expected=f"one for all, or {what}s such as {modalities[0]}={general[0]}",
         )
@@ -357,7 +365,7 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
     for m, name in own.items():
         if m not in modalities:
             raise UsageError(
-                f"{what} for `{m}`, which is not among the modalities",
+                f"`{m}` has an --{what} but is not a modality of this run",
                 where=f"--{what} {m}={name}",
                 expected=", ".join(modalities),
                 hint=did_you_mean(m, list(modalities)),
@@ -365,6 +373,6 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
     missing = [m for m in modalities if m not in own and not general]
     if missing:
         raise UsageError(
-            f"no {what} for {', '.join(missing)}", where=f"--{what}", hint=f"add --{what} {missing[0]}=NAME"
+            f"{what} missing for {', '.join(missing)}", where=f"--{what}", hint=f"add --{what} {missing[0]}=NAME"
         )
     return {m: own.get(m) or general[0] for m in modalities}

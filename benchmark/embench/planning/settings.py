@@ -61,13 +61,15 @@ def _changed(method: Method, kind: str, which: str | None, change: Any, setting:
         return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
     if kind == "encoder":
         if which and which not in method.encoders:
-            raise UsageError(f"no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders))
+            raise UsageError(
+                f"the run has no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders)
+            )
         chosen = [which] if which else list(method.encoders)
         changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
         return replace(method, encoders=changed)
     named = [which in (None, str(i), p.part.short, p.modality) for i, p in enumerate(method.pretraining)]
     if not any(named):
-        raise UsageError("no such pretrainer in this run", where=f"--set {setting}", hint="add --pretrainer NAME")
+        raise UsageError("the run has no such pretrainer", where=f"--set {setting}", hint="add --pretrainer NAME")
     steps = [
         replace(p, part=replace(p.part, recipe=change(p.part.recipe))) if hit else p
         for p, hit in zip(method.pretraining, named, strict=True)
@@ -80,7 +82,7 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
     path = setting.partition("=")[0].strip()
     if name not in known:
         raise UsageError(
-            f"there is no setting `{path}`",
+            f"`{path}` is not a setting",
             where=f"--set {setting}",
             expected=", ".join(known),
             hint=_meant(path, name if key is None else f"{name}.{key}", recipe),
@@ -95,7 +97,7 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
         parts = asdict(View())
     if key not in parts:
         raise UsageError(
-            f"there is no setting `{path}`: `{name}` has no `{key}`",
+            f"`{path}` is not a setting: `{name}` has no part `{key}`",
             where=f"--set {setting}",
             expected=", ".join(parts),
             hint=_meant(path, f"{name}.{key}", recipe),
@@ -148,6 +150,6 @@ def _typed(old: Any, value: Any, setting: str) -> Any:
         return float(value)
     if old is not None and value is not None and type(old) is not type(value):
         raise UsageError(
-            f"{value!r} does not fit", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
+            f"{value!r} has the wrong type", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
         )
     return value

@@ -63,11 +63,11 @@ def space_of(texts: Sequence[str]) -> Space:
             raise _unreadable(text)
         if fixed := _FIXED.search(path):
             raise UsageError(
-                f"`{fixed[1]}` is the same in all folds", where=f"--search {path}", hint=f"--set {path}=.."
+                f"`{fixed[1]}` cannot differ between folds", where=f"--search {path}", hint=f"--set {path}=.."
             )
         space[path.strip()] = _range(found, text) if found else choices
     if not space:
-        raise UsageError("there is nothing to search", hint="--search encoder.lr=log:1e-4..1e-2")
+        raise UsageError("no setting to search is named", hint="--search encoder.lr=log:1e-4..1e-2")
     return space
 
 
@@ -148,9 +148,9 @@ class Tuning(_Part):
         if (seed, fold, target) not in self._chosen:
             known = sorted({choice.seed for choice in self.choices})
             raise UsageError(
-                f"nothing was chosen for seed {seed}, fold {fold}, target {target}",
+                f"the tuning file has no choice for seed {seed}, fold {fold}, target {target}",
                 where="--tuned",
-                expected=f"seeds among {', '.join(map(str, known))}, and the targets that were tuned",
+                expected=f"seeds {', '.join(map(str, known))}, and the tuned targets",
             )
         return self.search.settings[self._chosen[seed, fold, target]]
 
@@ -177,11 +177,11 @@ def read_tuning(path: Path) -> Tuning:
     try:
         content = parse_json(text)
     except ValueError as error:
-        raise DataError(f"the file is no JSON: {error}", where=str(path), expected=expected) from error
+        raise DataError(f"the file is not JSON: {error}", where=str(path), expected=expected) from error
     settings = content.pop("settings", None) if isinstance(content, dict) else None
     found = as_model(Tuning, content, "a tuning", str(path), expected)
     if settings != json.loads(json.dumps(found.search.settings)):
-        raise DataError("its trials are not those of its search", where=str(path), expected=expected)
+        raise DataError("the trials of the file do not match its search", where=str(path), expected=expected)
     return found
 
 
@@ -221,8 +221,8 @@ def _range(found: re.Match[str], text: str) -> Range:
         raise _unreadable(text) from None
     if not ends[0] < ends[1] or (log and ends[0] <= 0):
         raise UsageError(
-            f"`{text}` is no range",
+            f"`{text}` is not a range",
             where="--search",
-            expected="a lower end above 0, and a higher one" if log else "a lower end, and a higher one",
+            expected="a lower end above 0 and a higher upper end" if log else "a lower end and a higher upper end",
         )
     return Range(ends[0], ends[1], log=log, whole=whole)

@@ -139,9 +139,9 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
         found = sorted(runs.glob(f"*/{text}"))
         if not found:
             raise DataError(
-                f"no weights `{text}`",
+                f"cannot find the weights `{text}`",
                 where="--pretrained",
-                expected="a .safetensors file, or the folder or id of a run or a pretraining",
+                expected="a .safetensors file, or the folder or id of a run or pretraining",
             )
         path = found[0]
     if path.name == FILE and (path.parent / MANIFEST).is_file():
@@ -166,10 +166,10 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
     digests = {file: _digest(file) for file in dict.fromkeys(files.values())}
     if manifest and digests[path / FILE] != manifest.get("sha256", digests[path / FILE]):
         raise CheckFailed(
-            "the weights are not those that their manifest describes",
+            "the weights differ from their manifest",
             where=str(path / FILE),
             expected=f"a file of SHA-256 {manifest['sha256']}",
-            hint="put the file back; or delete the folder and repeat `embench pretrain`",
+            hint="restore the file; or delete the folder and rerun `embench pretrain`",
         )
     if run:
         record.check_neighbours(
@@ -209,7 +209,7 @@ def check_used(request: Request, method: Method) -> None:
     by_themselves = any("weights" in part.recipe.build for part in method.encoders.values())
     if request.pretrained and method.inputs == "features" and not (request.pretrained == RANDOM and by_themselves):
         raise UsageError(
-            f"{method.fusion.short} is fitted on features, which no weights change",
+            f"{method.fusion.short} is fitted on features, and weights do not change them",
             where=f"--pretrained {request.pretrained}",
         )
 
@@ -254,14 +254,14 @@ def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
     for m in method.modalities:
         if m not in encoders:
             raise UsageError(
-                f"these weights have no encoder of {m}",
+                f"these weights have no encoder for {m}",
                 where=f"--pretrained {text}",
                 expected=f"modalities among {', '.join(encoders)}",
-                hint="choose with --modalities, or pretrain that modality too",
+                hint="choose one of these with --modalities, or pretrain that modality too",
             )
         if _short(encoders[m]) != method.encoders[m].short:
             raise UsageError(
-                f"these weights are of encoder {_short(encoders[m])} for {m}, not of {method.encoders[m].short}",
+                f"these weights belong to encoder {_short(encoders[m])} for {m}, not to {method.encoders[m].short}",
                 where=f"--pretrained {text}",
                 expected=f"--encoder {m}={_short(encoders[m])}",
             )
@@ -274,8 +274,8 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
         for key in theirs.keys() | ours.keys():
             if theirs.get(key) != ours.get(key):
                 raise UsageError(
-                    f"these weights are of signals with prepare.{key}={theirs.get(key)} for {m}, "
-                    f"and the run has {ours.get(key)}",
+                    f"these weights were trained on signals with prepare.{key}={theirs.get(key)} for {m}, but the "
+                    f"run uses {ours.get(key)}",
                     where=f"--pretrained {text}",
                     expected=f"--set encoder[{m}].prepare.{key}={theirs.get(key)}, or the --recipe of the pretraining",
                 )
@@ -304,7 +304,7 @@ def _digest(path: Path) -> str:
             f"{path.name} is not a safetensors file",
             where=f"--pretrained {path}",
             expected="NAME.safetensors",
-            hint=f"of a checkpoint of torch, make one: embench weights convert {shlex.quote(str(path))} --out DIR",
+            hint=f"for a torch checkpoint: embench weights convert {shlex.quote(str(path))} --out DIR",
         )
     try:
         with safe_open(path, "pt") as file:
@@ -313,7 +313,7 @@ def _digest(path: Path) -> str:
         return sha256(path)
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"
+            f"cannot read the weights: {error}", where=str(path), expected="a complete safetensors file"
         ) from error
 
 
@@ -321,9 +321,10 @@ def _manifest(path: Path) -> dict[str, Any]:
     content = record.read_sealed(path)
     if isinstance(content, dict) and "converted" in content and not content["encoders"]:
         raise UsageError(
-            f"these are weights of {content['converted']['layout']} layout, which an encoder reads by itself",
+            f"these weights have the layout {content['converted']['layout']}, which an encoder reads through its "
+            "setting `weights`",
             where=str(path.parent),
-            expected="weights by the names of embench's networks",
+            expected="weights with the parameter names of embench networks",
             hint=f"--set encoder.build.weights={path.parent}",
         )
     wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")

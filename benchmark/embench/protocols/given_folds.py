@@ -81,11 +81,11 @@ def _fold_of(
         before = found.setdefault(atom_of[row.unit], row)
         if before.fold != row.fold:
             raise CheckFailed(
-                f"{' at '.join(atom_of[row.unit])} is tested in folds {before.fold} and {row.fold} of seed {seed}, so "
-                "one of them was trained on it",
+                f"{' at '.join(atom_of[row.unit])} is tested in folds {before.fold} and {row.fold} of seed {seed}, "
+                "so one of these folds trained on it",
                 where=f"{file}, lines {before.line} and {row.line}",
                 expected=f"folds that {protocol.name} allows: split by {protocol.split.by}",
-                hint="embench data labels DATASET --units FILE.csv names folds that it does; or another --protocol",
+                hint="for allowed folds: embench data labels DATASET --units FILE.csv",
             )
     return {atom: row.fold for atom, row in found.items()}
 

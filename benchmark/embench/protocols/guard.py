@@ -41,10 +41,10 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
     """
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
-        raise _failed(protocol, "ids are used by several units", _more_than_once(unit.id for unit in units))
+        raise _failed(protocol, "ids belong to several units", _more_than_once(unit.id for unit in units))
     included = protocol.included_stimuli(dataset)
     if included is not None and (outside := {unit.stimulus for unit in units} - included):
-        raise _failed(protocol, f"stimuli of {dataset} take no part in the protocol", outside)
+        raise _failed(protocol, f"stimuli of {dataset} do not belong to the protocol", outside)
     _prove_tested_once(protocol, by_id, folds)
     if protocol.split.tests:
         _prove_later(protocol, by_id, folds)
@@ -96,11 +96,11 @@ def prove_given(
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
         asked = parts["test"] + (parts["val"] if protocol.trains_on_given else [])
         if wrong := [unit.id for unit in asked if unit.id not in scored]:
-            raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index}, and not to be scored", wrong)
+            raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong)
         allowed = given if protocol.trains_on_given else ()
         known = {group_of[unit.subject] for unit in asked}
         if wrong := [unit.id for unit in parts["train"] if group_of[unit.subject] in known and unit.id not in allowed]:
-            what = f"units of subjects that fold {fold.index} tests are learned from, and not given"
+            what = f"units of test subjects are training units of fold {fold.index} but not calibration data"
             raise _failed(protocol, what, wrong)
         _prove_disjoint(protocol, fold, parts, "id", "units")
         _prove_no_overlap(protocol, fold, parts, overlapping)
@@ -148,7 +148,7 @@ def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fol
             first[unit.recording] = min(unit.start, first.get(unit.recording, unit.start))
         learned = map(by_id.__getitem__, (*fold.train, *fold.val))
         if late := [unit.id for unit in learned if unit.start >= first.get(unit.recording, math.inf)]:
-            raise _failed(protocol, f"units of fold {fold.index} are learned from after those that it tests", late)
+            raise _failed(protocol, f"training units of fold {fold.index} lie after its test units", late)
 
 
 def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
@@ -165,14 +165,14 @@ def _prove_unrelated(
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
-        what = f"stimuli are in train, and stimuli of their part or related to them in test, of fold {fold.index}"
+        what = f"training stimuli are related to test stimuli of fold {fold.index}, or in the same part"
         raise _failed(protocol, what, shared)
 
 
 def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
     subjects = {unit.subject for part in parts.values() for unit in part}
     if len(subjects) > 1:
-        raise _failed(protocol, f"subjects are in fold {fold.index} of a split within subjects", subjects)
+        raise _failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:

@@ -71,7 +71,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
     if str(name_or_path) not in protocol_names():
         raise UsageError(
-            f"there is no protocol named '{name_or_path}'",
+            f"no protocol has the name '{name_or_path}'",
             where="--protocol",
             expected=f"one of {', '.join(_current_names())}, or a path to a YAML file",
             hint=did_you_mean(str(name_or_path), _current_names()),
@@ -85,9 +85,9 @@ def load_current_protocol(name_or_path: str | Path) -> Protocol:
     protocol = load_protocol(name_or_path)
     if successor := superseded_by(protocol.name):
         raise UsageError(
-            f"{protocol.name} is superseded by {successor} and takes no new run",
+            f"{protocol.name} is superseded by {successor}; new runs cannot use it",
             where="--protocol",
-            expected="a protocol that is not superseded; what was run before can still be read, compared and audited",
+            expected="a current protocol; earlier runs can still be read, compared and audited",
             hint=f"--protocol {successor}",
         )
     return protocol
@@ -119,12 +119,12 @@ def _read(path: Path) -> Protocol:
     try:
         return _rules(read_text(path, MOST_YAML), path)
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error
+        reason = getattr(error, "strerror", None) or "the file is not UTF-8 text"
+        raise UsageError(f"cannot read the protocol file: {reason}", where=str(path)) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it does not parse"
+        problem = getattr(error, "problem", None) or "YAML parsing failed"
         raise UsageError(f"the protocol file is not valid YAML: {problem}", where=f"{path}{line}") from error
     except ValidationError as error:
         raise _usage_error(error, path) from error
@@ -151,7 +151,7 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return own
     if base not in protocol_names():
         raise UsageError(
-            f"there is no published protocol named '{base}'",
+            f"no published protocol has the name '{base}'",
             where=f"{path}, extends",
             expected=f"one of {', '.join(_current_names())}",
             hint=did_you_mean(str(base), _current_names()),
@@ -199,9 +199,9 @@ def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(
-            f"the protocol '{protocol.name}' leaks but declares that it does not: {what}",
+            f"the protocol '{protocol.name}' declares that it does not leak, but it does: {what}",
             where=f"{path}, {field}",
-            expected="split.by: group and select: recipe, or leaks: true (its rows are marked and never ranked)",
+            expected="split.by: group and select: recipe, or leaks: true (its results are marked and never ranked)",
         )
     return protocol
 
@@ -209,8 +209,8 @@ def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
 def _refuse_impostor(protocol: Protocol, path: Path) -> Protocol:
     if protocol.name in protocol_names() and protocol.hash != load_protocol(protocol.name).hash:
         raise UsageError(
-            f"the rules differ from those published as '{protocol.name}'",
+            f"the rules differ from the published protocol '{protocol.name}'",
             where=f"{path}, name",
-            expected="a name of its own: results are compared by protocol name",
+            expected="a new name: results are compared by the name of their protocol",
         )
     return protocol

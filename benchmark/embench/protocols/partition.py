@@ -203,9 +203,9 @@ class _Deal:
     def _check_several(self, names: Collection[Any], what: str) -> None:
         if len(names) < 2:
             raise UsageError(
-                f"{self.dataset} cannot be split by {what} here: there is only {len(names)}",
+                f"{self.dataset} cannot be split by {what}: only {len(names)} found",
                 where=f"protocol {self.protocol.name}, split.by: {self.protocol.split.by}",
-                expected="at least two, so that training and test can be kept apart",
+                expected="at least two, one for training and one for test",
                 hint="use more subjects, or another --protocol",
             )
 

@@ -60,11 +60,11 @@ class Split(_Rules):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.within and self.by in ("group", "group+stimulus"):
-            raise ValueError("what is split within a subject is its recordings, segments or stimuli, not its group")
+            raise ValueError("a split within subjects is by recordings, segments or stimuli, not by group")
         if self.neighbours and (self.by != "group" or self.deal):
-            raise ValueError("`neighbours` are groups that are dealt at random")
+            raise ValueError("`neighbours` requires a random split by group")
         if self.tests and not (self.by == "segment" and self.deal):
-            raise ValueError("`tests: last` is of segments in the order of time: by: segment, deal: in_order")
+            raise ValueError("`tests: last` requires segments in order of time: by: segment, deal: in_order")
         return self
 
 
@@ -83,9 +83,9 @@ class StimulusRules(_Rules):
             raise ValueError(f"listed more than once: {', '.join(several)}")
         for together in self.related or ():
             if unlisted := [name for name in together if name not in listed]:
-                raise ValueError(f"`related` names stimuli of no part: {', '.join(unlisted)}")
+                raise ValueError(f"`related` names stimuli that no part contains: {', '.join(unlisted)}")
             if len(set(together)) < 2:
-                raise ValueError(f"`related` relates {together[0]} to no other stimulus")
+                raise ValueError(f"`related` names only one stimulus: {together[0]}")
         return self
 
     def kept_apart(self) -> dict[str, frozenset[str]]:
@@ -158,11 +158,11 @@ class LabelRules(_Rules):
         decided = [name for name in ("cut", "edges", "ties") if getattr(self, name) is not None]
         if self.kind == "value":
             if decided:
-                raise ValueError(f"a value has no {' and no '.join(f'`{name}`' for name in decided)}")
+                raise ValueError(f"a continuous target has no {' and no '.join(f'`{name}`' for name in decided)}")
         elif (self.cut is None) == (self.edges is None):
-            raise ValueError("one of `cut` and `edges` decides the classes; a number as it is has `kind: value`")
+            raise ValueError("use `cut` or `edges` to define classes, or `kind: value` for a continuous target")
         elif self.ties is None:
-            raise ValueError("`ties`: low, high or drop, where a value lies on the cut or on an edge")
+            raise ValueError("set `ties` to low, high or drop for values at a threshold or an edge")
         return self
 
     def target(self, name: str) -> Target:
@@ -215,9 +215,9 @@ class Protocol(_Rules):
     @model_validator(mode="after")
     def _given_to_someone(self) -> Self:
         if (self.normalise == "given") != self.asks_given:
-            raise ValueError("`normalise: given` goes with `personal: {gives: units}`, and with nothing else")
+            raise ValueError("`normalise: given` and `personal: {gives: units}` require each other")
         if self.personal and (self.split.by != "group" or self.leaks or self.split.within):
-            raise ValueError("`personal` is for a split by group that does not leak")
+            raise ValueError("`personal` requires a split by group that does not leak")
         return self
 
     @field_validator("stimuli")
@@ -231,11 +231,11 @@ class Protocol(_Rules):
         for dataset, rules in stimuli.items():
             where, count = f"those of {dataset}", len(rules.parts)
             if "stimulus" not in split.by and rules.related:
-                raise ValueError(f"{where}: a split by {split.by} trains on the stimuli that it tests, related or not")
+                raise ValueError(f"{where}: a split by {split.by} trains on stimuli related to those that it tests")
             if "stimulus" in split.by and count < 2:
-                raise ValueError(f"{where}: a split by {split.by} needs two parts at least")
+                raise ValueError(f"{where}: a split by {split.by} requires at least two parts")
             if split.by == "stimulus" and split.folds not in ("each", count):
-                raise ValueError(f"{where}: {count} parts make {count} folds, and split.folds is {split.folds}")
+                raise ValueError(f"{where}: {count} parts require {count} folds, but split.folds is {split.folds}")
         return stimuli
 
     def targets(self, dataset: str) -> tuple[Target, ...]:
@@ -261,10 +261,10 @@ class Protocol(_Rules):
         rules: StimulusRules | None = _own(self.stimuli, dataset, None)
         if self.stimuli and rules is None:
             raise UsageError(
-                f"{self.name} does not know the stimuli of {dataset}",
+                f"{self.name} does not define the stimuli of {dataset}",
                 where=f"--protocol {self.name}",
                 expected=f"--dataset {' or '.join(self.stimuli)}",
-                hint="--protocol subject-stimulus-independent-v3, or a file that extends this protocol with the "
+                hint="use --protocol subject-stimulus-independent-v3, or a file that extends this protocol with the "
                 f"`stimuli` of {dataset}",
             )
         return rules
@@ -281,7 +281,9 @@ class Protocol(_Rules):
         """
         if not abs(lag_s) <= LONGEST_LAG_S:
             raise UsageError(
-                f"a lag of {lag_s:g} s", where="--lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s"
+                f"a lag of {lag_s:g} s is out of range",
+                where="--lag",
+                expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s",
             )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 

@@ -33,9 +33,9 @@ LEAST_SHARE = 2 / 3
 
 
 _INSTEAD = {
-    "units": "--protocol subject-independent-v3, which is given nothing",
-    "blocks": "--protocol subject-independent-v3, which is given nothing",
-    "session": "--protocol later-block-v1, for datasets with one session",
+    "units": "for a protocol without calibration data: --protocol subject-independent-v3",
+    "blocks": "for a protocol without calibration data: --protocol subject-independent-v3",
+    "session": "for datasets with one session: --protocol later-block-v1",
 }
 
 
@@ -60,10 +60,10 @@ class Given:
             return cls(labelled=False, session=True)
         if kind not in ("", "unlabelled") or not number.isdecimal() or (kind and int(number) == 0):
             raise UsageError(
-                f"`{text}` is nothing that a test subject can give",
+                f"`{text}` is not a valid amount of calibration data",
                 where="--given",
                 expected="a number of labelled units of each class, such as 5; unlabelled:5; or session",
-                hint="several: embench grid" if "," in text else None,
+                hint="for several values: embench grid" if "," in text else None,
             )
         return cls(int(number), labelled=not kind)
 
@@ -144,7 +144,8 @@ class Slices:
         """Raises UsageError where more is asked for than subjects can give."""
         if given.units > self.most:
             raise UsageError(
-                f"subjects of {dataset} give {self.most} units of each class at most, not {given.units}",
+                f"subjects of {dataset} have at most {self.most} units of each class as calibration data, fewer than "
+                f"{given.units}",
                 where=f"--given {given.text}",
                 expected=f"0 to {self.most}: {self.words}",
             )
@@ -175,10 +176,10 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
             return _laid_out(rules, placed, own, blocks, cut, most)
     (reason, count), *more = Counter(unusable.values()).most_common()
     raise UsageError(
-        f"{dataset} can't be cut into what subjects give and what they are scored on: for {count} of {len(own)} "
-        f"subjects, {reason}" + "".join(f"; for {count}, {reason}" for reason, count in more),
-        where="--protocol, under which subjects give something before they are scored",
-        expected="subjects with each class both in what they give and, a block later, in what is scored",
+        f"{dataset} cannot be split into calibration and test data: for {count} of {len(own)} subjects, {reason}"
+        + "".join(f"; for {count}, {reason}" for reason, count in more),
+        where="--protocol, which requires calibration data of test subjects",
+        expected="subjects with every class in the calibration data and, at least one block later, in the test data",
         hint=_INSTEAD[rules.gives],
     )
 
@@ -280,25 +281,25 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
     Raises:
         CheckFailed: names the units.
     """
-    _refuse(given & slices.scored, placed, dataset, "are given and scored")
+    _refuse(given & slices.scored, placed, dataset, "are calibration data and scored")
     for own in placed.by_subject.values():
         mine, scored = given[own], slices.scored[own]
         if not mine.any() or not scored.any():
             continue
         block, code = placed.blocks(own, rules.block_s), placed.code(own)
         near = scored & (block < block[mine].max() + _blocks_on(rules))
-        _refuse(_all_of(own[near], placed), placed, dataset, "are scored less than a block after what is given")
+        _refuse(_all_of(own[near], placed), placed, dataset, "are scored less than a block after the calibration data")
         early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
-        too_early = f"are scored less than {rules.guard_s:g} s after what is given"
+        too_early = f"are scored less than {rules.guard_s:g} s after the calibration data"
         _refuse(_all_of(own[early], placed), placed, dataset, too_early)
         for k in np.unique(code[mine]).tolist():
             of_class = np.flatnonzero((code == k) & (block >= 0))
             first = of_class[: (mine & (code == k)).sum()]
             if not mine[first].all():
                 raise CheckFailed(
-                    f"what is given of {placed.units[int(own[0])].subject} is not the first of its class",
-                    where=f"what test subjects of {dataset} give",
-                    expected="the first units in the order of time, none passed over",
+                    f"the calibration data of {placed.units[int(own[0])].subject} skip earlier units of a class",
+                    where=f"the calibration data of test subjects of {dataset}",
+                    expected="the first units of each class in order of time",
                 )
 
 
@@ -312,6 +313,6 @@ def _refuse(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
     if ids:
         raise CheckFailed(
             f"{len(ids)} units {what}: {', '.join(ids[:5])}",
-            where=f"what test subjects of {dataset} give",
-            expected="a guard gap and a whole block between what is given and what is scored",
+            where=f"the calibration data of test subjects of {dataset}",
+            expected="a guard gap and a whole block between calibration data and scored units",
         )

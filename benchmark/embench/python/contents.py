@@ -183,10 +183,10 @@ class _Walk:
         for step in dis.get_instructions(value):
             if step.opname == "IMPORT_NAME" and self._home(str(step.argval)) is None:
                 raise UsageError(
-                    f"`{value.co_qualname}` imports {step.argval or 'a neighbour'} when it is called, so that a later "
-                    "edit of that module would not be seen",
+                    f"`{value.co_qualname}` imports {step.argval or 'a neighbour'} when called, so embench cannot "
+                    "detect later edits of that module",
                     where=self.place(),
-                    expected="modules of your own imported at the top of the cell or file",
+                    expected="imports of your own modules at the top of the cell or file",
                 )
 
     def cell(self, value: types.CellType) -> None:
@@ -223,7 +223,7 @@ class _Walk:
         if isinstance(owner, types.ModuleType) or module:
             name = str(module or getattr(owner, "__name__", ""))
             if name != "builtins" and self._home(name) is None:
-                raise self._fault(value, f"code that was compiled: install {name} as a package")
+                raise self._fault(value, f"compiled code is not supported: install {name} as a package")
         if owner is not None and not isinstance(owner, types.ModuleType):
             self.visit(owner)
 
@@ -252,8 +252,8 @@ class _Walk:
 
     def network(self, value: Any) -> None:
         raise UsageError(
-            f"a network that exists already ({type(value).__name__}): its weights may have learned from subjects that "
-            "a fold tests, and all folds would train the same ones",
+            f"a network that exists already ({type(value).__name__}): its weights may come from test subjects, and "
+            "all folds would train the same weights",
             where=self.place(),
             expected="code that makes a new network for each fold and seed",
             hint="embench.network(make), where make(channels, samples) returns a new network each time",
@@ -261,7 +261,7 @@ class _Walk:
 
     def cached(self, value: Any) -> None:
         if self._home(value.__module__) is None:
-            raise self._fault(value, f"pickle knows {value.__qualname__} by its name alone")
+            raise self._fault(value, f"pickle identifies {value.__qualname__} by its name only")
         self.texts("lru_cache", str(value.__module__), value.__qualname__, str(self._home(value.__module__)))
 
     def type_variable(self, value: TypeVar) -> None:
@@ -279,7 +279,7 @@ class _Walk:
         if isinstance(parts, str):
             home = getattr(value, "__module__", None) or whichmodule(value, parts)
             if self._home(home) is None:
-                raise self._fault(value, f"it is known by its name, {parts}, alone")
+                raise self._fault(value, f"pickle identifies it by its name {parts} only")
             self.texts("object", kind.__module__, kind.__qualname__, parts)
             return
         self.texts("object", str(len(parts)))
@@ -315,10 +315,10 @@ class _Walk:
 
     def _fault(self, value: Any, why: str) -> UsageError:
         return UsageError(
-            f"a {type(value).__name__} cannot be stored with the object: {why}",
+            f"cannot store a {type(value).__name__} with the object: {why}",
             where=self.place(),
             expected="functions, classes, numbers, texts, arrays, and objects that pickle can store",
-            hint="make it inside the function that needs it",
+            hint="create it inside the function that needs it",
         )
 
 

@@ -19,8 +19,8 @@ _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
 _METHODS = ("model", "classifier", "clf", "estimator", "network")
 """Arguments of other libraries, for which ours has two."""
 _OURS = (
-    'a network is `encoder`, a classifier `fusion`: embench.{}(dataset=.., encoder="handcrafted", fusion="logreg"); '
-    "or embench.benchmark(model, dataset)"
+    'a network is an `encoder`, a classifier a `fusion`: embench.{}(dataset=.., encoder="handcrafted", '
+    'fusion="logreg"); or embench.benchmark(model, dataset)'
 )
 
 

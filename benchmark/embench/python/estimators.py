@@ -60,8 +60,8 @@ class GivenEstimator(Estimator):
             if "NaN" not in str(error):
                 raise
             raise PluginError(
-                f"{type(self).__name__} does not take missing values, which features have: {error}",
-                hint="begin its pipeline with SimpleImputer(strategy='median', keep_empty_features=True)",
+                f"{type(self).__name__} does not accept missing values, but the features contain some: {error}",
+                hint="start the pipeline with SimpleImputer(strategy='median', keep_empty_features=True)",
             ) from error
 
     def score(self, X: np.ndarray) -> np.ndarray:
@@ -111,18 +111,21 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         )
     if is_classifier(given) and not hasattr(given, "predict_proba"):
         raise UsageError(
-            f"{title} has no predict_proba, and scores are probabilities",
+            f"{title} has no predict_proba, and embench requires probabilities",
             where="fusion=",
             expected="a classifier with predict_proba",
-            hint=f"sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True where it has that",
+            hint=(
+                f"use sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True if the class "
+                "supports it"
+            ),
         )
     estimator = clone(given)  # what it has learned so far stays behind
     parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
         raise UsageError(
-            f"a part of {title} is fitted already, perhaps on subjects that a fold tests",
+            f"a part of {title} is fitted already, perhaps on test subjects",
             where="fusion=",
-            expected="an estimator that each fold fits anew",
+            expected="an estimator that is not fitted, so that each fold can fit it",
         )
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
     named = _name_of(given) if name is None else checked_name(name)

@@ -86,9 +86,10 @@ def _source(module: str) -> str:
     for path in files:
         if path.stat().st_mtime > process_start_s():
             raise UsageError(
-                f"{module.partition('.')[0]} was edited after this process began, which may still hold older code",
+                f"{module.partition('.')[0]} was edited after this Python process started, so the process may use "
+                "old code",
                 where=str(path),
-                hint="restart Python (in a notebook, the kernel)",
+                hint="restart Python (in a notebook: the kernel)",
             )
     return _digest_of(codes, module)
 

@@ -45,7 +45,7 @@ class GivenNetwork(Encoder):
             )
         if any(part in self._made for part in network.modules()):
             raise PluginError(
-                f"{title}: make({channels}, {samples}) returned a network, or a part of one, that it returned before",
+                f"{title}: make({channels}, {samples}) returned a network, or a part of one, for the second time",
                 expected="a new network each time, so that every fold and seed starts from new weights",
             )
         self._made.update(network.modules())

@@ -54,9 +54,9 @@ def checked_name(name: str) -> str:
     """A name that a user gives to an object. Raises UsageError where it can't stand in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
         raise UsageError(
-            f"`{name}` cannot name a row",
+            f"`{name}` is not a valid name",
             where="name=",
-            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, a letter first",
+            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first",
         )
     return name
 
@@ -78,7 +78,7 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
         write_whole(path.with_suffix(".pkl"), lambda whole: whole.write_bytes(data))
         write_text(path, text + "\n")
     except OSError as error:
-        raise MachineError(f"the object cannot be stored: {error.strerror}", where=str(path)) from error
+        raise MachineError(f"cannot store the object: {error.strerror}", where=str(path)) from error
 
 
 def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
@@ -89,8 +89,8 @@ def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
             return bytes(cloudpickle.dumps(cls, protocol=5))
         except Exception as error:
             raise UsageError(
-                f"{cls.__name__} cannot be stored for worker processes: {error}",
-                hint="make what cannot be stored inside the functions that need it",
+                f"cannot store {cls.__name__} for worker processes: {error}",
+                hint="create parts that cannot be stored inside the functions that need them",
             ) from error
 
 

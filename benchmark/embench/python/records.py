@@ -214,7 +214,7 @@ def board(
 
     if not Path(boards).is_dir():
         raise UsageError(
-            "there is no such folder of leaderboards",
+            "the folder of leaderboards does not exist",
             where=f"boards={boards}",
             expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
         )
@@ -245,7 +245,7 @@ def _path(value: str | Path | None) -> Path | None:
 def _folder(run: Result | str | Path) -> Path:
     folder = run.folder if isinstance(run, Result) else Path(run)
     if not folder.is_dir():
-        raise DataError("there is no such folder", where=str(folder), expected="the folder of a finished run")
+        raise DataError("the folder does not exist", where=str(folder), expected="the folder of a finished run")
     return folder
 
 

@@ -181,7 +181,7 @@ def _named(model: Any, name: str) -> type[Any]:
     """The model under another name. Raises UsageError where it has a name already, or can't have this one."""
     if isinstance(model, str):
         raise UsageError(
-            f"{model} is a plugin, which has its name", where="name=", expected="a model given as an object"
+            f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
         )
     from embench.python.estimators import estimator_class
     from embench.python.objects import checked_name
@@ -219,7 +219,9 @@ def plugin_name(kind: str, given: Any) -> str | None:
         return give(kind, given, text=_described(given), source=_source(getattr(given, "make", given)))
     if isinstance(given, bases):
         raise UsageError(
-            f"an object of {type(given).__name__}", where=where, expected="the class itself: each fold makes its own"
+            f"this is an object of the class {type(given).__name__}",
+            where=where,
+            expected="the class itself; each fold creates its own object",
         )
     if kind == "fusion":
         from embench.python.estimators import estimator_class, is_estimator
@@ -232,10 +234,10 @@ def plugin_name(kind: str, given: Any) -> str | None:
 
     if isinstance(given, nn.Module):
         raise UsageError(
-            f"a network that exists already ({type(given).__name__}): it may have learned from subjects that a fold "
-            "tests, and all folds would train the same weights",
+            f"a network that exists already ({type(given).__name__}): it may have learned from test subjects, and "
+            "all folds would train the same weights",
             where=where,
-            expected="what makes a new network for each fold and seed",
+            expected="a function or class that makes a new network for each fold and seed",
             hint=f"embench.network(lambda channels, samples: {type(given).__name__}(...))",
         )
     cls = given if isinstance(given, type) else type(given)
@@ -245,13 +247,13 @@ def plugin_name(kind: str, given: Any) -> str | None:
     if callable(given):  # `benchmark` takes what is no encoder for a fusion
         called = getattr(given, "__name__", type(given).__name__)
         raise UsageError(
-            f"{called} is no {kind}",
+            f"{called} is not a {kind}",
             where=where,
             expected=f"a name, or a subclass of {module}.{names[0]}",
-            hint=f"if it makes networks, give embench.network({called}) as the encoder, or to embench.benchmark",
+            hint=f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark",
         )
     raise UsageError(
-        f"a {type(given).__name__} is no {kind}",
+        f"a {type(given).__name__} is not a {kind}",
         where=where,
         expected=f"a name, or a subclass of {' or '.join(f'{module}.{name}' for name in names)}"
         + (", or a scikit-learn estimator" if kind == "fusion" else ""),

@@ -133,8 +133,8 @@ def find(kind: str, name: str) -> Entry:
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
     if entry.until:
-        removed = f"{entry.package} {entry.until} no longer has the old name"
-        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {removed}", FutureWarning)
+        removed = f"{entry.package} {entry.until} removes the old name"
+        _warn_once(f"{kind} `{entry.name}` has the new name `{entry.alias_of}`; {removed}", FutureWarning)
     return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
 
 
@@ -154,12 +154,10 @@ def _choose(kind: str, name: str) -> Entry:
     first, *others = candidates
     if others and first.package != BUNDLED:
         both = " and ".join(f"{e.full_name} ({e.home})" for e in candidates)
-        raise UsageError(
-            f"{kind} `{name}` is offered by {len(candidates)} packages: {both}", hint="write the full name"
-        )
+        raise UsageError(f"{kind} `{name}` exists in {len(candidates)} packages: {both}", hint="use the full name")
     if others:
         also = ", ".join(f"{e.full_name} ({e.home})" for e in others)
-        _warn_once(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}")
+        _warn_once(f"{kind} `{name}` means {first.full_name} ({first.home}); other packages also have it: {also}")
     return first
 
 
@@ -181,15 +179,17 @@ def _unknown(kind: str, name: str) -> UsageError:
             hint += f": --encoder {encoder} --fusion {fusion}"
     unreadable = [f"{e.package} ({e.broken})" for e in entries() if e.kind == BROKEN_PACKAGE]
     if unreadable:
-        hint = "; ".join([*([hint] if hint else []), f"broken packages are not searched: {', '.join(unreadable)}"])
+        hint = "; ".join(
+            [*([hint] if hint else []), f"embench does not search broken packages: {', '.join(unreadable)}"]
+        )
     expected = f"one of {', '.join(known)}, package/name or ./file.py:Class" if known else "./file.py:Class"
-    return UsageError(f"there is no {kind} `{name}`", expected=expected, hint=hint or f"embench list {kind}")
+    return UsageError(f"no {kind} has the name `{name}`", expected=expected, hint=hint or f"embench list {kind}")
 
 
 def _from_file(kind: str, path: Path, cls: str) -> Entry:
     path = path.expanduser()
     if not path.is_file():
-        raise UsageError(f"there is no file {path}", where=f"{kind} {path}:{cls}", expected="./file.py:Class")
+        raise UsageError(f"the file {path} does not exist", where=f"{kind} {path}:{cls}", expected="./file.py:Class")
     inside = os.path.relpath(path)  # the same text for the same file, however it was written
     text = path.resolve().as_posix() if inside.startswith("..") else f"./{Path(inside).as_posix()}"
     return Entry(
@@ -208,7 +208,7 @@ def _check_kind(kind: str) -> None:
     if kind not in PLUGIN_KINDS:
         kinds = (*PLUGIN_KINDS, MODALITY)
         raise UsageError(
-            f"there is no kind of plugin `{kind}`",
+            f"`{kind}` is not a kind of plugin",
             expected=f"one of {', '.join(kinds)}",
             hint=did_you_mean(kind, kinds),
         )

@@ -187,11 +187,11 @@ def _read(point: EntryPoint) -> Package:
     name, source = point.value, Path()
     try:
         if not _PACKAGE.fullmatch(name):
-            raise ValueError(f"its entry point says {name!r}, expected the name of a package")
+            raise ValueError(f"its entry point is {name!r}, expected the name of a package")
         places = folders(name)
         if not places:
             raise ValueError(
-                f"there is no package {name}, though {distribution.name if distribution else '?'} names it"
+                f"the package {name} does not exist, but {(distribution.name if distribution else '?')} names it"
             )
         sources = [folder / "registry.yaml" for folder in places]
         source = next((s for s in sources if s.is_file()), sources[0])
@@ -213,7 +213,7 @@ def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry 
 def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | ModalityDefinition]:
     content = _Loader(text).get_single_data()
     if not isinstance(content, Mapping):
-        raise TypeError("it is not a mapping of kinds")
+        raise TypeError("the file is not a mapping of kinds")
     api = content.get("api", API)
     if type(api) is not int or api != API:
         raise ValueError(_other_api(api, package))
@@ -243,11 +243,11 @@ def _entry(
     real: Any = others.get(alias_of) if alias_of is not None else fields
     problem = _problem(kind, name, real)
     if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
-        problem = f"`alias_of` says {alias_of}, which is not a plugin itself ({did_you_mean(str(alias_of), others)})"
+        problem = f"`alias_of` is {alias_of}, which is not a plugin itself ({did_you_mean(str(alias_of), others)})"
     elif alias_of is not None and (
         not set(fields) <= {"alias_of", "until"} or type(fields.get("until", "")) is not str
     ):
-        problem = "an alias has no other fields than `alias_of` and `until`, a version as text"
+        problem = "an alias has only the fields `alias_of` and `until` (a version as text)"
     if problem:
         return _broken(kind, name, package, version, source, problem)
     entry = Entry(
@@ -278,9 +278,9 @@ def _entry(
 def _problem(kind: str, name: str, fields: Any) -> str | None:
     """The fault in an entry's fields, or None."""
     if not _NAME.fullmatch(name):
-        return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
+        return "a name consists of letters, digits, `_`, `-`, `.`, and at most one `/` before a variant"
     if not isinstance(fields, Mapping):
-        return "it is not a mapping of fields"
+        return "the entry is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
     known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, ASKS, _SITES, _RELEASES) if kind == "dataset" else ()))
     known += _FLAGS_OF.get(kind, ())
@@ -316,15 +316,15 @@ def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
         return f"`{_SITES}` is {sites!r}, expected a mapping of modalities to places on the body"
     for m, places in sites.items():
         if m not in modalities:
-            return f"`{_SITES}` has {m!r}, which is not among `modalities`"
+            return f"`{_SITES}` names {m!r}, which `modalities` does not contain"
         if wrong := next((place for place in _listed(places) if place not in SITES), None):
-            return f"`{_SITES}` has {wrong!r} ({did_you_mean(str(wrong), SITES) or 'known: ' + ', '.join(SITES)})"
+            return f"`{_SITES}` contains {wrong!r} ({did_you_mean(str(wrong), SITES) or 'known: ' + ', '.join(SITES)})"
     return None
 
 
 def _problem_of_releases(released: Any) -> str | None:
     if not isinstance(released, Mapping) or not all(isinstance(text, str) for row in released.items() for text in row):
-        return f"`{_RELEASES}` is {released!r}, expected digests, and of each whose recordings it is of"
+        return f"`{_RELEASES}` is {released!r}, expected digests and, for each, the owner of its recordings"
     return None
 
 
@@ -335,7 +335,7 @@ def _listed(places: Any) -> list[Any]:
 def _other_api(api: Any, package: str) -> str:
     own = f"embench {embench.__version__} reads version {API} of the plugin API"
     later = type(api) is int and api > API
-    remedy = f"update {embench.DISTRIBUTION}, or install a version of {package} that has" if later else "write"
+    remedy = f"update {embench.DISTRIBUTION}, or install a version of {package} that supports" if later else "write"
     return f"`api` is {api!r}, and {own}: {remedy} `api: {API}`"
 
 
@@ -345,7 +345,7 @@ def _broken(kind: str, name: str, package: str, version: str, source: Path, prob
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no {error.filename}"
+        return f"{error.filename} does not exist"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1} is not YAML: {error.problem}"
     text = " ".join(str(error).split())

@@ -85,7 +85,7 @@ class Observers:
             except EmbenchError:
                 raise
             except Exception as error:  # the plugin boundary
-                problem = f"observer `{entry.name}` of {entry.home} can't be created: {type(error).__name__}: {error}"
+                problem = f"cannot create observer `{entry.name}` of {entry.home}: {type(error).__name__}: {error}"
                 raise PluginError(problem, where=origin(entry)) from error
         return cls(observers)
 
@@ -98,7 +98,7 @@ class Observers:
             except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin boundary
                 self._active.remove((title, manager))
                 problem = f"{type(error).__name__}: {error}"
-                warnings.warn(f"observer {title} is disabled: it raised in {hook}: {problem}", stacklevel=2)
+                warnings.warn(f"observer {title} is disabled, because it raised in {hook}: {problem}", stacklevel=2)
 
 
 def plain(value: Any) -> Any:
@@ -118,7 +118,7 @@ def plain(value: Any) -> Any:
         return items if isinstance(value, list | tuple) else sorted(items, key=str)
     if isinstance(value, PurePath):
         return str(value)
-    raise TypeError(f"an event may hold plain values only, not {type(value).__name__}")
+    raise TypeError(f"an event must contain plain values only, not {type(value).__name__}")
 
 
 def _title(observer: object) -> str:
@@ -133,8 +133,10 @@ def _manager(observer: object) -> pluggy.PluginManager:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         known = ", ".join(name for name in vars(LifecycleSpec) if not name.startswith("_"))
-        raise PluginError(f"observer {_title(observer)} does not fit: {error}", expected=f"hooks {known}") from error
+        raise PluginError(
+            f"observer {_title(observer)} does not match the hooks: {error}", expected=f"hooks {known}"
+        ) from error
     if not manager.get_hookcallers(observer):
         hint = "mark its methods with @embench.hookimpl"
-        raise PluginError(f"observer {_title(observer)} watches nothing", hint=hint)
+        raise PluginError(f"observer {_title(observer)} implements no hook", hint=hint)
     return manager

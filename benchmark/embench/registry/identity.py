@@ -52,15 +52,13 @@ def _from_wheel(entry: Entry) -> bool:
 def _source_digest(entry: Entry) -> str:
     path = source_file(entry)
     if path is None:
-        raise PluginError(f"the source of {entry.kind} `{entry.name}` can't be found", where=str(entry.source))
+        raise PluginError(f"cannot find the source of {entry.kind} `{entry.name}`", where=str(entry.source))
     digest = hashlib.sha256()
     module = entry.target.rpartition(":")[0] if entry.package else ""
     try:
         codes = source_closure(module)[0] if entry.package else {"": _read(path)[0]}
     except (OSError, SyntaxError, ValueError) as error:
-        raise PluginError(
-            f"the source of {entry.kind} `{entry.name}` can't be read: {error}", where=str(path)
-        ) from error
+        raise PluginError(f"cannot read the source of {entry.kind} `{entry.name}`: {error}", where=str(path)) from error
     for name in sorted(codes):
         digest.update(f"{name}\n{codes[name]}\n".encode())
     return digest.hexdigest()[:20]

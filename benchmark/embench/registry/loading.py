@@ -82,7 +82,7 @@ def _load_module(entry: Entry) -> type[Any]:
         hint = did_you_mean(name, [key for key, value in vars(module).items() if isinstance(value, type)])
         raise _fault(entry, f"{module.__name__} has no class {name}", hint=hint)
     if not isinstance(found, type):
-        raise _fault(entry, f"{name} is not a class but {type(found).__name__}")
+        raise _fault(entry, f"{name} is a {type(found).__name__}, not a class")
     return _checked(entry, found)
 
 
@@ -92,7 +92,9 @@ def _checked(entry: Entry, found: type[Any]) -> type[Any]:
     bases = tuple(map(_base, _BASES[entry.kind]))
     if bases and not issubclass(found, bases):
         wanted = " or ".join(_BASES[entry.kind]).replace(":", ".")
-        raise _fault(entry, f"{name} does not have the base class of its kind", expected=f"a subclass of {wanted}")
+        raise _fault(
+            entry, f"{name} does not inherit from the base class of its kind", expected=f"a subclass of {wanted}"
+        )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
         raise _fault(entry, f"{name} lacks methods that its interface requires", expected=f"methods {missing}")
@@ -131,7 +133,7 @@ def synthesizer(name: str) -> Synthesizer:
     """
     entry = find("dataset", name)
     if not has_synthesizer(name):
-        raise UsageError(f"{entry.name} has no synthesizer", hint="`embench data status` says how to obtain its data")
+        raise UsageError(f"{entry.name} has no synthesizer", hint="to see how to get its data: embench data status")
     if entry.synthesizer is None:
         return cast("Synthesizer", load_entry(entry).synthesize)
     return cast("Synthesizer", _function(entry, entry.synthesizer))
@@ -261,8 +263,8 @@ def _remedy(entry: Entry, error: BaseException) -> str | None:
         return None
     own = entry.package.partition(".")[0]
     if error.name.partition(".")[0] == own:
-        return f"{entry.source} names a module that {entry.package} does not have"
-    return f"install what the plugin needs: module {error.name} is missing (the library is often called as its module)"
+        return f"{entry.source} names a module that does not exist in {entry.package}"
+    return f"install the missing module {error.name} (its library often has the same name)"
 
 
 def _is_abstract(cls: type[Any], name: str) -> bool:
@@ -270,5 +272,5 @@ def _is_abstract(cls: type[Any], name: str) -> bool:
 
 
 def _fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | None = None) -> PluginError:
-    text = f"{entry.kind} `{entry.name}` of {entry.home} can't be used: {what}"
+    text = f"cannot use {entry.kind} `{entry.name}` of {entry.home}: {what}"
     return PluginError(text, where=origin(entry), expected=expected, hint=hint)

@@ -39,10 +39,10 @@ def modality_of(name: str, where: str = "") -> ModalityDefinition:
     for other in same[1:]:
         if fields := first.difference(other.definition()):
             raise PluginError(
-                f"modality `{name}` is defined differently by {first.home} and {other.home}: {', '.join(fields)}",
+                f"{first.home} and {other.home} define modality `{name}` differently: {', '.join(fields)}",
                 where=where,
                 expected="one definition of a modality",
-                hint=f"uninstall one of the packages; the definitions stand in {first.source} and {other.source}",
+                hint=f"uninstall one of the packages; the definitions are in {first.source} and {other.source}",
             )
     return first
 
@@ -58,9 +58,9 @@ def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
         unit = card.modalities[name].unit
         if modality.unit is not None and unit != modality.unit:
             raise PluginError(
-                f"the card has {name} in {unit}",
+                f"the dataset card has {name} in {unit}",
                 where=f"{where}, its card",
-                expected=f"{modality.unit}, as {modality.home} defines {name}",
+                expected=f"{modality.unit}, because {modality.home} defines {name} in this measurement unit",
             )
     return {name: modality for name, modality in found.items() if modality.package != BUNDLED}
 

@@ -94,7 +94,7 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
 def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
     """The conflict of a package's modality with the bundled ones, or None."""
     if modality.name in bundled:
-        return f"`{modality.name}` is a modality of {bundled[modality.name].home}, which no package can define anew"
+        return f"`{modality.name}` is a modality of {bundled[modality.name].home}, and no package can redefine it"
     readable = [name for name in bundled if name != _NOT_READ_AS]
     if modality.read_as is not None and modality.read_as not in readable:
         hint = did_you_mean(modality.read_as, readable) or "known: " + ", ".join(readable)
@@ -104,11 +104,11 @@ def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, Modal
 
 def _problem(name: str, fields: Any) -> str | None:
     if not _NAME.fullmatch(name):
-        return "the name of a modality is small letters, digits and `_`, and begins with a letter"
+        return "the name of a modality consists of small letters, digits and `_`, and begins with a letter"
     if hasattr(dict, name) or name in _TAKEN:
-        return f"`{name}` means something else where networks are put together: choose another name"
+        return f"`{name}` has a reserved meaning: choose another name"
     if not isinstance(fields, Mapping):
-        return "it is not a mapping of fields"
+        return "the entry is not a mapping of fields"
     for key in fields:
         if key not in _FIELDS:
             return f"unknown field `{key}` ({did_you_mean(str(key), _FIELDS) or 'known: ' + ', '.join(_FIELDS)})"
@@ -120,7 +120,7 @@ def _problem(name: str, fields: Any) -> str | None:
     if "rate_hz" in fields and not _positive(fields["rate_hz"]):
         return f"`rate_hz` is {fields['rate_hz']!r}, expected a number above 0"
     if "interpolate" in fields and fields["interpolate"] != "linear":
-        return f"`interpolate` is {fields['interpolate']!r}, expected linear, or no such field"
+        return f"`interpolate` is {fields['interpolate']!r}, expected linear, or omit the field"
     return _problem_of_range(fields) or _problem_of_filter(fields)
 
 
@@ -128,7 +128,7 @@ def _problem_of_range(fields: Mapping[str, Any]) -> str | None:
     if "range" not in fields:
         return None
     if "unit" not in fields:
-        return "`range` needs `unit`, the unit of its values"
+        return "`range` requires `unit`, the measurement unit of its values"
     limits = fields["range"]
     if not isinstance(limits, list) or len(limits) != 2 or not all(map(_number, limits)) or limits[0] >= limits[1]:
         return f"`range` is {limits!r}, expected [least, greatest]"
@@ -153,10 +153,11 @@ def _problem_of_filter(fields: Mapping[str, Any]) -> str | None:
         if key in ("high", "low") and not _positive(value):
             return f"`{key}` of `filter` is {value!r}, expected an edge in Hz above 0"
     if not {"high", "low", "notch"} & set(edges):
-        return "`filter` filters nothing: give high (the edge of a high-pass in Hz), low (of a low-pass) or notch"
+        return "`filter` has no effect: set high (high-pass edge in Hz), low (low-pass edge) or notch"
     if "high" in edges and "low" in edges and edges["high"] >= edges["low"]:
         return (
-            f"`filter` passes nothing: high ({edges['high']} Hz) is its lower edge, low ({edges['low']} Hz) its upper"
+            f"`filter` removes everything: its lower edge high is {edges['high']} Hz, its upper edge low is "
+            f"{edges['low']} Hz"
         )
     return None
 

@@ -56,9 +56,9 @@ def object_entry(kind: str, name: str) -> Entry:
     worker = multiprocessing.parent_process() is not None  # which gets its names from the process that it works for
     if found is None or not (name in _GIVEN or worker):
         raise UsageError(
-            f"{kind} {name} is an object of the Python process that made it, and cannot be named elsewhere",
+            f"{kind} {name} is an object of another Python process, so its name cannot be used here",
             expected="the name of a plugin, or ./file.py:Class",
-            hint="give the object itself, from Python: embench.run(...)",
+            hint="pass the object itself, from Python: embench.run(...)",
         )
     about = object_facts(name)
     line = str(about["repr"]).partition("\n")[0][:200]
@@ -73,7 +73,7 @@ def object_class(entry: Entry) -> type[Any]:
     _check_own(entry.source)
     data = entry.source.read_bytes()
     if hashlib.sha256(data).hexdigest() != object_facts(entry.target)["sha256"]:
-        raise MachineError("the stored object is damaged", where=str(entry.source), hint="remove it and run again")
+        raise MachineError("the stored object is damaged", where=str(entry.source), hint="delete the object and rerun")
     _GIVEN[entry.target] = found = pickle.loads(data)  # noqa: S301  the user's own, checked above
     return found
 
@@ -86,7 +86,7 @@ def object_facts(name: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise MachineError(
-            "the object is not in the cache any more", where=str(path), hint="run from Python again, with the object"
+            "the cache no longer contains the object", where=str(path), hint="rerun from Python with the object"
         ) from error
 
 
@@ -100,8 +100,8 @@ def _check_own(path: Path) -> None:
     for place in (path, path.parent):
         if others_can_write(place):
             raise MachineError(
-                "others can write the folder of stored objects, so it is not read",
+                "other users can write to the folder of stored objects, so embench does not read it",
                 where=str(place),
-                expected="a folder of your own, with permissions 0700",
-                hint="point EMBENCH_CACHE at a folder of your own",
+                expected="a private folder with permissions 0700",
+                hint="set EMBENCH_CACHE to a private folder",
             )

@@ -13,7 +13,7 @@ _RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", defaul
 that is to be run."""
 
 DATA_FOLDER = "folder of data"
-HINT = "if you know who wrote it: --trust-code runs it"
+HINT = "if you trust the author, rerun with --trust-code"
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def refuse_file(what: str, name: str) -> None:
     record, given = _RECORD.get() or (None, None)
     if record and name != given:
         raise CheckFailed(
-            f"a record names a {what} outside of installed packages: {name}",
+            f"a record names a {what} outside the installed packages: {name}",
             where=record,
             expected="the name of an installed plugin, dataset or protocol",
             hint=HINT if what != DATA_FOLDER else f"name it yourself: --dataset {name}; {HINT}",

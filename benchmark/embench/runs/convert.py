@@ -53,9 +53,9 @@ def convert(file: Path, out: Path) -> Converted:
             and plain values, or lacks what its layout has. PluginError: a converter's names or shapes are wrong.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
+        raise UsageError(f"{out} is not empty", where="--out", hint="use a new folder")
     if not file.is_file():
-        raise DataError("there is no such file", where=str(file), expected="a checkpoint that torch.save wrote")
+        raise DataError("the file does not exist", where=str(file), expected="a checkpoint that torch.save wrote")
     digest = sha256(file)
     make_folder(out.parent)
     with temporary(aside(out)) as folder:
@@ -85,7 +85,7 @@ def _converted(checkpoint: Checkpoint) -> Conversion:
         if found is not None:
             empty = [key for key, value in found.tensors.items() if not isinstance(value, Tensor)]
             if empty or not found.tensors:
-                raise PluginError("a conversion has no tensors", where=name, expected="name -> tensor")
+                raise PluginError("the conversion wrote no tensors", where=name, expected="name -> tensor")
             tensors = {key: value.contiguous().clone() for key, value in found.tensors.items()}
             return Conversion(**{**vars(found), "tensors": tensors})
     return Conversion("unknown", checkpoint.tensors)
@@ -147,21 +147,21 @@ def extract_tensors(file: Path, out: Path) -> str:
         except Exception:  # noqa: BLE001  it is not even an archive
             objects = []
         raise DataError(
-            f"the checkpoint holds objects of other code: {', '.join(sorted(objects))[:200]}"
+            f"the checkpoint contains objects of other code: {', '.join(sorted(objects))[:200]}"
             if objects
-            else "this is no checkpoint, or a damaged one",
+            else "the file is not a checkpoint, or it is damaged",
             where=str(file),
-            expected="a file of torch.save that holds tensors and plain values, no objects",
-            hint="with the code that wrote it: torch.save(model.state_dict(), FILE)",
+            expected="a torch.save file that contains only tensors and plain values",
+            hint="save the weights with the original code: torch.save(model.state_dict(), FILE)",
         ) from error
     states = _states(content)
     if len(states) != 1:
         what = f"several: {', '.join(states)}" if states else "none"
         raise DataError(
-            f"of state dicts the checkpoint has {what}",
+            f"the checkpoint must contain one state dict, but has {what}",
             where=str(file),
             expected="one mapping of names to tensors",
-            hint="save the one that is wanted by itself: torch.save(content[NAME], FILE)",
+            hint="save the state dict that you need: torch.save(content[NAME], FILE)",
         )
     ((name, state),) = states.items()
     if all(key.startswith("module.") for key in state):  # as torch's DataParallel names them

@@ -40,7 +40,7 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
 
     def held(begun: int, total: int, target: str) -> None:
         if on_event:
-            what = f"what clock and movement tell of {target}, once for this dataset: {begun} of {total}"
+            what = f"fitting the confounds of {target}, once for this dataset: {begun} of {total}"
             on_event({"event": "note", "text": what})
 
     alone = plan.method.time_context == "unit"

@@ -99,15 +99,19 @@ def score_each(
     names = {t.name for t in chosen}
     rows = [row for row in rows if row.target in names]
     if absent := names - {row.target for row in rows}:
-        raise DataError(f"no rows for {', '.join(sorted(absent))}", where=str(path))
+        raise DataError(f"the file has no rows for {', '.join(sorted(absent))}", where=str(path))
     if has_control(called) or len(called) > 200 or set("\r\n\t") & set(called):
         raise UsageError(
-            "this is no name of a method", where="--name", expected="plain text on one line, up to 200 letters"
+            "the name of the method is not valid",
+            where="--name",
+            expected="plain text on one line, at most 200 characters",
         )
     parted = given_files.by_given(rules, rows, given, path)
     if single and len(parted.wanted) > 1:
         held = ", ".join(each.text for each in parted.wanted if each)
-        raise UsageError("the file holds several amounts", where="given=", expected=f"one of {held}")
+        raise UsageError(
+            "the file contains several amounts of calibration data", where="given=", expected=f"one of {held}"
+        )
     store = find.prepared(dataset, data_root, rules, 1, about.get("progress"))
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
     own_data = find.pseudonymous(dataset, data_root)
@@ -157,9 +161,9 @@ def _read(file: _File, given: Given | None) -> _Read:
         f.train for each in folds.values() for f in each
     ):
         raise UsageError(
-            f"{rules.name} derives the cut from training labels, and one fold tests all subjects",
+            f"{rules.name} derives the threshold from training labels, but one fold tests all subjects",
             where="--protocol",
-            expected="a protocol whose cuts are fixed, or several folds",
+            expected="a protocol with fixed thresholds, or several folds",
         )
 
     def predicted(some: Sequence[SubmittedRow]) -> list[FoldPredictions]:
@@ -171,9 +175,9 @@ def _read(file: _File, given: Given | None) -> _Read:
         theirs, _ = _folds(rules, cohort, [row for row in some if row.seed in folds and row.subject in kept], path)
         if any(theirs[seed] != folds[seed] for seed in theirs):
             raise DataError(
-                "a subject is tested in another fold with less given",
+                "the fold of a test subject differs between amounts of calibration data",
                 where=str(path),
-                expected="the same folds, whatever test subjects gave",
+                expected="the same folds for every amount of calibration data",
             )
     predictions = given_files.with_beside(predicted(rows), {name: predicted(some) for name, some in less.items()})
     submission = {
@@ -224,9 +228,9 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owner
             faults.add(f"rows name units that {data} does not have", row.line, row.unit, known)
         elif (units[row.unit].subject, units[row.unit].recording) != (row.subject, row.recording):
             own = units[row.unit]
-            example = f"{row.unit}, which is of {own.subject} and {own.recording}"
+            example = f"{row.unit}, which belongs to {own.subject} and {own.recording}"
             faults.add("rows name units of another subject or recording", row.line, example)
-    faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
+    faults.check(hint=f"for a list of all units: embench data labels {data} --units FILE.csv")
 
 
 def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
@@ -255,7 +259,7 @@ def _folds(
         without = [row.line for row in of_seed if row.fold == NO_FOLD]
         if without and len(without) < len(of_seed):
             raise DataError(
-                f"{len(without)} rows of seed {seed} have no fold, but others do",
+                f"{len(without)} rows of seed {seed} have no fold, but other rows do",
                 where=f"{path}, lines {', '.join(map(str, without[:5]))}",
             )
         folds[seed] = cohort.folds(protocol, seed)
@@ -277,13 +281,15 @@ def _check_tested(
     faults, place = Faults(path), {unit.id: i for i, unit in enumerate(cohort.units)}
     for row in rows:
         if row.unit not in tested:
-            why = f"that {protocol.name} trains on and does not test"
+            why = f"that {protocol.name} uses for training and does not test"
             if cohort.slices is not None:
                 why = given_files.WHY_UNTESTED.get(given_files.use_of(cohort, place[row.unit]), why)
-            faults.add(f"rows are of units {why}", row.line, row.unit)
+            faults.add(f"the file has rows for units {why}", row.line, row.unit)
         elif protocol.split.tests and row.fold not in (NO_FOLD, tested[row.unit]):
-            faults.add(f"rows are of another fold than {protocol.name} has", row.line, str(row.fold))
-    faults.check(hint="embench data labels DATASET --protocol NAME --units FILE.csv lists all units with their folds")
+            faults.add(f"the fold differs from the fold of {protocol.name}", row.line, str(row.fold))
+    faults.check(
+        hint=("for a list of all units with their folds: embench data labels DATASET --protocol NAME --units FILE.csv")
+    )
 
 
 def _fold_predictions(
@@ -391,7 +397,7 @@ def _check_free(folder: Path, run_id: str) -> None:
     """Refuses a folder that holds another record; the same one may be made again."""
     if (folder / record.RUN_FILE).exists() and (held := record.read_manifest(folder).id) != run_id:
         raise UsageError(
-            f"the folder holds another record, {held}",
+            f"the folder contains another record, {held}",
             where=f"--out {folder}",
-            hint="choose another --out; or delete the folder, if nobody needs that record",
+            hint="choose another --out; or delete the folder if you do not need that record",
         )

@@ -18,8 +18,8 @@ from embench.statistics.fold_predictions import FoldPredictions
 
 UnitUse = Literal["given", "gap", "scored", "no label"]
 WHY_UNTESTED: Mapping[UnitUse, str] = {
-    "given": "that test subjects give first, and that are never scored",
-    "gap": "in the gap between what test subjects give and what is scored",
+    "given": "that are calibration data, which are never scored",
+    "gap": "in the gap between calibration data and scored units",
     "no label": "without a label, which are not scored",
 }
 """Use of a unit -> what rows of it are of."""
@@ -60,7 +60,7 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
     if not protocol.asks_given:
         if given is not None or named != {""}:
             raise UsageError(
-                f"test subjects give nothing that a file could choose under {protocol.name}",
+                f"{protocol.name} does not let a file choose calibration data",
                 where=f"--given {given}" if given is not None else f"{path}, column given",
                 hint="--protocol personalise-v1",
             )
@@ -69,16 +69,18 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
     if named == {""}:
         if len(asked) != 1:
             raise UsageError(
-                "it is not known what test subjects gave" if not asked else "rows of which amount are these?",
+                "the amount of calibration data is not known"
+                if not asked
+                else "the rows do not name their amount of calibration data",
                 where=str(path),
                 expected="a column `given`, or --given with one of 0, 5, unlabelled:5, session",
-                hint="--given 0 where nothing of the test subjects was used",
+                hint="for predictions without calibration data: --given 0",
             )
         return GivenRows({asked[0]: rows}, asked)
     if "" in named:
         lines = [str(row.line) for row in rows if not row.given]
         raise DataError(
-            f"{len(lines)} rows do not say what test subjects gave, but others do",
+            f"{len(lines)} rows do not name the amount of calibration data, but other rows do",
             where=f"{path}, lines {', '.join(lines[:5])}",
         )
     held = sorted(map(Given.read, named), key=lambda each: each.place)

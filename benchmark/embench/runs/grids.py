@@ -142,7 +142,7 @@ class GridFile:
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise DataError("not the file of a grid", where=str(self.path), hint="remove it") from error
+            raise DataError("the file is not the file of a grid", where=str(self.path), hint="remove it") from error
 
     @property
     def wish(self) -> Path:
@@ -160,9 +160,9 @@ def latest_grid(runs: Path) -> GridFile:
     found = [GridFile(path) for path in (runs / _FOLDER).glob("*-*.json")]
     if not found:
         raise DataError(
-            "no grid was started here",
+            "the folder contains no grid",
             where=str(runs),
-            expected="the folder that `embench grid --runs` names; by default `runs`",
+            expected="the folder of `embench grid --runs`; default: `runs`",
         )
     return max(found, key=lambda file: float(file.read()["began"]))
 

@@ -58,4 +58,4 @@ def _keep(source: Path, place: Path) -> None:
         except OSError:  # another disk, or one without links
             shutil.copyfile(source, place)
     except OSError as error:
-        raise MachineError(f"weights cannot be kept: {error.strerror}", where=str(place)) from error
+        raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error

@@ -31,7 +31,7 @@ def rebuild_plan(
     except ModuleNotFoundError as error:
         if lacking(error) is None:
             raise
-        return None, f"{error.name} is not installed here"
+        return None, f"{error.name} is not installed on this machine"
     try:
         planned = make(request)
         decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames

@@ -114,16 +114,16 @@ def reproduce_entry(
     if stages is not None:
         if record.labels is None:
             raise UsageError(
-                "the entry holds no predictions, as its labels are not public",
+                "the entry contains no predictions, because its labels are not public",
                 where=f"--stages {stages}",
-                expected="a whole reproduction, whose scores are compared",
+                expected="a complete reproduction, which compares scores",
             )
         result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
         result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
         planned, reason = rebuild_plan(record, folder, data_root, place)
         if planned is None:
-            raise CheckFailed(f"the entry cannot be run here: {reason}", where=str(folder))
+            raise CheckFailed(f"this machine cannot run the entry: {reason}", where=str(folder))
         result.device = planned.setting.device
         _compare_plan(record, run, planned, result)
         if not result.wrong:
@@ -141,9 +141,9 @@ def _check_installed(folder: Path, run: Manifest) -> None:
     ]
     if missing:
         raise CheckFailed(
-            f"the entry needs plugins of a package that is not installed: {', '.join(missing)}",
+            f"the entry requires plugins of packages that are not installed: {', '.join(missing)}",
             where=str(folder / "run.yaml"),
-            hint="install that version, from where its author publishes it",
+            hint="install this version from the package's author",
         )
 
 
@@ -155,9 +155,9 @@ def _folder(runs: Path | None) -> Iterator[Path]:
         return
     if any(runs.glob("*/*/run.yaml")):
         raise UsageError(
-            "the folder holds finished runs, whose stages would be taken over",
+            "the folder contains finished runs, and a reproduction must not reuse their stages",
             where=f"--runs {runs}",
-            expected="an empty folder, or that of an interrupted reproduction",
+            expected="an empty folder, or the folder of an interrupted reproduction",
         )
     yield runs
 
@@ -170,7 +170,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
         if difference.recorded == ABSENT:
             continue  # a setting that came later
         if difference.place.endswith(".code") or difference.place in ("data", "train_data", "device"):
-            result.notes.append(f"config.{difference.place} is another one here")
+            result.notes.append(f"config.{difference.place} differs on this machine")
         else:
             result.wrong.append(f"the request gives another configuration: {difference}")
     stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
@@ -180,14 +180,14 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:
             other = ", ".join(sorted(before ^ now)[:_MOST_NAMED])
-            result.wrong.append(f"run.yaml: cohort: {len(before)} subjects, in the data {len(now)} ({other} ..)")
+            result.wrong.append(f"run.yaml: cohort: {len(before)} subjects, but the data have {len(now)} ({other} ..)")
     result.wrong += [f"run.yaml: {difference}" for difference in differences(stated, planned_facts)]
     if record.labels is not None:
         result.wrong += labels_apart(record.labels, _labels(planned))
     if "controls" not in result.compared and record.labels is not None:
         result.wrong += controls_apart(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
-        result.wrong.append("folds: the protocol deals these subjects out otherwise")
+        result.wrong.append("folds: the protocol assigns these subjects to other folds")
     for name, version in _versions().items():
         if run.versions.get(name) != version:
             result.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
@@ -260,12 +260,12 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
     old, new = _sorted(old), _sorted(new)
     names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
-        wrong = "predictions: the entry does not predict the units that its request predicts, in these folds"
+        wrong = "predictions: the entry does not predict the units of its request in these folds"
         result.wrong.append(wrong)
         return
     columns = [name for name in old.columns if name == "decision" or name.startswith("score")]
     if set(columns) - {"decision"} != {name for name in new.columns if name.startswith("score")}:
-        result.wrong.append("predictions: of other classes than the request has")
+        result.wrong.append("predictions: the classes differ from the classes of the request")
         return
     gaps = {name: np.nan_to_num(np.abs(old[name] - new[name])) for name in columns}
     gap = np.max(list(gaps.values()), axis=0)
@@ -274,8 +274,8 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
         if (wrong := gap > result.tolerances["predictions"]).any():
             seed, fold = (int(new[name][wrong][0]) for name in ("seed", "fold"))
             result.wrong.append(
-                f"predictions: {int(wrong.sum())} of {len(gap)} differ, by up to {gap.max():.3g} (seed {seed}, fold "
-                f"{fold} among others)"
+                f"predictions: {int(wrong.sum())} of {len(gap)} differ, by up to {gap.max():.3g} (for example seed "
+                f"{seed}, fold {fold})"
             )
         return
     before, after = (recomputed_scores(replace(record, predictions=part)) for part in (old, new))
@@ -296,7 +296,7 @@ def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result:
     """All scores of the method that are defined in both."""
     gaps = _gaps(before, after)
     if not gaps:
-        result.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
+        result.wrong.append("scores: the repeated run has no defined score, so nothing can be compared")
         return
     name = max(gaps, key=lambda each: gaps[each])
     result.greatest["scores"] = gaps[name]
@@ -326,7 +326,7 @@ def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, ex
     for name in names:
         one, other = stated[name], counted[name]
         if one and other and max(one, other) > COUNTS_FACTOR * min(one, other):
-            result.wrong.append(f"run.yaml: cost.{name}: {one}, but it follows about {other}")
+            result.wrong.append(f"run.yaml: cost.{name}: {one}, but the repeated run gives about {other}")
 
 
 def _in_words(file: str, found: Iterator[Difference] | Sequence[Difference]) -> list[str]:

@@ -45,7 +45,7 @@ class GridResult:
     def why_missing(self, plan: Plan) -> EmbenchError:
         """The reason why the run of a plan is not among the results."""
         return self.failures.get(title_with_id(plan)) or Unfinished(
-            "it was not run", hint="the same command, with more --hours"
+            "the run did not start", hint="rerun the command with more --hours"
         )
 
     def check(self) -> None:
@@ -55,7 +55,7 @@ class GridResult:
             raise Unfinished(
                 f"{len(self.failures)} of {len(self.failures) + len(self.results)} runs are missing: "
                 + "; ".join(lines),
-                hint="run the same command again to continue",
+                hint="rerun the command to resume",
             )
 
 

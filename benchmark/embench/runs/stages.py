@@ -62,5 +62,5 @@ def _writable(root: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise MachineError(
-            f"cannot write here: {error.strerror}", where=str(root), hint="choose another folder with --runs"
+            f"cannot write to this folder: {error.strerror}", where=str(root), hint="choose another folder with --runs"
         ) from error

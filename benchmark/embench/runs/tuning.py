@@ -52,7 +52,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         UsageError: a path is none of the method's. Unfinished: the method fails as it is.
     """
     if request.tuned:
-        raise UsageError("a tuned method cannot be tuned", where=f"--tuned {request.tuned}")
+        raise UsageError("`embench tune` cannot tune a method that is tuned already", where=f"--tuned {request.tuned}")
     check_search(request, search)
     request = replace(request, dev=True)
     asked = {settings: replace(request, settings=(*request.settings, *settings)) for settings in search.settings}
@@ -67,7 +67,9 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
     runner.grid(list(asked.values()), progress=progress, ended=ended)
     trials = [asked[settings].settings for settings in search.settings]
     if error := errors.get(trials[0]):
-        raise Unfinished(f"the method fails as it is: {error.what}", where=error.where, hint=error.hint)
+        raise Unfinished(
+            f"the method fails with its default settings: {error.what}", where=error.where, hint=error.hint
+        )
     root = stage_folder(request.runs_folder)
     made = [None if trial in errors else predicted_tables(plans[trial].graph.predictions, root) for trial in trials]
     base, tested = plans[trials[0]], runner.plan(replace(request, dev=False))
@@ -148,7 +150,7 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
         seen = [] if plan.request.dev else [unit.id for unit in units]
     if seen:
         raise CheckFailed(
-            "settings must not be chosen by test subjects",
+            "tuning must not use test subjects",
             where=f"seed {expected.seed}, fold {expected.fold}, unit {seen[0]}",
             expected="predictions for the validation subjects of the fold",
         )

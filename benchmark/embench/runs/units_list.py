@@ -70,6 +70,6 @@ def _use(cohort: Cohort, i: int) -> dict[str, Any]:
 def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
     if not rows:
-        raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
+        raise UsageError("no unit has any of the targets, so the list is empty", where=str(path))
     with saving("the list of units", path):
         write_text(Path(path), format_csv(rows, list(rows[0])))

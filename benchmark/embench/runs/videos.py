@@ -28,8 +28,8 @@ def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallba
         notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
         if stored.faceless:
             notes.append(
-                f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}: they show "
-                "the middle of the picture"
+                f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}; these "
+                "segments use the centre of the frame"
             )
         for note in notes:
             on_event({"event": "note", "text": note})

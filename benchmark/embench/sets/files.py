@@ -88,7 +88,7 @@ class BaselineSet(_Strict):
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
         if bool(self.paper) == bool(self.core):
-            raise ValueError("one of `core` and `paper` says which rows there are")
+            raise ValueError("a set has exactly one of the fields `core` and `paper`")
         if self.paper and (self.extended or self.full):
             raise ValueError("the set of a `paper` has one level, core")
         return self
@@ -115,10 +115,10 @@ def read_set(path: Path) -> BaselineSet:
         text = read_text(path, MOST_YAML)
         content = parse_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"a baseline set cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+        raise UsageError(f"cannot read a baseline set: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(BaselineSet.model_fields)
-        raise UsageError("a baseline set holds no mapping", where=str(path), expected=expected)
+        raise UsageError("a baseline set contains no mapping", where=str(path), expected=expected)
     try:
         found = BaselineSet.model_validate(content)
     except ValidationError as error:
@@ -159,7 +159,7 @@ def installed_sets() -> dict[str, BaselineSet]:
         try:
             own = read_set(path)
             if own.name in found:
-                raise UsageError(f"there is another set {own.name}", where=str(path), expected="a name of its own")
+                raise UsageError(f"another set has the name {own.name}", where=str(path), expected="a name of its own")
             found[own.name] = own
         except UsageError as error:
             warnings.warn(f"a baseline set is excluded: {error}", stacklevel=2)
@@ -180,7 +180,7 @@ def find_set(name: str) -> BaselineSet:
         return read_set(paths[name])
     known = sorted(paths)
     raise UsageError(
-        f"there is no baseline set `{name}`",
+        f"no baseline set has the name `{name}`",
         where=f"--set {name}",
         expected=f"one of {', '.join(known)}, or a path to a YAML file",
         hint=did_you_mean(name, known) or "embench list baselines",

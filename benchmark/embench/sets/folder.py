@@ -155,20 +155,20 @@ def entries_of(folder: Path) -> list[Path]:
     Raises:
         CheckFailed: it has none, or what would be submitted is not as it was written.
     """
-    wrong = partial(CheckFailed, hint="run the same `embench baselines` again, which writes the folder anew")
+    wrong = partial(CheckFailed, hint="rerun the same `embench baselines` command, which writes the folder again")
     try:
         known = read_sealed_json(folder / SET_FILE)["files"]
         check_files(folder, known, whole=True)
         if more := sorted({*_files(folder)} - {*known}):
             raise DamagedError(f"{more[0]} was added", where=str(folder / more[0]))
     except DamagedError as error:
-        what = f"the folder is not as `embench baselines` wrote it: {error.what}"
+        what = f"the folder differs from the one that `embench baselines` wrote: {error.what}"
         raise wrong(what, where=error.where) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise wrong("the folder says of none of its files what they hold", where=str(folder / SET_FILE)) from error
+        raise wrong("the folder does not record what its files contain", where=str(folder / SET_FILE)) from error
     if found := entry_folders(folder / _ENTRIES):
         return found
-    raise CheckFailed("the folder holds no entries", where=str(folder), expected="see its README.md for the reasons")
+    raise CheckFailed("the folder contains no entries", where=str(folder), expected="see its README.md for the reasons")
 
 
 def _files(folder: Path) -> list[str]:

@@ -39,7 +39,7 @@ def own_rows(names: Sequence[str], dataset: str, options: Mapping[str, Any]) -> 
         found = rows_of_rules([("own", rule) for rule in own_rules(name)], dataset, options)
         if not any(not row.reason for row in found):
             reasons = "; ".join(dict.fromkeys(row.reason for row in found))
-            raise UsageError(f"{shown_name(name)} fits nothing of {dataset}: {reasons}", where=f"{WHERE} {name}")
+            raise UsageError(f"{shown_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
         rows += found
     return rows
 
@@ -80,7 +80,7 @@ def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) ->
     """
     if isinstance(given, str) and not Path(given, RUN_FILE).is_file():
         if options.get("dev"):
-            what = "predictions of other code are of the test subjects"
+            what = "predictions of other code cover test subjects only, so validation subjects cannot be scored"
             raise UsageError(what, where=f"{WHERE} {given}", expected="no --dev")
         fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
         return external.score(Path(given), dataset, **fields)
@@ -106,8 +106,8 @@ def check_own(rows: Sequence[RowForecast], progress: EventCallback) -> None:
                     raise CheckFailed(
                         f"{row.row.title}: its {part} {found.removeprefix('failed: ')}",
                         where=WHERE,
-                        expected="a method that conforms, before hours go to its baselines",
-                        hint="embench plugin check says more; embench.run runs it all the same",
+                        expected="a method that passes its checks, before hours of training its baselines",
+                        hint="for details: embench plugin check; embench.run runs the method without this check",
                     )
 
 
@@ -118,7 +118,7 @@ def _method(name: str) -> tuple[str, type[Any]]:
         kinds = [str(object_facts(name)["kind"])]
     elif file.endswith(".py"):
         if not Path(file).expanduser().is_file():
-            raise UsageError(f"there is no file {file}", where=f"{WHERE} {name}", expected=_EXPECTED)
+            raise UsageError(f"the file {file} does not exist", where=f"{WHERE} {name}", expected=_EXPECTED)
         found = next((each for each in classes_in(Path(file)) if each.__name__ == cls), object)
         kinds = ["fusion"] if issubclass(found, Fusion | Estimator) else ["encoder"]
     else:
@@ -126,10 +126,10 @@ def _method(name: str) -> tuple[str, type[Any]]:
     if not kinds:
         known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
         raise UsageError(
-            f"there is no method `{name}`",
+            f"no method has the name `{name}`",
             where=f"{WHERE} {name}",
             expected=_EXPECTED,
-            hint=did_you_mean(name, known) or "embench list encoder; embench list fusion",
+            hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
         )
     return kinds[0], registry.load(kinds[0], name)
 

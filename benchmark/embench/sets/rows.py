@@ -70,7 +70,7 @@ def baseline_rows(
             are to choose settings and to be scored.
     """
     if trials and options.get("dev"):
-        raise UsageError("what was chosen by validation subjects is not scored on them", where="--tune with --dev")
+        raise UsageError("a method tuned on validation subjects cannot be scored on them", where="--tune with --dev")
     if found.paper:
         requests = requests_of_paper(found.paper, dataset, options)
         rows = _once(BaselineRow("core", request, by_target=True) for request in requests)
@@ -170,7 +170,7 @@ def _modalities(
         elif word == ALL_BUT_ONE and len(own) > 2:  # of two it is each
             yield from ((",".join(name for name in own if name != m), "") for m in own)
         elif word == EACH_ALONE or (word == ALL_TOGETHER and EACH_ALONE not in wanted):
-            yield word, f"{encoder} reads {f'{own[0]} alone' if own else 'none'} of {', '.join(pool)}"
+            yield word, f"{encoder} reads {(f'{own[0]} only' if own else 'none')} of {', '.join(pool)}"
         elif word not in (ALL_TOGETHER, ALL_BUT_ONE):
             alike = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
             yield from ((m, "") for m in alike or [word])
@@ -185,7 +185,7 @@ def _lacking(kind: str, name: str) -> str:
     except EmbenchError as error:
         return error.what
     absent = [library for library in getattr(plugin, "libraries", ()) if version_of(library) == "absent"]
-    return f"{kind} {name} needs {', '.join(absent)}, which is not installed" if absent else ""
+    return f"{kind} {name} requires {', '.join(absent)}, which is not installed" if absent else ""
 
 
 def _checked(row: BaselineRow) -> BaselineRow:

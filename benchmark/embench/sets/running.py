@@ -55,10 +55,10 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     if faults := [finding for finding in checked.findings if finding.severity == "error"]:
         raise DataError(
             f"{len(faults)} finding{'s' if len(faults) > 1 else ''} in the files of {reader.card.title} "
-            f"{'are errors' if len(faults) > 1 else 'is an error'}, and nothing is trained on them: {faults[0].what}",
+            f"{'are errors' if len(faults) > 1 else 'is an error'}, so nothing was trained: {faults[0].what}",
             where=f"{reader.root}, {faults[0].where}" if faults[0].where else str(reader.root),
-            expected="files as their holder received them, all of which its reader can use",
-            hint=f"embench data verify {dataset} lists all findings",
+            expected="unchanged files that the dataset reader can use",
+            hint=f"to list all findings: embench data verify {dataset}",
         )
     return shared
 
@@ -109,8 +109,8 @@ def run_rows(
             needed, left = some[0].left_s(counted), hours * 3600 - (time.monotonic() - began)
             if needed > left:
                 number += 1
-                about = f"about {format_duration(needed)}, and {format_duration(max(0.0, left))} are left"
-                told(f"{number} of {len(rows)}: {some[0].row.title}: not started: it takes {about}")
+                about = f"about {format_duration(needed)}, but only {format_duration(max(0.0, left))} are left"
+                told(f"{number} of {len(rows)}: {some[0].row.title}: not started: the row takes {about}")
                 continue
         requests = [row.plan.request for row in some]
         if some[0].trials and (search := some[0].row.search):

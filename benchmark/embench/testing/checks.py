@@ -38,9 +38,9 @@ def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
     """
     if kind == "dataset":
         if root is None:
-            raise UsageError("a dataset is checked on a folder of its files", expected="root")
+            raise UsageError("a dataset check requires a folder of its files", expected="root")
         check_dataset(cls, root)
     elif kind in _CHECKS:
         _CHECKS[kind](cls)
     else:
-        raise UsageError(f"there is no kind of plugin `{kind}`", expected=", ".join((*_CHECKS, "dataset")))
+        raise UsageError(f"`{kind}` is not a kind of plugin", expected=", ".join((*_CHECKS, "dataset")))

@@ -48,10 +48,12 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
     """
     check = Check(cls)
     check.that(
-        issubclass(cls, Dataset), "it is not a Dataset", expected="a subclass of embench.interfaces.dataset.Dataset"
+        issubclass(cls, Dataset),
+        "the class is not a Dataset",
+        expected="a subclass of embench.interfaces.dataset.Dataset",
     )
     card = getattr(cls, "card", None)
-    check.that(isinstance(card, Card), "it has no `card`", expected="a Card")
+    check.that(isinstance(card, Card), "the class has no `card`", expected="a Card")
     _card(check, cls.card)
     _refuses(check, cls)
     with check.during(f"folder {root}"):
@@ -59,22 +61,26 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         if reader.card is not cls.card:
             _card(check, reader.card)
         subjects = reader.subjects()
-        check.that(bool(subjects), "no subjects are found", expected="subjects, or DataError")
+        check.that(bool(subjects), "the dataset has no subjects", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
-        check.that(fine, f"subjects are {subjects}", expected="each once, in a fixed order")
+        check.that(fine, f"subjects are {subjects}", expected="each subject once, in a fixed order")
         _travels(check, "the reader", vars(reader))
         seen = _Seen()
         for subject in subjects[:_SUBJECTS]:
             with check.during(f"subject {subject}"):
                 _check_subject(check, reader, subject, seen)
         both = ", ".join(sorted(seen.levels.keys() & reader.card.raters.keys()))
-        expected = "the raters' own labels alone: theirs become one when data are prepared"
-        check.that(not both, f"recordings have the label {both}, which the card makes of raters", expected=expected)
+        expected = "only the labels of each rater; embench combines them when it prepares the data"
+        check.that(
+            not both,
+            f"recordings contain the label {both}, but the dataset card derives it from raters",
+            expected=expected,
+        )
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
             of = reader.card.raters.get(target.label)
             there = any(name in seen.levels for name in (of.labels if of else (target.label,)))
-            check.that(there, what, expected="labels that the card's targets are made of")
+            check.that(there, what, expected="the labels that the targets of the dataset card require")
         _no_label_among_signals(check, seen)
 
 
@@ -128,8 +134,11 @@ def _no_label_among_signals(check: Check, seen: _Seen) -> None:
             if pair.shape[1] < _ENOUGH or (pair.std(1) == 0).any():
                 continue
             follows = abs(float(np.corrcoef(pair)[0, 1]))
-            what = f"channel {channel} of {modality} is the label `{name}`: the {figure} of each recording says it"
-            expected = "signals that were recorded from the subject; a column of labels or events belongs in `labels`"
+            what = (
+                f"channel {channel} of {modality} contains the label `{name}`: the {figure} of each recording "
+                "reveals it"
+            )
+            expected = "signals recorded from the subject; a column of labels or events belongs in `labels`"
             check.that(follows < _SAME, f"{what} (correlation {follows:.4f})", expected=expected)
 
 
@@ -138,24 +147,26 @@ def _travels(check: Check, what: str, content: object) -> None:
     try:
         pickle.dumps(content)
     except Exception as error:  # noqa: BLE001  pickle raises whatever an object raises
-        expected = "plain values, arrays and paths; open a file where it is read, and keep none open"
-        check.that(False, f"{what} can't be sent to a worker process: {error}", expected=expected)
+        expected = "plain values, arrays and paths; open a file when it is read, and do not keep it open"
+        check.that(False, f"cannot send {what} to a worker process: {error}", expected=expected)
 
 
 def _card(check: Check, card: Card) -> None:
     for name in ("name", "title", "citation", "licence", "obtain"):
-        check.that(bool(getattr(card, name)), f"the card's `{name}` is empty", expected="text")
+        check.that(bool(getattr(card, name)), f"`{name}` of the dataset card is empty", expected="text")
     try:
         registry.added_modalities(card, card.name)
     except PluginError as error:
         raise CheckFailed(error.what, where=check.where, expected=error.expected) from error
     parts = {part for name in card.default_modalities for part in name.split("+")}
     fine = bool(parts) and parts <= set(card.modalities)
-    check.that(fine, f"`default_modalities` is {card.default_modalities}", expected="some of the card's modalities")
+    check.that(
+        fine, f"`default_modalities` is {card.default_modalities}", expected="some modalities of the dataset card"
+    )
     names = [target.name for target in card.targets]
     check.that(len(set(names)) == len(names), f"targets are {names}", expected="each once")
     fine = set(card.default_targets) <= set(names)
-    check.that(fine, f"`default_targets` is {card.default_targets}", expected="some of the card's targets")
+    check.that(fine, f"`default_targets` is {card.default_targets}", expected="some targets of the dataset card")
     check.that(card.longest_s > 0, f"`longest_s` is {card.longest_s}", expected="seconds")
     known = ("yes", "no", "unknown")
     check.that(card.labels_public in known, f"`labels_public` is {card.labels_public!r}", expected=", ".join(known))
@@ -170,7 +181,7 @@ def _refuses(check: Check, cls: type[Dataset]) -> None:
         except Exception as error:
             what = f"an empty folder raises {type(error).__name__}: {error}"
             raise CheckFailed(what, where=check.where, expected="DataError") from error
-    check.that(False, f"in an empty folder it finds {subjects}", expected="DataError")
+    check.that(False, f"in an empty folder the reader finds {subjects}", expected="DataError")
 
 
 def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> None:
@@ -191,23 +202,37 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
             _same(check, recording, next(second, None))
             for modality, signal in recording.signals.items():
                 twin = seen.signals.twin(subject, recording.id, modality, signal)
-                what = f"its {modality} is that of recording {twin}, another subject's, sample for sample"
-                check.that(twin is None, what, expected="each subject's own files: is one read under two names?")
+                what = f"its {modality} equals that of recording {twin}, of another subject, in every sample"
+                check.that(
+                    twin is None,
+                    what,
+                    expected="separate files for each subject; check whether one file is read under two names",
+                )
             _travels(check, "it", (recording.labels, reader.subject_info(subject)))
     check.that(
-        len(seen.ids) > before, "`subjects` lists it, and it has no recordings", expected="subjects who have recordings"
+        len(seen.ids) > before,
+        "`subjects` lists the subject, but the subject has no recordings",
+        expected="subjects with recordings",
     )
     check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 
 def _recording(check: Check, card: Card, recording: Recording) -> None:
     fine = 0 < recording.duration_s <= card.longest_s + 1e-6
-    check.that(fine, f"it lasts {recording.duration_s} s", expected=f"up to the card's longest, {card.longest_s} s")
+    check.that(
+        fine,
+        f"the recording lasts {recording.duration_s} s",
+        expected=f"at most {card.longest_s} s, the limit of the dataset card",
+    )
     for name in ("stimulus", "session", "group"):
         check.that(bool(getattr(recording, name)), f"its `{name}` is empty", expected="text")
     for modality, signal in recording.signals.items():
         promised = card.modalities.get(modality)
-        check.that(promised is not None, f"it has {modality}, but the card has not", expected="modalities of the card")
+        check.that(
+            promised is not None,
+            f"the recording has {modality}, but the dataset card does not",
+            expected="modalities of the dataset card",
+        )
         with check.during(modality):
             _signal(check, signal, promised, recording.duration_s)
     for name, label in recording.labels.items():
@@ -217,42 +242,44 @@ def _recording(check: Check, card: Card, recording: Recording) -> None:
 
 def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
     fine = signal.data.dtype == np.float32 and signal.data.ndim == 2
-    check.that(fine, f"its data are {signal.data.dtype} {signal.data.shape}", expected="float32 (channels, samples)")
+    check.that(fine, f"the data are {signal.data.dtype} {signal.data.shape}", expected="float32 (channels, samples)")
     fine = signal.channels == promised.channels and len(signal.channels) == signal.data.shape[0]
-    check.that(fine, f"its channels are {signal.channels}", expected=f"{promised.channels}")
-    check.that(signal.unit == promised.unit, f"its unit is {signal.unit}", expected=promised.unit)
+    check.that(fine, f"the channels are {signal.channels}", expected=f"{promised.channels}")
+    check.that(signal.unit == promised.unit, f"the measurement unit is {signal.unit}", expected=promised.unit)
     fine = np.isnan(promised.rate) or abs(signal.rate - promised.rate) <= 0.01 * promised.rate
-    check.that(fine, f"its rate is {signal.rate} Hz", expected=f"{promised.rate} Hz")
+    check.that(fine, f"the sampling rate is {signal.rate} Hz", expected=f"{promised.rate} Hz")
     fine = signal.duration_s <= duration_s + _OVERHANG_S
-    what = f"it lasts {signal.duration_s} s, the recording {duration_s} s"
-    check.that(fine, what, expected=f"no longer than the recording, but for {_OVERHANG_S:g} s")
-    check.that(
-        not np.isinf(signal.data).any(), "it holds infinity", expected="numbers, and NaN where samples were lost"
-    )
+    what = f"the signal lasts {signal.duration_s} s, but the recording lasts {duration_s} s"
+    check.that(fine, what, expected=f"at most {_OVERHANG_S:g} s longer than the recording")
+    check.that(not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples")
     there = signal.data[np.isfinite(signal.data)]
     check.that(
         bool(there.size and there.any()),
-        "it holds only zeros or NaN",
-        expected="absent, where nothing was recorded",
+        "the signal contains only zeros or NaN",
+        expected="no such signal if nothing was recorded",
     )
 
 
 def _video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
     promised = reader.card.modalities.get("video")
-    check.that(promised is not None, "the card has no video", expected="modalities of the card")
+    check.that(promised is not None, "the dataset card has no video", expected="modalities of the dataset card")
     fine = promised is not None and promised.channels == VIDEO_CHANNELS
-    check.that(fine, f"the card's channels of video are {promised and promised.channels}", expected=f"{VIDEO_CHANNELS}")
+    check.that(
+        fine,
+        f"the video channels of the dataset card are {promised and promised.channels}",
+        expected=f"{VIDEO_CHANNELS}",
+    )
     read = {path.resolve() for path in reader.files(recording.subject)}
     unnamed = [str(path) for path in (video.path, video.boxes) if path is not None and path.resolve() not in read]
-    check.that(not unnamed, f"`files` does not name {unnamed}", expected="all files that decide what is read")
+    check.that(not unnamed, f"`files` does not name {unnamed}", expected="all files that the reader uses")
     found = probe(video.path)
     fine = abs(video.fps - found.fps) <= 0.02 * found.fps
-    check.that(fine, f"its `fps` is {video.fps}", expected=f"that of the file's frames, {found.fps:.3f}")
+    check.that(fine, f"its `fps` is {video.fps}", expected=f"{found.fps:.3f}, the frame rate of the file")
     start, stop = video.span
     fine = start < stop <= start + recording.duration_s + _OVERHANG_S
-    check.that(fine, f"its `span` is {video.span}", expected=f"up to {recording.duration_s} s of the file's clock")
+    check.that(fine, f"its `span` is {video.span}", expected=f"at most {recording.duration_s} s of the file")
     fine = min(stop, found.duration_s) > max(start, 0.0)
-    check.that(fine, f"its `span` is {video.span}, the file lasts {found.duration_s} s", expected="a visible part")
+    check.that(fine, f"its `span` is {video.span}, but the file lasts {found.duration_s} s", expected="a visible part")
     if video.boxes is not None:
         read_boxes(video.boxes, video.path)
 
@@ -261,14 +288,18 @@ def _label(check: Check, label: Label) -> None:
     known = ("rating", "continuous", "condition")
     check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
     values = np.asarray(label.values)
-    check.that(values.ndim == 1 and len(values) > 0, f"its values have shape {values.shape}", expected="(n,), n from 1")
+    check.that(
+        values.ndim == 1 and len(values) > 0,
+        f"its values have shape {values.shape}",
+        expected="(n,) with n of at least 1",
+    )
     if label.times is not None:
         fine = np.shape(label.times) == values.shape and bool((np.diff(label.times) >= 0).all())
-        check.that(fine, "its times don't fit its values", expected="one time per value, ascending")
+        check.that(fine, "the times do not match the values", expected="one ascending time per value")
     if label.classes is not None:
         there = values[np.isfinite(values)]
         fine = bool(((there >= 0) & (there < len(label.classes))).all())
-        check.that(fine, "its values name classes that do not exist", expected=f"0 to {len(label.classes) - 1}, or NaN")
+        check.that(fine, "some values belong to no class", expected=f"0 to {len(label.classes) - 1}, or NaN")
 
 
 def _same(check: Check, one: Recording, other: Recording | None) -> None:

@@ -33,7 +33,9 @@ def check_encoder(cls: type[Encoder]) -> None:
     """
     check = Check(cls)
     check.that(
-        issubclass(cls, Encoder), "it is not an Encoder", expected="a subclass of embench.interfaces.encoder.Encoder"
+        issubclass(cls, Encoder),
+        "the class is not an Encoder",
+        expected="a subclass of embench.interfaces.encoder.Encoder",
     )
     accepts = getattr(cls, "accepts", None)
     known = list(dict.fromkeys(modality.name for modality in registry.modalities()))
@@ -42,7 +44,9 @@ def check_encoder(cls: type[Encoder]) -> None:
     recipes = check.recipes()
     readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
     readable = [m for m in readable if len(samples.channels(m)) >= cls.min_channels]
-    check.that(bool(readable), f"`min_channels` is {cls.min_channels}", expected="no more than a modality has")
+    check.that(
+        bool(readable), f"`min_channels` is {cls.min_channels}", expected="at most the number of channels of a modality"
+    )
     for preset, recipe in recipes.items():
         if preset == "paper" and cls(recipe).reads == "clips":
             continue
@@ -53,7 +57,7 @@ def check_encoder(cls: type[Encoder]) -> None:
 
 def _check(check: Check, encoder: Encoder, modality: str) -> None:
     fine = (encoder.reads == "clips") == (modality == "video")
-    check.that(fine, f"it reads {encoder.reads} of {modality}", expected="clips of video only")
+    check.that(fine, f"the encoder reads {encoder.reads} of {modality}", expected="only clips of video")
     if encoder.reads == "features":
         _features(check, encoder, modality)
     if encoder.reads == "stream":
@@ -62,7 +66,7 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
             check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
     sample = samples.rows(encoder, modality)
     one = encoder.reads in ("signal", "stream") and len(sample.spec.channels) == 1
-    check.hint = "a network that needs several channels says so: `min_channels = 2` in its class" if one else None
+    check.hint = "a network that requires several channels declares `min_channels = 2` in its class" if one else None
     with check.during(f"rows of shape {tuple(sample.x.shape)}{_AXES.get(encoder.reads, '')}"):
         _check_rows(check, encoder, modality, sample)
 
@@ -79,15 +83,15 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.S
     x, mask = sample.tensors()
     module.eval()
     with torch.no_grad():
-        with check.untouched("its network", x, mask):
+        with check.untouched("the network", x, mask):
             alone = _alone(check, module, x, mask)  # before it has seen a batch
             tokens = _shapes(check, module(x, mask), len(x))
-        check.sets_no_seed(lambda: module(x, mask), "its network in eval mode")
+        check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
         repeated = module(x, mask).pooled()
-        expected = "the same output in eval mode, whatever it was called with before"
+        expected = "the same output in eval mode, independent of earlier calls"
         check.equal(repeated, tokens.pooled(), "two calls differ", expected=expected)
-        what = "a row gives another output alone than in its batch"
-        check.equal(alone, tokens.pooled(), what, expected="rows independent of each other")
+        what = "the output of a row depends on the other rows of its batch"
+        check.equal(alone, tokens.pooled(), what, expected="rows that are independent of each other")
         if mask is not None:
             _masked(check, module, x, mask, tokens)
             check.finite(module(x, None).pooled(), "the output without a mask")
@@ -96,7 +100,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.S
     _head(check, encoder, tokens)
     _personal(check, encoder, modality, module, tokens)
     module.train()
-    with check.untouched("its network in training", x, mask):
+    with check.untouched("the network in training mode", x, mask):
         trained = module(x, mask)
     check.gradients(module, projected(trained.x, trained.summary))
     elsewhere = samples.with_fitted_stats(encoder, samples.rows(encoder, modality, seed=1))
@@ -115,14 +119,16 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
     check.that(isinstance(tokens, Tokens), f"forward gave {type(tokens).__name__}", expected="Tokens")
     made: Tokens = tokens
     fine = made.x.ndim == 3 and len(made.x) == size and made.x.shape[1] > 0
-    check.that(fine, f"its tokens have shape {tuple(made.x.shape)}", expected=f"({size}, L, D)")
+    check.that(fine, f"the tokens have shape {tuple(made.x.shape)}", expected=f"({size}, L, D)")
     if made.mask is not None:
         fine = made.mask.shape == made.x.shape[:2] and made.mask.dtype == torch.bool
-        check.that(fine, f"its mask has shape {tuple(made.mask.shape)}, {made.mask.dtype}", expected="(B, L) bool")
+        check.that(fine, f"the mask has shape {tuple(made.mask.shape)}, {made.mask.dtype}", expected="(B, L) bool")
         check.that(bool(made.mask.any(1).all()), "a row with samples has no valid token", expected="at least one")
     if made.summary is not None:
         fine = made.summary.shape == (size, made.x.shape[2])
-        check.that(fine, f"its summary has shape {tuple(made.summary.shape)}", expected="(B, D), D as in the tokens")
+        check.that(
+            fine, f"the summary has shape {tuple(made.summary.shape)}", expected="(B, D), with D as in the tokens"
+        )
     check.finite(made.pooled(), "the pooled output")
     return made
 
@@ -136,12 +142,12 @@ def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> T
 
 def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
     changed = module(samples.masked_noise(x, mask, seed=3), mask)
-    expected = "samples where the mask is False change nothing"
-    check.equal(changed.pooled(), tokens.pooled(), "it reads masked samples", expected=expected)
+    expected = "masked samples are set to zero before the first layer: `embench.nn.hide(x, mask)`"
+    check.equal(changed.pooled(), tokens.pooled(), "the network reads masked samples", expected=expected)
     counts = tokens.mask
-    check.equal(changed.mask, counts, "its own mask depends on masked samples", expected=expected)
+    check.equal(changed.mask, counts, "the output mask depends on masked samples", expected=expected)
     if counts is not None:
-        check.equal(changed.x[counts], tokens.x[counts], "its tokens read masked samples", expected=expected)
+        check.equal(changed.x[counts], tokens.x[counts], "the tokens depend on masked samples", expected=expected)
 
 
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
@@ -160,9 +166,13 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
         return
     silent = ", ".join(channels[k] for k in picked if k not in read)
     more = ", ".join(channels[k] for k in read if k not in picked)
-    named = " " if picks is None else ", which its module's `picks` names, "
-    what = f"channel {silent}{named}changes nothing" if silent else f"it reads channel {more}, which `picks` leaves out"
-    expected = "a module with `picks`, the positions of the channels that it reads, in their order"
+    named = " " if picks is None else ", as named by `picks` of its module, "
+    what = (
+        f"channel {silent}{named}changes nothing"
+        if silent
+        else f"the network reads channel {more}, which `picks` does not name"
+    )
+    expected = "a module with `picks`: the positions of the channels that the module reads, in order"
     check.that(not silent and not more, what, expected=expected)
 
 
@@ -170,23 +180,23 @@ def _positions(check: Check, picks: Any, channels: int) -> list[int]:
     fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
     picked: list[int] = picks.tolist() if fine else []
     fine = bool(picked) and set(picked) <= set(range(channels)) and len(set(picked)) == len(picked)
-    expected = f"an integer tensor (k,) of positions from 0 to {channels - 1}, each once"
-    check.that(fine, f"its module's `picks` is {picks!r}", expected=expected)
+    expected = f"an integer tensor (k,) of unique positions from 0 to {channels - 1}"
+    check.that(fine, f"`picks` of the module is {picks!r}", expected=expected)
     return picked
 
 
 def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
     outputs = samples.targets("binary", "classes")
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
-    with check.during("its head"):
+    with check.during("the head"):
         head = check.repeats(lambda: encoder.head(spec, outputs)).eval()
         output = head(samples.take_rows(tokens))
-        check.that(isinstance(output, Output), f"it gave {type(output).__name__}", expected="Output")
+        check.that(isinstance(output, Output), f"the result has the type {type(output).__name__}", expected="Output")
         shape, size = tuple(output.logits.shape), (len(tokens.x), outputs.size)
-        check.that(shape == size, f"its logits have shape {shape}", expected=f"{size}")
+        check.that(shape == size, f"the logits have shape {shape}", expected=f"{size}")
         fine = output.hidden.ndim == 2 and len(output.hidden) == len(tokens.x)
-        check.that(fine, f"its hidden layer has shape {tuple(output.hidden.shape)}", expected="(B, H)")
-        check.finite(output.logits, "its output")
+        check.that(fine, f"the hidden layer has shape {tuple(output.hidden.shape)}", expected="(B, H)")
+        check.finite(output.logits, "the output")
         check.gradients(head, projected(output.logits, output.hidden))
 
 
@@ -212,7 +222,7 @@ def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: Inp
     changed = replace(sample, x=np.where(sample.mask[:, None], sample.x, noise))
     for name, value in samples.with_fitted_stats(encoder, changed).stats.items():
         same = np.allclose(value, spec.stats[name], rtol=1e-4, atol=1e-5)
-        check.that(same, f"`fit_stats` reads masked samples for {name}", expected="recorded samples only")
+        check.that(same, f"`fit_stats` uses masked samples for {name}", expected="recorded samples only")
 
 
 def _features(check: Check, encoder: Encoder, modality: str) -> None:
@@ -224,14 +234,14 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
     check.sets_no_seed(lambda: encoder.features(whole, spans), "`features`")
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
     check.that(
-        bool(np.isfinite(found).any()), "features hold only NaN", expected="finite values for ten seconds of signal"
+        bool(np.isfinite(found).any()), "features contain only NaN", expected="finite values for ten seconds of signal"
     )
-    check.that(not np.isinf(found).any(), "features hold infinity", expected="numbers, or NaN where there is nothing")
+    check.that(not np.isinf(found).any(), "features contain infinity", expected="numbers, or NaN without a signal")
     for row in range(3):
         one = np.asarray(encoder.features(whole, spans[row : row + 1].copy()))[0]
         same = np.allclose(one, found[row], rtol=1e-4, atol=1e-5, equal_nan=True)
-        check.that(same, "features of a span depend on the other spans", expected="each span by itself")
+        check.that(same, "features of a span depend on the other spans", expected="independent features for each span")
     names = encoder.feature_names(modality, whole.channels)
     if names and found.ndim == 2:
-        what = f"there are {len(names)} feature names for {found.shape[1]} features"
+        what = f"the encoder has {len(names)} feature names for {found.shape[1]} features"
         check.that(len(names) == found.shape[1], what, expected="one each")

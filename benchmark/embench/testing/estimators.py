@@ -44,7 +44,7 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Estimator), "it is not an Estimator", expected="a subclass of Estimator")
+    check.that(issubclass(cls, Estimator), "the class is not an Estimator", expected="a subclass of Estimator")
     fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
     check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
     known = ("features", "decisions")
@@ -76,32 +76,32 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
     for estimator in (one, other):
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
-    check.that(untouched, "fitting changed its inputs", expected="arrays left as they are")
+    check.that(untouched, "fitting changed the inputs", expected="unchanged arrays")
     # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _scored(check, one, test, kind)
     check.that(
         _near(other.score(test.X.copy()), score),
-        "two fits of one seed differ",
-        expected="one seed, one result: `self.seed` is the seed, as of `random_state`",
+        "two fits with one seed differ",
+        expected="one result per seed; use `self.seed`, for example as `random_state`",
     )
     other.fit(*val, val=(test.X, test.y))
     other.fit(*table, val=(val.X, val.y))
-    what = "fitted to other rows before, it gives other scores"
-    check.that(_near(other.score(test.X.copy()), score), what, expected="a fit that forgets the one before")
+    what = "scores depend on an earlier fit to other rows"
+    check.that(_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
     check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
     check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
     check.that(
         _near(alone, score),
-        "a row gets another score alone than in its batch",
-        expected="rows independent of each other",
+        "the score of a row depends on the other rows of its batch",
+        expected="rows that are independent of each other",
     )
     _separates(check, score, test.y, kind)
     rows = TrainingRows(*table, val=(val.X, val.y))
     check_estimator_personalises(check, make, rows, test.X[:_ROWS])
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
-    check.that(fine, "without `val` its scores are not finite", expected="scores")
+    check.that(fine, "without `val` the scores are not finite", expected="scores")
     if KINDS[kind].several:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
@@ -125,7 +125,10 @@ def _forgets(
 
     before = scores()
     make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
-    what, expected = "it remembers labels that another fit was given", "scores that follow from the rows of its own fit"
+    what, expected = (
+        "the estimator remembers labels of another fit",
+        "scores that depend only on the rows of the estimator's own fit",
+    )
     check.that(_near(scores(), before), what, expected=expected)
 
 
@@ -133,7 +136,7 @@ def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -
     if not KINDS[kind].has_classes:
         follows = float(np.corrcoef(score, y)[0, 1])
         expected = "a positive correlation"
-        check.that(follows > 0, f"its values correlate {follows:.3f} with the labels", expected=expected)
+        check.that(follows > 0, f"the values correlate {follows:.3f} with the labels", expected=expected)
         return
     several = KINDS[kind].several
     for k in range(_CLASSES) if several else (1,):
@@ -151,10 +154,10 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
     if not KINDS[kind].has_classes:
         return score
     fine = bool((score >= 0).all() and (score <= 1).all())
-    check.that(fine, f"scores lie in {score.min():.3g} to {score.max():.3g}", expected="probabilities")
+    check.that(fine, f"scores range from {score.min():.3g} to {score.max():.3g}", expected="probabilities")
     if KINDS[kind].several:
         fine = _near(score.sum(1), np.ones(len(score)))
-        check.that(fine, "a row's probabilities don't sum to 1", expected="a distribution over the classes")
+        check.that(fine, "the probabilities of a row do not sum to 1", expected="a distribution over the classes")
     return score
 
 

@@ -39,7 +39,7 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
         check_estimator(cls)
         return
     check = Check(cls)
-    check.that(issubclass(cls, Fusion), "it is not a Fusion", expected="a subclass of Fusion or Estimator")
+    check.that(issubclass(cls, Fusion), "the class is not a Fusion", expected="a subclass of Fusion or Estimator")
     known = ("tokens", "hidden", "unimodal")
     check.that(cls.inputs in known, f"`inputs` is {cls.inputs!r}", expected=f"one of {', '.join(known)}")
     least, most = cls.arity
@@ -53,24 +53,24 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
 
 def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     specs, module = _built(check, fusion, names)
-    check.that(hasattr(module, "head"), "it has no `.head`", expected="its read-out under `.head`")
+    check.that(hasattr(module, "head"), "the network has no `.head`", expected="the read-out layer under `.head`")
     tokens, present = _inputs(specs)
     module.eval()
     parts = [part for t in tokens.values() for part in (t.x, t.mask, t.summary)]
     with torch.no_grad():
-        with check.untouched("its network", *parts, *present.values()):
+        with check.untouched("the network", *parts, *present.values()):
             rows = [_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
             alone = torch.cat([_shapes(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
             output = _shapes(check, module(tokens, present), _SIZE)
-        check.sets_no_seed(lambda: module(tokens, present), "its network in eval mode")
+        check.sets_no_seed(lambda: module(tokens, present), "the network in eval mode")
         repeated = module(tokens, present).logits
-        expected = "the same output in eval mode, whatever it was called with before"
+        expected = "the same output in eval mode, independent of earlier calls"
         check.equal(repeated, output.logits, "two calls differ", expected=expected)
-        what = "a row gives another output alone than in its batch"
-        check.equal(alone, output.logits, what, expected="rows independent of each other")
+        what = "the output of a row depends on the other rows of its batch"
+        check.equal(alone, output.logits, what, expected="rows that are independent of each other")
         noisy = module(_noise(tokens), present).logits
-        expected = "what masks and `present` exclude changes nothing; embench.nn.FillAbsent puts a learned token there"
-        check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
+        expected = "no effect of what masks and `present` exclude; embench.nn.FillAbsent replaces it by a learned token"
+        check.equal(noisy, output.logits, "the network reads masked tokens or absent modalities", expected=expected)
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)
     check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, samples.targets("binary"))), specs),
@@ -88,10 +88,12 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
 def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
     """Checks the promises of `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
-    check.that(set(mixed) == set(tokens), f"`mix` gave {', '.join(mixed)}", expected=", ".join(tokens))
+    check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
         fine = t.x.ndim == 3 and len(t.x) == _SIZE and t.x.shape[2] == module.width
-        check.that(fine, f"`mix` gave {m} the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})")
+        check.that(
+            fine, f"`mix` returned {m} with the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})"
+        )
         check.finite(t.pooled(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
@@ -164,8 +166,8 @@ def _shapes(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
     made: Output = output
     wanted = (size, _OUTPUTS.size)
-    check.that(made.logits.shape == wanted, f"its logits have shape {tuple(made.logits.shape)}", expected=str(wanted))
+    check.that(made.logits.shape == wanted, f"the logits have shape {tuple(made.logits.shape)}", expected=str(wanted))
     fine = made.hidden.ndim == 2 and len(made.hidden) == size
-    check.that(fine, f"its hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
-    check.finite(made.logits, "its output")
+    check.that(fine, f"the hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
+    check.finite(made.logits, "the output")
     return made

@@ -25,7 +25,9 @@ def check_metric(cls: type[Metric]) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Metric), "it is not a Metric", expected="a subclass of embench.interfaces.metric.Metric")
+    check.that(
+        issubclass(cls, Metric), "the class is not a Metric", expected="a subclass of embench.interfaces.metric.Metric"
+    )
     low, high = cls.range
     check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
     fine = cls.direction in ("higher", "lower")
@@ -49,19 +51,21 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
         units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
     )
     score = _value(check, metric, units)
-    check.that(score is not None, "it is undefined for units of six subjects with all labels", expected="a number")
+    check.that(
+        score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
+    )
     same = all(
         np.array_equal(getattr(units, f.name), getattr(before, f.name))
         for f in fields(units)
         if _is_array(units, f.name)
     )
-    check.that(same, "scoring changed its inputs", expected="arrays left as they are")
+    check.that(same, "scoring changed the inputs", expected="unchanged arrays")
     check.sets_no_seed(lambda: metric(units), "scoring")
     shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
     check.that(
         _near(shuffled, score),
-        f"in another order it is {shuffled}, not {score}",
-        expected="a score that ignores the order of units",
+        f"the score in another order is {shuffled}, not {score}",
+        expected="a score that does not depend on the order of units",
     )
     best = _value(check, metric, _right(units))
     better = (
@@ -83,11 +87,13 @@ def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | 
     _in_range(check, metric, chance, "chance")
     level = metric.chance_level
     fine = level is None or _near(level, chance)
-    check.that(fine, f"`chance_level` is {level}, and `chance` gives {chance}", expected="the same, or None")
+    check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
     if not metric.depends_on_cut:
         other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
         same = _near(other, score)
-        check.that(same, "it depends on decisions and does not say so", expected="`depends_on_cut = True`")
+        check.that(
+            same, "the metric depends on decisions but does not declare this", expected="`depends_on_cut = True`"
+        )
 
 
 def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:
@@ -99,7 +105,9 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
     scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
     fine = _near(float(scores[0]), score)
-    check.that(fine, f"with each subject once `resampled` gives {scores[0]}, the score is {score}", expected="the same")
+    check.that(
+        fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
+    )
     for value in scores[np.isfinite(scores)]:
         _in_range(check, metric, float(value), "a sample's score")
 
@@ -114,10 +122,10 @@ def _right(units: Units) -> Units:
 def _value(check: Check, metric: Metric, units: Units) -> float | None:
     found = metric(units)
     if isinstance(found, Undefined):
-        check.that(bool(found.reason), "it is undefined without a reason", expected="Undefined(reason)")
+        check.that(bool(found.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
         return None
     fine = isinstance(found, float)
-    check.that(fine, f"it gave {type(found).__name__}", expected="a float, or Undefined(reason)")
+    check.that(fine, f"the result has the type {type(found).__name__}", expected="a float, or Undefined(reason)")
     _in_range(check, metric, found, "a score")
     return found
 

@@ -39,7 +39,7 @@ def check_observer(cls: type[Any]) -> None:
             warnings.simplefilter("always")
             check.sets_no_seed(lambda: _watch(observers), "watching")
     if caught:
-        raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that raise nothing")
+        raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that do not raise")
 
 
 def _watch(observers: Observers) -> None:

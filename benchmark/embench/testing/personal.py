@@ -16,7 +16,7 @@ from embench.interfaces.tokens import Batch, Tokens
 from embench.nn import Model
 from embench.testing.require import CLOSE_ENOUGH, Check, seeded
 
-_ALONE = "the same for a subject, whoever came before it"
+_ALONE = "the same result for a subject, independent of earlier subjects"
 
 
 def check_personalises(check: Check, plugin: Personalised, model: Model, units: Callable[[int], Batch]) -> None:
@@ -45,9 +45,9 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
             with check.untouched("`personalise`", *inputs):
                 alone = adapted(second)
-            _same(check, adapted(second), alone, "it changes other numbers the second time", "one seed, one result")
+            _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
             adapted(first)
-            _same(check, adapted(second), alone, "it changes other numbers after another subject", _ALONE)
+            _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
             check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
@@ -75,7 +75,7 @@ def check_estimator_personalises(
     fitted = make()
     if type(fitted).personalise is Estimator.personalise:
         return
-    check.that(bool(type(fitted).strengths), "`strengths` is empty", expected="numbers, from the least on")
+    check.that(bool(type(fitted).strengths), "`strengths` is empty", expected="numbers in ascending order")
     fitted.fit(*_copy(rows))
     before, half = fitted.score(X.copy()), len(X) // 2
     for told in (True, False):
@@ -88,17 +88,23 @@ def check_estimator_personalises(
                     with check.untouched("`personalise`", given.X, given.y, units):
                         made = fitted.personalise(units, y, given, strength)
                     fine = isinstance(made, Estimator)
-                    check.that(fine, f"it gave {type(made).__name__}", expected="an estimator")
+                    check.that(fine, f"the result has the type {type(made).__name__}", expected="an estimator")
                     found = np.asarray(made.score(X.copy()), float)
-                    check.that(bool(np.isfinite(found).all()), "its scores are not finite", expected="finite values")
+                    check.that(bool(np.isfinite(found).all()), "the scores are not finite", expected="finite values")
                     return found
 
                 alone = scores(slice(half, None))
-                _near(check, scores(slice(half, None)), alone, "two of one subject differ", "one seed, one result")
+                _near(
+                    check,
+                    scores(slice(half, None)),
+                    alone,
+                    "two personalised estimators of one subject differ",
+                    "one result per seed",
+                )
                 scores(slice(0, 1))
-                _near(check, scores(slice(half, None)), alone, "another subject's units change its scores", _ALONE)
-                unchanged = "the estimator that it is asked of left as it is"
-                _near(check, fitted.score(X.copy()), before, "it changes the estimator itself", unchanged)
+                _near(check, scores(slice(half, None)), alone, "the units of another subject change the scores", _ALONE)
+                unchanged = "an unchanged original estimator"
+                _near(check, fitted.score(X.copy()), before, "`personalise` changes the original estimator", unchanged)
 
 
 def _copy(rows: TrainingRows) -> TrainingRows:

@@ -31,7 +31,7 @@ def check_pretrainer(cls: type[Pretrainer]) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Pretrainer), "it is not a Pretrainer", expected="a subclass of Pretrainer")
+    check.that(issubclass(cls, Pretrainer), "the class is not a Pretrainer", expected="a subclass of Pretrainer")
     check.that(cls.scope in ("encoder", "model"), f"`scope` is {cls.scope!r}", expected="encoder or model")
     check.that(cls.labels in ("none", "source"), f"`labels` is {cls.labels!r}", expected="none or source")
     names = tuple(_CHANNELS) if cls.scope == "model" else ("acc",)
@@ -48,26 +48,26 @@ def _check(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
     check.that(
         getattr(objective, "model", None) is model,
-        "it does not hold the model as `.model`",
+        "the task does not hold the model as `.model`",
         expected="the model that was passed in",
     )
     batch = _batch(inputs, labelled)
-    with check.untouched("its objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
+    with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
         loss, figures = _loss(check, objective, batch)
-    check.sets_no_seed(lambda: objective(batch), "its objective")
-    check.that(isinstance(figures, Mapping), f"its figures are {type(figures).__name__}", expected="{name: figure}")
+    check.sets_no_seed(lambda: objective(batch), "the objective")
+    check.that(isinstance(figures, Mapping), f"the figures are {type(figures).__name__}", expected="{name: figure}")
     for name, figure in figures.items():
-        check.finite(torch.as_tensor(figure).detach(), f"its figure {name}")
+        check.finite(torch.as_tensor(figure).detach(), f"figure {name}")
     check.equal(
-        _loss(check, objective, batch)[0], loss, "two calls of one seed differ", expected="torch's generator only"
+        _loss(check, objective, batch)[0], loss, "two calls with one seed differ", expected="torch's generator only"
     )
     noisy = replace(batch, x={m: _noise(x, batch.mask[m]) for m, x in batch.x.items()})
-    expected = "samples where the mask is False change nothing"
-    check.equal(_loss(check, objective, noisy)[0], loss, "its loss reads masked samples", expected=expected)
-    check.finite(_loss(check, objective, _without(batch, names[0]))[0], "its loss where a row lacks a modality")
+    expected = "no effect of samples with a False mask"
+    check.equal(_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected)
+    check.finite(_loss(check, objective, _without(batch, names[0]))[0], "the loss of a row without one modality")
     objective.train()
     loss = _loss(check, objective, batch)[0]
-    check.that(loss.requires_grad, "its loss has no gradient", expected="a differentiable loss")
+    check.that(loss.requires_grad, "the loss has no gradient", expected="a differentiable loss")
     loss.backward()
     for m, encoder in model.encoders.items():
         reached = any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in encoder.parameters())
@@ -79,9 +79,9 @@ def _check(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None
 def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
     output = seeded(lambda: objective(batch), seed=3)
     fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
-    check.that(fine, "it did not give a loss and figures", expected="(loss of shape (), {name: figure})")
+    check.that(fine, "the call did not return a loss and figures", expected="(loss of shape (), {name: figure})")
     loss, figures = output
-    check.finite(loss.detach(), "its loss")
+    check.finite(loss.detach(), "the loss")
     return loss, figures
 
 

@@ -52,12 +52,14 @@ class Check:
             self.that(one is other, what, expected=expected)
             return
         self.that(
-            one.shape == other.shape, f"{what}: shapes {tuple(one.shape)}, {tuple(other.shape)}", expected=expected
+            one.shape == other.shape,
+            f"{what}: the shapes are {tuple(one.shape)} and {tuple(other.shape)}",
+            expected=expected,
         )
         if one.numel():
             gap = (one.double() - other.double()).abs().max().item()
             scale = max(1.0, other.double().abs().max().item())
-            self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
+            self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: the difference is {gap:.2g}", expected=expected)
 
     def finite(self, x: Tensor | None, what: str) -> None:
         """Raises CheckFailed where `x` holds NaN or infinity; None passes."""
@@ -73,9 +75,9 @@ class Check:
         except EmbenchError as error:
             if isinstance(error, CheckFailed):
                 raise
-            raise CheckFailed(f"it raised: {error}", where=f"{self.where}{self.of}", expected="no error") from error
+            raise CheckFailed(f"the plugin raised: {error}", where=f"{self.where}{self.of}", expected="no error") from error
         except (Exception, SystemExit) as error:  # the plugin boundary
-            what = f"it raised {type(error).__name__}: {error}{self._line(error)}"
+            what = f"the plugin raised {type(error).__name__}: {error}{self._line(error)}"
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error", hint=self.hint) from error
         finally:
             self.of = before
@@ -92,17 +94,21 @@ class Check:
         """The class's recipes, one for each preset."""
         recipes = getattr(self.cls, "recipes", None)
         self.that(
-            isinstance(recipes, Mapping), "it has no `recipes`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
+            isinstance(recipes, Mapping),
+            "the class has no `recipes`",
+            expected=f"a Recipe for each of {', '.join(PRESETS)}",
         )
         found: Mapping[str, Recipe] = recipes or {}
         for preset in PRESETS:
             fine = isinstance(found.get(preset), Recipe)
-            self.that(fine, f"it has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}")
+            self.that(
+                fine, f"the class has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
+            )
             with self.during(f"recipe {preset}"):
                 read_back = Recipe.of(found[preset].mapping())
                 self.that(
                     read_back == found[preset],
-                    "its values do not survive a round trip through plain values",
+                    "the values of the recipe change in a round trip through plain values",
                     expected="plain values",
                 )
         return found
@@ -110,9 +116,13 @@ class Check:
     def repeats(self, make: Callable[[], nn.Module]) -> nn.Module:
         """Builds twice from one seed, and gives the first; and once from another seed."""
         first, second = seeded(make), seeded(make)
-        self.sets_no_seed(make, "building it")
+        self.sets_no_seed(make, "`build`")
         one, other = first.state_dict(), second.state_dict()
-        self.that(one.keys() == other.keys(), "two builds have other weights", expected="one seed, one network")
+        self.that(
+            one.keys() == other.keys(),
+            "two builds with one seed have different weights",
+            expected="one network per seed",
+        )
         for name, weight in one.items():
             same = torch.equal(weight, other[name])
             self.that(
@@ -128,7 +138,7 @@ class Check:
             work()
             ends.append(random_states())
         same = [library for library, state in ends[0].items() if state == ends[1][library]]
-        expected = "no seed of its own, which would change the random numbers of all others"
+        expected = "no global seed, because it changes the random numbers of everything else"
         self.that(not same, f"{what} sets the global seed of {', '.join(same)}", expected=expected)
 
     @contextlib.contextmanager
@@ -138,31 +148,33 @@ class Check:
         before = [array.copy() for array in arrays]
         yield
         same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(arrays, before, strict=True))
-        expected = "an input left as it is, since others read it too: `x = x * 2`, and not `x *= 2`"
-        self.that(same, f"{what} writes into its input", expected=expected)
+        expected = "unchanged inputs, because others read them too: `x = x * 2`, not `x *= 2`"
+        self.that(same, f"{what} changes its input", expected=expected)
 
     def on_another_device(self, make: Callable[[], nn.Module], output_of: Callable[[nn.Module], Tensor]) -> None:
         """Raises CheckFailed where a module that was moved to another device combines its tensors with some of the CPU.
 
         The device is torch's `meta`, which has shapes and no values: what needs values to go on is not found out.
         """
-        expected = "tensors made on the input's device, or registered as buffers: `torch.zeros(3, device=x.device)`"
+        expected = "tensors on the device of the input, or buffers: `torch.zeros(3, device=x.device)`"
         try:
             output = output_of(make().eval().to("meta"))
         except Exception as error:  # noqa: BLE001  whatever asks for values raises something else
             mixed = "meta" in str(error) and "cpu" in str(error) and "device" in str(error)
-            self.that(not mixed, f"on another device than the CPU it fails: {_first_line(error)}", expected=expected)
+            self.that(
+                not mixed, f"the network fails on another device than the CPU: {_first_line(error)}", expected=expected
+            )
             return
-        self.that(output.device.type == "meta", "its output lies on the CPU, wherever its input is", expected=expected)
+        self.that(output.device.type == "meta", "the output is on the CPU even if the input is not", expected=expected)
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
         """Raises CheckFailed unless weights written and read into `other`, built elsewhere, give the same output."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
-        expected = "everything that decides the output is in parameters and buffers"
+        expected = "all state that decides the output in parameters and buffers"
         with torch.no_grad():
             loaded, saved = output_of(other.eval()), output_of(module.eval())
-        self.equal(loaded, saved, "saved and loaded, it gives another output", expected=expected)
+        self.equal(loaded, saved, "the network gives another output after saving and loading", expected=expected)
 
     def gradients(self, module: nn.Module, loss: Tensor) -> None:
         """Raises CheckFailed unless a finite gradient of `loss` (scalar) reaches every trainable parameter; what stands
@@ -171,12 +183,12 @@ class Check:
         wanted = [(name, p) for name, p in module.named_parameters() if p.requires_grad and id(p) not in idle]
         if not wanted:
             return
-        self.that(loss.requires_grad, "its output has no gradient", expected="a differentiable output")
+        self.that(loss.requires_grad, "the output has no gradient", expected="a differentiable output")
         for p in module.parameters():
             p.grad = None
         loss.backward()
         for name, p in wanted:
-            self.that(p.grad is not None, f"no gradient reaches `{name}`", expected="every parameter in use")
+            self.that(p.grad is not None, f"no gradient reaches `{name}`", expected="only parameters that are used")
             self.finite(p.grad, f"the gradient of `{name}`")
 
 
@@ -193,8 +205,8 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
         finally:
             sys.stdout.write(printed.getvalue())
         if text := _first_line(printed.getvalue()):
-            expected = "nothing on the standard output, which is the command's: there are `warnings` and `logging`"
-            raise CheckFailed(f"it prints: {text}", where=Check(cls).where, expected=expected)
+            expected = "no text on standard output; use `warnings` or `logging`"
+            raise CheckFailed(f"the plugin prints: {text}", where=Check(cls).where, expected=expected)
 
     return cast("_Checks", check)
 
