@@ -43,8 +43,12 @@ def test_cases_are_counted_among_the_units_that_one_alone_gets_right():
     random = np.random.default_rng(1)
     ecg, eeg, both = (random.random(len(UNITS)) < 0.6 for _ in range(3))
     found = measured("cases", ecg=asked(ecg), eeg=asked(eeg), both=asked(both))
-    assert sorted(found["both is right where ecg alone is"]) == pytest.approx(in_folds(ecg & ~eeg, both))
-    assert sorted(found["both is right where eeg alone is"]) == pytest.approx(in_folds(eeg & ~ecg, both))
+    assert sorted(found["both is correct where ecg is the only correct single model"]) == pytest.approx(
+        in_folds(ecg & ~eeg, both)
+    )
+    assert sorted(found["both is correct where eeg is the only correct single model"]) == pytest.approx(
+        in_folds(eeg & ~ecg, both)
+    )
 
 
 def test_disagreements_leave_out_what_both_get_right_or_wrong():

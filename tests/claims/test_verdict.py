@@ -33,7 +33,7 @@ def test_direction(low, high, p, expected):
 def test_fewer_than_three_seeds_decide_nothing(low, high):
     assert direction_verdict(low, high, 0.01, seeds=1, allowance=False) == "one seed"
     assert direction_verdict(low, high, 0.01, seeds=2, allowance=True) == "two seeds"
-    assert direction_verdict(low, high, 0.01, seeds=3, allowance=False) == "no allowance"
+    assert direction_verdict(low, high, 0.01, seeds=3, allowance=False) == "no overlap correction"
     assert direction_verdict(-0.1, 0.3, 0.2, seeds=1, allowance=False) == "undecided"
 
 

@@ -59,7 +59,11 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
 
 @pytest.mark.parametrize(
     ("option", "value", "text"),
-    [("--target", "arosal", "arousal"), ("--seeds", "x", "integers of at least 0"), ("--protocol", "none", "no protocol")],
+    [
+        ("--target", "arosal", "arousal"),
+        ("--seeds", "x", "integers of at least 0"),
+        ("--protocol", "none", "no protocol"),
+    ],
 )
 def test_wrong_names_are_refused(option, value, text, embench, root):
     done = embench("data", "controls", TINY, "--data-root", root, option, value)

@@ -98,7 +98,10 @@ def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_lab
 
     subjects = {f"p{n}": make_subject(n, stimuli=15, ratings=felt(n), stimulus="v{}".format) for n in range(2)}
     line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, subjects)]
-    assert "classes have fewer than 10 stimuli (high 4), so a score hardly generalises beyond these stimuli" in embench(*line).out
+    assert (
+        "classes have fewer than 10 stimuli (high 4), so a score hardly generalises beyond these stimuli"
+        in embench(*line).out
+    )
     meant, own = json.loads(embench(*line, "--json").out)
     assert [c["stimuli"] for c in meant["classes"]] == [11, 4]
     # Where people differ at a stimulus, or each has stimuli of their own, it decides nothing.

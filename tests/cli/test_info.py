@@ -105,8 +105,13 @@ def test_which_channels_a_network_gets_of_a_dataset_and_in_which_band(embench):
     assert list(of_pairs["channels"]["eeg"]["read"])[:2] == ["Fp1-F7", "F7-T7"]
     assert of_pairs["channels"]["eeg"]["left_out"] == ["Fz", "Cz", "Pz"]
     out = embench("info", "biot", "--dataset", "amigos").out.replace("\n", " ")
-    assert "the encoder cannot read eeg: biot reads differences of electrodes, and Fp1, Fp2, C3, P3, C4, P4 are missing" in out
-    assert "order of the network" not in embench("info", "eegnet", "--dataset", "amigos").out, "it reads them as they are"
+    assert (
+        "the encoder cannot read eeg: biot reads differences of electrodes, and Fp1, Fp2, C3, P3, C4, P4 are missing"
+        in out
+    )
+    assert "order of the network" not in embench("info", "eegnet", "--dataset", "amigos").out, (
+        "it reads them as they are"
+    )
 
 
 def test_a_dataset_of_which_the_encoder_reads_nothing(embench):
@@ -132,7 +137,7 @@ def test_mistakes(embench, line, words):
 def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     out = embench("list", "protocol").out
-    assert "No subject is on both sides: five folds by connected groups of subjects." in out
+    assert "No subject is in both training and test: five folds of connected groups of subjects." in out
     listed = {line.split()[0] for line in out.splitlines() if line}
     assert "subject-independent-v3" in listed
     assert not listed & {"subject-independent-v1", "subject-independent-v2"}  # superseded: no new run may use them

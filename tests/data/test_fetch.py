@@ -215,7 +215,10 @@ def test_gated_dataset_says_where_to_apply(tmp_path):
     with pytest.raises(DataError) as caught:
         fetch(CARD, tmp_path / "open")
     assert caught.value.exit_code == 3
-    assert caught.value.hint.startswith("ask somebody. To try embench with synthetic recordings in the same format: embench data synthesize open --out demo/open")
+    assert caught.value.hint.startswith(
+        "ask somebody. To try embench with synthetic recordings in the same format: "
+        "embench data synthesize open --out demo/open"
+    )
 
 
 def test_without_a_checksum_it_is_said(server, tmp_path):

@@ -206,7 +206,7 @@ def test_channels_that_are_nan_are_left_out_and_the_run_goes_on(tmp_path):
 
 def test_no_weights_of_that_name(shared, embench, tmp_path):
     done = embench(*shared.line("--modalities", "ecg", "--pretrained", "nowhere"))
-    assert (done.code, "no weights `nowhere`" in done.err) == (3, True)
+    assert (done.code, "cannot find the weights `nowhere`" in done.err) == (3, True)
     other = tmp_path / "w.pt"
     other.write_bytes(b"")
     done = embench(*shared.line("--modalities", "ecg", "--pretrained", other))

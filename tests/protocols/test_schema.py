@@ -182,7 +182,11 @@ def test_wrong_name_shows_the_nearest() -> None:
         ({"split": {"by": "group", "folds": 5, "within": "subject"}}, "split", "recordings, segments or stimuli"),
         ({"split": {"by": "group+stimulus", "folds": 5, "within": "subject"}}, "split", "not by group"),
         ({"split": {"by": "group", "folds": 5, "deal": "by_name"}}, "split.deal", "'in_order'"),
-        ({"split": {"by": "group", "folds": 5, "neighbours": 4, "deal": "in_order"}}, "split", "requires a random split"),
+        (
+            {"split": {"by": "group", "folds": 5, "neighbours": 4, "deal": "in_order"}},
+            "split",
+            "requires a random split",
+        ),
         (stimuli([["a", "b"], ["b"]]), "stimuli.d", "listed more than once: b"),
         (stimuli([["a", "a"], ["b"]]), "stimuli.d", "listed more than once: a"),
         (stimuli([["a"], []]), "stimuli.d.parts", "at least 1 item"),

@@ -101,10 +101,16 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, address: 5}}", "expected text"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, hours: 5}}", "unknown field `hours`"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{ppg: wirst}}}}}}", "did you mean wrist"),
-        (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{eda: wrist}}}}}}", "'eda', which `modalities` does not contain"),
+        (
+            f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{eda: wrist}}}}}}",
+            "'eda', which `modalities` does not contain",
+        ),
         (f"dataset: {{a: {{{GOOD[1:-1]}, sites: wrist}}}}", "`sites` is 'wrist', expected a mapping"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: stress}}}}", "`asks` is 'stress', expected a mapping"),
-        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}", "exactly the fields `question` and `labels`"),
+        (
+            f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}",
+            "exactly the fields `question` and `labels`",
+        ),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: 5, labels: task}}}}}}}}", "is 5, expected text"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q, labels: tsk}}}}}}}}", "did you mean task"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
@@ -128,7 +134,8 @@ def test_faults_of_a_fragment_are_named(site, text, problem, installing):
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"), [("nowhere_at_all", "the package nowhere_at_all does not exist"), ("a:b", "name of a package")]
+    ("value", "problem"),
+    [("nowhere_at_all", "the package nowhere_at_all does not exist"), ("a:b", "name of a package")],
 )
 def test_entry_point_that_leads_nowhere_is_a_broken_package(site, value, problem, installing):
     installing.write(site, "embench-other", "1", {"plugins": value})

@@ -177,7 +177,7 @@ def test_cards_need_definitions(glances, call, command, change, parts):
     edit(glances, change)
     code, said = call(*command, *(("--encoder", "handcrafted", "--fusion", "logreg") if command[0] == "run" else ()))
     assert code == 4
-    assert all(part in said for part in (*parts, "glances, its card")), said
+    assert all(part in said for part in (*parts, "glances, its dataset card")), said
 
 
 @pytest.mark.usefixtures("optics")
@@ -225,7 +225,10 @@ def test_values_that_no_sensor_gives_are_found(call, tmp_path):
     content["pupil"][3, 0, 7] = 300.0  # pixels
     np.savez(path, **content)
     code, said = call("data", "verify", "glances")
-    assert "pupil has 1 values outside 1 to 10 mm, the range of human bodies; the most extreme value is 300" in said, (code, said)
+    assert "pupil has 1 values outside 1 to 10 mm, the range of human bodies; the most extreme value is 300" in said, (
+        code,
+        said,
+    )
 
 
 def test_a_changed_definition_never_meets_prepared_data(glances, tmp_path):

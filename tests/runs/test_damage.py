@@ -1,4 +1,4 @@
-"""Stored files that were damaged: named in one line, moved aside and creates it again, to the same bytes."""
+"""Stored files that were damaged: named in one line, moved aside and made again, to the same bytes."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def predicted(result) -> bytes:
 
 
 def guarded(folder):
-    """The files of a folder that have a checksum. What is kept beside a store is creates it again where it can't be read."""
+    """The files of a folder that have a checksum. What is kept beside a store is made again where it can't be read."""
     return [path for path in sorted(folder.iterdir()) if path.name not in ("lock", "events.jsonl", "kept")]
 
 

@@ -45,7 +45,7 @@ def test_faults_of_encoders_are_told(name: str, found: str) -> None:
         ("RemembersSubjects", "units of another subject change the scores|two personalised estimators"),
         ("ChangesItself", "changes its input"),
         ("FitsItself", "changes the original estimator|units of another subject"),
-        ("Neglects", "it gave NoneType"),
+        ("Neglects", "the type NoneType"),
     ],
 )
 def test_faults_of_estimators_are_told(name: str, found: str) -> None:

@@ -24,7 +24,7 @@ class ClaimRun(Scored):
         """(seed, unit) -> label; seed is `ANY_SEED` where all seeds share it. Raises DataError: the record has none."""
         table = self.record.labels
         if table is None:
-            raise DataError("the record holds no labels", where=str(self.folder))
+            raise DataError("the record contains no labels", where=str(self.folder))
         own = table["target"] == self.target
         keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
         return dict(zip(keys, table["label"][own].tolist(), strict=True))

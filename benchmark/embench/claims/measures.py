@@ -33,7 +33,7 @@ def cases(runs: Runs) -> Values:
             units = set.intersection(*(set(units) for units in correct.values()))
             only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
             shares += [np.mean([correct[joined][u] for u in only])] if only else []
-        found[f"{joined} is right where {name} alone is"] = np.array(shares)
+        found[f"{joined} is correct where {name} is the only correct single model"] = np.array(shares)
     return found
 
 
@@ -44,7 +44,7 @@ def disagreements(runs: Runs) -> Values:
     for at in _everywhere([ours, theirs]):
         split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
         shares += [np.mean(split)] if split else []
-    return {f"{one} is right where only one of {one} and {other} is": np.array(shares)}
+    return {f"{one} is correct where {one} and {other} disagree": np.array(shares)}
 
 
 def pretext_accuracy(runs: Runs) -> Values:
@@ -84,7 +84,7 @@ def imbalance(runs: Runs) -> Values:
     known = run.labels
     by_fold = [[label_of(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
     share = np.array([np.mean(labels) for labels in by_fold])
-    return {"share of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
+    return {"proportion of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
 
 
 def gap(runs: Runs) -> Values:

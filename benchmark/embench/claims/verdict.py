@@ -6,7 +6,9 @@ from typing import Literal
 
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN
 
-Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no allowance"]
+Verdict = Literal[
+    "supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no overlap correction"
+]
 MIN_SEEDS = 3
 """Fewer seeds decide nothing: they hardly show the part of initial weights and training subjects in a difference."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
@@ -33,7 +35,7 @@ def direction_verdict(
     Returns:
         `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`:
         the same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`. In place of
-        the first three: `one seed` or `two seeds` where there are no more, and `no allowance` where there is none.
+        the first three: `one seed` or `two seeds` where there are no more; `no overlap correction` where it is missing.
     """
     if low is None or high is None:
         return "undecided"
@@ -47,7 +49,7 @@ def direction_verdict(
         return "undecided"
     if seeds < MIN_SEEDS:
         return "one seed" if seeds == 1 else "two seeds"
-    return verdict if allowance else "no allowance"
+    return verdict if allowance else "no overlap correction"
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:

@@ -234,7 +234,7 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
         raise UsageError(
             f"{protocol.name} normalises each subject by a resting baseline, but {card.name} declares none",
             where=f"--protocol {protocol.name}",
-            expected="a dataset whose card has a `baseline`: the resting time of the subject in each recording",
+            expected="a dataset with `baseline` in its dataset card: the resting time of the subject in each recording",
             hint="--protocol subject-independent-v3",
         )
     values = {t.label: t for t in card.targets if t.kind == "value"}

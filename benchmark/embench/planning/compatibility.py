@@ -192,7 +192,11 @@ class Matrix:
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
         under = [[name, self.sizes[name], *goes.values()] for name, goes in self.under.items()]
         return [
-            ("modalities that encoders read", ["encoder", "modalities"], [[n, " ".join(read)] for n, read in self.reads.items()]),
+            (
+                "modalities that encoders read",
+                ["encoder", "modalities"],
+                [[n, " ".join(read)] for n, read in self.reads.items()],
+            ),
             ("encoders that a pretrainer can train", ["encoder", *pretrainers], trained),
             ("fusions and estimators that a pretrainer supports", ["fusion", "modalities", *pretrainers], under),
         ]

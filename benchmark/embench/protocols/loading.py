@@ -35,7 +35,7 @@ def about_protocol(name: str) -> str:
     """The purpose of a published protocol: the comment at the head of its file.
 
     >>> about_protocol("wu2023-last")
-    'As wu2023, with the epoch that the recipe keeps, which no test label had a say in.'
+    'As wu2023, with the epoch of the recipe, which does not depend on test labels.'
     """
     lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))

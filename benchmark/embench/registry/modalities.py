@@ -53,13 +53,13 @@ def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
     Raises:
         PluginError: one is not defined, or the card has it in another unit than its definition.
     """
-    found = {name: modality_of(name, f"{where}, its card") for name in card.modalities}
+    found = {name: modality_of(name, f"{where}, its dataset card") for name in card.modalities}
     for name, modality in found.items():
         unit = card.modalities[name].unit
         if modality.unit is not None and unit != modality.unit:
             raise PluginError(
                 f"the dataset card has {name} in {unit}",
-                where=f"{where}, its card",
+                where=f"{where}, its dataset card",
                 expected=f"{modality.unit}, because {modality.home} defines {name} in this measurement unit",
             )
     return {name: modality for name, modality in found.items() if modality.package != BUNDLED}

@@ -251,7 +251,9 @@ def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> N
     fine = signal.duration_s <= duration_s + _OVERHANG_S
     what = f"the signal lasts {signal.duration_s} s, but the recording lasts {duration_s} s"
     check.that(fine, what, expected=f"at most {_OVERHANG_S:g} s longer than the recording")
-    check.that(not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples")
+    check.that(
+        not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples"
+    )
     there = signal.data[np.isfinite(signal.data)]
     check.that(
         bool(there.size and there.any()),
