@@ -11,7 +11,7 @@ from embench.errors import UsageError
 from embench.planning import plan
 
 FAULTS = {
-    "cnn_tf": ("registry.yaml", "also that of embench_plugins/cnn_tf", "choose another name"),
+    "cnn_tf": ("registry.yaml", "embench_plugins/cnn_tf has the same name", "choose another name"),
     "misspelt": ("registry.yaml", "did you mean summary", "correct the file"),
     "no_summary": ("registry.yaml", "`summary` is missing", "correct the file"),
     "not_an_encoder": (
@@ -44,7 +44,7 @@ FAULTS = {
     "seed_in_forward": ("conformance", "in eval mode sets the global seed of numpy", "no global seed"),
     "draws_from_numpy": ("conformance", "differs between two builds of one seed", "torch's generator only"),
     "ignores_the_mask": ("conformance", "the network reads masked samples", "set to zero"),
-    "prints_in_use": ("conformance", "the plugin prints: a network of", "`warnings` and `logging`"),
+    "prints_in_use": ("conformance", "the plugin prints: a network of", "`warnings` or `logging`"),
     "fixed_device": ("conformance", "fails on another device than the CPU", "device=x.device"),
     "not_a_number": ("conformance", "is not finite", "finite values"),
     "exits_in_use": ("conformance", "SystemExit: no GPU", "no error"),
@@ -165,7 +165,7 @@ def test_a_network_that_needs_several_channels_says_so_and_meets_no_fewer(tmp_pa
     path.write_text(WANTS_TWO.replace("    accepts =", "    min_channels = 3\n    accepts ="))
     assert not [one for one in look_through(str(path)) if one.fault]
     encoder = f"{path}:Spatial"
-    with pytest.raises(UsageError, match=r"needs 3 channels, and eda of .* has [12]"):
+    with pytest.raises(UsageError, match=r"requires 3 channels, but eda of .* has [12]"):
         plan.make(bench.request(encoder, modalities="eda"))
 
 
@@ -182,7 +182,7 @@ def test_a_plugin_is_checked_by_its_name(capsys):
         ({"registry.yaml": "encoder:\n  a: {target: m:C\n  b: 1"}, "is not YAML"),
         ({"registry.yaml": "api: 7\nmetric: {}"}, "`api` is 7, and embench"),
         ({"registry.yaml": "encoders: {}"}, "did you mean encoder"),
-        ({}, "there is no "),
+        ({}, "does not exist"),
         (None, "the package embench_other does not exist"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_file_and_what_is_none(tmp_path, capsys, monkeypatch):
     assert main(["plugin", "check", "mine.py"]) == 1
     assert "a score of 7.0" in capsys.readouterr().out
     assert main(["plugin", "check", "./mine.py:Other"]) == 2
-    assert "class Other in mine.py is no plugin" in capsys.readouterr().err
+    assert "class Other in mine.py is not a plugin" in capsys.readouterr().err
     assert main(["plugin", "check", "raises.py"]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().out
     assert main(["plugin", "check", "nowhere.py"]) == 2

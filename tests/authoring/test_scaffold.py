@@ -107,7 +107,7 @@ def test_new_packages_are_clean_to_linters(tmp_path):
         (["encoder", "../../etc"], "is not a name"),
         (["encoder", "réseau"], "is not a name"),
         (["encoder", "lambda"], "a keyword of Python"),
-        (["encoder", "logreg"], "there is a fusion `logreg` already"),
+        (["encoder", "logreg"], "already has a fusion with the name `logreg`"),
         (["encoder", "plugins"], "a package with the name embench_plugins exists already"),
     ],
 )

@@ -90,11 +90,11 @@ def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(clai
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (("measure: gap", "measure: size"), "`measure` is size, and there are cases"),
+        (("measure: gap", "measure: size"), "`measure` is size, expected one of cases"),
         (("  two: {encoder: tcn}\n", ""), "gap takes 2 runs, but the claim has 1"),
         (("two: {encoder: tcn}", "two: {}"), "run two has no encoder"),
         (("two: {encoder: tcn}", "two: {encodr: tcn}"), "encodr: unknown key"),
-        (("metric: accuracy", "metric: accuracy\nby: stress"), "`by` is of by_subject, "),
+        (("metric: accuracy", "metric: accuracy\nby: stress"), "`by` applies only to by_subject, "),
         (("measure: gap\nruns:\n  one: {encoder: cnn_tf}\n", "measure: gap_by_label\nruns:\n"), "`by` is missing"),
         (("measure: gap\n", "measure: gap\nmargin: 0\n"), "margin"),
         (("metric: accuracy", "metric: accuracy\npublished: {a: 0.1, b: 0.2, c: 0.3}"), "published"),
@@ -169,7 +169,7 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
         (("published: {stress: 0.1}", "published: {stress: 10 points}"), "published.stress"),
         (("id: A1", "id: A2"), "claim A2"),
         (("datasets:\n  wesad: {targets: [stress], published: {stress: 0.1}}", "datasets: {}"), "datasets"),
-        (("claim: One is", "claim: One: is"), "cannot be read"),
+        (("claim: One is", "claim: One: is"), "cannot read the file"),
     ],
 )
 def test_a_wrong_file_is_refused_by_field(tmp_path, change, text):

@@ -90,7 +90,7 @@ def test_each_number_is_listed_with_what_it_needs(embench):
     unread = json.loads(embench("claims", "wu2023", "--printed", "--json").out)
     assert [row["table"] for row in unread] == ["2", "3", "4"]
     assert all("could not be read" in row["why"] for row in unread)
-    assert "no paper `wu2022`" in embench("claims", "wu2022", "--printed").err
+    assert "no paper with testable claims has the name `wu2022`" in embench("claims", "wu2022", "--printed").err
 
 
 def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are():
@@ -99,7 +99,7 @@ def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are(
     assert "could not be read" in unread
     notes = notes_on_tables("vazquez2022", "amigos/all")
     assert notes[0] == "± is the half width of the 95 % interval over folds."
-    assert notes[1].startswith("Of amigos, with `--dataset amigos`: EEG, AMIGOS authors; ")
+    assert notes[1].startswith("For amigos, with `--dataset amigos`: EEG, AMIGOS authors; ")
     assert "calls it not comparable" in notes_on_tables("vazquez2022", "amigos")[0]
 
 
@@ -107,7 +107,7 @@ def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are(
     ("old", "new", "message"),
     [
         ("encoder: unet_se", 'encoder: "./mine.py:Net"', "a table names a file: rows.0.run.encoder"),
-        ("row: basic model", 'row: "basic \\e[2J model"', "a table has control characters: rows.0.row"),
+        ("row: basic model", 'row: "basic \\e[2J model"', "a table contains control characters: rows.0.row"),
         ("unit: percent", "unit: grams", "unit"),
         ("paper: woo2023", "paper: woo2024", "these are the tables of woo2024"),
     ],

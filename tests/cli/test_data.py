@@ -163,7 +163,7 @@ def test_a_wrong_variable_is_named_in_one_line(embench, tmp_path, monkeypatch, l
     done = embench(*line)
     output = [text for text in (done.out + done.err).splitlines() if "$EMBENCH_DATA is" in text]
     assert len(output) == 1, done
-    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, which does not exist" in output[0]
+    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, and this path does not exist" in output[0]
     assert done.code == {"data status": 0, "doctor": 1}.get(" ".join(line), 3)
 
 
@@ -381,4 +381,4 @@ def test_a_data_root_one_level_too_deep_is_said_in_a_line(embench, tmp_path, com
 def test_a_data_root_that_does_not_exist_is_said_once(embench, tmp_path):
     done = embench("data", "status", "--data-root", tmp_path / "nowhere")
     assert done.code == 0
-    assert done.err == f"--data-root is {tmp_path / 'nowhere'}, which does not exist\n"
+    assert done.err == f"--data-root is {tmp_path / 'nowhere'}, and this path does not exist\n"

@@ -26,7 +26,7 @@ def test_printed_with_reasons_and_the_best_of_them(embench, root):
     assert done.code == 0, done.err
     assert "target arousal, confound-only models, 12 subjects, subject-independent-v3" in done.out
     rows = {line.split()[0]: line for line in done.out.splitlines() if line}
-    assert rows["control"].split()[1:4] == ["auroc_crossed", "auroc_within", "auroc"]
+    assert rows["model"].split()[1:4] == ["auroc_crossed", "auroc_within", "auroc"]
     assert "not applicable: there is no accelerometer" in rows["movement"]
     best = max(float(row.split()[-1]) for name, row in rows.items() if name in ("majority", "prior", "stimulus_mean"))
     assert float(rows["to"].split()[-1]) >= best

@@ -196,7 +196,7 @@ def test_own_data_train_and_test_each_other_and_are_told_apart(embench, describe
     line = ["run", "--dataset", "./study", "--train-dataset", "./other", *METHOD, "--dry-run"]
     done = embench(*line)
     assert done.code == 2  # a copy of the same files
-    assert "holds subjects of study" in done.err
+    assert "contains subjects of the test dataset study" in done.err
     for path in other.glob("P*/*.csv"):
         rows = path.read_text().splitlines()
         path.write_text("\n".join([rows[0], *(f"{row}1" for row in rows[1:])]) + "\n")

@@ -50,14 +50,14 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
 @pytest.mark.parametrize(
     ("facts", "severity", "what"),
     [
-        ({"eda": FLAT}, "warning", "eda never changes in eda"),
+        ({"eda": FLAT}, "warning", "eda is constant in eda"),
         ({"eda": HALF}, "warning", "missing samples in eda: eda 50%"),
         ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
         ({"eda": [[1e6, *np.linspace(1, 2, 159)]]}, "warning", "eda has 1 values outside -5 to 200 uS"),
         ({"eda": [[]]}, "warning", "no samples"),
         ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the dataset card"),
         ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, but the dataset card declares 4 Hz"),
-        ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, the recording 60.0 s"),
+        ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, but the recording lasts 60.0 s"),
         ({"duration_s": 500.0}, "warning", "the dataset card allows at most 100 s"),
         ({"stress": [12.0]}, "warning", "1 values of stress are outside the scale of 1 to 9"),
         ({"stress": [5.0, 6.0], "times": [10.0, 5.0]}, "error", "ascending"),
@@ -124,7 +124,9 @@ def test_a_recording_that_is_cut_short_is_told_by_others_of_its_stimulus(tmp_pat
         root = write(tmp_path / "small", f"P{k}")
     assert found(root, tmp_path / "cache") == []
     write(root, "P2", eda=[[1.0, *range(2, 61)]], duration_s=15.0)
-    assert found(root, tmp_path / "cache") == [("warning", "P2-film", "it lasts 15.0 s, others of film 40.0 s")]
+    assert found(root, tmp_path / "cache") == [
+        ("warning", "P2-film", "the recording lasts 15.0 s, but other recordings of film last 40.0 s")
+    ]
 
 
 def test_lengths_that_differ_anyway_are_no_cuts(tmp_path):
@@ -144,7 +146,7 @@ def test_a_modality_that_one_subject_lacks_is_named(tmp_path, monkeypatch):
             yield replace(recording, signals={}) if subject == "P3" else recording
 
     monkeypatch.setattr(Small, "recordings", without)
-    assert found(root, tmp_path / "cache") == [("warning", "P3", "no eda, which 5 of 6 subjects have")]
+    assert found(root, tmp_path / "cache") == [("warning", "P3", "the subject has no eda, but 5 of 6 subjects have it")]
 
 
 def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):

@@ -206,7 +206,7 @@ def test_wrong_archive_got_by_hand_is_refused_and_stays(card, server, tmp_path):
 def test_folder_with_data_is_left_alone(card, server, tmp_path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open/S01.csv").write_text("1")
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(UsageError, match="contains other files"):
         fetch(card, tmp_path / "open")
     assert server.requests == []
 

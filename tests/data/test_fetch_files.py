@@ -110,7 +110,7 @@ def test_what_arrived_of_another_subject_is_kept(card, server, tmp_path):
 
 def test_wrong_content_does_not_stop_the_others_and_is_not_kept(card, server, tmp_path):
     server.files["sub-1/eeg/sub-1_eeg.bdf"] = b"x" * 150_000
-    with pytest.raises(DataError, match="1 of 5 files cannot be had") as caught:
+    with pytest.raises(DataError, match="1 of 5 files could not be downloaded") as caught:
         fetch(card, tmp_path / "open")
     assert hashlib.sha256(b"x" * 150_000).hexdigest() in caught.value.what
     assert card.downloads[3].sha256 in caught.value.expected
@@ -184,7 +184,7 @@ def test_name_that_leads_out_of_the_folder_is_refused(card, server, tmp_path, na
 
 
 def test_subject_that_is_not_published_is_named(card, server, tmp_path):
-    with pytest.raises(UsageError, match="no files of `sub-3`") as caught:
+    with pytest.raises(UsageError, match="no files of subject `sub-3`") as caught:
         fetch(card, tmp_path / "open", subjects=["sub-1", "sub-3"])
     assert caught.value.expected == "names such as sub-1, sub-2, separated by commas"
     assert server.requests == []

@@ -107,7 +107,7 @@ def test_a_row_without_its_data_says_what_is_missing_and_where_to_get_it(row, tm
         folder = tmp_path / name.partition("/")[0]
         with pytest.raises(DataError) as found:
             make(asked)
-        assert found.value.what == f"no data of {registry.load('dataset', name).card.title} here"
+        assert found.value.what == f"no data of {registry.load('dataset', name).card.title} found"
         assert found.value.where == str(folder)
         assert f"embench data synthesize {folder.name} --out {folder}" in str(found.value.hint)
         folder.mkdir()

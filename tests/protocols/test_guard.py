@@ -197,7 +197,7 @@ def test_another_clip_of_a_tested_film_is_not_learned_from(shown: list[Unit], ro
     assert mates
     assert not set(mates) & {*fold.train, *fold.val}
     with pytest.raises(
-        CheckFailed, match=f"1 training stimuli are related to test stimuli of fold {fold.index}: clip08"
+        CheckFailed, match=f"1 training stimuli are related to test stimuli of fold {fold.index}, .*: clip08"
     ):
         prove(FILMS, "faced", shown, learning(folds, fold.index, mates[:1], role))
 

@@ -63,5 +63,5 @@ def test_what_is_no_method_is_refused(given):
     entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
     with pytest.raises(UsageError, match="is a run on embench_plugins/stress_predict"):
         embench.baselines(with_=embench.open(entry), **given)
-    with pytest.raises(UsageError, match="is no fusion"):
+    with pytest.raises(UsageError, match="is not a fusion"):
         embench.baselines(with_=7, **given)

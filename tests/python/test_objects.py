@@ -202,7 +202,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
         ({"fusion": LogisticRegression}, r"LogisticRegression\(\)"),
         ({"fusion": StandardScaler()}, "no fusion|neither"),
         ({"fusion": CalibratedClassifierCV(FrozenEstimator(LogisticRegression()))}, "fitted already"),
-        ({"fusion": 3}, "a int is no fusion"),
+        ({"fusion": 3}, "a int is not a fusion"),
         ({"fusion": Ridge()}, "does not predict two classes"),
         ({"fusoin": "late"}, "fusion"),
         ({"seeds": "x"}, "seeds="),
@@ -326,7 +326,7 @@ def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
         (lambda: embench.run(dataset="deap", model="svm"), 'fusion="logreg"'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC()), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
-        (lambda: embench.benchmark(small, "deap"), r"give embench\.network\(small\) as the encoder"),
+        (lambda: embench.benchmark(small, "deap"), r"pass embench\.network\(small\) as the encoder"),
         (lambda: embench.run(dataset="deap", encoder="logreg"), "encoder=handcrafted fusion=logreg"),
     ],
 )

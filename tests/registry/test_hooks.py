@@ -129,5 +129,5 @@ def test_observers_by_name():
 def test_observer_that_cannot_be_made_says_whose_it_is(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("class Mine:\n    def __init__(self, needed): ...\n")
-    with pytest.raises(PluginError, match=r"can't be created: TypeError.*needed"):
+    with pytest.raises(PluginError, match=r"cannot create observer .*TypeError.*needed"):
         Observers.named([f"{path}:Mine"])

@@ -170,7 +170,10 @@ def test_packages_that_disagree_are_both_named(site, installing, call, command):
         ),
         (lambda content: content["modality"].update(fnir=content["modality"].pop("fnirs")), ("did you mean fnir?",)),
         (lambda content: content["modality"]["fnirs"].update(fliter={}), ("is broken: unknown field `fliter`",)),
-        (lambda content: content["modality"]["pupil"].update(unit="px"), ("has pupil in mm", "px, as embench_optics")),
+        (
+            lambda content: content["modality"]["pupil"].update(unit="px"),
+            ("has pupil in mm", "px, because embench_optics"),
+        ),
     ],
 )
 def test_cards_need_definitions(glances, call, command, change, parts):

@@ -38,7 +38,7 @@ def renamed(site, installing):
 
 @pytest.mark.usefixtures("renamed")
 def test_an_old_name_is_the_plugin_and_warns_once():
-    with pytest.warns(FutureWarning, match="`simple` is called `plain` now; embench_other 2.0 no longer has") as caught:
+    with pytest.warns(FutureWarning, match="`simple` has the new name `plain`; embench_other 2.0 removes") as caught:
         found = [registry.find("encoder", name) for name in ("simple", "plain", "embench_other/simple")]
     assert [entry.full_name for entry in found] == ["embench_other/plain"] * 3
     assert len(caught) == 1
@@ -66,7 +66,7 @@ def test_a_run_by_an_old_name_is_the_run_by_the_new_one(bench, embench):
         line = bench.line("--encoder", name, "--modalities", "eda", "--dry-run", "--json", encoder=None)
         done = embench(*line)
         assert done.code == 0, done.err
-        assert done.err.count("is called `plain` now") == (name == "simple")
+        assert done.err.count("has the new name `plain`") == (name == "simple")
         runs.append(json.loads(done.out))
     assert runs[0]["run"] == runs[1]["run"]
     assert "simple" not in yaml.safe_dump(runs)

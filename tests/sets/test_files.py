@@ -73,7 +73,7 @@ def test_a_mistake_is_refused_by_field_and_line(before, after, fault, line, hint
 
 
 def test_files_that_hold_no_set_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read"):
         read_set(write(tmp_path, "core: [\n"))
     with pytest.raises(UsageError, match="no mapping"):
         read_set(write(tmp_path, "- a\n"))
@@ -90,7 +90,7 @@ def test_the_hash_is_of_the_rows(tmp_path):
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest():
-    with pytest.raises(UsageError, match="no baseline set `standard-v2`") as error:
+    with pytest.raises(UsageError, match="no baseline set has the name `standard-v2`") as error:
         find_set("standard-v2")
     assert "standard-v1" in error.value.hint
 

@@ -127,7 +127,7 @@ def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, t
     [
         ("handcraftet", "did you mean handcrafted"),
         ("nowhere.py:Mine", "the file nowhere.py does not exist"),
-        ("differential_entropy", "differential_entropy fits nothing of"),
+        ("differential_entropy", "differential_entropy fits no part of"),
         ("mine.csv", "mine.csv"),
     ],
 )

@@ -48,7 +48,7 @@ def test_an_encoder_takes_part_with_what_it_reads(rows):
         ("differential_entropy + single", "each"): "differential_entropy reads none of ppg, eda, temp",
     }
     assert rows("{encoder: unet_se, fusion: late, modalities: all}") == {
-        ("unet_se + late", "all"): "unet_se reads ppg alone of ppg, eda, temp"
+        ("unet_se + late", "all"): "unet_se reads ppg only of ppg, eda, temp"
     }
 
 
@@ -70,7 +70,9 @@ def test_modalities_of_the_command_line_take_the_place_of_the_defaults(rows):
 def test_the_baselines_of_values_are_those_that_predict_them(rows, target, estimators):
     found = rows("features-v1", "case", modalities="ecg", targets=target)
     assert {title.rpartition(" ")[2] for (title, _), why in found.items() if not why} == set(estimators.split())
-    assert {why for why in found.values() if why} == {f"for {'classes' if 'value' in target else 'values'} only"}
+    assert {why for why in found.values() if why} == {
+        f"for {'class' if 'value' in target else 'continuous'} targets only"
+    }
 
 
 def test_an_estimator_is_listed_with_what_it_does_not_predict(rows):
@@ -85,7 +87,7 @@ def test_what_is_not_installed_is_listed_as_such(rows, monkeypatch):
     }
     monkeypatch.setattr(registry.load("encoder", "handcrafted"), "libraries", ("nowhere-to-be-found",))
     ((_, why),) = rows("{encoder: handcrafted, fusion: logreg, modalities: eda}").items()
-    assert why == "encoder handcrafted needs nowhere-to-be-found, which is not installed"
+    assert why == "encoder handcrafted requires nowhere-to-be-found, which is not installed"
 
 
 DATASETS = "amigos", "deap", "k_emocon", "case", "wesad", "faced", "eegmat", "hku956", "wearable_stress"
@@ -121,7 +123,7 @@ def test_a_row_is_tuned_by_the_settings_of_its_parts_that_matter(tmp_path):
     assert found["late"] == (("encoder[ppg].lr=log:1e-4..1e-2", sizes), "")
     assert found["shared_tf"] == ((sizes, "fusion.lr=log:1e-4..1e-2"), "")
     assert found["lda"] == ((), "nothing to tune")
-    assert "has no `D`" in found["logreg"][1]
+    assert "has no part `D`" in found["logreg"][1]
 
 
 @pytest.mark.parametrize(("paper", "dataset"), sample(PAPERS.items(), ("wu2023", "wesad")))

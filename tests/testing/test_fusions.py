@@ -255,7 +255,7 @@ def test_pretrainers():
 
     check_pretrainer(WholeModel)
     for task, fault in (
-        (CountsPadding, "reads masked samples"),
+        (CountsPadding, "depends on masked samples"),
         (Detached, "no gradient"),
         (BareLoss, "loss and figures"),
     ):

@@ -179,9 +179,7 @@ def _unknown(kind: str, name: str) -> UsageError:
             hint += f": --encoder {encoder} --fusion {fusion}"
     unreadable = [f"{e.package} ({e.broken})" for e in entries() if e.kind == BROKEN_PACKAGE]
     if unreadable:
-        hint = "; ".join(
-            [*([hint] if hint else []), f"embench does not search broken packages: {', '.join(unreadable)}"]
-        )
+        hint = "; ".join([*([hint] if hint else []), f"broken packages were not searched: {', '.join(unreadable)}"])
     expected = f"one of {', '.join(known)}, package/name or ./file.py:Class" if known else "./file.py:Class"
     return UsageError(f"no {kind} has the name `{name}`", expected=expected, hint=hint or f"embench list {kind}")
 

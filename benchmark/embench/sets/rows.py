@@ -136,7 +136,9 @@ def _of_rule(
     if given:
         pool = every = list(chosen_modalities(Request(dataset, modalities=given), card, every))
     has_classes = {target.traits.has_classes for target in choose_targets(card, options.get("targets"))}
-    unfit = rule.targets and has_classes != {rule.targets == "classes"}
+    unfit = ""
+    if rule.targets and has_classes != {rule.targets == "classes"}:
+        unfit = f"for {'class' if rule.targets == 'classes' else 'continuous'} targets only"
     for encoder, pretrainer, fusion in product(rule.encoder, rule.pretrainer, rule.fusion):
         for modalities, reason in _modalities(rule.modalities, encoder, pool, every):
             fields = {
@@ -148,7 +150,7 @@ def _of_rule(
                 "settings": rule.set,
                 "recipe": options.get("recipe", rule.recipe),
             }
-            yield BaselineRow(level, Request(dataset, **fields), f"for {rule.targets} only" if unfit else reason)
+            yield BaselineRow(level, Request(dataset, **fields), unfit or reason)
 
 
 def _modalities(
