@@ -87,7 +87,7 @@ def test_a_key_that_may_not_be_read_is_no_reason_for_another(root: Path, monkeyp
 
     read_key(root)
     monkeypatch.setattr(pseudonyms, "read_text", refused)
-    with pytest.raises(MachineError, match="cannot read the key .*: Permission denied") as caught:
+    with pytest.raises(MachineError, match=r"cannot read the key .*: Permission denied") as caught:
         read_key(root)
     assert "ask the owner" in str(caught.value.hint)
 

@@ -109,7 +109,7 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: stress}}}}", "`asks` is 'stress', expected a mapping"),
         (
             f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}",
-            "exactly the fields `question` and `labels`",
+            "requires `question` and `labels`",
         ),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: 5, labels: task}}}}}}}}", "is 5, expected text"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q, labels: tsk}}}}}}}}", "did you mean task"),

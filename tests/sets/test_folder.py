@@ -80,7 +80,7 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
     assert "- its data are synthetic: all" in readme
     assert "- failed: encoder" in readme
     assert "tiny has no modality \\`eeg\\`: handcrafted + logreg on eeg" in readme
-    for control in ("*majority*", "Best control: **"):
+    for control in ("*majority*", "Best confound-only model: **"):
         assert control in readme
     texts = content(folder)
     assert sorted(texts) == [

@@ -59,16 +59,16 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         raise UsageError(
             "consent and ethics approval are required, and this is not a terminal where you could answer",
             where="embench leaderboard submit",
-            expected="an answer on a terminal, or --consent and --ethics 'BOARD, NUMBER'",
-            hint="if the participants consented and an ethics board approved: --consent --ethics 'BOARD, NUMBER'",
+            expected="an answer on a terminal, or --consent and --ethics 'COMMITTEE, NUMBER'",
+            hint="if participants consented and a committee approved: --consent --ethics 'COMMITTEE, NUMBER'",
         )
     if not consent:
         typer.confirm("Have all participants consented to the publication of this entry?", default=False, abort=True)
-    said = (typer.prompt("Ethics board and approval number") if ethics is None else ethics).strip()
+    said = (typer.prompt("Ethics committee and approval number") if ethics is None else ethics).strip()
     if not said or len(said) > _LONGEST or not said.isprintable():
         raise UsageError(
             "the ethics approval is missing or not valid",
             where="--ethics",
-            expected=f"ethics board and approval number, on one line of at most {_LONGEST} characters",
+            expected=f"ethics committee and approval number, on one line of at most {_LONGEST} characters",
         )
     return str(said)

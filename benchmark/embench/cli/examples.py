@@ -101,7 +101,7 @@ EXAMPLES = {
     ),
     "leaderboard submit": (
         "embench leaderboard submit runs/deap/tcn-single-0123456789",
-        "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'Board, no. 17'",
+        "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'",
     ),
     "leaderboard supersede": (
         "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'a bug in its encoder'",

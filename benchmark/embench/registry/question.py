@@ -48,7 +48,8 @@ def problem_of_questions(asks: Any) -> str | None:
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():
         if not isinstance(about, Mapping) or set(about) - _OPTIONAL != {"question", "labels"}:
-            return f"`{ASKS}` of {target!r} requires `question` and `labels`, and may also have {', '.join(sorted(_OPTIONAL))}"
+            optional = ", ".join(sorted(_OPTIONAL))
+            return f"`{ASKS}` of {target!r} requires `question` and `labels`, and may also have {optional}"
         if wrong := [name for name in _OPTIONAL & set(about) if not isinstance(about[name], str)]:
             return f"`{wrong[0]}` of {target!r} is {about[wrong[0]]!r}, expected text"
         if not isinstance(about["question"], str) or not about["question"]:

@@ -53,7 +53,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         expected="a subclass of embench.interfaces.dataset.Dataset",
     )
     card = getattr(cls, "card", None)
-    check.that(isinstance(card, Card), "the class has no `card`", expected="a Card")
+    check.that(isinstance(card, Card), "the class has no `card`", expected="a `Card`")
     _card(check, cls.card)
     _refuses(check, cls)
     with check.during(f"folder {root}"):
