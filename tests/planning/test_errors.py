@@ -241,11 +241,11 @@ def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatc
     tiny = registry.load("dataset", plugin("Tiny"))
     other = replace(tiny.card.targets[0], name="level", kind=kind, n=n)
     monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(tiny.card.targets[1], other)))
-    with pytest.raises(UsageError, match="does not predict values, which level needs") as refused:
+    with pytest.raises(UsageError, match="cannot predict values, and level requires this") as refused:
         shared.plan("Moments", fusion=fusion, targets="valence,level")
     assert "two classes or several classes" in str(refused.value)
     assert "--target valence" in str(refused.value)
-    with pytest.raises(UsageError, match="choose another fusion, such as ridge, or a network"):
+    with pytest.raises(UsageError, match="choose another fusion: --fusion ridge"):
         shared.plan("Moments", fusion=fusion, targets="level")
 
 

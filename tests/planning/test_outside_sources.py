@@ -100,7 +100,7 @@ def test_labels_without_a_source_say_how_to_name_one(two):
 
 
 def test_labels_of_the_tested_subjects_are_refused(two, tmp_path):
-    with pytest.raises(UsageError, match="holds subjects of tiny, so the method would learn"):
+    with pytest.raises(UsageError, match="contains subjects of tiny, so the method would learn"):
         two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{plugin('Tiny')}",))
     write(tmp_path, make_subjects(5))
     write(tmp_path, make_subjects(5), dataset="Other")  # another name, and the same files

@@ -79,9 +79,9 @@ def test_a_modality_that_is_missing_is_named(bench):
 def test_copies_of_the_tested_subjects_are_found(bench):
     others = {f"q{n}": rows for n, rows in enumerate(make_subjects(4).values())}
     write(bench.data, {"p00": make_subjects(1)["p00"], **others}, "Other")
-    with pytest.raises(UsageError, match="other holds subjects of tiny, the test dataset"):
+    with pytest.raises(UsageError, match="other contains subjects of the test dataset tiny"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
-    with pytest.raises(UsageError, match="tiny holds subjects of tiny"):
+    with pytest.raises(UsageError, match="tiny contains subjects of the test dataset tiny"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Tiny"))
 
 

@@ -203,7 +203,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
         ({"fusion": StandardScaler()}, "no fusion|neither"),
         ({"fusion": CalibratedClassifierCV(FrozenEstimator(LogisticRegression()))}, "fitted already"),
         ({"fusion": 3}, "a int is not a fusion"),
-        ({"fusion": Ridge()}, "does not predict two classes"),
+        ({"fusion": Ridge()}, "cannot predict two classes"),
         ({"fusoin": "late"}, "fusion"),
         ({"seeds": "x"}, "seeds="),
         ({"fusion": "object:00000000000000000000:Net"}, "object of another Python process"),

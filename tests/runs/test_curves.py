@@ -104,7 +104,7 @@ def test_a_grid_that_cannot_be_run_says_so_before_anything_is_trained(bench, gri
     before = bench.stages()
     done = grid("--fusion", "logreg", "--modalities", "ecg", "--target", "arousal", "--label-subjects", "1,5,all")
     assert done.code == 2
-    assert "training subjects, not 5" in done.err
+    assert "training subjects, fewer than 5" in done.err
     assert bench.stages() == before
     done = grid("--fusion", "logreg", "--modalities", "ecg", "--target", "arousal", "--drop", "all")
     assert done.code == 2

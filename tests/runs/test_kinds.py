@@ -152,7 +152,7 @@ def test_a_subject_is_in_one_fold_whatever_the_targets(kinds):
 def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
     done = embench(*kinds.line("--fusion", "logreg", "--target", ALL, "--modalities", "ecg", encoder="Moments"))
     assert done.code == 2
-    assert "logreg does not predict values, which arousal_value needs" in done.err
+    assert "logreg cannot predict values, and arousal_value requires this" in done.err
     assert "--target arousal,state" in done.err
 
 
@@ -162,7 +162,7 @@ def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
         (("--target", "arousal", "--set", "encoder.loss=mae"), "arousal is of two classes", "class_weight"),
         (
             ("--target", "arousal_value", "--fusion", "boosting", "--set", "fusion.loss=mae"),
-            "boosting is no network",
+            "boosting is not a network",
             "leave it out",
         ),
         (("--target", "arousal_value", "--set", "encoder.loss=rmse"), "'rmse' is not valid", "mse"),

@@ -254,7 +254,7 @@ def test_a_whole_model_starts_with_its_fusion(two):
 
 def test_weights_of_something_else_are_refused(two, tmp_path):
     made = pretrained(two)
-    with pytest.raises(UsageError, match="no encoder of eda"):
+    with pytest.raises(UsageError, match="no encoder for eda"):
         two.plan("Pool", modalities="eda", pretrained=made.id)
     with pytest.raises(UsageError, match="of encoder Pool for ecg, not of Whole"):
         two.plan("Whole", modalities="ecg", pretrained=made.id)

@@ -146,7 +146,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
     write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
     for options in ({"train_dataset": plugin("Other")}, {"pretrainers": (f"masked_value:{plugin('Other')}",)}):
-        with pytest.raises(UsageError, match="other declares no rest"):
+        with pytest.raises(UsageError, match="but other declares none"):
             bench.plan("Pool", modalities="ecg", protocol=STRICT, **options)
 
 

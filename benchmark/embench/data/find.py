@@ -58,7 +58,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
                 f"no data of {own[2]} found",
                 where=str(folder),
                 expected="the folder with dataset.yaml, under that name in --data-root or $EMBENCH_DATA",
-                hint="name its parent folder (--data-root PARENT), or the folder itself: --dataset ./FOLDER",
+                hint="name its parent folder with --data-root PARENT, or the folder itself, as in --dataset ./FOLDER",
             )
     entry = registry.find("dataset", OWN if name == f"{OWN}/{OWN}" else name)
     return entry, data_folder(entry, data_root)
@@ -201,7 +201,7 @@ def _check_name(dataset: Dataset, *, is_path: bool) -> None:
             f"`name: {name}` differs from the name of its folder, {dataset.root.name}",
             where=where,
             expected="the same name, so that records can find the data",
-            hint="rename one of them, or name the folder by its path: --dataset ./FOLDER",
+            hint="rename one of them, or name the folder by its path, as in --dataset ./FOLDER",
         )
 
 

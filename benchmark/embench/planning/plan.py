@@ -407,7 +407,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
 
 
 def _other_fusion(target: Target) -> str:
-    return f"choose another fusion, such as {'logreg' if target.traits.has_classes else 'ridge'}, or a network"
+    return f"choose another fusion: --fusion {'logreg' if target.traits.has_classes else 'ridge'}"
 
 
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
