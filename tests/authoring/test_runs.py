@@ -33,7 +33,7 @@ def test_a_run_stops_or_warns(name, bench, embench, installing):
     )
     assert name in done.err
     if done.code == 0:
-        assert f"{name} does not conform, so no leaderboard takes this run" in done.err
+        assert f"{name} fails its checks, so leaderboards reject this run" in done.err
         assert FAULTS[name][1] in done.err
     else:
         assert done.code == (1 if name == "exits_in_use" else 4)  # its own exit code, after the note of conformance
@@ -48,7 +48,7 @@ def test_a_run_on_a_faulty_dataset_stops_or_warns(name, embench, tmp_path):
     done = embench(*line.split(), "--data-root", tmp_path, "--runs", tmp_path / "runs", "--workers", "1")
     assert name in done.err
     if done.code == 0:
-        assert f"dataset {name} does not conform, so no leaderboard takes this run" in done.err
+        assert f"dataset {name} fails its checks, so leaderboards reject this run" in done.err
         assert FAULTS[name][1] in done.err
     else:
         assert done.code == 4

@@ -170,7 +170,7 @@ class Always(Estimator):
 @pytest.mark.slow
 def test_classes_of_plugins_and_names_mix(bench):
     made = options(bench, modalities=["ecg", "eda"], recipe="quick")
-    with pytest.warns(UserWarning, match="encoder object:.*does not conform"):  # it reads what was not recorded
+    with pytest.warns(UserWarning, match="encoder object:.*fails its checks"):  # it reads what was not recorded
         result = embench.run(encoder={"ecg": Mine, "eda": plugin("Pool")}, fusion="late", **made)
     method = result.manifest["method"]
     assert method["encoders"]["ecg"].endswith(":Mine")

@@ -61,7 +61,9 @@ class Request:
             seeds = ()
         if not seeds or min(seeds) < 0:
             raise UsageError(
-                "seeds must be integers of at least 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2 or 0-9"
+                "seeds must be integers of at least 0",
+                where=f"--seeds {self.seeds}",
+                expected="for example 0,1,2 or 0-9",
             )
         return seeds
 

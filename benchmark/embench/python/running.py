@@ -289,5 +289,5 @@ def _source(given: Any) -> str | None:
 
 def warn_of_notes(event: Mapping[str, Any]) -> None:
     """Prints warnings of a run, without its progress."""
-    if event["event"] == "note" and "no leaderboard takes" in str(event["text"]):
+    if event["event"] == "note" and "leaderboards reject" in str(event["text"]):
         warnings.warn(str(event["text"]), stacklevel=2)

@@ -91,7 +91,7 @@ def _check_and_note(kind: str, name: str, content: object, check: Callable[[], s
     """The result of the checks, cached while the plugin has this content; reports a note where it is not `passed`."""
     found = _checked_once(kind, name, content, check, on_event)
     if found != PASSED:
-        text = f"{kind} {name} does not conform, so no leaderboard takes this run: {found}"
+        text = f"{kind} {name} fails its checks, so leaderboards reject this run: {found}"
         on_event({"event": "note", "text": text})
     return found
 
