@@ -4,7 +4,6 @@ import csv
 from html import unescape
 
 import pytest
-from embench.statistics.verdict import verdicts
 
 import embench as embench_module
 from embench.records.record import read_record

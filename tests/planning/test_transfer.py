@@ -57,7 +57,7 @@ def test_what_is_left_open_is_what_both_have(bench):
 
 
 def test_what_only_one_has_is_refused(bench):
-    with pytest.raises(UsageError, match="valence is 2 classes in tiny, and a value of 0 to 1 in shifted"):
+    with pytest.raises(UsageError, match="valence is 2 classes in tiny but a value of 0 to 1 in shifted"):
         bench.plan("Pool", modalities="ecg", targets="valence", train_dataset=plugin("Shifted"))
     write(bench.data, make_subjects(4), dataset="Session", seed=7)
     with pytest.raises(UsageError, match="session has no target `arousal`"):

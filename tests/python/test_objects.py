@@ -200,7 +200,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
         ({"encoder": Mine(Recipe())}, "the class itself"),
         ({"fusion": LinearSVC()}, "CalibratedClassifierCV"),
         ({"fusion": LogisticRegression}, r"LogisticRegression\(\)"),
-        ({"fusion": StandardScaler()}, "no fusion|neither"),
+        ({"fusion": StandardScaler()}, "not a fusion|neither"),
         ({"fusion": CalibratedClassifierCV(FrozenEstimator(LogisticRegression()))}, "fitted already"),
         ({"fusion": 3}, "a int is not a fusion"),
         ({"fusion": Ridge()}, "cannot predict two classes"),
