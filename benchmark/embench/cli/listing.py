@@ -128,7 +128,7 @@ def _print_protocol(name: str, *, as_json: bool) -> bool:
         return False
     facts = protocols.described(name)
     console.answer(
-        as_json, [facts], lambda: _print_facts({protocols.LABELS.get(k, k): v for k, v in facts.items()}, name)
+        as_json, [facts], lambda: _print_facts({protocols.DISPLAY_NAMES.get(k, k): v for k, v in facts.items()}, name)
     )
     return True
 

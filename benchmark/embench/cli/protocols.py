@@ -25,7 +25,7 @@ _ACCESS = {
     "unlabelled": "all signals, without labels",
 }
 
-LABELS = {
+DISPLAY_NAMES = {
     "headline": "primary metric",
     "a method reads of test subjects": "a method may read from test subjects",
     "test subjects give first": "calibration data",
