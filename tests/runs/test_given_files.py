@@ -159,7 +159,7 @@ def refusals(world: World) -> dict[str, Callable[[], object]]:
         "rows do not name": lambda: world.score(blank),
         "are not an amount of calibration data": lambda: world.score(world.write("odd", {"five": 0.5})),
         "no rows with 3": lambda: world.score(world.write("two", {"2": 0.5}), "3"),
-        f"give {MOST} units": lambda: world.score(world.write("silent", {"0": 0.5, "9": 0.5})),
+        f"have at most {MOST} units": lambda: world.score(world.write("silent", {"0": 0.5, "9": 0.5})),
         "does not let a file choose": lambda: world.score(
             world.write("elsewhere", {"2": 0.5}), protocol=write_rules(world.folder, "blocks")
         ),
