@@ -110,7 +110,7 @@ def test_every_score_is_printed_where_it_is_asked_for(embench):
     lines = embench(*LINE, "--all").out.splitlines()
     at = lines.index("target arousal, all scores")
     assert lines[at + 3].startswith("auroc_within *")
-    assert "not applicable: movement within the unit: there is no accelerometer" in lines
+    assert "not applicable: movement during the scored segment: there is no accelerometer" in lines
     assert lines[at + 4].startswith("auroc ")
     assert "undefined: mcc: one class" in lines
 

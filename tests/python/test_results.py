@@ -107,7 +107,7 @@ class Cells(HTMLParser):
 def test_a_notebook_shows_the_answers_in_a_table(entry):
     shown = Cells(entry._repr_html_()).found
     assert entry.forms["stress"].question in shown
-    assert "movement within the unit" in shown
+    assert "movement during the scored segment" in shown
     for answer in entry.answers["stress"].answers:
         assert {answer.text, answer.answer, answer.evidence} <= set(shown)
 

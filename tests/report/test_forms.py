@@ -82,7 +82,7 @@ def test_the_checklist_says_what_the_record_says(published: Record) -> None:
 def test_the_checklist_of_an_adjusted_score_names_models_without_a_signal_and_answers() -> None:
     entry = BOARD / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
     answers = items(forms.reforms_checklist(entry, read_record(entry)))
-    assert "movement within the unit 0.599 [0.524, 0.669]; " in answers["5f"]
+    assert "movement during the scored segment 0.599 [0.524, 0.669]; " in answers["5f"]
     assert "stress, given time and movement within 10 min: yes (partial r 0.09 (0.02 to 0.15))" in answers["5f"]
     assert "stress, given the phase of the protocol, inferred from movement" in answers["5f"]
     assert "paired difference" not in answers["5f"] + answers["7c"]

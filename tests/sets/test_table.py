@@ -53,7 +53,7 @@ def test_rows_are_sorted_and_their_differences_are_from_the_first():
 
 def test_models_stand_apart_from_best_to_worst_and_constants_on_one_line():
     assert [list(row.values()) for row in model_cells(ROWS)] == [
-        ["movement within the unit", "0.70 (0.65 to 0.75)"],
+        ["movement during the scored segment", "0.70 (0.65 to 0.75)"],
         ["majority class, class proportions", "0.50 always"],
     ]
 

@@ -13,7 +13,7 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
-from embench.statistics.answerable import enough_data, without_repeats, why_unanswerable
+from embench.statistics.answerable import enough_data, why_unanswerable, without_repeats
 
 RULES = load_protocol("subject-independent-v3")
 CARD = Card(

@@ -203,7 +203,7 @@ def test_where_methods_are_compared_in_pairs_the_first_model_that_is_not_worse_i
     found = answers(scores(differences={"movement": {"stress": gap}}), scoring=None).answer("models")
     assert found
     assert found.answer == "not shown"
-    assert found.evidence == "difference from movement within the unit 0.09 (-0.01 to 0.19)"
+    assert found.evidence == "difference from movement during the scored segment 0.09 (-0.01 to 0.19)"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_models_stand_from_best_to_worst_and_constants_share_a_line() -> None:
     form = result_forms(run(), scores(**analysis()))["stress"]
     assert [(each.names, each.score, each.above) for each in form.models] == [
         ("phase of the protocol, inferred from movement", "0.87 (0.79 to 0.95)", True),
-        ("movement within the unit", "0.50 (0.40 to 0.60)", False),
+        ("movement during the scored segment", "0.50 (0.40 to 0.60)", False),
         ("time since the start", "0.50 always", False),
     ]
     assert "An unmeasured confound that explains 8 % of the remaining variance" in form.notes[0]

@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from embench.statistics.verdict import verdict
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import kendalltau
 
