@@ -52,7 +52,7 @@ for key, value in {**known, "mains_hz": 50, "fixed_order": "false"}.items():
     text = text.replace(f"{key}: TODO", f"{key}: {value}")
 draft.write_text(text)
 result = embench.run(dataset="./study", encoder="handcrafted", fusion="logreg", seeds=[0, 1, 2], workers=1)
-print("Synthetic recordings:", result)
+print("Synthetic recordings:", result, sep="\n")
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", width_ratios=(3, 4))

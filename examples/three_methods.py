@@ -38,19 +38,19 @@ pd.DataFrame({name: {"mean": s.mean, "low": s.low, "high": s.high} for name, s i
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
 spans = [(s.mean, s.low, s.high) for s in scores.values()]
 gaps = [(pair.difference.mean, pair.difference.low, pair.difference.high) for pair in pairs]
-labels = [f"{one} less {other}" for one, other in combinations(names, 2)]
+labels = [f"{one} minus {other}" for one, other in combinations(names, 2)]
 for ax, rows, ticks, chance in ((left, spans, names, 0.5), (right, gaps, labels, 0.0)):
     for k, (mean, low, high) in enumerate(rows):
         ax.errorbar(mean, k, xerr=[[mean - low], [high - mean]], fmt="o", color="#0072B2", capsize=4)
     ax.axvline(chance, color="0.4", linestyle="--", linewidth=1)
     ax.set_yticks(range(len(ticks)), ticks)
     ax.set_ylim(len(ticks) - 0.5, -0.5)
-left.set(xlabel="auroc_crossed, 95 % interval", title="Scores; dashed: chance")
-right.set(xlabel="difference of auroc_crossed, 95 % interval", title="Paired differences; dashed: none")
+left.set(xlabel="stimulus-matched AUROC, 95 % interval", title="Scores; dashed: chance")
+right.set(xlabel="difference, 95 % interval", title="Paired differences; dashed: none")
 fig.suptitle("Arousal from skin conductance, synthetic recordings")
 
 # %% [markdown]
-# The best of the three, with its controls:
+# The best of the three, next to confound-only models:
 
 # %%
 print(max(runs.values(), key=lambda run: run.scores.score("arousal", "auroc_crossed").mean))
