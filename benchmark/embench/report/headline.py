@@ -74,7 +74,7 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
             if control.gap and control.gap.difference.defined:
                 gaps[control.name] = control.gap
         else:
-            silent[control.name] = control.why_undefined(metric)
+            silent[label(control.name)] = control.why_undefined(metric)
     height = 30.0 * (1 + len(applied))
     figures = [_headlines(run, name, metric, {"model": model, **applied}, height)]
     if gaps:
