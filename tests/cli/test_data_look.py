@@ -93,7 +93,7 @@ def test_own_recordings_are_never_for_sharing(embench, tmp_path, chromium):
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     html = out.read_text()
     head, _, _ = html.partition("<nav")
-    assert "holds participants' signals: not for sharing" in head.replace("&#39;", "'")
+    assert "contains participants' signals: not for sharing" in head.replace("&#39;", "'")
     names = {path.stem for path in study.rglob("*")} | {"depression_ward_7"}
     assert not [name for name in names if re.search(r"\d", name) and name in html]
     for width in (1200, 400):

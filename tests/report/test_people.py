@@ -46,7 +46,7 @@ def test_a_group_has_the_score_of_a_record_of_its_units(record):
         one = found[group, "auroc_within"]
         assert one.subjects == len(members)
         assert (one.score.mean, one.score.low, one.score.high) == (alone.mean, alone.low, alone.high)
-    gap = found["female less male", "auroc_within"].score
+    gap = found["female minus male", "auroc_within"].score
     assert gap.mean == found["female", "auroc_within"].score.mean - found["male", "auroc_within"].score.mean
     assert gap.low < gap.mean < gap.high
 
@@ -62,7 +62,7 @@ def test_a_method_that_works_for_one_sex_only_is_found(record):
     changed = replace(record, predictions=Predictions(columns))
     found = {(one.group, one.metric): one.score for one in scores_of(changed, known)}
     assert found["female", "auroc_within"].mean == 1.0
-    assert found["female less male", "auroc_within"].low > 0
+    assert found["female minus male", "auroc_within"].low > 0
 
 
 def test_small_groups_and_facts_that_divide_nobody_are_not_scored(record):
@@ -76,4 +76,4 @@ def test_an_entry_of_eegmat_has_scores_of_women_and_men(tmp_path, page):
     entry = next((Path(__file__).parents[2] / "leaderboards/eegmat/subject-independent-v3").glob("handcrafted-lda-*"))
     path = report.write_report(entry, tmp_path / "r.html", data_root=Path(os.environ["EMBENCH_TEST_DATA"]))
     people = page(path.read_text()).sections["people"]
-    assert all(group in people for group in ("sex: female", "sex: male", "sex: female less male", "age_band: 10-19"))
+    assert all(group in people for group in ("sex: female", "sex: male", "sex: female minus male", "age_band: 10-19"))

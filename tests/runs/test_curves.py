@@ -233,7 +233,7 @@ def test_what_is_given_makes_a_curve_of_labelled_and_unlabelled_units_with_what_
     assert "no amount may be chosen" in curve.note
     picture, numbers = write_curve(curve, tmp_path, "c")
     drawn = picture.read_text()
-    assert "Gain above the best control" in drawn
+    assert "Gain over the best confound-only model" in drawn
     assert "nothing_given" in drawn
     rows = list(csv.DictReader(numbers.open()))
     assert {row["above"] for row in rows if row["kind"] == "gain"} == {"since_slice"}

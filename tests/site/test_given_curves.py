@@ -38,7 +38,7 @@ def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_
     for page in (board, own):
         text = page.read_text()
         assert "Scores by what test subjects give" in text
-        assert "Gain above the best control" in text
+        assert "Gain over the best confound-only model" in text
         assert "no amount may be chosen" in text
     rows = list(csv.DictReader((site / "data" / "given-curves.csv").open()))
     assert {row["at"] for row in rows} == {"2", "5"}
@@ -56,7 +56,7 @@ def test_a_report_draws_the_runs_beside_it_that_differ_in_what_is_given_alone(
         facts.append(RunFacts(record, folder, Undefined("not here")))
     section = given_section(facts[0])
     assert section is not None
-    assert "Gain above the best control" in section
+    assert "Gain over the best confound-only model" in section
     assert section == given_section(facts[1])
     assert given_section(RunFacts(made[2], facts[0].folder, Undefined("not here"), for_others=True)) is None
     other = made[5]

@@ -53,8 +53,7 @@ _NORMALISED = {
     "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
     "but without their labels",
     "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
-    "given": "were z-scored for each subject by the units that the subject gave first, with the spread of training "
-    "subjects weighing in",
+    "given": "were z-scored for each subject by its calibration data, combined with the spread of training subjects",
     "given nothing": "were z-scored by the level and spread of the training subjects",
 }
 

@@ -14,11 +14,13 @@ from embench.report.facts import RunFacts
 from embench.report.page import html_table, join_parts, paragraph
 from embench.statistics.floor_gaps import floors_of, shown_metric
 
-_HEAD = ("floor", "method", "score", "gap to it", "run")
+_HEAD = ("comparison", "method", "score", "gain over it", "run")
 _ABOUT = (
-    "Runs of the same network at random and of simple features, on the same data and folds, with the same head and "
-    "training. Gap: the score of this run less that of its floor, paired over subjects, with its interval."
+    "Runs of the same network with random weights and of handcrafted features, on the same data and folds, with the "
+    "same head and training. Gain: the difference of this run's score from theirs, paired over subjects."
 )
+
+_NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 
 def floors_section(run: RunFacts) -> Markup | None:
@@ -27,7 +29,7 @@ def floors_section(run: RunFacts) -> Markup | None:
         return None
     beside = {other.run["id"]: other for other in _beside(run)}
     parts = [_of_target(run, beside, target) for target in run.record.scores.headlines]
-    return join_parts([paragraph(_ABOUT), *parts]) if beside else paragraph("This run has no floors beside its folder.")
+    return join_parts([paragraph(_ABOUT), *parts]) if beside else paragraph(_NONE)
 
 
 def _beside(run: RunFacts) -> Iterator[Record]:

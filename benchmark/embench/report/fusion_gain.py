@@ -187,7 +187,7 @@ def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Mark
     gain = good[0] - good[1:]
     order = np.argsort(-gain.max(0), kind="stable")
     better = [int(k) for k in order if gain[:, k].max() > 0]
-    measure, sign = ("share of correct units", 1) if target.traits.has_classes else ("mean error", -1)
+    measure, sign = ("proportion of correct units", 1) if target.traits.has_classes else ("mean error", -1)
     summary = " ".join(
         f"Against {m} alone, the fusion is better in {int((g > 0).sum())} and worse in {int((g < 0).sum())} of "
         f"{len(names)} recordings."

@@ -20,13 +20,14 @@ _SESSION = "session"
 _LABELLED, _UNLABELLED = "labelled", f"unlabelled ({SLICE_NORMALISED})"
 _OFFLINE = "whole session, unlabelled"
 GIVEN_NOTE = (
-    "The same units are scored whatever is given, so that points are paired. What labels give is the gain above the "
-    "best control, not the rise of the curve. "
+    "The same units are scored at every amount of calibration data, so that points are paired. The "
+    "gain from labels is the gain over the best confound-only model, not the rise of the curve. "
 )
 _DESCRIPTIVE = {
     False: "Descriptive: these are scores of test subjects, by which no amount may be chosen.",
     True: "These are scores of validation subjects, by which an amount may be chosen.",
 }
+_GAIN = "Gain over the best confound-only model"
 
 
 def place_of(given: Given) -> str:
@@ -91,7 +92,13 @@ def draw_given(curve: Curve) -> Figure:
             zero = rule(y=0.0, label="no gain")
             gained = Axis("gain")
             drawn.append(
-                Panel("Gain above the best control", [zero, *_methods(curve, gains)], places, gained, height=130)
+                Panel(
+                    _GAIN,
+                    [zero, *_methods(curve, gains)],
+                    places,
+                    gained,
+                    height=130,
+                )
             )
     return figure(drawn, curve.title, curve.about)
 

@@ -20,9 +20,9 @@ from embench.statistics.metrics import metric_facts
 
 LAG_NOTES = {
     False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
-    "subjects (--dev), and name it in a protocol file before test labels are opened.",
+    "subjects (--dev), and name it in a protocol file before the evaluation on test labels.",
     True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and "
-    "report how many lags were tried.",
+    "report the number of lags.",
 }
 """Whether validation subjects are scored -> what a curve over lags is for."""
 

@@ -27,7 +27,7 @@ def _panel(target: Mapping[str, Any]) -> Panel:
             Axis(f"{target['label']}, mean and SD of units"),
         )
     else:
-        marks, x, done = [], Axis("share of units", 0, 1), np.zeros(len(rows))
+        marks, x, done = [], Axis("proportion of units", 0, 1), np.zeros(len(rows))
         for k, about in enumerate(target["classes"]):
             share = np.array([row["classes"][k]["share"] for row in rows])
             marks.append(bars(at, done + share, done, across=True, colour=k, label=about["name"]))

@@ -55,7 +55,7 @@ _FAULTS_IN_WORDS = {
 }  # fmt: skip
 _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
-NOT_FOR_SHARING = "This page holds participants' signals: not for sharing"
+NOT_FOR_SHARING = "This page contains participants' signals: not for sharing"
 
 PartProgress = Callable[[str, str], ProgressCallback]
 """Makes a callback of the next part of the job from what is counted in it, and what is done to these."""
@@ -109,7 +109,7 @@ def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
     """
     names = dealt_names(of.store.subjects)
     quality = _quality(of, part("modalities", "judged"))
-    controls = _controls(of, part("folds", "controls fitted"))
+    controls = _controls(of, part("folds", "confound-only models fitted"))
     sums, drawn = _drawn(of, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
     sections = [
@@ -171,7 +171,7 @@ def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
         ]
     else:
         text = f"Their licence, {of.card.licence}, says on which terms they may be passed on."
-        marks = [(False, "This page holds participants' signals", text)]
+        marks = [(False, "This page contains participants' signals", text)]
     if of.store.synthetic is not None:
         marks.append((False, "Synthetic data", "Nothing here says anything about real people."))
     marks += [(True, "Wrong unit", f"{text}. Until it is corrected, no result means anything.") for text in faults]
@@ -306,7 +306,7 @@ def _power(of: LookedAt) -> Markup:
         f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
     )
     told = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in of.cannot_answer]
-    alone = "One person, or one group recorded together, shows nothing of others."
+    alone = "One subject, or one group recorded together, says nothing about others."
     parts = [*told, needs, shows if groups > 1 else alone]
     return join_parts([paragraph(part) for part in parts])
 

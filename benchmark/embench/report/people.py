@@ -96,11 +96,11 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
 
 
 def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
-    """`one` less `other`; None where one of them has no score, or no error."""
+    """`one` minus `other`; None where one of them has no score, or no error."""
     a, b = one.score, other.score
     if isinstance(a, Undefined) or isinstance(b, Undefined) or a.error is None or b.error is None:
         return None
     gap = replace(a, mean=a.mean - b.mean, subjects=a.subjects + b.subjects, left_out=a.left_out + b.left_out)
     gap = with_interval(gap, math.hypot(a.error, b.error), min(a.df, b.df))
-    name, subjects = f"{one.group} less {other.group}", one.subjects + other.subjects
+    name, subjects = f"{one.group} minus {other.group}", one.subjects + other.subjects
     return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)

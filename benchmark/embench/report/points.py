@@ -9,7 +9,7 @@ from embench.records.scores import Score
 
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
-    "label_fraction": "share of the training labels",
+    "label_fraction": "proportion of the training labels",
     "lag": "lag of labels in s",
     "given": "units given of each class",
     "drop": "modalities removed at test time",
@@ -67,13 +67,13 @@ class Curve:
     @property
     def title(self) -> str:
         """The heading of the figure."""
-        return f"Headline scores over {AXIS_TITLES[self.axis]}"
+        return f"Primary metric over {AXIS_TITLES[self.axis]}"
 
     @property
     def about(self) -> str:
         """A description for readers who cannot see the figure."""
         return (
-            f"The headline with its interval over {AXIS_TITLES[self.axis]}: {', '.join(self.places)}. {self.note}"
+            f"The primary metric with its interval over {AXIS_TITLES[self.axis]}: {', '.join(self.places)}. {self.note}"
         ).strip()
 
     def panels(self) -> list[tuple[str, list[Point]]]:
