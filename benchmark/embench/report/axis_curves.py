@@ -83,5 +83,5 @@ def describe_curve(curve: Curve) -> Markup:
         for point in curve.gains(title)
     ]
     columns = ("target", "given", AXIS_TITLES[curve.axis], "above", "gain", "from", "to")
-    told = [html_table(columns, gains, "Gain above the best control")] if gains else []
+    told = [html_table(columns, gains, "Gain over the best confound-only model")] if gains else []
     return join_parts([paragraph(curve.note), figure_row([drawn]), *told])

@@ -215,8 +215,8 @@ def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
     cells_of = heat(share, cells, top=1.0)
     panel = Panel("Confusion matrix", [cells_of], Axis("decided", names=names), Axis("true", names=names), side)
     note = (
-        f"Share of the units of each true class, averaged over {_folds(joined)}. The table also gives the number of "
-        "units, summed over folds."
+        f"Proportion of the units of each true class, averaged over {_folds(joined)}. The table also gives the "
+        "number of units, summed over folds."
     )
     rows = [
         (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)

@@ -64,7 +64,7 @@ def _reliability(found: Calibration, target: str) -> Markup:
         line(at, share, opacity=0.5, width=1.2),
         error_bars(at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
     ]
-    axes = Axis("mean predicted probability", 0, 1), Axis("share of positive units", 0, 1)
+    axes = Axis("mean predicted probability", 0, 1), Axis("proportion of positive units", 0, 1)
     note = f"{_bins_in_words(found)} {_error_in_words(found)}"
     title = f"Reliability of {target}"
     drawn = figure([Panel("Reliability", marks, *axes, 300)], title, note, width=CURVE_WIDTH)
