@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from embench.interfaces.recording import names_in
@@ -104,11 +104,13 @@ class Unanswerable:
     Args:
         answer: *cannot be told* where the design is the reason, *too few data* where more data would do.
         reason: sentences. `remedy`: a sentence and a command; empty where there is none.
+        confound: what the design cannot separate from the label; empty where that is not the reason.
     """
 
     answer: Literal["cannot be told", "too few data", "not computed"]
     reason: str
     remedy: str = ""
+    confound: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -353,7 +355,7 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
         known = scores.score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
             alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
-            return Unanswerable("cannot be told", cannot_separate(target, what, alone))
+            return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)
     if enough := scores.enough_data(target):

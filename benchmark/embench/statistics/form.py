@@ -26,7 +26,6 @@ from embench.records.wording import (
 )
 from embench.registry import Question
 from embench.statistics.answers import (
-    CONFOUNDING,
     Answer,
     TargetAnswers,
     against,
@@ -386,11 +385,10 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
-    if not shown.control or not (about.order or " cannot separate " in problem.reason):
+    if not shown.control or not problem.confound:
         return f"{told} {problem.reason}"
-    name = shown.control[0]
-    confound = "elapsed time" if "time" in CONFOUNDING.get(name, "") else CONFOUNDING.get(name, vocabulary.label(name))
-    alone = f"{vocabulary.label(name)} alone: {metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    confound = "elapsed time" if "time" in problem.confound else problem.confound
+    alone = f"{vocabulary.label(shown.control[0])} alone: {metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
