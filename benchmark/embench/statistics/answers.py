@@ -349,13 +349,13 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
     """Why the primary metric of a target can't be estimated, what that means, and what helps."""
     metric, why = scores.headlines[target], scores.why_undefined(target, scores.headlines[target])
     within = inside_subjects(metric)
-    if "not estimable" not in why:
-        return Unanswerable("cannot be told", f"{metric_facts(metric).title} is undefined: {plain_reason(why)}.")
     for control, what in CONFOUNDING.items():
         known = scores.score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
             alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
             return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
+    if "not estimable" not in why:
+        return Unanswerable("cannot be told", f"{metric_facts(metric).title} is undefined: {plain_reason(why)}.")
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)
     if enough := scores.enough_data(target):

@@ -388,7 +388,8 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     if not shown.control or not problem.confound:
         return f"{told} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
-    alone = f"{vocabulary.label(shown.control[0])} alone: {metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
