@@ -144,7 +144,7 @@ def facts_section(run: RunFacts) -> Markup:
         *([] if run.outside else _recipe(run)),
         ("seeds", ", ".join(map(str, about.seeds))),
         ("submission", _recorded(run.record.run.get("outside", "no"))),
-        ("openings of the test labels, this one included", _recorded(about.test_looks)),
+        ("evaluations on the test labels, including this one", _recorded(about.test_looks)),
         ("methods scored on these test subjects", run.opened or "not recorded"),
         ("scorings of validation subjects", _recorded(about.dev_looks)),
         *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),

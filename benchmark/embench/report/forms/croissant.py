@@ -41,6 +41,7 @@ _CONTEXT = {
 }
 _CONFORMS = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
 _TYPES = {int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
+_FIXED_ORDER = "Tasks came in one order for all subjects"
 
 
 def dataset_croissant(name: str) -> str:
@@ -61,7 +62,7 @@ def dataset_croissant(name: str) -> str:
     )
     labels = [f"{in_words(t.name)}: {_label_rule(t)}" for t in card.targets]
     limits = [
-        "Tasks came in one order for all subjects, so that the clock may predict a label." if card.fixed_order else "",
+        f"{_FIXED_ORDER}, so that the time since the start may predict a label." if card.fixed_order else "",
         f"Availability: {entry.availability}." if entry.availability else "",
         "Labels may not be published." if card.labels_public != "yes" else "",
     ]
@@ -131,19 +132,19 @@ def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence
     return _document(
         {
             "name": f"embench-{board}",
-            "description": f"Leaderboards of {board}: {counted(methods, 'result')} of methods, and controls, under "
-            f"{', '.join(protocols)}. Primary metrics: {', '.join(headlines)}.",
+            "description": f"Leaderboards of {board}: {counted(methods, 'result')} of methods, and confound-only models, "
+            f"under {', '.join(protocols)}. Primary metrics: {', '.join(headlines)}.",
             "url": about["url"],
             "citeAs": about["title"],
             "license": about["license"],
             "keywords": ["benchmark", "leaderboard", "affective computing", "physiological signals"],
             "isLiveDataset": True,
-            "rai:dataCollection": "Each row is a run of embench; its entry holds the configuration and the scores.",
+            "rai:dataCollection": "Each row is a run of embench; its entry contains the configuration and the scores.",
             "rai:dataCollectionType": "Results of experiments",
             "rai:dataLimitations": "Rows of different protocols, targets and training data are not comparable. "
             "Scores are those of one dataset, and say nothing of other populations.",
             "rai:dataUseCases": "Comparison of methods within one protocol and target",
-            "rai:personalSensitiveInformation": "none: rows hold scores over all subjects",
+            "rai:personalSensitiveInformation": "none: rows contain scores over all subjects",
             "distribution": [{**_file(name, name, "text/csv"), "sha256": hashlib.sha256(table.encode()).hexdigest()}],
             "recordSet": [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}],
         }

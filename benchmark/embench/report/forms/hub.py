@@ -44,7 +44,7 @@ def _result(run: RunFacts, head: TargetAnswers, benchmark: str) -> dict[str, Any
     reasons = {
         "its data are synthetic": run.synthetic,
         "it scored validation subjects (--dev)": about.dev,
-        "its protocol leaks, so that it is no task of the benchmark": about.protocol.leaks,
+        "its protocol leaks, so that it is not a task of the benchmark": about.protocol.leaks,
         f"{head.metric} of {head.target} is undefined": score is None,
     }
     if score is None or any(reasons.values()):

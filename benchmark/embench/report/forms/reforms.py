@@ -58,7 +58,7 @@ def reforms_checklist(folder: Path, record: Record) -> str:
 
 def _frequencies(run: RunFacts) -> str:
     if run.record.labels is None:
-        return "The labels are not public, so the record does not hold their frequencies."
+        return "The labels are not public, so the record does not contain their frequencies."
     found = run.frequencies()
     return f"Frequencies: {'; '.join(found)}." if found else "No unit has a label."
 
@@ -84,6 +84,6 @@ def _baselines(run: RunFacts) -> list[str]:
                 texts.append(f"{label(control.name)} {score}")
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
-            better = "not shown to be worse" if control.name in head.failed else "worse than the method"
+            better = "not significantly worse" if control.name in head.failed else "worse than the method"
             texts.append(f"{label(control.name)} {score} ({better})")
     return texts

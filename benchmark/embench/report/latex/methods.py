@@ -79,7 +79,7 @@ def _predicted(run: RunFacts) -> list[str]:
 def _kind(about: RuleOfTargetPart) -> str:
     rule, parts = about.rule, [KINDS[about.kind].words_of_one.format(n=number_in_words(about.n))]
     if rule.centred:
-        parts.append("less the subject's mean")
+        parts.append("minus the subject's mean")
     if rule.cut == "training_mean":
         parts.append("cut at the mean of the training labels")
     elif rule.cut is not None:
