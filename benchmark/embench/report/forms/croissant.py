@@ -132,7 +132,7 @@ def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence
     return _document(
         {
             "name": f"embench-{board}",
-            "description": f"Leaderboards of {board}: {counted(methods, 'result')} of methods, and confound-only models "
+            "description": f"Leaderboards of {board}: {counted(methods, 'result')} of methods and confound-only models "
             f"under {', '.join(protocols)}. Primary metrics: {', '.join(headlines)}.",
             "url": about["url"],
             "citeAs": about["title"],
