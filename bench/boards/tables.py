@@ -32,6 +32,7 @@ from embench.claims.verdict import direction_verdict
 from embench.data.find import prepared
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.summary import HEADS, best_supported, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.records.scores import Score
@@ -127,15 +128,9 @@ def _apart(row: Row, name: str) -> list[str]:
 
 
 def adding(boards: Sequence[Board] = EVERY) -> str:
-    """Table of the rows of each board that lie above chance, and of those that add to clock and movement."""
-    lines = []
-    for board in boards:
-        cells: list[object] = [board.title, f"`{board.metric}`", len(board.rows), board.above]
-        if found := board.section.adding:
-            cells += [found.asked, found.adding, found.by_luck, *(len(board.at(level)) for level in LEVELS)]
-        lines.append([*map(str, cells)] if found else [*map(str, cells), "0", *["—"] * 6])
-    heads = ["board", "score", "rows", "above chance", "asked", "add", "by luck at most"]
-    return table([*heads, *(f"to {level}" for level in LEVEL_NAMES)], lines)
+    """Table with the summary of each leaderboard, those with an answer first."""
+    found = sorted((board.section for board in boards), key=best_supported)
+    return table(list(HEADS.values()), [list(summarise(section).line.values()) for section in found])
 
 
 def effects(board: Board) -> str:

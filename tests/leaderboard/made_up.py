@@ -18,11 +18,12 @@ def number(mean: float, half: float = 0.05) -> dict[str, Any]:
     return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "subjects": 24, "over": "subjects"}
 
 
-def answer(effect: float) -> dict[str, Any]:
-    """What a method adds to clock and movement: this partial correlation, equally much of it from each subject."""
+def answer(effect: float, headline: str = "auroc_crossed_matched") -> dict[str, Any]:
+    """The confound analysis of a method: this partial r at each level, equally much of it from each subject."""
     parts = {f"S{k:02d}": effect / 24 for k in range(24)}
     at = {"effect": number(effect), "score": number(effect), "share_left": 0.8, "adds": effect > 0.05}
-    return {"movement": True, "judged": "local", "levels": {"local": {**at, "of_groups": parts}}}
+    levels = {name: {**at, "of_groups": parts} for name in ("local", "full")}
+    return {"score": headline, "difference": True, "movement": True, "judged": "local", "levels": levels}
 
 
 def put(
@@ -87,7 +88,7 @@ def put(
         "not_cleared": [],
     }
     if rules.scoring == 3:
-        scores["adds"] = {"stress": answer(effect)}
+        scores["adds"] = {"stress": answer(effect, headline)}
     else:
         scores["differences"] = {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}}
         scores |= {"cleared_all": not not_cleared, "not_cleared": [f"stress: {name}" for name in not_cleared]}

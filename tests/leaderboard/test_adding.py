@@ -1,8 +1,7 @@
-"""Boards on which it is asked what rows add: published rows, with answers of which it is known what they mean."""
+"""Leaderboards with answers given time and movement: published entries, with answers whose truth is known."""
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from dataclasses import replace
@@ -14,21 +13,22 @@ import numpy as np
 
 from embench.leaderboard.board import build_leaderboards, markdown_table
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
-from embench.leaderboard.rows import highest_of, shown_entry
-from embench.leaderboard.sections import BY_LUCK, BoardSection, sections_of
+from embench.leaderboard.rows import shown_entry
+from embench.leaderboard.sections import BY_CHANCE, BoardSection, sections_of
+from embench.leaderboard.summary import summarise
 from embench.records.schema_1 import written_scores
-from embench.records.scores import Scores
-from embench.statistics.many_rows import count_adding
+from embench.records.scores import Score, Scores
+from embench.statistics.many_rows import count_positive, holds_corrected
+from embench.vocabulary import label
 
 ROOT = Path(__file__).parents[2] / "leaderboards"
-TOLD = "The scores of {} of 8 methods are associated with the label, given time and movement; by chance, at most "
 GROUPS = [f"s{k:02d}" for k in range(24)]
 
 
 @cache
 def published() -> tuple[LeaderboardEntry, ...]:
-    """Eight ranked rows of Stress-Predict, of features."""
-    folders = sorted((ROOT / "stress_predict" / "subject-independent-v2").glob("handcrafted-*"))
+    """Eight ranked entries of Stress-Predict, of features."""
+    folders = sorted((ROOT / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
     entries = (load_leaderboard_entry(folder) for folder in folders)
     own = (e for e in entries if not e.superseded and not e.run.config.get("train_dataset"))
     ranked = (e for e in own if e.score("stress", e.scores.headlines["stress"]))
@@ -36,7 +36,7 @@ def published() -> tuple[LeaderboardEntry, ...]:
 
 
 def answered(entry: LeaderboardEntry, parts: np.ndarray, context: str = "unit") -> LeaderboardEntry:
-    """The entry, with these `parts` (24,) of the partial correlation; it adds where all are above 0 on the whole."""
+    """The entry, with these `parts` (24,) of partial r; the answer is *yes* where they lie above 0 on the whole."""
     mean, half = float(parts.sum()), 2.07 * float(parts.std(ddof=1)) * len(parts) ** 0.5
     effect = {"mean": mean, "low": mean - half, "high": mean + half}
     at: dict[str, Any] = {"effect": effect, "score": effect, "share_left": 0.8, "adds": mean > half}
@@ -56,22 +56,27 @@ def parts(rng: np.random.Generator, mean: float) -> np.ndarray:
     return np.asarray((mean + 0.1 * rng.normal(size=len(GROUPS))) / len(GROUPS))
 
 
-def test_rows_that_add_come_first_by_how_much_and_others_by_their_headline() -> None:
+def test_entries_are_sorted_by_the_primary_metric_whatever_their_answers() -> None:
     rng = np.random.default_rng(1)
     means = [0.0, 0.3, 0.0, 0.6, 0.0, 0.9, 0.0, 0.0]
     found = section(*(answered(e, parts(rng, mean)) for e, mean in zip(published(), means, strict=True)))
-    assert [row.does_add for row in found.methods] == [True] * 3 + [False] * 5
-    effects = [row.effect.mean for row in found.methods if row.effect]
-    assert effects[:3] == sorted(effects[:3], reverse=True)
-    rest = [row.score.mean for row in found.methods[3:] if row.score and not row.marks]
-    assert rest == sorted(rest, reverse=True)
+    scores = [row.score.mean for row in found.methods if row.score]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(row.word("movement") == "yes" for row in found.methods) == 3
     assert found.adding
     assert found.adding.beyond_luck
-    assert found.adding.sentence.startswith(TOLD.format(3))
     assert not any(row.borderline for row in found.methods)
+    sentence = summarise(found).sentence
+    assert sentence.startswith("Stress tasks or rest, from a wristband? 34 subjects, 8 methods: ")
+    assert f"3 given time and movement (by chance: at most {found.adding.by_luck}), 3 given the protocol" in sentence
+    above = found.counts["chance"]
+    assert f"{above.adding} above chance (by chance: at most {above.by_luck})" in sentence
+    assert above.adding == sum(row.word("chance") == "yes" for row in found.methods)
+    assert above.by_luck is not None
+    assert 1 <= above.by_luck <= 8  # contributions of a constant score are taken away, in which methods are alike
 
 
-def test_as_many_rows_as_luck_explains_are_borderline() -> None:
+def test_as_many_answers_as_chance_explains_are_borderline() -> None:
     rng = np.random.default_rng(2)
     lucky, *others = published()
     one = parts(rng, 0.0)
@@ -79,34 +84,27 @@ def test_as_many_rows_as_luck_explains_are_borderline() -> None:
     found = section(answered(lucky, one), *(answered(e, parts(rng, -0.01)) for e in others))
     assert found.adding
     assert found.adding.adding == found.adding.by_luck == 1
-    assert found.adding.sentence.startswith(TOLD.format(1))
-    assert [BY_LUCK in row.borderline for row in found.methods] == [True] + [False] * 7
+    assert [BY_CHANCE in row.borderline for row in found.methods if row.id == lucky.run.id] == [True]
+    assert [row.corrected for row in found.methods if row.id == lucky.run.id] == [False]
+
+
+def test_an_answer_that_holds_after_correction_for_all_methods_is_marked() -> None:
+    rng = np.random.default_rng(6)
+    strong, *others = published()
+    found = section(answered(strong, parts(rng, 0.9)), *(answered(e, parts(rng, -0.02)) for e in others))
+    assert [row.id for row in found.methods if row.corrected] == [strong.run.id]
+    assert "| yes\\*, partial r 0.9" in markdown_table(found.methods, "x")
 
 
 def test_rows_that_other_units_of_a_session_reach_are_ranked_apart() -> None:
     rng = np.random.default_rng(3)
     entries = [answered(e, parts(rng, 0.0), "offline" if k < 4 else "unit") for k, e in enumerate(published())]
     found = section(*entries)
-    assert [row.time_context for row in found.methods] == ["offline"] * 4 + ["unit"] * 4
     assert len(found.rankings) == 2
     assert max(row.rank[1] for row in found.methods if row.rank) <= 4
 
 
-def test_a_row_whose_interval_holds_chance_is_never_called_the_highest() -> None:
-    rng = np.random.default_rng(5)
-    entries = [answered(e, parts(rng, 0.0)) for e in published()]
-    before = highest_of(section(*entries).methods)
-    assert before
-    k = next(k for k, entry in enumerate(entries) if entry.run.id == before.id)
-    content = copy.deepcopy(dict(entries[k].scores.content))
-    content["scores"]["stress"][before.headline]["low"] = 0.49
-    entries[k] = replace(entries[k], scores=Scores(content))
-    after = highest_of(section(*entries).methods)
-    assert after
-    assert after.id != before.id
-
-
-def test_the_tables_tell_what_rows_add_and_nothing_of_controls_that_they_clear(tmp_path: Path) -> None:
+def test_a_page_has_the_answers_and_models_without_a_signal_in_a_table_of_their_own(tmp_path: Path) -> None:
     entry = answered(published()[0], parts(np.random.default_rng(1), 0.9))
     folder = tmp_path / entry.folder.relative_to(ROOT)
     shutil.copytree(entry.folder, folder)
@@ -114,30 +112,42 @@ def test_the_tables_tell_what_rows_add_and_nothing_of_controls_that_they_clear(t
     [shared] = (ROOT / "stress_predict" / "shared").glob(f"*{entry.run.entry.control_scores}*")
     (tmp_path / "stress_predict" / "shared").mkdir()
     shutil.copy(shared, tmp_path / "stress_predict" / "shared")
-    (folder / "scores.json").write_text(json.dumps(written_scores(entry.scores, None)))
-    with (folder / "run.yaml").open("a") as run:
-        run.write("time_context: unit\n")
+    (folder / "scores.json").write_text(json.dumps(written_scores(entry.scores, 3)))
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "The scores of 1 of 1 methods are associated with the label, given time and movement" in page
-    assert "Other units that reach a prediction: none." in page
-    assert "| adds 0.9" in page
-    head, _, first = markdown_table(section(entry).rows, "subject-independent-v2").splitlines()[:3]
-    assert "| adds |" in head
-    assert "controls" not in head
-    assert "adds 0." in first
-    assert "(local)" in first
-    assert "not above" not in first
+    assert "34 subjects, 1 method: " in page
+    assert "1 given time and movement (by chance: at most " in page
+    assert ", partial r 0.9" in page
+    models = page.partition("Models without any physiological signal")[2]
+    assert f"| {label('movement')} | 0.60 (0.52 to 0.67) |" in models
+    assert models.count("always") == 1  # constant scores share a line
+    head, _, *rows = markdown_table(section(entry).methods, "subject-independent-v3").splitlines()
+    assert "| given time and movement | given the protocol phase |" in head
+    assert len(rows) == 1
 
 
-def test_boards_of_rows_without_an_effect_seldom_seem_to_have_one() -> None:
+def test_leaderboards_without_an_effect_seldom_seem_to_have_one() -> None:
     rng = np.random.default_rng(4)
     false = 0
     for _ in range(40):
         common = rng.normal(size=len(GROUPS))
         rows = 0.7 * common + 0.7 * rng.normal(size=(30, len(GROUPS)))
         adding = int((rows.mean(1) > 2.07 * rows.std(1, ddof=1) / len(GROUPS) ** 0.5).sum())
-        found = count_adding([dict(zip(GROUPS, row.tolist(), strict=True)) for row in rows], adding)
+        found = count_positive([dict(zip(GROUPS, row.tolist(), strict=True)) for row in rows], adding)
         assert found
         false += found.beyond_luck
     assert false <= 5
+
+
+def test_correction_for_all_methods_keeps_its_level_and_finds_a_strong_one() -> None:
+    rng = np.random.default_rng(7)
+
+    def holds(mean: float) -> list[bool]:
+        rows = 0.7 * rng.normal(size=len(GROUPS)) + 0.7 * rng.normal(size=(30, len(GROUPS)))
+        rows[0] += mean
+        half = 2.07 * rows.std(1, ddof=1) * len(GROUPS) ** 0.5
+        effects = [Score(mean=r.sum(), low=r.sum() - h, high=r.sum() + h) for r, h in zip(rows, half, strict=True)]
+        return holds_corrected([dict(zip(GROUPS, row.tolist(), strict=True)) for row in rows], effects)
+
+    assert sum(any(holds(0.0)) for _ in range(40)) <= 5
+    assert sum(holds(1.0)[0] for _ in range(10)) >= 9

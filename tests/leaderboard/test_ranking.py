@@ -89,10 +89,10 @@ def test_a_row_that_predicts_fewer_units_does_not_cost_the_others_their_paired_c
 def test_flips_and_rows_that_are_looked_at_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     board = a_board(np.random.default_rng(0), 6, lead=0.25)
     effects = [dict(zip("abcdefgh", row, strict=True)) for row in np.random.default_rng(0).normal(0.5, 1, (9, 8))]
-    whole = rank_methods(*board), many_rows.count_adding(effects, 3)
+    whole = rank_methods(*board), many_rows.count_positive(effects, 3)
     monkeypatch.setattr(ranking, "_AT_ONCE", 7)
     monkeypatch.setattr(many_rows, "_AT_ONCE", 2)
-    assert (rank_methods(*board), many_rows.count_adding(effects, 3)) == whole
+    assert (rank_methods(*board), many_rows.count_positive(effects, 3)) == whole
 
 
 def test_what_seeds_disagree_about_keeps_methods_together() -> None:
@@ -235,9 +235,10 @@ def test_showing_a_board_with_ranks_starts_at_once(published: tuple[Path, dict[s
     boards, _ = published
     code = f"from embench.cli import main; main(['leaderboard', 'show', '--all', '--boards', {str(boards)!r}])"
     program = f"import sys\n{code}\nprint([n for n in ('torch', 'scipy.stats', 'sklearn') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for _ in range(2):  # the second time, what takes scipy is kept
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "the best of 4 equal methods would lead by 0." in done.stdout
+    assert "the best of 4 equal methods would be 0." in " ".join(done.stdout.split())
 
 
 @pytest.mark.slow

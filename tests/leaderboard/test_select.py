@@ -86,7 +86,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any],
         ("entry=bbbbbbbbbb", "b"),
         ("entry~BBB", "b"),
         ("time>=9000", "c"),
-        ("method=handcrafted + svm", "bc"),
+        ("method=handcrafted features; SVM", "bc"),
     ],
 )
 def test_filters_keep_rows_by_their_fields(rows: list[tuple[dict[str, Any], Row]], text: str, ids: str) -> None:
@@ -112,7 +112,7 @@ def test_rows_are_sorted_and_those_without_a_value_come_last(rows: list[tuple[di
         (["--filter", "fusion"], ["cannot read the filter `fusion`", "FIELD=VALUE"]),
         (["--filter", "score>=high"], ["`high` is not a number", "score>="]),
         (["--sort", "-scor"], ["unknown field `scor`", "--sort", "did you mean score?"]),
-        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method?"]),
+        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method or models?"]),
         (["--metric", "auroc_withn"], ["--metric", "did you mean auroc_within or"]),
     ],
 )
@@ -126,14 +126,18 @@ def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: An
     assert max(map(len, text.splitlines())) <= 100
     assert "stress_predict, segment-random-legacy, leaks, target stress" in text
     first = text.split("\n\n\n")[0]
-    assert "All methods: recipe small; evidence reproduced; suspicious: no." in first
-    [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line and "handcrafted" in line]
-    assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]
-    assert "0.640 [0.590, 0.690]" in svm
-    assert "adds 0.070" in svm
-    assert "adds 0.070 [0.020, 0.120] (local)" in show("stress_predict", "--columns", "id,adds")
-    assert "(elapsed_time)" in first
-    assert "0.500 by construction" in first
+    assert "23 to 24 subjects, 3 methods: 3 above chance, 1 given time and movement" in " ".join(first.split())
+    assert "recipe small (1 assumed); evidence reproduced by A. Reader, 2026-11-22; suspicious: no." in " ".join(
+        first.split()
+    )
+    [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
+    assert svm.split()[:2] == ["1-3", "handcrafted"]
+    assert "yes, 0.07" in svm
+    assert "(0.02 to 0.12)" in first
+    assert "yes, partial r 0.07 (0.02 to 0.12)" in show("stress_predict", "--columns", "id,movement")
+    table, _, models = first.partition("models without any physiological signal: Time-matched AUROC")
+    assert "time since the start  0.50 always" in models
+    assert "always" not in table
 
 
 def test_long_names_are_wrapped_and_never_cut(boards: Path, show: Any) -> None:
@@ -146,41 +150,41 @@ def test_long_names_are_wrapped_and_never_cut(boards: Path, show: Any) -> None:
     )
     text = show("--columns", "method,score,entry")
     assert max(map(len, text.splitlines())) <= 100
+    assert "settings" in text
+    text = show("--columns", "details,entry")
+    assert max(map(len, text.splitlines())) <= 100
     assert all(setting in "".join(text.split()) for setting in settings)
 
 
 def test_chosen_columns_and_another_metric(show: Any) -> None:
-    head = show("--columns", "method,time_s,auroc_high,id").splitlines()[1].split()
-    assert head == ["method", "time", "auroc_high", "id"]
+    lines = show("--columns", "method,time_s,auroc_high,id").splitlines()
+    assert any(line.split()[:3] == ["method", "time", "auroc"] for line in lines)
     text = show("--metric", "auroc")
-    assert "The scores are auroc, which ranks nothing." in text
-    assert "0.700 [0.650, 0.750]" in text
-    assert "rank" not in text.splitlines()[1]
+    assert "The score shown is AUROC" in text
+    assert "0.70 (0.65 to 0.75)" in text
+    assert "rank  " not in text
 
 
 def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
     assert "access" not in show("stress_predict")
     put(boards, "rest-ffffffffff", 0.55, access="baseline")
     lines = show("--target", "stress", "--protocol", "subject-independent-v3").splitlines()
-    assert "access" in lines[1]
-    assert any("baseline" in line and "ffffffffff" in line for line in lines)
+    assert any("ffffffffff" in line for line in lines)
     told = " ".join(lines)
-    assert "Rows stand in groups, each in an order of its own: 1 (data of the test subjects: baseline" in told
+    assert "the same access to data of the test subjects and context: 3 (unlabelled); 1 (baseline)." in told
     controls = show("--filter", "kind=control")
-    assert "(elapsed_time)" in controls
-    assert "in groups" not in controls
+    assert "time since the start" in controls
+    assert "same access" not in controls
     assert "late" not in controls
 
 
 def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any) -> None:
     text = show()
-    assert "stress_predict, stress: auroc_crossed_matched" in " ".join(text.split())
-    [line] = [line for line in text.splitlines() if "0.640" in line]
-    assert line.split()[-6:] == ["3", "3", "0.640", "0.500", "elapsed_time", "1"]
-    assert "Add: rows that add to clock and movement, where that is asked." in " ".join(text.split())
-    assert "lear all" not in text
+    [line] = [line for line in text.splitlines() if line.startswith("Stress tasks or rest")]
+    assert line.split()[-5:-1] == ["3", "3", "1", "(0)"]
+    assert "95 of 100 such leaderboards would show no more than this many." in " ".join(text.split())
     assert "leaks" not in text
-    assert "not in this table: 1 of other protocols" in text
+    assert "Not in this table: 1 leaderboard of other protocols" in text
     assert text.rstrip().endswith("embench leaderboard show stress_predict")
     assert "bbbbbbbbbb" in show("--all")
 
@@ -191,13 +195,12 @@ def test_superseded_boards_that_are_not_shown_are_counted(tmp_path: Path, capsys
     assert main(line) == 0
     done = capsys.readouterr()
     assert "no published entries of current protocols" in done.out
-    assert "not shown: 1 superseded board; --all shows them" in done.err
+    assert "not shown: 1 superseded leaderboard; --all shows them" in done.err
     put(tmp_path, "late-bbbbbbbbbb", 0.62)
     assert main(line) == 0
     done = capsys.readouterr()
-    assert "0.620" in done.out
-    assert "0.610" not in done.out
-    assert "not shown: 1 superseded board; --all shows them" in done.err
+    assert "Stress-Predict" in done.out
+    assert "not shown: 1 superseded leaderboard; --all shows them" in done.err
 
 
 @pytest.mark.parametrize("width", [70, 140])
@@ -208,17 +211,17 @@ def test_columns_that_do_not_fit_are_left_out_and_named(
     put(boards, "rest-ffffffffff", 0.55, access="baseline", evidence=None)
     text = show("stress_predict")
     assert max(map(len, text.splitlines())) <= width
-    assert ("Columns that do not fit here: " in text) == (width == 70)
-    head, _, *rows = text.splitlines()[1:]
-    assert ("modalities" in head) == (width == 140)
-    assert any(" on " in f"{row} " or row.strip().startswith("on ") for row in rows[:4]) == (width == 70)
+    assert ("Columns without room here: " in text) == (width == 70)
+    assert ("signals" in text) == (width == 140)
+    assert any("SVM on" in line for line in text.splitlines()) == (width == 70)
 
 
-def test_what_is_not_shown_to_add_is_no_no(show: Any) -> None:
+def test_not_shown_stands_with_its_number(show: Any) -> None:
     table = show("--filter", "id=late-aaaaaaaaaa")
     assert "not shown" in table
-    assert "adds 0." not in table
-    assert "not shown 0.000 [-0.050, 0.050] (local)" in show("--filter", "id=late-aaaaaaaaaa", "--columns", "adds")
+    assert "(-0.05 to 0.05)" in table
+    shown = show("--filter", "id=late-aaaaaaaaaa", "--columns", "movement")
+    assert "not shown, partial r 0.00 (-0.05 to 0.05)" in shown
 
 
 def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
@@ -230,6 +233,7 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     assert (row["score"], row["score_low"], row["score_high"]) == (0.64, 0.59, pytest.approx(0.69))
     assert (row["auroc_crossed_matched"], row["modalities"], row["subjects"]) == (0.64, ["eda"], 24)
     assert (row["adds"], row["adds_effect"], row["adds_level"], row["cleared"]) == (True, 0.07, "local", None)
+    assert (row["chance"], row["movement"], row["protocol_phase"], row["models"]) == ("yes", "yes", "yes", None)
     [leaking] = [row for row in rows if row["id"] == "late-dddddddddd" and row["kind"] == "method"]
     assert (leaking["controls"], leaking["cleared"], leaking["not_cleared"]) == (1, 0, ["elapsed_time"])
     assert (leaking["adds"], leaking["seeds"]) == (None, ["0", "1", "2"])
@@ -238,16 +242,16 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     assert line["seeds"] == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
     assert list(json.loads(show("--format", "json", "--columns", "id,score"))[0]) == ["id", "score"]
     assert json.loads(show("--format", "json", "--filter", "id=nothing")) == []
-    assert "no row matches" in show("--filter", "id=nothing")
+    assert "no entry matches" in show("--filter", "id=nothing")
 
 
 def test_markdown_is_one_table_for_each_board(show: Any) -> None:
     lines = show("--format", "markdown", "--columns", "method,score").splitlines()
     assert lines[0] == "## stress_predict, subject-independent-v3, target stress"
     assert lines[2:5] == [
-        "| method | auroc_crossed_matched |",
+        "| method | Time-matched AUROC |",
         "| --- | --- |",
-        r"| handcrafted + svm | 0.640 \[0.590, 0.690\] |",
+        r"| handcrafted features; SVM | 0.64 (0.59 to 0.69) |",
     ]
 
 

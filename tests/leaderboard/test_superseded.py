@@ -40,18 +40,15 @@ def test_their_board_says_what_took_its_place_and_comes_last(boards: Path, capsy
     build_leaderboards(boards)
     page = (boards / "stress_predict" / "README.md").read_text()
     new, old = page.split("## stress, subject-independent-v1, superseded\n")
-    assert "**Superseded by `subject-independent-v3`**" in old
+    assert "`subject-independent-v3` supersedes this protocol." in old
     assert "uperseded" not in new
     front = (boards / "README.md").read_text().splitlines()
-    assert [("superseded by subject-independent-v3" in line) for line in front if "stress_predict" in line] == [
-        False,
-        True,
-    ]
+    assert [line.endswith(", superseded") for line in front if "stress_predict" in line] == [False, True]
     title = "subject-independent-v1 (superseded by subject-independent-v3), target stress"
     assert main(["leaderboard", "show", "stress_predict", "--boards", str(boards)]) == 0
     done = capsys.readouterr()
     assert title not in done.out
-    assert "not shown: 1 superseded board; --all shows them" in done.err
+    assert "not shown: 1 superseded leaderboard; --all shows them" in done.err
     for more in (["--all"], ["--protocol", "subject-independent-v1"]):
         assert main(["leaderboard", "show", "--boards", str(boards), *more]) == 0
         assert title in capsys.readouterr().out

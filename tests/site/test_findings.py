@@ -1,8 +1,13 @@
 """What the pages say in words: what was found, what they are about, where the project is, numbers in one style."""
 
 import re
+from html import unescape
 
 import pytest
+
+from embench.leaderboard.summary import summarise
+from embench.site.number_style import in_one_style
+from embench.vocabulary import label
 
 from .conftest import pages
 
@@ -15,36 +20,40 @@ def first_page(site):
     return {question: rest for question, *rest in cells}
 
 
-def test_the_first_page_has_a_line_for_each_question_with_row_control_and_what_adds(site, sections):
+def test_the_first_page_has_a_line_for_each_question_with_its_counts(site, sections):
     lines = first_page(site)
-    [stress] = [line for question, line in lines.items() if "wearable_stress, stress" in question]
+    [stress] = [
+        line for question, line in lines.items() if "Wearable Stress" in question and "Stress tasks" in question
+    ]
     section = next(s for s in sections if s.dataset == "wearable_stress" and s.adding and s.target == "stress")
-    assert not any(row.rank for row in section.methods)  # they have no attestation here
-    best = max(section.methods, key=lambda row: row.score.mean)
-    control = section.controls[0]  # they are in the order of their scores
-    labels, people, row, strongest, adds, *_ = stress
-    assert (labels, people) == ("task", str(best.subjects))
-    assert "not ranked" in row
-    assert row.startswith(f"{best.score.mean:.3f} [{best.score.low:.3f}, {best.score.high:.3f}]")
-    assert strongest.startswith(f"{control.score.mean:.3f} [")
-    assert adds.startswith(f"{section.adding.adding} of {section.adding.asked}")
+    assert stress[:4] == list(summarise(section).line.values())[1:]
 
 
-def test_boards_without_a_headline_come_last_and_name_what_beats_them(site):
+def test_a_question_that_cannot_be_answered_comes_last_with_the_reason(site):
     question, line = list(first_page(site).items())[-1]
-    assert question.startswith("Mental arithmetic or rest, from EEG and ECG?")
-    assert "the headline can't be estimated" in line[2].replace("&#39;", "'")
-    assert "a clock (elapsed_time): no row is higher" in line[3]
-    assert line[4] in ("can't be asked", "can&#39;t be asked")
+    assert "everybody rested first and calculated afterwards" in question or "Too few comparisons" in question
+    assert set(line[1:4]) <= {"cannot be told", "too few data"}
 
 
-def test_a_boards_first_sentence_is_its_finding_with_the_strongest_control(site):
-    for dataset, words in (("eegmat", "and a clock (elapsed_time) alone reaches more, 1.000"),
-                           ("wearable_stress", "and the strongest control, movement, ")):  # fmt: skip
+def test_a_leaderboard_starts_with_one_sentence_that_agrees_with_all_counts(site, sections):
+    for dataset in ("eegmat", "wearable_stress"):
         text = (site / dataset / "index.html").read_text()
+        section = next(s for s in sections if s.dataset == dataset and s.protocol == "subject-independent-v3")
+        sentence = summarise(section).sentence
         main = text.partition('<div class="about-board"')[2]
-        assert words in re.search("<p[^>]*>(.*?)</p>", main)[1].partition(". ")[0]
-        assert words in re.search('<meta name="description" content="([^"]*)">', text)[1]
+        shown = unescape(re.search("<p[^>]*>(.*?)</p>", main)[1])
+        assert shown == in_one_style(sentence)
+        assert unescape(re.search('<meta name="description" content="([^"]*)">', text)[1]) == shown
+        n = len(section.current)
+        assert f"{n} method" in sentence
+        assert f"({n} method" in text
+
+
+def test_models_without_a_signal_stand_in_a_table_of_their_own(site):
+    text = (site / "stress_predict" / "index.html").read_text()
+    table = re.search('<table class="models">(.*?)</table>', text, re.DOTALL)[1]
+    assert table.count("always") == 1
+    assert label("movement") in table
 
 
 def test_pages_say_what_they_are_about(site):

@@ -1,10 +1,10 @@
-"""`embench leaderboard show`: the rows of leaderboards as tables that fit a terminal, as Markdown, CSV or JSON."""
+"""`embench leaderboard show`: leaderboards as tables that fit a terminal, as Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,18 +16,19 @@ from embench.cli.options import Boards, completes
 from embench.cli.tables import TableColumn, fitting, show_table
 from embench.errors import UsageError
 from embench.planning.request import Request
-from embench.records.context import OTHER_UNITS
-from embench.records.wording import format_figure, inside_subjects
+from embench.records.wording import format_figure
 from embench.statistics.metrics import metric_facts
-from embench.texts import markdown
+from embench.texts import markdown, table_in_markdown
 
 if TYPE_CHECKING:
     from embench.leaderboard.row import Row
     from embench.leaderboard.sections import BoardSection
 
-_WHOLE = ("rank", "score", "cleared", "entry")
-_SPARE = ("suspicious", "subjects", "recipe", "access", "evidence", "marks", "modalities")
-"""Columns that a narrow terminal has no room for, the first ones first."""
+_SPARE = (*("suspicious", "subjects", "recipe", "access", "evidence", "signals", "rank", "above chance", "entry"),)
+"""Heads of columns that a narrow terminal has no room for, the first ones first."""
+_ABOVE = "above every entry"
+DAGGER = "\N{DAGGER}"
+"""Mark of an answer that rests on another condition than its interval."""
 _FOLDED = {
     "access": "",
     "modalities": "on {}",
@@ -35,20 +36,12 @@ _FOLDED = {
     "subjects": "{} subjects",
     "evidence": "evidence {}",
     "suspicious": "suspicious: {}",
-    "marks": "{}",
 }
 """Columns that are named once below a table where they are the same in all rows, and in which words."""
 
 
-_VERDICTS = {
-    "add": "Add: rows that add to clock and movement, where that is asked.",
-    "clear all": "Clear all: rows shown to be above every control.",
-}
-"""Verdicts counted over the rows of a board -> the legend of each."""
-
-
 class Format(StrEnum):
-    """Output format of the rows."""
+    """Output format of the entries."""
 
     table = "table"
     markdown = "markdown"
@@ -61,32 +54,32 @@ def show(
         str | None,
         Argument(
             metavar="[DATASET]",
-            help="Name of a dataset, to see its boards; default: a line for each board.",
+            help="Name of a dataset, to see its leaderboards; default: a line for each leaderboard.",
             autocompletion=completes("dataset"),
         ),
     ] = None,
     dataset_option: Annotated[str | None, Option("--dataset", help="The same as DATASET.")] = None,
     protocol: Annotated[
-        str | None, Option(help="Boards of this protocol.", autocompletion=completes("protocol"))
+        str | None, Option(help="Leaderboards of this protocol.", autocompletion=completes("protocol"))
     ] = None,
-    target: Annotated[str | None, Option(help="Boards of this target.")] = None,
-    metric: Annotated[str | None, Option(help="Show this score in place of the headline, and sort by it.")] = None,
-    sort: Annotated[str | None, Option(help="Order rows within each board by a field; -FIELD: greatest first.")] = None,
+    target: Annotated[str | None, Option(help="Leaderboards of this target.")] = None,
+    metric: Annotated[str | None, Option(help="Show this score instead of the primary metric; sort by it.")] = None,
+    sort: Annotated[str | None, Option(help="Sort entries by a field; -FIELD: greatest first.")] = None,
     filters: Annotated[
         list[str] | None,
         Option(
             "--filter",
-            help="Keep rows with FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD~TEXT (contains); repeatable.",
+            help="Keep entries with FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD~TEXT (contains); repeatable.",
         ),
     ] = None,
     columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
-    output: Annotated[Format, Option("--format", help="How to print the rows.")] = Format.table,
+    output: Annotated[Format, Option("--format", help="How to print the entries.")] = Format.table,
     all_boards: Annotated[
-        bool, Option("--all", help="All boards whole, also those of superseded protocols, and superseded rows.")
+        bool, Option("--all", help="Show all leaderboards whole, with superseded protocols and superseded entries.")
     ] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
-    """Print a line for each leaderboard; or the rows of a dataset's, or of those that options choose."""
+    """Print a line for each leaderboard; or the entries of a dataset, or of the leaderboards that options choose."""
     from embench import leaderboard
     from embench.leaderboard import select
 
@@ -121,62 +114,39 @@ def show(
         for section, rows in shown:
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not shown:
-            console.echo("no row matches" if found else f"no published entries in {boards}")
+            console.echo("no entry matches" if found else f"no published entries in {boards}")
         _note_superseded(superseded)
 
 
 def _note_superseded(count: int) -> None:
     if count:
-        console.note(f"not shown: {count} superseded board{'s' * (count > 1)}; --all shows them")
+        console.note(f"not shown: {count} superseded leaderboard{'s' * (count > 1)}; --all shows them")
 
 
 def _print_summary(sections: Sequence[BoardSection], superseded: int) -> None:
-    """A line for each board that ranks under the protocol of runs that name none, and how to see one whole."""
+    """A line for each leaderboard that ranks under the protocol of runs that name none, and how to see one whole."""
+    from embench.leaderboard.summary import ANSWERS, BY_CHANCE, best_supported, summarise
+
     _note_superseded(superseded)
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
         counted = "published entries of current protocols" if superseded else "published entries"
         console.echo(f"no {counted} in this folder; another one is named by --boards")
         return
-    rows = [_summary(section) for section in usual]
-    show_table(rows, title="leaderboards")
-    legends = [words for name, words in _VERDICTS.items() if any(name in row for row in rows)]
-    console.wrapped(
-        " ".join(["best: of the rows, by the score named. Above chance: rows whose interval lies above it.", *legends])
-    )
+    usual.sort(key=best_supported)
+    found = [summarise(section) for section in usual]
+    show_table([summary.line for summary in found], title="leaderboards")
+    for summary in found:
+        if summary.reason:
+            console.wrapped(f"{summary.question} {summary.dataset}: {summary.reason}")
+    console.echo()
+    console.wrapped(ANSWERS)
+    console.wrapped(BY_CHANCE)
     if other := len(sections) - len(usual):
-        console.wrapped(f"not in this table: {other} of other protocols, or of methods trained on another dataset")
-    console.echo("one dataset's boards:")
+        counted = f"{other} leaderboard{'s' * (other > 1)}"
+        console.wrapped(f"Not in this table: {counted} of other protocols, or of methods trained on another dataset.")
+    console.echo("the leaderboards of one dataset:")
     console.command(f"embench leaderboard show {usual[0].dataset}")
-
-
-def _summary(section: BoardSection) -> dict[str, str]:
-    methods = [row for row in section.rows if row.is_method and not row.superseded]
-    ranked = [row for row in methods if row.score]
-    headline = section.rows[0].headline
-    metric = headline if ranked else inside_subjects(headline)
-    facts, chance = metric_facts(metric), metric_facts(metric).chance
-    sign = 1 if facts.higher else -1
-    scores = [score for row in methods if (score := row.scored(metric))]
-    best = max((score.mean for score in scores), key=lambda mean: sign * mean, default=None)
-    controls = [
-        (row.control or "", score.mean) for row in section.rows if (score := row.scored(metric)) and row.control
-    ]
-    hardest = max(controls, key=lambda each: sign * each[1], default=None)
-    above = None if chance is None else sum(score.low is not None and score.low > chance for score in scores)
-    verdict: dict[str, int] = {}
-    if section.adding:
-        verdict["add"] = section.adding.adding
-    elif any(row.controls for row in methods):
-        verdict["clear all"] = sum(row.controls > 0 and not row.not_cleared for row in ranked)
-    return {
-        "board": f"{section.dataset}, {section.target}: {metric}",
-        "rows": str(len(methods)),
-        "above chance": "-" if above is None else str(above),
-        "best": format_figure(best, missing="-"),
-        "best control": f"{format_figure(hardest[1])} {hardest[0]}" if hardest else "-",
-        **{name: str(count) for name, count in verdict.items()},
-    }
 
 
 def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
@@ -197,69 +167,87 @@ def _print_board(
     *,
     whole: bool,
 ) -> None:
-    from embench.leaderboard.board import luck_sentence
+    from embench.leaderboard.summary import models_of
 
-    headline = rows[0][1].headline
-    methods = [row for _, row in rows if row.is_method]
-    ranked = not methods or any(row.score for row in methods)
-    scored = metric or (headline if ranked else inside_subjects(headline))
-    sentences, heads = [], list(chosen or [])
-    if not heads:
-        heads, same = _fold(methods, ranked=scored == headline)
-        sentences += [f"All methods: {same}."] if same else []
-    if scored != headline and "score" in heads:
-        sentences.append(section.unranked or f"The scores are {scored}, which ranks nothing.")
-    sentences += filter(None, [_groups(methods)])
+    methods = [each for each in rows if each[1].is_method]
+    scored = metric or section.metric
+    heads, same = (list(chosen), "") if chosen else _fold([row for _, row in methods], ranked=scored == section.metric)
+    above, below = _sentences(section, methods, metric, whole=whole, plain=not chosen)
+    below = [f"All methods: {same}.", *below] if same else below
+    shown = [_column(name, scored, whole=bool(chosen)) for name in heads]
+    if output is Format.table and methods and not chosen:
+        shown, left = _fitted(methods, shown)
+        below += (
+            [f"Columns without room here: {', '.join(left)}; --columns prints those that it names."] if left else []
+        )
     if "entry" in heads:
-        folder = f"{section.dataset}/{section.protocol}/"
-        sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")
-    if whole and not chosen:
-        sentences += filter(None, map(luck_sentence, section.rankings.values()))
-        sentences += [section.adding.sentence] if section.adding else []
-    if not chosen and any(row.floors for _, row in rows):
-        sentences.append("Pretrained rows, their scores less those of their floors:")
-        sentences += [f"{_method_on(each)}: {each[1].floors.words}." for each in rows if each[1].floors]
-    shown, title = [_column(name, scored) for name in heads], _title(section)
-    if output is Format.table and not chosen:
-        if "adds" in heads:
-            shown[heads.index("adds")] = TableColumn("adds", _adds_briefly)
-            sentences.append("The partial correlation stands beside adds; --columns adds prints that of all rows.")
-        fitted = fitting(rows, shown, _SPARE)
-        left = [column.title for column in shown if column not in fitted]
-        if "modalities" in left:  # then they stand behind the method
-            fitted = [TableColumn("method", _method_on) if each.title == "method" else each for each in fitted]
-            left.remove("modalities")
-        if left:
-            sentences.append(f"Columns that do not fit here: {', '.join(left)}; --columns prints those that it names.")
-        shown = fitted
+        below.append(f"Entries are in {section.dataset}/{section.protocol}/; `entry` is the end of a folder's name.")
+    models = models_of(section) if len(methods) < len(rows) else []
+    lines = [{"model": m.names, "score": m.score, **({"": _ABOVE} if m.above else {})} for m in models]
     if output is Format.markdown:
-        cells = [[markdown(column.text(row)) for column in shown] for row in rows]
-        lines = [[column.title for column in shown], ["---"] * len(shown), *cells]
-        typer.echo(f"## {markdown(title)}\n")
-        typer.echo("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines))
-        typer.echo("\n" + "\n".join(map(markdown, sentences)) + "\n")
+        _print_markdown(section, methods, shown, [*above, *below])
+        if lines:
+            _echo_markdown([["model", "score", ""], *([m.names, m.score, _ABOVE * m.above] for m in models)])
         return
-    show_table(rows, shown, title=title)
-    for sentence in sentences:
+    console.wrapped(_title(section), bold=True)
+    for sentence in above:
+        console.wrapped(sentence)
+    show_table(methods, shown)
+    show_table(lines, title=f"models without any physiological signal: {metric_facts(section.metric).title}")
+    for sentence in below:
         console.wrapped(sentence)
     console.echo()
 
 
-def _groups(methods: Sequence[Row]) -> str:
-    """A sentence on the groups of rows that are ranked by themselves, in their order; empty where there is one, or rows
-    stand in another order."""
-    from embench.leaderboard.rows import class_of
+def _sentences(
+    section: BoardSection, methods: Sequence[tuple[Any, Row]], metric: str | None, *, whole: bool, plain: bool
+) -> tuple[list[str], list[str]]:
+    """The sentences above the entries and below them; `plain`: with the columns that are usual."""
+    from embench.leaderboard.board import notes_of
+    from embench.leaderboard.summary import CORRECTED, summarise
 
-    groups = [list(rows) for _, rows in groupby((row for row in methods if not row.superseded), key=class_of)]
-    if len(groups) < 2 or len({class_of(rows[0]) for rows in groups}) < len(groups):
-        return ""
-    told = []
-    for rows in groups:
-        context = rows[0].time_context
-        seen = [f"data of the test subjects: {rows[0].target_access}"]
-        seen += [f"other units that reach a prediction: {OTHER_UNITS[context]}"] if context else []
-        told.append(f"{len(rows)} ({', '.join(filter(None, [*seen, rows[0].kept_units]))})")
-    return f"Rows stand in groups, each in an order of its own: {'; '.join(told)}."
+    above = [summarise(section).sentence] if whole else []
+    above += [section.unranked] if section.unranked and not metric else []
+    if metric and metric != section.metric:
+        above.append(f"The score shown is {metric_facts(metric).title}, which does not rank.")
+    if not plain:
+        return above, []
+    below = notes_of(section) if whole else []
+    if failed := [name for name in ("movement", "protocol_phase") if any(_fails(row, name) for _, row in methods)]:
+        below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
+    if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
+        below.append(CORRECTED + ".")
+    if any(row.floors for _, row in methods):
+        below.append("Gain from pretraining:")
+        below += [f"{_method_on(each)}: {each[1].floors.words}." for each in methods if each[1].floors]
+    return above, below
+
+
+def _fitted(methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]) -> tuple[list[TableColumn], list[str]]:
+    """The columns that fit the terminal, and the heads of the others. Signals without a column stand behind the
+    method."""
+    fitted = fitting(methods, columns, _SPARE)
+    left = [column.title for column in columns if column not in fitted]
+    if "signals" in left:
+        fitted = [TableColumn("method", _method_on) if each.title == "method" else each for each in fitted]
+        left.remove("signals")
+    return fitted, left
+
+
+def _print_markdown(
+    section: BoardSection,
+    rows: Sequence[tuple[dict[str, Any], Row]],
+    shown: Sequence[TableColumn],
+    sentences: Sequence[str],
+) -> None:
+    typer.echo(f"## {markdown(_title(section))}\n")
+    _echo_markdown([[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)])
+    typer.echo("\n".join(map(markdown, sentences)) + "\n")
+
+
+def _echo_markdown(lines: Sequence[Sequence[str]]) -> None:
+    heads, *body = [[markdown(cell) for cell in line] for line in lines]
+    typer.echo(table_in_markdown(body, heads) + "\n")
 
 
 def _title(section: BoardSection) -> str:
@@ -271,57 +259,65 @@ def _title(section: BoardSection) -> str:
 
 
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
-    """The default columns, and in words those that are the same for all methods. Ranks and cleared controls are of the
-    headline, so they are left out where another score is shown."""
+    """The default columns, and in words those that are the same for all methods. Ranks and answers belong to the
+    primary metric, so they are left out where another score is shown."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
-    from embench.leaderboard.rows import asked_of
+    from embench.leaderboard.summary import questions_of
 
-    texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in _FOLDED}
+    texts = {name: {_plain(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
-    kept = {"rank": any(row.rank for row in methods), "cleared": any(row.controls for row in methods)}
-    empty = [name for name, shown in kept.items() if not (ranked and shown)]
-    shown = [name for name in asked_of(methods, TERMINAL_COLUMNS) if name not in (*same, *empty)]
-    return [*shown, "entry"], "; ".join(filter(None, words))
+    asked = questions_of(methods) if ranked and any(row.score for row in methods) else []
+    shown = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gains_by for row in methods)}
+    shown |= {name: name in asked for name in ("chance", "models", "movement", "protocol_phase")}
+    heads = [name for name in TERMINAL_COLUMNS if name not in same and shown.get(name, True)]
+    return [*heads, "entry"], "; ".join(filter(None, words))
 
 
-def _column(name: str, scored: str) -> TableColumn:
-    """A column of (fields, row) of a board as a terminal shows it; that of scores is titled by the score."""
+def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
+    """A column of (fields, row) of a leaderboard as a terminal shows it, with all that an answer says where `whole`;
+    the column of scores is titled by the score."""
     from embench.leaderboard.columns import COST_FIELDS, columns
+    from embench.leaderboard.sections import QUESTIONS
 
-    whole, known = name in _WHOLE, columns().get(name)
+    known = columns().get(name)
     if name == "score":
-        return TableColumn(scored, lambda each: each[1].text_of(scored, "-"), whole)
+        return TableColumn(metric_facts(scored).title, lambda each: _joined(each[1].text_of(scored, "-")))
     if name == "entry":
-        return TableColumn(name, lambda each: each[1].id.rpartition("-")[2], whole)
+        return TableColumn(name, lambda each: each[1].id.rpartition("-")[2], whole=True)
     if name == "method":
-        return TableColumn(name, lambda each: _method(each[1]))
+        return TableColumn(name, lambda each: each[1].name)
     if known and name == "rank":
-        return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
-    if known and name in (*COST_FIELDS, "cleared", "adds", "repaired"):
-        return TableColumn(known.title, lambda each: known.text(each[1]), whole)
-    return TableColumn(name, lambda each: _plain(each[0][name]))
+        return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole=True)
+    if known and name in ("movement", "protocol_phase") and not whole:
+        return TableColumn(known.title, lambda each: _number(each[1], name))
+    if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "cleared", "adds", "gain", "repaired"):
+        return TableColumn(known.title, lambda each: _joined(known.text(each[1])))
+    return TableColumn(known.title if known else name, lambda each: _plain(each[0][name]))
 
 
-def _method(row: Row) -> str:
-    # A pretrainer's source is a word of its own, at which a line may end.
-    return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
+def _number(row: Row, question: str) -> str:
+    """An answer with its number; the entry's page has the condition that failed."""
+    from embench.leaderboard.columns import columns
+
+    text = columns()[question].text(row)
+    told, but, _ = text.partition(", but ")
+    return _joined(told.replace("partial r ", "")) + (f" {DAGGER}" if but else "")
+
+
+def _fails(row: Row, question: str) -> bool:
+    found = row.answers.get(question)
+    return found is not None and ", but " in found.evidence
+
+
+def _joined(text: str) -> str:
+    """A text whose intervals stay on one line."""
+    return re.sub(r"\([^()]*\d\)", lambda found: found[0].replace(" ", "\xa0"), text)
 
 
 def _method_on(each: tuple[Any, Row]) -> str:
     row = each[1]
-    return _method(row) + (f" on {', '.join(row.modalities)}" if row.is_method and row.modalities else "")
-
-
-def _adds_briefly(each: tuple[Any, Row]) -> str:
-    """A row's verdict on what it adds, without the interval, which would leave other columns no room."""
-    from embench.leaderboard.columns import ADDS
-
-    row = each[1]
-    if row.effect is None:
-        return "undefined" if row.adds else ""
-    text = f"adds {format_figure(row.effect.mean)}" if row.does_add else ADDS[False]
-    return f"{text}, borderline" if row.borderline else text
+    return row.name + (f" on {row.signals}" if row.signals else "")
 
 
 def _plain(value: Any) -> str:

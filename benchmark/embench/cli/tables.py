@@ -77,7 +77,10 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
-    folded = [[_folded(cell, width, word) for cell in own] for own, width in zip(cells, widths, strict=True)]
+    folded = [
+        [_folded(cell, width, word).replace("\xa0", " ") for cell in own]
+        for own, width in zip(cells, widths, strict=True)
+    ]
     heads = [_folded(head, width - _PAD, _NAME) for head, width in zip(heads, widths, strict=True)]
     if title:
         console.wrapped(title, bold=True)
@@ -118,10 +121,10 @@ def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
 _PAD = 2
 """Blanks that tabulate adds to a head."""
 
-_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
-"""A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
+_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))[\S\xa0])*")
+"""A piece of a cell that is never cut: it ends at a blank that may break, or with a hyphen inside a word."""
 
-_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))\S)*")
+_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))[\S\xa0])*")
 """A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
 number has no parts."""
 

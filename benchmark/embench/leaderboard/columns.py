@@ -1,4 +1,4 @@
-"""The columns of a board: name, meaning, value and text of each.
+"""The columns of a leaderboard: name, meaning, value and text of each.
 
 Tables in Markdown and on the terminal, CSV, JSON, the site and the findings read this list; a new column is one more
 item here (and a field of `Row`, filled in `rows.py`, where the row does not hold its value yet).
@@ -16,17 +16,19 @@ from embench.leaderboard.row import DASH, Row
 from embench.records.cost import format_cost
 from embench.records.floors import NO_FLOORS
 from embench.records.scores import Score
-from embench.records.wording import format_controls, format_score, format_share
+from embench.records.wording import format_share
+from embench.statistics.answers import figures, two_decimals
 from embench.statistics.metrics import metric_facts
 
-ADDS = {True: "adds", False: "not shown"}
-
-MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
-"""The columns of a board in Markdown, with the entry at the end."""
+MARKDOWN_COLUMNS = (
+    *("rank", "method", "modalities", "score", "chance", "models", "movement", "protocol_phase", "audit"),
+    "evidence",
+)
+"""The columns of a leaderboard in Markdown, with the entry at the end."""
 
 TERMINAL_COLUMNS = (
-    *("rank", "method", "modalities", "access", "score", "cleared", "recipe", "subjects", "evidence"),
-    *("suspicious", "marks"),
+    *("rank", "method", "modalities", "access", "score", "gain", "chance", "models", "movement", "protocol_phase"),
+    *("recipe", "subjects", "evidence", "suspicious"),
 )
 """Columns of a table on the terminal, with the entry at the end. A column with one value in all rows is named once."""
 
@@ -37,10 +39,10 @@ PAGE_COLUMNS = {
     "audit": True,
     "gain": False,
     "floors": False,
-    **{name: name == "time_s" for name in COST_FIELDS},
-    **dict.fromkeys(("recipe", "subjects", "repaired", "openings", "seeds", "id"), False),
+    **dict.fromkeys(COST_FIELDS, False),
+    **dict.fromkeys(("access", "recipe", "subjects", "repaired", "openings", "seeds", "id"), False),
 }
-"""Columns of a board's page beside the drawn ones -> whether they are shown at first."""
+"""Columns of a leaderboard's page besides the drawn ones -> whether they are shown at first."""
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -65,12 +67,12 @@ SECONDARY_METRICS = (
     "mae",
     "mae_macro",
 )
-"""The scores with a column of their own beside the headline."""
+"""The scores with a column of their own besides the primary metric."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a board.
+    """A column of a leaderboard.
 
     Args:
         name: of the field in CSV and JSON, and for `--columns`. `title`: at its head. `about`: what it means.
@@ -96,10 +98,6 @@ def as_text(value: Any, between: str = ", ") -> str:
     return "" if value is None else str(value)
 
 
-def _controls_in_words(row: Row) -> str:
-    return format_controls(row.not_cleared, row.controls, higher=metric_facts(row.headline).higher)
-
-
 def _column(
     name: str,
     about: str,
@@ -115,7 +113,7 @@ def _column(
 
 
 def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any) -> Column:
-    """A column without values for controls."""
+    """A column without values for confound-only models."""
     column = _column(name, about, value, *text, **more)
     return replace(
         column,
@@ -130,36 +128,53 @@ def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Cal
     def part(field: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
         return lambda row: getattr(score(row), field, None)
 
-    low, high = (_column(f"{name}_{end}", f"The {end}er end.", part(end), number=True) for end in ("low", "high"))
+    low, high = (
+        _column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True)
+        for end, side in (("low", "lower"), ("high", "upper"))
+    )
     return [Column(name, name, about, part("mean"), text, number=True), low, high]
 
 
 def _metric(name: str) -> list[Column]:
     def brief(row: Row) -> str:
-        return format_score(row.scored(name), missing=DASH, interval=False)
+        score = row.scored(name)
+        return two_decimals(score.mean) if score else DASH
 
     return _ends(name, metric_facts(name).about, lambda row: row.scored(name), brief)
 
 
 def _ranks(row: Row) -> str:
-    """The ranks that a row may have, or why it has none; empty for controls."""
+    """The ranks that a row may have, or why it has none; empty for confound-only models."""
     if row.rank is None:
         return f"({', '.join(row.marks)})" if row.is_method else ""
     best, worst = row.rank
     return str(best) if best == worst else f"{best}-{worst}"
 
 
+def _answer(row: Row, question: str) -> str:
+    """An answer with its evidence; of the score above chance the word, as its number is the primary metric."""
+    found = row.answers.get(question)
+    if found is None:
+        return ""
+    mark = "*" if question == "movement" and found.answer == "yes" and row.corrected else ""
+    shown = found.evidence if question != "chance" and found.evidence != "see above" else ""
+    return ", ".join(filter(None, (found.answer + mark, shown)))
+
+
+def _question(name: str, title: str, about: str) -> Column:
+    return _of_methods(name, about, lambda row: row.word(name) or None, lambda row: _answer(row, name), title=title)
+
+
 def _adds(row: Row) -> str:
-    if row.adds is None or row.adds.decides is None:
+    if row.adds is None or row.effect is None:
         return "undefined" if row.adds else ""
-    text = f"{ADDS[row.does_add]} {format_score(row.effect)} ({row.adds.judged})"
-    return f"{text}; borderline: {', '.join(row.borderline)}" if row.borderline else text
+    return f"{'yes' if row.does_add else 'not shown'}, partial r {figures(row.effect, 0.0)}"
 
 
 def _looks(row: Row) -> str:
-    """Openings, methods tried and scorings of validation subjects, or that they are not known."""
+    """Test-set evaluations, methods evaluated and evaluations on validation subjects, or that they are not known."""
     if not row.looks_known:
-        return "looks unknown"
+        return "not recorded"
     return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
 
 
@@ -173,29 +188,32 @@ def _cost(name: str, title: str, about: str) -> Column:
 
 
 _COLUMNS: Sequence[Column] = (
-    _column("kind", "Whether the row is a method or a control.", lambda row: "method" if row.is_method else "control"),
+    _column(
+        "kind",
+        "Method, or control: a model without any physiological signal.",
+        lambda row: "method" if row.is_method else "control",
+    ),
     _column(
         "rank",
-        "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart "
-        "share them: 1-23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
+        "The ranks that an entry may have, at 95 % for all comparisons together. Entries that cannot be told apart "
+        "share ranks: 1-23 means that the entry may be the best, or that 22 may be better. Ranks compare entries with "
+        "the same access to data of the test subjects. In brackets: why an entry has no rank.",
         lambda row: row.rank and row.rank[0],
         _ranks,
         number=True,
     ),
     _column("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
-    _column(
-        "method",
-        "Encoder and fusion, with what sets the row apart.",
-        lambda row: row.short_name,
-        lambda row: row.name,
-    ),
+    _column("method", "Encoders, and the fusion or estimator. The entry's page has the details.", lambda row: row.name),
+    _of_methods("details", "Encoder of each modality, recipe, and changes from the plain method.", lambda r: r.details),
     _column("encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]),
-    _of_methods("fusion", "What joins the modalities.", lambda row: row.fusion),
-    _column("pretrainers", "What encoders were pretrained by.", lambda row: list(row.pretrainers)),
+    _of_methods("fusion", "The fusion or estimator, which joins the modalities.", lambda row: row.fusion),
+    _column("pretrainers", "The pretraining of the encoders.", lambda row: list(row.pretrainers)),
     _column(
         "modalities",
-        "The signals that the method reads; b+c are joined as channels of one input.",
+        "The signals that the method reads. A + B: channels of one input.",
         lambda row: list(row.modalities),
+        lambda row: row.signals,
+        title="signals",
     ),
     _of_methods(
         "recipe",
@@ -203,101 +221,156 @@ _COLUMNS: Sequence[Column] = (
         lambda row: row.recipe,
         lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
     ),
-    _of_methods("access", "Which data of the test subjects it may read.", lambda row: row.target_access),
-    _of_methods("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap),
-    _column("subjects", "Subjects who were tested.", lambda row: row.subjects, number=True),
+    _of_methods("access", "The data of the test subjects that the method may read.", lambda row: row.target_access),
+    _of_methods(
+        "pretrain_overlap", "The data of the test subjects that pretraining has seen.", lambda row: row.pretrain_overlap
+    ),
+    _column("subjects", "The number of test subjects.", lambda row: row.subjects, number=True),
     _of_methods(
         "repaired",
-        "Share of the units of which more than a tenth of the samples of a modality was bridged or is missing.",
+        "The proportion of units in which more than a tenth of the samples of a modality is missing or interpolated.",
         lambda row: row.repaired,
         lambda row: format_share(row.repaired),
         number=True,
     ),
-    _column("headline", "The score that ranks.", lambda row: row.headline),
+    _column("headline", "The metric that ranks.", lambda row: row.headline, title="primary metric"),
     *_ends(
         "score",
-        "The headline, with its 95 % interval over subjects.",
+        "The primary metric with its 95 % confidence interval over subjects.",
         lambda row: row.score,
         lambda row: row.text_of(row.headline),
     ),
+    _question("chance", "above chance", "Does the interval of the primary metric lie above chance?"),
+    _question(
+        "models",
+        "above all models without a signal",
+        "Is the score better than that of each model without any physiological signal, by the paired difference?",
+    ),
+    _question(
+        "movement",
+        "given time and movement",
+        "Is the score associated with the label after both are adjusted for the time since the start and movement "
+        "within 10 min? *: also after correction for all methods of this leaderboard.",
+    ),
+    _question(
+        "protocol_phase",
+        "given the protocol phase",
+        "Is the score associated with the label after both are also adjusted for the phase of the protocol, which a "
+        "model infers from movement of the whole session?",
+    ),
+    _of_methods(
+        "corrected",
+        "Whether the answer given time and movement holds after correction for all methods.",
+        lambda row: row.corrected if row.word("movement") == "yes" else None,
+    ),
     _of_methods(
         "controls",
-        "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. "
-        "A method that does not clear every control gives no evidence of a physiological effect.",
+        "The number of models without any physiological signal with which the method was compared in pairs.",
         lambda row: row.controls,
-        lambda row: _controls_in_words(row) if row.score else "not compared",
+        title="models compared",
     ),
     _of_methods(
         "cleared",
-        "How many controls it is shown to be above.",
+        "How many of them it is better than.",
         lambda row: row.controls - len(row.not_cleared) if row.controls else None,
         lambda row: f"{row.controls - len(row.not_cleared)} of {row.controls}" if row.controls else "",
+        title="models outperformed",
         number=True,
     ),
-    _of_methods("adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds),
-    _column("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
-    _column("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
-    _column("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
-    _of_methods("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged),
+    _of_methods(
+        "adds",
+        "The recorded answer given the confounds of `adds_level`.",
+        lambda row: row.does_add if row.adds else None,
+        _adds,
+        title="recorded answer",
+    ),
+    _column("adds_effect", "The partial r of it.", lambda row: row.effect and row.effect.mean, number=True),
+    _column("adds_lower", "Its lower end.", lambda row: row.effect and row.effect.low, number=True),
+    _column("adds_upper", "Its upper end.", lambda row: row.effect and row.effect.high, number=True),
+    _of_methods("adds_level", "The confound level of the recorded answer.", lambda row: row.adds and row.adds.judged),
     _of_methods(
         "gains_by",
-        "What a gain by what test subjects gave first is shown to come from: their labels, normalising, or nothing.",
+        "The source of the gain from calibration data: labels, normalising, or nothing.",
         lambda row: row.gains_by or None,
+        title="gain from",
     ),
     *_ends(
         "gain",
-        "The gain of the headline above the best of what decides whether what test subjects give helps.",
+        "The gain from calibration data: the difference from the best comparison without them.",
         lambda row: row.gain,
-        lambda row: f"{row.gains_by}, {format_score(row.gain)}" if row.gains_by else "",
+        lambda row: ", ".join(filter(None, (row.gains_by, figures(row.gain, 0.0) if row.gain else ""))),
     ),
-    _of_methods("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline)),
+    _of_methods("borderline", "What ends within 0.01 of the value that decides.", lambda row: list(row.borderline)),
     _of_methods(
         "floors",
-        "Of a pretrained row: its score less that of the same network at random and of simple features, see its guide.",
+        "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "
+        "features.",
         lambda row: row.floors and (row.floors.texts or [NO_FLOORS]),
         lambda row: row.floors.words if row.floors else "",
+        title="pretraining gain",
     ),
-    _of_methods("time_context", "What other units of a session reach a prediction.", lambda row: row.time_context),
-    _column("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
-    _of_methods("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters),
+    _of_methods(
+        "time_context",
+        "The context available to a prediction: the unit, earlier units, or the whole session.",
+        lambda row: row.time_context,
+    ),
+    _column(
+        "not_cleared",
+        "The models without any physiological signal that it is not better than.",
+        lambda row: list(row.not_cleared),
+        title="models not outperformed",
+    ),
+    _of_methods("letters", "Entries that share a letter cannot be told apart.", lambda row: row.letters),
     _of_methods(
         "evidence",
-        "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed from "
+        "Who has checked the entry. Self-reported: its author published it. Verified: its scores were recomputed from "
         "its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
         lambda row: row.evidence.level,
         lambda row: str(row.evidence),
     ),
-    _of_methods("evidence_by", "By whom.", lambda row: row.evidence.by),
-    _of_methods("evidence_on", "When.", lambda row: row.evidence.on),
-    _of_methods("suspicious", "So far above all controls that a leak comes to mind first.", lambda row: row.suspicious),
+    _of_methods("evidence_by", "Who checked it.", lambda row: row.evidence.by),
+    _of_methods("evidence_on", "When it was checked.", lambda row: row.evidence.on),
+    _of_methods("suspicious", "So good that a leak is the first thing to look for.", lambda row: row.suspicious),
     _of_methods(
         "audit",
-        "How many findings the audit has. Severe: the scores do not mean what they seem to mean.",
+        "The number of audit findings. Severe: the scores do not mean what they seem to mean.",
         lambda row: row.audit,
         lambda row: row.audit + (", suspicious" if row.suspicious else ""),
     ),
     _column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
     _column("replaced_by", "The entry that took its place.", lambda row: row.superseded and row.superseded.by),
-    _cost("time_s", "time", "The sum over all stages, in s."),
-    _cost("parameters", "parameters", "Parameters of the method of one fold."),
-    _cost("flops", "FLOPs", "Operations for the prediction of one row by the method of one fold."),
-    _cost("memory_mb", "memory", "The highest use of memory of a stage, in MB of 1024 kB."),
-    _cost("energy_j", "energy", "Energy of the GPU, in J."),
-    _column("device", "What it was trained on.", lambda row: row.cost and row.cost.device),
+    _cost("time_s", "time", "The time of all stages together, in s."),
+    _cost("parameters", "parameters", "The parameters of the method of one fold."),
+    _cost("flops", "FLOPs", "The operations for one prediction."),
+    _cost("memory_mb", "memory", "The peak memory of a stage, in MB of 1024 kB."),
+    _cost("energy_j", "energy", "The energy of the GPU, in J."),
+    _column("device", "The device that trained it.", lambda row: row.cost and row.cost.device),
     _of_methods(
         "openings",
-        "How often the test labels had been opened when the entry was made, by how many methods, and how often "
-        "validation subjects had been scored. Whoever looks often can choose what looks best.",
+        "Test-set evaluations before the entry was made, methods evaluated, and evaluations on validation subjects. "
+        "Repeated evaluation inflates the best score.",
         lambda row: row.openings,
         _looks,
-        title="openings / tried / dev",
+        title="evaluations: test / methods / validation",
         number=True,
     ),
-    _of_methods("tried", "How many methods had opened them, this one included.", lambda row: row.tried, number=True),
-    _of_methods("dev", "How often validation subjects had been scored.", lambda row: row.dev, number=True),
-    _column("seeds", "Each seed has its own folds; ranked rows share them.", lambda row: list(map(str, row.seeds))),
+    _of_methods(
+        "tried",
+        "The number of methods evaluated on the test set, including this one.",
+        lambda row: row.tried,
+        title="methods evaluated",
+        number=True,
+    ),
+    _of_methods(
+        "dev",
+        "The number of evaluations on validation subjects.",
+        lambda row: row.dev,
+        title="validation evaluations",
+        number=True,
+    ),
+    _column("seeds", "Each seed has its own folds; ranked entries share them.", lambda row: list(map(str, row.seeds))),
     _column("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
-    _column("id", "The id of the run, which names the entry's folder.", lambda row: row.id, title="run"),
+    _column("id", "The id of the run, which is the name of the entry's folder.", lambda row: row.id, title="run"),
 )
 
 

@@ -24,8 +24,8 @@ from embench.statistics.ranking import Summands
 
 CONFIRMATIONS = 2
 """Number of people who must have the same raw files as an entry's author, where no release has them."""
-UNCONFIRMED = "controls not confirmed"
-"""Mark of a row whose controls no other entry has, and nobody has fitted again."""
+UNCONFIRMED = "models without a signal not confirmed"
+"""Mark of an entry whose confound-only models no other entry has, and nobody has fitted again."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 

@@ -1,8 +1,8 @@
-"""The row of a board that all of its columns are read from, and the entry that its rows are of."""
+"""The row of a leaderboard that all of its columns are read from, and the entry that its rows belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,14 +14,17 @@ from embench.records.floors import FloorKeys, RowFloors
 from embench.records.manifest import CostPart
 from embench.records.scores import Adds, Score
 from embench.records.superseded import Superseded
-from embench.records.wording import format_control, format_score
+from embench.records.wording import join_with_and
+from embench.statistics.answers import Answer, Unanswerable, figures
+from embench.statistics.metrics import metric_facts
+from embench.vocabulary import label
 
 DASH = "—"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a board: a method, or a control (`control` is its name) as it scored in the entry `id`.
+    """A row of a leaderboard: a method, or a confound-only model (named by `control`) as it scored in the entry `id`.
 
     Args:
         subjects: how many were scored. `score`: the `headline`, None where it is undefined; `scores`: the others of
@@ -30,9 +33,13 @@ class Row:
             share one of their `letters` can't be told apart.
         apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
         kept_units: what its signals are in, in words, where they are not standardised.
-        controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
-        adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
-            that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
+        controls: with how many confound-only models the method was compared; `not_cleared`: those that it is not shown
+            to be better than.
+        answers: those of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary metric.
+            `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
+        adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: which answers
+            have an interval that ends near the null value. `time_context`: which other units of a test session reach a
+            prediction.
         gains_by: what it gains is shown to come from, of what test subjects give; empty where they give nothing.
             `gain`: that above the best of what it is compared with.
         openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
@@ -66,6 +73,9 @@ class Row:
     kept_units: str = ""
     controls: int = 0
     not_cleared: tuple[str, ...] = ()
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    problem: Unanswerable | None = None
+    corrected: bool = False
     adds: Adds | None = None
     borderline: tuple[str, ...] = ()
     gains_by: str = ""
@@ -87,21 +97,26 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The name of the method, with the modality of each encoder where they differ and what sets the run apart from
-        the plain method; or that of the control. Modalities have a column of their own."""
+        """The method in the words of the vocabulary, without its signals, and how its run differs, in short; or the
+        name of the confound-only model."""
         if self.control is not None:
-            return self.control
-        names = list(dict.fromkeys(self.encoders.values()))
-        encoders = names[0] if len(names) == 1 else ", ".join(f"{m}: {name}" for m, name in self.encoders.items())
-        after = f", after {', '.join(self.pretrainers)}" if self.pretrainers else ""
-        return " + ".join(filter(None, [encoders, self.fusion])) + after + self._apart
+            return label(self.control)
+        method = method_label(self.parts, self.pretrainers) or self.id
+        return "; ".join((method, *dict.fromkeys(map(_brief, self.apart))))
 
     @property
-    def short_name(self) -> str:
-        """The name for a narrow column: every part once, without modalities."""
-        if self.control is not None:
-            return self.control
-        return " + ".join([*self.parts, *self.pretrainers]) + self._apart
+    def signals(self) -> str:
+        """The signals that the method reads."""
+        return ", ".join(" + ".join(label(name, "modalities") for name in each.split("+")) for each in self.modalities)
+
+    @property
+    def details(self) -> str:
+        """What the name leaves out: the encoder of each modality, pretraining, the recipe, and how the run differs."""
+        encoders = ", ".join(f"{modality}: {encoder}" for modality, encoder in self.encoders.items())
+        fusion = f"fusion or estimator: {self.fusion}" if self.fusion else ""
+        pretraining = f"pretrained by {', '.join(self.pretrainers)}" if self.pretrainers else ""
+        recipe = f"recipe {self.recipe}" if self.recipe else ""
+        return "; ".join(filter(None, (encoders, fusion, pretraining, recipe, *self.apart)))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -109,12 +124,8 @@ class Row:
         return (*dict.fromkeys(self.encoders.values()), *filter(None, [self.fusion]))
 
     @property
-    def _apart(self) -> str:
-        return f" ({'; '.join(self.apart)})" if self.apart else ""
-
-    @property
     def does_add(self) -> bool:
-        """True where it adds to clock and movement, at the level that decides; else it is not shown to."""
+        """True where the recorded analysis says *yes* at the level that decides."""
         return bool(self.adds and self.adds.decides and self.adds.decides.adds)
 
     @property
@@ -126,22 +137,51 @@ class Row:
         """A score, whether it is the headline or another; None where it is undefined or not shown."""
         return self.score if metric == self.headline else self.scores.get(metric)
 
+    def word(self, question: str) -> str:
+        """The answer to a question; empty where it is not asked."""
+        found = self.answers.get(question)
+        return found.answer if found else ""
+
     def text_of(self, metric: str, missing: str = DASH) -> str:
         """The score with its interval as text; `missing` where there is none."""
-        shown = format_score if self.is_method else format_control
-        return shown(self.scored(metric), missing=missing)
+        score = self.scored(metric)
+        return figures(score, metric_facts(metric).chance) if score else missing
+
+
+def method_label(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
+    """A method of these encoders and this fusion, in the words of the vocabulary.
+
+    >>> method_label(("handcrafted", "svm")), method_label(("cnn_tf", "single"), ("masked_value:deap",))
+    ('handcrafted features; SVM', 'CNN-Transformer; one network; pretrained by masked-value pretraining')
+    """
+    before = [label(text.partition(":")[0], "pretrainers") for text in pretrainers]
+    labels = [*map(label, parts), *([f"pretrained by {join_with_and(before)}"] if before else [])]
+    return "; ".join(dict.fromkeys(labels))
+
+
+def _brief(difference: str) -> str:
+    """How a run differs, in a few words: what stands before a colon, a comma or a value."""
+    if difference.startswith("--set"):
+        return "changed settings"
+    if difference.startswith("not trained:"):
+        return "rescored predictions"
+    return difference if len(difference) <= _BRIEF else f"{difference[:_BRIEF].rpartition(' ')[0]} ..."
+
+
+_BRIEF = 40
+"""Most characters of a difference in a name."""
 
 
 @dataclass(frozen=True)
 class ShownEntry:
-    """The part of an entry that boards show, whatever the others are.
+    """The part of an entry that leaderboards show, whatever the others are.
 
     Args:
         folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
         dataset: its full name. `people`: how many its data are of, those left out among them.
-        rows: target -> the method, without a rank. `controls`: target -> the names of the controls that have scores.
-        alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
-        parts: target -> group of subjects -> what it adds to the partial correlation that decides.
+        rows: target -> the method, without a rank. `controls`: target -> the confound-only models that have scores.
+        alike: a digest of what entries share that have the same such models; empty where these need no confirmation.
+        parts: target -> question -> group of subjects -> its contribution to the number that decides.
         undefined: target -> metric -> why the method has no such score.
         floors: what it has as floors, and is one of.
     """
@@ -161,7 +201,7 @@ class ShownEntry:
     rows: Mapping[str, Row]
     controls: Mapping[str, tuple[str, ...]]
     alike: str
-    parts: Mapping[str, Mapping[str, float]]
+    parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
     floors: FloorKeys
 

@@ -1,11 +1,10 @@
-"""Rows of a leaderboard: the groups that are ranked against each other, and the fields beside the rank."""
+"""Rows of a leaderboard: their order, the groups that are ranked against each other, and their fields."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,17 @@ from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
 from embench.records.wording import bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
-from embench.statistics.answers import borderline
+from embench.statistics.answers import TargetAnswers, Unanswerable, answers_of
+from embench.statistics.form import Subject
 from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
 from embench.statistics.ranking import Ranking, rank_methods
 
 
 def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
-    """The part of an entry that boards show."""
+    """The part of an entry that leaderboards show."""
     run, scores = entry.run, entry.scores
-    decides = {target: adds.decides for target in entry.targets if (adds := scores.adds(target))}
+    answers = answers_of(run.content(), scores)
     trained_on = run.config.get("train_dataset")
     return ShownEntry(
         folder=entry.folder,
@@ -57,13 +57,13 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         design=run.cohort.design,
         fixed_order=run.card.fixed_order,
         people=run.cohort.people,
-        rows={target: _method_row(entry, target) for target in entry.targets},
+        rows={target: _method_row(entry, target, answers[target]) for target in entry.targets},
         controls={
             target: tuple(c.name for c in scores.controls(target) if c.scores and c.name not in COMPARED)
             for target in entry.targets
         },
         alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),
-        parts={target: at.of_groups for target, at in decides.items() if at},
+        parts={target: dict(_parts(entry, target)) for target in entry.targets},
         undefined={
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
             for target in entry.targets
@@ -75,19 +75,15 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
 def ranked_rows(
     entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry] = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
-    """Rows of one dataset, protocol and target: methods by their headline, then those without a rank, then the
-    controls; and `target_access` -> the ranking of its methods.
+    """Rows of one dataset, protocol and target: methods by their primary metric, then the confound-only models; and
+    `class_of` a row -> the ranking of such methods.
 
-    `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
-    together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows
-    of a protocol that leaks, rows pretrained on the test subjects or on unknown ones, rows of other seeds than the
-    board takes, rows whose headline is undefined, depends on a cut or is an error, rows that another entry
-    supersedes, which come last, rows whose controls nothing confirms, and rows of which nobody but their author has run
-    anything (see `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside
-    subjects where it is undefined.
-
-    Pretrained rows have the gaps to their floors. Where it is asked what rows add, those that do come first, by how
-    much; rows of one `time_context` are kept together too, and ranked among each other.
+    `rank` is the best and the worst rank that a method may have among rows of one `class_of`; rows that share one of
+    their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows of a protocol that leaks, rows
+    pretrained on the test subjects or on unknown ones, rows of other seeds than the leaderboard takes, rows whose
+    primary metric is undefined, depends on a cut or is an error, rows that another entry supersedes, which come last,
+    rows whose confound-only models nothing confirms, and rows of which nobody but their author has run anything (see
+    `RANKED_LEVELS`). Where the primary metric is undefined, rows are in the order of the within-subject score.
 
     Args:
         load: reads the folders of the entries.
@@ -98,16 +94,19 @@ def ranked_rows(
     rows = [replace(row, marks=(*row.marks, UNCONFIRMED)) if row.id in alone else row for row in rows]
     rows.sort(key=_order)
     folders = {entry.id: entry.folder for entry in entries}
+    classes: dict[str, list[Row]] = {}
+    for row in rows:
+        if not row.marks:
+            classes.setdefault(class_of(row), []).append(row)
     rankings, ranked = {}, dict[str, Row]()
-    for access, group in groupby((row for row in rows if not row.marks), key=class_of):
-        alike = list(group)
+    for name, alike in classes.items():
         found = rank_methods(
             [row.score for row in alike if row.score], [load_summands(folders[row.id]).get(target) for row in alike]
         )
-        rankings[access] = found
+        rankings[name] = found
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
-    rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
+    rows = [ranked.get(row.id, row) for row in rows]
     rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _score)
     return rows + _control_rows(entries, target, load), rankings
 
@@ -119,44 +118,16 @@ def class_of(row: Row) -> str:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    superseded = row.superseded is not None
-    return class_of(row), superseded, bool(row.marks), *(-score for score in _score(row)), row.id
+    return row.superseded is not None, *(-score for score in _score(row)), row.id
 
 
 def _score(row: Row) -> tuple[float, ...]:
-    """The headline, and the score inside subjects, in whose order rows stand where that is undefined."""
+    """The primary metric, and the within-subject score, by which rows are ordered where that is undefined."""
     return mean(row), mean(row, inside_subjects(row.headline))
 
 
-def _adding_first(row: Row) -> tuple[Any, ...]:
-    """Puts rows that add first, by how much, among those that `_order` keeps together."""
-    effect = row.effect.mean if row.does_add and row.effect else 0.0
-    return class_of(row), row.superseded is not None, bool(row.marks), not row.does_add, -effect
-
-
-def highest_of(rows: Iterable[Row]) -> Row | None:
-    """The row with the highest score of those with a rank; where it is asked what rows add, of those whose interval
-    lies above chance."""
-    return max((row for row in rows if row.rank and (row.adds is None or _above_chance(row))), key=mean, default=None)
-
-
-def _above_chance(row: Row) -> bool:
-    chance = metric_facts(row.headline).chance
-    return bool(row.score and row.score.low is not None and chance is not None and row.score.low > chance)
-
-
-def asked_of(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """The columns of these names, with what rows add in place of the controls that they are above where it is asked,
-    and behind the score what they gain where subjects give something."""
-    adding, gaining = any(row.adds for row in rows), any(row.gains_by for row in rows)
-    shown = ["adds" if adding and name in ("controls", "cleared") else name for name in names]
-    if not gaining or "gain" in shown:
-        return shown
-    return [each for name in shown for each in ([name, "gain"] if name == "score" else [name])]
-
-
 def mean(row: Row, metric: str | None = None) -> float:
-    """A score of a row, by default its headline, of an error its negative; below all numbers where it is undefined."""
+    """A score of a row, by default its primary metric, of an error its negative; below all numbers where undefined."""
     score = row.score if metric is None else row.scores.get(metric)
     if score is None:
         return float("-inf")
@@ -199,7 +170,14 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
     return marks
 
 
-def _method_row(entry: LeaderboardEntry, target: str) -> Row:
+def _parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Question -> the contributions of groups of subjects to the number that decides."""
+    if adds := entry.scores.adds(target):
+        levels = {"movement": "local", "protocol_phase": "full"} if adds.movement else {"movement": "full"}
+        yield from ((question, adds.levels[level].of_groups) for question, level in levels.items() if adds.levels)
+
+
+def _method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Row:
     run, headline = entry.run, entry.scores.headlines[target]
     personal = entry.scores.personal(target)
     best = least_gain(personal, headline) if personal else None
@@ -227,10 +205,12 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         kept_units="; ".join(_kept_units(run)),
         controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
+        answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},
+        problem=_problem(entry, target, answers),
         adds=_briefly(entry.scores.adds(target)),
         gains_by=personal.gains_by if personal else "",
         gain=best[1].difference if best else None,
-        borderline=tuple(borderline(entry.scores, target)) if entry.scores.adds(target) else (),
+        borderline=answers.borderline,
         time_context=run.time_context,
         audit=audit_status(entry.audit),
         cost=run.cost,
@@ -242,12 +222,18 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
     )
 
 
+def _problem(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Unanswerable | None:
+    """Why there is no primary metric, with the order of tasks where the dataset states it."""
+    if answers.problem is None:
+        return None
+    return replace(answers.problem, reason=Subject.of(entry.run.content(), target).order_sentence(answers))
+
+
 def _briefly(adds: Adds | None) -> Adds | None:
-    """The answers that boards show: those at the level that decides, and at `full`."""
+    """The recorded analysis without the parts that only an entry's page shows."""
     if adds is None:
         return None
-    shown = {name: at for name, at in adds.levels.items() if name in (adds.judged, "full")}
-    levels = {name: at.model_copy(update={"of_groups": {}}) for name, at in shown.items()}
+    levels = {name: at.model_copy(update={"of_groups": {}}) for name, at in adds.levels.items() if name == adds.judged}
     return adds.model_copy(update={"levels": levels, "seeds": {}, "variants": {}, "tasks": {}, "placebo": {}})
 
 
@@ -328,7 +314,7 @@ def _not_bundled(run: Manifest) -> dict[str, str]:
 
 
 def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
-    """The controls that were scored beside an entry, whatever it was given."""
+    """The confound-only models that were scored with an entry, whatever its calibration data."""
     headline = entry.scores.headlines[target]
     for control in entry.scores.controls(target):
         if control.scores and control.name not in COMPARED:
@@ -345,15 +331,17 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 
 def _control_rows(entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry]) -> list[Row]:
-    """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
+    """Each confound-only model once, as it scored in the entry with most subjects, then most seeds (the first by id of
+    several)."""
     chosen: dict[str, ShownEntry] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
         for name in entry.controls[target]:
             chosen.setdefault(name, entry)
     loaded = [load(folder) for folder in {entry.folder for entry in chosen.values()}]
-    rows = [row for entry in loaded for row in _controls_of(entry, target) if chosen[row.name].id == entry.run.id]
-    return sorted(rows, key=lambda row: (-mean(row), row.name))
+    every = (row for entry in loaded for row in _controls_of(entry, target))
+    rows = [row for row in every if chosen[str(row.control)].id == row.id]
+    return sorted(rows, key=lambda row: (-mean(row), str(row.control)))
 
 
 def _of(count: Any, target: str) -> Any:

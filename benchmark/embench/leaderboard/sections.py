@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from embench.checksums import read_checked, write_checked
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
+from embench.leaderboard.chance import above_chance_parts
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import Row, ShownEntry
@@ -26,13 +28,16 @@ from embench.leaderboard.rows import ranked_rows
 from embench.leaderboard.shown import load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
+from embench.records.scores import Score
 from embench.records.wording import inside_subjects
-from embench.statistics.answers import design_of, unranked
-from embench.statistics.many_rows import ManyRows, count_adding
+from embench.statistics.answers import Unanswerable, design_of, unranked
+from embench.statistics.many_rows import ManyRows, count_positive, holds_corrected
 from embench.statistics.ranking import Ranking
 
-BY_LUCK = "as many rows would add by luck"
-"""Reason why rows that add are borderline, where they are few."""
+QUESTIONS = ("chance", "models", "movement", "protocol_phase")
+"""The questions that a leaderboard answers of each method, by their ids in `statistics.answers`."""
+BY_CHANCE = "number of methods"
+"""What makes an answer borderline where chance explains as many."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,12 @@ class BoardSection:
     (`trained_on`) have sections of their own, as have rows on other people.
 
     Args:
+        source: the dataset's full name.
         superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
             part of the test data. `design`: that of the study, None where early records do not tell.
-        people: of how many people the data are, where a board has rows on others, too.
-        rankings: `class_of` rows -> the ranking of its methods. `adding`: how many rows add to clock and movement; None
-            where that is not asked.
+        people: of how many people the data are, where a leaderboard has rows on others, too.
+        rankings: `class_of` rows -> the ranking of its methods. `counts`: question -> for how many methods the answer
+            is *yes*; without questions that are not asked or have no answer.
     """
 
     dataset: str
@@ -57,18 +63,41 @@ class BoardSection:
     design: Design | None
     rows: tuple[Row, ...]
     rankings: Mapping[str, Ranking]
-    adding: ManyRows | None = None
+    counts: Mapping[str, ManyRows] = field(default_factory=dict)
+    source: str = ""
     people: int | None = None
 
     @property
     def methods(self) -> list[Row]:
-        """The rows except for controls."""
+        """The rows that are methods."""
         return [row for row in self.rows if row.is_method]
 
     @property
     def controls(self) -> list[Row]:
-        """The rows that are controls."""
+        """The rows that are confound-only models."""
         return [row for row in self.rows if not row.is_method]
+
+    @property
+    def current(self) -> list[Row]:
+        """The methods that no other entry took the place of."""
+        return [row for row in self.methods if row.superseded is None]
+
+    @property
+    def metric(self) -> str:
+        """The score shown: the primary metric, or the within-subject one where no method has it."""
+        headline = Counter(row.headline for row in self.methods).most_common(1)[0][0]
+        return headline if any(row.scored(headline) for row in self.methods) else inside_subjects(headline)
+
+    @property
+    def problem(self) -> Unanswerable | None:
+        """Why no method has the primary metric; None where one has."""
+        problems = [row.problem for row in self.current or self.methods]
+        return problems[0] if all(problems) else None
+
+    @property
+    def adding(self) -> ManyRows | None:
+        """The count given time and movement."""
+        return self.counts.get("movement")
 
     @property
     def fixed_order(self) -> bool:
@@ -77,13 +106,13 @@ class BoardSection:
 
     @property
     def unranked(self) -> str:
-        """The reason why nothing is ranked, where no row has the headline; empty where one has."""
+        """Why nothing is ranked, where no row has the primary metric; empty where one has."""
         methods = self.methods
         if self.leaks or any(row.score for row in methods):
             return ""
         headline = methods[0].headline
         inside = inside_subjects(headline)
-        known = [(row.name, score) for row in self.controls if (score := row.scored(inside))]
+        known = [(str(row.control), score) for row in self.controls if (score := row.scored(inside))]
         best = max(known, key=lambda each: each[1].mean, default=None)
         return unranked(headline, self.design, best, [s for row in methods if (s := row.scored(inside))])
 
@@ -92,7 +121,7 @@ _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
 def leaderboard_sections(root: Path) -> list[BoardSection]:
-    """All sections of the boards in a folder. Those of superseded protocols come after the others."""
+    """All leaderboards in a folder. Those of superseded protocols come after the others."""
     place, key = kept_place("sections", str(root.resolve())), _key(root)
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
@@ -120,10 +149,10 @@ def sections_of(
             for target in sorted({target for entry in alike for target in entry.rows}):
                 about = (board, protocol, successor or None, other or None, target, leaks, _design(alike))
                 rows, rankings = ranked_rows(alike, target, load)
-                adding = _count(rows, {entry.id: entry.parts.get(target, {}) for entry in alike})
-                if adding and not adding.beyond_luck:
-                    rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]
-                sections.append(BoardSection(*about, tuple(rows), rankings, adding, people))
+                above = {} if leaks else above_chance_parts([e for e in alike if target in e.rows], target)
+                parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in alike}
+                rows, counts = _counted(rows, parts)
+                sections.append(BoardSection(*about, tuple(rows), rankings, counts, alike[0].dataset, people))
     return sections
 
 
@@ -137,10 +166,35 @@ def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tupl
         yield people, [entry for entry in entries if entry.people == people]
 
 
-def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> ManyRows | None:
-    """The number of rows that add, of those that were asked and have no successor."""
-    judged = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
-    return count_adding([parts[row.id] for row in judged], sum(row.does_add for row in judged))
+def _counted(
+    rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> tuple[list[Row], dict[str, ManyRows]]:
+    """For how many methods without a successor the answer to each question is *yes*, and the rows with what follows
+    from the number of methods."""
+    counts: dict[str, ManyRows] = {}
+    marked = {row.id: row for row in rows if row.is_method}
+    for question in QUESTIONS:
+        asked = [r for r in rows if r.superseded is None and _has_answer(r, question)]
+        yes = [row for row in asked if row.word(question) == "yes"]
+        known = [parts[row.id].get(question, {}) for row in asked]
+        if not asked:
+            continue
+        by_chance = count_positive(known, len(yes)) if all(known) else None
+        counts[question] = by_chance or ManyRows(len(asked), len(yes))
+        if question == "movement" and by_chance:
+            effects = [row.answers[question].effect or Score() for row in asked]
+            holds = dict(zip((row.id for row in asked), holds_corrected(known, effects), strict=True))
+            few = not by_chance.beyond_luck
+            marked |= {
+                row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([BY_CHANCE] * few)))
+                for row in yes
+            }
+    return [marked[row.id] if row.is_method else row for row in rows], counts
+
+
+def _has_answer(row: Row, question: str) -> bool:
+    found = row.answers.get(question)
+    return found is not None and (found.effect is not None or question == "models")
 
 
 def _design(entries: Sequence[ShownEntry]) -> Design | None:

@@ -22,7 +22,7 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.data import find
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
-from embench.leaderboard.board import markdown_table
+from embench.leaderboard.board import markdown_table, models_table
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run
 from embench.leaderboard.export import board_name, publish_runs
 from embench.leaderboard.row import Row
@@ -31,13 +31,13 @@ from embench.leaderboard.sealing import sealed, why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
+from embench.leaderboard.summary import summarise
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.finding_texts import reworded
 from embench.records.names import is_own, names_resolved
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
-from embench.records.wording import inside_subjects
 from embench.report import latex
 from embench.report.text import templates_of
 from embench.sets.files import BaselineSet, SetLevel
@@ -51,7 +51,7 @@ from embench.texts import markdown, names_place
 SET_FILE = "baselines.json"
 """The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
 _ENTRIES = "entries"
-_COLUMNS = ("method", "modalities", "score", "controls", "audit")
+_COLUMNS = ("method", "modalities", "score", "chance", "models", "movement", "protocol_phase", "audit")
 _TEMPLATES = templates_of("embench.sets", html=False)
 _TEMPLATES.filters["markdown"] = markdown
 
@@ -234,19 +234,19 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
 
 
 def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
-    """A board in words and as a table."""
+    """A leaderboard in words and as a table."""
     several = f", {section.people} subjects" if section.people else ""
-    headline = section.methods[0].headline
-    metric = headline if any(row.score for row in section.methods) else inside_subjects(headline)
+    metric = section.metric
     return {
         "title": f"{section.target}, {section.protocol}{several}",
         "leaks": section.leaks,
         "of": len(section.methods),
         "best": _highest(section.methods, metric),
         "control": _highest(section.controls, metric),
+        "models": list(models_table(section)),
         "unranked": section.unranked,
-        "adding": section.adding.sentence if section.adding else "",
-        "table": markdown_table(section.rows, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
+        "adding": summarise(section).sentence,
+        "table": markdown_table(section.methods, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
     }
 
 
@@ -257,8 +257,8 @@ def _highest(rows: Sequence[Row], metric: str) -> str:
     if not scored:
         return ""
     row = max(scored, key=lambda each: each[0])[1]
-    signals = f" on {', '.join(row.modalities)}" if row.is_method else ""
-    return f"**{markdown(row.name + signals)}**, {metric} {row.text_of(metric)}"
+    signals = f" on {row.signals}" if row.is_method else ""
+    return f"**{markdown(row.name + signals)}**, {metric_facts(metric).title} {row.text_of(metric)}"
 
 
 def _grouped(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:

@@ -14,13 +14,13 @@ from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard.summary import BY_CHANCE, dataset_label
 from embench.report.axis_curves import describe_curve
 from embench.report.drawing import STYLE
 from embench.site import notes
 from embench.site.boards import Board, boards_of
 from embench.site.downloads import write_downloads
 from embench.site.entry_page import EntryPages, placed_rows
-from embench.site.findings import finding_of
 from embench.site.given_curves import GivenCurve, curve_of, given_curves, write_given_curves
 from embench.site.methods import write_method_pages
 from embench.site.number_style import style_texts
@@ -107,17 +107,15 @@ def _write_boards(
     whole: Path, all_boards: list[Board], notes_folder: Path | None, curves: Sequence[GivenCurve]
 ) -> None:
     groups = set()
-    for dataset, of_dataset in groupby(all_boards, key=lambda board: board.dataset):
+    for dataset, of_dataset in groupby(all_boards, key=lambda board: board.section.dataset):
         boards = list(of_dataset)
         counts = sorted({len(pair["adds"]) for board in boards for pair in board.pairs if pair})
         groups |= set(counts)
-        note = notes.read(notes_folder, dataset, {board.dataset for board in all_boards})
+        note = notes.read(notes_folder, dataset, {board.section.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
-        found = [(board, finding_of(board)) for board in boards]
         drawn = [(each.name, style_texts(describe_curve(each.curve))) for each in curves if each.board == dataset]
-        page = render(
-            "board.html", 1, dataset=dataset, boards=boards, found=found, note=note, scripts=scripts, curves=drawn
-        )
+        about = {"dataset": dataset, "label": dataset_label(dataset), "by_chance": BY_CHANCE}
+        page = render("board.html", 1, **about, boards=boards, note=note, scripts=scripts, curves=drawn)
         write_page(whole / dataset / "index.html", page)
     for count in groups:
         if script := flips_script(count):

@@ -1,4 +1,4 @@
-"""Data of the pages as CSV and JSON: all rows, and those of each dataset."""
+"""Data of the pages as CSV and JSON: all entries, and those of each dataset."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
 def _section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
     rows = [_row(row) for row in section.rows]
-    about = {**vars(section), "fixed_order": section.fixed_order, "adding": section.adding and vars(section.adding)}
+    about = {name: value for name, value in vars(section).items() if name not in ("counts", "source")}
+    about |= {"fixed_order": section.fixed_order, "adding": section.adding and vars(section.adding)}
+    about["answers"] = {question: vars(count) for question, count in section.counts.items()}
     return {**about, "rows": rows, "rankings": rankings}
 
 
@@ -73,6 +75,8 @@ def _row(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
         **numbers,
         **_adds(row),
+        "answers": {question: [found.answer, found.evidence] for question, found in row.answers.items()},
+        "corrected": row.corrected,
         "gains_by": row.gains_by or None,
         **{name: value(row) for name, value in _GAIN.items()},
         "controls": row.controls,
@@ -88,7 +92,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _adds(row: Row) -> dict[str, Any]:
-    """Fields on what the row adds to clock and movement, at the level that decides; None where that is not asked."""
+    """The recorded answer at the level that decides; None where it is not asked."""
     at = row.adds and row.adds.decides
     effect = at.effect if at else None
     return {

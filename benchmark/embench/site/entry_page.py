@@ -1,4 +1,4 @@
-"""The page of an entry: all that its record says, and how to repeat it."""
+"""The page of an entry: its result, all that its record says, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import ShownEntry
 from embench.leaderboard.rows import describe_differences
+from embench.leaderboard.summary import dataset_label
 from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status
@@ -31,7 +32,7 @@ from embench.report.page import paragraph
 from embench.report.points import Curve
 from embench.report.probabilities import describe_probabilities
 from embench.site.addresses import addresses
-from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
+from embench.site.boards import Board, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import method_slug
 from embench.site.number_style import style_texts
@@ -68,7 +69,7 @@ class EntryPages:
     ) -> None:
         """Writes the page of an entry, with a curve of its method, and copies of `COPIED` into a folder of its name.
         Raises OSError, and DataError where the entry is damaged."""
-        on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"], at["controls"]) for at in placed]
+        on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
         place = kept_place(
             "pages", entry.content, repr(on_boards), repr(addresses()), *([repr(curve)] if curve else [])
         )
@@ -96,13 +97,14 @@ class EntryPages:
 
 
 def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
-    """Places of each entry on boards, by its id."""
+    """Places of each entry on leaderboards, by its id."""
     found: dict[str, list[dict[str, Any]]] = {}
     for board in boards:
         ranked = sum(1 for row in board.rows if row.rank)
         for row in board.rows:
-            about = {"rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
-            found.setdefault(row.id, []).append({"board": board, "row": row, **about})
+            found.setdefault(row.id, []).append({
+                "board": board, "row": row, "rank": rank_text(row), "ranked": ranked,
+            })  # fmt: skip
     return found
 
 
@@ -117,7 +119,7 @@ def _page(
         dataset=entry.board,
         name=row.name,
         method_page=f"methods/{method_slug(row.parts)}.html",
-        method=" + ".join(row.parts),
+        label=dataset_label(entry.board),
         row=row,
         evidence=evidence_of(row),
         superseded=superseded_text(row),
@@ -155,7 +157,7 @@ def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]
     form = result_forms(entry.run.content(), entry.scores)[target]
     return {
         **about,
-        "form": Markup(as_html(form, every=True)),  # noqa: S704  as `as_html` escaped it
+        "form": style_texts(Markup(as_html(form, every=True))),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
         "undefined": _repeated([score.undefined for _, score in ordered]),
         "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
@@ -184,22 +186,25 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
     return [
         ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
         ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
-        ("protocol deviations", "; ".join(run.protocol.gives_up.values()) or "none"),
+        ("deviations of the protocol", "; ".join(run.protocol.gives_up.values()) or "none"),
         ("subjects", str(run.cohort.size)),
         ("excluded subjects", "; ".join(excluded) or "none"),
-        ("units that rest on bridged or missing samples", format_share(run.cohort.repaired, "not recorded")),
+        ("units with missing or interpolated samples", format_share(run.cohort.repaired, "not recorded")),
         ("encoders", ", ".join(f"{m}: {name}" for m, name in run.method.encoders.items()) or "unknown"),
         ("fusion", run.method.fusion or "none"),
         ("pretraining", ", ".join(run.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.pretrain_overlap.replace("_", " ")),
-        ("data of test subjects that the method used", run.target_access),
+        ("data of the test subjects that the method may read", run.target_access),
         ("recipe", run.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("openings of the test labels", format_value(run.test_looks, missing="not recorded")),
-        ("methods scored on these test subjects, including this one", format_value(run.tried, missing="not recorded")),
-        ("scorings of validation subjects", format_value(run.dev_looks, missing="not recorded")),
+        ("test-set evaluations", format_value(run.test_looks, missing="not recorded")),
+        (
+            "methods evaluated on these test subjects, including this one",
+            format_value(run.tried, missing="not recorded"),
+        ),
+        ("evaluations on validation subjects", format_value(run.dev_looks, missing="not recorded")),
         ("embench", run.embench_version),
         ("versions", format_value(run.versions, missing="not recorded")),
         ("device", format_value(run.device, missing="not recorded")),

@@ -1,4 +1,4 @@
-"""A page for each method: its rows on every board."""
+"""A page for each method: its entries on every leaderboard."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import digest
-from embench.leaderboard.row import Row
-from embench.site.boards import (
-    Board,
-    controls_text,
-    entry_link,
-    evidence_of,
-    rank_text,
-    superseded_text,
-)
+from embench.leaderboard.row import Row, method_label
+from embench.leaderboard.sections import QUESTIONS
+from embench.site.boards import Board, answer_of, entry_link, evidence_of, rank_text, superseded_text
 from embench.site.pages import render, write_page
 
 
@@ -27,7 +21,7 @@ def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
         for row in board.rows:
             methods.setdefault(row.parts, []).append(_placed(row, board))
     listed = sorted(methods.items())
-    pages = [(" + ".join(parts), method_slug(parts), rows) for parts, rows in listed]
+    pages = [(method_label(parts), method_slug(parts), rows) for parts, rows in listed]
     write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
     for name, slug, rows in pages:
         write_page(whole / "methods" / f"{slug}.html", render("method.html", 1, name=name, rows=rows))
@@ -48,10 +42,10 @@ def _placed(row: Row, board: Board) -> dict[str, Any]:
     return {
         "row": row,
         "board": board,
-        "score": row.scored(board.metric),
-        "href": entry_link(board.dataset, board.protocol, row.id),
+        "score": row.text_of(board.metric),
+        "href": entry_link(board.section.dataset, board.section.protocol, row.id),
         "rank": rank_text(row),
-        "controls": controls_text(row),
+        "answers": {name: answer_of(row, name) for name in QUESTIONS},
         "evidence": evidence_of(row),
         "suspicious": row.suspicious,
         "superseded": superseded_text(row),

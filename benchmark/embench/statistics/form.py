@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -117,7 +117,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
         answers=() if found.problem else found.answers,
-        models=tuple(_models(found, metric, score)),
+        models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in found.models), metric, score)),
         sentence=_sentence(run, found, about),
         notes=tuple(filter(None, _notes(run, scores, found))),
         more=tuple(filter(None, _more(found))),
@@ -274,11 +274,17 @@ def _alone(found: TargetAnswers) -> str:
     return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
 
 
-def _models(found: TargetAnswers, metric: str, own: Score | None) -> Iterator[ModelLine]:
-    """The confound-only models from best to worst; those that cannot score anything else share the last line."""
+def model_lines(
+    models: Iterable[tuple[str, Score | None]], metric: str, own: Score | None = None
+) -> Iterator[ModelLine]:
+    """The confound-only models with a score, from best to worst; those that cannot score anything else share the last
+    line.
+
+    Args:
+        models: names and scores of `metric`. `own`: that of the method.
+    """
     higher = metric_facts(metric).higher
-    scored = ((control.name, control.scores.get(metric)) for control in found.models)
-    known = [(name, score) for name, score in scored if score and score.defined]
+    known = [(name, score) for name, score in models if score and score.defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
     fixed: dict[str, list[str]] = {}
     for name, score in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,28 @@ def headline_summands(record: Record, target: str) -> Summands | None:
         for seed, fold, part in joined
     ]
     return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, joined.trained(jackknife))
+
+
+def chance_contributions(record: Record, target: str) -> list[float] | None:
+    """The contributions of groups of subjects to the primary metric of a constant score, in the partitions of
+    `shared_part`: what each of a method's `headline_summands` is on average if the method predicts nothing. None where
+    a method has none.
+
+    Raises:
+        DataError: the record holds no labels.
+    """
+    metric = record.scores.headlines[target]
+    rule = next((each for each in recorded_targets(record) if each.name == target), None)
+    if rule is None or has_shared_subjects(record):
+        return None
+    joined = shared_part(joined_on_common([record], rule, record.groups)[0], record.run)
+    constant = {
+        seed: {fold: replace(units, score=np.zeros_like(units.score)) for fold, units in folds.items()}
+        for seed, folds in joined.seeds.items()
+    }
+    jackknife = leave_one_out(joined.tested_subjects(), record.groups)
+    found = per_subject_contributions(metric, Joined(constant), rule, jackknife.subjects)
+    return None if found is None else np.bincount(jackknife.codes, found).tolist()
 
 
 def shared_part(joined: Joined, run: Mapping[str, Any]) -> Joined:

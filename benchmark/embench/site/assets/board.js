@@ -1,61 +1,54 @@
 "use strict";
-// A board's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
+// A leaderboard's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
-const BAR = {width: NARROW ? 120 : 150, height: 20, pad: 6};
-let board, placed, table, axis, elements; // placed: rows and controls in the order of the board
+const BAR = {width: NARROW ? 96 : 140, height: 20, pad: 6};
+let board, table, axis, elements;
 
 const of = name => ({id: name, ...board.columns[name]}); // title, about, number: as leaderboard/columns.py has them
 const badge = (text, css, title = "") => `<span class="badge ${css}"${title ? ` title="${safe(title)}"` : ""}>${safe(text)}</span>`;
+const ORDER = ["yes", "held constant", "not shown", "reversed"];
 const COLUMNS = () => [
-  {id: "compare", title: "compare", about: "Tick two rows to compare them.", fixed: true, plain: true, control: () => "", cell: row =>
+  {id: "compare", title: "compare", about: "Tick two entries to compare them.", fixed: true, plain: true, cell: row =>
     `<input type="checkbox" data-compare="${safe(row.id)}" aria-label="compare ${safe(rowTitle(row))}">`},
   {...of("rank"), narrow: true, value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined), text: rankOf,
-    cell: row => (row.rank ? safe(row.rank_text) : `<span class="none" title="${safe(row.why.join("; "))}">—<span class="hidden">: ${safe(row.why.join("; "))}</span></span>`)},
-  {id: "score", title: board.metric, number: true, value: row => row.s?.[0], about: `${board.metric_name}. The bar is the 95 % interval over subjects; all bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
-    cell: scoreCell, control: scoreCell},
-  {...of("method"), fixed: true, head: true, value: row => row.name, control: control => `${safe(control.name)} ${badge("control", "")}`,
-    cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ` ${badge("suspicious", "bad")}` : ""}${row.superseded ? ` ${badge(row.superseded, "old")}` : ""}${NARROW ? `<small>${safe([row.mods.join(", "), row.rank && `rank ${row.rank_text}`, does(row) && (board.asked ? "adds" : "above all controls")].filter(Boolean).join("; "))}</small>` : ""}`},
-  {...of("modalities"), narrow: true, value: row => row.mods?.join(", "), cell: row => `<span class="num">${safe(row.mods.join(", "))}</span>`},
-  ...board.secondary.map(name => ({...of(name), id: `o-${name}`, off: true, value: row => row.o[name]?.[0],
-    cell: row => otherCell(row.o[name]), control: control => otherCell(control.o[name])})),
-  {...of(board.asked ? "adds" : "controls"), number: false, narrow: true, value: row => (row.adds ? Number(!row.adds[0]) : row.controls ? row.not_cleared.length : undefined), text: addsOf,
-    cell: addsCell},
+    cell: row => (row.rank ? `<span class="num">${safe(row.rank_text)}</span>` : `<span class="none" title="${safe(row.why.join("; "))}">—<span class="hidden">: ${safe(row.why.join("; "))}</span></span>`)},
+  {...of("method"), fixed: true, head: true, value: row => row.name,
+    cell: row => `<a href="${safe(row.href)}" title="${safe(row.details)}">${safe(row.name)}</a>${row.suspicious ? ` ${badge("suspicious", "bad")}` : ""}${row.superseded ? ` ${badge(row.superseded, "old")}` : ""}${NARROW ? `<small>${safe([row.signals, row.rank && `rank ${row.rank_text}`].filter(Boolean).join("; "))}</small>` : ""}`},
+  {...of("modalities"), narrow: true, value: row => row.signals, text: row => row.signals, cell: row => safe(row.signals)},
+  {id: "score", title: board.metric_name, number: true, value: row => row.s?.[0], about: `The score with its 95 % confidence interval over subjects. All bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
+    cell: scoreCell},
+  ...board.questions.map(name => ({...of(name), number: false, narrow: name !== "movement", value: row => ORDER.indexOf(row.answers[name]?.[0]) + 1 || undefined,
+    cell: row => answerCell(row, name)})),
+  ...board.secondary.map(name => ({...of(name), id: `o-${name}`, off: true, value: row => row.o[name]?.[0], cell: row => otherCell(row.o[name])})),
   {...of("evidence"), narrow: true, value: row => row.evidence?.level, text: evidenceOf,
-    cell: row => badge(row.evidence.label, `e-${safe(row.evidence.level)}`, evidenceOf(row))},
+    cell: row => `<span title="${safe(evidenceOf(row))}">${safe(row.evidence.label)}</span>`},
   ...board.plain.map(({id, on}) => ({...of(id), narrow: on, off: !on, value: row => row.cells?.[id][0] ?? undefined, text: row => row.cells[id][1],
     cell: row => { const text = row.cells[id][1]; return `<span class="num">${safe(board.columns[id].number ? text.replace(/,.*/, "") : text)}</span>`; }})),
 ];
 
-const does = row => (row.adds ? row.adds[0] : row.controls > 0 && !row.not_cleared.length); // adds, or lies above all controls
+const fails = (row, name) => name !== "chance" && (row.answers[name]?.[2] ?? "") !== (row.answers[name]?.[1] ?? "");
+const yes = (row, name) => row.answers[name]?.[0] === "yes";
+const does = row => yes(row, board.questions.includes("movement") ? "movement" : board.questions.includes("models") ? "models" : "chance");
 const rankOf = row => (row.rank ? row.rank_text : `none: ${row.why.join("; ")}`);
 const evidenceOf = row => [row.evidence.label, row.evidence.by && `by ${row.evidence.by}`, row.evidence.on].filter(Boolean).join(" ");
-const addsOf = row => (row.adds ? row.adds[1] : !row.controls ? "not compared" : `${row.controls - row.not_cleared.length} of ${row.controls}` + (row.not_cleared.length && row.not_cleared.length < row.controls ? `, not ${row.not_cleared.join(", ")}` : ""));
-function addsCell(row) {
-  const [told, borderline] = addsOf(row).replace(/^adds /, "").split("; borderline: ");
-  const short = told.replace(/ \((local|full)\)$/, ""); // which nuisances decide stands in the title, and on the row's page
-  return (does(row) ? badge(board.asked ? "adds" : "all", "e-verified") + " " : "") + `<span class="num" title="${safe(told)}"><small>${safe(short)}</small>${borderline ? ` ${badge("borderline", "old", borderline)}` : ""}</span>`;
+function answerCell(row, name) {
+  const [word, number, whole] = row.answers[name] ?? [];
+  if (!word) return "—";
+  const failed = fails(row, name) ? " †" : "";
+  const corrected = name === "movement" && word === "yes" && row.corrected ? " *" : "";
+  return badge(word + corrected, word === "yes" ? "yes" : "") + (number ? `<small title="${safe(whole)}">${safe(number).replace(/\(.*?\)/, found => found.replaceAll(" ", "\u00a0"))}${failed}</small>` : "");
 }
 
-const otherCell = s => (s ? `<span title="${interval(s)}">${three(s[0])}</span>` : "—");
+const otherCell = s => (s ? `<span title="${interval(s)}">${two(s[0])}</span>` : "—");
 
 function scoreCell(row) {
   if (!row.s) return `<span class="none"${row.undefined ? ` title="${safe(row.undefined)}"` : ""}>undefined</span>`;
-  const beside = row.fixed ? "by construction" : interval(row.s);
-  return `<span class="score"><span class="num"><b>${three(row.s[0])}</b> <small>${beside}</small></span>${bar(row.s, !row.control ? "var(--d-0)" : atChance(row) ? "var(--d-muted)" : controlColour(row))}</span>`;
+  const at = row.s_text.indexOf(" ");
+  return `<span class="score"><span class="num"><b>${safe(at < 0 ? row.s_text : row.s_text.slice(0, at))}</b> <small>${safe(at < 0 ? "" : row.s_text.slice(at + 1))}</small></span>${bar(row.s, "var(--d-0)")}</span>`;
 }
 
-// Controls stand before the first row that scores less, below the rows that add, which come first whatever their score.
-function place() {
-  const score = row => row.s?.[0] ?? -Infinity;
-  placed = [...board.rows];
-  for (const control of [...board.controls].sort((a, b) => score(b) - score(a))) {
-    const at = placed.findIndex(row => !row.control && !row.adds?.[0] && score(row) < score(control));
-    placed.splice(at < 0 ? placed.length : at, 0, {...control, id: `control ${control.name}`, control: true});
-  }
-}
-
-// What is the same in all rows, which is told once above the table.
+// Columns with one value for all entries, which are named once above the table.
 function sameInAll(columns) {
   if (board.rows.length < 2) return [];
   return columns.filter(column => column.text && !column.off && new Set(board.rows.map(column.text)).size === 1);
@@ -64,20 +57,16 @@ function sameInAll(columns) {
 const x = value => BAR.pad + ((value - axis[0]) / (axis[1] - axis[0])) * (BAR.width - 2 * BAR.pad);
 
 function setAxis() {
-  const lines = [...board.rows, ...board.controls].filter(row => row.s).flatMap(row => row.s.filter(v => v != null));
+  const lines = board.rows.filter(row => row.s).flatMap(row => row.s.filter(v => v != null));
   if (board.chance != null) lines.push(board.chance);
+  if (board.best_model) lines.push(board.best_model[2]);
   const low = Math.min(...lines), high = Math.max(...lines), room = 0.03 * (high - low || 1);
   axis = lines.length ? [low - room, high + room] : [0, 1];
 }
 
-const atChance = (control, of = board) => control.fixed && of.chance != null && Math.abs(control.s[0] - of.chance) < 1e-6;
-const drawn = (of = board) => of.controls.filter(control => control.s && !atChance(control, of));
-const NAMES = [...new Set(DATA.flatMap(each => drawn(each).map(control => control.name)))].sort();
-const controlColour = control => `oklch(var(--lines) ${(360 * NAMES.indexOf(control.name)) / NAMES.length})`; // the same on all boards of a page
-
 function rules(height) {
   const line = (value, colour, dash) => `<path d="M${x(value).toFixed(1)} 0V${height}" style="stroke:${colour}" stroke-width="1.5" stroke-dasharray="${dash}"/>`;
-  return drawn().map(control => line(control.s[0], controlColour(control), "3 2")).join("") + (board.chance == null ? "" : line(board.chance, "var(--d-muted)", "none"));
+  return (board.best_model ? line(board.best_model[2], "var(--d-1)", "3 2") : "") + (board.chance == null ? "" : line(board.chance, "var(--d-muted)", "none"));
 }
 
 function bar(s, ink) {
@@ -94,18 +83,16 @@ function axisLabels() {
 
 function legend() {
   const sample = (colour, dash) => `<svg width="10" height="16" aria-hidden="true"><path d="M5 0V16" style="stroke:${colour}" stroke-width="2" stroke-dasharray="${dash}"/></svg>`;
-  const parts = [`<span><svg width="34" height="12" aria-hidden="true"><path d="M2 6H32" style="stroke:var(--d-0)" stroke-width="3" opacity=".55"/><circle cx="17" cy="6" r="4.5" style="fill:var(--d-0)"/></svg>score and 95 % interval</span>`];
-  if (board.chance != null) {
-    const still = board.controls.filter(control => control.s && atChance(control)).map(control => control.name);
-    parts.push(`<span>${sample("var(--d-muted)", "none")}chance${still.length ? `, and by construction ${safe(still.join(", "))}` : ""}</span>`);
-  }
-  drawn().forEach(control => parts.push(`<span>${sample(controlColour(control), "3 2")}${safe(control.name)} ${three(control.s[0])}</span>`));
+  const parts = [`<span><svg width="34" height="12" aria-hidden="true"><path d="M2 6H32" style="stroke:var(--d-0)" stroke-width="3" opacity=".55"/><circle cx="17" cy="6" r="4.5" style="fill:var(--d-0)"/></svg>score and 95 % confidence interval</span>`];
+  if (board.chance != null) parts.push(`<span>${sample("var(--d-muted)", "none")}chance</span>`);
+  if (board.best_model) parts.push(`<span>${sample("var(--d-1)", "3 2")}best model without any physiological signal: ${safe(board.best_model[0])} ${safe(board.best_model[1])}</span>`);
+  if (board.questions.some(name => board.rows.some(row => fails(row, name)))) parts.push("<span>† the interval is above 0, but another condition fails: the entry names it</span>");
+  if (board.rows.some(row => row.corrected && yes(row, "movement"))) parts.push("<span>* also after correction for all methods of this leaderboard (maximum statistic over subjects)</span>");
   byId("legend").innerHTML = parts.join("");
 }
 
 const kept = row => filters => {
-  if (row.control) return true;
-  const words = [row.name, row.mods.join(" "), row.id, row.pre.join(" "), row.cells.audit[1], row.why.join(" ")].join(" ").toLowerCase();
+  const words = [row.name, row.details, row.signals, row.mods.join(" "), row.id, row.pre.join(" "), row.cells.audit[1], row.why.join(" ")].join(" ").toLowerCase();
   return (filters.q ?? "").toLowerCase().split(/\s+/).every(word => words.includes(word)) &&
     (!filters.modality || row.mods.some(m => m.split("+").includes(filters.modality))) &&
     (!filters.kind || row.kind === filters.kind) &&
@@ -117,7 +104,7 @@ const kept = row => filters => {
 function makeTable(columns) {
   let state = {sorting: [], columnVisibility: {}, globalFilter: {}};
   table = TableCore.createTable({
-    data: placed,
+    data: board.rows,
     columns: columns.map(column => ({id: column.id, accessorFn: column.value ?? (() => null), enableSorting: !column.plain, sortUndefined: "last",
       sortingFn: column.number ? "basic" : "text", sortDescFirst: Boolean(column.number) && column.id !== "rank", meta: column})),
     state: {},
@@ -166,37 +153,30 @@ function draw() {
     elements = {layout, rows: new Map()};
   }
   const lines = table.getRowModel().rows;
-  const methods = lines.filter(line => !line.original.control).length;
   const drawnLines = lines.map(line => {
     if (!elements.rows.has(line.id)) elements.rows.set(line.id, rowElement(line.original, columns));
     return elements.rows.get(line.id);
   });
-  byId("rows").tBodies[0].replaceChildren(...(methods ? [] : [emptyElement(columns.length)]), ...drawnLines);
+  byId("rows").tBodies[0].replaceChildren(...(lines.length ? [] : [emptyElement(columns.length)]), ...drawnLines);
   ticks();
   fits();
-  byId("found").textContent = `${methods} of ${board.rows.length} rows`;
+  byId("found").textContent = `${lines.length} of ${board.rows.length} entries`;
 }
 
 function rowElement(row, columns) {
   const line = document.createElement("tr");
-  if (row.control) {
-    line.className = "control";
-    line.dataset.control = row.name;
-  } else {
-    line.dataset.row = row.id;
-  }
+  line.dataset.row = row.id;
   line.innerHTML = columns.map(column => {
-    const {cell, control = () => "", head: first, number, id} = column.columnDef.meta;
+    const {cell, head: first, number, id} = column.columnDef.meta;
     const css = number && id !== "score" && id !== "rank" ? ' class="n"' : "";
-    const inner = (row.control ? control : cell)(row);
-    return first ? `<th scope="row">${inner}</th>` : `<td${css}>${inner}</td>`;
+    return first ? `<th scope="row">${cell(row)}</th>` : `<td${css}>${cell(row)}</td>`;
   }).join("");
   return line;
 }
 
 function emptyElement(width) {
   const line = document.createElement("tr"), alone = Object.entries(chosenFilters()).filter(([, value]) => value).map(([key]) => key).join() === "clears";
-  const words = !alone ? "No row matches." : board.asked ? "No row is shown to add to clock and movement." : "No row is above all controls.";
+  const words = !alone ? "No entry matches." : "No entry has this answer.";
   line.className = "empty";
   line.innerHTML = `<td colspan="${width}">${words}</td>`;
   return line;
@@ -219,7 +199,7 @@ function ticks(refused = false) {
   bar.hidden = !names[0] && !names[1];
   bar.querySelector("[data-do=compare]").hidden = !both;
   const told = names.map((name, k) => name && `${"AB"[k]}: ${name}`).filter(Boolean).join("; ");
-  bar.querySelector("p").textContent = told + (refused ? ". Two rows are chosen: untick one to choose another." : both ? "" : ". Tick another row to compare.");
+  bar.querySelector("p").textContent = told + (refused ? ". Two entries are chosen: untick one to choose another." : both ? "" : ". Tick another entry to compare.");
 }
 
 function columnChoice() {
@@ -252,17 +232,17 @@ function open() {
   board = DATA.find(each => each.key === state.board) ?? DATA[0];
   byId("board").value = board.key;
   document.querySelectorAll("[data-board]").forEach(part => { part.hidden = part.dataset.board !== board.key; });
-  place();
   setAxis();
   elements = {layout: "", rows: new Map()};
   const columns = COLUMNS();
   const same = sameInAll(columns);
   same.forEach(column => { column.same = true; });
-  byId("same").textContent = same.length ? `The same in all rows: ${same.map(column => `${column.title} (${column.text(board.rows[0])})`).join(", ")}.` : "";
+  byId("same").textContent = same.length ? `The same for all entries: ${same.map(column => `${column.title} (${column.text(board.rows[0])})`).join(", ")}.` : "";
   makeTable(columns);
   const clears = byId("f-clears").parentElement;
-  clears.hidden = !board.asked && !board.rows.some(row => row.controls);
-  clears.querySelector("span").textContent = board.asked ? "only rows that add" : "above all controls";
+  const question = ["movement", "models", "chance"].find(name => board.questions.includes(name));
+  clears.hidden = !question;
+  if (question) clears.querySelector("span").textContent = `only yes, ${board.columns[question].title}`;
   fill("f-modality", board.rows.flatMap(row => row.mods.flatMap(m => m.split("+"))));
   fill("f-evidence", board.rows.map(row => row.evidence.level));
   for (const [key, id] of Object.entries(FILTERS)) {
@@ -352,4 +332,5 @@ byId("cost-axis").addEventListener("change", event => {
   Charts.cost(byId("cost-chart"), byId("cost-table"), board, event.target.value);
 });
 window.addEventListener("hashchange", open);
+byId("finder").open = !NARROW;
 open();

@@ -1,5 +1,5 @@
 "use strict";
-// The charts of a board's page. Dots can be reached with the keyboard: one stop, then the arrow keys.
+// The charts of a leaderboard's page. Dots can be reached with the keyboard: one stop, then the arrow keys.
 
 const Charts = (() => {
   function frame(place, plot, label) {
@@ -58,11 +58,11 @@ const Charts = (() => {
     const points = board.rows.filter(row => row.s && costOf(row)).sort((a, b) => costOf(a) - costOf(b));
     const called = axis === "time_s" ? "time of all stages, s" : "parameters";
     const text = row => row.cells[axis][1];
-    table.tHead.innerHTML = `<tr><th scope="col">row</th><th scope="col">${called}</th><th scope="col">${safe(board.metric)}</th></tr>`;
+    table.tHead.innerHTML = `<tr><th scope="col">entry</th><th scope="col">${called}</th><th scope="col">${safe(board.metric_name)}</th></tr>`;
     table.tBodies[0].innerHTML = points.map(row =>
-      `<tr><th scope="row">${safe(rowTitle(row))}</th><td>${safe(text(row))}</td><td>${three(row.s[0])} ${interval(row.s)}</td></tr>`).join("");
+      `<tr><th scope="row">${safe(rowTitle(row))}</th><td>${safe(text(row))}</td><td>${safe(row.s_text)}</td></tr>`).join("");
     if (!points.length) {
-      place.innerHTML = '<p class="note">No row has both a score and this cost.</p>';
+      place.innerHTML = '<p class="note">No entry has both a score and this cost.</p>';
       return;
     }
     const colour = row => (row.kind === "network" ? "var(--d-1)" : "var(--d-0)");
@@ -70,15 +70,15 @@ const Charts = (() => {
       width: width(place), height: 360, marginLeft: 52, marginBottom: 42, style: {background: "none", fontSize: "12px"},
       insetLeft: 10, insetRight: 10,
       x: {type: "log", label: `${called} (log scale) →`, grid: true, tickFormat: "~s"},
-      y: {label: `↑ ${board.metric}`, grid: true, nice: true, domain: span(points, board.chance)},
+      y: {label: `↑ ${board.short}`, grid: true, nice: true, domain: span(points, board.chance)},
       marks: [
         ...(board.chance == null ? [] : [Plot.ruleY([board.chance], {stroke: "var(--d-muted)", strokeDasharray: "2 3"})]),
         Plot.ruleX(points.filter(row => row.s[1] != null), {x: costOf, y1: row => row.s[1], y2: row => row.s[2], stroke: colour, strokeOpacity: 0.35}),
         Plot.dot(points, {x: costOf, y: row => row.s[0], r: 5, fill: colour, sort: null}),
       ],
     });
-    const box = frame(place, plot, `${board.metric} against ${called}, ${points.length} rows; the table below has the numbers`);
-    describe(box, [...plot.querySelectorAll("circle")], points.map(row => `${rowTitle(row)}: ${three(row.s[0])} ${interval(row.s)}, ${text(row)}`));
+    const box = frame(place, plot, `${board.metric_name} against ${called}, ${points.length} entries; the table below has the numbers`);
+    describe(box, [...plot.querySelectorAll("circle")], points.map(row => `${rowTitle(row)}: ${row.s_text}, ${text(row)}`));
     const key = document.createElement("p");
     key.className = "legend";
     key.innerHTML = '<span><svg width="12" height="12" aria-hidden="true"><circle cx="6" cy="6" r="5" fill="var(--d-0)"/></svg>features</span>' +
@@ -100,12 +100,12 @@ const Charts = (() => {
     });
     const above = bars.filter(bar => bar.gap > 0).length;
     plot.setAttribute("role", "img");
-    const words = `What ${found.groups} groups of subjects add to the difference: ${above} in favour of A, ${bars.filter(bar => bar.gap < 0).length} in favour of B`;
+    const words = `Contributions of ${found.groups} groups of subjects to the difference: ${above} in favour of A, ${bars.filter(bar => bar.gap < 0).length} in favour of B`;
     const box = frame(place, plot, words);
     plot.setAttribute("role", "img");
     const note = document.createElement("p");
     note.className = "note";
-    note.textContent = `${words}. A group of subjects is those recorded together, mostly one subject. Bars are scaled so that their mean is the difference, the dashed line.`;
+    note.textContent = `${words}. A group contains the subjects recorded together, mostly one. Bars are scaled so that their mean is the difference (dashed line).`;
     box.append(note);
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-// What several scripts of a board's page use: text that is safe in HTML, numbers as words, the state in the address.
+// What several scripts of a leaderboard's page use: text that is safe in HTML, numbers as words, the state in the address.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
@@ -12,8 +12,9 @@ function safe(text) {
 const three = x => (x == null ? "—" : x.toFixed(3).replace(/^-(?=0\.000$)/, "").replace("-", "\u2212"));
 const signed = x => (x > 0 ? "+" : "") + three(x);
 const pText = p => (p < 0.001 ? "< 0.001" : three(p));
-const interval = s => (s[1] == null ? "" : `[${three(s[1])}, ${three(s[2])}]`);
-const rowTitle = row => row.name + (row.mods.length ? " on " + row.mods.join(", ") : "");
+const two = x => (x == null ? "—" : x.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"));
+const interval = s => (s[1] == null ? "" : `(${two(s[1])} to ${two(s[2])})`);
+const rowTitle = row => row.name + (row.signals ? " on " + row.signals : "");
 
 // Everything that a reader chose stands in the address, so that a link shows the same.
 const State = {

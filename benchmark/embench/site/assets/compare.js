@@ -1,10 +1,10 @@
 "use strict";
-// "Is A better than B?": two rows of the board, compared in the page.
+// "Is A better than B?": two entries of the leaderboard, compared in the page.
 
 const Compare = (() => {
   function choices(board) {
     const options = board.rows.map(row => `<option value="${safe(row.id)}">${safe(`${row.rank_text === "—" ? "" : row.rank_text + "  "}${rowTitle(row)}`)} (${safe(row.id.slice(-6))})</option>`);
-    for (const id of ["row-a", "row-b"]) byId(id).innerHTML = '<option value="">choose a row</option>' + options.join("");
+    for (const id of ["row-a", "row-b"]) byId(id).innerHTML = '<option value="">choose an entry</option>' + options.join("");
   }
 
   function show(board, a, b) {
@@ -18,12 +18,12 @@ const Compare = (() => {
       return;
     }
     if (i === j) {
-      place.innerHTML = '<p class="note">A and B are the same row.</p>';
+      place.innerHTML = '<p class="note">A and B are the same entry.</p>';
       return;
     }
     const found = Statistics.compare(board, i, j);
     place.innerHTML = found ? words(board, board.rows[i], board.rows[j], found) : '<p class="note">One of the two has no score.</p>';
-    if (found && found.paired) Charts.groups(chart, found, board.metric);
+    if (found && found.paired) Charts.groups(chart, found, board.short);
   }
 
   function words(board, one, other, found) {
@@ -35,18 +35,18 @@ const Compare = (() => {
       if (found.smallest != null) facts.push(["smallest visible difference", three(found.smallest)]);
       const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
       verdict = found.p < 0.05
-        ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric)}.`
-        : "A and B can't be told apart.";
-      notes = `p is that of sign flips over ${found.groups} groups of subjects, with an allowance for subjects who train each other's models, as in <code>embench compare</code>. It holds for one comparison chosen beforehand: whoever tries many pairs finds some by luck. `;
-      if (found.seeds) notes += `The difference is that in the partitions ${found.seeds.join(", ")}, which all rows have; the scores above are of all seeds of a row. `;
-      if (found.smallest != null) notes += `So many subjects would show a true difference of ${three(found.smallest)} with 80 % power; smaller ones are often missed. `;
+        ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric_name)}.`
+        : "A and B cannot be told apart.";
+      notes = `p is from sign flips over ${found.groups} groups of subjects, with the training-overlap correction, as in <code>embench compare</code>. It is valid for one comparison chosen beforehand: of many pairs, some differ by chance. `;
+      if (found.seeds) notes += `The difference is computed in the partitions ${found.seeds.join(", ")}, which all entries have; the scores above are over all seeds of an entry. `;
+      if (found.smallest != null) notes += `This number of subjects shows a true difference of ${three(found.smallest)} with 80 % power; smaller ones are often missed. `;
       notes += "The interval lets labels vary with subjects and the test does not, so at the edge the two may disagree; the test decides.";
     } else {
       const apart = found.low != null && (found.low > 0 || found.high < 0);
       verdict = apart ? `The intervals tell them apart: ${found.difference > 0 ? "A" : "B"} is better.` : "The intervals do not tell A and B apart.";
-      notes = "These two rows can't be compared subject by subject here: an entry does not hold what subjects add to this score, or the rows were tested on other units. The interval takes the two scores as independent, which is careful; there is no p. If both runs are at hand, <code>embench compare</code> pairs them.";
+      notes = "These two entries cannot be compared subject by subject here: an entry lacks the contributions of subjects, or the entries were tested on different units. The interval assumes independent scores, which is conservative; there is no p. If both runs are at hand, <code>embench compare</code> pairs them.";
     }
-    return `<p class="verdict">${verdict}</p><p>A: ${safe(rowTitle(one))}, ${one.s ? three(one.s[0]) : "—"}<br>B: ${safe(rowTitle(other))}, ${other.s ? three(other.s[0]) : "—"}</p>` +
+    return `<p class="verdict">${verdict}</p><p>A: ${safe(rowTitle(one))}, ${one.s_text || "—"}<br>B: ${safe(rowTitle(other))}, ${other.s_text || "—"}</p>` +
       `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${safe(value)}</dd></div>`).join("")}</dl><p class="note">${notes}</p>`;
   }
 
