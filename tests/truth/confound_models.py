@@ -43,7 +43,8 @@ from .sessions import EDGES
 
 PROTOCOL = load_protocol("subject-independent-v3")
 SUBJECTS = (12, 16, 24, 34, 60)
-RATE, UNIT_S, FILMS, SEED = 16, 20.0, 12, 0
+RATE, UNIT_S, FILMS = 16, 20.0, 12
+SEEDS = (0,)
 MODELS = (*CONTROLS, STIMULUS_MOMENT, REGISTERED_CLOCK)
 YES, OTHERS = "yes", ("not shown", "reversed", "too few data", "cannot be told")
 SHORTER = 2.5
@@ -199,12 +200,12 @@ class Study:
     @cached_property
     def folds(self) -> list[FoldPredictions]:
         """The units that each fold predicts, with nothing predicted."""
-        return list(unpredicted(self.cohort, PROTOCOL, [SEED]))
+        return list(unpredicted(self.cohort, PROTOCOL, SEEDS))
 
     @cached_property
     def models(self) -> dict[str, list[FoldPredictions]]:
         """Model -> its out-of-fold predictions; without those that the design does not allow."""
-        studies = adding.studies_of(self.cohort, PROTOCOL, {self.target.name: [SEED]})
+        studies = adding.studies_of(self.cohort, PROTOCOL, {self.target.name: SEEDS})
         controls = FoldControls(self.cohort, PROTOCOL, studies)
         found: dict[str, list[FoldPredictions]] = {name: [] for name in MODELS}
         for fold in self.folds:
@@ -235,7 +236,7 @@ class Study:
         run = {
             "cohort": {"design": self.cohort.design, "subjects": len(self.cohort.subjects)},
             "protocol": {"rules": {"scoring": PROTOCOL.scoring}},
-            "seeds": [SEED],
+            "seeds": [*SEEDS],
         }
         found = answers_of(run, scores)[self.target.name]
         return {each.question: each.answer for each in found.answers if each.question in QUESTIONS}

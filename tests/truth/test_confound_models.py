@@ -11,6 +11,11 @@ from ..sample import sample
 from .confound_models import DESIGNS, YES, Study, cells
 
 SLOW = "three tasks in one order"
+SHARPER = pytest.mark.xfail(
+    strict=True,
+    reason="auroc_within does not hold time constant, and session_position is sharper than the clocks adjusted "
+    "for: partial r 0.24 (0.04 to 0.44)",
+)
 
 
 def wrong(study: Study) -> list[str]:
@@ -22,6 +27,7 @@ def wrong(study: Study) -> list[str]:
     [
         *sample([(design, 12) for design in DESIGNS], *[(design, 12) for design in DESIGNS if design != SLOW]),
         *sample([("films in random orders, strong", 34)]),
+        pytest.param("blocks in two orders", 24, marks=[pytest.mark.slow, SHARPER]),
     ],
 )
 def test_without_an_accelerometer(design: str, subjects: int, tmp_path: Path) -> None:
@@ -34,7 +40,6 @@ def test_without_an_accelerometer(design: str, subjects: int, tmp_path: Path) ->
     [
         ("films in random orders, strong", 16),
         ("films in one order", 16),
-        ("three tasks in one order", 16),
     ],
 )
 def test_with_an_accelerometer(design: str, subjects: int, tmp_path: Path) -> None:
