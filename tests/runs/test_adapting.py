@@ -146,7 +146,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(bench, tmp_path, monkeypatch
     ("cnn_tf", (LORA, "encoder.lora.rank=0"), {"modalities": "ecg"}, "lora.rank is 0"),
     ("Pool", (RIDGE, "encoder.loss=mae"), {"modalities": "ecg"}, "has no other loss"),
     ("cnn_tf", ("encoder.lora.rank=4",), {"modalities": "ecg"}, "no encoder of this run uses lora"),
-    ("cnn_tf", ("fusion.adapt=lora",), {"modalities": "ecg,eda", "fusion": "late"}, "cannot be lora"),
+    ("cnn_tf", ("fusion.adapt=lora",), {"modalities": "ecg,eda", "fusion": "late"}, "does not support `adapt=lora`"),
     ("cnn_tf", ("encoder.adapt=lorra",), {"modalities": "ecg"}, "not valid"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_computed(bench, encoder, settings, options, text):

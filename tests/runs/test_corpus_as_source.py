@@ -190,7 +190,7 @@ def test_a_labelled_folder_is_no_corpus_whatever_it_is_called(tmp_path, embench)
 
 
 @pytest.mark.parametrize(
-    ("source", "code", "output"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset `nowhere`")]
+    ("source", "code", "output"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset has the name `nowhere`")]
 )
 def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, output):
     arguments = [text.replace("masked_value:corpus", f"masked_value:{source}") for text in line(data, tmp_path, "ecg")]

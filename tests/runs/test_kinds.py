@@ -159,11 +159,11 @@ def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
 @pytest.mark.parametrize(
     ("options", "message", "remedy"),
     [
-        (("--target", "arousal", "--set", "encoder.loss=mae"), "arousal is of two classes", "class_weight"),
+        (("--target", "arousal", "--set", "encoder.loss=mae"), "arousal has two classes", "class_weight"),
         (
             ("--target", "arousal_value", "--fusion", "boosting", "--set", "fusion.loss=mae"),
             "boosting is not a network",
-            "leave it out",
+            "remove the setting",
         ),
         (("--target", "arousal_value", "--set", "encoder.loss=rmse"), "'rmse' is not valid", "mse"),
     ],
@@ -180,7 +180,7 @@ def test_a_loss_by_recording_is_refused_where_labels_vary_in_none(kinds):
     loss = ("encoder.loss=ccc_recording",)
     plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value", settings=loss)
     flat = replace(plan.test, label={"arousal_value": np.full(len(plan.test.units), 4.0)})
-    with pytest.raises(UsageError, match="arousal_value vary in no recording") as refused:
+    with pytest.raises(UsageError, match="arousal_value are constant within every recording") as refused:
         check_losses(plan.method, flat.targets, loss, flat)
     assert "ccc_batch" in str(refused.value)
 

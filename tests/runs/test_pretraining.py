@@ -111,7 +111,7 @@ def test_what_is_asked_for_wrongly_is_refused(two, embench):
         ({"pretrainer": "ecg=masked_value"}, "names more than a pretrainer"),
         ({"pretrainer": "masked_valu"}, "did you mean masked_value"),
         ({"pretrainer": "signal_transform"}, "trains the complete model"),
-        ({"corpus": "nothing"}, "no dataset `nothing`"),
+        ({"corpus": "nothing"}, "no dataset has the name `nothing`"),
     ):
         done = embench(*line(two, **arguments))
         assert (done.code, text in done.err) == (2, True), done.err
@@ -256,7 +256,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
     made = pretrained(two)
     with pytest.raises(UsageError, match="no encoder for eda"):
         two.plan("Pool", modalities="eda", pretrained=made.id)
-    with pytest.raises(UsageError, match="of encoder Pool for ecg, not of Whole"):
+    with pytest.raises(UsageError, match="belong to encoder Pool for ecg, not to Whole"):
         two.plan("Whole", modalities="ecg", pretrained=made.id)
     with pytest.raises(UsageError, match="do not fit"):
         fitted_and_start(two, modalities="ecg", pretrained=made.id, settings=("encoder.build.dim=6",))

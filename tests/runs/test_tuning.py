@@ -259,7 +259,7 @@ def test_what_cannot_be_searched_is_said_before_the_first_trial(bench):
     request = bench.request("Moments", **OPTIONS)
     events: list[object] = []
     for text, match in (
-        ("fusion.build.D=1,2", "has no `D`"),
+        ("fusion.build.D=1,2", "has no part `D`"),
         ("fusion.C=log:1e-3..10", r"where: --search fusion\.C\n(.*\n)*.*did you mean fusion\.build\.C\?"),
     ):
         with pytest.raises(UsageError, match=match):
