@@ -123,7 +123,7 @@ def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     assert "auroc_within" in done.out
     assert "missing: wesad" in done.out
     assert "embench data synthesize wesad" in done.out
-    assert "there is no encoder `video_of_tomorrow`" in done.out
+    assert "no encoder has the name `video_of_tomorrow`" in done.out
     assert "Nobody asked them." in done.out
     assert "A2: no data of WESAD" in done.err
     assert "Traceback" not in done.err

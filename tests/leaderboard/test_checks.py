@@ -41,7 +41,7 @@ def test_every_check_is_named_with_its_result(published: Path, capsys: pytest.Ca
     assert {name for name, (status, _) in made.items() if status == "passed"} >= {
         "files", "texts", "form", "contents", "protocol", "method", "design", "folds", "scores", "summands",
     }  # fmt: skip
-    assert made["labels"] == ("not possible", "not compared with the data: there is no dataset `acme/own`")
+    assert made["labels"] == ("not possible", "not compared with the data: no dataset has the name `acme/own`")
     assert made["audit"] == ("not possible", "the entry was not audited")
     assert verify(published) == 0
     assert "failed" not in capsys.readouterr().out
