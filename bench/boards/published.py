@@ -18,6 +18,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
 from embench.leaderboard.sections import BoardSection, leaderboard_sections
 from embench.leaderboard.select import select_sections
+from embench.leaderboard.summary import Summary, summarise
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
@@ -110,6 +111,11 @@ class Board:
         about = {"dataset": self.dataset, "protocol": self.protocol, "target": self.target}
         found = select_sections(leaderboard_sections(BOARDS), **about)
         return next(section for section in found if section.trained_on is None)
+
+    @property
+    def summary(self) -> Summary:
+        """The leaderboard in one line."""
+        return summarise(self.section)
 
     @property
     def looks(self) -> int:

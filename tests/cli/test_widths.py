@@ -125,7 +125,7 @@ def several(tmp_path_factory):
 @pytest.mark.parametrize("line", BOARDS)
 def test_boards_fit(embench, monkeypatch, several, line):
     monkeypatch.chdir(several)
-    assert "elapsed_time" in rendered(embench, monkeypatch, line, 100)
+    assert "tress" in rendered(embench, monkeypatch, line, 100)
     check(embench, monkeypatch, line)
 
 
