@@ -105,7 +105,7 @@ def test_a_model_that_cannot_win_and_is_high_within_subjects_stands_beside_the_m
     out = capsys.readouterr().out
     assert "0.50 always" in out
     assert "0.56 (0.55 to 0.67)" in out
-    why = "Exploratory: Within-subject AUROC 0.70 (0.55 to 0.67), which does not hold time and movement constant;"
+    why = "Not the primary metric: Within-subject AUROC 0.70 (0.55 to 0.67), which does not hold time and movement constant;"
     assert f"{why} time since the start alone reaches 0.95." in " ".join(out.split())
 
 
@@ -129,7 +129,7 @@ def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(cap
     shown = " ".join(re.sub(r"<[^>]+>", " ", found._repr_html_()).split())
     for told in (text, " ".join(str(found).split()), shown):
         assert "This design cannot separate stress from the time since the start" in told
-        assert "Within-subject AUROC, exploratory 0.70" in told
+        assert "Within-subject AUROC, not the primary metric 0.70" in told
         assert "time since the start 1.00 (0.55 to 0.67) above this method" in told
         assert "more than by chance" not in told
 

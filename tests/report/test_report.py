@@ -293,9 +293,9 @@ def test_what_two_targets_have_in_common_stands_once_below_both():
     [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
     run = RunFacts(read_record(entry))
     shown = headline_section(run).shown
-    assert shown.count("<caption>Exploratory scores") == 1
+    assert shown.count("<caption>Other scores") == 1
     assert all(form.problem in unescape(shown) for form in run.forms.values())
-    table = shown.split("<caption>Exploratory scores")[1]
+    table = shown.split("<caption>Other scores")[1]
     for target in ("valence", "arousal"):
         assert f"{run.scores.score(target, 'auroc_within').mean:.3f}" in table
         assert f"the method, {target}</th>" in table

@@ -159,7 +159,7 @@ def _exploratory(run: RunFacts) -> Markup:
     if not rows:
         return Markup()
     titles = [metric_facts(metric).title for metric in metrics]
-    return html_table(("", *titles), rows, "Exploratory scores: no rank and no answer rests on them.")
+    return html_table(("", *titles), rows, "Other scores: no rank and no answer rests on them.")
 
 
 _OF_WHAT = {

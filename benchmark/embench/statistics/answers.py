@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from embench.interfaces.recording import names_in
@@ -32,6 +32,8 @@ AnswerWord = Literal[
     "too few data",
     "not computed",
 ]
+_TIME_MODELS = ("elapsed_time", "session_position", "study_drift")
+"""Confound-only models of time."""
 NEAR_BOUND = 0.01
 """An answer is borderline where the lower end of its interval is at most so far from the null value."""
 _HELD: Mapping[str, tuple[str, str]] = {
@@ -237,7 +239,8 @@ def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable 
     if compared := scores.compared(target):
         yield _above_models(compared, scores.failed(target), higher=facts.higher)
     if asked:
-        yield from _given(scores.adds(target), metric, score)
+        timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
+        yield from _given(scores.adds(target), metric, score, timed)
 
 
 def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
@@ -253,8 +256,19 @@ def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher:
     return Answer("models", "more than each model without a physiological signal?", "not shown", evidence + more, gap)
 
 
-def _given(adds: Adds | None, metric: str, score: Score) -> Iterator[Answer]:
-    """The answers of the confound analysis."""
+def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
+    """The confound-only model of time with the highest primary metric, and its score; None where none has one."""
+    known = [(name, score) for name in _TIME_MODELS if (score := scores.score(target, metric, name))]
+    return max(known, key=lambda pair: pair[1].mean, default=None)
+
+
+def _given(adds: Adds | None, metric: str, score: Score, timed: tuple[str, Score] | None = None) -> Iterator[Answer]:
+    """The answers of the confound analysis.
+
+    Args:
+        timed: the strongest model of time, where the metric does not hold time constant. The interval of the method
+            must then lie above what that model reaches, since the analysis alone does not stop a sharper clock.
+    """
     text = "given time and movement within 10 min?"
     if adds is None:
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
@@ -268,12 +282,13 @@ def _given(adds: Adds | None, metric: str, score: Score) -> Iterator[Answer]:
     beside = [_BESIDE[name] for name in adds.held if name in _BESIDE]
     if not adds.movement:
         given = join_with_and(["the time since the start", *beside])
-        yield _at(adds, "full", "movement", f"given {given}? (movement was not recorded)", metric, score)
+        answer = _at(adds, "full", "movement", f"given {given}? (movement was not recorded)", metric, score)
+        yield _above_time(answer, score, timed)
         return
     given = join_with_and(["time", "movement", *beside])
-    yield _at(adds, "local", "movement", f"given {given} within 10 min?", metric, score)
+    yield _above_time(_at(adds, "local", "movement", f"given {given} within 10 min?", metric, score), score, timed)
     phase = "given the phase of the protocol, inferred from movement of the whole session?"
-    yield _at(adds, "full", "protocol_phase", phase, metric, score)
+    yield _above_time(_at(adds, "full", "protocol_phase", phase, metric, score), score, timed)
 
 
 def _at(adds: Adds, level: str, question: str, text: str, metric: str, score: Score) -> Answer:
@@ -283,7 +298,17 @@ def _at(adds: Adds, level: str, question: str, text: str, metric: str, score: Sc
     word = against(at.effect, 0.0)
     if word == "yes" and not at.adds:
         word, evidence = "not shown", f"{evidence}, but {_failed_condition(adds, at, metric, score)}"
+    if word == "reversed" and against(score, metric_facts(metric).chance or 0.0) != "reversed":
+        word, evidence = "not shown", f"{evidence}, but {metric_family(metric)} is not below chance"
     return Answer(question, text, word, evidence, at.effect)
+
+
+def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
+    """The answer, which is *yes* only if the method's interval lies above what the model of time reaches."""
+    if answer.answer != "yes" or timed is None or (score.low is not None and score.low > timed[1].mean):
+        return answer
+    reached = f"{label(timed[0])} alone reaches {two_decimals(timed[1].mean)}, which the metric does not hold constant"
+    return replace(answer, answer="not shown", evidence=f"{answer.evidence}, but {reached}")
 
 
 def _failed_condition(adds: Adds, at: AddsAt, metric: str, score: Score) -> str:

@@ -111,7 +111,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         question=f"{about.dataset}: {about.question}",
         sample=_sample(run),
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
-        metric=facts.title + ("" if found.score else ", exploratory"),
+        metric=facts.title + ("" if found.score else ", not the primary metric"),
         score=(_score(score, facts.chance) if score else "not estimable") + _alone(found),
         explanation=about.explanation(metric) if found.score else _varies(found),
         problem=about.order_sentence(found),
@@ -476,10 +476,10 @@ def _more(found: TargetAnswers) -> Iterator[str]:
     if found.adds and found.score and not found.adds.undefined and found.adds.score == found.metric:
         yield from _details(found.adds, found.reads)
     if found.borderline:
-        yield f"Borderline: the interval of {join_with_and(list(found.borderline))} ends within 0.01 of the null value."
+        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
     for each in found.exploratory:
         title = metric_facts(each.metric).title
-        text = f"Exploratory: {title} {figures(each.score)}, which does not hold {each.varies} constant"
+        text = f"Not the primary metric: {title} {figures(each.score)}, which does not hold {each.varies} constant"
         if each.control:
             text += f"; {vocabulary.label(each.control[0])} alone reaches {two_decimals(each.control[1].mean)}"
         yield f"{text}."
