@@ -105,8 +105,8 @@ def test_a_model_that_cannot_win_and_is_high_within_subjects_stands_beside_the_m
     out = capsys.readouterr().out
     assert "0.50 always" in out
     assert "0.56 (0.55 to 0.67)" in out
-    why = "Not the primary metric: Within-subject AUROC 0.70 (0.55 to 0.67), which does not hold time and movement constant;"
-    assert f"{why} time since the start alone reaches 0.95." in " ".join(out.split())
+    why = "Not the primary metric: Within-subject AUROC 0.70 (0.55 to 0.67), which does not hold time and movement"
+    assert f"{why} constant; time since the start alone reaches 0.95." in " ".join(out.split())
 
 
 def test_the_headline_of_several_runs_is_a_column_where_it_is_one(capsys):
