@@ -15,7 +15,7 @@ from embench.records.record import read_record
 def above_chance_parts(entries: Sequence[ShownEntry], target: str) -> dict[str, Mapping[str, float]]:
     """Id -> group of subjects -> its contribution beyond that of a constant score; without entries that do not hold
     contributions. Groups have numbers, in one order for all entries with as many."""
-    found, constant = {}, dict[str, list[float] | None]()
+    found, constant = dict[str, Mapping[str, float]](), dict[str, list[float] | None]()
     for entry in entries:
         summands = load_summands(entry.folder).get(target)
         if summands is None:
@@ -32,7 +32,7 @@ def _of_constant(entry: ShownEntry, target: str, fits: str) -> list[float] | Non
     """Contributions to the metric of a constant score, kept from one command to the next: they take a second."""
     place = kept_place("chance", fits)
     if content := read_checked(place):
-        return json.loads(content)  # type: ignore[no-any-return]
+        return json.loads(content)
     from embench.statistics.summands import chance_contributions  # with scipy, which what is kept does not need
 
     found = chance_contributions(read_record(entry.folder), target)

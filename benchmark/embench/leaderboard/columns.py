@@ -70,6 +70,10 @@ SECONDARY_METRICS = (
 """The scores with a column of their own besides the primary metric."""
 
 
+_SIDES: Sequence[tuple[Literal["low", "high"], str]] = (("low", "lower"), ("high", "upper"))
+"""End of an interval -> its name in words."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a leaderboard.
@@ -129,8 +133,7 @@ def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Cal
         return lambda row: getattr(score(row), field, None)
 
     low, high = (
-        _column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True)
-        for end, side in (("low", "lower"), ("high", "upper"))
+        _column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True) for end, side in _SIDES
     )
     return [Column(name, name, about, part("mean"), text, number=True), low, high]
 

@@ -38,7 +38,8 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             (", ".join(filter(None, method)), slug, [_cell(board, method, metric) for board in chosen])
             for method, slug in sorted(slugs.items())
         ]
-        about = {"target": target, "protocol": protocol, "dataset": dataset, "label": dataset_label(dataset)}
+        about: dict[str, Any] = {"target": target, "protocol": protocol, "dataset": dataset}
+        about["label"] = dataset_label(dataset)
         about |= {"superseded_by": chosen[0].section.superseded_by, "metric_name": metric_facts(metric).title}
         tables.append({**about, "sources": sources, "rows": rows})
     return tables
