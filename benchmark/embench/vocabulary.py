@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -61,7 +62,7 @@ def sections() -> Mapping[str, Mapping[str, Term]]:
     }
 
 
-def _term(name: str, section: str, fields: Mapping[str, object]) -> Term:
+def _term(name: str, section: str, fields: Mapping[str, Any]) -> Term:
     found = {key: fields.get(key) or () for key in ("synonyms", "aliases", "banned")}
     label = str(fields["label"])
     return Term(

@@ -138,7 +138,7 @@ def test_what_the_design_does_not_allow_is_refused_with_the_reason(tmp_path: Pat
     stages = (one / "stages.csv").read_text().splitlines()
     calm = [row.replace("stress", "rest") if int(row.split(",")[2]) >= 180 else row for row in stages[1:]]
     (one / "stages.csv").write_text("\n".join([stages[0], *calm]) + "\n")
-    with pytest.raises(UsageError, match="what is left to be scored lacks a class"):
+    with pytest.raises(UsageError, match="the remaining units to score lacks a class"):
         plan(one, write_rules(tmp_path, "blocks"))
 
 

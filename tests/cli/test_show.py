@@ -43,7 +43,7 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
 
 def test_a_plan_says_how_long_clock_and_movement_take_the_first_time(capsys):
     show.print_plan({"expected_s": 61.0, "nuisances_s": 300.0})
-    assert "clock and movement, fitted once for this dataset: about 5 min" in capsys.readouterr().out
+    assert "confound analysis, fitted once for this dataset: about 5 min" in capsys.readouterr().out
 
 
 def test_real_data_are_not_called_generated(capsys):
@@ -60,7 +60,7 @@ def test_scores_of_a_protocol_that_leaks_are_said_to_be_ranked_by_no_board(capsy
     for shown in (show.result, lambda found: show.results([found])):
         shown(made)
         out = capsys.readouterr().out.replace("\n", " ")
-        assert f"epic2023-time LEAKS: {trained}. No board ranks these scores." in out
+        assert f"epic2023-time LEAKS: {trained}. No leaderboard ranks these scores." in out
 
 
 def test_numbers_that_json_has_not_become_null(capsys):

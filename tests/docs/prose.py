@@ -57,8 +57,10 @@ MIN_WORDS = 2
 _CODE = re.compile(
     r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
     r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
+    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:controls|card|tried|looks)(?=[.:] ?\w)|\bdocs/boards\b|\bdata controls\b"
+    r"|\bshared/\w+|\bethics board\b|#[\w-]+|\bboards="
 )
-"""What a text names rather than says: code, options, identifiers, files."""
+"""What a text names rather than says: code, options, identifiers, commands, keys of records, files."""
 _REGEX = re.compile(r"\(\?[:P!=<]|\\[bsdwW](?![a-z])|\[\^")
 _JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 _SAID = re.compile(r"\b(?:title|alt|aria-label|placeholder|content)=\"([^\"]*)\"")
@@ -192,7 +194,7 @@ def _of_template(path: Path) -> Iterator[Text]:
     line = 1
     for part in plain.split("\0"):
         if _is_prose(part):
-            yield Text(_place(path), line, part)
+            yield Text(_place(path), line, part, own_words=part.startswith("|"))  # questions of datasets
         line += part.count("\n")
     yield from (Text(_place(path), 0, text) for text in said.splitlines() if _is_prose(text))
 
@@ -240,7 +242,7 @@ def _of_page(path: Path) -> Iterator[Text]:
     line = 1
     for part in source.split("\n\n"):
         if _is_prose(part):
-            yield Text(_place(path), line, part)
+            yield Text(_place(path), line, part, own_words=part.startswith("|"))  # questions of datasets
         line += part.count("\n") + 2
 
 

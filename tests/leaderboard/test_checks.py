@@ -63,9 +63,12 @@ def test_predictions_scored_again_are_those_of_the_entry_that_is_named(
 
     nowhere = replace(record, run={**about, "id": "cnn_tf-single-1111111111", "rescored_from": "tcn-late-0000000000"})
     [failed] = failures(check_entry(publish(tmp_path, nowhere)))
-    assert failed.reason == "run.yaml: rescored_from: this board has no entry tcn-late-0000000000"
+    assert failed.reason == "run.yaml: rescored_from: this leaderboard has no entry tcn-late-0000000000"
     reasons = why_not_submitted(read_manifest(tmp_path / "runs" / again.name), tmp_path / "others")
-    assert f"its predictions are those of {published.name}: only who keeps a board scores its entries again" in reasons
+    assert (
+        f"its predictions are those of {published.name}: only the maintainer of a leaderboard scores its entries again"
+        in reasons
+    )
 
 
 def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +133,7 @@ def test_entries_may_be_added_and_superseded(
     assert verify(boards, "--against", earlier) == 1
     said = capsys.readouterr().out
     assert f"{added.name}--a-reader.json came with the entry" in said
-    assert "is the same row" in said
+    assert "is the same entry" in said
 
 
 def test_what_is_added_to_an_entry_that_did_not_change_is_checked(
@@ -198,7 +201,7 @@ def test_a_sealed_entry_holds_nothing_that_tells_labels(
     folder = publish(tmp_path, replace(record, run=run))
     assert verify(folder) == 0
     out = capsys.readouterr().out
-    assert "the labels are not public: only a reproduction can show it" in out
+    assert "the labels are not public, so that only a reproduction can check this" in out
     assert "labels        not possible" in out
     scores = json.loads((folder / "scores.json").read_text())
     scores["folds"] = []

@@ -141,7 +141,7 @@ def test_entries_without_labels_are_compared_by_their_seal_and_their_published_d
     seal = folder / "labels.hmac"
     seal.write_text(seal.read_text().replace("labels ", "labels 0"))
     assert verify(folder, *data) == 1
-    assert "the seal is not that of the labels of the data" in capsys.readouterr().out
+    assert "the withheld labels are not those of the data" in capsys.readouterr().out
 
 
 PLANTED: dict[str, Any] = {
@@ -209,7 +209,7 @@ DAMAGED: dict[str, tuple[str, str]] = {
     "predictions.npz": ("", "cannot be read"),
     "audit.json": ("{}", "the audit cannot be read"),
     "superseded.yaml": ("by: x", "breaks the schema: why: Field required"),
-    "notes.txt": ("hello", "notes.txt is no file of an entry"),
+    "notes.txt": ("hello", "notes.txt is not a file of an entry"),
 }
 
 

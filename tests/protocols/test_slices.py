@@ -85,7 +85,7 @@ def test_units_are_scored_or_not_however_many_are_given(text: str) -> None:
 def test_most_is_what_two_thirds_of_the_subjects_can_give() -> None:
     few = "000" + "1" * 8 + "0" * 20 + "1" * 8
     slices = cut(placed(*([(text, timeline(f"p{i}", text))] for i, text in enumerate([TASKS, TASKS, few]))))
-    assert (slices.most, dict(slices.unusable)) == (5, {"p2": "what is left to be scored lacks a class"})
+    assert (slices.most, dict(slices.unusable)) == (5, {"p2": "the remaining units to score lacks a class"})
     assert not slices.scored[-len(few) :].any()
     half = placed(*([(text, timeline(f"p{i}", text))] for i, text in enumerate([TASKS, few])))
     with pytest.raises(UsageError, match="1 of 2 subjects"):
@@ -164,7 +164,7 @@ def test_the_first_half_of_the_blocks_is_given_and_a_block_is_left_out() -> None
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ("0" * 20 + "1" * 20, "what is left to be scored lacks a class"),  # a task each, as rest and arithmetic
+        ("0" * 20 + "1" * 20, "the remaining units to score lacks a class"),  # a task each, as rest and arithmetic
         ("0" * 40, "what is given lacks a class"),
     ],
 )
@@ -284,5 +284,5 @@ def test_real_sessions_give_their_first_rest_and_stress_and_one_task_each_is_ref
                 assert set(cohort.placed.y[own[slices.given(2)[own]]]) == {0, 1}, name
                 assert set(cohort.placed.y[own[slices.scored[own]]]) == {0, 1}, name
     assert all("to give" in reason for reason in found["wearable_stress"].slices.unusable.values())
-    with pytest.raises(UsageError, match="for 36 of 36 subjects, what is left to be scored lacks a class"):
+    with pytest.raises(UsageError, match="for 36 of 36 subjects, the remaining units to score lacks a class"):
         make(replace(request, dataset="eegmat"))

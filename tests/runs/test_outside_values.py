@@ -12,7 +12,7 @@ __all__ = ["everything", "kinds", "scored"]
 
 def test_values_need_their_column_and_have_no_other_decision(everything, scored, tmp_path):
     rows = [row for row in rows_of(everything.folder / "predictions.csv.gz") if row["target"] == "arousal_value"]
-    with pytest.raises(DataError, match="arousal_value, whose predictions are in a column `score`"):
+    with pytest.raises(DataError, match="the predictions of arousal_value must be in a column `score`"):
         scored([{**row, "score_0": "0.2", "score_1": "0.8"} for row in rows], drop=("score",))
     with pytest.raises(DataError, match="decisions differ from the values, such as 9") as caught:
         scored([{**row, "decision": "9"} if i == 1 else row for i, row in enumerate(rows)])

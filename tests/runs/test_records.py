@@ -1,4 +1,4 @@
-"""What a run leaves behind and says: cohorts, absent units, looks at test labels, results from Python and as JSON."""
+"""What a run leaves behind and says: cohorts, absent units, test-set evaluations, results from Python and as JSON."""
 
 import csv
 import gzip

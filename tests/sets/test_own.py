@@ -63,7 +63,7 @@ def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embenc
     assert [row["best"] for row in controls] == [True] + [False] * (len(controls) - 1)
     assert own["mean"] == baseline["mean"]  # the same method by another name
     assert own["over_baseline"] == 0
-    assert "is not shown to be better than the best baseline, handcrafted + logreg on eda" in own["answer"]
+    assert "is not demonstrably better than the best baseline, handcrafted + logreg on eda" in own["answer"]
     done = embench("baselines", *line, "--with", f"{tmp_path}/mine.py:Mine")
     assert " ".join(done.out.split()).endswith(own["answer"])  # the last lines of the screen
     (figure,) = bench.runs.glob("*/mine-v1-*-arousal.png")

@@ -168,7 +168,7 @@ def test_current_boards_come_first_and_others_are_marked(site):
 
 def test_a_board_without_a_headline_shows_the_score_within_subjects_and_ranks_nothing(site):
     for board in board_data(site, "hku956"):
-        assert board["metric_name"] == "Within-subject AUROC, exploratory"
+        assert board["metric_name"] == "Within-subject AUROC, not the primary metric"
         assert all(row["rank"] is None and row["s"] for row in board["rows"])
         assert not any(board["pairs"])  # sealed entries hold nothing of subjects
 

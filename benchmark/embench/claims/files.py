@@ -221,7 +221,9 @@ def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], ty
         raise UsageError(f"cannot read the file of {what}: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(kind_of({}).model_fields)
-        raise UsageError(f"the file of {what} contains no mapping", where=str(path), expected=expected)
+        raise UsageError(
+            f"the file of {what} is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
+        )
     named = [(field, text) for field, text in texts_in(content) if field.rpartition(".")[2] not in _PROSE]
     if wrong := [field for field, text in named if names_code(text) or names_place(text)]:
         raise UsageError(

@@ -77,7 +77,7 @@ def baselines(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run the baselines of a set with their controls: check the data, run the rows that fit, write a folder of all."""
+    """Run a set of baseline methods with the confound-only models: check the data, run what fits, write one folder."""
     from embench.engine.executors import find_executor
     from embench.sets.files import find_set
     from embench.sets.folder import write_folder
@@ -164,7 +164,7 @@ def _paper_page(
     write_text(folder / f"{paper}.md", claims_page(*found))
     if show:
         print_claims(*found)
-        console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
+        console.wrapped(f"Published and reproduced numbers side by side: {folder / f'{paper}.md'}")
 
 
 def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
@@ -290,7 +290,7 @@ def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path, execut
     console.wrapped(
         f"{ended} of {len(document['rows'])} rows done; left: about {format_duration(document['expected_s'])}, at most "
         f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
-        f"where {free:.0f} GB are free. Each row brings its controls."
+        f"where {free:.0f} GB are free. Each result brings its confound-only models."
     )
     if not all(row["measured"] for row in document["rows"]):
         console.wrapped(f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[list[Path], Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")],
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
-    metric: Annotated[str | None, Option(help="Metric to compare instead of the headline.")] = None,
+    metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
     given: Annotated[
         str | None,
         Option(
@@ -123,13 +123,11 @@ def _show_curves(table: CurveTable) -> None:
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
     show_table(table.gains, [field("one", "method"), field("given"), *figures, shown], title="gain over nothing given")
-    differs = [field("one", "gain of"), field("other", "less that of"), field("given"), *figures, shown]
+    differs = [field("one", "gain of"), field("other", "minus gain of"), field("given"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):
         console.wrapped(gap.sentence)
-    console.note(
-        "a gain over nothing given is that of labels only where it is above all controls too: see `embench report RUN`"
-    )
+    console.note("labels explain a gain only where it is above all confound-only models too: see `embench report RUN`")
     console.echo()
 
 

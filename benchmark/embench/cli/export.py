@@ -26,7 +26,9 @@ def export(
         str | None,
         Option(help="Describe a dataset instead of runs (--croissant).", autocompletion=completes("dataset")),
     ] = None,
-    board: Annotated[Path | None, Option(help="Describe this leaderboard folder instead (--croissant, --hub).")] = None,
+    board: Annotated[
+        Path | None, Option(help="With --croissant or --hub: describe this leaderboard folder instead of a run.")
+    ] = None,
     latex: Annotated[bool, Option("--latex", help="LaTeX tables of scores (package booktabs).")] = False,
     columns: Annotated[
         str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")

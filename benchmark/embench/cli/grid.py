@@ -40,8 +40,8 @@ _NONE = "none"
 _STATES = {
     "running": "running",
     "ended": "ended",
-    "cancelled": "cancelled: the same command goes on where it stopped",
-    "stopped": "stopped: its process is gone; the same command goes on where it stopped",
+    "cancelled": "cancelled: rerun the command to resume",
+    "stopped": "stopped: its process is gone; rerun the command to resume",
     "unknown": "running, or stopped: its process is another machine's",
 }
 

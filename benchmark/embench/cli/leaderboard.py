@@ -32,7 +32,7 @@ def site(
     out: Annotated[Path, Option(help="Folder to write; an earlier site there is replaced.")],
     boards: Boards = Path("leaderboards"),
     notes: Annotated[
-        Path | None, Option(help="Folder of notes in Markdown, DATASET.md, to show with the boards.")
+        Path | None, Option(help="Folder of notes in Markdown, DATASET.md, to show with the leaderboards.")
     ] = None,
 ) -> None:
     """Write the leaderboards as web pages that open without a server or a network."""
@@ -58,12 +58,12 @@ def submit(
         bool, Option("--consent", help="Of your own data: all participants consent to what is published.")
     ] = False,
     ethics: Annotated[
-        str | None, Option(help="Of your own data: ethics board and number of its approval, which the entry holds.")
+        str | None, Option(help="Of your own data: ethics board and number of its approval, which the entry contains.")
     ] = None,
 ) -> None:
     """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written.
 
-    Of your own data, it first lists what an entry holds, and asks for consent and an approval. Of a folder that
+    Of your own data, it first lists what an entry contains, and asks for consent and an approval. Of a folder that
     `embench baselines` wrote, the entries that are refused hold up no other; exit with 1 if there is one.
     """
     from embench.sets.folder import SET_FILE
@@ -123,7 +123,7 @@ def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leakin
 @leaderboard_app.command()
 def supersede(
     entry: Annotated[Path, Argument(metavar="ENTRY", help="Folder of the entry that is out of date.")],
-    by: Annotated[str, Option(help="Id of the entry that takes its place, on the same board.")],
+    by: Annotated[str, Option(help="Id of the entry that takes its place, on the same leaderboard.")],
     why: Annotated[str, Option(help="The reason, in a sentence.")],
 ) -> None:
     """Mark an entry as superseded by another: it stays as it is, without a rank."""
@@ -161,7 +161,7 @@ def verify_entry(
     if by is not None:
         check_name(by)
     if against is not None and not against.is_dir():
-        raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
+        raise UsageError(f"{against} is not a folder", where="--against", expected="a folder of leaderboards")
     checks: list[EntryCheck] = []
     with Steps("entries", "verified") as steps:
         for path in paths:
@@ -222,7 +222,7 @@ def reproduce(
         str | None, Option(help="Text that decides which folds a spot check runs; default: random.")
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for the stages, kept; default: a temporary one.")] = None,
-    out: Annotated[Path | None, Option(help="File for the attestation; default: beside the board's entries.")] = None,
+    out: Annotated[Path | None, Option(help="File for the attestation; default: beside the entries.")] = None,
 ) -> None:
     """Run the request of entries again and compare; write an attestation of each that is reproduced.
 

@@ -79,7 +79,7 @@ def show(
     ] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
-    """Print a line for each leaderboard; or the entries of a dataset, or of the leaderboards that options choose."""
+    """Print one line per leaderboard. With a dataset, or with options that select leaderboards, print their entries."""
     from embench import leaderboard
     from embench.leaderboard import select
 
@@ -209,7 +209,7 @@ def _sentences(
     above = [summarise(section).sentence] if whole else []
     above += [section.unranked] if section.unranked and not metric else []
     if metric and metric != section.metric:
-        above.append(f"The score shown is {metric_facts(metric).title}, which does not rank.")
+        above.append(f"The score shown is {metric_facts(metric).title}; it does not rank the entries.")
     if not plain:
         return above, []
     below = notes_of(section) if whole else []

@@ -29,7 +29,7 @@ DISPLAY_NAMES = {
     "headline": "primary metric",
     "a method reads of test subjects": "a method may read from test subjects",
     "test subjects give first": "calibration data",
-    "shown beside the controls": "shown next to the confound-only models",
+    "shown beside the confound-only models": "shown next to the confound-only models",
 }
 """Keys of `described` that have another name on the screen."""
 
@@ -76,7 +76,7 @@ def described(name: str) -> dict[str, Any]:
         "headline": _headline(protocol),
         "a method reads of test subjects": _access(protocol),
         **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
-        **({"shown beside the controls": ", ".join(protocol.references)} if protocol.references else {}),
+        **({"shown beside the confound-only models": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
         "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
         "hash": protocol.hash[:16],

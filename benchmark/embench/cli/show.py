@@ -43,7 +43,7 @@ def _warn_of_leaks(run: Mapping[str, Any]) -> None:
     rules = run["protocol"]
     if rules["leaks"]:
         why = "; ".join((rules.get("gives_up") or {}).values()) or "it trains on what it tests"
-        console.wrapped(f"{rules['name']} LEAKS: {why}. No board ranks these scores.", bold=True, colour="yellow")
+        console.wrapped(f"{rules['name']} LEAKS: {why}. No leaderboard ranks these scores.", bold=True, colour="yellow")
 
 
 def result(found: Result, *, every: bool = False) -> None:
@@ -129,8 +129,13 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
             rows[point.at][point.line] = format_figure(score.mean) if point.control else format_score(score)
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
-        gain = TableColumn("gain above the best control", lambda point: format_score(point.score, "+.3f"))
-        heads = field("at", AXIS_TITLES[found.axis]), field("line", ""), gain, field("above", "best control")
+        gain = TableColumn("gain above best model without a signal", lambda point: format_score(point.score, "+.3f"))
+        heads = (
+            field("at", AXIS_TITLES[found.axis]),
+            field("line", ""),
+            gain,
+            field("above", "best model without a signal"),
+        )
         show_table(found.gains(title), heads)
     if found.note:
         console.wrapped(found.note)
@@ -183,7 +188,7 @@ _PLAN_WORDS = {
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs",
     "expected_s": "expected time",
-    "nuisances_s": "clock and movement, fitted once for this dataset",
+    "nuisances_s": "confound analysis, fitted once for this dataset",
     "smallest_difference": "smallest detectable difference",
 }
 

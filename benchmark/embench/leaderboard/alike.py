@@ -83,7 +83,7 @@ def _plugins(run: Manifest) -> tuple[object, ...]:
 def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
     other = read_record(path)
     other_run = other.manifest
-    than = f"of {path.name}, on the same board"
+    than = f"of {path.name}, on the same leaderboard"
     if own := sorted(_people(record) ^ _people(other)):
         if run.dataset.files in (None, _files(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
@@ -96,7 +96,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     same, apart = few_labels(run) == few_labels(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
-        yield f"labels: only one of two entries holds them, this one or that {than}"
+        yield f"labels: only one of two entries contains them, this one or that {than}"
         return
     if record.labels is None or other.labels is None:
         seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]

@@ -151,7 +151,7 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
 
     Args:
         by: see `check_name`.
-        out: the file to write; by default in its place beside the board's entries.
+        out: the file to write; by default in its place beside the leaderboard's entries.
         figures: further fields of `Attestation`.
 
     Raises:
@@ -170,7 +170,7 @@ def check_name(by: str) -> str:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
         raise UsageError(
-            f"`{by}` is no name", where="--by", expected="your name, on one line, without = + - or @ before it"
+            f"`{by}` is not a name", where="--by", expected="your name, on one line, without = + - or @ before it"
         ) from error
 
 
@@ -184,8 +184,8 @@ def attested_by(folder: Path, by: str, level: Level) -> bool:
 
 
 def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out: Path | None = None) -> Path:
-    """Writes an attestation of the entry in `folder`, by default to its place beside the board's entries. One by the
-    same person of a higher level stays as it is.
+    """Writes an attestation of the entry in `folder`, by default beside the leaderboard's entries. One by the same
+    person of a higher level stays as it is.
 
     Raises:
         MachineError: it cannot be written.

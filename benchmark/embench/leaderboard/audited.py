@@ -53,7 +53,7 @@ def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iter
         yield from _wrong_finding(finding, f"findings.{i}", version)
     for field, text in texts_in(audit.get("measured", {}), "measured"):
         if not _PLAIN.fullmatch(text):
-            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is no text that a check measures"
+            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
     if version >= BOUND_SINCE and run.card.labels_public == "yes":
         yield from _left_out(audit, run, scores)
     if audit.get("measured"):
@@ -68,7 +68,7 @@ def _wrong_finding(finding: Mapping[str, Any], place: str, version: int) -> Iter
         return
     for field, text in texts_in(finding["evidence"], f"{place}.evidence"):
         if not _PLAIN.fullmatch(text):
-            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is no text that a check measures"
+            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
     if version >= TEXTS_SINCE and finding["severity"] != "severe" and (wrong := wrong_text(finding)):
         text = str(finding[wrong])[:60]
         yield f"{AUDIT_FILE}: {place}.{wrong}: `{text}` is not what the check {finding['check']} says of its evidence"
@@ -114,7 +114,7 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
             or figures["adds"] != at.adds
             or not abs(figures["effect"]["mean"] - at.effect.mean) <= NUISANCES_DIFFER
         ):
-            yield f"{AUDIT_FILE}: measured.controls.{target}: not what this entry adds to clock and movement"
+            yield f"{AUDIT_FILE}: measured.controls.{target}: not what the confound analysis of this entry gives"
     counted = {"tried": run.most_of("tried"), "test looks": run.most_of("test_looks")}
     for name, looks in measured.get("validation", {}).items():
         if name in counted and looks != counted[name]:
@@ -155,7 +155,7 @@ def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undef
         return Undefined(f"{unbound}: it is not bound to these predictions")
     stated, own = audit["of"], digests_of(record)
     wrong = [
-        f"{AUDIT_FILE}: of.{name}: the audit is of other {name} than the entry holds; audit the run again"
+        f"{AUDIT_FILE}: of.{name}: the audit is of other {name} than the entry contains; audit the run again"
         for name in sorted(own)
         if stated.get(name) != own[name]
     ]

@@ -75,7 +75,7 @@ def _texts(checked: _Subject) -> Iterator[str]:
 def _files(checked: _Subject) -> Iterator[str]:
     for path in sorted(checked.folder.iterdir()):
         if path.name not in ENTRY_FILES:
-            yield f"{path.name} is no file of an entry"
+            yield f"{path.name} is not a file of an entry"
         elif path.is_symlink() or not path.is_file():
             yield f"{path.name} is not a regular file"
 
@@ -103,19 +103,19 @@ def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Foun
 
 def _scores(checked: _Subject) -> _Found:
     if checked.record.labels is None:
-        return Undefined("the labels are not public: only a reproduction can show it")
+        return Undefined("the labels are not public, so that only a reproduction can check this")
     return list(verify.wrong_score_file(checked.record))
 
 
 def _summands(checked: _Subject) -> _Found:
     if checked.record.labels is None:
-        return Undefined("the labels are not public, and the entry holds none")
+        return Undefined("the labels are not public, and the entry contains none")
     return list(verify.wrong_summands(checked.folder, checked.record))
 
 
 def _covered(checked: _Subject) -> _Found:
     if checked.record.labels is None:
-        return Undefined("the labels are not public: only a reproduction can show it")
+        return Undefined("the labels are not public, so that only a reproduction can check this")
     return list(wrong_coverage(checked.record, checked.record.labels))
 
 
@@ -163,7 +163,7 @@ def _bound(checked: _Subject) -> _Found | None:
 def _looks(checked: _Subject) -> _Found:
     run = checked.run
     if run.ledger is None or not isinstance(run.test_looks, dict):
-        return Undefined("the record has no seal of the ledger")
+        return Undefined("the record has no digest of the evaluation log")
     counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_looks))
     if counted is None:
         return Undefined("only the author's ledger can show it")
@@ -297,7 +297,9 @@ def check_boards(
     """
     folders = folders_at(path)
     if earlier and not entry_folders(path):
-        raise UsageError("only the folder of all boards has an earlier state", where=str(path), expected="leaderboards")
+        raise UsageError(
+            "only the folder of all leaderboards has an earlier state", where=str(path), expected="leaderboards"
+        )
     before = {entry_name(folder): folder for folder in entry_folders(earlier)} if earlier else {}
     if earlier:
         yield from check_history(path, earlier)

@@ -193,7 +193,7 @@ def _cost(name: str, title: str, about: str) -> Column:
 _COLUMNS: Sequence[Column] = (
     _column(
         "kind",
-        "Method, or control: a model without any physiological signal.",
+        "Method, or confound-only model: one without any physiological signal.",
         lambda row: "method" if row.is_method else "control",
     ),
     _column(
@@ -303,7 +303,12 @@ _COLUMNS: Sequence[Column] = (
         lambda row: row.gain,
         lambda row: ", ".join(filter(None, (row.gains_by, figures(row.gain, 0.0) if row.gain else ""))),
     ),
-    _of_methods("borderline", "What ends within 0.01 of the value that decides.", lambda row: list(row.borderline)),
+    _of_methods(
+        "borderline",
+        "The intervals that end within 0.01 of the null value.",
+        lambda row: list(row.borderline),
+        title="near the null value",
+    ),
     _of_methods(
         "floors",
         "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "

@@ -140,13 +140,13 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
     if run.card.labels_public != "yes":
         if found := sealing.what_tells_labels(folder, run, scores, audit):
             raise CheckFailed(
-                f"the labels of this dataset are not public, and the entry holds {found}",
+                f"the labels of this dataset are not public, and the entry contains {found}",
                 where=str(folder),
                 hint="delete the entry, also from the history, and publish the run again",
             )
     elif run.entry is not None and not run.entry.labels:
         raise CheckFailed(
-            "the labels are public, but the entry does not hold them",
+            "the labels are public, but the entry does not contain them",
             where=str(folder / "run.yaml"),
             expected="entry: labels",
             hint="publish the run again",

@@ -66,7 +66,7 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
     try:
         wrong = unlike(new_entry, others or of_board.values())
         if not read_manifest(new_entry).rescored_from and (same := already_there(new_entry, others)):
-            wrong.append(f"{same} is the same row")
+            wrong.append(f"{same} is the same entry")
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not possible", str(error))
     return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))

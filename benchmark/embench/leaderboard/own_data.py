@@ -48,8 +48,8 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     if record.labels is None:
         found = compare_seal(folder / SEAL_FILE, labels, find.raw_digest_of(run.dataset.name, data_root))
         if found == "other files":
-            return Undefined("not compared with the data: the files here are not those that were sealed")
-        return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
+            return Undefined("not compared with the data: the files here are not those whose labels were withheld")
+        return [] if found == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
     return agreed(run, cohort, labels_apart(record.labels, labels), data_root)
 
 
@@ -152,7 +152,7 @@ def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort |
     """The subjects of a run whose predictions are public, of the same data here. A record without a digest of its files
     is taken to be of them where its labels are; only agreement counts then, see `agreed`."""
     if record.labels is None:
-        return Undefined("the labels are not public, and the entry holds none")
+        return Undefined("the labels are not public, and the entry contains none")
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort

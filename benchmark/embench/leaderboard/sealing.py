@@ -153,10 +153,12 @@ def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "oth
     try:
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
     except (OSError, ValueError) as error:
-        raise DataError(f"the seal of the labels cannot be read: {error}", where=str(path)) from error
+        raise DataError(f"the file of withheld labels cannot be read: {error}", where=str(path)) from error
     ours = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
     if lines.keys() != ours.keys():
-        raise DataError("the file is no seal of labels", where=str(path), expected="the lines `labels` and `files`")
+        raise DataError(
+            "the file does not contain withheld labels", where=str(path), expected="the lines `labels` and `files`"
+        )
     if not hmac.compare_digest(lines["files"], ours["files"]):
         return "other files"
     return "same" if hmac.compare_digest(lines["labels"], ours["labels"]) else "other labels"

@@ -48,7 +48,7 @@ def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
     if run.rescored_from:
         whose = f"its predictions are those of {run.rescored_from}"
-        reasons.append(f"{whose}: only who keeps a board scores its entries again")
+        reasons.append(f"{whose}: only the maintainer of a leaderboard scores its entries again")
     if seeds := seeds_not_taken(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
@@ -63,7 +63,9 @@ def other_subjects(run: Manifest, boards: Path) -> str | None:
     if not counts or own in counts:
         return None
     usual, rows = counts.most_common(1)[0]
-    return f"{run.id} is of {own} people, and {rows} of {counts.total()} rows of {usual}: it gets a board of its own"
+    return (
+        f"{run.id} is of {own} people, and {rows} of {counts.total()} entries of {usual}: it gets its own leaderboard"
+    )
 
 
 def _beside(run: Manifest, boards: Path) -> list[Path]:
@@ -151,6 +153,6 @@ def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
         raise CheckFailed(
             "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),
             where=", ".join(map(str, reasons)),
-            expected="finished runs that a board takes; nothing was written",
+            expected="finished runs that a leaderboard takes; nothing was written",
             hint=PUBLISH if any(NOBODY in reason for found in reasons.values() for reason in found) else None,
         )

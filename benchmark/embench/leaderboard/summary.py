@@ -155,7 +155,7 @@ def questions_of(rows: Sequence[Row]) -> list[str]:
 def score_head(section: BoardSection) -> str:
     """The head of the column of scores."""
     facts = metric_facts(section.metric)
-    return facts.title if section.metric == section.methods[0].headline else f"{facts.title}, exploratory"
+    return facts.title if section.metric == section.methods[0].headline else f"{facts.title}, not the primary metric"
 
 
 def lead_sentence(ranking: Ranking | None) -> str:

@@ -104,7 +104,7 @@ def wrong_score_file(record: Record) -> Iterator[str]:
         yield f"scores.json: {difference}"
     about = record.manifest.protocol
     if not (scored_by_this_revision(record) or superseded_by(about.name) or about.leaks):
-        yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
+        yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, which the ranked entries have"
 
 
 def wrong_parts(record: Record) -> Iterator[str]:
@@ -113,11 +113,11 @@ def wrong_parts(record: Record) -> Iterator[str]:
     run, metrics = record.manifest, _scoring(record).get("metrics", {})
     for name in sorted(metrics.keys() - set(record.scores.headlines.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
-            yield f"run.yaml: scoring.metrics: {name} is of another package, whose scores no entry holds"
+            yield f"run.yaml: scoring.metrics: {name} is of another package, whose scores no entry contains"
     if run.card.labels_public != "yes":
         return
     if record.labels is None:
-        yield "labels: they are public, and the entry holds none"
+        yield "labels: they are public, and the entry contains none"
     protocol = recorded_protocol(record.run["protocol"])
     if protocol is not None and protocol.scoring == 3 and not run.protocol.leaks:
         yield from (f"scores.json: {name}: missing" for name in ("adds", "coverage") if name not in record.scores)
@@ -156,10 +156,10 @@ def wrong_fields(record: Record) -> Iterator[str]:
             yield f"run.yaml: {name}: it counts {', '.join(counted) or 'nothing'}, not the targets that were scored"
         for target, count in counted.items():
             if count is not None and count < 1:
-                yield f"run.yaml: {name}.{target}: {count}, but scores are there, so that labels were opened"
+                yield f"run.yaml: {name}.{target}: {count}, but the entry has scores, so that labels were used"
     for target in looks.keys() & tried.keys():
         if (most := looks[target]) is not None and (tried[target] or 0) > most:
-            yield f"run.yaml: tried.{target}: {tried[target]} methods, more than the {most} looks at test labels"
+            yield f"run.yaml: tried.{target}: {tried[target]} methods, more than the {most} test-set evaluations"
     for field, text in texts_in({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
         if text.startswith(FORMULA):
             yield f"run.yaml: {field}: a spreadsheet would run `{text[:30]}`; expected no = + - or @ before a text"
@@ -271,7 +271,7 @@ def wrong_design(record: Record) -> Iterator[str]:
         met.setdefault(stimulus, set()).add(groups[subject])
     shared = sum(len(groups) > 1 for groups in met.values()) > 1
     if (stated == "fixed_order") != fixed or (stated == "free" and shared):
-        yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
+        yield f"run.yaml: cohort.design: {stated}, which is not that of the dataset card and of the stimuli met"
 
 
 def wrong_folds(record: Record) -> Iterator[str]:
@@ -355,7 +355,7 @@ def wrong_rescoring(folder: Path, earlier: str, record: Record) -> Iterator[str]
     entries = [path.parent for path in folder.parents[1].glob(f"*/{earlier}/{RUN_FILE}")]
     own = _predicted(record)
     if not entries:
-        yield f"run.yaml: rescored_from: this board has no entry {earlier}"
+        yield f"run.yaml: rescored_from: this leaderboard has no entry {earlier}"
     elif not any(_predicted(read_record(entry)) == own for entry in entries):
         yield f"predictions: they differ from those of {earlier}, whose they are said to be"
 

@@ -170,7 +170,7 @@ OPTIONS = (
     ),
     Option(
         "recipe",
-        "Size of networks and training; default: paper on a GPU, small on a CPU.",
+        "Size of networks and length of training; default: `paper` on a GPU, `small` on a CPU.",
         points="Size of networks and training.",
         panel="Method and data",
     ),
@@ -235,9 +235,9 @@ OPTIONS = (
     ),
     Option(
         "given",
-        "Calibration data of the test subject (personalisation): N labelled units per class, unlabelled:N, or session.",
+        "Calibration data of the test subject (personalisation): N labelled units a class, unlabelled:N, or session.",
         points=(
-            "Calibration data: N labelled units per class, unlabelled:N, or session. Example: "
+            "Calibration data: `N` labelled units per class, `unlabelled:N` units, or `session`. Example: "
             "0,1,2,5,10,unlabelled:5,session."
         ),
         panel="Experiments",

@@ -178,8 +178,8 @@ class Protocol(_Rules):
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
     (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
     variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
-    that it names alone. `references` are shown beside the controls, for protocols that train on tested subjects or at
-    tested moments, see `embench.statistics.references`.
+    that it names alone. `references` are shown beside the confound-only models, for protocols that train on tested
+    subjects or at tested moments, see `embench.statistics.references`.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
     the scores of version 3, see docs/why/protocol.md; None, for those of version 2.

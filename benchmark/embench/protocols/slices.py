@@ -212,7 +212,7 @@ def _of_subject(
         return (
             rank,
             scored,
-            f"what is left to be scored {'lacks a class' if placed.classes > 1 else 'has one value only'}",
+            f"the remaining units to score {'lacks a class' if placed.classes > 1 else 'has one value only'}",
         )
     if rules.gives == "units" and scored.sum() < given.sum():
         return rank, scored, "less is left to be scored than is given"

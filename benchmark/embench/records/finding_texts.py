@@ -328,7 +328,7 @@ def reworded(finding: Mapping[str, Any]) -> dict[str, Any]:
         is_told = isinstance(evidence, Mapping) and (now := text.now(str(what), evidence)) is not None
         if is_told:
             found["what"] = now
-        if todo in wordings(text.todo):
+        if str(todo) in wordings(text.todo):
             found["todo"] = text.todo
         if is_told:
             break

@@ -174,7 +174,7 @@ def _row(
         faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
         return None
     if "score" not in row and not several:
-        faults.add(f"rows are of {target.name}, whose predictions are in a column `score`", line, expected="score")
+        faults.add(f"the predictions of {target.name} must be in a column `score`", line, expected="score")
         return None
     scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
     if len(scores) < len(target.columns):

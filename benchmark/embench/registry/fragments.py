@@ -324,7 +324,7 @@ def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
 
 def _problem_of_releases(released: Any) -> str | None:
     if not isinstance(released, Mapping) or not all(isinstance(text, str) for row in released.items() for text in row):
-        return f"`{_RELEASES}` is {released!r}, expected digests and, for each, the owner of its recordings"
+        return f"`{_RELEASES}` is {released!r}, expected a mapping from each digest to the owner of its recordings"
     return None
 
 

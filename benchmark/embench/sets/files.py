@@ -118,7 +118,9 @@ def read_set(path: Path) -> BaselineSet:
         raise UsageError(f"cannot read a baseline set: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(BaselineSet.model_fields)
-        raise UsageError("a baseline set contains no mapping", where=str(path), expected=expected)
+        raise UsageError(
+            "the file of a baseline set is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
+        )
     try:
         found = BaselineSet.model_validate(content)
     except ValidationError as error:

@@ -316,8 +316,8 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
-    """A sentence that answers if a method is better than the best baseline, and than the controls: whether it clears
-    each, or where it is `asked` so, adds to clock and movement."""
+    """A sentence on whether a method is better than the best baseline method, and on its answer given time and movement;
+    under protocols that compare in pairs, on whether it is better than each confound-only model."""
     found, name = result.answers[panel.target], _name(result)
     best = _name(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
@@ -325,7 +325,7 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
     elif isinstance(pair, EmbenchError):
         first = f"can't be compared with the best baseline, {best} ({pair.what})"
     else:
-        verb = "is not shown to be better than"
+        verb = "is not demonstrably better than"
         if pair.better:
             verb = "is better than" if pair.better == pair.one else "is worse than"
         first = f"{verb} the best baseline, {best} ({format_score(pair.difference, '+.3f')}, {format_p(pair.holm)})"
@@ -333,9 +333,15 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
     if answer := found.answer("movement"):
         second = f"its answer {answer.text.removesuffix('?')} is {answer.answer} ({answer.evidence})"
     elif failed:
-        second = f"is not shown to be better than {len(failed)} of {count} controls ({', '.join(failed)})"
+        second = (
+            f"is not demonstrably better than {len(failed)} of {count} models without a signal ({', '.join(failed)})"
+        )
     else:
-        second = f"is better than all {count} controls" if count else "is compared with no control"
+        second = (
+            f"is better than all {count} models without a signal"
+            if count
+            else "is compared with no model without a signal"
+        )
     return f"{panel.target}: {name} {first}, and {second}."
 
 

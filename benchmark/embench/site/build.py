@@ -87,7 +87,7 @@ def _check_place(out: Path) -> None:
         raise UsageError("the site needs a folder, and this is a file", where=f"--out {out}", expected="a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise UsageError(
-            "the folder holds other files than an earlier site, which a new one would replace",
+            "the folder contains other files than an earlier site, which a new one would replace",
             where=f"--out {out}",
             expected="a new folder, an empty one, or an earlier site",
         )

@@ -36,7 +36,7 @@ class JoinedRows:
         path = entry.folder / PREDICTIONS_FILE
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
-            raise DataError("the numbers do not fit the rows that were predicted", where=str(path))
+            raise DataError("the numbers do not fit the predicted units", where=str(path))
         score = nine_digits(numbers["score"].astype(np.float64))
         return Joined({
             seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}

@@ -202,7 +202,7 @@ def _session_position(q: ControlTask) -> ControlPrediction:
     """Prediction from the place in the session: the time since its start, to its end and as a share of it, and its
     length; or, where the release hides times, the order of recordings and its share."""
     if q.of_one_subject:
-        return Undefined("training and test are of one subject, of whom elapsed_time tells as much")
+        return Undefined("training and test data are of one subject, for whom `elapsed_time` already measures this")
     start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
     if np.isnan(start).all() and np.isnan(order).all():
         return Undefined("the release hides when units were recorded")

@@ -50,9 +50,9 @@ def _wrong(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
 def _why_wrong(choice: Choice, val: set[str], test: set[str]) -> str:
     subjects = set(choice.subjects)
     if tested := subjects & test:
-        return f"{min(tested)}, by whom it was chosen, is tested there"
+        return f"the setting was chosen on {min(tested)}, who is also a test subject of that fold"
     if others := subjects - val:
-        return f"{min(others)}, by whom it was chosen, is not a validation subject there"
+        return f"the setting was chosen on {min(others)}, who is not a validation subject of that fold"
     if choice.scores and choice.chosen != choice.best:
         return f"trial {choice.chosen} was taken, but trial {choice.best} was better"
     return ""

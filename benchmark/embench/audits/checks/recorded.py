@@ -221,7 +221,7 @@ def check_validation(e: RecordEvidence) -> CheckResult:
         counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
         recorded = {"openings": looks, "tried": tried, "dev": e.manifest.dev_looks}
         if counted and {name: getattr(counted, name) for name in recorded} != recorded:
-            what = "the ledger counts other test-set evaluations, or other methods, than the record states"
+            what = "the record and the evaluation log differ in the number of test-set evaluations or methods"
             evidence = {"ledger": vars(counted), "recorded": recorded}
             findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))

@@ -109,7 +109,7 @@ def check_samples(e: Evidence) -> CheckResult:
     given = set(predicted) & e.untested
     if given:
         what = f"{len(given)} predicted units are calibration data of their subjects, or too near to them"
-        todo = "predict the units that the protocol scores: a block and a guard gap after the calibration data"
+        todo = "predict only the scored units: at least one block and the guard gap after the calibration data"
         findings.append(AuditFinding("severe", what, {"units": first_names(given)}, todo))
     wrong = {
         unit

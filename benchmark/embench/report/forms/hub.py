@@ -69,7 +69,7 @@ def hub_benchmark(title: str, sections: Sequence[BoardSection], benchmark: str) 
             rows trained on another dataset.
 
     Raises:
-        UsageError: `benchmark` is no name of a repository on the Hub.
+        UsageError: `benchmark` is not a name of a repository on the Hub.
     """
     _check_repository(benchmark)
     boards = {(s.protocol, s.target): s.rows[0].headline for s in sections if not (s.trained_on or s.leaks)}
