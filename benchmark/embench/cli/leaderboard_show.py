@@ -262,12 +262,12 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """The default columns, and in words those that are the same for all methods. Ranks and answers belong to the
     primary metric, so they are left out where another score is shown."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
-    from embench.leaderboard.summary import questions_of
+    from embench.leaderboard.summary import answered_questions
 
     texts = {name: {_plain(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
-    asked = questions_of(methods) if ranked and any(row.score for row in methods) else []
+    asked = answered_questions(methods) if ranked and any(row.score for row in methods) else []
     shown = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gains_by for row in methods)}
     shown |= {name: name in asked for name in ("chance", "models", "movement", "protocol_phase")}
     heads = [name for name in TERMINAL_COLUMNS if name not in same and shown.get(name, True)]

@@ -17,11 +17,11 @@ from embench.leaderboard.summary import (
     BY_CHANCE,
     HEADS,
     NO_MODELS,
+    answered_questions,
     best_supported,
     dataset_label,
     lead_sentence,
     models_of,
-    questions_of,
     score_head,
     summarise,
 )
@@ -183,7 +183,7 @@ def markdown_table(
         place: the folder of these entries. `linked`: the ids of those that are there; None for all. `head`: that of the
             column of scores.
     """
-    asked = questions_of(rows)
+    asked = answered_questions(rows)
     shown = [columns()[name] for name in names if name not in QUESTIONS or name in asked]
     if any(row.gains_by for row in rows) and "gain" not in names:
         shown.insert([column.name for column in shown].index("score") + 1, columns()["gain"])

@@ -147,7 +147,7 @@ def models_of(section: BoardSection) -> list[ModelLine]:
     return list(model_lines(((str(row.control), row.scored(metric)) for row in section.controls), metric, best))
 
 
-def questions_of(rows: Sequence[Row]) -> list[str]:
+def answered_questions(rows: Sequence[Row]) -> list[str]:
     """The questions that some of these rows answer, in the order of columns."""
     return [name for name in _COUNTED if any(row.word(name) for row in rows)]
 

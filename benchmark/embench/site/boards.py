@@ -14,10 +14,10 @@ from embench.leaderboard.row import Row, ShownEntry
 from embench.leaderboard.sections import BoardSection
 from embench.leaderboard.summary import (
     Summary,
+    answered_questions,
     best_supported,
     dataset_label,
     models_of,
-    questions_of,
     score_head,
     summarise,
 )
@@ -102,7 +102,7 @@ class Board:
             "rows": self.shown,
             "best_model": best and [best.names, best.score, float(best.score.partition(" ")[0])],
             "secondary": [name for name in others if any(row["o"].get(name) for row in self.shown)],
-            "questions": questions_of(self.rows),
+            "questions": answered_questions(self.rows),
             "columns": {
                 name: {"title": column.title, "about": column.about, "number": column.number}
                 for name, column in columns().items()
