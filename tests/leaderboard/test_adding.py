@@ -14,7 +14,7 @@ import numpy as np
 from embench.leaderboard.board import build_leaderboards, markdown_table
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import shown_entry
-from embench.leaderboard.sections import BY_CHANCE, BoardSection, sections_of
+from embench.leaderboard.sections import AS_MANY, BoardSection, sections_of
 from embench.leaderboard.summary import summarise
 from embench.records.schema_1 import written_scores
 from embench.records.scores import Score, Scores
@@ -84,7 +84,7 @@ def test_as_many_answers_as_chance_explains_are_borderline() -> None:
     found = section(answered(lucky, one), *(answered(e, parts(rng, -0.01)) for e in others))
     assert found.adding
     assert found.adding.adding == found.adding.by_luck == 1
-    assert [BY_CHANCE in row.borderline for row in found.methods if row.id == lucky.run.id] == [True]
+    assert [AS_MANY in row.borderline for row in found.methods if row.id == lucky.run.id] == [True]
     assert [row.corrected for row in found.methods if row.id == lucky.run.id] == [False]
 
 

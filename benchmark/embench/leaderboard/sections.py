@@ -36,7 +36,7 @@ from embench.statistics.ranking import Ranking
 
 QUESTIONS = ("chance", "models", "movement", "protocol_phase")
 """The questions that a leaderboard answers of each method, by their ids in `statistics.answers`."""
-_NUMBER_OF_METHODS = "number of methods"
+AS_MANY = "number of methods"
 """What makes an answer borderline where chance explains as many."""
 
 
@@ -186,9 +186,7 @@ def _counted(
             holds = dict(zip((row.id for row in asked), holds_corrected(known, effects), strict=True))
             few = not by_chance.beyond_luck
             marked |= {
-                row.id: replace(
-                    row, corrected=holds[row.id], borderline=(*row.borderline, *([_NUMBER_OF_METHODS] * few))
-                )
+                row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([AS_MANY] * few)))
                 for row in yes
             }
     return [marked[row.id] if row.is_method else row for row in rows], counts

@@ -316,8 +316,8 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
-    """A sentence on whether a method is better than the best baseline method, and on its answer given time and movement;
-    under protocols that compare in pairs, on whether it is better than each confound-only model."""
+    """A sentence on whether a method is better than the best baseline method, and on its answer given time and
+    movement; under protocols that compare in pairs, on whether it is better than each confound-only model."""
     found, name = result.answers[panel.target], _name(result)
     best = _name(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
