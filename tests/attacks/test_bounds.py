@@ -29,8 +29,8 @@ def submitted(path: Path, *lines: str) -> Path:
     ("lines", "what"),
     [
         (["S02,r,u,stress,0,99999999999999999999,0.5"], "fold"),
-        (["S02,r,u,stress,0,0,1_0"], "no finite numbers"),
-        (["S02,r,u,stress,0,0,\u0661"], "no finite numbers"),
+        (["S02,r,u,stress,0,0,1_0"], "not finite numbers"),
+        (["S02,r,u,stress,0,0,\u0661"], "not finite numbers"),
         (["S02,r,u\x1b[2J,stress,0,0,0.5"], "control characters"),
         (["S02,r,u,stress,0,0,0.5"] * 1_000_000, "repeat a unit"),
         ([f"S02,r,u,stress,{seed},0,0.5" for seed in range(300)], "300 seeds"),

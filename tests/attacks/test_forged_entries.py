@@ -74,7 +74,7 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
         lambda s: s["differences"].update(majority={"stress": {"difference": _headline(s), "clears": True}})
     ),
     "that all controls are cleared": lambda f: f.edit_scores(lambda s: s.update(cleared_all=True)),
-    "what the method adds": lambda f: f.edit_scores(_adds_more),
+    "the answers given time and movement": lambda f: f.edit_scores(_adds_more),
     "predictions moved towards the labels": lambda f: f.towards_labels(),
     "predictions moved towards the labels, and scored again": lambda f: (f.towards_labels(), f.score_again()),
     "predictions moved towards the labels, and scored again with the data": lambda f: (
@@ -115,7 +115,7 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     "eight million rows": _eight_million_rows,
 }
 OUTCOMES = {
-    "what the method adds": ("refused", "nothing"),  # it is not what the entry's own audit measured
+    "the answers given time and movement": ("refused", "nothing"),  # it is not what the entry's own audit measured
     "a mean that is no number": ("unreadable", "unreadable"),
     "a mean that is text": ("unreadable", "unreadable"),
     "the headline's mean, with the labels deleted": ("unreadable", "unreadable"),
@@ -135,7 +135,7 @@ SAMPLE = (
     "the headline's mean",
     "an interval",
     "that a control is cleared",
-    "what the method adds",
+    "the answers given time and movement",
     "predictions moved towards the labels, and scored again",
     "50 labels, and scored again",
     "the fold of a subject",
@@ -146,7 +146,11 @@ SAMPLE = (
     "a dataset that is a file",
 )
 """What every test run tries; `make rates` tries all, and gives all to the audit, too."""
-AUDITED = ("the number of looks", "what the method adds", "predictions moved towards the labels, and scored again")
+AUDITED = (
+    "the number of looks",
+    "the answers given time and movement",
+    "predictions moved towards the labels, and scored again",
+)
 
 
 def _position(scores: Any) -> Any:

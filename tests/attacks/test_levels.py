@@ -128,7 +128,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "that add up to another headline": Forgery(s.more_summands, VERIFY, "summands"),
         "of the neighbour": Forgery(s.twins_summands, VERIFY, "summands"),
     },
-    "what the method adds": {
+    "the answers given time and movement": {
         "more": Forgery(s.of_scores(s.adds_more), WITH_DATA, "adds"),
     },
     "what else the entry shows": {
@@ -157,7 +157,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
             s.of_scores(lambda scores: scores["coverage"].update(stress=0.5)),
             VERIFY, "covered",
         ),
-        "what the method adds, left out": Forgery(
+        "the answers given time and movement, left out": Forgery(
             s.of_scores(lambda scores: scores.pop("adds")), VERIFY, "parts"
         ),
         "a person whom nobody recorded": Forgery(s.of_run(s.someone_more), VERIFY, "folds"),

@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_said(
 
 def test_one_run_alone_is_nothing_to_compare(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", folders[0]]) == 2
-    assert "nothing to compare" in capsys.readouterr().err
+    assert "a comparison needs several runs" in capsys.readouterr().err
 
 
 def test_runs_of_other_seeds_are_compared_on_those_that_all_have(

@@ -186,7 +186,7 @@ def test_a_superseded_row_is_listed_apart_with_the_reason(
     assert f"superseded by {new.name}" in rows[1].marks
     assert main(["leaderboard", "build", "--boards", str(boards)]) == 0
     page = (boards / "acme-own" / "README.md").read_text()
-    assert page.index("Rows that others took the place of") > page.index(f"({new.parent.name}/{new.name})")
+    assert page.index("Entries that others took the place of") > page.index(f"({new.parent.name}/{new.name})")
     assert f"- `{old.name}`: the \\*card\\* was wrong" in page
     shutil.rmtree(new)
     assert [check.check for check in failures(check_entry(old))] == ["superseded"]

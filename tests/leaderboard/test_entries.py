@@ -265,7 +265,7 @@ def test_a_public_entry_without_its_labels_stops_the_board(tmp_path: Path, publi
     run = yaml.safe_load((folder / "run.yaml").read_text())
     del run["entry"]["labels"]
     (folder / "run.yaml").write_text(as_yaml(run))
-    with pytest.raises(CheckFailed, match="labels are public, but the entry does not hold them"):
+    with pytest.raises(CheckFailed, match="labels are public, but the entry does not contain them"):
         build_leaderboards(tmp_path / "boards")
 
 
@@ -295,7 +295,7 @@ def test_an_entry_whose_labels_are_not_public_holds_nothing_that_tells_them(
     assert "undefined" in again.scores["controls"]["majority"]["stress"]  # whose decisions everybody can draw again
     assert set(again.scores["controls"]["elapsed_time"]["stress"]) == {"auroc_within"}
     build_leaderboards(tmp_path / "boards")
-    assert f"{headline['mean']:.3f} [" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
+    assert f"{headline['mean']:.2f} (" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("kind", ["file", "folds", "digits", "audit", "old"])
@@ -321,7 +321,7 @@ def test_an_entry_that_tells_labels_stops_the_board(tmp_path: Path, private: Rec
     else:
         shutil.rmtree(folder)
         write_record(folder, private)
-    with pytest.raises(CheckFailed, match="not public, and the entry holds"):
+    with pytest.raises(CheckFailed, match="not public, and the entry contains"):
         build_leaderboards(tmp_path / "boards")
 
 
@@ -333,7 +333,7 @@ def test_a_holder_of_the_data_can_tell_whether_labels_are_the_same(tmp_path: Pat
     assert compare_seal(path, others, b"digest") == "other labels"
     assert compare_seal(path, labels, b"another") == "other files"
     path.write_text("5" * 64)
-    with pytest.raises(DataError, match="seal"):
+    with pytest.raises(DataError, match="withheld labels cannot be read"):
         compare_seal(path, labels, b"digest")
 
 

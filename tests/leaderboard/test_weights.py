@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embench.leaderboard import build_leaderboards
+from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard.columns import columns
 
 from .made_up import put
 from .test_board import ranks
@@ -19,7 +20,9 @@ def test_weights_that_saw_the_test_subjects_have_no_rank_even_without_labels(tmp
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert page.count("(its weights saw these subjects)") == 2
-    assert "ppg from lab/net, which saw none of these subjects (declared)" in page
+    [section] = leaderboard_sections(tmp_path)
+    details = {row.id: columns()["details"].text(row) for row in section.methods}
+    assert "ppg from lab/net, which saw none of these subjects (declared)" in details["a"]
 
 
 def test_signals_in_their_unit_have_a_ranking_of_their_own(tmp_path: Path) -> None:
@@ -29,5 +32,5 @@ def test_signals_in_their_unit_have_a_ranking_of_their_own(tmp_path: Path) -> No
     assert ranks(tmp_path) == {"physical": (1, 1), "a": (1, 2), "b": (1, 2)}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert page.count("Access to data of the test subjects") == 2
+    assert "Ranks compare entries with the same access to data of the test subjects" in page
     assert "ppg in µV, not standardised by subject" in page

@@ -116,7 +116,7 @@ def test_one_channel_of_a_modality_is_read_at_both_ends_alike(bench, encoder, mo
 def test_so_are_those_of_a_file(bench, tmp_path):
     for state, text in (
         ({"encoders.ecg.mix.bias": torch.zeros(3)}, r"encoders.ecg.mix.bias is \(3,\), the network has \(4,\)"),
-        ({"other": torch.zeros(1)}, "hold nothing for encoders.ecg"),
+        ({"other": torch.zeros(1)}, "contain nothing for encoders.ecg"),
     ):
         save_file(state, tmp_path / "w.safetensors")
         with pytest.raises(UsageError, match=text):

@@ -141,7 +141,7 @@ def test_a_folder_whose_writing_failed_is_no_record(
     ("content", "text"),
     [
         ("", "does not describe a run"),
-        ("a: [", "no YAML"),
+        ("a: [", "is not YAML"),
         (dumped({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
         (dumped(changed("card.labels_public", "perhaps")), "card.labels_public"),
         (dumped(changed("card.label_rules", [{"name": "x"}])), r"card\.label_rules\.0\.kind"),

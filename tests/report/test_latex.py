@@ -330,7 +330,7 @@ def judged() -> list[Record]:
 
 def test_the_methods_section_names_models_without_a_signal_and_the_adjustment(judged: list[Record]) -> None:
     text = " ".join(latex.methods_section(judged).split())
-    assert "Models without any physiological signal (time since the start, majority class, movement within the " in text
+    assert "Models without any physiological signal (time since the start, majority class, movement during the " in text
     assert "Time, movement and signal quality were regressed out of scores and labels" in text
     assert "associated with the label after adjustment for time and wrist movement within 10 min" in text
 

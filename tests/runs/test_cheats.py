@@ -21,7 +21,9 @@ def cheat(name: str) -> str:
 
 def test_ranks_in_the_batch_that_are_remembered(bench):
     """Asked again in the same process, each row alone gets what it got in the batch."""
-    with pytest.raises(PluginError, match="in a process that has seen no other unit: unit p0") as error:
+    with pytest.raises(
+        PluginError, match="a unit's prediction depends on the units that were predicted before it: unit p0"
+    ) as error:
         bench.run("Moments", fusion=cheat("Ranks"), modalities="ecg")
     assert error.value.exit_code == 4
     assert "Ranks" in error.value.where

@@ -111,7 +111,7 @@ def test_pretraining_alone_decodes_what_it_reads(filmed, tmp_path):
     [
         ({"encoders": ("cnn_tf",)}, "does not read video"),
         ({"modalities": "eda"}, "does not read eda"),
-        ({"pretrainers": ("masked_value",)}, "masked_value needs"),
+        ({"pretrainers": ("masked_value",)}, "masked_value requires"),
         ({"modalities": "eda+video", "encoders": (plugin("WatchAll"),)}, "no channels to join"),
         ({"encoders": ("cnn_tf",), "modalities": "eda", "pretrainers": (plugin("Brightness"),)}, "clips"),
     ],

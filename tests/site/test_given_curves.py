@@ -37,7 +37,7 @@ def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_
     board, own = site / first.parts[-3] / "index.html", site.joinpath(*first.parts[-3:]).with_suffix(".html")
     for page in (board, own):
         text = page.read_text()
-        assert "Scores by what test subjects give" in text
+        assert "Scores by calibration data" in text
         assert "Gain over the best confound-only model" in text
         assert "no amount may be chosen" in text
     rows = list(csv.DictReader((site / "data" / "given-curves.csv").open()))

@@ -126,7 +126,7 @@ def test_published_predictions_give_the_numbers_by_the_formulas_of_the_page():
 @pytest.mark.parametrize(
     ("score", "method", "reason"),
     [
-        ([0.2, 1.3], None, "no probabilities"),
+        ([0.2, 1.3], None, "not probabilities"),
         ([0.2, 0.7], "embench_plugins/linear_svm", "only rank units"),
         ([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]], None, "two classes"),
         ([], None, "no labelled unit"),

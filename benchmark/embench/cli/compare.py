@@ -11,9 +11,7 @@ from typer import Argument, Option
 from embench.cli import console
 from embench.cli.options import Json
 from embench.cli.tables import TableColumn, field, fields, show_table
-from embench.records.scores import Score
 from embench.records.wording import format_figure, format_score, join_with_and
-from embench.statistics.answers import figures
 from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
@@ -133,6 +131,9 @@ def _show_curves(table: CurveTable) -> None:
 
 def _figures(score: Estimate, null: float | None) -> str:
     """A score or a difference with its interval."""
+    from embench.records.scores import Score  # takes as long as the rest of the command line
+    from embench.statistics.answers import figures
+
     return figures(Score(mean=score.mean, low=score.low, high=score.high), null)
 
 

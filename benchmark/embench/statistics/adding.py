@@ -19,7 +19,8 @@ from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.snapshot import snapshot
 from embench.statistics import adds, intervals
-from embench.statistics.adds import CLOCK_TELLS_ALL, RULE, VARIANTS, Added, Held, LabelledUnits, Variant, added, scored
+from embench.statistics.adds import RULE, VARIANTS, Added, Held, LabelledUnits, Variant, added, scored
+from embench.statistics.answers import CLOCK_TELLS_ALL
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out

@@ -22,6 +22,7 @@ from scipy.linalg import cho_factor, cho_solve
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Target, Units
+from embench.statistics.answers import SHARE_LEFT
 from embench.statistics.difference import has_difference, mean_difference
 from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import Estimate, Jackknife, mean_over_subjects, shared_variance, widen
@@ -33,12 +34,8 @@ from embench.statistics.scores import with_interval_of
 
 PENALTY = 100.0
 """Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
-SHARE_LEFT = 0.05, 1.25
-"""Bounds of the share of a score's variance that is left, if its rest means anything."""
 MOST_BLOCKS = 8
 """Most blocks of positive units of a session that is a sequence of tasks."""
-CLOCK_TELLS_ALL = 0.95
-"""AUROC inside subjects from which on a clock leaves too little of the label to add anything to."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol
 from embench.statistics import conditioned
 from embench.statistics.adding import tested_units
-from embench.statistics.adds import CLOCK_TELLS_ALL, LabelledUnits
+from embench.statistics.adds import LabelledUnits
 from embench.statistics.answers import (
+    CLOCK_TELLS_ALL,
     CONFOUNDING,
     Unanswerable,
     cannot_separate,

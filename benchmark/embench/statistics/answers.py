@@ -17,7 +17,6 @@ from embench.protocols import Design
 from embench.records.personal_words import gain_sentences
 from embench.records.scores import Adds, AddsAt, Control, Score, Scores
 from embench.records.wording import inside_subjects, join_with_and
-from embench.statistics.adds import CLOCK_TELLS_ALL, SHARE_LEFT
 from embench.statistics.metrics import metric_facts
 from embench.vocabulary import label
 
@@ -34,6 +33,10 @@ AnswerWord = Literal[
 ]
 _TIME_MODELS = ("elapsed_time", "session_position", "study_drift")
 """Confound-only models of time."""
+SHARE_LEFT = 0.05, 1.25
+"""Bounds of the proportion of a score's variance that the adjustment leaves, if the rest means anything."""
+CLOCK_TELLS_ALL = 0.95
+"""AUROC within subjects from which on a model of time leaves too little of the label to be associated with."""
 NEAR_BOUND = 0.01
 """An answer is borderline where the lower end of its interval is at most so far from the null value."""
 _HELD: Mapping[str, tuple[str, str]] = {
