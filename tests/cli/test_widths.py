@@ -14,7 +14,7 @@ from ..tiny.fixtures import cache, shared, six
 
 __all__ = ["cache", "shared", "six"]
 WIDTHS = (80, 100)
-LEFT_OUT = re.compile(r"Columns (that do not fit here:.*?\bnames|hidden for lack of space:.*?all scores)\.", re.DOTALL)
+LEFT_OUT = re.compile(r"Columns (without room here:.*?\bnames|hidden for lack of space:.*?all scores)\.", re.DOTALL)
 """A sentence that a wide terminal has no need of."""
 PLAIN = (
     "", "list", "list dataset", "list metric", "list modality", "list protocol", "list --matrix", "info cnn_tf",
