@@ -106,7 +106,7 @@ def test_another_number_of_subjects_than_that_of_all_rows_is_said(tmp_path: Path
     run = read_manifest(published(tmp_path / "trial", run_again(record)))
     assert other_subjects(run, tmp_path / "boards") is None
     more = run.model_copy(update={"cohort": run.cohort.model_copy(update={"subjects": 99})})
-    assert "of 99 people, and 1 of 1 rows" in str(other_subjects(more, tmp_path / "boards"))
+    assert "of 99 people, and 1 of 1 entries" in str(other_subjects(more, tmp_path / "boards"))
 
 
 def run_again(record: Record) -> Record:

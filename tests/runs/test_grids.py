@@ -123,7 +123,7 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
     stopped = grid_status(latest_grid(bench.runs))
     assert stopped["state"] == "cancelled"
     assert set(stopped["stages"]) == {"cancelled", "done"}
-    assert "cancelled: the same command goes on" in embench("grid", "status", bench.runs).out
+    assert "cancelled: rerun the command to resume" in embench("grid", "status", bench.runs).out
     assert "not running" in embench("grid", "cancel", bench.runs).out
     grid(requests, workers=1).check()
     shown = json.loads(embench("grid", "status", bench.runs, "--json").out)

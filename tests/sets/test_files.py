@@ -75,7 +75,7 @@ def test_a_mistake_is_refused_by_field_and_line(before, after, fault, line, hint
 def test_files_that_hold_no_set_are_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot read"):
         read_set(write(tmp_path, "core: [\n"))
-    with pytest.raises(UsageError, match="no mapping"):
+    with pytest.raises(UsageError, match="not a YAML mapping"):
         read_set(write(tmp_path, "- a\n"))
     with pytest.raises(UsageError, match="this is the set mine-v1"):
         read_set(write(tmp_path, GOOD, name="yours-v1"))

@@ -273,7 +273,7 @@ def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     ("make", "code", "words"),
     [
         (lambda out: out.write_text("a file"), 2, "this is a file"),
-        (lambda out: (out.mkdir(), (out / "thesis.tex").write_text("x")), 2, "holds other files than an earlier site"),
+        (lambda out: (out.mkdir(), (out / "thesis.tex").write_text("x")), 2, "contains other files than an"),
     ],
 )
 def test_a_place_with_other_things_is_refused_and_kept(make, code, words, boards, tmp_path, capsys):

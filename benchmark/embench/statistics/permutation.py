@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from embench import registry
 from embench.interfaces.metric import Metric, Undefined
@@ -129,4 +128,6 @@ def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
     steps = np.cumsum(np.diff(score[order], prepend=score[order[:1]]) > tie)
     level = np.empty(len(score))
     level[order] = steps
-    return np.asarray(stats.rankdata(level)) / len(score)
+    from scipy.stats import rankdata  # slow to import, and leaderboards need no ranks
+
+    return np.asarray(rankdata(level)) / len(score)

@@ -97,7 +97,7 @@ def check_path(path: Path, where: str) -> None:
     if path.suffix.lower() not in FIGURE_FORMATS:
         raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FIGURE_FORMATS)}")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"there is not a folder {path.parent}", where=where)
+        raise UsageError(f"there is no folder {path.parent}", where=where)
 
 
 def _outline(symbol: str, x: float, y: float, r: float) -> list[tuple[float, float]]:
