@@ -604,4 +604,6 @@ def _marked(text: str) -> str:
 def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    scrolls = 'style="max-width:100%;overflow-x:auto" role="region" tabindex="0"'
+    return f'<div {scrolls} aria-label="{escape(heads[0] or heads[-1])}">{table}</div>'
