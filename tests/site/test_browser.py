@@ -9,7 +9,7 @@ from embench.site import build_site
 from embench.statistics import comparison
 
 from ..published import PUBLISHED, link_entries
-from .conftest import CHOSEN, EVIL, FULL_BOARD
+from .conftest import CHOSEN, FULL_BOARD
 
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
