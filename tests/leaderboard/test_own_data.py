@@ -1,4 +1,4 @@
-"""What an entry says that it adds to clock and movement is computed again where the data are."""
+"""The answers of an entry given time and movement are computed again where the data are."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made data of nine subjects, with a run of version 3."""
+    """Made data of sixteen subjects who can be compared, with a run of version 3."""
     root = tmp_path_factory.mktemp("own")
     made = ["data", "synthesize", "stress_predict", "--out", root / "data" / "stress_predict"]
-    assert main([str(word) for word in (*made, "--subjects", 9, "--length-s", 90)]) == 0
+    assert main([str(word) for word in (*made, "--subjects", 16, "--length-s", 600)]) == 0
     run = ["run", "--dataset", "stress_predict", "--encoder", "handcrafted", "--fusion", "lda", "--modalities", "temp"]
     more = ["--protocol", "subject-independent-v3", "--seeds", "0,1", "--data-root", root / "data"]
     assert main([str(word) for word in (*run, *more, "--runs", root / "runs")]) == 0
