@@ -131,7 +131,7 @@ class Exploratory:
 
 @dataclass(frozen=True)
 class TargetAnswers:
-    """What a run shows on one target.
+    """The answers of a run on one target.
 
     Args:
         metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
@@ -247,7 +247,7 @@ def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable 
 
 
 def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
-    """Whether a method is better than each confound-only model, under protocols that compare them in pairs."""
+    """The answer to whether a method beats each confound-only model, under protocols that compare them in pairs."""
     side = "above" if higher else "below"
     if not failed:
         text = f"{side} all {len(compared)}, by paired differences"

@@ -126,7 +126,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
 
 @dataclass(frozen=True)
 class Subject:
-    """What a target is about, in the dataset's words.
+    """The subject of a target, in the dataset's words.
 
     Args:
         higher, lower: the states that are told apart, of two classes; empty where there is no such pair.
@@ -263,12 +263,12 @@ def _score(score: Score, chance: float | None) -> str:
 
 
 def _varies(found: TargetAnswers) -> str:
-    """What an exploratory score does not hold constant."""
+    """A sentence on what an exploratory score does not hold constant."""
     return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
 
 
 def _alone(found: TargetAnswers) -> str:
-    """What the strongest confound-only model reaches beside an exploratory score; empty where there is none."""
+    """A clause on the strongest confound-only model beside an exploratory score; empty where there is none."""
     if found.score or not found.exploratory or not (control := found.exploratory[0].control):
         return ""
     return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
@@ -472,7 +472,7 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
 
 
 def _more(found: TargetAnswers) -> Iterator[str]:
-    """What `--all` adds."""
+    """Further sentences, for `--all`."""
     if found.adds and found.score and not found.adds.undefined and found.adds.score == found.metric:
         yield from _details(found.adds, found.reads)
     if found.borderline:
