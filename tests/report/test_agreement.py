@@ -106,8 +106,9 @@ def folded(text: str) -> str:
 
 
 def of_html(text: str) -> str:
-    """The words that a page shows."""
-    return folded(unescape(re.sub(r"<[^>]+>", " ", re.sub(r"</?(?:code|q|strong)>", "", text))))
+    """The words that a page shows, with the minus sign of a terminal."""
+    words = unescape(re.sub(r"<[^>]+>", " ", re.sub(r"</?(?:code|q|strong)>", "", text)))
+    return folded(words.replace("\N{MINUS SIGN}", "-"))
 
 
 def texts(form: ResultForm) -> Iterator[str]:

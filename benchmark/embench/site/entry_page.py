@@ -157,7 +157,7 @@ def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]
     form = result_forms(entry.run.content(), entry.scores)[target]
     return {
         **about,
-        "form": Markup(as_html(form, every=True)),  # noqa: S704  as `as_html` escaped it
+        "form": style_texts(Markup(as_html(form, every=True))),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
         "undefined": _repeated([score.undefined for _, score in ordered]),
         "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
