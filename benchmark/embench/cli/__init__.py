@@ -178,7 +178,7 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         error = error.__cause__  # typer takes it for the end of what the user types
     error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error
     if isinstance(error, EmbenchError):
-        command = remedies.of_error(error, arguments, _command(arguments))
+        command = remedies.of_error(error, arguments, typer.main.get_command(app))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         context = getattr(error, "ctx", None)
@@ -199,12 +199,6 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         hint = "free some disk space, or choose a folder that you can write to"
         return _fail(f"machine: {error.strerror}{where}\n  what to do: {hint}", 5)
     return _fail(_bug(error, arguments), 70)
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """The command that arguments call, such as `embench data labels`."""
-    groups = {name for commands in COMMANDS.values() for name, it in commands.items() if isinstance(it, typer.Typer)}
-    return " ".join(["embench", *arguments[: 2 if set(arguments[:1]) & groups else 1]])
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> str:

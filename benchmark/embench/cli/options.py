@@ -20,6 +20,7 @@ from embench import registry
 from embench.cli import console
 from embench.errors import UsageError
 from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
 from embench.registry.naming import did_you_mean, latest_version
 
@@ -193,7 +194,15 @@ WithFloors = Annotated[
     bool,
     typer.Option("--floors", help="Also train the pretrained network from scratch and run handcrafted features."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
+
+
+def _stay_offline(context: typer.Context, dry_run: bool) -> bool:
+    if dry_run:
+        context.with_resource(offline())
+    return dry_run
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", callback=_stay_offline, help="Print the plan and exit.")]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only the summary.")]
 
 

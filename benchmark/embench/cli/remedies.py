@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
@@ -12,18 +13,26 @@ from embench.errors import DataError, EmbenchError, PluginError, UsageError
 _MODELS = ("--model", "--classifier", "--estimator", "--network", "--algorithm")
 _MEANT = re.compile(r"did you mean (\S+?)(?: or .*)?\?")
 _QUOTED = re.compile(r"[`']([^`']+)[`']")
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+_PLACEHOLDER = re.compile(r"--|\.\.\.|(.*[=:/])?[A-Z]+([:.].*)?$|.*=\.\.$", re.DOTALL)
+"""Values that stand for others: `NAME`, `NAME:amigos`, `./FOLDER`, `encoder.lr=..`."""
 
 
-def of_error(error: EmbenchError, arguments: Sequence[str], command: str) -> str | None:
-    """The command to type after an error of the arguments of a command such as `embench run`; None where the message
-    names one already, or nobody can know it."""
+def of_error(error: EmbenchError, arguments: Sequence[str], root: Any) -> str | None:
+    """The command to type after an error of a command line; None where the message names one already, or nobody can
+    know it.
+
+    Args:
+        root: the group of all commands.
+    """
+    command, called = _called(arguments, root)
     hint = error.hint or ""
     if "embench " in hint:
         return None
     if meant := _MEANT.search(hint):
         return _with_word(arguments, _QUOTED.findall(error.what), meant[1])
-    if found := re.search(r"(?:^|: )(--[a-z-]+ .*)", hint):
-        return _with_options(arguments, shlex.split(found[1]))
+    if wanted := _options_in(hint):
+        return _with_options(arguments, wanted, called)
     if isinstance(error, PluginError) and not hint:  # its author needs the traceback
         return shlex.join(["embench", "--debug", *arguments])
     return f"{command} --help" if isinstance(error, UsageError | DataError) and not hint else None
@@ -63,15 +72,54 @@ def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> st
     return None
 
 
-def _with_options(arguments: Sequence[str], options: Sequence[str]) -> str | None:
-    """The command with these options, pairs of a name and a value, in place of those that it has."""
-    if len(options) % 2 or not all(name.startswith("--") for name in options[::2]):
-        return None
+def _called(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
+    """The command that arguments call, such as `embench data labels`, and its object."""
+    words, called = ["embench"], root
+    for word in arguments:
+        if word not in getattr(called, "commands", {}):
+            break
+        words.append(word)
+        called = called.commands[word]
+    return " ".join(words), called
+
+
+def _options_in(hint: str) -> list[tuple[str, str]]:
+    """The options that a hint consists of, after words that end with a colon and before `; `, as pairs of a name and a
+    value; none where there is anything else, or a value stands for another."""
+    before, dashes, after = hint.partition("--")
+    if before and not before.endswith(": "):
+        return []
+    try:
+        words = shlex.split(dashes + after.partition("; ")[0])
+    except ValueError:  # a quotation is not closed
+        return []
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    whole = len(words) == 2 * len(pairs) and all(_OPTION.fullmatch(name) for name, _ in pairs)
+    return pairs if whole and not any(_PLACEHOLDER.match(value) for _, value in pairs) else []
+
+
+def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], called: Any) -> str | None:
+    """The command with these options in place of those that it has; None where it does not take them, or has one of
+    them several times, of which each may be meant."""
+    known = {name: option for option in called.params for name in option.opts}
+    if any(name not in known or (name == "--set" and not known[name].multiple) for name, _ in wanted):
+        return None  # the --set of baselines names a set
+    names, keys = dict(wanted), {_key(*pair) for pair in wanted}
     kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        if not skip and name not in options[::2]:
-            kept.append(argument)
-        skip = name in options[::2] and not equals
-    return shlex.join(["embench", *kept, *options])
+    replaced = set()
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        pair = [word] if equals or name not in names else [word, *islice(words, 1)]
+        key = _key(name, value if equals else pair[-1])
+        if key not in keys:
+            kept += pair
+        elif key in replaced:
+            return None
+        replaced.add(key)
+    return shlex.join(["embench", *kept, *(word for pair in wanted for word in pair)])
+
+
+def _key(name: str, value: str) -> tuple[str, str]:
+    """An option that is given once: each setting of --set is one of its own."""
+    return name, value.partition("=")[0] if name == "--set" else ""

@@ -21,6 +21,7 @@ from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import parts_of
 from embench.planning.adapting import check_adaptation
 from embench.planning.compatibility import check_inputs, check_parts
+from embench.planning.hub import find_assets
 from embench.planning.parts import Method, Pretraining
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
@@ -143,7 +144,7 @@ def _grounded(part: Part) -> Part:
     versions = {name: version_of(name) for name in encoder.libraries}
     if encoder.reads == "clips":
         versions |= decoder_versions()
-    return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})
+    return replace(part, libraries=versions, assets={path.name: sha256(path) for path in find_assets(encoder)})
 
 
 _PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+:[\w-]+|[^:]+)(?::(.+))?")

@@ -1,0 +1,90 @@
+"""The Hugging Face hub: a dry run never asks it, and a run says in one line that it does not answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embench.errors import DataError
+
+if TYPE_CHECKING:
+    from embench.interfaces.encoder import Encoder
+
+_NAME = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_CONSTANTS = "huggingface_hub.constants"
+_OFFLINE = "HF_HUB_OFFLINE"
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keeps the libraries of Hugging Face in this process and its workers from the network while the context lasts."""
+    before = os.environ.get(_OFFLINE)
+    os.environ[_OFFLINE] = "1"
+    _follow()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OFFLINE]
+        else:
+            os.environ[_OFFLINE] = before
+        _follow()
+
+
+def _follow() -> None:
+    """Makes an imported library do what the environment says, which it reads only once."""
+    if constants := sys.modules.get(_CONSTANTS):
+        vars(constants)[_OFFLINE] = _is_offline()
+
+
+def _is_offline() -> bool:
+    return (os.environ.get(_OFFLINE) or os.environ.get("TRANSFORMERS_OFFLINE", "")).upper() in (
+        "1",
+        "ON",
+        "YES",
+        "TRUE",
+    )
+
+
+def find_assets(encoder: Encoder) -> tuple[Path, ...]:
+    """The files that an encoder reads; weights on the hub are downloaded unless it is offline.
+
+    Raises:
+        UsageError, DataError: they cannot be had.
+    """
+    if _is_offline() and (found := _NAME.fullmatch(str(encoder.recipe.build.get("weights")))):
+        _check_present(*found.groups())
+    log = logging.getLogger("huggingface_hub.utils._http")
+    log.addFilter(_in_our_words)
+    try:
+        return encoder.assets()
+    finally:
+        log.removeFilter(_in_our_words)
+
+
+def _check_present(name: str, commit: str) -> None:
+    """Refuses weights that would have to be downloaded. Raises DataError."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(name, revision=commit, allow_patterns="*.safetensors", local_files_only=True)
+    except LocalEntryNotFoundError as error:
+        raise DataError(
+            f"the weights {name} are not on this machine, and nothing is downloaded in a dry run or offline",
+            where="encoder.build.weights",
+            hint=f"hf download {name} --revision {commit}",
+        ) from error
+
+
+def _in_our_words(_: logging.LogRecord) -> bool:
+    """Says once what the hub's library says at each of its attempts."""
+    warnings.warn("the Hugging Face hub does not answer; embench tries again for about half a minute", stacklevel=2)
+    return False
