@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embench.files import sha256
+from embench.interfaces import binning
+from embench.interfaces.binning import bin_numbers, bin_thresholds
+
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-_BINS, _DRAWN = 255, 200_000
-"""How many bins scikit-learn makes of a column, and of how many units it takes a sample instead of all."""
+CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
+"""Digests of the code of these trees that this process runs, whatever becomes of the files."""
 
 
 class BalancedTrees:
-    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit.
-
-    From 1.9 on it weighs bins, and sorts a column anew for each of its 254 thresholds, which takes longer than the
-    trees. Here they are found at once, and the trees are fitted on numbers of bins: since these are no more than
-    scikit-learn's bins, each of them becomes one.
-    """
+    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> BalancedTrees:
         """Fits the trees to `x` (n, features), NaN where unknown, and whole `y` (n,)."""
-        import sklearn
         from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
         from sklearn.utils.class_weight import compute_sample_weight
 
-        weights = compute_sample_weight("balanced", y)
-        weighs_bins = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
-        self._thresholds = [_thresholds(column, weights) if weighs_bins else None for column in x.T]
+        self._thresholds = bin_thresholds(x, compute_sample_weight("balanced", y))
         trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=0)
-        self._trees: HistGradientBoostingClassifier = trees.fit(self._binned(x), y)
+        self._trees: HistGradientBoostingClassifier = trees.fit(bin_numbers(x, self._thresholds), y)
         self.classes_: np.ndarray = trees.classes_
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """(n, classes) probabilities."""
-        return np.asarray(self._trees.predict_proba(self._binned(x)))
-
-    def _binned(self, x: np.ndarray) -> np.ndarray:
-        binned = np.array(x, float)
-        for column, thresholds in zip(binned.T, self._thresholds, strict=True):
-            if thresholds is not None:
-                known = ~np.isnan(column)
-                column[known] = np.searchsorted(thresholds, column[known])
-        return binned
-
-
-def _thresholds(column: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Upper ends of the bins but the last: values with an equal share of the weights between them. None where
-    scikit-learn makes bins in another way, or a bin would be empty, so that its number would not be a bin."""
-    known = ~np.isnan(column)
-    values, weights = column[known], weights[known]
-    if len(column) > _DRAWN or not np.isfinite(values).all():
-        return None
-    for _ in range(2):  # as often as scikit-learn does: sums of weights depend on the order of equal values
-        order = np.argsort(values)
-        values, weights = values[order], weights[order]
-    if np.count_nonzero(np.diff(values)) < _BINS:
-        return None
-    summed, last = np.cumsum(weights), len(values) - 1
-    wanted = np.linspace(0, 100, _BINS + 1)[1:-1] / 100 * summed[-1]
-    at = np.minimum(np.searchsorted(summed, wanted), last)
-    halfway = (values[at] + values[np.minimum(at + 1, last)]) / 2
-    found = np.where(summed[at] - wanted > np.finfo(float).eps, values[at], halfway)
-    found = found[np.diff(found, prepend=-np.inf) > 0]
-    filled = np.diff(np.searchsorted(values, found, side="right"), prepend=0, append=len(values))
-    return found if filled.all() else None
+        return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))

@@ -19,7 +19,7 @@ from embench.interfaces.units import Target, Unit
 from embench.statistics import boosted_trees
 from embench.system import limited_threads, version_of
 
-_CODE = [sha256(Path(file)) for file in (__file__, boosted_trees.__file__)]
+_CODE = [sha256(Path(__file__)), *boosted_trees.CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""

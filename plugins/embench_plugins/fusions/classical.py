@@ -38,6 +38,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR, LinearSVC, LinearSVR
 from sklearn.utils.validation import has_fit_parameter
 
+from embench.interfaces.binning import bin_numbers, bin_thresholds
 from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.tabular import Tabular
@@ -337,6 +338,32 @@ class Forest(Classical):
     )
 
 
+class Binned:
+    """Boosted trees of scikit-learn that are fitted to numbers of bins: the same trees, in a small part of the time."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Self:
+        """Fits the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
+        returns itself."""
+        self._thresholds = bin_thresholds(X, sample_weight)
+        return super().fit(bin_numbers(X, self._thresholds), y, sample_weight=sample_weight)  # type: ignore[misc]
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(n,) values or classes."""
+        return np.asarray(super().predict(bin_numbers(X, self._thresholds)))  # type: ignore[misc]
+
+
+class BinnedRegressor(Binned, HistGradientBoostingRegressor):
+    """Boosted trees for values."""
+
+
+class BinnedClassifier(Binned, HistGradientBoostingClassifier):
+    """Boosted trees for classes."""
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(n, K) probabilities of `classes_`."""
+        return np.asarray(super().predict_proba(bin_numbers(X, self._thresholds)))
+
+
 class Boosting(Classical):
     """Gradient boosting: `trees` trees of at most `leaves` leaves with at least `least` rows each; missing values go
     down their own branch. Small steps of small trees were chosen on validation subjects of stress_predict. No early
@@ -344,8 +371,8 @@ class Boosting(Classical):
 
     row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "lr": 0.05, "leaves": 8, "least": 20}),
-        classes=HistGradientBoostingClassifier,
-        values=HistGradientBoostingRegressor,
+        classes=BinnedClassifier,
+        values=BinnedRegressor,
         build={
             "max_iter": "trees",
             "learning_rate": "lr",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes IterativeImputer importable)
 from sklearn.impute import IterativeImputer
 from sklearn.metrics import roc_auc_score
@@ -16,8 +19,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
+from embench import registry
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
+from embench.protocols import load_protocol, make_units
+from embench.store import prepare
 from embench_plugins.fusions.classical import Boosting, Discriminant, Forest, Lda, LinearSvm, LogReg, Mlp
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
@@ -223,6 +229,61 @@ def test_a_class_that_nobody_has_in_training_gets_no_probability(cls: type[Estim
     alone = cls(cls.recipes["small"], 0, "classes", 3)
     alone.fit(X, np.full_like(y, lacking), subjects, np.ones(len(y)))
     np.testing.assert_array_equal(alone.score(X[:4]), np.tile(np.eye(3)[lacking], (4, 1)))
+
+
+def assert_boosting_is_scikit_learns(kind: str, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
+    """Every tenth row is held out."""
+    train = np.arange(len(y)) % 10 > 0
+    settings = {"max_iter": 100, "learning_rate": 0.05, "max_leaf_nodes": 8, "min_samples_leaf": 20}
+    made = HistGradientBoostingRegressor if kind == "value" else HistGradientBoostingClassifier
+    theirs = made(**settings, early_stopping=False, random_state=0)
+    used = weight[train] if kind == "value" else balanced(y[train], weight[train])
+    theirs.fit(X[train], y[train], sample_weight=used)
+    right = theirs.predict(X) if kind == "value" else theirs.predict_proba(X)
+    ours = Boosting(Boosting.recipes["small"], 0, kind, len(np.unique(y)) if kind == "classes" else 2)
+    ours.fit(X[train], y[train].astype(float), np.repeat("p0", train.sum()), weight[train])
+    assert np.ptp(ours.score(X)) > 0.2
+    np.testing.assert_array_equal(ours.score(X), right[:, 1] if kind == "binary" else right)
+
+
+@pytest.mark.parametrize("kind", sample(["binary", "classes", "value"], "binary"))
+def test_boosting_is_scikit_learns_to_the_bit(kind: str) -> None:
+    """With missing values, ties, and rows that do not count."""
+    X, y, _ = three(0, each=60)
+    X[:, 3] = np.round(X[:, 3], 1)
+    labels = {"binary": (y > 0).astype(int), "classes": y.astype(int), "value": y + np.nan_to_num(X[:, 0])}[kind]
+    weight = np.linspace(0.5, 2.0, len(y))
+    weight[::9] = 0.0
+    assert_boosting_is_scikit_learns(kind, X, labels, weight)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA names no folder with real data")
+def test_boosting_is_scikit_learns_on_real_recordings(tmp_path: Path) -> None:
+    """Stress-Predict: mean, SD and range of channels in ten seconds tell the later from the earlier, and subjects."""
+    reader = registry.load("dataset", "stress_predict")
+
+    class Few(reader):  # type: ignore[misc, valid-type]
+        def subjects(self) -> list[str]:
+            return ["S23", "S27", "S34"]
+
+    rules = load_protocol("subject-independent-v3")
+    root = Path(os.environ["EMBENCH_TEST_DATA"]) / "stress_predict"
+    store = prepare(Few(root), "tests/few", "1", rate_hz=rules.rate_hz, rules=rules.preprocess, cache=tmp_path)
+    units = make_units(store.recordings, Few.card, "condition", rules)
+    X = np.full((len(units), 18), np.nan)
+    for row, unit in zip(X, units, strict=True):
+        found = []
+        for name in ("acc", "eda", "ppg", "temp"):
+            span = store.recording(unit.recording).spans[name]
+            part = store.array(name)[:, span.cut(unit.start, unit.stop, store.modalities[name].rate)]
+            found.append(np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)]))
+        row[:] = np.concatenate(found)
+    assert len(X) > 600
+    late = np.array([unit.start_s > 1200 for unit in units]).astype(int)
+    assert_boosting_is_scikit_learns("binary", X, late, np.ones(len(X)))
+    subject = np.unique([unit.subject for unit in units], return_inverse=True)[1]
+    assert_boosting_is_scikit_learns("classes", X, subject, np.ones(len(X)))
 
 
 def test_balanced_weights_of_three_classes_by_hand() -> None:

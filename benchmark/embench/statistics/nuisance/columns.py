@@ -35,7 +35,7 @@ from embench.statistics.nuisance.sessions import Sessions, standard
 from embench.store.kept import kept, was_kept
 from embench.system import version_of
 
-_CODE = [sha256(path) for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(boosted_trees.__file__))]
+_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))), *boosted_trees.CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""
