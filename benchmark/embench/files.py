@@ -15,23 +15,15 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from embench.errors import DataError, MachineError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    SafeDumper = yaml.SafeDumper
-    SafeLoader = yaml.SafeLoader
-else:
-    SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The faster ones of the two that write or make nothing but plain values."""
+    import yaml
 
 
 def digest(value: Any) -> str:
@@ -242,9 +234,19 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+@cache
+def safe_loader() -> type[yaml.SafeLoader]:
+    """The faster one of the two loaders that make nothing but plain values."""
+    import yaml  # not for `--help`, which reads no file
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def parse_yaml(text: str) -> Any:
     """The plain values that a YAML text holds. Raises yaml.YAMLError, also where the text is too long, nested too
     deeply, or repeats itself by aliases into more than a million values, or has a number or a date that is none."""
+    import yaml
+
     if len(text) > MOST_YAML:
         raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
     return copy.deepcopy(_values(text)) if len(text) <= _KEPT else _values.__wrapped__(text)
@@ -253,19 +255,23 @@ def parse_yaml(text: str) -> Any:
 @lru_cache(maxsize=128)
 def _values(text: str) -> Any:
     """The values of a text. A record is read by one after another, and parsing takes twenty times as long as a copy."""
+    import yaml
+
     _check_extent(text)
     try:
-        return yaml.load(text, SafeLoader)  # noqa: S506  a safe loader, whichever it is
+        return yaml.load(text, safe_loader())  # noqa: S506  a safe loader, whichever it is
     except ValueError as error:  # the 31st of February, or more digits than Python reads
         raise yaml.YAMLError(str(error).partition(";")[0]) from error
 
 
 def _check_extent(text: str) -> None:
     """Refuses, before anything is made of it, a text whose values would overrun the stack or the memory."""
+    import yaml
+
     sizes = [0]  # of the collections that are open: how many values they hold, aliases followed
     anchors: list[str | None] = [None]
     known: dict[str, int] = {}
-    for event in yaml.parse(text, SafeLoader):
+    for event in yaml.parse(text, safe_loader()):
         if isinstance(event, yaml.CollectionStartEvent):
             sizes.append(1)
             anchors.append(event.anchor)

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 _FILE = Path(__file__).with_name("vocabulary.yaml")
 _BUNDLED = "embench_plugins/"
 
@@ -54,6 +52,8 @@ class Term:
 @cache
 def sections() -> Mapping[str, Mapping[str, Term]]:
     """Section -> id -> term, in the file's order."""
+    import yaml  # not for `--help`
+
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     read = yaml.load(_FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
     return {

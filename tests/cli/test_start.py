@@ -29,7 +29,8 @@ def steps(tmp_path_factory):
     return [
         ("import embench", HEAVY | {"typer", "rich", "yaml"}),
         ("embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
-        *((CALL.format(arguments), HEAVY | {"matplotlib"}) for arguments in PLAIN),
+        *((CALL.format(arguments), HEAVY | {"matplotlib", "pygments"}) for arguments in PLAIN),
+        ("embench.run; embench.benchmark", {"torch", "pandas", "scipy", "sklearn"}),
         (
             CALL.format(["leaderboard", "show", "--boards", str(boards)]),
             {"torch", "sklearn", "scipy.stats", "av", "cv2"},

@@ -12,7 +12,7 @@ from embench import registry, vocabulary
 from embench.statistics.adding import ADDS_LEVELS
 from embench.statistics.conditioned import BY_MOMENT, BY_TIME, CONDITIONED, OF_VALUES
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
-from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
+from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
 
 TERMS = [term for known in vocabulary.sections().values() for term in known.values()]
 FORMS = [pytest.param(form, id=f"{term.id}: {form.hit}") for term in TERMS for form in term.banned]
@@ -41,7 +41,7 @@ def test_every_bundled_name_has_a_label() -> None:
 
 def test_every_score_model_and_level_of_a_record_has_a_label() -> None:
     metrics, models, levels = (vocabulary.terms(section) for section in ("metrics", "models", "levels"))
-    assert {*CONDITIONED, *OF_VALUES, *BY_MOMENT, *BY_TIME, *CONDITIONED_FACTS} <= metrics.keys()
+    assert {*CONDITIONED, *OF_VALUES, *BY_MOMENT, *BY_TIME, *CONDITIONED_NEEDS} <= metrics.keys()
     assert {*CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT} <= models.keys()
     assert set(ADDS_LEVELS) <= levels.keys()
 

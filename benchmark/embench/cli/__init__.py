@@ -14,8 +14,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, get_type_hints
 
 import typer
 from typer import Option
@@ -82,6 +84,19 @@ for panel, commands in COMMANDS.items():
             app.command(name, rich_help_panel=panel)(command)
 examples.add_examples(app)
 
+
+def _evaluate_hints(app: typer.Typer) -> None:
+    """Evaluates the type hints of all commands, once; typer evaluates those that are texts again and again."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.callback.__annotations__ = get_type_hints(command.callback, include_extras=True)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _evaluate_hints(group.typer_instance)
+
+
+_evaluate_hints(app)
+
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
@@ -121,6 +136,21 @@ def _take_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
     return [a for k, a in enumerate(arguments) if k >= end or a not in _ANYWHERE], flags
 
 
+def _import_help() -> None:
+    """Imports what draws the help, without what renders Markdown and tracebacks: no help of embench has any, and the
+    two take as long to import as all of the rest."""
+    unused = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+    empty = {name: ModuleType(name) for name in unused if name not in sys.modules}
+    for name, module in empty.items():
+        setattr(module, unused[name], type(unused[name], (), {}))
+    sys.modules.update(empty)
+    try:
+        import_module("typer.rich_utils")
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -136,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # what a shell asks has no arguments either
                 start.start()
                 return 0
+            if {"--help", "-h"} & set(parsed):
+                _import_help()
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
                 raise KeyboardInterrupt

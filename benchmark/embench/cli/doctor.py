@@ -6,7 +6,6 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +57,8 @@ def _light() -> bool:
 
 
 def _versions(light: bool) -> Iterator[Diagnosis]:
+    from importlib.metadata import PackageNotFoundError, version
+
     yield Diagnosis("embench", embench.__version__)
     kind = f"light, without training; to install training: {INSTALL_TRAINING}" if light else "full"
     yield Diagnosis("installation", kind)

@@ -66,8 +66,8 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
     return offered
 
 
-_KINDS: dict[str, Any] = {"recipe": Preset | None, "seeds": str | None}
-"""Fields that the command line reads more strictly than `Request` holds them."""
+_KINDS: dict[str, Any] = {**get_type_hints(Request), "recipe": Preset | None, "seeds": str | None}
+"""Types of fields; of some, the command line reads more strictly than `Request` holds them."""
 _MORE: dict[str, dict[str, Any]] = {
     "device": {"callback": _tried, "autocompletion": _devices},
     "workers": {"min": 1},
@@ -128,7 +128,7 @@ def cluster_options(given: Sequence[str]) -> dict[str, str]:
 
 
 def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
-    hint = _KINDS.get(option.field) or get_type_hints(Request)[option.field]
+    hint = _KINDS[option.field]
     default: Any = Parameter.empty if option.required else getattr(Request, option.field)
     text = help_text or option.help
     if points and option.points is not None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from platformdirs import user_data_path
-
-from embench.registry import Entry
+if TYPE_CHECKING:
+    from embench.registry import Entry
 
 
 def data_root(chosen: Path | None = None) -> Path:
     """The folder of all datasets: `chosen`, else `$EMBENCH_DATA`, else the user's data folder."""
     if chosen is not None:
         return chosen.expanduser()
-    named = os.environ.get("EMBENCH_DATA")
-    return Path(named).expanduser() if named else user_data_path("embench")
+    if named := os.environ.get("EMBENCH_DATA"):
+        return Path(named).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("embench")
 
 
 def wrong_root(chosen: Path | None = None) -> str | None:

@@ -30,7 +30,6 @@ from embench.protocols import load_protocol
 from embench.python.door import from_python
 from embench.python.objects import give
 from embench.python.records import remember_own
-from embench.runs import run as runner
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -118,6 +117,8 @@ def run(
         EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
     """
     values = dict(locals())
+    from embench.runs import run as runner  # imports torch, which nobody needs before
+
     # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
     request = request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None})
     request = replace(

@@ -18,7 +18,6 @@ from embench.errors import CheckFailed, DataError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
-    SafeDumper,
     folder_mode,
     make_folder,
     parse_json,
@@ -315,7 +314,8 @@ def _parse_yaml(text: str, path: Path) -> Any:
 
 def as_yaml(content: Mapping[str, Any]) -> str:
     """The text of a YAML file, keys in the order of `content`."""
-    return str(yaml.dump(dict(content), Dumper=SafeDumper, sort_keys=False, allow_unicode=True, width=120))
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(dict(content), Dumper=dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

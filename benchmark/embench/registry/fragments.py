@@ -7,18 +7,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 import embench
-from embench.files import SafeLoader
+from embench.files import safe_loader
 from embench.registry.modality import MODALITY, SITES, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 from embench.registry.question import ASKS, Question, problem_of_questions, read_questions
 from embench.snapshot import cached
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+    import yaml
 
 GROUP = "embench"
 API = 1
@@ -133,6 +135,8 @@ class Package:
 
 def packages() -> list[Package]:
     """All packages that offer plugins, the bundled one first, then by name."""
+    from importlib.metadata import entry_points  # not for `--help`, which lists no plugin
+
     points = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
     found = [_read(points[name]) for name in sorted(points, key=lambda name: (name != BUNDLED, name))]
     bundled = {m.name: m for package in found if package.name == BUNDLED for m in package.modalities}
@@ -211,7 +215,7 @@ def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry 
 
 
 def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | ModalityDefinition]:
-    content = _Loader(text).get_single_data()
+    content = _loader()(text).get_single_data()
     if not isinstance(content, Mapping):
         raise TypeError("the file is not a mapping of kinds")
     api = content.get("api", API)
@@ -346,20 +350,24 @@ def _broken(kind: str, name: str, package: str, version: str, source: Path, prob
 def _one_line(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{error.filename} does not exist"
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1} is not YAML: {error.problem}"
+    if mark := getattr(error, "problem_mark", None):  # of a yaml.MarkedYAMLError
+        return f"line {mark.line + 1} is not YAML: {getattr(error, 'problem', '')}"
     text = " ".join(str(error).split())
     return text if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {text}"
 
 
-class _Loader(SafeLoader):
+@cache
+def _loader() -> type[yaml.SafeLoader]:
     """Plain YAML that refuses a duplicate key, which would silently override the first."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise ValueError(f"`{key.value}` appears twice (line {key.start_mark.line + 1})")
-            seen.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
+    class Loader(safe_loader()):  # type: ignore[misc]  # a base that is imported where it is used
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise ValueError(f"`{key.value}` appears twice (line {key.start_mark.line + 1})")
+                seen.add(key.value)
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
+
+    return Loader

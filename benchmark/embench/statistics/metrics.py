@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from embench import registry, vocabulary
 from embench.errors import EmbenchError
@@ -42,7 +43,8 @@ class MetricFacts:
         return self.range == (0.0, 1.0) and self.chance == 0.5
 
 
-def _facts(name: str, needs: str = "") -> MetricFacts:
+@cache
+def _facts(name: str, needs: str) -> MetricFacts:
     """The facts of a score of the vocabulary that no plugin computes; `needs`: which ten subjects it takes."""
     term = vocabulary.terms("metrics")[name]
     wanted = f"It needs at least ten subjects {needs}." if needs else ""
@@ -53,25 +55,22 @@ _LABELLED = "of one fold who labelled two {} in opposite ways: more subjects, or
 _ORDERED = "of one fold who put two {} in opposite orders: more subjects, or stimuli that divide them"
 _LIKE_LENGTH = "in ten pairs whose sessions are of similar length: more subjects, or sessions of one length"
 
-CONDITIONED_FACTS = {
-    name: _facts(name, needs)
-    for name, needs in {
-        "auroc_within_stimulus": "with opposite labels for the same stimuli",
-        "auroc_crossed": _LABELLED.format("stimuli"),
-        "auroc_crossed_time": "of one fold with opposite labels at the same times: more subjects, or tasks in several "
-        "orders",
-        "auroc_crossed_matched": f"of one fold with opposite labels at the same times, {_LIKE_LENGTH}",
-        "auroc_crossed_balanced": "with opposite labels at the same times, in pairs of which now the one, now the "
-        "other had the longer session",
-        "auroc_crossed_moment": _LABELLED.format("moments"),
-        "concordance_within": "",
-        "concordance_crossed": _ORDERED.format("stimuli"),
-        "concordance_crossed_moment": _ORDERED.format("moments"),
-        "concordance_crossed_matched": f"of one fold whose labels have opposite orders at the same times, "
-        f"{_LIKE_LENGTH}",
-    }.items()
+CONDITIONED_NEEDS = {
+    "auroc_within_stimulus": "with opposite labels for the same stimuli",
+    "auroc_crossed": _LABELLED.format("stimuli"),
+    "auroc_crossed_time": "of one fold with opposite labels at the same times: more subjects, or tasks in several "
+    "orders",
+    "auroc_crossed_matched": f"of one fold with opposite labels at the same times, {_LIKE_LENGTH}",
+    "auroc_crossed_balanced": "with opposite labels at the same times, in pairs of which now the one, now the "
+    "other had the longer session",
+    "auroc_crossed_moment": _LABELLED.format("moments"),
+    "concordance_within": "",
+    "concordance_crossed": _ORDERED.format("stimuli"),
+    "concordance_crossed_moment": _ORDERED.format("moments"),
+    "concordance_crossed_matched": f"of one fold whose labels have opposite orders at the same times, {_LIKE_LENGTH}",
 }
-"""The scores that are not plugins, most with a confound held constant, see `embench.statistics.conditioned`."""
+"""The scores that are not plugins, most with a confound held constant, see `embench.statistics.conditioned`; and which
+ten subjects each takes."""
 
 
 _ERROR = "the primary metric is an error, which also rewards knowledge of the subject"
@@ -81,8 +80,8 @@ _ERROR = "the primary metric is an error, which also rewards knowledge of the su
 def metric_facts(name: str) -> MetricFacts:
     """The facts of the score of this name, in the vocabulary's words; only the name of a metric that is not
     installed."""
-    if name in CONDITIONED_FACTS:
-        return CONDITIONED_FACTS[name]
+    if name in CONDITIONED_NEEDS:
+        return _facts(name, CONDITIONED_NEEDS[name])
     words = name.rpartition("/")[2].replace("_", " ")
     try:
         metric = registry.load("metric", name)

@@ -25,7 +25,7 @@ from embench.report.latex import bibliography
 from embench.report.text import cite, code, escape, render_text
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
-from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
+from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 """Wording for records made before intervals came from the jackknife, which give the number of replicates."""
@@ -110,7 +110,7 @@ def _primary_metric(run: RunFacts, metric: str) -> str:
     if metric in WITHIN_SUBJECT_SCORES:
         return rf"{escape(facts.title)}{own}, with a 95~\% $t$ interval over groups of subjects. {meaning}."
     intervals = f"{_BOOTSTRAP if run.bootstrapped else _JACKKNIFE}{cite(bibliography.intervals_paper(run))}"
-    if metric in CONDITIONED_FACTS:
+    if metric in CONDITIONED_NEEDS:
         return f"{escape(facts.title)}, {intervals}. {meaning}."
     average = "computed for each fold and seed and averaged over seeds, then over folds"
     return f"{escape(facts.title)}{own}, {average}, {intervals}."
