@@ -54,8 +54,8 @@ class Judge:
         return own, made
 
 
-def _begun(seeds: int, of: int, target: str) -> None:
-    print(f"what clock and movement tell of {target}: seed {seeds} of {of}", flush=True)
+def _begun(target: str) -> None:
+    print(f"fitting what time and movement tell of {target}", flush=True)
 
 
 def _told(own: object, made: Mapping[str, Added]) -> Iterator[str]:

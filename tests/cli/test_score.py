@@ -45,8 +45,10 @@ def predictions(data, tmp_path):
 
 
 @pytest.fixture
-def predicted_at_random(tmp_path):
-    """A data root with fifteen subjects who can be compared, and a file of predictions at random."""
+def predicted_at_random(tmp_path, monkeypatch):
+    """A data root with fifteen subjects who can be compared, and a file of predictions at random; nothing is prepared
+    or fitted yet."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     line = ["data", "synthesize", "stress_predict", "--out", tmp_path / "stress_predict", "--subjects", 16]
     assert embench_main(*line, "--length-s", 600) == 0
     assert embench_main("data", "labels", "stress_predict", "--data-root", tmp_path, "--units", tmp_path / "u.csv") == 0
@@ -120,7 +122,7 @@ def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embe
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", out)
     done = embench("score", file, *line, "--protocol", few_folds(tmp_path, 2, scoring=3))
     assert done.code == 0
-    assert "confounds fitted" not in done.err
+    assert "confound analysis" not in done.err
     record = read_record(out)
     assert record.scores.adds("stress").undefined
     assert answers_of(record.run, record.scores)["stress"].word("movement") == "too few data"
@@ -151,6 +153,14 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     assert escape(form.sentence) in embench("export", out, "--methods").out
     assert record.scores.score("stress", "auroc", "registered_clock")
     assert "registered_clock" not in {control.name for control in record.scores.compared("stress")}
+    assert done.err.index("Models without any") < done.err.index("confound analysis")  # the scores come first
+    before = record.scores["adds"]["stress"]
+    again = embench("score", file, *line, "--time-context", "unit", "--all")
+    assert "Placebo: one axis of the accelerometer" in " ".join(again.out.split())
+    placebo = read_record(out).scores["adds"]["stress"]
+    assert placebo.pop("placebo_seeds") == [0]
+    assert set(placebo.pop("placebo")) == {"x", "y", "z"}
+    assert {**placebo, "placebo": {}} == before
     refused = embench("score", file, *line, "--time-context", "window")
     assert refused.code == 2
     assert "'unit', 'causal', 'offline'" in refused.err

@@ -78,7 +78,7 @@ def test_what_is_kept_is_not_expected_again(expected, recorded):
     for study in studies.values():
         for name in ("movement", "behaviour"):
             study.kept(name, lambda: np.zeros(1), of_seed=False)
-        for name in (*BLOCKS, "placebo x", "placebo y", "placebo z"):
+        for name in BLOCKS:
             study.kept(name, lambda: np.zeros(1))
         now = expected(cohort)
         assert now < before

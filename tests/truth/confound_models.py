@@ -220,15 +220,12 @@ class Study:
         return [replace(fold, score=np.tanh(self.drawn.own[fold.units]) / 2 + 0.5) for fold in self.folds]
 
     def scores(self, predictions: Sequence[FoldPredictions], *, negated: bool = False) -> Scores:
-        """The record's scores of a method with these predictions, or with their negatives. Without the placebo and the
-        search for seeds that give enough comparisons, which decide nothing and take most of the time."""
+        """The record's scores of a method with these predictions, or with their negatives. Without the
+        search for seeds that give enough comparisons, which decides nothing and takes much of the time."""
         if negated:
             highest = 1.0 if self.target.traits.has_classes else 0.0
             predictions = [replace(p, score=highest - p.score, decision=highest - p.decision) for p in predictions]
-        with (
-            patch.object(adding, "_placebo", return_value={}),
-            patch.object(evaluation, "enough_data", return_value={}),
-        ):
+        with patch.object(evaluation, "enough_data", return_value={}):
             return evaluation.score_predictions(predictions, self.cohort, PROTOCOL, proved=False).scores
 
     def answers(self, scores: Scores) -> dict[str, str]:

@@ -136,7 +136,8 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
     elif hint == tuple[str, ...]:
         hint, default = (list[str], default) if option.required else (list[str] | None, None)
     text = text.replace("[", "\\[")  # rich would take it for markup
-    info = typer.Option(f"--{option.name}", help=text, **_MORE.get(option.name, {}))
+    flag = f"--{option.name}/--no-{option.name}" if default is True else f"--{option.name}"
+    info = typer.Option(flag, help=text, **_MORE.get(option.name, {}))
     return Parameter(option.field, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info])
 
 
@@ -203,6 +204,7 @@ def _stay_offline(context: typer.Context, dry_run: bool) -> bool:
 
 
 DryRun = Annotated[bool, typer.Option("--dry-run", callback=_stay_offline, help="Print the plan and exit.")]
+Confounds = Annotated[bool, typer.Option("--confounds/--no-confounds", help=_HELP["confounds"])]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only the summary.")]
 
 

@@ -38,7 +38,7 @@ def run(
         document = runner.plan(request).describe()
     else:
         with Progress(smaller(request)) as progress:
-            result = runner.run(request, progress=progress.event)
+            result = runner.run(request, progress=progress.event, placebo=every)
         document = result.json()
     if as_json:
         console.document(document)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Every, Json, ProtocolName, completes
+from embench.cli.options import Confounds, DataRoot, Every, Json, ProtocolName, completes
 from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
@@ -42,6 +42,7 @@ def score(
     ] = "offline",
     data_root: DataRoot = None,
     out: Annotated[Path | None, Option(help="Folder of the record; default: a new folder in ./runs.")] = None,
+    confounds: Confounds = True,
     every: Every = False,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +55,8 @@ def score(
         results = external.score_each(
             file, dataset, name=name, protocol=protocol, targets=target, given=given, time_context=time_context,
             data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "confound-only models fitted"),
-            on_seed=steps.part("steps", "confounds fitted, once for this dataset"),
+            on_scored=_show_first, on_confounds=steps.part("models", "confound analysis, once for this dataset"),
+            confounds=confounds, placebo=every,
         )  # fmt: skip
     # Their names are the user's own.
     audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
@@ -68,6 +70,15 @@ def score(
     _show_several(results, out)
     for result, found in zip(results, audited, strict=True):
         console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
+
+
+def _show_first(result: Result) -> None:
+    """Prints on stderr what is known before the confound analysis."""
+    from embench.statistics.form import first_lines
+
+    for form in result.forms.values():
+        for line in first_lines(form):
+            console.note(line)
 
 
 def _document(result: Result, audited: Audit) -> dict[str, Any]:

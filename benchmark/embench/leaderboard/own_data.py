@@ -3,6 +3,7 @@ data."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,16 @@ def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
             parts.append((target, seed, np.array([at[name] for name in own["unit"].tolist()]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
-    return what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
+    parts_of = map(record.scores.adds, record.scores.headlines)
+    recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
+    seeds = recorded[0].placebo_seeds if recorded else ()
+    placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them
+    found = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged, placebo_seeds=placebo_seeds)
+    return found if seeds else {target: _without(made, "placebo_seeds") for target, made in found.items()}
+
+
+def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != name}
 
 
 def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:

@@ -119,8 +119,12 @@ def wrong_parts(record: Record) -> Iterator[str]:
     if record.labels is None:
         yield "labels: they are public, and the entry contains none"
     protocol = recorded_protocol(record.run["protocol"])
-    if protocol is not None and protocol.scoring == 3 and not run.protocol.leaks:
-        yield from (f"scores.json: {name}: missing" for name in ("adds", "coverage") if name not in record.scores)
+    if protocol is None or protocol.scoring != 3 or run.protocol.leaks:
+        return
+    if any(record.scores.adds(target) is None for target in record.scores.headlines):
+        yield "scores.json: adds: the confound analysis was not run; run or score it without `--no-confounds`"
+    if "coverage" not in record.scores:
+        yield "scores.json: coverage: missing"
 
 
 def wrong_statements(record: Record) -> Iterator[str]:

@@ -16,20 +16,19 @@ from embench.statistics.nuisance.accelerometer import movement_of, windows_of
 from embench.statistics.nuisance.behaviour import behaviour_of, modalities_held
 from embench.statistics.nuisance.columns import Study
 from embench.statistics.nuisance.members import careful_trees
-from embench.statistics.nuisance.placebo import axes_of
 from embench.system import cores, limited_threads
 
 _COLUMNS = 112
 """Columns of the one model: as many as those of the models that take most of the time."""
-_CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT, _AXIS = 0.6, 12.5, 2.0, 0.8, 3.8
+_CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
 """Time of all models of a fold, as multiples of that model's: those on the clock, the accelerometer, other modalities
-of movement, contact, and for one axis of the accelerometer. Measured with 2,000 and 9,000 training units, to within a
-sixth."""
+of movement, and contact. Measured with 2,000 and 9,000 training units, to within a sixth."""
 _WINDOWS = 64
 
 
 def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
-    """Seconds until all nuisances and placebos are fitted that a run in these seeds asks for and that are not kept."""
+    """Seconds until all models of the confound analysis are fitted that a run in these seeds needs and that are not
+    kept; without the placebo."""
     if protocol.scoring != 3 or protocol.leaks:
         return 0.0
     studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
@@ -42,9 +41,8 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
             seconds += models * _model_s(of_target[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
-        axes = sum(len({axis for each in of_target for axis in _axes(each)}) for of_target in of_targets)
-        if readings := axes + (not study.was_kept("movement", of_seed=False)):  # each axis beside the others: all again
-            seconds += readings * _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
+        if not study.was_kept("movement", of_seed=False):
+            seconds += _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
     if _has_behaviour(study) and not study.was_kept("behaviour", of_seed=False):
         seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
     return seconds
@@ -55,16 +53,11 @@ def _models(study: Study) -> float:
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
     of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.was_kept(name))
-    return len(study.parts) * (of_blocks + _AXIS * len(_axes(study)))
+    return len(study.parts) * of_blocks
 
 
 def _has_behaviour(study: Study) -> bool:
     return bool(set(modalities_held(study.cohort.store)) - {"acc"})
-
-
-def _axes(study: Study) -> list[str]:
-    """The axes whose placebo is not kept."""
-    return [axis for axis in axes_of(study) if not study.was_kept(f"placebo {axis}")]
 
 
 def _model_s(study: Study) -> float:

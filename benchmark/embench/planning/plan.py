@@ -183,8 +183,8 @@ class Plan:
         from embench.planning.nuisances import seconds_to_fit
 
         cannot_answer = [self._as_json(each) for each in self.unanswerable()]
-        opens_labels = not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if opens_labels else 0.0
+        asked = self.request.confounds and not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():

@@ -35,6 +35,7 @@ class Request:
     runs: Path | None = None
     settings: tuple[str, ...] = ()
     dev: bool = False
+    confounds: bool = True
     train_dataset: str | None = None
     drop: str | None = None
     label_subjects: str | None = None
@@ -200,6 +201,12 @@ OPTIONS = (
     ),
     Option("dev", "Score the validation subjects only; the test labels stay unused.", panel="Experiments"),
     Option(
+        "confounds",
+        "Run the confound analysis after the scores: minutes, once for a dataset. Without it, its answers are not "
+        "computed, and leaderboards reject the run.",
+        panel="Experiments",
+    ),
+    Option(
         "train-dataset",
         "Train on this dataset and test on --dataset.",
         points="Train on this dataset and test on --dataset.",
@@ -307,7 +314,7 @@ def _fitting(hint: Any, value: Any) -> Any:
 
 _MOST_SEEDS = 1000
 """Most seeds of a range."""
-OF_THE_MACHINE = ("data_root", "runs", "workers", "observers")
+OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
 """Fields of a request that say where and how it is run, and not what."""
 
 

@@ -112,7 +112,7 @@ class Adds(_Part):
     unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `variants`: a variant of the rule ->
     whether it adds by that; `tasks`: task -> the effect over its units and all negative ones, where there are several.
     `placebo`: axis of the accelerometer -> the partial correlation of what it tells with the label, given the other
-    axes and the clock.
+    axes and the clock, over `placebo_seeds`; computed where it was asked for.
     """
 
     undefined: Line | None = None
@@ -126,6 +126,7 @@ class Adds(_Part):
     variants: dict[Line, bool] = Field(default_factory=dict)
     tasks: dict[Line, Score] = Field(default_factory=dict)
     placebo: dict[Line, Score] = Field(default_factory=dict)
+    placebo_seeds: Sequence[int] = ()
 
     @property
     def decides(self) -> AddsAt | None:

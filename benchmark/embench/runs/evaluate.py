@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,31 @@ from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
+from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan
 from embench.protocols import SLICE_ONLY, roles
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL
 from embench.records.scores import Scores
 from embench.statistics import evaluation
-from embench.statistics.evaluation import Evaluation
+from embench.statistics.evaluation import ConfoundAnalysis, Evaluation
 from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import units_of
 
 
-def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) -> Evaluation:
+def evaluate(
+    plan: Plan,
+    stages: Path,
+    on_event: EventCallback | None = None,
+    *,
+    first: Callable[[Evaluation], None] | None = None,
+    placebo: bool = False,
+) -> Evaluation:
     """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`.
+
+    Args:
+        first, placebo: see `ConfoundAnalysis`.
 
     Raises:
         DamagedError: predictions are not as they were written.
@@ -38,24 +50,53 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
         Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
 
-    def held(begun: int, total: int, target: str) -> None:
-        if on_event:
-            what = f"fitting the confounds of {target}, once for this dataset: {begun} of {total}"
-            on_event({"event": "note", "text": what})
+    def whole(evaluated: Evaluation) -> Evaluation:
+        return replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked})) if picked else evaluated
 
-    alone = plan.method.time_context == "unit"
-    evaluated = evaluation.score_predictions(
+    analysis = _Analysis(plan, cohort, on_event, lambda found: first(whole(found)) if first else None)
+    found = evaluation.score_predictions(
         predictions,
         cohort,
         plan.protocol,
         whole=not plan.request.dev,
-        proved=alone,
-        held=held,
+        proved=plan.method.time_context == "unit",
+        confounds=ConfoundAnalysis(analysis.begin, analysis.step, placebo) if plan.request.confounds else None,
         given=plan.setting.given,
-    )  # fmt: skip
-    if picked:
-        evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
-    return evaluated
+    )
+    analysis.end()
+    return whole(found)
+
+
+@dataclass
+class _Analysis:
+    """The events of a plan's confound analysis; none where its models were fitted before."""
+
+    plan: Plan
+    cohort: Cohort
+    on_event: EventCallback | None
+    first: Callable[[Evaluation], None]
+    total: int | None = None
+
+    def begin(self, found: Evaluation) -> None:
+        """Tells of the scores that are known before it, and how long it will take."""
+        self.first(found)
+        self.total = 0
+        if self.on_event:
+            seconds = seconds_to_fit(self.cohort, self.plan.protocol, self.plan.request.seed_list)
+            self.on_event(
+                {"event": "confounds", "done": 0, "total": None, "text": "reading movement", "seconds": seconds}
+            )
+
+    def step(self, begun: int, total: int, target: str) -> None:
+        """Tells of a model that begins."""
+        if self.on_event and self.total is not None:
+            self.total = total
+            self.on_event({"event": "confounds", "done": begun - 1, "total": total, "text": target, "seconds": None})
+
+    def end(self) -> None:
+        """Tells that it is over."""
+        if self.on_event and self.total:
+            self.on_event({"event": "confounds", "done": self.total, "total": self.total, "text": "", "seconds": 0.0})
 
 
 def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:

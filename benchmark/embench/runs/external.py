@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
@@ -31,6 +31,7 @@ from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submi
 from embench.records.wording import name_without_package
 from embench.runs import given_files
 from embench.statistics import evaluation
+from embench.statistics.evaluation import ConfoundAnalysis, Evaluation
 from embench.statistics.fold_predictions import FoldPredictions, decide
 from embench.statistics.result import Result
 from embench.texts import has_control
@@ -61,8 +62,9 @@ class ScoreOptions(TypedDict, total=False):
     default all that the file has. `time_context`: which other units of a test session reached a prediction, as its
     author declares. `out`: the record's folder; by default one below `runs`, the folder of records. The ledger lies
     beside these. `progress`: called while the data are prepared. `on_fold`: called with (folds whose controls are
-    fitted, folds in all, the target), which takes minutes on large data. `on_seed`: with (seeds whose nuisances are
-    begun, seeds in all, the target), see `what_it_adds`.
+    fitted, folds in all, the target), which takes minutes on large data. `on_scored`: called with the result as it is
+    known before the confound analysis, where that takes time. `on_confounds`: with (models of confounds begun, all of
+    them, the target). `confounds`: False to leave the analysis out; `placebo`: True to compute its placebo.
     """
 
     name: str | None
@@ -74,7 +76,10 @@ class ScoreOptions(TypedDict, total=False):
     runs: Path
     progress: ProgressCallback | None
     on_fold: ProgressCallback | None
-    on_seed: ProgressCallback | None
+    on_scored: Callable[[Result], None] | None
+    on_confounds: ProgressCallback | None
+    confounds: bool
+    placebo: bool
 
 
 def score_each(
@@ -365,10 +370,6 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else runs, data, cohort.store.key, opening, targets)
-    evaluated = evaluation.score_predictions(
-        predictions, cohort, protocol, about.get("on_fold"), proved=False, held=about.get("on_seed"), given=given,
-        absent=absent,
-    )  # fmt: skip
     content = Manifest(
         id=run_id,
         **facts.content(),
@@ -389,8 +390,23 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     ).content()
     rows = evaluation.record_folds(cohort, folds)
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]
-    record.write_record(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
-    return Result(run_id, folder, content, evaluated.scores)
+
+    def write(found: Evaluation) -> Result:
+        record.write_record(folder, record.Record(content, found.predictions, found.labels, rows, found.scores))
+        return Result(run_id, folder, content, found.scores)
+
+    def first(found: Evaluation) -> None:
+        result, show = write(found), about.get("on_scored")
+        if show:
+            show(result)
+
+    analysis = ConfoundAnalysis(first, about.get("on_confounds"), about.get("placebo", False))
+    confounds = analysis if about.get("confounds", True) else None
+    found = evaluation.score_predictions(
+        predictions, cohort, protocol, about.get("on_fold"), proved=False, confounds=confounds, given=given,
+        absent=absent,
+    )  # fmt: skip
+    return write(found)
 
 
 def _check_free(folder: Path, run_id: str) -> None:

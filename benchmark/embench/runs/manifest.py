@@ -170,6 +170,7 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
 def _request(planned: Plan) -> dict[str, Any]:
     """The request as plain values. Of own data it holds no path that tells where, or in which folder, they lie."""
     values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
+    del values["confounds"]  # scores.json shows whether the analysis was run
     if values.pop("tuned"):
         values["tuned"] = TUNING_FILE  # a copy lies beside the record
     for option, name in (("dataset", planned.dataset), ("train_dataset", planned.trained_on)):

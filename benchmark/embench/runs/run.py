@@ -32,6 +32,8 @@ from embench.runs.stages import run_stages, workers_of
 from embench.runs.videos import decode_videos
 from embench.snapshot import snapshot
 from embench.statistics import evaluation
+from embench.statistics.evaluation import Evaluation
+from embench.statistics.form import first_lines
 from embench.statistics.result import Result
 
 
@@ -66,13 +68,16 @@ def plan(request: Request, progress: EventCallback | None = None) -> Plan:
     return make(request, progress)
 
 
-def run(request: Request, progress: EventCallback | None = None) -> Result:
+def run(request: Request, progress: EventCallback | None = None, *, placebo: bool = False) -> Result:
     """Runs one method and writes its record.
+
+    Args:
+        placebo: whether the confound analysis computes its placebo.
 
     Raises:
         EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
     """
-    done = grid([request], progress=progress)
+    done = grid([request], progress=progress, placebo=placebo)
     if done.failures:
         raise next(iter(done.failures.values()))
     return done.results[0]
@@ -85,6 +90,8 @@ def grid(
     progress: EventCallback | None = None,
     options: Mapping[str, str] | None = None,
     ended: Callable[[Plan, Result | EmbenchError], None] | None = None,
+    *,
+    placebo: bool = False,
 ) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
 
@@ -92,6 +99,7 @@ def grid(
         executor: who runs the stages: `local`, `slurm` or `ray`.
         options: of the executor, such as `{"partition": "gpu"}`.
         ended: called at the end of each run, with its result or why there is none.
+        placebo: as of `run`.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
@@ -127,7 +135,7 @@ def grid(
         planned, conforms, seen = waiting.popleft()
         end: Result | EmbenchError
         try:
-            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event)
+            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, placebo=placebo)
             results.append(end)
         except EmbenchError as error:
             end = failures[title_with_id(planned)] = error
@@ -228,13 +236,15 @@ def _conclude(
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
     on_event: EventCallback,
+    *,
+    placebo: bool,
 ) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
-    that the test labels stay closed."""
+    that the test labels stay closed. What is known before the confound analysis is shown and written first."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
-        if known.run.get("scoring") == evaluation.scoring_identity():
+        if known.run.get("scoring") == evaluation.scoring_identity() and _is_whole(planned, known.scores, placebo):
             _notify(observers, planned, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
@@ -247,8 +257,33 @@ def _conclude(
     request, targets = planned.request, [t.name for t in planned.test.targets]
     data, opening = find.raw_digest_of(request.dataset, request.data_root), guards.opening_of(planned)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
-    evaluated = evaluate.evaluate(planned, root, on_event)
     content = manifest(planned, outcome, looks, conformance, videos).content()
+
+    def write(evaluated: Evaluation) -> Result:
+        _write(planned, root, content, evaluated)
+        return Result(planned.id, planned.folder, content, evaluated.scores)
+
+    def show(evaluated: Evaluation) -> None:
+        forms = write(evaluated).forms.values()
+        lines = [line for form in forms for line in first_lines(form)]
+        on_event({"event": "scored", "run": planned.id, "lines": lines})
+
+    found = write(evaluate.evaluate(planned, root, on_event, first=show, placebo=placebo))
+    _notify(observers, planned, found.scores)
+    return found
+
+
+def _is_whole(planned: Plan, scores: Scores, placebo: bool) -> bool:
+    """True if a record's scores hold the confound analysis that this plan asks for."""
+    protocol = planned.protocol
+    if not planned.request.confounds or planned.request.dev or protocol.scoring != 3 or protocol.leaks:
+        return True
+    known = [scores.adds(target.name) for target in planned.test.targets]
+    return all(each and (not placebo or each.undefined or each.placebo_seeds) for each in known)
+
+
+def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Evaluation) -> None:
+    """Writes the record of a plan whose run.yaml has the content `content`."""
     written = record.Record(
         content,
         evaluated.predictions,
@@ -263,8 +298,6 @@ def _conclude(
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
-    _notify(observers, planned, evaluated.scores)
-    return Result(planned.id, planned.folder, content, evaluated.scores)
 
 
 def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:

@@ -166,7 +166,7 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
     seconds |= seconds_like_done(stages, root)
     size = sum(plan.test.sessions.values()) / 3600 * len(plan.folds) * len(plan.test.targets)
     if not (row.request.dev or (plan.folder / RUN_FILE).is_file()):
-        once |= _nuisances(plan)
+        once |= _nuisances(plan) if row.request.confounds else {}
         if plan.test.store.synthetic is None:
             once[f"audit of {plan.id}"] = AUDITED_S * size
     sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)

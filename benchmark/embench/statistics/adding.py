@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,20 +52,45 @@ def what_it_adds(
     scores: Scores,
     judged: str,
     progress: ProgressCallback | None = None,
+    placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
     """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
         studies: of the seeds of these values. `judged`: the level that decides.
-        progress: called with (seeds whose nuisances are begun, seeds in all, the target), then with axes of the
-            accelerometer: each takes a minute or two, once for a dataset.
+        progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
+            a dataset.
+        placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
     """
-    found = {}
+    found, begun = {}, 0
+    total = sum(_steps(of_target, placebo_seeds) for of_target in studies.values())
+
+    def begin(what: str) -> None:
+        nonlocal begun
+        begun += 1
+        if progress:
+            progress(begun, total, what)
+
     for target in cohort.targets:
-        made = _of_target(values[target.name], studies[target.name], target, cohort, scores, judged, progress)
+        made = _of_target(
+            values[target.name], studies[target.name], target, cohort, scores, judged, begin, placebo_seeds
+        )
         found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
     return found
+
+
+def is_kept(studies: Studies) -> bool:
+    """True if all models of confounds that an analysis needs were fitted before."""
+    each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
+    return all(study.was_kept(name) for study in each for name in BLOCKS)
+
+
+def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
+    """The steps of the analysis of one target: blocks of nuisances in each seed, then axes of the placebo."""
+    if isinstance(studies, Undefined):
+        return 0
+    return len(studies) * len(BLOCKS) + (len(axes_of(next(iter(studies.values())))) if placebo_seeds else 0)
 
 
 def _of_target(
@@ -75,14 +100,15 @@ def _of_target(
     cohort: Cohort,
     scores: Scores,
     judged: str,
-    progress: ProgressCallback | None,
+    begin: Begin,
+    placebo_seeds: Sequence[int],
 ) -> dict[str, Any] | Undefined:
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     if isinstance(studies, Undefined):
         return studies
-    held = held_constant(studies, progress)
+    held = held_constant(studies, begin)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units)
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
@@ -109,7 +135,7 @@ def _of_target(
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
         "variants": {name: at(judged, of_units, own, by).adds for name, by in VARIANTS.items()},
-        "placebo": _placebo(studies, tested, metric, progress),
+        **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
 
@@ -117,15 +143,17 @@ def _of_target(
 @snapshot()
 @joblib_workers(_FITTING)
 def _placebo(
-    studies: Mapping[int, Study], tested: LabelledUnits, metric: str, progress: ProgressCallback | None
-) -> dict[str, dict[str, Any]]:
-    """Axis of the accelerometer -> what it adds to the other axes and the clock, whatever the method predicts."""
+    studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
+) -> dict[str, dict[str, Any] | list[int]]:
+    """The part `placebo`, axis of the accelerometer -> what it adds to the other axes and the clock, whatever the
+    method predicts; where it is asked for, with its `placebo_seeds`."""
+    if not studies:
+        return {"placebo": {}}
     first = next(iter(studies.values()))
     axes = axes_of(first)
 
     def effect(axis: str) -> np.ndarray:
-        if progress:
-            progress(axes.index(axis) + 1, len(axes), f"{first.target.name}, one axis of the accelerometer")
+        begin(first.target.name)
         if first.moved is None:  # an accelerometer without a sample
             return np.full((1, len(_OF_EFFECT)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
@@ -138,11 +166,9 @@ def _placebo(
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
     told = {axis: first.kept(f"placebo {axis} {_RULE} {folds}", partial(effect, axis))[0] for axis in axes}
-    return {
-        axis: dict(zip(_OF_EFFECT, values.tolist(), strict=True))
-        for axis, values in told.items()
-        if np.isfinite(values).all()
-    }
+    known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
+    effects = {axis: dict(zip(_OF_EFFECT, values, strict=True)) for axis, values in known.items()}
+    return {"placebo": effects, "placebo_seeds": list(studies)}
 
 
 def _own(
@@ -153,6 +179,9 @@ def _own(
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
     return scored(metric, joined, tested.target, jackknife)
 
+
+Begin = Callable[[str], None]
+"""Called with the target as a step of its analysis begins."""
 
 Studies = Mapping[str, dict[int, Study] | Undefined]
 """Target -> seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
@@ -189,17 +218,15 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
 
 
 @joblib_workers(_FITTING)
-def held_constant(studies: Mapping[int, Study], progress: ProgressCallback | None = None) -> dict[int, Held]:
-    """Seed -> the nuisances of its units.
-
-    Args:
-        progress: see `what_it_adds`.
-    """
+def held_constant(studies: Mapping[int, Study], begin: Begin) -> dict[int, Held]:
+    """Seed -> the nuisances of its units. `begin`: called with the target as each block of each seed begins."""
     held = {}
-    for begun, (seed, study) in enumerate(studies.items(), 1):
-        if progress:
-            progress(begun, len(studies), study.target.name)
-        held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
+    for seed, study in studies.items():
+        blocks = {}
+        for name in BLOCKS:
+            begin(study.target.name)
+            blocks[name] = block(name, study)
+        held[seed] = Held(blocks, study.parts)
     return held
 
 

@@ -7,8 +7,8 @@ Nothing here needs torch.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,9 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import laid_out, studies_of, what_it_adds
+from embench.statistics.adding import Studies, is_kept, laid_out, studies_of, what_it_adds
 from embench.statistics.answerable import enough_data
+from embench.statistics.controls import REGISTERED_CLOCK
 from embench.statistics.fold_controls import FoldControls
 from embench.statistics.fold_predictions import FoldPredictions, about_units, completed, coverage, prediction_rows
 from embench.statistics.scores import compute_scores
@@ -50,6 +51,25 @@ class Evaluation:
     scores: Scores
 
 
+@dataclass(frozen=True)
+class ConfoundAnalysis:
+    """How the confound analysis of a method is run: its models of confounds depend on the dataset alone, take minutes,
+    and are kept.
+
+    Args:
+        first: called with the evaluation without it, where some of these models still have to be fitted.
+        progress: called with (models begun, all of them, the target).
+        placebo: whether the placebo is computed, in the first seed.
+    """
+
+    first: Callable[[Evaluation], None] | None = None
+    progress: ProgressCallback | None = None
+    placebo: bool = False
+
+
+NO_CONFOUND_ANALYSIS = "not computed: the confound analysis was not run"
+
+
 def score_predictions(
     by_fold: Sequence[FoldPredictions],
     cohort: Cohort,
@@ -59,7 +79,7 @@ def score_predictions(
     whole: bool = True,
     proved: bool = True,
     method: bool = True,
-    held: ProgressCallback | None = None,
+    confounds: ConfoundAnalysis | None = ConfoundAnalysis(),
     given: Given | None = None,
     absent: Mapping[str, str] | None = None,
 ) -> Evaluation:
@@ -68,9 +88,10 @@ def score_predictions(
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
         whole: whether all eligible subjects are tested. Under protocols of version 3, units of theirs without a
-            prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
+            prediction count then, and it is asked what the method adds.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
         method: whether there is one; where controls alone are scored, nothing adds to them.
+        confounds: None to leave the confound analysis out, and the control that needs its models.
         given: what test subjects give first, under protocols that ask. `absent`: what the method can't be compared with
             there, and why.
 
@@ -80,11 +101,51 @@ def score_predictions(
     whole = whole and protocol.scoring == 3
     asked = whole and not protocol.leaks
     by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
+    if not any(of_fold.predicted.any() for of_fold in by_fold):
+        raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
-    studies = studies_of(cohort, protocol, seeds) if asked else {}
-    controls = FoldControls(cohort, protocol, studies, given)
+    studies = studies_of(cohort, protocol, seeds) if asked and confounds else {}
+    reasons = {target.name: dict(absent or {}) for target in cohort.targets}
+
+    def evaluation(studies: Studies) -> Evaluation:
+        left_out = {REGISTERED_CLOCK: NO_CONFOUND_ANALYSIS} if asked and not studies else {}
+        not_applicable = {target: {**of_target, **left_out} for target, of_target in reasons.items()}
+        controls = FoldControls(cohort, protocol, studies, given)
+        return _scored(by_fold, controls, not_applicable, progress, whole=whole)
+
+    if method and confounds and confounds.first and not is_kept(studies):
+        found = evaluation({})
+        if any(found.scores.score(*each) for each in found.scores.headlines.items()):  # else nothing will be fitted
+            confounds.first(found)
+    found = evaluation(studies)
+    if not (asked and method):
+        return found
+    more = _enough_data(cohort, protocol, seeds, found.scores)
+    if confounds:
+        values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        judged, placebo_seeds = "local" if proved else "full", _first(seeds) if confounds.placebo else ()
+        more["adds"] = what_it_adds(
+            values, studies, cohort, found.scores, judged, confounds.progress, placebo_seeds
+        )  # fmt: skip
+    return replace(found, scores=Scores({**found.scores, **more}))
+
+
+def _first(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """The first seed of each target."""
+    return tuple(dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target))
+
+
+def _scored(
+    by_fold: Sequence[FoldPredictions],
+    controls: FoldControls,
+    not_applicable: dict[str, dict[str, str]],
+    progress: ProgressCallback | None,
+    *,
+    whole: bool,
+) -> Evaluation:
+    """The scores of predictions and controls. `not_applicable`: target -> control -> why there is none of it."""
+    cohort, protocol = controls.cohort, controls.protocol
     parts: list[Predictions] = []
-    reasons: dict[str, dict[str, str]] = {t.name: dict(absent or {}) for t in cohort.targets}
     lacking: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for done, of_fold in enumerate(by_fold, 1):
         target, known = of_fold.target, of_fold.predicted
@@ -96,11 +157,9 @@ def score_predictions(
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
         parts += _beside_rows(of_fold, cohort, known)
-        parts += controls.rows(of_fold, of_fold.units[counted], reasons[target.name])
+        parts += controls.rows(of_fold, of_fold.units[counted], not_applicable[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
-    if not any(of_fold.predicted.any() for of_fold in by_fold):
-        raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
     del parts  # which are as large
     labels = _labels_of(cohort, by_fold)
@@ -113,17 +172,13 @@ def score_predictions(
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
         sessions=cohort.sessions,
-        not_applicable=reasons,
+        not_applicable=not_applicable,
     )
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in lacking.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
     if protocol.scoring == 3:
         more["coverage"] = coverage(cohort, by_fold)
-    if asked and method:
-        values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        more |= _enough_data(cohort, protocol, seeds, scores)
-        more["adds"] = what_it_adds(values, studies, cohort, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 

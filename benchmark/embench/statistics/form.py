@@ -525,23 +525,39 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
     out = _side_by_side(form.question, form.sample, width)
     for text in form.about:
         out += _wrap(text, width, hanging=2)
-    out.append("")
-    if form.problem:
-        out += [*_wrap(form.problem, width, indent=2), *_wrap(form.remedy, width, indent=2), ""]
-    if not form.problem or form.score != "not estimable":
-        out += _wrap(f"{form.metric}   {form.score}", width, indent=2, hanging=4)
+    out += ["", *_scored(form, width)]
     if form.explanation:
         out += _wrap(form.explanation, width, indent=2)
     if form.answers:
         rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
         out += ["", *_table(rows, width)]
     if form.models:
-        rows = [(f"  {m.names}", m.score, "above this method" if m.above else "") for m in form.models]
-        out += ["", f"  {_WITHOUT}", *_table(rows, width)]
+        out += ["", *_without_signal(form, width)]
     out += ["", *_wrap(f'For a paper: "{form.sentence}"', width, indent=2)]
     for text in (*form.notes, *(form.more if every else ())):
         out += ["", *_wrap(text, width, indent=2)]
     return out
+
+
+def first_lines(form: ResultForm, width: int = 100) -> list[str]:
+    """What is known before the confound analysis, in lines of at most `width` characters: the primary metric and the
+    models without a signal."""
+    return [form.question, *_scored(form, width), *(_without_signal(form, width) if form.models else ())]
+
+
+def _scored(form: ResultForm, width: int) -> list[str]:
+    """The primary metric, or why there is none."""
+    out = []
+    if form.problem:
+        out += [*_wrap(form.problem, width, indent=2), *_wrap(form.remedy, width, indent=2), ""]
+    if not form.problem or form.score != "not estimable":
+        out += _wrap(f"{form.metric}   {form.score}", width, indent=2, hanging=4)
+    return out
+
+
+def _without_signal(form: ResultForm, width: int) -> list[str]:
+    rows = [(f"  {m.names}", m.score, "above this method" if m.above else "") for m in form.models]
+    return [f"  {_WITHOUT}", *_table(rows, width)]
 
 
 def _wrap(text: str, width: int, indent: int = 0, hanging: int = 0) -> list[str]:
