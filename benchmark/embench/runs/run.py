@@ -96,10 +96,8 @@ def grid(
     """Runs several requests as one graph: what two of them share is run once.
 
     Args:
-        executor: who runs the stages: `local`, `slurm` or `ray`.
-        options: of the executor, such as `{"partition": "gpu"}`.
-        ended: called at the end of each run, with its result or why there is none.
-        placebo: as of `run`.
+        executor: who runs the stages: `local`, `slurm` or `ray`; `options`: its own, such as `{"partition": "gpu"}`.
+        ended: called at the end of each run, with its result or why there is none. `placebo`: as of `run`.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.

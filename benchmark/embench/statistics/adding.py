@@ -80,7 +80,7 @@ def what_it_adds(
     return found
 
 
-def is_kept(studies: Studies) -> bool:
+def was_analysed(studies: Studies) -> bool:
     """True if all models of confounds that an analysis needs were fitted before."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
     return all(study.was_kept(name) for study in each for name in BLOCKS)

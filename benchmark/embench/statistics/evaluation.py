@@ -33,7 +33,7 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import Studies, is_kept, laid_out, studies_of, what_it_adds
+from embench.statistics.adding import Studies, was_analysed, laid_out, studies_of, what_it_adds
 from embench.statistics.answerable import enough_data
 from embench.statistics.controls import REGISTERED_CLOCK
 from embench.statistics.fold_controls import FoldControls
@@ -113,7 +113,7 @@ def score_predictions(
         controls = FoldControls(cohort, protocol, studies, given)
         return _scored(by_fold, controls, not_applicable, progress, whole=whole)
 
-    if method and confounds and confounds.first and not is_kept(studies):
+    if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
         if any(found.scores.score(*each) for each in found.scores.headlines.items()):  # else nothing will be fitted
             confounds.first(found)
