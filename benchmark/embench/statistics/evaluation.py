@@ -33,7 +33,7 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import Studies, was_analysed, laid_out, studies_of, what_it_adds
+from embench.statistics.adding import Studies, laid_out, studies_of, was_analysed, what_it_adds
 from embench.statistics.answerable import enough_data
 from embench.statistics.controls import REGISTERED_CLOCK
 from embench.statistics.fold_controls import FoldControls
