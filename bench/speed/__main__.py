@@ -26,7 +26,7 @@ from bench.speed.measure import Setting, measured
 from bench.speed.peer import Peer
 
 TOPICS = (
-    *("startup", "preparing", "loading", "entropy", "steps", "encoders", "videomae", "running", "workers"),
+    *("first", "startup", "preparing", "loading", "entropy", "steps", "encoders", "videomae", "running", "workers"),
     *("scoring", "growth", "video"),
 )
 

@@ -46,4 +46,4 @@ def test_an_unknown_topic_is_refused_with_those_that_exist():
     line = [sys.executable, "-m", "bench.speed", "nonsense"]
     done = subprocess.run(line, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no topic nonsense; there are startup, preparing" in done.stderr
+    assert "no topic nonsense; there are first, startup, preparing" in done.stderr
