@@ -345,8 +345,10 @@ def _did(found: TargetAnswers, about: Subject) -> str:
 
 
 def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
-    """The sentence on the adjustment for confounds; empty where there was none."""
+    """The sentence on the adjustment for confounds; empty where the protocol asks for none, or it tells nothing."""
     local, phase = found.answer("movement"), found.answer("protocol_phase")
+    if local and local.answer == "not computed":
+        return "The scores were not adjusted for confounds."
     if local is None or local.effect is None:
         return ""
     site = registry.sites(str(run["dataset"]["name"])).get("acc", ("",))[0]

@@ -189,9 +189,10 @@ def check_controls(e: RecordEvidence) -> CheckResult | Undefined:
     if e.protocol.scoring == 3:
         asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
         adds = {target: found for target, found in asked.items() if found.decides}
-        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [
-            "the protocol does not test the association given confounds"
-        ]
+        nothing = "the protocol does not test the association given confounds"
+        if not (asked or e.protocol.leaks or e.record.labels is None):
+            nothing = "the confound analysis was not run: repeat the command without `--no-confounds`"
+        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [nothing]
         return _adds(adds) if adds else Undefined("\n".join(reasons))
     not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
     figures = {"not cleared": not_cleared}
