@@ -40,6 +40,7 @@ def answer(scores_of: Result) -> str:
     return scores_of.answers["arousal"].word(WORD)
 
 
+@pytest.mark.slow
 def test_the_scores_are_shown_and_written_before_the_analysis(bench: Bench) -> None:
     events: list[str] = []
     first: dict[str, Any] = {}
@@ -71,6 +72,7 @@ def test_another_method_on_the_same_data_does_not_fit_the_confounds_again(bench:
     assert "confounds" not in events
 
 
+@pytest.mark.slow
 def test_without_the_analysis_its_answers_are_not_computed_until_it_is_asked_for(bench: Bench) -> None:
     without = run_it(bench, confounds=False, seeds="1")
     assert answer(without) == "not computed"
