@@ -77,7 +77,7 @@ def test_what_is_kept_is_not_expected_again(expected, recorded):
     studies = studies_of(cohort, load_protocol(V3), {"stress": (0, 1)})["stress"]
     for study in studies.values():
         for name in ("movement", "behaviour"):
-            study.kept(name, lambda: np.zeros(1), of_seed=False)
+            study.observed.kept(name, lambda: np.zeros(1))
         for name in BLOCKS:
             study.kept(name, lambda: np.zeros(1))
         now = expected(cohort)

@@ -41,9 +41,9 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
             seconds += models * _model_s(of_target[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
-        if not study.was_kept("movement", of_seed=False):
+        if not study.observed.was_kept("movement"):
             seconds += _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
-    if _has_behaviour(study) and not study.was_kept("behaviour", of_seed=False):
+    if _has_behaviour(study) and not study.observed.was_kept("behaviour"):
         seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
     return seconds
 

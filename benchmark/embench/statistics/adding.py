@@ -26,7 +26,7 @@ from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import shared_stimuli
 from embench.statistics.nuisance.behaviour import modalities_held
-from embench.statistics.nuisance.columns import BLOCKS, Study, block, registered_clock, study_of
+from embench.statistics.nuisance.columns import BLOCKS, Observed, Study, block, registered_clock, study_of
 from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.placebo import axes_of, placebo
 from embench.system import joblib_workers
@@ -154,7 +154,7 @@ def _placebo(
 
     def effect(axis: str) -> np.ndarray:
         begin(first.target.name)
-        if first.moved is None:  # an accelerometer without a sample
+        if first.observed.moved is None:  # an accelerometer without a sample
             return np.full((1, len(_OF_EFFECT)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
         values = {seed: score for seed, (score, _) in made.items()}
@@ -190,13 +190,16 @@ times."""
 
 def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
     """The studies of these `seeds` of each target."""
-    return {target.name: _studies(cohort, target, protocol, seeds[target.name]) for target in cohort.targets}
+    observed = Observed(cohort)
+    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in cohort.targets}
 
 
-def _studies(cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[int, Study] | Undefined:
-    studies = {}
+def _studies(
+    observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
+) -> dict[int, Study] | Undefined:
+    studies, cohort = {}, observed.cohort
     for seed in seeds:
-        study = study_of(cohort, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        study = study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
         if isinstance(study, Undefined):
             return study
         studies[seed] = study

@@ -18,7 +18,7 @@ from embench.statistics import adding
 from embench.statistics.adds import Added, Held, added, scored
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance.behaviour import behaviour_of, breath, eyes, jaw, modalities_held, muscle
-from embench.statistics.nuisance.columns import Study, block, study_of
+from embench.statistics.nuisance.columns import Observed, Study, block, study_of
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.arrays import RowWriter
 
@@ -58,7 +58,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
     labels = {"stress": y}
     cohort = Cohort(store, CARD, (TARGET,), units, labels, labels, whole, whole, (), float(UNIT_S), units)
     halves = [tuple(unit.id for unit in units if int(unit.subject[1:]) % 2 == k) for k in (0, 1)]
-    study = study_of(cohort, TARGET, [Fold(k, halves[1 - k], (), halves[k]) for k in (0, 1)], 0)
+    study = study_of(Observed(cohort), TARGET, [Fold(k, halves[1 - k], (), halves[k]) for k in (0, 1)], 0)
     assert isinstance(study, Study)
     return study
 
@@ -121,7 +121,7 @@ def test_what_a_frown_tells_does_not_add_where_emg_is_held_constant(sessions: Se
 def test_columns_of_a_study_without_such_a_modality_are_those_of_the_clock(with_emg: Study, without: Study) -> None:
     with parallel_config("sequential"):
         clock, more = block("local", without), block("local", with_emg)
-    assert without.behaviour.shape == (SUBJECTS * UNITS, 0)
+    assert without.observed.behaviour.shape == (SUBJECTS * UNITS, 0)
     assert clock.shape[1] == 1 + 42 + 3  # a constant, bumps, and three models
     np.testing.assert_array_equal(more[:, :43], clock[:, :43])
     assert more.shape[1] > 60

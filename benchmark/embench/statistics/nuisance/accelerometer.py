@@ -4,7 +4,7 @@ random convolutions of its samples. Offsets of logarithms are for samples in g."
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +19,8 @@ BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
 SAMPLES = 160
 """Approximate number of samples in the window of a random convolution."""
+AT_ONCE = 256
+"""Most windows whose features are computed together, for the sake of memory."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,13 @@ class Movement:
 
 def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
     """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
-    x = windows.astype(np.float64)
+    some = np.array_split(windows, -(-len(windows) // AT_ONCE) or 1)
+    parts = [_movement_of(part.astype(np.float64), rate, convolutions) for part in some]
+    names = [each.name for each in fields(Movement)]
+    return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _movement_of(x: np.ndarray, rate: float, convolutions: int) -> Movement:
     size = np.linalg.norm(x, axis=1)
     change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
     jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
@@ -105,9 +113,11 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
     Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). They are the same for all data."""
     random = np.random.default_rng(0)
     x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
-    centred = ((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32)
+    # Samples lie in rows, so that what a kernel adds up is one piece of memory.
+    centred = np.ascontiguousarray(((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32).transpose(1, 2, 0))
     samples = x.shape[2]
-    found = np.empty((len(x), 2 * kernels), np.float32)
+    found = np.empty((2 * kernels, len(x)), np.float32)
+    made, product = np.empty((2, samples, len(x)), np.float32)
     for k in range(kernels):
         taps = int(random.choice([7, 9, 11]))
         dilation = int(2 ** random.uniform(0, max(0.0, np.log2((samples - 1) / (taps - 1)))))
@@ -116,13 +126,14 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
         weights = (weights - weights.mean()).astype(np.float32)
         bias = np.float32(random.uniform(-0.3, 0.3))
         left = max(1, samples - dilation * (taps - 1))
-        made = np.zeros((len(x), left), np.float32)
+        total, part = made[:left], product[:left]
+        total[:] = 0
         for j, weight in enumerate(weights):
-            made += weight * centred[:, axis, j * dilation : j * dilation + left][:, :left]
-        made -= bias
-        found[:, 2 * k] = np.where(np.isnan(made[:, 0]), np.nan, (made > 0).mean(1))
-        found[:, 2 * k + 1] = np.log1p(np.maximum(made.max(1), 0))
-    return found
+            total += np.multiply(centred[axis, j * dilation : j * dilation + left], weight, out=part)
+        total -= bias
+        found[2 * k] = np.where(np.isnan(total[0]), np.nan, np.add.reduce(total > 0, axis=0, dtype=np.uint16) / left)
+        found[2 * k + 1] = np.log1p(np.maximum(total.max(0), 0))
+    return np.ascontiguousarray(found.T)
 
 
 def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:

@@ -41,21 +41,16 @@ BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""
 
 
-@dataclass(frozen=True)
-class Study:
-    """The units that nuisances are columns of, in one seed.
-
-    Args:
-        units: (n,) positions in the cohort. `y`: (n,) labels, NaN where there is none.
-        parts: of each fold, training units and those it predicts, as positions in `units`.
-    """
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The eligible units of a cohort, and what follows from them alone: all seeds and targets share it."""
 
     cohort: Cohort
-    target: Target
-    seed: int
-    units: np.ndarray
-    y: np.ndarray
-    parts: Parts
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(n,) positions in the cohort."""
+        return np.array(self.cohort.eligible)
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -67,22 +62,22 @@ class Study:
         unit_s = float(np.median([unit.stop - unit.start for unit in units]))
         return Sessions(subject, start, length[subject], unit_s)
 
-    def kept(self, name: str, make: Callable[[], np.ndarray], *, of_seed: bool = True) -> np.ndarray:
-        """The array that `make` gives, or gave before for this study."""
-        return kept(self.cohort.store, self._about(name, of_seed), make)
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array that `make` gives, or gave before for these units."""
+        return kept(self.cohort.store, self.about(name), make)
 
-    def was_kept(self, name: str, *, of_seed: bool = True) -> bool:
+    def was_kept(self, name: str) -> bool:
         """True if the array of this name was made before."""
-        return was_kept(self.cohort.store, self._about(name, of_seed))
+        return was_kept(self.cohort.store, self.about(name))
 
-    def _about(self, name: str, of_seed: bool) -> list[object]:
-        where = {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}
+    def about(self, name: str) -> list[object]:
+        """All that decides an array of this name beside the prepared data."""
+        return ["nuisance", name, _CODE, *self._about]
+
+    @cached_property
+    def _about(self) -> list[object]:
         libraries = [version_of(n) for n in ("numpy", "scipy", "scikit-learn")]
-        about: list[object] = ["nuisance", name, _CODE, libraries, where]
-        if of_seed:
-            folds = [[digest(train), digest(test)] for train, test in self.parts]
-            about += [repr(self.target), self.seed, digest(self.y), folds]
-        return about
+        return [libraries, {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}]
 
     @cached_property
     def moved(self) -> Moved | None:
@@ -99,7 +94,7 @@ class Study:
             widths[0] = [part.shape[1] for part in parts]
             return np.hstack([*parts, np.repeat(widths, len(parts[0]), axis=0)])
 
-        table = self.kept("movement", make, of_seed=False)
+        table = self.kept("movement", make)
         widths, table = table[0, -len(names) :].astype(int), table[:, : -len(names)]
         if np.isnan(table).all():
             return None
@@ -109,23 +104,117 @@ class Study:
     @cached_property
     def behaviour(self) -> np.ndarray:
         """(n, k) what other modalities show of muscles, eyes and breathing; no column where there is none."""
-        return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units), of_seed=False)
+        return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units))
+
+    @cached_property
+    def contact(self) -> np.ndarray:
+        """(n, k) signs of how well sensors sat: the quality of each signal, its gaps, and size and roughness of the
+        pulse wave; no column where there is none."""
+        return self.kept("contact of sensors", self._contact)
+
+    def _contact(self) -> np.ndarray:
+        store = self.cohort.store
+        ids = [self.cohort.units[i].id for i in self.units.tolist()]
+        columns = [np.zeros((0, len(ids)))]
+        for modality in sorted(set(store.modalities) - {"acc"}):
+            index = quality_of_units(store, modality, ids)
+            if not isinstance(index, Undefined):
+                columns.append(np.stack([index, np.isnan(index).astype(float)]))
+        if "ppg" in store.modalities:
+            columns.append(_pulse(windows_of(self.cohort, "ppg", self.units)).T)
+        return np.ascontiguousarray(np.vstack(columns).T)  # as sums over units have their order
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The sessions as they are aligned."""
+        return Cells(self.sessions)
+
+    @cached_property
+    def likeness(self) -> list[np.ndarray]:
+        """What `Cells.likeness` gives of each trace of the accelerometer; none where there is none."""
+        return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
+
+    @cached_property
+    def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
+        """Columns of time and movement, models on them, and which predictions are smoothed."""
+        sessions = self.sessions
+        places = clock.places(sessions)
+        columns = [np.ones((len(self.units), 1)), clock.basis(sessions)]
+        members: Members = {
+            "elapsed": (places[:, :1], trees),
+            "position": (places, trees),
+            "drift": (np.column_stack([places[:, [0, 3]], sessions.subject]), trees),
+        }
+        smoothed: Smoothed = {}
+        if self.moved is not None and (features := movement_features(self.cohort)) is not None:
+            columns += self.moved.columns()
+            more, smoothed = self.moved.members(places)
+            members = {**members, **more, "control": (features[self.units], balanced_trees)}
+            around = [(s, s) for s in (*NEAR_S, 240.0)]
+            smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
+        if np.isfinite(self.behaviour).any():
+            made, more, around_it = surrounded(self.behaviour, sessions, "behaviour")
+            columns += made
+            members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
+            smoothed = {**smoothed, **around_it}
+        return columns, members, smoothed
 
 
-def study_of(cohort: Cohort, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
+@dataclass(frozen=True)
+class Study:
+    """The units that nuisances are columns of, in one seed.
+
+    Args:
+        observed: n units. `y`: (n,) labels, NaN where there is none.
+        parts: of each fold, training units and those it predicts, as positions in `units`.
+    """
+
+    observed: Observed
+    target: Target
+    seed: int
+    y: np.ndarray
+    parts: Parts
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort of the units."""
+        return self.observed.cohort
+
+    @property
+    def units(self) -> np.ndarray:
+        """(n,) positions in the cohort."""
+        return self.observed.units
+
+    @property
+    def sessions(self) -> Sessions:
+        """The units in the order of time."""
+        return self.observed.sessions
+
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array that `make` gives, or gave before for this study."""
+        return kept(self.cohort.store, self._about(name), make)
+
+    def was_kept(self, name: str) -> bool:
+        """True if the array of this name was made before."""
+        return was_kept(self.cohort.store, self._about(name))
+
+    def _about(self, name: str) -> list[object]:
+        folds = [[digest(train), digest(test)] for train, test in self.parts]
+        return [*self.observed.about(name), repr(self.target), self.seed, digest(self.y), folds]
+
+
+def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
     """The units of a cohort that folds deal out; undefined where the release hides when they were recorded."""
-    units = np.array(cohort.eligible)
-    ids = [cohort.units[i].id for i in units.tolist()]
-    at = {id_: k for k, id_ in enumerate(ids)}
+    cohort, units = observed.cohort, observed.units
+    at = {cohort.units[i].id: k for k, i in enumerate(units.tolist())}
     y = cohort.label[target.name][units]
     parts = []
     for fold in folds:
         train = np.array([at[id_] for id_ in (*fold.train, *fold.val)])
         parts.append((np.sort(train[np.isfinite(y[train])]), np.array([at[id_] for id_ in fold.test])))
-    study = Study(cohort, target, seed, units, y, parts)
-    if not np.isfinite(study.sessions.start).all() or not np.isfinite(study.sessions.length).all():
+    if not np.isfinite(observed.sessions.start).all() or not np.isfinite(observed.sessions.length).all():
         return Undefined("the release hides when units were recorded")
-    return study
+    return Study(observed, target, seed, y, parts)
 
 
 def block(name: str, study: Study) -> np.ndarray:
@@ -139,26 +228,7 @@ def block(name: str, study: Study) -> np.ndarray:
 
 
 def _local(study: Study) -> np.ndarray:
-    sessions = study.sessions
-    places = clock.places(sessions)
-    columns = [np.ones((len(study.units), 1)), clock.basis(sessions)]
-    members: Members = {
-        "elapsed": (places[:, :1], trees),
-        "position": (places, trees),
-        "drift": (np.column_stack([places[:, [0, 3]], sessions.subject]), trees),
-    }
-    smoothed: Smoothed = {}
-    if study.moved is not None and (features := movement_features(study.cohort)) is not None:
-        columns += study.moved.columns()
-        more, smoothed = study.moved.members(places)
-        members = {**members, **more, "control": (features[study.units], balanced_trees)}
-        around = [(s, s) for s in (*NEAR_S, 240.0)]
-        smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
-    if np.isfinite(study.behaviour).any():
-        made, more, around_it = surrounded(study.behaviour, sessions, "behaviour")
-        columns += made
-        members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
-        smoothed = {**smoothed, **around_it}
+    columns, members, smoothed = study.observed.local
     return np.hstack([*columns, *_predicted(members, smoothed, study)])
 
 
@@ -175,27 +245,25 @@ def _predicted(members: Members, smoothed: Smoothed, study: Study) -> list[np.nd
 
 def _registered(study: Study) -> np.ndarray:
     """Clocks registered by channels and summaries of the accelerometer; no column where there is none."""
-    if study.moved is None:
+    likeness = study.observed.likeness
+    if not likeness:
         return np.zeros((len(study.units), 0))
-    sessions, cells = study.sessions, Cells(study.sessions)
-    likeness = [cells.likeness(each) for each in study.moved.traces()]
     labels, train = label_columns(study.y, study.target), _training_of_subjects(study)
-    clocks = [cells.clocks(each, labels, train) for each in (*likeness, np.mean(likeness, axis=0))]
-    first = [sessions.mean(standard(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
+    clocks = [study.observed.cells.clocks(each, labels, train) for each in (*likeness, np.mean(likeness, axis=0))]
+    first = [study.sessions.mean(standard(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
     return standard(np.hstack([*clocks, *first]))
 
 
 def registered_clock(study: Study) -> np.ndarray | Undefined:
     """(n, k) the labels of training subjects at the time at which all that their accelerometers show fits the subject's
     best, from 0 to 1 for each class; undefined where there is no accelerometer."""
-    moved = study.moved
-    if moved is None:
+    observed = study.observed
+    if observed.moved is None:
         return Undefined("there is no accelerometer")
 
     def make() -> np.ndarray:
-        cells, labels = Cells(study.sessions), label_columns(study.y, study.target)
-        likeness = np.mean([cells.likeness(each) for each in moved.traces()], axis=0)
-        return cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
+        labels, likeness = label_columns(study.y, study.target), np.mean(observed.likeness, axis=0)
+        return observed.cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
 
     return study.kept("registered clock", make)
 
@@ -209,19 +277,11 @@ def _training_of_subjects(study: Study) -> list[np.ndarray]:
 
 
 def _contact(study: Study) -> np.ndarray:
-    """Signs of how well sensors sat: the quality of each signal, its gaps, and size and roughness of the pulse wave."""
-    store = study.cohort.store
-    ids = [study.cohort.units[i].id for i in study.units.tolist()]
-    columns = []
-    for modality in sorted(set(store.modalities) - {"acc"}):
-        index = quality_of_units(store, modality, ids)
-        if not isinstance(index, Undefined):
-            columns += [index, np.isnan(index).astype(float)]
-    if "ppg" in store.modalities:
-        columns += list(_pulse(windows_of(study.cohort, "ppg", study.units)).T)
-    if not columns:
-        return np.zeros((len(study.units), 0))
-    made, members, smoothed = surrounded(np.stack(columns, axis=1), study.sessions, "contact")
+    """Signs of how well sensors sat, and models on them."""
+    values = study.observed.contact
+    if not values.shape[1]:
+        return values
+    made, members, smoothed = surrounded(values, study.sessions, "contact")
     return np.hstack([*made, *_predicted(members, smoothed, study)])
 
 
