@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.boards import ROOT, RUNS
-from embench.cli.progress import Progress
+from embench.screen.progress import Progress
 from embench.errors import EmbenchError
 from embench.files import write_text
 from embench.planning.request import Request

@@ -15,7 +15,7 @@ from bench.boards import BOARDS, RUNS
 from bench.boards.published import published, question
 from bench.boards.rows import groups
 from embench import audits, leaderboard
-from embench.cli.progress import Progress, format_duration
+from embench.screen.progress import Progress, format_duration
 from embench.data.find import raw_digest_of
 from embench.errors import EmbenchError
 from embench.records.audit import AUDIT_FILE
@@ -49,7 +49,7 @@ def main() -> int:
             rows = [row for row in found[name] if question(vars(row.request)) not in published()]
             for dataset in dict.fromkeys(row.request.dataset for row in rows):
                 check_readable(dataset, asked.data_root)
-            with snapshot(), Progress(several=True) as progress:
+            with snapshot(), Progress() as progress:
                 able, unfit = forecast_rows(rows, progress.event)
                 missing += [f"{row.title}: {row.reason}" for row in unfit]
                 if able and not asked.list:

@@ -241,7 +241,7 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
 
 
-KEPT = "finished work is kept, and the same command continues from there"
+KEPT = "finished work is kept, rerun to resume"
 """Note on every command that ends early."""
 _SERVER_GONE = 255
 """The exit code reported for a process whose end was not observed, since the server that started it is gone."""

@@ -54,12 +54,13 @@ def test_a_look_and_the_dry_runs_of_several_say_it_too(embench, root, tmp_path):
 
 
 def test_the_command_that_gives_enough_comparisons_is_printed(capsys):
-    from embench.cli.answerable import print_unanswerable
+    from embench.cli.tables import show_parts
+    from embench.screen.plan import unanswerable
 
-    print_unanswerable([{
+    show_parts(unanswerable([{
         "target": "calm", "answer": "too few data", "reason": "Too few comparisons: 7 of 24.", "remedy": "seeds",
         "seeds": [0, 1], "command": "embench run --dataset mine --seeds 0,1",
-    }])  # fmt: skip
+    }]))  # fmt: skip
     printed = capsys.readouterr().out
     assert "calm: too few data. Too few comparisons: 7 of 24." in printed
     assert printed.endswith("  embench run --dataset mine --seeds 0,1\n")

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from embench.cli import console
-from embench.cli import progress as module
-from embench.cli.progress import Progress, Steps, format_duration
+from embench.screen import progress as module
+from embench.screen.progress import Progress, Steps, format_duration, smaller
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
@@ -29,26 +29,77 @@ def test_plain_lines_go_to_stderr(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert lines[:3] == [
-        "2 stages to run, 3 already done",
-        "preparing [amigos]",
-        "started unimodal eda arousal fold 1 seed 0",
-    ]
-    assert lines[3] == "unimodal eda arousal fold 1 seed 0: epoch 2 of 2 loss 0.6000"
-    assert lines[4] == "finished unimodal eda arousal fold 1 seed 0 (1 of 2)"  # too early to tell the time left
-    assert lines[5] == "finished predict (2 of 2)"
-
-
-def test_of_many_runs_each_has_a_line_not_each_stage(capsys, monkeypatch):
-    monkeypatch.setattr(module, "_QUIET_S", 3600.0)
-    with Progress(several=True) as progress:
-        for event in [*EVENTS, {"event": "scoring", "run": "tcn-single-0123456789"}]:
-            progress.event(event)
-    lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "2 stages to run, 3 already done",
         "preparing [amigos]",
-        "scoring tcn-single-0123456789 and its confound-only models",
+        "training 1 of 1",  # too early to tell the time left
+        "predicting 1 of 1",
+    ]
+
+
+def fits(count, seconds, now):
+    """The events of so many estimators that take so many seconds each, with their predictions."""
+    todo = [{"id": f"{kind} {k}", "kind": kind, "fold": k} for k in range(count) for kind in ("estimator", "predict")]
+    yield {"event": "plan", "total": len(todo), "done": 0, "stages": todo}
+    for done, stage in enumerate(todo, 1):
+        yield {"event": "stage_started", "stage": stage}
+        now[0] += seconds if stage["kind"] == "estimator" else 0.0
+        yield {"event": "stage_ended", "stage": stage, "figures": {}, "done": done, "total": len(todo)}
+
+
+def test_a_kind_of_stage_has_one_counter_now_and_then_and_at_its_end(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Progress() as progress:
+        for event in fits(50, 4.0, now):
+            progress.event(event)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "100 stages to run, 0 already done"
+    assert lines[1] == "fitting 3 of 50, about 3 min left"
+    assert lines[-2:] == ["fitting 50 of 50, about 1 s left", "predicting 50 of 50"]
+    assert len(lines) == 19
+
+
+def test_what_runs_at_once_is_counted_in_one_line(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    todo = [STAGE, {"id": "b", "kind": "predict"}, {"id": "c", "kind": "predict"}]
+    with Progress() as progress:
+        progress.event({"event": "plan", "total": 3, "done": 0, "stages": todo})
+        for stage in todo:
+            progress.event({"event": "stage_started", "stage": stage})
+        now[0] = 60.0
+        progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": 3, "epochs": 9, "loss": 0.5})
+        progress.event({"event": "stage_ended", "stage": todo[1], "figures": {}, "done": 1, "total": 3})
+        progress.event({"event": "stage_failed", "stage": todo[2], "error": "it broke", "done": 2, "total": 3})
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "training 0 of 1, predicting 0 of 2 (unimodal eda arousal fold 1 seed 0: epoch 3 of 9, loss 0.5000)",
+        "failed predict: it broke",
+        "training 0 of 1, predicting 2 of 2",
+    ]
+
+
+def test_the_first_result_and_the_confound_analysis_are_told(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Progress() as progress:
+        progress.event({"event": "scored", "run": "r", "lines": ["AUROC 0.61", "  [0.55, 0.67]"]})
+        movement = {"done": 0, "total": None, "text": "reading movement", "seconds": 130.0}
+        progress.event({"event": "confounds", **movement})
+        for done in range(13):
+            now[0] += 6.0
+            progress.event({"event": "confounds", "done": done, "total": 12, "text": "arousal", "seconds": None})
+    assert capsys.readouterr().err.splitlines() == [
+        "AUROC 0.61",
+        "  [0.55, 0.67]",
+        "confound analysis: reading movement, about 2 min left",
+        "confound analysis: 0 of 12, about 2 min left",  # by the forecast
+        "confound analysis: 2 of 12, about 1 min left",  # by the pace
+        "confound analysis: 4 of 12, about 48 s left",
+        "confound analysis: 6 of 12, about 36 s left",
+        "confound analysis: 8 of 12, about 24 s left",
+        "confound analysis: 10 of 12, about 12 s left",
+        "confound analysis: 12 of 12",
     ]
 
 
@@ -65,7 +116,7 @@ def test_epochs_are_told_now_and_then(capsys, monkeypatch):
         for epoch in range(1, 31):
             now[0] += 1.0
             progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": epoch, "epochs": 40, "loss": 0.5})
-    assert [line.split()[8] for line in capsys.readouterr().err.splitlines()] == ["10", "20", "30"]
+    assert [line.split()[10] for line in capsys.readouterr().err.splitlines()] == ["10", "20", "30"]
 
 
 class Terminal(io.StringIO):
@@ -93,7 +144,7 @@ def test_bars_on_a_terminal(terminal):
     assert "preparing [amigos]" in shown.getvalue()
 
 
-@pytest.mark.parametrize(("flags", "lines"), [({"quiet": True}, 0), ({"verbose": True}, 8), ({}, 6)])
+@pytest.mark.parametrize(("flags", "lines"), [({"quiet": True}, 0), ({"verbose": True}, 8), ({}, 4)])
 def test_quiet_and_verbose(capsys, flags, lines):
     with console.mode(**{"quiet": False, "verbose": False, "colour": True, **flags}), Progress() as progress:
         for event in EVENTS:
@@ -159,11 +210,14 @@ def test_time_left_comes_from_stages_of_the_same_kind_and_not_from_what_came_bef
             progress.event({"event": "stage_started", "stage": stage})
             now[0] += 20.0 if stage["kind"] == "estimator" else 1.0
             progress.event({"event": "stage_ended", "stage": stage, "figures": {}, "done": done, "total": 10})
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("finished")]
-    assert lines[0] == "finished estimator fold 0 (1 of 10, about 1 min left)"  # 4 others of 20 s
-    assert lines[1] == "finished predict fold 0 (2 of 10, about 1 min left)"
-    assert lines[8] == "finished estimator fold 4 (9 of 10, about 1 s left)"
-    assert lines[9] == "finished predict fold 4 (10 of 10)"
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "fitting 1 of 5, about 1 min left",  # 4 others of 20 s
+        "fitting 2 of 5, about 1 min left",
+        "fitting 3 of 5, about 43 s left",
+        "fitting 4 of 5, about 22 s left",
+        "fitting 5 of 5, about 1 s left",
+        "predicting 5 of 5",
+    ]
 
 
 def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_share_it(capsys, monkeypatch):
@@ -177,11 +231,12 @@ def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_sh
         for epoch, now[0] in ((1, 100.0), (2, 160.0)):  # of a stage that begins with 40 s of loading
             progress.event({"event": "epoch_ended", "stage": todo[0], "epoch": epoch, "epochs": 10, "loss": 0.5})
     one, two = capsys.readouterr().err.splitlines()[-2:]
-    assert one == "fusion fold 0: epoch 1 of 10 loss 0.5000"  # nothing to compare it with
-    assert two == "fusion fold 0: epoch 2 of 10 loss 0.5000, about 24 min left"  # (5 x 640 s - 2 x 160 s) / 2
+    assert one == "training 0 of 5 (fusion fold 0: epoch 1 of 10, loss 0.5000)"  # nothing to compare it with
+    assert two == "training 0 of 5 (fusion fold 0: epoch 2 of 10, loss 0.5000), about 24 min left"
+    # (5 x 640 s - 2 x 160 s) / 2
 
 
-def test_a_stage_on_a_terminal_has_a_bar_with_its_own_time_left(monkeypatch, terminal):
+def test_a_kind_of_stage_on_a_terminal_has_a_bar(monkeypatch, terminal):
     now, shown = [100.0], terminal()
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     with Progress() as progress:
@@ -189,9 +244,11 @@ def test_a_stage_on_a_terminal_has_a_bar_with_its_own_time_left(monkeypatch, ter
         progress.event({"event": "stage_started", "stage": STAGE})
         for epoch, now[0] in ((5, 105.0), (10, 110.0)):
             progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": epoch, "epochs": 40, "loss": 0.5})
+        progress.event({"event": "confounds", "done": 1, "total": 4, "text": "fold 1", "seconds": 70.0})
     rows = shown.getvalue().splitlines()
-    assert any("eda arousal" in row and "about 30 s left" in row for row in rows)
-    assert any("stages" in row and "about 1 min left" in row for row in rows)
+    assert any("training 0 of 2" in row and "epoch 10 of 40, loss 0.5000" in row for row in rows)
+    assert any("stages 0 of 2" in row and "about 1 min left" in row for row in rows)
+    assert any("confound analysis: 1 of 4" in row and "about 1 min left, fold 1" in row for row in rows)
 
 
 def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
@@ -210,16 +267,15 @@ def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
 @pytest.mark.parametrize(
     ("options", "ways"),
     [
-        ({}, ["--recipe quick", "--seeds 0", "--modalities with one of them"]),
+        ({}, ["--recipe quick", "--seeds 0", "fewer --modalities"]),
         ({"recipe": "quick", "seeds": "2", "modalities": "eda"}, []),
         (
             {"recipe": "small", "seeds": "0", "modalities": "eda,ppg"},
-            ["--recipe quick", "--modalities with one of them"],
+            ["--recipe quick", "fewer --modalities"],
         ),
     ],
 )
 def test_ways_to_make_a_run_smaller_are_those_that_it_has_left(options, ways):
-    from embench.cli.run import smaller
     from embench.planning.request import request_of
 
     assert smaller(request_of(dataset="deap", encoder="tcn", **options)) == ways

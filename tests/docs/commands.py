@@ -52,7 +52,7 @@ def exit_codes() -> str:
             rows.append((kind.exit_code, f"`{kind.__name__}`", " ".join((kind.__doc__ or "").split())))
     rows.append((errors.EmbenchError.exit_code, "`EmbenchError`", "A bug in embench, or an error of no other kind."))
     rows += [
-        (130, "", "Interrupted (SIGINT): finished work is kept, and the same command continues."),
+        (130, "", "Interrupted (SIGINT): finished work is kept, rerun to resume."),
         (143, "", "Terminated (SIGTERM, as batch systems send it): likewise."),
     ]
     return table(["code", "class in `embench.errors`", "meaning"], [[str(code), *words] for code, *words in rows])

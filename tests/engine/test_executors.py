@@ -1,16 +1,17 @@
 """Who runs stages is a row of a table: another executor is chosen by its name, and a wrong name is told at once."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from embench.cli.progress import Progress
 from embench.engine import executors
 from embench.engine.executors.events import Events
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, OutOfMemory, PluginError, UsageError
 from embench.runs.run import grid
+from embench.screen.progress import Progress, flags
 
 from ..sample import sample
 from ..tiny.world import plugin
@@ -64,14 +65,15 @@ def test_the_rows_of_a_baseline_set_are_run_by_the_executor_that_is_named(bench,
 
 @pytest.mark.parametrize("executor", sample(["toy", "local"], "toy"))
 @pytest.mark.usefixtures("toy")
-def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench, executor, capsys):
+def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench, executor, capsys, monkeypatch):
+    monkeypatch.setattr(flags, "verbose", True)
     broken, whole = bench.request("Raising", fusion="late"), bench.request("Pool", fusion="late")
     with Progress() as progress:
         done = grid([broken, whole], executor=executor, workers=1, progress=progress.event)
     assert len(done.results) == 1
     (error,) = done.failures.values()
     assert isinstance(error, PluginError)
-    lines = [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
+    lines = [re.split(r" \(|, about", line)[0] for line in capsys.readouterr().err.splitlines()]
     failed = [line.removeprefix("failed ").partition(": ") for line in lines if line.startswith("failed ")]
     assert error.what.partition(" (")[0] in {reason for _, _, reason in failed}
     # The other run has stages of the same titles: each was begun twice, and finished once.

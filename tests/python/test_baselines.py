@@ -38,7 +38,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert own["method"] == "handcrafted + StandardScaler-LogisticRegression on eda"
     assert own["over_baseline_low"] <= own["over_baseline"] <= own["over_baseline_high"]
     assert board.answers == [own["answer"]]
-    assert "1 of 2: handcrafted + StandardScaler-LogisticRegression on eda" in capsys.readouterr().out
+    assert "1 of 2: handcrafted + StandardScaler-LogisticRegression on eda" in capsys.readouterr().err
     assert own["answer"] in repr(board)
     assert "<td>own</td>" in board._repr_html_()
     axes = board.plot()

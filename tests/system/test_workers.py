@@ -32,7 +32,7 @@ def test_a_killed_process_is_named_with_the_signal_and_what_to_do(number, memory
     assert caught.value.exit_code == 5
     assert caught.value.what == f"a worker process was killed by {number.name} while reading x.pt"
     assert ("ran out of memory" in caught.value.hint) == memory
-    assert "finished work is kept, and the same command continues" in caught.value.hint
+    assert "finished work is kept, rerun to resume" in caught.value.hint
 
 
 def test_a_process_that_ends_itself_is_not_called_killed():

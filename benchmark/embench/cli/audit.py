@@ -12,8 +12,8 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, TrustCode
-from embench.cli.progress import Progress
 from embench.errors import UsageError
+from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.records.audit import Audit

@@ -12,18 +12,15 @@ from typer import Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.answerable import print_unanswerable
 from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
-from embench.cli.progress import Progress, Steps
-from embench.cli.tables import fields, grouped, show_table
-from embench.planning.request import command_of
-from embench.records.cost import format_duration
+from embench.cli.tables import fields, show_parts, show_table
+from embench.screen.plan import set_plan
+from embench.screen.progress import Progress, Steps
 from embench.snapshot import snapshot
 
 if TYPE_CHECKING:
     from embench.runs.run import GridResult
     from embench.sets.files import BaselineSet
-    from embench.sets.forecast import RowForecast
     from embench.sets.rows import BaselineRow
     from embench.statistics.result import Result
 
@@ -83,6 +80,7 @@ def baselines(
     from embench.sets.folder import write_folder
     from embench.sets.forecast import forecast_rows
     from embench.sets.own import check_own, is_scored, own_result, own_rows
+    from embench.sets.plan import plan_document
     from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
     from embench.sets.table import board_rows, write_figures
@@ -97,17 +95,17 @@ def baselines(
         report = check_readable(dataset, options["data_root"], steps)
     _note_warnings(report, dataset, options["data_root"])
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
-    with snapshot(), Progress(several=True) as progress:
+    with snapshot(), Progress() as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if dry_run:
-            document = _plan(found, level, dataset, able, unfit)
+            document = plan_document(found, level, dataset, able, unfit)
         else:
             check_own(able, progress.event)
             told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
             done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:
         runs = able[0].plan.request.runs_folder
-        console.answer(as_json, document, lambda: _print_plan(found, document, runs, executor))
+        console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
@@ -207,107 +205,5 @@ def print_sets() -> None:
     show_table(listed_sets(), fields("name", "summary", "state"), title=SETS)
 
 
-def _plan(
-    found: BaselineSet, level: str, dataset: str, able: Sequence[RowForecast], unfit: Sequence[BaselineRow]
-) -> dict[str, Any]:
-    """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
-    from embench.sets.forecast import lefts
-    from embench.statistics.answerable import without_repeats
-
-    rows: list[dict[str, Any]] = [
-        {
-            "row": each.row.title,
-            "level": each.row.level,
-            "run": None if each.trials else each.plan.id,
-            "device": each.plan.setting.device,
-            "measured": each.measured,
-            "done": each.done,
-            "expected_s": round(left_s, 1),
-            "memory_mb": round(each.memory_mb),
-            "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
-            "command": _command(each),
-        }
-        for each, left_s in zip(able, lefts(able), strict=True)
-    ]
-    return {
-        "set": found.name,
-        "hash": found.hash,
-        "draft": found.draft,
-        "level": level,
-        "dataset": dataset,
-        "synthetic": able[0].plan.test.store.synthetic is not None,
-        "expected_s": round(sum(row["expected_s"] for row in rows), 1),
-        "memory_mb": max(row["memory_mb"] for row in rows),
-        "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
-        "cannot_answer": without_repeats([found for each in able for found in each.plan.unanswerable()]),
-        "rows": rows,
-        "does_not_fit": [_unfit(row) for row in unfit],
-    }
-
-
-def _command(each: RowForecast) -> str:
-    """The command that makes a row; the one that chooses its settings where that is still to be done."""
-    search = each.row.search
-    if not each.trials or search is None:
-        return command_of(vars(each.plan.request if search else each.row.request))
-    words = [word for text in search.space for word in ("--search", text)]
-    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
-    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
-
-
 def _title(found: BaselineSet, level: str) -> str:
     return f"{found.name}{' (draft)' if found.draft else ''}, {level}"
-
-
-def _unfit(row: BaselineRow) -> dict[str, str]:
-    return {"row": row.title, "level": row.level, "reason": row.reason}
-
-
-def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path, executor: str) -> None:
-    import shutil
-
-    from embench.cli.show import warn_of_synthetic
-
-    warn_of_synthetic(document["synthetic"])
-    show_table(
-        (
-            {
-                "": number,
-                "row": row["row"],
-                "level": row["level"],
-                "time": _time(row),
-                "memory": f"{row['memory_mb'] / 1000:.1f} GB",
-                "disk": f"{row['disk_mb']:.0f} MB",
-            }
-            for number, row in enumerate(document["rows"], 1)
-        ),
-        title=f"{_title(found, document['level'])}, on {document['dataset']}",
-    )
-    _print_unfit(document["does_not_fit"])
-    ended = sum(row["done"] for row in document["rows"])
-    existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free / 1e9
-    console.wrapped(
-        f"{ended} of {len(document['rows'])} rows done; left: about {format_duration(document['expected_s'])}, at most "
-        f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
-        f"where {free:.0f} GB are free. Each result brings its confound-only models."
-    )
-    if not all(row["measured"] for row in document["rows"]):
-        console.wrapped(f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}.")
-    print_unanswerable(document["cannot_answer"])
-    if executor != "local":
-        console.wrapped(f"Times are of this machine; those of {executor} were never measured.")
-
-
-def _time(row: Mapping[str, Any]) -> str:
-    """The cell of a row's time: as long as it takes, as far as is known."""
-    if row["done"]:
-        return "done"
-    return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
-
-
-def _print_unfit(rows: Sequence[dict[str, str]]) -> None:
-    by_reason = grouped((row["reason"], row["row"].partition(" on ")[0]) for row in rows)
-    show_table(
-        ({"does not fit": ", ".join(dict.fromkeys(own)), "reason": reason} for reason, own in by_reason.items()),
-    )

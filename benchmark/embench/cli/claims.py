@@ -11,11 +11,11 @@ from typer import Argument, Option
 from embench import registry
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, with_options
-from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
 from embench.data.locations import data_folder
 from embench.errors import EmbenchError
 from embench.records.cost import format_duration
+from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult

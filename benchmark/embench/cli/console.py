@@ -10,25 +10,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import typer
 
+from embench.screen.progress import flags
 from embench.texts import visible
 
-
-@dataclass
-class _Mode:
-    """The flags of a command line: `quiet` prints no notes and no progress, `verbose` more of it. `kept`
-    gives stdout back, which `--json` keeps for its document."""
-
-    quiet: bool = False
-    verbose: bool = False
-    kept: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-
-flags = _Mode()
+_kept = contextlib.ExitStack()
+"""Gives stdout back, which `--json` keeps for its document."""
 
 
 @contextlib.contextmanager
@@ -42,7 +32,7 @@ def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        flags.kept.close()
+        _kept.close()
         flags.quiet = flags.verbose = False
         if not colour and before is None:
             del os.environ["NO_COLOR"]
@@ -112,7 +102,7 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 def document(value: Any) -> None:
     """Prints the JSON document of `--json`; numbers that JSON does not have become null."""
-    flags.kept.close()
+    _kept.close()
     json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
@@ -121,12 +111,12 @@ def document(value: Any) -> None:
 def keep_stdout() -> None:
     """Sends all output, also that of plugins, libraries and workers, to stderr until `document` is called."""
     sys.stdout.flush()
-    flags.kept.enter_context(contextlib.redirect_stdout(sys.stderr))
+    _kept.enter_context(contextlib.redirect_stdout(sys.stderr))
     if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
         kept = os.dup(1)
-        flags.kept.callback(os.close, kept)
+        _kept.callback(os.close, kept)
         os.dup2(2, 1)
-        flags.kept.callback(os.dup2, kept, 1)
+        _kept.callback(os.dup2, kept, 1)
 
 
 def _is_descriptor(stream: Any, number: int) -> bool:

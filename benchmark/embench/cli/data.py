@@ -18,11 +18,11 @@ from typer import Argument, Option
 from embench import registry
 from embench.cli import console, data_describe, data_look, data_status
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
-from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
 from embench.data.locations import data_folder
 from embench.errors import UsageError
 from embench.planning.request import Request
+from embench.screen.progress import Steps
 from embench.system import cores
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typer import Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
-from embench.cli.progress import Steps
 from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
 from embench.planning.request import Request
 from embench.records.wording import format_control, format_figure, format_score, join_with_and
+from embench.screen.progress import Steps
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card

@@ -13,12 +13,12 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.answerable import print_unanswerable
 from embench.cli.options import DataRoot, DatasetName, Json
-from embench.cli.progress import Steps
-from embench.cli.tables import fields, grouped, show_table
+from embench.cli.tables import fields, grouped, show_parts, show_table
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
+from embench.screen.plan import unanswerable
+from embench.screen.progress import Steps
 
 if TYPE_CHECKING:
     from embench.data.checks import CheckedFiles
@@ -299,4 +299,4 @@ def _show_checked(
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
         console.echo(f"{root}: no findings, all files are usable")
-    print_unanswerable(cannot_answer)
+    show_parts(unanswerable(cannot_answer))

@@ -12,9 +12,9 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, TrustCode, completes
-from embench.cli.progress import Steps
 from embench.errors import UsageError
 from embench.files import saving, write_text
+from embench.screen.progress import Steps
 from embench.texts import visible
 
 

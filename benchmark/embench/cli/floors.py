@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, show_table
 from embench.records.floors import RowFloors
 from embench.records.wording import format_score
+from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.planning.floors import FloorRow, Floors
@@ -44,7 +44,7 @@ def run_with_floors(
     if dry_run:
         show.print_plans(every, as_json=as_json)
         return
-    with Progress(several=True) as progress:
+    with Progress() as progress:
         done = runner.grid(every, executor=executor, workers=workers, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
     gaps = list(gaps_of(records))

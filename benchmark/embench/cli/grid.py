@@ -23,12 +23,12 @@ from embench.cli.options import (
     texts,
     with_options,
 )
-from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
 from embench.registry.naming import did_you_mean
+from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.statistics.result import Result
@@ -99,7 +99,7 @@ def grid(
     from embench.report import grid_curves  # slow to import, and a dry run draws nothing
     from embench.sets.table import board_rows
 
-    with Progress(several=True) as progress:
+    with Progress() as progress:
         done = runner.grid(
             requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
         )

@@ -14,9 +14,9 @@ from typer import Argument, Option
 
 from embench.cli import console, leaderboard_show
 from embench.cli.options import Boards, DataRoot, Json
-from embench.cli.progress import Progress, Steps
 from embench.cli.tables import field, show_table
 from embench.errors import DataError, EmbenchError, UsageError
+from embench.screen.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from embench.leaderboard.history import EntryCheck

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embench.cli import console
 from embench.cli.options import Config, DryRun, Every, From, Json, WithFloors, with_options
-from embench.cli.progress import Progress, long_warning
 from embench.planning.request import request_of
-
-if TYPE_CHECKING:
-    from embench.planning.request import Request
+from embench.screen.progress import Progress, long_warning, smaller
 
 
 @with_options(before={"_config": "dev", "_from": "dev"})
@@ -48,13 +45,3 @@ def run(
             console.note(warning)
     else:
         show.result(result, every=every)
-
-
-def smaller(request: Request) -> list[str]:
-    """Options that make a run smaller than it was requested."""
-    ways = {
-        "--recipe quick": request.recipe != "quick",
-        "--seeds 0": request.seeds is None or len(request.seed_list) > 1,
-        "--modalities with one of them": not request.modalities or "," in request.modalities,
-    }
-    return [way for way, helps in ways.items() if helps]

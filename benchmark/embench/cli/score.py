@@ -10,10 +10,10 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Confounds, DataRoot, Every, Json, ProtocolName, completes
-from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
 from embench.records.context import TimeContext
+from embench.screen.progress import Steps
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench import vocabulary
 from embench.cli import console
-from embench.cli.answerable import print_unanswerable
-from embench.cli.tables import TableColumn, field, grouped, show_table
+from embench.cli.tables import TableColumn, field, grouped, show_parts, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
 from embench.records.scores import Control, Scores
@@ -20,6 +19,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
+from embench.screen.plan import SYNTHETIC, run_plan
 from embench.snapshot import snapshot
 from embench.statistics.answers import TargetAnswers, figures
 from embench.statistics.form import lines
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 def warn_of_synthetic(synthetic: bool) -> None:
     """Warns where scores are of synthetic data."""
     if synthetic:
-        text = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
-        console.wrapped(text, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC, bold=True, colour="yellow")
 
 
 def _warn_of_leaks(run: Mapping[str, Any]) -> None:
@@ -156,56 +155,8 @@ def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
 
 
 def print_plan(description: Mapping[str, Any]) -> None:
-    """A plan: facts as lines, lists of mappings as tables."""
-    for key, item in description.items():
-        name = _PLAN_WORDS.get(key, key.replace("_", " "))
-        if key == "folds":
-            console.wrapped(f"folds: {_folds_in_words(item)}")
-        elif key == "cannot_answer":
-            print_unanswerable(item)
-        elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
-            heads = dict.fromkeys(head for row in item for head in row)
-            show_table(item, [field(head, head, ".4g") for head in heads], title=name)
-        elif key != "smallest_difference_note":
-            note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
-            console.wrapped(f"{name}: {_plan_value(key, item)}{note}")
-
-
-def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """The number and seeds of the folds, and the smallest and largest size of each part in units."""
-    seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
-    parts = {name for fold in folds for name in fold} - {"seed", "fold"}
-    sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
-    spans = [f"{name} {min(n)}" + (f" to {max(n)}" if max(n) > min(n) else "") for name, n in sizes.items()]
-    return f"{len(folds)} (seeds {seeds}), units of each: {', '.join(spans)}"
-
-
-_PLAN_WORDS = {
-    "people": "subjects",
-    "left_out": "excluded",
-    "gives_up": "protocol deviations",
-    "giving": "given and scored",
-    "assumed": "settings that the papers leave open",
-    "flops": "FLOPs",
-    "expected_s": "expected time",
-    "nuisances_s": "confound analysis, fitted once for this dataset",
-    "smallest_difference": "smallest detectable difference",
-}
-
-
-def _plan_value(key: str, item: Any) -> str:
-    """A value of a plan in the form that it has in the table of a run."""
-    if isinstance(item, bool):
-        return "yes" if item else "no"
-    if key in ("parameters", "flops") and not item:
-        return "none: no network is trained"
-    if key == "expected_s" and not item:
-        return "not estimated where no network is left to train"
-    if key in ("expected_s", "nuisances_s"):
-        return f"about {cost.format_duration(item)}"
-    if key in ("parameters", "flops"):
-        return cost.format_cost({key: item})["FLOPs" if key == "flops" else key]
-    return format_value(item, ".4g") or "none"
+    """Prints the plan of a run."""
+    show_parts(run_plan(description))
 
 
 def _not_applicable(scores: Scores, target: str) -> None:

@@ -1,157 +1,47 @@
-"""Tables for the terminal: columns say what stands at their heads and in their cells; one function prints rows."""
+"""Tables on the terminal."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import typer
 
 from embench.cli import console
-from embench.records.wording import format_value
-from embench.texts import visible
+from embench.screen import tables
+from embench.screen.plan import Part
+from embench.screen.tables import TableColumn, field, fields, grouped
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column of a table: `title` stands at its head, `text` gives the cell of a row; cells of a `whole` column stay
-    on one line."""
-
-    title: str
-    text: Callable[[Any], str]
-    whole: bool = False
-
-
-def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> TableColumn:
-    """The column of a value that rows hold as an attribute, or under a key.
-
-    Args:
-        title: default: the name, with blanks for its underscores.
-        spec: how numbers with decimals are written. `missing`: the cell where the value is None, or not there.
-    """
-
-    def text(row: Any) -> str:
-        value = row.get(name) if isinstance(row, Mapping) else getattr(row, name)
-        return format_value(value, spec, missing)
-
-    return TableColumn(name.replace("_", " ") if title is None else title, text)
-
-
-def fields(*names: str) -> list[TableColumn]:
-    """The columns of several values that rows hold, titled by their names."""
-    return [field(name) for name in names]
+__all__ = ["TableColumn", "field", "fields", "fitting", "grouped", "show_parts", "show_table"]
 
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
-    """Prints a table that fits the terminal, or nothing where there are no rows: cells are wrapped, never cut, so it is
-    wider only where its longest words are. Paths are folded after a slash where they fit no line.
+    """Prints a table that fits the terminal, or nothing where there are no rows.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.
     """
-    from tabulate import tabulate
-
-    rows = list(rows)
-    if not rows:
-        return
-    if columns is None:
-        columns = [field(name, name) for name in dict.fromkeys(name for row in rows for name in row)]
-    columns = list(columns)
-    heads = [visible(column.title) for column in columns]
-    cells = [[visible(column.text(row)) for row in rows] for column in columns]
-    widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
-    least = [_least(column, own) for column, own in zip(columns, cells, strict=True)]
-    word = _WORD
-    if not _fit(least):
-        word = _STEP
-        least = [_least(column, own, word) for column, own in zip(columns, cells, strict=True)]
-    rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
-    while not _fit(widths):
-        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
-        wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
-        if not wide:
-            break
-        widths[max(wide, key=lambda k: widths[k])] -= 1
-    folded = [
-        [_folded(cell, width, word).replace("\xa0", " ") for cell in own]
-        for own, width in zip(cells, widths, strict=True)
-    ]
-    heads = [_folded(head, width - _PAD, _NAME) for head, width in zip(heads, widths, strict=True)]
-    if title:
-        console.wrapped(title, bold=True)
-    # Its cells have control characters written out already, and lines of their own.
-    typer.echo(tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True))
-    console.echo()
+    if text := tables.table(rows, columns, console.room()):
+        if title:
+            console.wrapped(title, bold=True)
+        # Its cells have control characters written out already, and lines of their own.
+        typer.echo(text)
+        console.echo()
 
 
 def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
     """The columns of a table that fits the terminal with its cells folded: as few of those titled as in `spare` are
     left out as it takes, the first ones first."""
-    rows, kept = list(rows), list(columns)
-    for title in spare:
-        least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
-        if _fit(least):
-            break
-        kept = [column for column in kept if column.title != title]
-    return kept
+    return tables.fitting(rows, columns, spare, console.room())
 
 
-def _fit(widths: Sequence[int]) -> bool:
-    """True if columns of these widths fit side by side in the terminal."""
-    return sum(widths) + 2 * (len(widths) - 1) <= console.room()
-
-
-def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """Groups the second items of pairs by the first, in order of first appearance.
-
-    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
-    {'no label': ['s1', 's3'], 'too short': ['s2']}
-    """
-    groups: dict[K, list[V]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
-
-
-_PAD = 2
-"""Blanks that tabulate adds to a head."""
-
-_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))[\S\xa0])*")
-"""A piece of a cell that is never cut: it ends at a blank that may break, or with a hyphen inside a word."""
-
-_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))[\S\xa0])*")
-"""A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
-number has no parts."""
-
-_NAME = re.compile(r"[^\s_-]*[_-]+|[^\s_-]+")
-"""A piece of a head, which may also end with a hyphen or an underscore: heads are long names over short numbers."""
-
-
-def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
-    """The characters that a column needs where its cells are folded."""
-    head = _longest(visible(column.title), _NAME) + _PAD
-    return max(head, *(len(cell) if column.whole else _longest(cell, word) for cell in cells))
-
-
-def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
-    return max(map(len, word.findall(cell)), default=0)
-
-
-def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
-    """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
-    if len(cell) <= width:
-        return cell
-    lines, at = [""], 0
-    for found in word.finditer(cell):
-        gap = cell[at : found.start()] and " "
-        at = found.end()
-        if lines[-1] and len(lines[-1]) + len(gap) + len(found[0]) > width:
-            lines.append(found[0])
+def show_parts(parts: Iterable[Part]) -> None:
+    """Prints the parts of a plan."""
+    for part in parts:
+        if part.kind == "command":
+            console.command(part.text)
+        elif part.kind == "table":
+            show_table(part.rows, part.columns, title=part.text or None)
         else:
-            lines[-1] += gap + found[0] if lines[-1] else found[0]
-    return "\n".join(lines)
+            warns = part.kind == "warning"
+            console.wrapped(part.text, bold=warns, colour="yellow" if warns else None)

@@ -10,10 +10,10 @@ from typer import Option
 
 from embench.cli import console
 from embench.cli.options import Json, with_options
-from embench.cli.progress import Progress
 from embench.cli.tables import show_table
 from embench.planning.request import command_of, request_of
 from embench.records.wording import format_figure
+from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.runs.tuning import Tuned

@@ -12,8 +12,8 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, with_options
-from embench.cli.progress import Progress
 from embench.planning.request import Request, request_of
+from embench.screen.progress import Progress
 
 
 @with_options(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from embench.errors import EmbenchError, UsageError
+from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
 from embench.python.door import from_python
 from embench.python.records import predictions_file, remember_own
-from embench.python.running import plugin_name, warn_of_notes
+from embench.python.running import plugin_name
+from embench.python.showing import DryRun, watcher
+from embench.screen.plan import set_plan
+from embench.screen.progress import Progress, Steps
 from embench.sets.files import SetLevel, find_set
 from embench.sets.forecast import forecast_rows
 from embench.sets.own import check_own, is_scored, own_result, own_rows
+from embench.sets.plan import plan_document
 from embench.sets.rows import baseline_rows
 from embench.sets.running import check_readable, run_rows
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
@@ -111,10 +116,12 @@ def baselines(
     runs: str | Path | None = None,
     dev: bool = False,
     workers: int | None = None,
-) -> BaselineBoard:
-    """Runs the baselines of a set on a dataset, and methods of one's own beside them; a line on stdout for each.
+    dry_run: bool = False,
+    progress: bool = True,
+) -> BaselineBoard | DryRun:
+    """Runs the baselines of a set on a dataset, and methods of one's own beside them; a line on stderr for each.
 
-    What is done in the folder of runs is read again, so the same call goes on where it was interrupted.
+    What is done in the folder of runs is read again, so an interrupted call resumes where it is made again.
 
     Args:
         dataset: see `embench.run`, as for all arguments that are not explained here.
@@ -125,6 +132,8 @@ def baselines(
         level: `core`, `extended` or `full`, each of which holds those before it.
         tune: tunes each row of the set, too, by so many trials on validation subjects.
         hours: starts no row whose forecast does not fit into so many hours.
+        dry_run: trains nothing, and returns the plan with the forecasts, as `embench baselines --dry-run` prints it.
+        progress: False prints no progress.
 
     Raises:
         UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method does not conform; nothing
@@ -140,12 +149,17 @@ def baselines(
     scored = [method for method in given if _is_scored(method)]
     methods = [_named(method) for method in given if not _is_scored(method)]
     rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
-    check_readable(dataset, request.data_root)
-    finished = [_scored(method, dataset, options) for method in scored]
-    with snapshot():
-        able, unfit = forecast_rows(rows)
-        check_own(able, warn_of_notes)
-        done = run_rows(able, hours=hours, progress=warn_of_notes, told=_tell)
+    with Steps("subjects", "verified") if progress else nullcontext() as steps:
+        check_readable(dataset, request.data_root, steps)
+    finished = [] if dry_run else [_scored(method, dataset, options) for method in scored]
+    with snapshot(), Progress() if progress else nullcontext() as shown, offline() if dry_run else nullcontext():
+        watch = watcher(shown)
+        able, unfit = forecast_rows(rows, watch)
+        if dry_run:
+            document = plan_document(found, level, dataset, able, unfit)
+            return DryRun(document, tuple(set_plan(document, able[0].plan.request.runs_folder, "local")))
+        check_own(able, watch)
+        done = run_rows(able, hours=hours, progress=watch, told=shown.line if shown else lambda _: None)
     every = [*finished, *map(remember_own, done.results)]
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     reasons = {row.title: row.reason for row in unfit}
@@ -177,8 +191,3 @@ def _named(method: Any) -> str:
     """The name of a method for the rows; an object is stored for workers."""
     kind = "encoder" if hasattr(method, "accepts") else "fusion"
     return str(plugin_name(kind, method))
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

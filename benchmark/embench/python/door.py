@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, signature
 from keyword import iskeyword
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from embench.errors import EmbenchError, UsageError
 from embench.registry.naming import did_you_mean
+from embench.system import KEPT
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -44,8 +47,27 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
             error.what = str(in_python(error.what))
             error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
             raise
+        except KeyboardInterrupt:
+            raise _in_one_sentence() from None
 
     return called
+
+
+def _in_one_sentence() -> KeyboardInterrupt:
+    """An interrupt that is printed as one sentence in place of a traceback, in scripts and in notebooks."""
+    error = KeyboardInterrupt(f"interrupted; {KEPT}")
+    error._render_traceback_ = lambda: [str(error)]  # type: ignore[attr-defined]  # the name that IPython looks for
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if "_render_traceback_" in vars(raised):
+            sys.stderr.write(f"{raised}\n")
+        else:
+            before(kind, raised, trace)
+
+    if getattr(before, "__module__", None) != __name__:
+        sys.excepthook = hook
+    return error
 
 
 def in_python(text: str | None) -> str | None:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,11 +25,15 @@ from embench import registry
 from embench.data.cohort import card_for_protocol
 from embench.data.find import card_of
 from embench.errors import UsageError
+from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
 from embench.protocols import load_protocol
-from embench.python.door import from_python
+from embench.python.door import from_python, in_python
 from embench.python.objects import give
 from embench.python.records import remember_own
+from embench.python.showing import DryRun, watcher
+from embench.screen.plan import run_plan
+from embench.screen.progress import Progress, smaller
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -78,8 +82,13 @@ def run(
     tuned: str | Path | None = None,
     workers: int | None = None,
     observer: Texts = (),
-) -> Result:
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Result | DryRun:
     """Runs one method on one dataset under a protocol, writes its record and returns its scores.
+
+    The plan, the expected time and the progress are printed on stderr. An interrupted run resumes where the same call
+    is made again.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data; see `embench.names("dataset")`.
@@ -110,13 +119,16 @@ def run(
         tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.
+        dry_run: trains nothing, and returns the plan: its text is that of `embench run --dry-run`, and its `document`
+            that of `--json`.
+        progress: False prints no progress.
 
     Raises:
         UsageError: an argument names something that does not exist or does not fit.
         DataError: the data are missing or damaged.
         EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
     """
-    values = dict(locals())
+    values = {name: value for name, value in locals().items() if name not in ("dry_run", "progress")}
     from embench.runs import run as runner  # imports torch, which nobody needs before
 
     # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
@@ -124,7 +136,12 @@ def run(
     request = replace(
         request, encoders=_encoders(encoder), pretrainers=_pretrainers(pretrainer), fusion=plugin_name("fusion", fusion)
     )
-    return remember_own(runner.run(request, progress=warn_of_notes))
+    with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as shown:
+        if not dry_run:
+            return remember_own(runner.run(request, progress=watcher(shown)))
+        with offline():
+            document = runner.plan(request, watcher(shown)).describe()
+        return DryRun(document, tuple(run_plan(document)))
 
 
 @from_python
@@ -141,7 +158,9 @@ def benchmark(
     runs: str | Path | None = None,
     workers: int | None = None,
     name: str | None = None,
-) -> Result:
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Result | DryRun:
     """A first number for a model: `embench.run` with what the model lacks filled in.
 
     Args:
@@ -286,9 +305,3 @@ def _source(given: Any) -> str | None:
         return inspect.getsource(given)
     except (OSError, TypeError):
         return None
-
-
-def warn_of_notes(event: Mapping[str, Any]) -> None:
-    """Prints warnings of a run, without its progress."""
-    if event["event"] == "note" and "leaderboards reject" in str(event["text"]):
-        warnings.warn(str(event["text"]), stacklevel=2)

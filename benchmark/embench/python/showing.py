@@ -1,0 +1,39 @@
+"""What Python functions show: the events of a run on stderr, and the plan of a dry run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from embench.callbacks import EventCallback
+from embench.screen.plan import Part, as_text
+from embench.screen.progress import Progress
+
+
+@dataclass(frozen=True, repr=False)
+class DryRun:
+    """A plan, as `dry_run=True` returns it; its text is what `--dry-run` prints.
+
+    Args:
+        document: what `--dry-run --json` prints.
+    """
+
+    document: Mapping[str, Any]
+    parts: Iterable[Part]
+
+    def __repr__(self) -> str:
+        return as_text(self.parts)
+
+
+def watcher(shown: Progress | None) -> EventCallback:
+    """The callback that shows events, and warns of what leaderboards reject."""
+
+    def watch(event: Mapping[str, Any]) -> None:
+        if event["event"] == "note" and "leaderboards reject" in str(event["text"]):
+            warnings.warn(str(event["text"]), stacklevel=2)
+        elif shown:
+            shown.event(event)
+
+    return watch

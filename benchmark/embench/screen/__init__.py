@@ -1,0 +1,1 @@
+"""What commands and Python functions show: tables, plans, and the progress of long jobs."""
