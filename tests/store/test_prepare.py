@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_dataset import NAME, SmallDataset, make, write_subjects
 
+from embench.data import find
+from embench.data.synthetic import write_synthetic
 from embench.errors import DataError, PluginError
 from embench.interfaces.recording import Signal
+from embench.protocols import load_protocol
 from embench.signals.preprocess import preprocess
 from embench.store import Span, open_store, prepare
 
@@ -266,3 +269,33 @@ def test_cuts_stay_inside_their_recording_and_keep_their_length(offset, samples,
     first, second = span.cut(start, middle, rate), span.cut(middle, start + length, rate)
     assert (first.start, second.stop) == (cut.start, cut.stop)
     assert first.stop == second.start
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_plan_has_a_store_with_all_but_the_samples(dataset, cache, tmp_path, workers):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    planned = make(dataset, cache, scratch=scratch, workers=workers)
+    assert [path.name for path in cache.iterdir()] == ["file-hashes.sqlite"]
+    prepared = make(dataset, cache)
+    assert replace(planned, path=prepared.path) == prepared
+    assert repr(planned.labels()) == repr(prepared.labels())
+    for m in prepared.modalities:
+        assert planned.array(m).shape == prepared.array(m).shape
+        assert not planned.array(m).any()
+    assert make(dataset, cache, scratch=scratch) == prepared  # which is there by now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["amigos", "case", "deap", "eegmat", "faced", "hku956", "stress_predict", "wesad"])
+def test_no_dataset_tells_plans_anything_else(name, tmp_path):
+    write_synthetic(name, tmp_path / name, subjects=2, seed=0, effect=1.0, length_s=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+        protocol = load_protocol("subject-independent-v3")
+        with find.without_preparing():
+            planned = find.prepared(name, tmp_path, protocol)
+            shapes = {m: planned.array(m).shape for m in planned.modalities if m != "video"}
+        prepared = find.prepared(name, tmp_path, protocol)
+    assert replace(planned, path=prepared.path) == prepared
+    assert shapes == {m: prepared.array(m).shape for m in shapes}

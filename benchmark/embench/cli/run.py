@@ -32,7 +32,7 @@ def run(
         run_with_floors([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
-        document = runner.plan(request).describe()
+        (document,) = runner.describe([request])
     else:
         with Progress(smaller(request)) as progress:
             result = runner.run(request, progress=progress.event, placebo=every)

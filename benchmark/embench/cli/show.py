@@ -20,7 +20,6 @@ from embench.records.wording import (
     format_value,
 )
 from embench.screen.plan import SYNTHETIC, run_plan
-from embench.snapshot import snapshot
 from embench.statistics.answers import TargetAnswers, figures
 from embench.statistics.form import lines
 from embench.statistics.metrics import metric_facts
@@ -142,11 +141,10 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
 
 
 def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
-    """Plans requests on one state of the disk, and prints what `--dry-run` of several runs does."""
+    """Prints what `--dry-run` of several runs does."""
     from embench.runs import run as runner
 
-    with snapshot():
-        plans = [runner.plan(request).describe() for request in requests]
+    plans = runner.describe(requests)
     if as_json:
         console.document(plans)
         return

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -232,11 +236,27 @@ def prepared(
         ) from error
 
 
+_SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
+
+
+@contextmanager
+def without_preparing() -> Iterator[None]:
+    """Inside, `prepared` leaves data that are not prepared as they are, and gives a store whose samples are zeros: a
+    plan asks for units, labels and lengths alone. The store is gone afterwards."""
+    with TemporaryDirectory(prefix="embench-") as folder:
+        token = _SCRATCH.set(Path(folder))
+        try:
+            yield
+        finally:
+            _SCRATCH.reset(token)
+
+
 def _prepared(
     entry: Entry, dataset: Dataset, protocol: Protocol, workers: int, progress: ProgressCallback | None
 ) -> Store:
+    scratch = _SCRATCH.get()
     return cached_call(
-        ("prepared", dataset, protocol.rate_hz, protocol.preprocess),
+        ("prepared", dataset, protocol.rate_hz, protocol.preprocess, scratch),
         lambda: prepare(
             dataset,
             _full_name(entry, dataset),
@@ -246,6 +266,7 @@ def _prepared(
             cache=cache_root(),
             workers=workers,
             progress=progress,
+            scratch=scratch,
         ),
     )
 

@@ -140,7 +140,7 @@ def run(
         if not dry_run:
             return remember_own(runner.run(request, progress=watcher(shown)))
         with offline():
-            document = runner.plan(request, watcher(shown)).describe()
+            (document,) = runner.describe([request], watcher(shown))
         return DryRun(document, tuple(run_plan(document)))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,6 +56,13 @@ def write_header(path: Path, shape: tuple[int, ...]) -> None:
     """The header of an array (rows, channels) that `write_rows` wrote."""
     with path.open("r+b") as file:
         file.write(_header(shape[0], shape[1:]))
+
+
+def write_zeros(path: Path, shape: tuple[int, ...]) -> None:
+    """An array (rows, channels) of zeros, for which a disk keeps no room."""
+    path.touch()
+    write_header(path, shape)
+    os.truncate(path, len(_header(shape[0], shape[1:])) + 4 * math.prod(shape))
 
 
 def _header(rows: int, shape: tuple[int, ...]) -> bytes:

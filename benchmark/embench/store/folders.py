@@ -7,7 +7,7 @@ import errno
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
@@ -43,8 +43,7 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
         _sweep(target.parent)
         with _aside(target.parent, mode) as folder:
             build(folder)
-            sums = sums_of(folder, [path.name for path in folder.iterdir()])
-            (folder / _SUMS).write_text(sealed_json({"files": sums}), newline="\n")
+            write_sums(folder, [path.name for path in folder.iterdir()])
             for path in folder.iterdir():
                 flush(path)
             try:
@@ -53,6 +52,11 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
                 if not target.is_dir():
                     raise
     return target
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Writes the checksums of some files of a folder, with which `check_folder` compares them."""
+    (folder / _SUMS).write_text(sealed_json({"files": sums_of(folder, names)}), newline="\n")
 
 
 def check_folder(folder: Path, *, whole: bool = False) -> None:

@@ -23,14 +23,16 @@ from embench.registry import ModalityDefinition, added_modalities
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Stretch, Unusable, fill_gaps, lost_stretches
 from embench.signals.preprocess import RULES, preprocess
+from embench.signals.resample import length_after
 from embench.signals.video import probe
-from embench.store.arrays import write_header, write_rows
+from embench.store.arrays import write_header, write_rows, write_zeros
 from embench.store.fingerprint import INDEX_FORMAT, STANDARD, store_key, synthetic
-from embench.store.folders import build_once, writing
+from embench.store.folders import build_once, write_sums, writing
 from embench.store.labels import write_labels
 from embench.store.places import Places
 from embench.store.reading import reader_faults, recordings
 from embench.store.store import (
+    INDEX,
     LABELS,
     ModalityEntry,
     RecordingEntry,
@@ -57,10 +59,13 @@ def prepare(
     cache: Path,
     workers: int = 1,
     progress: ProgressCallback | None = None,
+    scratch: Path | None = None,
 ) -> Store:
     """Prepared data of a dataset; made now if these very data were not prepared before.
 
     Args:
+        scratch: a folder for data that are not prepared, which stay so: there, all is as in prepared data but that
+            samples are zeros. Signals are then read, but neither filtered nor written. For plans.
         name: the dataset's full registry name.
         code: identity of the reader's code.
         rate_hz: the common rate; has no say over signals where `filtered` is False, which keep their own.
@@ -86,8 +91,8 @@ def prepare(
     short = name.partition("/")[2] or name
     target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}-{INDEX_FORMAT}"
 
-    def build(folder: Path) -> None:
-        job = _Job(dataset, name, rate_hz, filtered, rules, folder, added_modalities(dataset.card, name))
+    def build(folder: Path, *, samples: bool = True) -> None:
+        job = _Job(dataset, name, rate_hz, filtered, rules, folder, added_modalities(dataset.card, name), samples)
         content = _collect(job, subjects, workers, progress)
         store = Store(
             path=folder,
@@ -105,12 +110,19 @@ def prepare(
         write_labels(folder / LABELS, content.labels)
         write_index(store, folder)
 
+    if scratch is not None and not target.is_dir():
+        folder = scratch / target.name
+        if not folder.is_dir():
+            folder.mkdir()
+            build(folder, samples=False)
+            write_sums(folder, (INDEX, LABELS))
+        return open_store(folder, Path(dataset.root))
     return open_store(build_once(target, build, folder_mode(dataset.card.labels_public)), Path(dataset.root))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """The task of a worker; `folder` is the store in the making."""
+    """The task of a worker; `folder` is the store in the making, with samples or with zeros in their place."""
 
     dataset: Dataset
     name: str
@@ -119,6 +131,7 @@ class _Job:
     rules: str
     folder: Path
     added: Mapping[str, ModalityDefinition]
+    samples: bool = True
 
     def array(self, modality: str) -> Path:
         return self.folder / f"{modality}.npy"
@@ -137,9 +150,10 @@ class _Samples:
         """Appends `data` (channels, samples); returns the number of samples that the subject had before."""
         offset = self.rows.get(modality, 0)
         self.rows[modality] = offset + data.shape[1]
-        # A copy always: what a reader gave it may use again for its next recording.
-        self._waiting.append((modality, offset, np.array(data.T, np.float32, order="C")))
-        self._write(self._places.of(self._subject))
+        if self._job.samples:
+            # A copy always: what a reader gave it may use again for its next recording.
+            self._waiting.append((modality, offset, np.array(data.T, np.float32, order="C")))
+            self._write(self._places.of(self._subject))
         return offset
 
     def end(self) -> None:
@@ -197,7 +211,8 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
             if progress:
                 progress(done + 1, len(subjects), subject)
     for m, rows in whole.rows.items():
-        write_header(job.array(m), (rows, len(whole.modalities[m].channels)))
+        write = write_header if job.samples else write_zeros
+        write(job.array(m), (rows, len(whole.modalities[m].channels)))
     whole.labels = fused_labels(whole.labels, job.dataset.card.raters)
     order = list(job.dataset.card.modalities)
     whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
@@ -350,19 +365,40 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
     skips = modality != "face_au" and RULES[job.rules].skip_start
     skipped = int(np.ceil(card.skip_s * signal.rate - 1e-6)) if skips else 0
     signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
-    if job.filtered:
-        ready = preprocess(
-            signal,
-            modality,
-            rate_hz=job.rate_hz,
-            mains_hz=card.mains_hz,
-            applied=promised.applied,
-            rules=job.rules,
-            added=job.added.get(modality),
-        )
-    else:
+    if not job.filtered:
         ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)
+    elif job.samples:
+        ready = _preprocessed(job, signal, modality)
+    else:
+        ready = _unfiltered(job, signal, modality)
     if ready.data.shape[1] == 0:
         raise Unusable("no samples are left after the rate conversion")
     t0 = skipped / signal.rate
     return ready, t0, lost_stretches(signal.data, signal.rate, t0)
+
+
+def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
+    card = job.dataset.card
+    return preprocess(
+        signal,
+        modality,
+        rate_hz=job.rate_hz,
+        mains_hz=card.mains_hz,
+        applied=card.modalities[modality].applied,
+        rules=job.rules,
+        added=job.added.get(modality),
+    )
+
+
+_SHORT = 16
+"""Samples of a signal that is preprocessed in place of another, to learn at which rate it leaves."""
+
+
+def _unfiltered(job: _Job, signal: Signal, modality: str) -> Signal:
+    """What preprocessing makes of a signal, with zeros as samples. Raises Unusable as it does."""
+    fill_gaps(signal.data, signal.channels)
+    short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])
+    rate = _preprocessed(job, short, modality).rate
+    samples = length_after(signal.data.shape[1], signal.rate, rate)
+    zeros = np.broadcast_to(np.float32(0), (len(signal.channels), samples))
+    return Signal(zeros, rate, signal.channels, signal.unit)
