@@ -14,6 +14,11 @@ from embench.cli import app, start
 from ..published import link_entries
 
 HEAVY = {"torch", "numpy", "pandas", "pydantic", "scipy", "sklearn"}
+BEFORE_TRAINING = {"torch", "pandas", "scipy", "sklearn"}
+WRONG = (
+    ["--dataset", "amigos"], ["--dataset", "amigos", "--encoder", "no_such"],
+    ["--dataset", "amigos", "--encoder", "tcn", "--seeds", "first"],
+)  # fmt: skip
 CALL = "from embench.cli import main; main({!r})"
 PLAIN = (
     [], ["--help"], ["run", "--help"], ["pretrain", "--help"], ["list"], ["list", "--json"], ["info", "amigos"],
@@ -30,7 +35,8 @@ def steps(tmp_path_factory):
         ("import embench", HEAVY | {"typer", "rich", "yaml"}),
         ("embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
         *((CALL.format(arguments), HEAVY | {"matplotlib", "pygments"}) for arguments in PLAIN),
-        ("embench.run; embench.benchmark", {"torch", "pandas", "scipy", "sklearn"}),
+        *((CALL.format(["grid", *words]), BEFORE_TRAINING) for words in WRONG),
+        ("embench.run; embench.benchmark", BEFORE_TRAINING),
         (
             CALL.format(["leaderboard", "show", "--boards", str(boards)]),
             {"torch", "sklearn", "scipy.stats", "av", "cv2"},

@@ -76,14 +76,18 @@ def grid(
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
-    from embench.cli import show
+    from embench.planning.names import check_names
+
+    chosen = cluster_options(cluster or ())
+    requested = [request_of(**options, **point) for point in grid_points(axes)]
+    check_names(requested)
     from embench.engine import executors
+
+    executors.find_executor(executor)
+    from embench.cli import show  # these import torch, which takes longer than to refuse what is wrong
     from embench.planning.axes import expand_axes
     from embench.runs import run as runner
 
-    executors.find_executor(executor)
-    chosen = cluster_options(cluster or ())
-    requested = [request_of(**options, **point) for point in grid_points(axes)]
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
     if floors:
         from embench.cli.floors import run_with_floors
