@@ -8,6 +8,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import platform
 import re
 import signal
 import sys
@@ -163,6 +164,16 @@ def version_of(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "absent"
+
+
+@cache
+def processor_name() -> str:
+    """The name of this machine's processor, such as `AMD EPYC 7R13`."""
+    try:  # platform.processor() is empty on Linux
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 _TO_TRAIN = {"cloudpickle", "cv2", "neurokit2", "safetensors", "timm", "torch", "torchvision", "transformers"}

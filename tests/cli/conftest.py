@@ -58,7 +58,7 @@ def runner(monkeypatch):
     def result(request):
         return a_result(id_=f"{'+'.join(request.encoders)}-{request.fusion}")
 
-    def run(request, progress=None, placebo=False):
+    def run(request, progress=None, **_):
         requested.append(request)
         progress({"event": "plan", "total": 1, "done": 0})
         print("printed by a plugin")

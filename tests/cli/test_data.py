@@ -370,7 +370,9 @@ def test_unknown_protocol(embench, root):
     assert embench("data", "prepare", "amigos", "--data-root", root, "--protocol", "subject").code == 2
 
 
-@pytest.mark.parametrize("command", [("data", "status"), ("data", "verify", "amigos"), ("doctor",)])
+@pytest.mark.parametrize(
+    "command", [("data", "status"), ("data", "verify", "amigos"), pytest.param(("doctor",), marks=pytest.mark.slow)]
+)
 def test_a_data_root_one_level_too_deep_is_said_in_a_line(embench, tmp_path, command):
     (tmp_path / "amigos" / "Data_preprocessed").mkdir(parents=True)
     done = embench(*command, "--data-root", tmp_path / "amigos")

@@ -222,6 +222,8 @@ def test_doctor_has_a_document(embench, tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path))  # the user's own may hold very many files
     found = {row["what"]: row for row in json.loads(embench("doctor", "--json").out)}
     assert found["embench"]["broken"] is False
+    assert found["encoder videomae"]["detail"] == "can be built with transformers"
+    assert found["torch"]["detail"].endswith(" MB")
     assert "device" in found
 
 
@@ -288,6 +290,15 @@ def test_doctor_finds_broken_plugins(embench, broken, tmp_path, monkeypatch):
     assert "a_library_that_is_not_there" in done.out
     assert "check failed: " in done.err
     assert "embench_broken/needs_missing" in done.err
+
+
+def test_doctor_finds_a_network_whose_library_cannot_be_imported(embench, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    done = embench("doctor", "--data-root", tmp_path)
+    assert done.code == 1
+    assert "broken: encoder videomae" in done.err
+    assert "cannot be built with transformers" in done.out
 
 
 def test_doctor_is_content_otherwise(embench, tmp_path, monkeypatch):

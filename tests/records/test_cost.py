@@ -20,6 +20,12 @@ def test_a_measured_cost() -> None:
     }  # fmt: skip
 
 
+def test_the_time_of_processors_is_said_where_it_was_measured() -> None:
+    cells = format_cost({**MEASURED, "cpu_s": 9000.0, "gpu_s": 0.0, "processor": "AMD EPYC 7R13"})
+    assert cells == format_cost(MEASURED) | {"CPU time": "2.5 h", "processor": "AMD EPYC 7R13"}
+    assert format_cost({**MEASURED, "gpu_s": 120.0})["GPU time"] == "2 min"
+
+
 @pytest.mark.parametrize(
     ("field", "column"),
     [("wall_s", "time"), ("parameters", "parameters"), ("flops", "FLOPs"), ("peak_memory_mb", "memory"),

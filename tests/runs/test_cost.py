@@ -17,6 +17,9 @@ def test_an_estimator_is_counted_with_what_prepares_its_rows(shared):
     assert found.wall_s > 0
     assert found.peak_memory_mb > 0
     assert found.energy_j is None  # there is no GPU
+    assert found.gpu_s == 0
+    assert 0 < found.cpu_s < 60
+    assert found.processor
 
 
 def test_an_estimator_on_hidden_layers_is_counted_with_the_networks_under_it(shared):
@@ -32,5 +35,5 @@ def test_what_was_measured_is_printed_and_json_has_every_cost(shared, embench):
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     [cost] = [line for line in lines if line.startswith("cost: ")]
-    assert re.search(r"time \d.* memory [\d.]+ [MG]B$", cost)
+    assert re.search(r"time \d.* memory [\d.]+ [MG]B, CPU time [\d.]+ s, processor \S", cost)
     assert "energy" not in cost  # which nothing measured

@@ -16,10 +16,10 @@ from embench.cli.options import DataRoot, Json
 from embench.cli.tables import TableColumn, field, show_table
 from embench.data.locations import data_folder, data_root, wrong_root
 from embench.errors import CheckFailed, EmbenchError, MachineError
-from embench.system import INSTALL_TRAINING, cores, lacking
+from embench.system import INSTALL_TRAINING, cores, lacking, processor_name, version_of
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pydantic", "soxr")
-_TRAINING_LIBRARIES = ("torch", "neurokit2")
+_TRAINING_LIBRARIES = ("torch", "torchvision", "transformers", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
 
 
@@ -34,7 +34,8 @@ class Diagnosis(NamedTuple):
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 on a fault."""
     light = _light()
-    found = [*_versions(light), *([] if light else _device()), *_disk(), *_data(data_root), *_plugins(light)]
+    training = [] if light else [*_device(), *_networks()]
+    found = [*_versions(light), *training, *_disk(), *_data(data_root), *_plugins(light)]
     if as_json:
         console.document([f._asdict() for f in found])
     else:
@@ -65,7 +66,7 @@ def _versions(light: bool) -> Iterator[Diagnosis]:
     yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES if light else (*_TRAINING_LIBRARIES, *_LIBRARIES):
         try:
-            yield Diagnosis(library, version(library))
+            yield Diagnosis(library, f"{version(library)}, {_megabytes(_size(library))}")
         except PackageNotFoundError:
             yield Diagnosis(library, "not installed", broken=True)
 
@@ -85,7 +86,44 @@ def _device() -> Iterator[Diagnosis]:
     else:
         yield Diagnosis("device", "cpu; no CUDA device")
 
-    yield Diagnosis("threads", f"{cores()} processors; torch uses {torch.get_num_threads()} threads")
+    threads = f"{cores()} processors ({processor_name()}); torch uses {torch.get_num_threads()} threads"
+    yield Diagnosis("threads", threads)
+
+
+def _networks() -> Iterator[Diagnosis]:
+    """The encoders that need further libraries, each built once: most import these only then."""
+    from embench.testing import samples
+
+    for entry in registry.entries("encoder"):
+        try:
+            plugin = registry.load("encoder", entry.full_name)
+            libraries = plugin.libraries
+            absent = [name for name in libraries if version_of(name) == "absent"]
+            if not libraries or absent:
+                continue
+            encoder = plugin(plugin.recipes["quick"])
+            rows = samples.rows(encoder, min(encoder.accepts))
+            if encoder.reads != "features":
+                encoder.build(rows.spec)
+        except EmbenchError:
+            continue  # `_plugins` tells what cannot be loaded, and a run which weights are missing
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            text = f"cannot be built with {', '.join(libraries)}: {' '.join(str(error).split())[:200]}"
+            yield Diagnosis(f"encoder {entry.name}", text, broken=True)
+        else:
+            yield Diagnosis(f"encoder {entry.name}", f"can be built with {', '.join(libraries)}")
+
+
+def _size(library: str) -> int:
+    """Bytes of an installed library's files."""
+    from importlib.metadata import files
+
+    paths = (Path(str(file.locate())) for file in files(library) or ())
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
 
 
 def _disk() -> Iterator[Diagnosis]:
@@ -101,7 +139,8 @@ def _disk() -> Iterator[Diagnosis]:
         yield Diagnosis("cache folder", f"cannot write to {cache}: {error.strerror}", broken=True)
         return
     free = shutil.disk_usage(cache).free
-    yield Diagnosis("cache folder", str(cache))
+    size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    yield Diagnosis("cache folder", f"{cache}, {_megabytes(size)}")
     damaged = [f"{fault.where}: {fault.what}; delete its folder" for fault in damaged_folders(cache)]
     yield Diagnosis("prepared data", "; ".join(damaged) or "intact", broken=bool(damaged))
     yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import signal
 import threading
@@ -26,7 +27,7 @@ from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder
 from embench.registry.objects import shown_name
-from embench.system import limited_threads, locked, out_of_memory
+from embench.system import limited_threads, locked, out_of_memory, processor_name
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
@@ -88,13 +89,20 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
-    began, used = time.monotonic(), machine.energy_j(device)
+    began, computed, used = time.monotonic(), _cpu_s(), machine.energy_j(device)
     with limited_threads(threads), _hearing_interrupts():
         result = _RUN[stage.kind](stage, folder, root)
-    result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(device)}
+    result |= {"wall_s": time.monotonic() - began, "cpu_s": _cpu_s() - computed}
+    result["gpu_s"] = 0.0 if device == "cpu" else result["wall_s"]
+    result |= {"processor": processor_name(), "peak_memory_mb": machine.peak_memory_mb(device)}
     result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
     folder.finish(result)
     return result
+
+
+def _cpu_s() -> float:
+    """Seconds that this process has computed, and those that it has started and that are over."""
+    return sum(os.times()[:4])
 
 
 @contextmanager

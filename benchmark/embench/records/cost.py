@@ -14,14 +14,18 @@ _MEGABYTES = ((1024, "GB"), (1, "MB"))
 
 def format_cost(cost: Mapping[str, Any]) -> dict[str, str]:
     """`COST_COLUMNS` -> text, from the `cost` of a run's record: time of all its stages one after the other, parameters
-    and operations of one row's prediction in one fold, highest use of memory, energy of the GPU."""
+    and operations of one row's prediction in one fold, highest use of memory, energy of the GPU; and where they were
+    measured `CPU time` of all cores, `GPU time` and `processor`."""
     wall, energy = cost.get("wall_s"), cost.get("energy_j")
+    computed = {"CPU time": cost.get("cpu_s"), "GPU time": cost.get("gpu_s")}
     return {
         "time": NOT_MEASURED if wall is None else ", ".join(filter(None, (format_duration(wall), cost.get("device")))),
         "parameters": _scaled(cost.get("parameters"), _COUNTS),
         "FLOPs": _scaled(cost.get("flops"), _COUNTS),
         "memory": _scaled(cost.get("peak_memory_mb"), _MEGABYTES),
         "energy": NOT_MEASURED if energy is None else f"{energy / 3600:.3g} Wh",
+        **{name: format_duration(seconds) for name, seconds in computed.items() if seconds},
+        **({"processor": cost["processor"]} if cost.get("processor") else {}),
     }
 
 

@@ -267,7 +267,8 @@ class WeightsPart(_Part):
 
 
 class CostPart(_Part):
-    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row."""
+    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row. `cpu_s`:
+    of all cores together. `gpu_s`: how long stages held a GPU. `processor`: the names of the stages' processors."""
 
     wall_s: bounds.Seconds | None
     parameters: bounds.Parameters | None
@@ -275,6 +276,9 @@ class CostPart(_Part):
     device: Line
     peak_memory_mb: bounds.Megabytes | None
     energy_j: bounds.Joules | None = None
+    cpu_s: bounds.Seconds | None = None
+    gpu_s: bounds.Seconds | None = None
+    processor: Line | None = None
 
 
 class Circumstances(_Part):

@@ -224,4 +224,13 @@ def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
         device=planned.setting.device,
         peak_memory_mb=round(max(r["peak_memory_mb"] for r in results), 1),
         energy_j=None if None in energy else round(sum(energy), 1),
+        **_computed(results),
     )
+
+
+def _computed(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The seconds of processors and their names; nothing where a stage was run before these were measured."""
+    if any("cpu_s" not in result for result in results):
+        return {}
+    seconds = {name: round(sum(result[name] for result in results), 3) for name in ("cpu_s", "gpu_s")}
+    return {**seconds, "processor": ", ".join(sorted({result["processor"] for result in results}))}
