@@ -23,6 +23,8 @@ from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.tabular import Tabular
 
+AT_ONCE = 1000
+"""Most rows whose distances from all support vectors are held at once."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})
 PAPER = SMALL.but(
     class_weight="none",
@@ -65,7 +67,7 @@ class Svm(Tabular):
             fitted = clone(machine).fit(rows, positive, sample_weight=weight)
             if unseen is not None:
                 values, labels, share = unseen
-                return Calibrated(prepare, fitted, fitted.decision_function(values), (labels == k).astype(int), share)
+                return Calibrated(prepare, fitted, decisions_of(fitted, values), (labels == k).astype(int), share)
             asked, decisions = _left_out(machine, rows, positive, subjects, weight)
             return Calibrated(prepare, fitted, decisions, positive[asked], weight[asked])
 
@@ -88,9 +90,25 @@ def _left_out(
         if len(np.unique(y[train])) == 2:
             fitted = clone(machine).fit(rows[train], y[train], sample_weight=weight[train])
             asked.append(test)
-            unseen.append(fitted.decision_function(rows[test]))
+            unseen.append(decisions_of(fitted, rows[test]))
     order = np.argsort(np.concatenate(asked))
     return np.concatenate(asked)[order], np.concatenate(unseen)[order]
+
+
+def decisions_of(machine: SVC, rows: np.ndarray) -> np.ndarray:
+    """Decision values (n,) of a machine with `gamma="auto"` for rows (n, features), by products of matrices: libsvm
+    goes through each row's differences from support vectors one by one, in ten times the time."""
+    support = machine.support_vectors_
+    squares, found = (support**2).sum(1), [np.empty(0)]
+    for first in range(0, len(rows), AT_ONCE):
+        part = rows[first : first + AT_ONCE]
+        kernel = part @ support.T
+        kernel *= -2
+        kernel += (part**2).sum(1)[:, None]
+        kernel += squares
+        kernel /= -rows.shape[1]
+        found.append(np.exp(np.minimum(kernel, 0)) @ machine.dual_coef_[0] + machine.intercept_[0])
+    return np.concatenate(found)
 
 
 class Calibrated(BaseEstimator):
@@ -114,7 +132,7 @@ class Calibrated(BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(n, 2) probabilities of both classes."""
-        positive = expit(self.slope * self.machine.decision_function(self.prepare.transform(X)) + self.offset)
+        positive = expit(self.slope * decisions_of(self.machine, self.prepare.transform(X)) + self.offset)
         return np.stack([1.0 - positive, positive], 1)
 
 

@@ -24,6 +24,7 @@ from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench.protocols import load_protocol, make_units
 from embench.store import prepare
+from embench_plugins.fusions import svm
 from embench_plugins.fusions.classical import Boosting, Discriminant, Forest, Lda, LinearSvm, LogReg, Mlp
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
@@ -172,7 +173,18 @@ def test_svm_leaves_subjects_out_as_scikit_learn_does() -> None:
     requested, unseen = _left_out(machine, rows, y, subjects, weight)
     arguments = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
     np.testing.assert_array_equal(requested, np.arange(len(y)))
-    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **arguments))
+    theirs = cross_val_predict(machine, rows, y, method="decision_function", **arguments)
+    np.testing.assert_allclose(unseen, theirs, rtol=0, atol=1e-12)
+
+
+def test_decisions_of_an_svm_are_those_of_libsvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of rows far from all others, and of support vectors themselves."""
+    monkeypatch.setattr(svm, "AT_ONCE", 100)
+    X, y, _ = cohort(0)
+    rows = np.nan_to_num(X)
+    machine = SVC(gamma="auto").fit(rows, y)
+    new = np.concatenate([np.nan_to_num(cohort(1)[0]), rows[:40], 100 * rows[:40]])
+    np.testing.assert_allclose(svm.decisions_of(machine, new), machine.decision_function(new), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("cls", ALL)
