@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.cli.options import Config, DryRun, Every, From, Json, WithFloors, with_options
 from embench.planning.request import request_of
 from embench.screen.progress import Progress, long_warning, smaller
+
+if TYPE_CHECKING:
+    from embench.planning.request import Request
+    from embench.statistics.result import Result
 
 
 @with_options(before={"_config": "dev", "_from": "dev"})
@@ -23,7 +27,6 @@ def run(
 ) -> None:
     """Run one method on one dataset under a protocol, and write its record."""
     from embench.cli import show
-    from embench.runs import run as runner
 
     request = request_of(**options)
     if floors:
@@ -32,10 +35,12 @@ def run(
         run_with_floors([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
-        (document,) = runner.describe([request])
+        from embench.runs.run import describe
+
+        (document,) = describe([request])
     else:
         with Progress(smaller(request)) as progress:
-            result = runner.run(request, progress=progress.event, placebo=every)
+            result = _finished_or_run(request, every, progress)
         document = result.json()
     if as_json:
         console.document(document)
@@ -45,3 +50,14 @@ def run(
             console.note(warning)
     else:
         show.result(result, every=every)
+
+
+def _finished_or_run(request: Request, every: bool, progress: Progress) -> Result:
+    """The result of a run, which is made where it is not done."""
+    from embench.runs.again import find_finished
+
+    if found := find_finished(request, every, progress.event):
+        return found
+    from embench.runs import run as runner  # imports torch, which a run that is done does not need
+
+    return runner.run(request, progress=progress.event, placebo=every)

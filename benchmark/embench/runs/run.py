@@ -25,7 +25,7 @@ from embench.records import embeddings, ledger, record
 from embench.records.schema_1 import written_scores
 from embench.records.scores import Scores
 from embench.registry.hooks import Observers
-from embench.runs import evaluate, guards, kept
+from embench.runs import again, evaluate, guards, kept
 from embench.runs.grids import GridFile
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages, workers_of
@@ -84,9 +84,11 @@ def run(request: Request, progress: EventCallback | None = None, *, placebo: boo
     Raises:
         EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
     """
-    done = grid([request], progress=progress, placebo=placebo)
+    before, plans = again.files_of(request), list[Plan]()
+    done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
     if done.failures:
         raise next(iter(done.failures.values()))
+    again.remember_finished(plans[0], request, placebo, before, filter(None, [repaired_note(plans[0].test)]))
     return done.results[0]
 
 

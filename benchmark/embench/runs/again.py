@@ -1,0 +1,140 @@
+"""A run whose work is done, found without a plan of it: a plan imports what trains, which takes longer than all else.
+
+After a run, the cache keeps where its record lies, and sizes and times of all files that decide a plan: code, data,
+prepared data and stages. The same command reads the record where none of them has changed; else it is planned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import embench
+from embench import registry
+from embench.callbacks import EventCallback
+from embench.data.locations import data_folder
+from embench.files import cache_root, digest, make_folder, write_text
+from embench.planning.request import OF_THE_MACHINE, Request
+from embench.registry.catalogue import installed
+from embench.registry.fragments import folders
+from embench.statistics.result import Result
+
+if TYPE_CHECKING:
+    from embench.planning.plan import Plan
+
+_PASSING = {"__pycache__", "kept", "lock"}
+"""Files and folders that say nothing of what is beside them."""
+
+
+def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> Result | None:
+    """The result of a run that was made before, as `runs.run.run` gives it; None where that has to find out.
+
+    Raises:
+        DataError, CheckFailed: its record is damaged, or was edited.
+    """
+    known = _read(_place(request, placebo)) if _is_plain(request) else None
+    if known is None or known.get("state") != _state(request, known["places"]):
+        return None
+    folder = request.runs_folder / known["record"]
+    if not (folder / "run.yaml").is_file():
+        return None
+    result = Result.read(folder)
+    for text in known["notes"]:
+        on_event({"event": "note", "text": text})
+    on_event({"event": "plan", "total": 0, "done": known["stages"], "stages": []})
+    return result
+
+
+def files_of(request: Request) -> str | None:
+    """The state of the files that are there before a run and decide its plan; None where they cannot be told."""
+    return _state(request, ()) if _is_plain(request) else None
+
+
+def remember_finished(plan: Plan, request: Request, placebo: bool, before: str | None, notes: Iterable[str]) -> None:
+    """Keeps where the record of a plan lies, unless the plan rests on more than what is compared.
+
+    Args:
+        before: `files_of` the request before it was planned.
+    """
+    parts = [part for _, part in plan.method.parts()]
+    bundled = all(part.name.startswith(f"{registry.BUNDLED}/") for part in parts)
+    clips = any("video" in modality for modality in plan.method.modalities)
+    if before is None or not bundled or clips or any(part.grounds.get("assets") for part in parts):
+        return
+    root = plan.request.runs_folder / "stages"
+    places = [*(cohort.store.path for cohort in plan.cohorts), *(root / id_ for id_ in plan.graph.stages)]
+    absolute = [str(place.absolute()) for place in places]
+    state = _state(request, absolute)
+    if state is None or before != _state(request, ()):
+        return
+    content = {
+        "state": state,
+        "places": absolute,
+        "record": plan.folder.relative_to(plan.request.runs_folder).as_posix(),
+        "notes": list(notes),
+        "stages": len(plan.graph.stages),
+    }
+    with suppress(OSError):
+        make_folder(_place(request, placebo).parent)
+        write_text(_place(request, placebo), json.dumps(content))
+
+
+def _is_plain(request: Request) -> bool:
+    """True if all that a request names is bundled, so that one knows which files decide its plan."""
+    more = request.observers, request.pretrainers, request.pretrained, request.tuned, request.train_dataset
+    if any(more) or request.protocol.endswith((".yaml", ".yml")) or request.dataset not in registry.names("dataset"):
+        return False
+    bundled = registry.find("dataset", request.dataset).package == registry.BUNDLED
+    return bundled and _folder(request).is_dir()
+
+
+def _folder(request: Request) -> Path:
+    return data_folder(registry.find("dataset", request.dataset), request.data_root).absolute()
+
+
+def _place(request: Request, placebo: bool) -> Path:
+    asked = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
+    runs, data = str(request.runs_folder.absolute()), str(_folder(request))
+    return cache_root() / "finished" / f"{digest([repr(asked), placebo, runs, data])}.json"
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    with suppress(OSError, ValueError):
+        known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return known
+    return None
+
+
+def _state(request: Request, places: Iterable[str]) -> str | None:
+    """Digest of the machine's libraries and GPUs, and of names, sizes and times of files: of all code, the dataset's,
+    and those in `places`. None where a folder is missing, or is a link, behind which nothing is compared."""
+    packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
+    libraries = sorted(path.name for entry in sys.path for path in Path(entry or ".").glob("*.dist-info"))
+    graphics = [os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(map(str, Path("/dev").glob("nvidia*")))]
+    try:
+        files = [_files(folder) for folder in (*packages, _folder(request), *map(Path, places))]
+    except OSError:
+        return None
+    return digest([sys.version, libraries, graphics, files])
+
+
+def _files(folder: Path) -> list[tuple[str, int, int, int]]:
+    """The files below a folder. Raises OSError."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda each: each.name):
+            if entry.name in _PASSING:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                found += _files(Path(entry.path))
+                continue
+            about = entry.stat()
+            if entry.is_dir():
+                raise OSError(f"{entry.path} is a link to a folder")
+            found.append((entry.path, about.st_size, about.st_mtime_ns, about.st_ino))
+    return found
