@@ -47,11 +47,11 @@ ENTRIES = [BOARDS / entry for entry in THINGS["entries"]]
 
 MASKS = [  # what differs from one time to the next, and what stands for it; by what words it is found
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?[.\d]*(Z|[+-]\d\d:?\d\d)?", "<time>"),
-    (r'("?(?:wall_s|peak_memory_mb|energy_j|expected_s|nuisances_s)"?: )[\d.e+-]+', r"\1<cost>"),
+    (r'("?(?:wall_s|cpu_s|gpu_s|peak_memory_mb|energy_j|expected_s|nuisances_s)"?: )[\d.e+-]+', r"\1<cost>"),
     (r", about [\d.]+ (s|min|h)( left| \([^)]*\))?", ""),
     (r"(?m)^sealed: [0-9a-f]{64}$", "sealed: <with its times>"),
-    (r"(<dt>(?:time|memory)</dt><dd>)[^<]*", r"\1<cost>"),
-    (r"(?m)^(preparing .*|.*: epoch \d+ of \d+ .*)\n", ""),
+    (r"(<dt>(?:(?:CPU |GPU )?time|memory)</dt><dd>)[^<]*", r"\1<cost>"),
+    (r"(?m)^(preparing|pretraining|training|fitting|predicting|confound analysis:) .*\n", ""),
 ]
 HEX = r"(?<=-)[0-9a-f]{10}\b|(?<![\w.])(?=\d*[a-f])[0-9a-f]{16,64}\b"
 """Ids of runs, and other hashes."""

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.boards import ROOT, RUNS
-from embench.screen.progress import Progress
 from embench.errors import EmbenchError
 from embench.files import write_text
 from embench.planning.request import Request
 from embench.records.record import format_csv
 from embench.report import drawing
 from embench.runs import run as runner
+from embench.screen.progress import Progress
 
 IMAGES = ROOT / "docs" / "images"
 N_LABELLED = ("1", "2", "5", "all")

@@ -15,10 +15,10 @@ from bench.boards import BOARDS, RUNS
 from bench.boards.published import published, question
 from bench.boards.rows import groups
 from embench import audits, leaderboard
-from embench.screen.progress import Progress, format_duration
 from embench.data.find import raw_digest_of
 from embench.errors import EmbenchError
 from embench.records.audit import AUDIT_FILE
+from embench.screen.progress import Progress, format_duration
 from embench.sets.forecast import RowForecast, forecast_rows, lefts
 from embench.sets.running import check_readable, run_rows
 from embench.snapshot import snapshot

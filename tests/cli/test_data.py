@@ -152,7 +152,7 @@ METHOD = ("--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "eda
         ("baselines", "--dataset", "stress_predict", "--modalities", "eda"),
         ("pretrain", "--corpus", "stress_predict", "--encoder", "cnn_tf", "--pretrainer", "masked_value"),
         ("score", "answers.csv", "--dataset", "stress_predict"),
-        ("doctor",),
+        pytest.param(("doctor",), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
