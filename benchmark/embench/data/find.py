@@ -243,7 +243,7 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
 def without_preparing() -> Iterator[None]:
     """Inside, `prepared` leaves data that are not prepared as they are, and gives a store whose samples are zeros: a
     plan asks for units, labels and lengths alone. The store is gone afterwards."""
-    with TemporaryDirectory(prefix="embench-") as folder:
+    with TemporaryDirectory(prefix="embench-", ignore_cleanup_errors=True) as folder:
         token = _SCRATCH.set(Path(folder))
         try:
             yield
