@@ -100,7 +100,7 @@ def _folder(request: Request) -> Path:
 def _place(request: Request, placebo: bool) -> Path:
     asked = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
     runs, data = str(request.runs_folder.absolute()), str(_folder(request))
-    return cache_root() / "finished" / f"{digest([repr(asked), placebo, runs, data])}.json"
+    return cache_root() / "finished" / f"{digest([repr(asked), request.confounds, placebo, runs, data])}.json"
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
