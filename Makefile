@@ -64,12 +64,21 @@ pages: docs light
 gallery: setup
 	$(BIN)/python -m bench.gallery $(if $(ALL),--all)
 
-demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
-	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick \
-		--data-root $(DEMO) --runs $(DEMO)/runs
+# The commands of docs/start/first-run.md: a network, two estimators beside it, and a report. Of several runs of the
+# network, as after a change of its code, the newest one is compared and shown.
+NEWEST = "$$(ls -td $(DEMO)/runs/amigos/cnn_tf-cross_attn-* | head -n 1)"
 
-$(DEMO)/amigos/EMBENCH_SYNTHETIC.json: | $(INSTALLED)
-	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 18 --seed 0 --effect 1
+demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
+	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --modalities ecg,eda \
+		--seeds 0 --set encoder.prepare.rate_hz=4 --set encoder.view.length_s=20 --set fusion.epochs=9 \
+		--data-root $(DEMO) --runs $(DEMO)/runs
+	$(BIN)/embench baselines --dataset amigos --set quick-v1 --modalities ecg,eda --target arousal --seeds 0 \
+		--with $(NEWEST) --data-root $(DEMO) --runs $(DEMO)/runs
+	$(BIN)/embench report $(NEWEST) --out $(DEMO)/report.html --data-root $(DEMO)
+
+$(DEMO)/amigos/EMBENCH_SYNTHETIC.json: $(wildcard plugins/embench_plugins/datasets/amigos/synthetic/*.py) | $(INSTALLED)
+	rm -rf $(DEMO)/amigos
+	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 20 --length-s 30
 
 # The three linters side by side; mypy and import-linter keep what they know of unchanged files.
 lint: setup

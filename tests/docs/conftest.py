@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,8 @@ def shell(folder, request):
     written once `data new` has."""
 
     def run(words):
-        program, *arguments = words
+        program, *words = words
+        arguments = [each for word in words for each in sorted(glob(word)) or [word]]  # noqa: PTH207  words may be paths from /
         if program in EMBENCH:
             if arguments[:2] == ["data", "synthesize"] and "--length-s" not in arguments:
                 arguments += SIZES.get(arguments[2], ())

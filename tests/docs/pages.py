@@ -20,6 +20,7 @@ LINKED = sorted([*PAGES, ROOT / "CHANGELOG.md", *ROOT.glob("examples/**/*.md"), 
 """Pages whose links are checked."""
 GUIDE = sorted(ROOT.glob("docs/guide/plugins/*.md"))
 """The pages on plugins, whose files make one package."""
+FIRST = ROOT / "docs" / "start" / "first-run.md"
 CLUSTER = ROOT / "docs" / "guide" / "cluster.md"
 """Its commands need Slurm or Ray: `make cluster` runs them, and no other test."""
 

@@ -14,13 +14,13 @@ from embench import registry
 from embench.cli import app, main
 
 from .conftest import EMBENCH, run_all
-from .pages import CLUSTER, GUIDE, PAGES, ROOT, blocks, commands
+from .pages import CLUSTER, FIRST, GUIDE, PAGES, ROOT, blocks, commands
 
 HERE = [page for page in PAGES if page != CLUSTER]
 HOLDERS = [page for page in PAGES if "\n## If you hold the files\n" in page.read_text(encoding="utf-8")]
 """Pages with commands on files that only their holders have: their arguments are read, and they are not run."""
-WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS)]
-"""Pages whose commands run here; `test_guide.py` runs those of the pages on plugins, and looks at what they leave."""
+WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS, FIRST)]
+"""Pages whose commands run here; `test_guide.py` and `test_first_run.py` run others, and look at what they leave."""
 FOUNDATION = ROOT / "docs" / "guide" / "foundation.md"
 WU = ROOT / "docs" / "papers" / "wu2023.md"
 GROUPS = ("data", "leaderboard", "plugin", "weights")

@@ -89,7 +89,15 @@ def synthesize(
     out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
     subjects: Annotated[int, Option(min=1, help="Number of subjects.")] = 8,
     seed: Annotated[int, Option(min=0, help="Random seed.")] = 0,
-    effect: Annotated[float, Option(min=0.0, max=1.0, help="Size of the simulated effect; 0: no effect.")] = 1.0,
+    effect: Annotated[
+        float,
+        Option(
+            min=0.0,
+            max=1.0,
+            help="Size of the simulated effect of labels on signals, in amigos of arousal on ECG and EDA, of valence "
+            "on EEG; 0: no effect.",
+        ),
+    ] = 1.0,
     length_s: Annotated[
         float | None,
         Option(min=1.0, help="Duration of the longest recording in seconds; default: short, for quick trials."),

@@ -203,4 +203,20 @@ def report(
             audit=audit_record,
             share=share,
         )
+    _print_summary(run)
     console.echo(str(path))
+
+
+def _print_summary(run: Path) -> None:
+    """Print a line for each target before the file's name: the primary metric and whether it is above chance."""
+    from embench.cli import show
+    from embench.statistics.result import Result
+
+    found = Result.read(run)
+    if found.synthetic:
+        console.note("SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.")
+    for target, answers in found.answers.items():
+        chance = answers.answer("chance")
+        above = f"; more than by chance: {chance.answer}" if chance and answers.score else ""
+        console.note(f"{target}: {answers.title} {show.in_cell(answers)}{above}")
+    console.note("report, to open in a browser:")

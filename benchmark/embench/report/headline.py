@@ -42,14 +42,14 @@ HEADLINE_WIDTH = 520.0
 
 
 def headline_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section with the result in words, and with the primary metric beside the confound-only models. Remarks that
-    hold of all targets stand once, at its end."""
+    """The section with the primary metric beside the confound-only models as a drawing, and with the result in words.
+    Remarks that hold of all targets stand once, at its end."""
     drawings = {target.name: _drawing(run, target) for target in run.targets}
     texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
-        name: Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
-        + drawn
+        name: drawn
+        + Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
         + join_parts(paragraph(text) for text in texts if text not in shared)
         for name, (drawn, texts) in drawings.items()
     }

@@ -84,7 +84,8 @@ class TestSignals:
                 7 + response,
                 response,
             )
-            columns = body.trial(trial, 70.0, 60 * int(RATE), np.random.default_rng(seed))[int(RATE) :]
+            usual = {"heart_rate": 70.0, "scr_per_min": 7.0}
+            columns = body.trial(trial, usual, 60 * int(RATE), np.random.default_rng(seed))[int(RATE) :]
             columns[:, 16] = 1 / columns[:, 16]
             moments.append((columns.mean(axis=0), columns.std(axis=0)))
         (mean, std), (other_mean, other_std) = moments
@@ -132,6 +133,16 @@ class TestSignals:
             return float(share[10:].mean() - share[:4].mean())
 
         assert self.mean_auroc(trials, asymmetry, "valence") > 0.8
+
+    @pytest.mark.parametrize(("target", "least", "most"), [("arousal", 0.75, 1.0), ("valence", 0.36, 0.64)])
+    def test_the_level_of_skin_conductance_rises_with_arousal_alone(self, trials, target, least, most):
+        def rise(recording):
+            if "eda" not in recording.signals:
+                return math.nan
+            skin = recording.signals["eda"].data[0].astype(float)
+            return skin[int(12 * RATE) :].mean() - skin[int(RATE) : int(5 * RATE)].mean()
+
+        assert least < self.mean_auroc(trials, rise, target) < most
 
     def test_responses_rise_in_what_the_reader_gives(self, trials):
         steps = [np.diff(r.signals["eda"].data[0, 640::16].astype(float)) for subject in trials for r in subject]

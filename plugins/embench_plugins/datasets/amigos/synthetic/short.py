@@ -2,8 +2,10 @@
 
 What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
 to each, which correlates with the latent value by `RHO * effect`:
-- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> frontal alpha asymmetry, log right over left (EEG);
+- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response. Responses
+  leave the skin more conductive: over a video with more of them than the subject's mean, the level of skin conductance
+  rises, with fewer it falls;
+- valence -> frontal alpha asymmetry, log right over left (EEG), and nothing in ECG or GSR;
 - where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
 `RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
 effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces: an order holds within a
@@ -24,13 +26,14 @@ from __future__ import annotations
 import io
 import math
 import sys
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from isal import isal_zlib
 from scipy.io import savemat
 from scipy.stats import norm
 
@@ -46,6 +49,8 @@ from embench_plugins.datasets.synthetic.generator import Generator, checked_leng
 
 RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
 SKIP = int(RATE)  # samples before which the connection artefact lies
+RISE = 5.0  # of the skin's level in heights of a response, where responses are e times as many as usual
+RISE_S = 5.0  # time constant of this rise, which begins with the video
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
 SAMPLE_S = 40.0  # long videos beside short ones of real length
@@ -149,7 +154,7 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
 
 
 def _generator(person_label: bool) -> Generator:
-    truth, about = partial(_truth, person_label=person_label), {"version": 2, "planted": "self-assessment"}
+    truth, about = partial(_truth, person_label=person_label), {"version": 3, "planted": "self-assessment"}
     return Generator(__name__, "amigos", range(1, files.PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
 
 
@@ -215,12 +220,12 @@ def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float 
     """The 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
     person = int(trials["person"][0])
     body = _Body.draw(np.random.default_rng([seed, person, 2]))
-    resting = float(trials["heart_rate"][: len(SHORT)].mean())
+    usual = {name: float(trials[name][: len(SHORT)].mean()) for name in ("heart_rate", "scr_per_min")}
     cells = []
     for cell, trial in enumerate(trials):
         rng = np.random.default_rng([seed, person, 3, cell])
         samples = round(trial_s(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
-        data = body.trial(trial, resting, samples, rng)
+        data = body.trial(trial, usual, samples, rng)
         rated = ratings(trial["arousal"], trial["valence"], rng)
         external = np.tanh(0.4 * rng.standard_normal((files.segment_count(samples / RATE), 2)))
         cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
@@ -276,7 +281,7 @@ def _compressed(variables: dict[str, np.ndarray]) -> bytes:
     parts, at = [header + plain[116:128]], 128
     while at < len(plain):
         stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
-        packed = zlib.compress(plain[at:stop], 1)
+        packed = isal_zlib.compress(plain[at:stop], 1)
         parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
         at = stop
     return b"".join(parts)
@@ -324,18 +329,19 @@ class _Body:
             size=np.exp(0.3 * rng.standard_normal(16)) * np.repeat([8.0, 0.3], [14, 2]),
         )
 
-    def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """The 17 columns of a trial (samples, 17), at float32 precision."""
+    def trial(self, trial: np.void, usual: Mapping[str, float], samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The 17 columns of a trial (samples, 17), at float32 precision. `usual`: the subject's mean rates."""
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
         columns = np.empty((files.COLUMNS, samples))
         columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
-        columns[14:16] = self._ecg(float(trial["heart_rate"]), resting, time, rng)
+        columns[14:16] = self._ecg(float(trial["heart_rate"]), usual["heart_rate"], time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))
         columns[:16] *= self.size[:, None]
         columns[14:16] += 3 * artefact
         level, size = rng.standard_normal(), gain(rng, 1)[0]  # before the responses, whose number takes more draws
-        skin = 1 + 0.06 * (level + size * self._skin(float(trial["scr_per_min"]), time, rng))
+        responses = self._skin(float(trial["scr_per_min"]), usual["scr_per_min"], time, rng)
+        skin = 1 + 0.06 * (level + size * responses)
         columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
         return columns.T.astype(np.float32).astype(np.float64)
 
@@ -353,9 +359,10 @@ class _Body:
         # Wander is apart from what is standardised: a high-pass filter then leaves the variance without information.
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
-    def _skin(self, per_min: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(samples,): responses after the video's start, on a drifting level."""
+    def _skin(self, per_min: float, usual: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(samples,): responses after the video's start, on a level that rises where they are more than usual."""
         count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
         responses = skin_responses(count, BASELINE_S, len(time), RATE, rng)
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
+        drift += RISE * math.log(per_min / usual) * (1 - np.exp(-np.maximum(time - BASELINE_S, 0) / RISE_S))
         return standardised(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)
