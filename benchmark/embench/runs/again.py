@@ -38,7 +38,7 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
         DataError, CheckFailed: its record is damaged, or was edited.
     """
     known = _read(_place(request, placebo)) if _is_plain(request) else None
-    if known is None or known.get("state") != _state(request, known["places"]):
+    if known is None or known.get("before") != files_of(request) or known["made"] != _state(known["places"]):
         return None
     folder = request.runs_folder / known["record"]
     if not (folder / "run.yaml").is_file():
@@ -51,8 +51,15 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
 
 
 def files_of(request: Request) -> str | None:
-    """The state of the files that are there before a run and decide its plan; None where they cannot be told."""
-    return _state(request, ()) if _is_plain(request) else None
+    """The state of the files that are there before a run and decide its plan: code, libraries, data, and which GPUs
+    there are. None where they cannot be told."""
+    if not _is_plain(request):
+        return None
+    packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
+    libraries = sorted(path.name for entry in sys.path for path in Path(entry or ".").glob("*.dist-info"))
+    graphics = [os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(map(str, Path("/dev").glob("nvidia*")))]
+    files = _state([*packages, _folder(request)])
+    return files and digest([sys.version, libraries, graphics, files])
 
 
 def remember_finished(plan: Plan, request: Request, placebo: bool, before: str | None, notes: Iterable[str]) -> None:
@@ -69,11 +76,12 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
     root = plan.request.runs_folder / "stages"
     places = [*(cohort.store.path for cohort in plan.cohorts), *(root / id_ for id_ in plan.graph.stages)]
     absolute = [str(place.absolute()) for place in places]
-    state = _state(request, absolute)
-    if state is None or before != _state(request, ()):
+    made = _state(absolute)
+    if made is None or before != files_of(request):
         return
     content = {
-        "state": state,
+        "before": before,
+        "made": made,
         "places": absolute,
         "record": plan.folder.relative_to(plan.request.runs_folder).as_posix(),
         "notes": list(notes),
@@ -110,17 +118,13 @@ def _read(path: Path) -> Mapping[str, Any] | None:
     return None
 
 
-def _state(request: Request, places: Iterable[str]) -> str | None:
-    """Digest of the machine's libraries and GPUs, and of names, sizes and times of files: of all code, the dataset's,
-    and those in `places`. None where a folder is missing, or is a link, behind which nothing is compared."""
-    packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
-    libraries = sorted(path.name for entry in sys.path for path in Path(entry or ".").glob("*.dist-info"))
-    graphics = [os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(map(str, Path("/dev").glob("nvidia*")))]
+def _state(places: Iterable[str | Path]) -> str | None:
+    """Digest of names, sizes and times of the files below some folders. None where one is missing, or holds a link to a
+    folder, behind which nothing is compared."""
     try:
-        files = [_files(folder) for folder in (*packages, _folder(request), *map(Path, places))]
+        return digest([_files(Path(place)) for place in places])
     except OSError:
         return None
-    return digest([sys.version, libraries, graphics, files])
 
 
 def _files(folder: Path) -> list[tuple[str, int, int, int]]:
