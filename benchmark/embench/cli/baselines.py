@@ -111,7 +111,7 @@ def baselines(
     every = [*finished, *done.results]
     board = board_rows(every, mine)
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
-    console.answer(as_json, document, lambda: _print_board(f"{_title(found, level)}, on {dataset}", board, every))
+    console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
         _paper_page(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
@@ -137,6 +137,7 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     from embench.cli import show
     from embench.cli.board import print_board
 
+    show.warn_of_synthetic(any(each.synthetic for each in runs))
     show.run_folders(runs, named=print_board(board, title))
 
 

@@ -29,8 +29,7 @@ def print_board(
         kept = fitting(cells, columns, ["run", "p"])
         named &= "run" in {column.title for column in kept}
         about = [name_without_package(panel[0]["dataset"]), panel[0]["protocol"], panel[0]["target"]]
-        alone = title and len(panels) == 1
-        show_table(cells, kept, title=title if alone else ", ".join([*filter(None, [title]), *about]))
+        show_table(cells, kept, title=", ".join(filter(None, [title, *about])))
         for note in board_notes(panel):
             console.wrapped(note)
         console.echo()

@@ -16,7 +16,7 @@ from embench.interfaces.recording import names_in
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import Control, Score
-from embench.records.wording import bare_name, format_p, format_score, is_by_construction, method_name
+from embench.records.wording import bare_name, is_by_construction, method_name
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import compare, compare_with_best, method_names
 from embench.statistics.metrics import metric_facts
@@ -328,10 +328,11 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
         verb = "is not demonstrably better than"
         if pair.better:
             verb = "is better than" if pair.better == pair.one else "is worse than"
-        first = f"{verb} the best baseline, {best} ({format_score(pair.difference, '+.3f')}, {format_p(pair.holm)})"
+        gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
+        first = f"{verb} the best baseline, {best} (difference {figures(gap, 0.0)})"
     failed, count = found.failed, len(found.compared)
     if answer := found.answer("movement"):
-        second = f"its answer {answer.text.removesuffix('?')} is {answer.answer} ({answer.evidence})"
+        second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})"
     elif failed:
         second = (
             f"is not demonstrably better than {len(failed)} of {count} models without a signal ({', '.join(failed)})"
@@ -342,7 +343,7 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
             if count
             else "is compared with no model without a signal"
         )
-    return f"{panel.target}: {name} {first}, and {second}."
+    return f"{panel.target}: {name} {first}; {second}."
 
 
 def _interval(score: Any, name: str = "") -> dict[str, float | None]:
