@@ -8,10 +8,12 @@ from embench.claims.examine import claim_pairs
 from embench.claims.files import Claim, ClaimDataset, Configuration
 from embench.planning.request import AXES, OPTIONS
 from embench.python import running
+from embench.runs import run as runner
 
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
-    "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
+    "confounds": (False,), "encoder": ("cnn_tf", "tcn"), "fusion": ("late", "concat"),
+    "protocol": ("subject-independent-v3", "personalise-v1"), "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
     "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",),
 }  # fmt: skip
 """What an option is given, one or two values; any other takes any words."""
@@ -34,7 +36,8 @@ def held(option, text):
 
 def line(option, *texts):
     arguments = [f"--{name}={value}" for name, value in NEEDED.items() if name != option.name]
-    return [*arguments, *(f"--{option.name}" if text is True else f"--{option.name}={text}" for text in texts)]
+    flags = {True: f"--{option.name}", False: f"--no-{option.name}"}
+    return [*arguments, *(flags[text] if isinstance(text, bool) else f"--{option.name}={text}" for text in texts)]
 
 
 @every_option
@@ -54,7 +57,7 @@ def test_grid_makes_points_of_an_axis_and_gives_the_rest_to_all(option, embench,
 
 @every_option
 def test_python_takes_it_by_its_name_on_the_command_line(option, monkeypatch):
-    monkeypatch.setattr(running.runner, "run", lambda request, **_: request)
+    monkeypatch.setattr(runner, "run", lambda request, *_, **__: request)
     monkeypatch.setattr(running, "remember_own", lambda request: request)
     text = points(option)[0]
     arguments = int(text) if HELD.get(option.name) is int else text

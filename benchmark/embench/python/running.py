@@ -72,6 +72,7 @@ def run(
     runs: str | Path | None = None,
     set: Texts | Mapping[str, Any] = (),  # noqa: A002  the option is called so
     dev: bool = False,
+    confounds: bool = True,
     train_dataset: str | None = None,
     drop: Texts | None = None,
     label_subjects: str | int | None = None,
@@ -108,6 +109,8 @@ def run(
         runs: folder to which runs are written; by default `runs` in the working folder.
         set: settings to change, as in `{"fusion.lr": 1e-4}` or `["fusion.lr=1e-4"]`.
         dev: scores the validation subjects, and does not open the test labels.
+        confounds: False leaves out the confound analysis, which follows the scores and takes minutes, once for a
+            dataset.
         train_dataset: trains on this dataset, and tests on `dataset`.
         drop: modalities to remove at test time.
         label_subjects: number of training subjects with labels, or `"all"`.
