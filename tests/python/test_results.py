@@ -33,7 +33,7 @@ def entry():
 
 def test_the_signature_is_that_of_the_options():
     found = inspect.signature(embench.run).parameters
-    assert list(found) == [option.name.replace("-", "_") for option in OPTIONS]
+    assert list(found) == [*(option.name.replace("-", "_") for option in OPTIONS), "dry_run", "progress"]
     for option in OPTIONS:
         parameter = found[option.name.replace("-", "_")]
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
