@@ -55,9 +55,9 @@ def test_a_look_and_the_dry_runs_of_several_say_it_too(embench, root, tmp_path):
 
 def test_the_command_that_gives_enough_comparisons_is_printed(capsys):
     from embench.cli.tables import show_parts
-    from embench.screen.plan import unanswerable
+    from embench.screen.plan import unanswerable_parts
 
-    show_parts(unanswerable([{
+    show_parts(unanswerable_parts([{
         "target": "calm", "answer": "too few data", "reason": "Too few comparisons: 7 of 24.", "remedy": "seeds",
         "seeds": [0, 1], "command": "embench run --dataset mine --seeds 0,1",
     }]))  # fmt: skip

@@ -13,7 +13,8 @@ from embench.runs import run as runner
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
     "confounds": (False,), "encoder": ("cnn_tf", "tcn"), "fusion": ("late", "concat"),
-    "protocol": ("subject-independent-v3", "personalise-v1"), "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
+    "protocol": ("subject-independent-v3", "personalise-v1"),
+    "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
     "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",),
 }  # fmt: skip
 """What an option is given, one or two values; any other takes any words."""

@@ -129,6 +129,6 @@ def test_an_unknown_executor_is_refused_with_the_nearest_name_before_anything_is
         grid([bench.request("Nowhere")], executor="locl")
     assert caught.value.hint == "did you mean local?"
     assert caught.value.expected == "local, slurm, ray, toy"
-    done = embench("grid", "--dataset", "d", "--encoder", "e", "--executor", "tpy", "--dry-run")
+    done = embench("grid", "--dataset", "amigos", "--encoder", "tcn", "--executor", "tpy", "--dry-run")
     assert done.code == 2
     assert "did you mean toy?" in done.err

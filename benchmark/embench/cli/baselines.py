@@ -12,7 +12,7 @@ from typer import Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
+from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, cluster_options, with_options
 from embench.cli.tables import fields, show_parts, show_table
 from embench.screen.plan import set_plan
 from embench.screen.progress import Progress, Steps
@@ -68,7 +68,7 @@ def baselines(
     hours: Annotated[
         float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
     ] = None,
-    dry_run: DryRun = False,
+    dry_run: DryRunOption = False,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
     as_json: Json = False,

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.options import DryRun, Json, completes, with_options
+from embench.cli.options import DryRunOption, Json, completes, with_options
 from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
 from embench.data.locations import data_folder
 from embench.errors import EmbenchError
@@ -53,7 +53,7 @@ def claims(
     under: Annotated[
         Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' protocols, or both.")
     ] = "both",
-    dry_run: DryRun = False,
+    dry_run: DryRunOption = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:

@@ -14,7 +14,7 @@ from embench.cli.tables import show_parts
 from embench.errors import UsageError
 from embench.planning.request import Request
 from embench.registry.naming import did_you_mean
-from embench.screen.plan import unanswerable
+from embench.screen.plan import unanswerable_parts
 from embench.screen.progress import Steps
 
 
@@ -59,6 +59,6 @@ def look(
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
-    show_parts(unanswerable(cannot_answer))
+    show_parts(unanswerable_parts(cannot_answer))
     if own or card.labels_public != "yes":
         console.note("the page contains participants' signals: do not share it")

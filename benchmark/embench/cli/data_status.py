@@ -17,7 +17,7 @@ from embench.cli.options import DataRoot, DatasetName, Json
 from embench.cli.tables import fields, grouped, show_parts, show_table
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
-from embench.screen.plan import unanswerable
+from embench.screen.plan import unanswerable_parts
 from embench.screen.progress import Steps
 
 if TYPE_CHECKING:
@@ -299,4 +299,4 @@ def _show_checked(
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
         console.echo(f"{root}: no findings, all files are usable")
-    show_parts(unanswerable(cannot_answer))
+    show_parts(unanswerable_parts(cannot_answer))

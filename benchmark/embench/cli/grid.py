@@ -14,7 +14,7 @@ from typer import Argument
 from embench.cli import console
 from embench.cli.options import (
     Cluster,
-    DryRun,
+    DryRunOption,
     ExecutorName,
     Json,
     WithFloors,
@@ -63,7 +63,7 @@ def grid(
     executor: ExecutorName = "local",
     cluster: Cluster = None,
     floors: WithFloors = False,
-    dry_run: DryRun = False,
+    dry_run: DryRunOption = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:

@@ -203,7 +203,7 @@ def _stay_offline(context: typer.Context, dry_run: bool) -> bool:
     return dry_run
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", callback=_stay_offline, help="Print the plan and exit.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", callback=_stay_offline, help="Print the plan and exit.")]
 Confounds = Annotated[bool, typer.Option("--confounds/--no-confounds", help=_HELP["confounds"])]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only the summary.")]
 

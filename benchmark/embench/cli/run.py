@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.options import Config, DryRun, Every, From, Json, WithFloors, with_options
+from embench.cli.options import Config, DryRunOption, Every, From, Json, WithFloors, with_options
 from embench.planning.request import request_of
 from embench.screen.progress import Progress, long_warning, smaller
 
@@ -20,7 +20,7 @@ def run(
     _config: Config = None,
     _from: From = None,
     floors: WithFloors = False,
-    dry_run: DryRun = False,
+    dry_run: DryRunOption = False,
     every: Every = False,
     as_json: Json = False,
     **options: Any,
@@ -35,9 +35,9 @@ def run(
         run_with_floors([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
-        from embench.runs.run import describe
+        from embench.runs.run import describe_plans
 
-        (document,) = describe([request])
+        (document,) = describe_plans([request])
     else:
         with Progress(smaller(request)) as progress:
             result = _finished_or_run(request, every, progress)

@@ -19,7 +19,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.screen.plan import SYNTHETIC, run_plan
+from embench.screen.plan import SYNTHETIC_WARNING, run_plan
 from embench.statistics.answers import TargetAnswers, figures
 from embench.statistics.form import lines
 from embench.statistics.metrics import metric_facts
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def warn_of_synthetic(synthetic: bool) -> None:
     """Warns where scores are of synthetic data."""
     if synthetic:
-        console.wrapped(SYNTHETIC, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_WARNING, bold=True, colour="yellow")
 
 
 def _warn_of_leaks(run: Mapping[str, Any]) -> None:
@@ -144,7 +144,7 @@ def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
     """Prints what `--dry-run` of several runs does."""
     from embench.runs import run as runner
 
-    plans = runner.describe(requests)
+    plans = runner.describe_plans(requests)
     if as_json:
         console.document(plans)
         return

@@ -9,7 +9,7 @@ import typer
 
 from embench.cli import console
 from embench.screen import tables
-from embench.screen.plan import Part
+from embench.screen.plan import PlanPart
 from embench.screen.tables import TableColumn, field, fields, grouped
 
 __all__ = ["TableColumn", "field", "fields", "fitting", "grouped", "show_parts", "show_table"]
@@ -32,10 +32,10 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
 def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
     """The columns of a table that fits the terminal with its cells folded: as few of those titled as in `spare` are
     left out as it takes, the first ones first."""
-    return tables.fitting(rows, columns, spare, console.room())
+    return tables.fitting_columns(rows, columns, spare, console.room())
 
 
-def show_parts(parts: Iterable[Part]) -> None:
+def show_parts(parts: Iterable[PlanPart]) -> None:
     """Prints the parts of a plan."""
     for part in parts:
         if part.kind == "command":

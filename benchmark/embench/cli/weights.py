@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, completes, with_options
+from embench.cli.options import DryRunOption, Json, completes, with_options
 from embench.planning.request import Request, request_of
 from embench.screen.progress import Progress
 
@@ -45,7 +45,7 @@ def pretrain(
             help="Protocol for the preprocessing and the units: a name, or a YAML file.",
         ),
     ] = Request.protocol,
-    dry_run: DryRun = False,
+    dry_run: DryRunOption = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:

@@ -88,8 +88,7 @@ def run(
 ) -> Result | DryRun:
     """Runs one method on one dataset under a protocol, writes its record and returns its scores.
 
-    The plan, the expected time and the progress are printed on stderr. An interrupted run resumes where the same call
-    is made again.
+    Plan, expected time and progress are printed on stderr. The same call resumes an interrupted run.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data; see `embench.names("dataset")`.
@@ -109,8 +108,7 @@ def run(
         runs: folder to which runs are written; by default `runs` in the working folder.
         set: settings to change, as in `{"fusion.lr": 1e-4}` or `["fusion.lr=1e-4"]`.
         dev: scores the validation subjects, and does not open the test labels.
-        confounds: False leaves out the confound analysis, which follows the scores and takes minutes, once for a
-            dataset.
+        confounds: False leaves out the confound analysis, which follows the scores.
         train_dataset: trains on this dataset, and tests on `dataset`.
         drop: modalities to remove at test time.
         label_subjects: number of training subjects with labels, or `"all"`.
@@ -122,8 +120,7 @@ def run(
         tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.
-        dry_run: trains nothing, and returns the plan: its text is that of `embench run --dry-run`, and its `document`
-            that of `--json`.
+        dry_run: trains nothing, and returns the plan, with its text and its `document` (as of `--dry-run --json`).
         progress: False prints no progress.
 
     Raises:
@@ -143,7 +140,7 @@ def run(
         if not dry_run:
             return remember_own(runner.run(request, progress=watcher(shown)))
         with offline():
-            (document,) = runner.describe([request], watcher(shown))
+            (document,) = runner.describe_plans([request], watcher(shown))
         return DryRun(document, tuple(run_plan(document)))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.screen.plan import Part, as_text
+from embench.screen.plan import PlanPart, plan_text
 from embench.screen.progress import Progress
 
 
@@ -21,10 +21,10 @@ class DryRun:
     """
 
     document: Mapping[str, Any]
-    parts: Iterable[Part]
+    parts: Iterable[PlanPart]
 
     def __repr__(self) -> str:
-        return as_text(self.parts)
+        return plan_text(self.parts)
 
 
 def watcher(shown: Progress | None) -> EventCallback:

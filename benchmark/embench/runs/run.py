@@ -68,7 +68,7 @@ def plan(request: Request, progress: EventCallback | None = None) -> Plan:
     return make(request, progress)
 
 
-def describe(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
+def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
     """The plans of requests as `--dry-run` prints them, made on one state of the disk. Data that are not prepared stay
     so. Raises as `plan` does."""
     with snapshot(), find.without_preparing():

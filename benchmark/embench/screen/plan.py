@@ -13,11 +13,11 @@ from embench.records.cost import format_duration
 from embench.records.wording import format_value
 from embench.screen.tables import TableColumn, field, grouped, table
 
-SYNTHETIC = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
+SYNTHETIC_WARNING = "SYNTHETIC_WARNING DATA: these numbers say nothing about real subjects and cannot be published."
 _WIDTH = 100
 
 
-class Part(NamedTuple):
+class PlanPart(NamedTuple):
     """A part of a plan: a text, a warning, a command, or a table with its title as text."""
 
     kind: Literal["text", "warning", "command", "table"]
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     columns: Sequence[TableColumn] | None = None
 
 
-def as_text(parts: Iterable[Part]) -> str:
+def plan_text(parts: Iterable[PlanPart]) -> str:
     """Parts as plain text, in lines of at most 100 characters."""
     lines: list[str] = []
     for part in parts:
@@ -39,38 +39,38 @@ def as_text(parts: Iterable[Part]) -> str:
     return "\n".join(lines)
 
 
-def run_plan(description: Mapping[str, Any]) -> Iterator[Part]:
+def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
     """The plan of a run: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
         name = _WORDS.get(key, key.replace("_", " "))
         if key == "folds":
-            yield Part("text", f"folds: {_folds_in_words(item)}")
+            yield PlanPart("text", f"folds: {_folds_in_words(item)}")
         elif key == "cannot_answer":
-            yield from unanswerable(item)
+            yield from unanswerable_parts(item)
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
-            yield Part("table", name, item, [field(head, head, ".4g") for head in heads])
+            yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])
         elif key != "smallest_difference_note":
             note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
-            yield Part("text", f"{name}: {_value(key, item)}{note}")
+            yield PlanPart("text", f"{name}: {_value(key, item)}{note}")
 
 
-def unanswerable(found: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
     """For each target why a study cannot answer, and what would help. `found`: see `Unanswerable.as_json`; with
     `command`, the command that gives enough comparisons."""
     for each in found:
-        yield Part("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
+        yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
         if command := each.get("command"):
-            yield Part("text", f"{each['remedy'].partition(':')[0]}:")
-            yield Part("command", command)
+            yield PlanPart("text", f"{each['remedy'].partition(':')[0]}:")
+            yield PlanPart("command", command)
         elif each["remedy"]:
-            yield Part("text", each["remedy"])
+            yield PlanPart("text", each["remedy"])
 
 
-def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[Part]:
+def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[PlanPart]:
     """The plan of a baseline set, from the document of `embench.sets.plan`."""
     if document["synthetic"]:
-        yield Part("warning", SYNTHETIC)
+        yield PlanPart("warning", SYNTHETIC_WARNING)
     rows = [
         {
             "": number,
@@ -83,25 +83,27 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
         for number, row in enumerate(document["rows"], 1)
     ]
     draft = " (draft)" if document["draft"] else ""
-    yield Part("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
+    yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:
         reasons = grouped((row["reason"], row["row"].partition(" on ")[0]) for row in document["does_not_fit"])
         unfit = [{"does not fit": ", ".join(dict.fromkeys(own)), "reason": why} for why, own in reasons.items()]
-        yield Part("table", "", unfit)
+        yield PlanPart("table", "", unfit)
     ended = sum(row["done"] for row in document["rows"])
     existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    yield Part(
+    yield PlanPart(
         "text",
         f"{ended} of {len(document['rows'])} rows done; left: about {format_duration(document['expected_s'])}, at most "
         f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
         f"where {free:.0f} GB are free. Each result brings its confound-only models.",
     )
     if not all(row["measured"] for row in document["rows"]):
-        yield Part("text", f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}.")
-    yield from unanswerable(document["cannot_answer"])
+        yield PlanPart(
+            "text", f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}."
+        )
+    yield from unanswerable_parts(document["cannot_answer"])
     if executor != "local":
-        yield Part("text", f"Times are of this machine; those of {executor} were never measured.")
+        yield PlanPart("text", f"Times are of this machine; those of {executor} were never measured.")
 
 
 def _time(row: Mapping[str, Any]) -> str:

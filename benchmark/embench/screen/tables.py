@@ -82,7 +82,9 @@ def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int
     return tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True)
 
 
-def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str], width: int) -> list[TableColumn]:
+def fitting_columns(
+    rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str], width: int
+) -> list[TableColumn]:
     """The columns of a table of at most `width` characters with its cells folded: as few of those titled as in `spare`
     are left out as it takes, the first ones first."""
     rows, kept = list(rows), list(columns)

@@ -19,7 +19,7 @@ BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
 SAMPLES = 160
 """Approximate number of samples in the window of a random convolution."""
-AT_ONCE = 256
+UNITS_AT_ONCE = 256
 """Most windows whose features are computed together, for the sake of memory."""
 
 
@@ -48,7 +48,7 @@ class Movement:
 
 def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
     """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
-    some = np.array_split(windows, -(-len(windows) // AT_ONCE) or 1)
+    some = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
     parts = [_movement_of(part.astype(np.float64), rate, convolutions) for part in some]
     names = [each.name for each in fields(Movement)]
     return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
