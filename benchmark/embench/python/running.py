@@ -125,16 +125,23 @@ def run(
 
     Raises:
         UsageError: an argument names something that does not exist or does not fit.
-        DataError: the data are missing or damaged.
-        EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
+        DataError: the data are missing or damaged. EmbenchError: a plugin or the machine failed.
     """
     values = {name: value for name, value in locals().items() if name not in ("dry_run", "progress")}
+    return _run(values, dry_run=dry_run, progress=progress)
+
+
+def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result | DryRun:
+    """Runs what the options `values` of `run` ask for, or plans it."""
     from embench.runs import run as runner  # imports torch, which nobody needs before
 
     # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
     request = request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None})
     request = replace(
-        request, encoders=_encoders(encoder), pretrainers=_pretrainers(pretrainer), fusion=plugin_name("fusion", fusion)
+        request,
+        encoders=_encoders(values["encoder"]),
+        pretrainers=_pretrainers(values["pretrainer"]),
+        fusion=plugin_name("fusion", values["fusion"]),
     )
     with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as shown:
         if not dry_run:
