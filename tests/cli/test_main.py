@@ -322,3 +322,14 @@ def test_doctor_tells_a_cache_that_cannot_be_written(embench, tmp_path, monkeypa
 def test_main_and_listing_are_what_the_script_runs():
     assert callable(main)
     assert callable(listing.list_plugins)
+
+
+@pytest.mark.parametrize(
+    ("option", "names"), [("encoder", "handcrafted,signal_mean"), ("fusion", "logreg,lda")], ids=["encoder", "fusion"]
+)
+def test_several_names_in_one_value_of_a_grid_are_answered_with_the_command_that_was_meant(embench, option, names):
+    line = ["--dataset", "stress_predict", *(["--encoder", "handcrafted"] if option == "fusion" else [])]
+    done = embench("grid", *line, f"--{option}", names)
+    assert done.code == 2
+    one, other = names.split(",")
+    assert f"embench grid {' '.join(line)} --{option} {one} --{option} {other}" in done.err
