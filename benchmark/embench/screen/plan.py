@@ -13,7 +13,7 @@ from embench.records.cost import format_duration
 from embench.records.wording import format_value
 from embench.screen.tables import TableColumn, field, grouped, table
 
-SYNTHETIC_WARNING = "SYNTHETIC_WARNING DATA: these numbers say nothing about real subjects and cannot be published."
+SYNTHETIC_WARNING = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 _WIDTH = 100
 
 
