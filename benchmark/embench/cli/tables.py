@@ -16,7 +16,7 @@ __all__ = ["TableColumn", "field", "fields", "fitting", "grouped", "show_parts",
 
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
-    """Prints a table that fits the terminal, or nothing where there are no rows.
+    """Prints a table that fits the terminal; prints nothing without rows.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.

@@ -45,8 +45,8 @@ def fields(*names: str) -> list[TableColumn]:
 
 
 def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
-    """The text of a table of at most `width` characters, empty where there are no rows: cells are wrapped, never cut,
-    so it is wider only where its longest words are. Paths are folded after a slash where they fit no line.
+    """The text of a table of at most `width` characters; empty without rows. Cells are wrapped, never cut, so it is
+    wider only where its longest words are. Paths are folded after a slash where they fit no line.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.

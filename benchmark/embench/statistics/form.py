@@ -542,7 +542,7 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
 
 
 def first_lines(form: ResultForm, width: int = 100) -> list[str]:
-    """What is known before the confound analysis, in lines of at most `width` characters: the primary metric and the
+    """The scores known before the confound analysis, in lines of at most `width` characters: the primary metric and the
     models without a signal."""
     return [form.question, *_scored(form, width), *(_without_signal(form, width) if form.models else ())]
 

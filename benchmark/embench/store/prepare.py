@@ -395,7 +395,8 @@ _SHORT = 16
 
 
 def _unfiltered(job: _Job, signal: Signal, modality: str) -> Signal:
-    """What preprocessing makes of a signal, with zeros as samples. Raises Unusable as it does."""
+    """Return the signal in the rate and length that preprocessing gives it, with zeros as samples. Raises Unusable as
+    preprocessing does."""
     fill_gaps(signal.data, signal.channels)
     short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])
     rate = _preprocessed(job, short, modality).rate

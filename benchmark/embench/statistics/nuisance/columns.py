@@ -131,7 +131,7 @@ class Observed:
 
     @cached_property
     def likeness(self) -> list[np.ndarray]:
-        """What `Cells.likeness` gives of each trace of the accelerometer; none where there is none."""
+        """`Cells.likeness` of each trace of the accelerometer; empty without an accelerometer."""
         return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
 
     @cached_property
