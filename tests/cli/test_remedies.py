@@ -32,6 +32,7 @@ def last(embench, line):
         (f"{BEGIN} --encoder cnn_ft --seeds 0", f"embench {BEGIN} --encoder cnn_tf --seeds 0"),
         (f"{OF} eda --protocol loso", f"embench {OF} eda --protocol leave-one-subject-out-v3"),
         (f"{BEGIN} --encoder tcn --set encoder.layers=2", None),
+        (f'{BEGIN} --encoder "cnn_tf\'{{["', None),  # the word that is right is part of the wrong one
         (f"{OF} bvp", f"embench {OF} ppg"),
         (f"{OF} gsr,temp", f"embench {OF} eda,temp"),
         (f"{OF} hrv", f"embench {OF} ppg"),
@@ -49,6 +50,7 @@ def test_it_is_the_whole_right_command(embench, line, command):
     label, _, told = last(embench, line).partition(": ")
     if command is not None:
         assert told == command
+    assert label != "command" or shlex.split(told) != ["embench", *shlex.split(line)]
     assert label in ("command", "what to do")
 
 

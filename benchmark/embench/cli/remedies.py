@@ -68,7 +68,7 @@ def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> st
         if len(holding) == 1:
             mended = list(arguments)
             mended[holding[0]] = whole.sub(right.replace("\\", r"\\"), mended[holding[0]])
-            return shlex.join(["embench", *mended])
+            return shlex.join(["embench", *mended]) if mended != list(arguments) else None
     return None
 
 
