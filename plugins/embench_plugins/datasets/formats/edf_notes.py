@@ -1,13 +1,14 @@
 """The annotations and the clock of EDF+ and BDF+ files of any size: of a file with signals, only annotations are read.
 
 A list of annotations is `+onset` with an optional duration after byte 21, then texts, each before a byte 20; a byte 0
-ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8).
+ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8). Onsets count from the second that the header states.
+The first list of each record keeps its time: its first text is empty, and its onset is that of the record's samples.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +21,13 @@ _MOST_BYTES = 200_000_000
 
 
 class Header(NamedTuple):
-    """The start and length of an EDF or BDF file, and the places of its annotations, in bytes of a record."""
+    """The start and length of an EDF or BDF file, and the places of its annotations, in bytes of a record.
+
+    `start` is the time of the first sample, `offset` how many seconds after the header's second it was.
+    """
 
     start: datetime | None
+    offset: float
     seconds: float
     begin: int
     records: int
@@ -63,11 +68,22 @@ def header(path: Path, zone: tzinfo | None = None) -> Header:
         start = datetime.strptime(fixed[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S").replace(tzinfo=zone)
     except ValueError:
         start = None
-    return Header(start, records * record_s, begin, records, sum(sizes), where)
+    # Files of annotations alone have no first sample: theirs count from the header's second.
+    offset = _first_time(path, begin, where[0]) if len(where) < count and record_s else 0.0
+    start = start and start + timedelta(seconds=offset)
+    return Header(start, offset, records * record_s, begin, records, sum(sizes), where)
+
+
+def _first_time(path: Path, begin: int, place: tuple[int, int]) -> float:
+    """The onset of the list that keeps the first record's time; 0 in a file without one."""
+    with path.open("rb") as file:
+        file.seek(begin + place[0])
+        onset, *texts = file.read(place[1]).partition(b"\0")[0].split(b"\x14")
+    return float(onset) if texts and not texts[0] and _ONSET.fullmatch(onset) else 0.0
 
 
 def notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
-    """Seconds from the file's start and texts of all annotations, in order of time. Raises DataError as `header`, and
+    """Seconds from the first sample and texts of all annotations, in order of time. Raises DataError as `header`, and
     where an annotation has no time."""
     head = head or header(path)
     data = np.memmap(path, np.uint8, "r", head.begin, (head.records, head.per_record))
@@ -79,5 +95,7 @@ def notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
                 onset = onset.partition(b"\x15")[0]
                 if not _ONSET.fullmatch(onset):
                     raise damaged(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
-                found += [(float(onset), text.decode("utf-8", "replace").strip()) for text in texts if text]
+                found += [
+                    (float(onset) - head.offset, text.decode("utf-8", "replace").strip()) for text in texts if text
+                ]
     return sorted(found, key=lambda note: note[0])

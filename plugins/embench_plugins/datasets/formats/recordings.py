@@ -101,12 +101,20 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
 
     def track(i: int) -> Track:
-        if most[i] == least[i] or high[i] == low[i] or not np.isfinite([low[i], high[i]]).all():
-            raise damaged(path, f"channel {_text(labels[i])} has no range")
-        gain, size, first = (high[i] - low[i]) / (most[i] - least[i]), each[i], sum(each[:i])
-        offset = high[i] / gain - most[i]
+        size, first = each[i], sum(each[:i])
+        has_range = most[i] != least[i] and high[i] != low[i] and np.isfinite([low[i], high[i]]).all()
+        gain = (high[i] - low[i]) / (most[i] - least[i]) if has_range else 1.0
+        offset = high[i] / gain - most[i] if has_range else 0.0
 
         def read(start: int, stop: int) -> np.ndarray:
+            if not has_range:
+                raise DataError(
+                    f"channel {_text(labels[i])} has no range: physical {low[i]:g} to {high[i]:g}, "
+                    f"digital {least[i]} to {most[i]}",
+                    where=str(path),
+                    expected="a header with two different limits of each channel that is read",
+                    hint="leave this channel out of `channels`, or export the file again",
+                )
             from_record, to_record = start // size, -(-stop // size)
             digital = data[from_record:to_record, first : first + size]
             if width == 3:
