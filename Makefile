@@ -125,8 +125,9 @@ rates: setup
 personal: setup
 	$(PROOF) personal
 
+# `make fuzz SEED=17` tries one mutated study of one's own again, and keeps it in .embench/fuzz-own.
 fuzz: setup
-	$(PROOF) fuzz
+	$(if $(SEED),$(BIN)/python -m tests.own_cases --seed $(SEED),$(PROOF) fuzz)
 
 mutants: setup
 	$(PROOF) mutants

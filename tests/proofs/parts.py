@@ -37,6 +37,8 @@ HALVES = (
 """Files that take longer than a part may, and some of their tests."""
 CASES = 2000
 """Damaged files of each dataset."""
+STUDIES = 300
+"""Mutated studies of one's own."""
 MANY_FOLDS = ("chen2023-within", "gerster2026-time")
 """Protocols whose hundreds of folds take most of the time."""
 
@@ -74,7 +76,10 @@ def _sealed() -> Iterator[tuple[str, tuple[str, ...]]]:
 PROOFS: dict[str, Parts] = {
     "rates": dict(_rates()),
     "personal": {name: (*PYTHON, "tests.truth.personal", "50", name) for name in DESIGNS},
-    "fuzz": {name: (*PYTHON, "tests.fuzz", str(CASES), name) for name in DAMAGED},
+    "fuzz": {
+        **{name: (*PYTHON, "tests.fuzz", str(CASES), name) for name in DAMAGED},
+        "own studies": (*PYTHON, "tests.own_cases", str(STUDIES)),
+    },
     "mutants": {
         "map": (*PYTHON, "tests.mutants", "map", "-m", "not slow"),
         **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},

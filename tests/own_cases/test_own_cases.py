@@ -1,0 +1,34 @@
+"""Studies in the forms that are known to go wrong: the right value, or an error or warning that names the fault."""
+
+import pytest
+from tests.sample import WHOLE
+
+from embench_plugins.datasets.own.reader import Own
+
+from . import cells, formats, markers, rates, times
+from .fuzz import fuzz
+from .outcome import Case, judge
+from .studies import STUDIES
+
+CASES: tuple[Case, ...] = (*markers.CASES, *times.CASES, *rates.CASES, *cells.CASES, *formats.CASES)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_study_is_read_rightly_or_its_fault_is_named(case, tmp_path):
+    judge(case, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if "layout" not in name][:15])
+def test_a_study_that_is_mutated_is_right_before(name, tmp_path):
+    STUDIES[name](tmp_path)
+    assert [finding for finding in Own(tmp_path).verify() if finding.severity != "note"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_mutated_study_is_read_as_it_was_or_its_fault_is_named():
+    """`make fuzz` tries 300."""
+    outcomes = list(fuzz(range(300 if WHOLE else 20)))
+    assert [f"SEED={o.seed} {o.done}: {o.fault}" for o in outcomes if o.fault] == []
+    assert {o.how for o in outcomes} == {"read", "told", "refused"}
