@@ -421,6 +421,12 @@ def _drop_line(rng: random.Random, lines: list[str]) -> list[str] | None:
     return lines
 
 
+def _other_unit(match: re.Match[str]) -> str:
+    """A unit of the same kind, which the values are not in."""
+    other = {"uS": "mS", "mV": "V", "uV": "V", "degC": "degF", "g": "mg"}
+    return f"unit: {other.get(match[1], match[1])}"
+
+
 def _misspelt(match: re.Match[str]) -> str:
     return f"{match[1][:-1]}x:"
 
@@ -497,7 +503,7 @@ MUTATIONS = (
     Mutation("a key misspelt", "yaml", "same", _yaml(_one_line(r"\b([a-z_]{3,}):", _misspelt))),
     Mutation("a line missing", "yaml", "same", _yaml(_drop_line)),
     Mutation("another type", "yaml", "same", _yaml(_one_line(r": [\w.{][^\[{]*$", ": [1, 2]"))),
-    Mutation("another unit", "yaml", "same", _yaml(_one_line(r"unit: \S+?(?=[,}]|$)", "unit: mV"))),
+    Mutation("another unit", "yaml", "same", _yaml(_one_line(r"unit: (\S+?)(?=[,}]|$)", _other_unit))),
     Mutation(
         "times said to be ms", "yaml", "same", _yaml(_one_line(r"^(\s+)time: (\S+)$", r"\1time: \2\n\1time_unit: ms"))
     ),
