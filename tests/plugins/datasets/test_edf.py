@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.channels import Channels, factor
 from embench_plugins.datasets.formats.edf_notes import header
 from embench_plugins.datasets.formats.recordings import markers, opened
 
@@ -52,3 +52,43 @@ def test_a_channel_without_a_range_stops_only_who_asks_for_it(tmp_path, fields):
         with pytest.raises(DataError, match="channel AUX7 has no range") as caught:
             aux.read(0, 64)
     assert caught.value.where == str(path)
+
+
+def measured(path, modality, header, stated):
+    """The first values of a channel of ones in its header's unit, as a description with a unit has them."""
+    write_edf_plus(path, {"lead": np.ones(64)}, unit=header)
+    own = Channels(channels=["lead"], unit=stated)
+    with opened(path) as found:
+        (track,) = found(own)
+        return track.read(0, 1)[0] * factor(path, modality, own, track, "dataset.yaml, line 9")
+
+
+@pytest.mark.parametrize(
+    ("modality", "header", "stated", "value"),
+    [
+        ("eda", "S", "uS", 1e6), ("eda", "mS", "uS", 1e3), ("eda", "nS", "uS", 1e-3), ("eda", "umho", "\u00b5S", 1.0),
+        ("eda", "uS", "uS", 1.0), ("eda", "\u00b5S", "uS", 1.0), ("eda", "", "uS", 1.0), ("eda", "uS", "a.u.", 1.0),
+        ("eda", "nodim", "uS", 1.0), ("ppg", "V", "mV", 1e3), ("acc", "mg", "g", 1e-3), ("temp", "C", "degC", 1.0),
+        ("temp", "degF", "degF", 1.0), ("eda", "kOhm", "kOhm", 1.0),
+        ("ecg", "uV", None, 1e-3), ("ecg", "uV", "mV", 1e-3), ("eeg", "V", "mV", 1e6), ("eeg", "mV", "uV", 1e3),
+        ("eeg", "", "uV", 1.0), ("eeg", "adu", "uV", 1.0),
+    ],
+)  # fmt: skip
+def test_the_files_unit_is_converted_to_that_of_the_description(tmp_path, modality, header, stated, value):
+    assert measured(tmp_path / "a.edf", modality, header, stated) == pytest.approx(value, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("modality", "header", "stated"),
+    [
+        ("eda", "kOhm", "uS"),
+        ("eda", "uV", "uS"),
+        ("temp", "degF", "degC"),
+        ("ecg", "degC", "mV"),
+        ("resp", "counts", "V"),
+    ],
+)
+def test_units_of_two_kinds_are_refused_with_the_header_named(tmp_path, modality, header, stated):
+    with pytest.raises(DataError, match=f"a.edf is in `{header}`, and {modality} in `{stated}`") as caught:
+        measured(tmp_path / "a.edf", modality, header, stated)
+    assert caught.value.where == "dataset.yaml, line 9"

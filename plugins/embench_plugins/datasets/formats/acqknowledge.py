@@ -12,7 +12,8 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import Track, damaged, part, unit_of, unreadable
+from embench_plugins.datasets.formats.tracks import Track, damaged, part, unreadable
+from embench_plugins.datasets.formats.units import unit_of
 
 
 @contextmanager

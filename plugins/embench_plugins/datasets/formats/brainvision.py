@@ -14,7 +14,8 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import Track, damaged, unit_of, unreadable
+from embench_plugins.datasets.formats.tracks import Track, damaged, unreadable
+from embench_plugins.datasets.formats.units import unit_of
 
 _SI = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "S": 1.0, "uS": 1e-6}
 """What mne multiplies a file's numbers with, by their unit; others stay as they are."""

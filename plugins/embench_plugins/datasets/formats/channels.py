@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from embench.errors import DataError
+from embench_plugins.datasets.formats.units import is_known, unit_ratio
 
 if TYPE_CHECKING:
     from embench_plugins.datasets.formats.tracks import Track
@@ -114,19 +115,31 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], wh
 
 
 def factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """The factor that brings a voltage to be in the card's unit; other signals stay in their files' units. Raises
-    DataError, with the line `where` that names the channels, if nobody says what its unit is."""
-    if modality not in POTENTIALS:
-        return 1.0
-    stated = own.unit or track.unit
-    unit = (stated or "").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
-    known = {name.lower(): volts for name, volts in VOLTS.items()}
-    if unit.lower() not in known:
+    """The factor that brings a signal to the card's unit: that of its modality if it is a voltage, else the one of the
+    description. A unit that the file states goes before that of the description.
+
+    Raises:
+        DataError: nobody says what a voltage's unit is, or file and description name units of two kinds. `where` is the
+            line that names the channels.
+    """
+    wanted = POTENTIALS.get(modality, own.unit)
+    voltage = modality in POTENTIALS
+    stated = track.unit if not voltage or is_known(track.unit) or own.unit is None else own.unit
+    if voltage and not is_known(stated):
         raise DataError(
             f"channel {track.name} of {path} is in {'no unit that it names' if stated is None else f'`{stated}`'}",
             where=where,
             expected=", ".join(VOLTS),
             hint=f"say `unit: {POTENTIALS[modality]}` for {modality}, if that is what it is",
         )
-    ratio = known[unit.lower()] / VOLTS[POTENTIALS[modality]]
-    return float(f"{ratio:.12g}")  # a power of ten, without the last bit's rounding
+    ratio = unit_ratio(stated, wanted)
+    if ratio is None:
+        raise DataError(
+            f"channel {track.name} of {path} is in `{stated}`, and {modality} in `{own.unit or wanted}`",
+            where=where,
+            expected="units of one kind",
+            hint="is it the right channel, and its header's unit right?"
+            if voltage
+            else f"say `unit: {stated}`, as the file does, or `unit: a.u.` if its header is wrong",
+        )
+    return ratio

@@ -19,7 +19,8 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Track, damaged, part, unit_of, unreadable
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Track, damaged, part, unreadable
+from embench_plugins.datasets.formats.units import unit_of
 
 NOMINAL = 0.005
 """The nominal rate is kept where the stamps' is as close to it; samples still lie where their stamps say."""

@@ -34,13 +34,6 @@ class Track:
         return self.samples / self.rate
 
 
-UNITS = {
-    "microvolts": "uV", "millivolts": "mV", "volts": "V", "siemens": "S",
-    "usiemens": "uS", "microsiemens": "uS", "microsiemen": "uS",
-    "celsius": "degC", "deg c": "degC", "°c": "degC", "c": "degC",
-}  # fmt: skip
-"""How files write units -> how they are written here."""
-
 Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
 """An open file: given what the layout says of a modality, the channels that it can be found among."""
 
@@ -48,12 +41,6 @@ Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
 def part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
     """The samples between two rows: what `read` is for a track that is held in memory."""
     return np.asarray(samples[first:last], np.float64)
-
-
-def unit_of(text: str) -> str | None:
-    """A unit as a file states it, in letters of its own: `µV` and `Microvolts` are uV. None of an empty text."""
-    plain = text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
-    return UNITS.get(plain.lower(), plain) or None
 
 
 def unreadable(path: Path, library: str, error: Exception) -> DataError:

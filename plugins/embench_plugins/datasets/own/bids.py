@@ -21,7 +21,7 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import POTENTIALS, VOLTS
-from embench_plugins.datasets.formats.tracks import unit_of
+from embench_plugins.datasets.formats.units import unit_of
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.found import Kind, modality_of
 from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels

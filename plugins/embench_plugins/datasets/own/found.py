@@ -18,7 +18,7 @@ from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import markers, opened
-from embench_plugins.datasets.formats.tracks import unit_of
+from embench_plugins.datasets.formats.units import unit_of
 from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.layout import TIME_UNITS
