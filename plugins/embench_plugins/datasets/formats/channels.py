@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.units import is_known, unit_ratio
+from embench_plugins.datasets.formats.units import is_known, is_stated, unit_ratio
 
 if TYPE_CHECKING:
     from embench_plugins.datasets.formats.tracks import Track
@@ -114,17 +114,23 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], wh
     return found
 
 
+def card_unit(modality: str, unit: str | None) -> str:
+    """What a modality's numbers are brought to: uV or mV of voltages, uS of conductances, g of accelerations; others
+    stay in the unit of the description."""
+    kind = {"eda": "uS", "acc": "g"}.get(modality)
+    return POTENTIALS.get(modality) or (kind if kind and is_known(unit) and unit_ratio(unit, kind) else str(unit))
+
+
 def factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """The factor that brings a signal to the card's unit: that of its modality if it is a voltage, else the one of the
-    description. A unit that the file states goes before that of the description.
+    """The factor that brings a signal to `card_unit`. A unit that the file states goes before that of the description.
 
     Raises:
         DataError: nobody says what a voltage's unit is, or file and description name units of two kinds. `where` is the
             line that names the channels.
     """
-    wanted = POTENTIALS.get(modality, own.unit)
-    voltage = modality in POTENTIALS
-    stated = track.unit if not voltage or is_known(track.unit) or own.unit is None else own.unit
+    wanted, voltage = card_unit(modality, own.unit), modality in POTENTIALS
+    stating = is_known(track.unit) if voltage else is_stated(track.unit)
+    stated = track.unit if stating or own.unit is None else own.unit
     if voltage and not is_known(stated):
         raise DataError(
             f"channel {track.name} of {path} is in {'no unit that it names' if stated is None else f'`{stated}`'}",

@@ -36,8 +36,7 @@ class Header(NamedTuple):
 
 
 def header(path: Path, zone: tzinfo | None = None) -> Header:
-    """The header of a file whose clock was in `zone`. Raises DataError where it is no whole one with a channel of
-    annotations."""
+    """The header of a file whose clock was in `zone`. Raises DataError where it is not whole."""
     if not path.is_file():
         raise damaged(path, "the file is missing")
     with path.open("rb") as file:
@@ -55,8 +54,6 @@ def header(path: Path, zone: tzinfo | None = None) -> Header:
         raise damaged(path, f"{records} records of {record_s:g} s and {count} channels")
     labels = [fields[16 * i : 16 * i + 16] for i in range(count)]
     where = tuple((sum(sizes[:i]), sizes[i]) for i in range(count) if b"Annotations" in labels[i])
-    if not where or not sum(size for _, size in where):
-        raise damaged(path, "there is no channel of annotations")
     begin = 256 * (count + 1)
     whole = (path.stat().st_size - begin) // sum(sizes)
     if whole < 1 or records > whole:
@@ -69,7 +66,7 @@ def header(path: Path, zone: tzinfo | None = None) -> Header:
     except ValueError:
         start = None
     # Files of annotations alone have no first sample: theirs count from the header's second.
-    offset = _first_time(path, begin, where[0]) if len(where) < count and record_s else 0.0
+    offset = _first_time(path, begin, where[0]) if 0 < len(where) < count and record_s else 0.0
     start = start and start + timedelta(seconds=offset)
     return Header(start, offset, records * record_s, begin, records, sum(sizes), where)
 
@@ -86,6 +83,8 @@ def notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
     """Seconds from the first sample and texts of all annotations, in order of time. Raises DataError as `header`, and
     where an annotation has no time."""
     head = head or header(path)
+    if not sum(size for _, size in head.notes):
+        raise damaged(path, "there is no channel of annotations")
     data = np.memmap(path, np.uint8, "r", head.begin, (head.records, head.per_record))
     found: list[tuple[float, str]] = []
     for record in data:

@@ -16,10 +16,11 @@ from embench_plugins.datasets.devices.embrace import open_embrace
 from embench_plugins.datasets.formats.acqknowledge import acq_markers, open_acq
 from embench_plugins.datasets.formats.brainvision import brainvision_files, brainvision_markers, open_brainvision
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.edf_notes import notes
+from embench_plugins.datasets.formats.edf_notes import header, notes
 from embench_plugins.datasets.formats.lsl import lsl_markers, open_lsl
 from embench_plugins.datasets.formats.matlab_tracks import open_matlab
 from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged
+from embench_plugins.datasets.formats.triggers import is_status, trigger_marks
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
@@ -54,11 +55,19 @@ def markers(path: Path) -> list[tuple[float, str]]:
 
 
 def marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
-    """The markers of a file by where they are in it: the names of an XDF file's streams, else `annotations`."""
-    if path.suffix.lower() == ".xdf":
+    """The markers of a file by where they are in it: the names of an XDF file's streams, `annotations`, or the status
+    channel of a BioSemi file."""
+    kind = path.suffix.lower()
+    if kind == ".xdf":
         return lsl_markers(path)
-    read = _MARKERS.get(path.suffix.lower())
-    return {"annotations": sorted(read(path))} if read else {}
+    if kind not in (".edf", ".bdf"):
+        read = _MARKERS.get(kind)
+        return {"annotations": sorted(read(path))} if read else {}
+    head = header(path)
+    found = {"annotations": notes(path, head)} if head.notes else {}
+    with _edf(path) as tracks_of:
+        states = [track for track in tracks_of(Channels(channels={"": ""})) if is_status(path, track.name)]
+    return found | {track.name: trigger_marks(path, track) for track in states}
 
 
 # EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
@@ -86,14 +95,8 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         return [fields[before * count + i * size : before * count + (i + 1) * size] for i in range(count)]
 
     labels, units = column(0, 16), column(96, 8)
-    low, high = (
-        [_header_number(path, name, text, float) for text in column(before, 8)]
-        for before, name in ((104, "physical minimum"), (112, "physical maximum"))
-    )
-    least, most, each = (
-        [_header_number(path, name, text, int) for text in column(before, 8)]
-        for before, name in ((120, "digital minimum"), (128, "digital maximum"), (216, "samples a record"))
-    )
+    limits = [column(before, 8) for before in (104, 112, 120, 128)]
+    each = [_header_number(path, "samples a record", text, int) for text in column(216, 8)]
     seconds = _header_number(path, "seconds a record", fixed[244:252], float)
     per_record = sum(each)
     if min(each) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
@@ -109,19 +112,11 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
     def track(i: int) -> Track:
         size, first = each[i], sum(each[:i])
-        has_range = most[i] != least[i] and high[i] != low[i] and np.isfinite([low[i], high[i]]).all()
-        gain = (high[i] - low[i]) / (most[i] - least[i]) if has_range else 1.0
-        offset = high[i] / gain - most[i] if has_range else 0.0
+        gain, offset = _scale([_text(limit[i]) for limit in limits])
 
         def read(start: int, stop: int) -> np.ndarray:
-            if not has_range:
-                raise DataError(
-                    f"channel {_text(labels[i])} has no range: physical {low[i]:g} to {high[i]:g}, "
-                    f"digital {least[i]} to {most[i]}",
-                    where=str(path),
-                    expected="a header with two different limits of each channel that is read",
-                    hint="leave this channel out of `channels`, or export the file again",
-                )
+            if not gain:
+                raise _without_range(path, _text(labels[i]), [_text(limit[i]) for limit in limits])
             from_record, to_record = start // size, -(-stop // size)
             digital = data[from_record:to_record, first : first + size]
             if width == 3:
@@ -135,6 +130,28 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     signals = [i for i in range(count) if each[i] and "Annotations" not in _text(labels[i])]
     tracks = [track(i) for i in signals]
     yield lambda _: tracks
+
+
+def _scale(limits: Sequence[str]) -> tuple[float, float]:
+    """The factor and the summand of a channel's digital numbers; 0 if its limits say none."""
+    try:
+        low, high, least, most = map(float, limits)
+    except ValueError:
+        return 0.0, 0.0
+    if most == least or high == low or not np.isfinite([low, high, least, most]).all():
+        return 0.0, 0.0
+    gain = (high - low) / (most - least)
+    return gain, high / gain - most
+
+
+def _without_range(path: Path, label: str, limits: Sequence[str]) -> DataError:
+    low, high, least, most = (f"`{limit[:20]}`" for limit in limits)
+    return DataError(
+        f"channel {label} has no range: its physical minimum is {low}, maximum {high}, digital {least} and {most}",
+        where=str(path),
+        expected="two numbers that differ, and two of the digital ones, for each channel that is read",
+        hint="leave this channel out of `channels`, or export the file again",
+    )
 
 
 def _text(field: bytes) -> str:
@@ -227,8 +244,6 @@ _KINDS: dict[str, Callable[[Path], Opened]] = {
     ".acq": open_acq,
 }
 _MARKERS: dict[str, Callable[[Path], list[tuple[float, str]]]] = {
-    ".edf": notes,
-    ".bdf": notes,
     ".vhdr": brainvision_markers,
     ".acq": acq_markers,
 }

@@ -50,6 +50,11 @@ def unit_of(text: str) -> str | None:
     return plain if any(plain in kind for kind in _KINDS) else _WRITTEN.get(plain.lower(), plain) or None
 
 
+def is_stated(unit: str | None) -> bool:
+    """True of a unit, false of words for none such as `a.u.`."""
+    return (unit or "").strip().lower() not in _NOTHING
+
+
 def is_known(unit: str | None) -> bool:
     """True of a unit that others can be converted to."""
     return any(unit_of(unit or "") in kind for kind in _KINDS)
@@ -62,7 +67,7 @@ def unit_ratio(stated: str | None, wanted: str | None) -> float | None:
     (1000000.0, None, 1.0)
     """
     own, other = unit_of(stated or ""), unit_of(wanted or "")
-    if own is None or other is None or own == other or {own.lower(), other.lower()} & _NOTHING:
+    if own == other or not (is_stated(own) and is_stated(other)):
         return 1.0
     ratios = [kind[own] / kind[other] for kind in _KINDS if own in kind and other in kind]
     return float(f"{ratios[0]:.12g}") if ratios else None  # without the last bit's rounding

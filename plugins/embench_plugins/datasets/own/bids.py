@@ -13,6 +13,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.channels import POTENTIALS, VOLTS
+from embench_plugins.datasets.formats.channels import POTENTIALS, VOLTS, card_unit, factor
+from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.formats.units import unit_of
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.found import Kind, modality_of
@@ -77,14 +79,15 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
     found = {}
     for m, own in channels.items():
         wanted = list(own.channels.values())
-        holding = [(values, rate) for values, rate in physio if set(wanted) <= set(values)]
+        holding = [table for table in physio if set(wanted) <= set(table)]
         if raw is not None and set(wanted) <= set(raw.ch_names):
             data, rate = raw.get_data(picks=wanted) * _scale(raw, own, m, wanted, where), float(raw.info["sfreq"])
         elif holding:
-            (values, rate), *_ = holding
-            data = np.stack([values[name] for name in wanted])
+            tracks = [holding[0][name] for name in wanted]
+            data = np.stack([t.read(0, t.samples) * factor(path, m, own, t, where) for t in tracks])
+            rate = tracks[0].rate
         else:
-            there = [*(raw.ch_names if raw is not None else []), *(name for values, _ in physio for name in values)]
+            there = [*(raw.ch_names if raw is not None else []), *(name for table in physio for name in table)]
             missing = next(name for name in wanted if name not in there) if set(wanted) - set(there) else wanted[0]
             raise DataError(
                 f"{path.name} has no channel `{missing}` of {m}, or not with the others in one file",
@@ -126,11 +129,12 @@ def _scale(raw: Any, own: OwnChannels, modality: str, wanted: list[str], where: 
                 expected=f"a type in channels.tsv among {', '.join(_VOLTAGES)}",
             )
         return _SI[POTENTIALS[modality]]
-    return _SI[str(own.unit)] if set(kinds.values()) == {"gsr"} and own.unit in _SI else 1.0
+    unit = card_unit(modality, own.unit)
+    return _SI[unit] if set(kinds.values()) == {"gsr"} and unit in _SI else 1.0
 
 
-def _physio(path: Path) -> tuple[dict[str, np.ndarray], float]:
-    """Columns of a physiology file from the first sample of the EEG on, and their rate in Hz."""
+def _physio(path: Path) -> dict[str, Track]:
+    """Columns of a physiology file from the first sample of the EEG on, in the units of its sidecar."""
     sidecar = path.with_name(path.name.replace(".tsv.gz", ".json"))
     try:
         about = json.loads(sidecar.read_text("utf-8-sig"))
@@ -158,7 +162,12 @@ def _physio(path: Path) -> tuple[dict[str, np.ndarray], float]:
     values = values[:, max(0, round(-start * rate)) :]
     if not values.shape[1]:
         raise DataError(f"it ends before the EEG begins: StartTime is {start:g} s", where=str(path))
-    return dict(zip(names, values, strict=True)), rate
+    stated = {name: own.get("Units") for name in names if isinstance(own := about.get(name), dict)}
+    units = [unit_of(str(stated.get(name) or "")) for name in names]
+    return {
+        name: Track(name, rate, len(own), unit, partial(part, own))
+        for name, own, unit in zip(names, values, units, strict=True)
+    }
 
 
 def bids_kinds(folder: Path) -> list[Kind]:
@@ -192,15 +201,14 @@ def _kind(folder: Path, task: str) -> Kind | None:
                     kind.signals.setdefault(modality, {})[name] = name
                     kind.rates[modality], kind.units[modality] = 0.0, None
         elif file.name.endswith("_physio.tsv.gz"):
-            columns, rate = _physio(file)
-            stated = json.loads(file.with_name(file.name.replace(".tsv.gz", ".json")).read_text("utf-8-sig"))
-            kind.longest_s = max(kind.longest_s, len(next(iter(columns.values()))) / rate)
-            for name in columns:
-                unit = unit_of(str((stated.get(name) or {}).get("Units", "")))
-                modality = "ecg" if name == "cardiac" and unit in VOLTS else _COLUMNS.get(name) or modality_of(name)
+            tracks = _physio(file)
+            kind.longest_s = max([kind.longest_s, *(track.duration_s for track in tracks.values())])
+            for name, track in tracks.items():
+                as_volts = name == "cardiac" and track.unit in VOLTS
+                modality = "ecg" if as_volts else _COLUMNS.get(name) or modality_of(name)
                 if modality:
                     kind.signals.setdefault(modality, {})[modality] = name
-                    kind.rates[modality], kind.units[modality] = rate, unit
+                    kind.rates[modality], kind.units[modality] = track.rate, track.unit
     return kind
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from embench.interfaces.dataset import Baseline, Card, ModalityCard
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import POTENTIALS
+from embench_plugins.datasets.formats.channels import card_unit
 from embench_plugins.datasets.own.layout import TargetRule, Unlabelled
 from embench_plugins.datasets.own.raters import raters_of
 from embench_plugins.datasets.own.yaml import HINT
@@ -60,7 +60,7 @@ def _modality(of: Unlabelled, m: str) -> ModalityCard:
     low, high = [e for e in lows if e is not None], [e for e in highs if e is not None]
     # What all files have gone through: a filter that only some have had is applied to everything.
     applied = (min(low) if len(low) == len(own) else None, max(high) if len(high) == len(own) else None)
-    return ModalityCard(own[0].standard, rate, POTENTIALS.get(m, str(own[0].unit)), applied)
+    return ModalityCard(own[0].standard, rate, card_unit(m, own[0].unit), applied)
 
 
 def _target(of: Unlabelled, name: str, rule: TargetRule) -> Target:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import POTENTIALS
+from embench_plugins.datasets.formats.channels import POTENTIALS, card_unit
 from embench_plugins.datasets.own.layout import (
     Column,
     Description,
@@ -203,7 +203,7 @@ def _of_signals(of: Unlabelled) -> Iterator[Disagreement]:
                     f"{m} has channels {', '.join(before.standard)} in one source, {', '.join(own.standard)} in another"
                 )
                 yield place, what, "name them `standard: name in the file`, with the same standard names everywhere"
-            if m not in POTENTIALS and before.unit != own.unit:
+            if card_unit(m, before.unit) != card_unit(m, own.unit):
                 yield place, f"{m} has units {before.unit} and {own.unit}", "bring the files to one unit"
             if m not in POTENTIALS and own.unit is None and not source.bids:
                 hint = f"unit: {'uS' if m == 'eda' else 'degC' if m == 'temp' else 'a.u., if nobody knows it'}"

@@ -69,6 +69,8 @@ class Trials(Part):
         where: only rows in which each of these columns has one of these values.
         markers: in place of a table, the markers in the files at which a part begins: text -> stimulus, or one text
             with a name in braces, such as `film_start_{stimulus}`.
+        channel: the stream of an XDF file that holds the markers; or a channel or column of triggers, such as `Status`,
+            whose numbers are the markers' texts.
         until: the text of the marker at which it ends; or `lasts_s`, its length in s.
         clock: of older descriptions; times say by themselves whether they are dates.
     """
@@ -81,6 +83,7 @@ class Trials(Part):
     stimulus: Text | None = None
     where: Mapping[str, tuple[str, ...]] = {}
     markers: Mapping[str, str] | Text | None = None
+    channel: Text | None = None
     until: Text | None = None
     lasts_s: Annotated[float, Field(gt=0)] | None = None
     clock: Literal["files", "absolute"] = "files"
@@ -94,6 +97,8 @@ class Trials(Part):
             check_part(self.markers)
         if (self.table is None) == (self.markers is None):
             raise ValueError("when do they begin? give a `table` with its columns, or the `markers` in the files")
+        if self.channel and self.markers is None:
+            raise ValueError("`channel` says where the `markers` are, which are missing")
         if self.table is not None:
             if self.start is None:
                 raise ValueError("when does one begin? give the column of the `start`")

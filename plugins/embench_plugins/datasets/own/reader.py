@@ -20,7 +20,7 @@ from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
-from embench_plugins.datasets.formats.recordings import markers, parts
+from embench_plugins.datasets.formats.recordings import parts
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
@@ -39,6 +39,7 @@ from embench_plugins.datasets.own.layout import (
     Trials,
     Unlabelled,
 )
+from embench_plugins.datasets.own.marks import find_marks
 from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.people import Participants
 from embench_plugins.datasets.own.raters import read_labels
@@ -309,8 +310,10 @@ class Own(Dataset):
     def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, list[Span]]:
         """The trials of a recording's files, and the file that says them."""
         if spec.table is None:
-            path = next(iter(item.paths.values()))
-            return path, marked_spans(markers(path), spec.markers or {}, spec.until, spec.lasts_s)
+            signals = self._source(item).signals
+            own = signals if isinstance(signals, Mapping) else {}
+            path, marks = find_marks(item.paths, own, spec, read.start, where, self._zone)
+            return path, marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s)
         found = self._tables.path(spec.table, item.facts, where)
         if found is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)

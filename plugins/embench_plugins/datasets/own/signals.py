@@ -22,7 +22,7 @@ import pandas as pd
 from embench.errors import DataError
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import POTENTIALS, chosen, factor
+from embench_plugins.datasets.formats.channels import Channels, card_unit, chosen, factor
 from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
@@ -109,7 +109,7 @@ def made(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannel
     """A signal of what was read (channels, n)."""
     with np.errstate(over="ignore", invalid="ignore"):
         data = np.stack(rows).astype(np.float32)
-    return Signal(data, rate, own.standard, POTENTIALS.get(modality, str(own.unit)))
+    return Signal(data, rate, own.standard, card_unit(modality, own.unit))
 
 
 Find = Callable[[str, OwnChannels, str], Sequence[Track]]
@@ -126,6 +126,15 @@ def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Seq
             expected=f"rate: {rate:g}, or no rate: the file says it",
         )
     return tracks
+
+
+def channel_of(path: Path, name: str, own: OwnChannels | None, where: str, zone: tzinfo) -> Track:
+    """One channel of a file, or column of a table whose times or rate `own` states. Raises DataError as
+    `open_files`."""
+    with _open(path, zone) as find:
+        stated = own or OwnChannels(channels={name: name})
+        (track,) = chosen(path, "trials", Channels(channels={name: name}), find("trials", stated, where), where)
+        return replace(track, read=partial(part, track.read(0, track.samples)))
 
 
 @contextmanager
