@@ -19,8 +19,8 @@ def write(path, offset=0.0, annotations=(), rate=32, **changes):
     """A minute of a ramp in uS beside a second channel, begun `offset` s after the second that the header states."""
     ramp = np.arange(60 * rate) / rate
     late = [(onset + offset, text) for onset, text in annotations]
-    times = offset + np.arange(60)
-    write_edf_plus(path, {"EDA": ramp, "AUX7": ramp}, rate=rate, times=times, annotations=late, **changes)
+    changes = {"times": offset + np.arange(60), "rate": rate, "annotations": late, **changes}
+    write_edf_plus(path, {"EDA": ramp, "AUX7": ramp}, **changes)
 
 
 @pytest.mark.parametrize("suffix", [".edf", ".bdf"])
@@ -92,3 +92,32 @@ def test_units_of_two_kinds_are_refused_with_the_header_named(tmp_path, modality
     with pytest.raises(DataError, match=f"a.edf is in `{header}`, and {modality} in `{stated}`") as caught:
         measured(tmp_path / "a.edf", modality, header, stated)
     assert caught.value.where == "dataset.yaml, line 9"
+
+
+@pytest.mark.parametrize("kind", ["+D", "+C"])
+@pytest.mark.parametrize("lost_s", [0.5, 30.0, 3600.0])
+def test_records_that_begin_later_follow_a_gap(tmp_path, kind, lost_s):
+    """Some writers call a file with gaps continuous, too."""
+    path, ramp = tmp_path / "a.edf", np.arange(60 * 32) / 32
+    times = [0.25 + k + (lost_s if k >= 20 else 0) for k in range(60)]
+    data = np.where(ramp < 20, ramp, ramp - 30)
+    write_edf_plus(path, {"EDA": data}, times=times, annotations=[(lost_s + 30.25, "film")], kind=kind)
+    with opened(path) as found:
+        (track,) = found(ANY)
+        values = track.read(0, track.samples)
+        np.testing.assert_array_equal(track.read(600, 700), values[600:700])
+    assert np.isnan(values).sum() == round(32 * lost_s)
+    np.testing.assert_allclose(values[np.isfinite(values)], data, atol=0.01)
+    assert markers(path) == [(pytest.approx(30 + lost_s), "film")]
+    assert values[round(32 * (30 + lost_s))] == pytest.approx(0, abs=0.01)
+
+
+def test_gaps_that_no_record_tells_are_refused(tmp_path):
+    path = tmp_path / "a.edf"
+    for times in (np.zeros(60), np.arange(60)[::-1]):
+        write(path, times=times, kind="+D")
+        with pytest.raises(DataError, match=r"has gaps \(EDF\+D\), and its records do not say when"), opened(path):
+            pass
+        write(path, times=times)
+        with opened(path) as found:
+            assert [track.samples for track in found(ANY)] == [1920, 1920]

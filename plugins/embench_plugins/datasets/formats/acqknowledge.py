@@ -36,7 +36,9 @@ def acq_markers(path: Path) -> list[tuple[float, str]]:
     """Seconds since the start and texts of the events that were marked. Raises DataError as above."""
     file = _file(path)
     rate = float(file.samples_per_second)
-    return sorted((int(mark.sample_index) / rate, str(mark.text).strip()) for mark in file.event_markers or [])
+    places = [(int(mark.sample_index), str(mark.text).strip()) for mark in file.event_markers or []]
+    # bioread reads places as unsigned: those before the start, which were cut off, are just below 2 ** 32.
+    return sorted(((k - (1 << 32) if k >= 1 << 31 else k) / rate, text) for k, text in places)
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ The first list of each record keeps its time: its first text is empty, and its o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -66,17 +67,31 @@ def header(path: Path, zone: tzinfo | None = None) -> Header:
     except ValueError:
         start = None
     # Files of annotations alone have no first sample: theirs count from the header's second.
-    offset = _first_time(path, begin, where[0]) if 0 < len(where) < count and record_s else 0.0
+    timed = 0 < len(where) < count and record_s
+    offset = next(_record_times(path, begin, records, sum(sizes), where[0])) or 0.0 if timed else 0.0
     start = start and start + timedelta(seconds=offset)
     return Header(start, offset, records * record_s, begin, records, sum(sizes), where)
 
 
-def _first_time(path: Path, begin: int, place: tuple[int, int]) -> float:
-    """The onset of the list that keeps the first record's time; 0 in a file without one."""
+def record_starts(path: Path) -> list[float] | None:
+    """Seconds from the first record at which each begins, None where a file does not say it of all."""
+    head = header(path)
+    if not head.notes:
+        return None
+    found = list(_record_times(path, head.begin, head.records, head.per_record, head.notes[0]))
+    known = [at - head.offset for at in found if at is not None]
+    return known if len(known) == len(found) else None
+
+
+def _record_times(
+    path: Path, begin: int, records: int, per_record: int, place: tuple[int, int]
+) -> Iterator[float | None]:
+    """The onset of the list that keeps each record's time; None in a record without one."""
     with path.open("rb") as file:
-        file.seek(begin + place[0])
-        onset, *texts = file.read(place[1]).partition(b"\0")[0].split(b"\x14")
-    return float(onset) if texts and not texts[0] and _ONSET.fullmatch(onset) else 0.0
+        for k in range(records):
+            file.seek(begin + k * per_record + place[0])
+            onset, *texts = file.read(place[1]).partition(b"\0")[0].split(b"\x14")
+            yield float(onset) if texts and not texts[0] and _ONSET.fullmatch(onset) else None
 
 
 def notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:

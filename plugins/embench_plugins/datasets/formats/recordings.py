@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from embench_plugins.datasets.devices.embrace import open_embrace
 from embench_plugins.datasets.formats.acqknowledge import acq_markers, open_acq
 from embench_plugins.datasets.formats.brainvision import brainvision_files, brainvision_markers, open_brainvision
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.edf_notes import header, notes
+from embench_plugins.datasets.formats.edf_notes import header, notes, record_starts
 from embench_plugins.datasets.formats.lsl import lsl_markers, open_lsl
 from embench_plugins.datasets.formats.matlab_tracks import open_matlab
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Stretch, Track, damaged, with_gaps
 from embench_plugins.datasets.formats.triggers import is_status, trigger_marks
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
+
+_GAP_S = 0.05
+"""A record of EDF+ that begins so much later than the one before it ends follows a gap; less is rounding."""
 
 
 def opened(path: Path) -> Opened:
@@ -86,10 +90,6 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         fields = file.read(256 * count)
     if len(fields) < 256 * count:
         raise damaged(path, "the header is cut short")
-    if fixed[192:197] in (b"EDF+D", b"BDF+D"):
-        raise DataError(
-            "the recording has gaps (EDF+D)", where=str(path), hint="save it as continuous pieces, one file each"
-        )
 
     def column(before: int, size: int) -> list[bytes]:
         return [fields[before * count + i * size : before * count + (i + 1) * size] for i in range(count)]
@@ -128,8 +128,44 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         return Track(_text(labels[i]), size / seconds, size * records, _text(units[i]) or None, read)
 
     signals = [i for i in range(count) if each[i] and "Annotations" not in _text(labels[i])]
-    tracks = [track(i) for i in signals]
+    begins = (
+        _begins(path, seconds, max(each) / seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
+    )
+    tracks = [
+        track(i) if begins is None else with_gaps(track(i), _stretches(begins, seconds, each[i])) for i in signals
+    ]
     yield lambda _: tracks
+
+
+def _begins(path: Path, seconds: float, rate: float, *, gaps: bool) -> np.ndarray | None:
+    """The seconds at which records begin, None if one follows the other. `rate` is the highest of all channels.
+
+    Raises:
+        DataError: the header says that there are `gaps`, and no record or a wrong one where they are.
+    """
+    found = record_starts(path)
+    late = np.diff(found) - seconds if found else np.zeros(0)
+    if found is not None and not (np.abs(late) > _GAP_S).any():
+        return None
+    if found is None or late.min() < -_GAP_S or found[-1] * rate > MOST_BYTES / 8:
+        if not gaps:
+            return None  # it says that it has none, and its times are not those of records
+        raise DataError(
+            "the recording has gaps (EDF+D), and its records do not say when each begins, one after the other",
+            where=str(path),
+            expected="a time in the annotations of each record",
+            hint="save it as continuous pieces, one file each",
+        )
+    return np.asarray(found)
+
+
+def _stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
+    """The records of a channel with `size` samples in each, joined where one follows the other."""
+    cuts = [0, *(np.flatnonzero(np.diff(begins) - seconds > _GAP_S) + 1).tolist(), len(begins)]
+    return [
+        Stretch(round(float(begins[first]) * size / seconds), first * size, (last - first) * size)
+        for first, last in pairwise(cuts)
+    ]
 
 
 def _scale(limits: Sequence[str]) -> tuple[float, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,28 @@ Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
 def part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
     """The samples between two rows: what `read` is for a track that is held in memory."""
     return np.asarray(samples[first:last], np.float64)
+
+
+class Stretch(NamedTuple):
+    """Samples of a file without a gap between them: where they begin in time, as a sample's number, and in the file."""
+
+    place: int
+    first: int
+    samples: int
+
+
+def with_gaps(track: Track, stretches: Sequence[Stretch]) -> Track:
+    """A track of a file that leaves out what was not recorded, with NaN there. Stretches are in order of time."""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        found = np.full(max(stop - start, 0), np.nan)
+        for place, first, samples in stretches:
+            low, high = max(start, place), min(stop, place + samples)
+            if low < high:
+                found[low - start : high - start] = track.read(first + low - place, first + high - place)
+        return found
+
+    return replace(track, samples=stretches[-1].place + stretches[-1].samples, read=read)
 
 
 def unreadable(path: Path, library: str, error: Exception) -> DataError:

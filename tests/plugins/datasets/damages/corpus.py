@@ -82,7 +82,7 @@ EDF = [
     refused("a.edf", edit.put(236, b"99999999"), "of 99999999 records"),
     refused("a.edf", edit.put(472, b"99999999"), "it ends after 0 of 20 records"),
     refused("a.edf", edit.put(360, b"what?   "), "physical minimum is `what?`"),
-    refused("a.edf", edit.put(192, b"EDF+D"), "gaps", expected=None),
+    refused("a.edf", edit.put(192, b"EDF+D"), "gaps", expected="of each record"),
     refused("a.edf", edit.replace("mV ", "adu"), "a.edf is in `adu`", at="dataset.yaml, line 8", hint="unit: mV"),
 ]
 
