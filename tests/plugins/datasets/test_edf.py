@@ -116,7 +116,7 @@ def test_gaps_that_no_record_tells_are_refused(tmp_path):
     path = tmp_path / "a.edf"
     for times in (np.zeros(60), np.arange(60)[::-1]):
         write(path, times=times, kind="+D")
-        with pytest.raises(DataError, match=r"has gaps \(EDF\+D\), and its records do not say when"), opened(path):
+        with pytest.raises(DataError, match=r"has gaps \(EDF\+D\).* its records do not say when"), opened(path):
             pass
         write(path, times=times)
         with opened(path) as found:

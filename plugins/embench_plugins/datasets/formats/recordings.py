@@ -128,17 +128,15 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         return Track(_text(labels[i]), size / seconds, size * records, _text(units[i]) or None, read)
 
     signals = [i for i in range(count) if each[i] and "Annotations" not in _text(labels[i])]
-    begins = (
-        _begins(path, seconds, max(each) / seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
-    )
+    begins = _begins(path, seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
     tracks = [
         track(i) if begins is None else with_gaps(track(i), _stretches(begins, seconds, each[i])) for i in signals
     ]
     yield lambda _: tracks
 
 
-def _begins(path: Path, seconds: float, rate: float, *, gaps: bool) -> np.ndarray | None:
-    """The seconds at which records begin, None if one follows the other. `rate` is the highest of all channels.
+def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
+    """The seconds at which records begin, None if one follows the other.
 
     Raises:
         DataError: the header says that there are `gaps`, and no record or a wrong one where they are.
@@ -147,11 +145,11 @@ def _begins(path: Path, seconds: float, rate: float, *, gaps: bool) -> np.ndarra
     late = np.diff(found) - seconds if found else np.zeros(0)
     if found is not None and not (np.abs(late) > _GAP_S).any():
         return None
-    if found is None or late.min() < -_GAP_S or found[-1] * rate > MOST_BYTES / 8:
+    if found is None or late.min() < -_GAP_S or found[-1] > 5 * seconds * len(found) + 3600:
         if not gaps:
             return None  # it says that it has none, and its times are not those of records
         raise DataError(
-            "the recording has gaps (EDF+D), and its records do not say when each begins, one after the other",
+            "the recording has gaps (EDF+D), longer than itself, or its records do not say when each begins",
             where=str(path),
             expected="a time in the annotations of each record",
             hint="save it as continuous pieces, one file each",
