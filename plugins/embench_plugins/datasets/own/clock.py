@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,12 @@ _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2})(?::?(\d\d))?")
 _DATE = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4}),?(?:[ T]+(.*))?")
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp])?(?:[Mm])?")
 HALF_DAY_S = 43_200
+_ROUNDING = timedelta(milliseconds=1)
+STARTS_APART_S = 1.0
+"""Files of one recording may begin so far apart for seconds to count from them."""
+_MOST_DAYS = 400
+UNIX_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))
+"""Unix times up to these sizes are in these units, in s: 1e11 s would be the year 5138."""
 UNIX_S = 3e8
 """Numbers from here on are unix seconds: no recording lasts nine years."""
 EXPECTED = "seconds, a date such as 2024-03-01 14:05:00 or 01.03.2024 14:05:00, or a time of day such as 14:05:00"
@@ -48,28 +55,44 @@ class Clock:
 
     Args:
         zone: that of dates and times of day that state none.
-        start: when the recording began, in unix seconds, whose day a time of day belongs to; None: nobody knows.
+        start: when the recording began, in unix seconds; None: nobody knows.
+        duration_s: its length, in which times of day and hours that come twice are looked for; None: nobody knows.
+        starts: when each of its files began, where they say it. Seconds count from the start of the files, which has to
+            be one.
     """
 
     zone: tzinfo = UTC
     start: float | None = None
+    duration_s: float | None = None
+    starts: Mapping[str, float] = field(default_factory=dict)
 
     def seconds(self, text: str, path: Path, line: int, column: str) -> float:
         """Seconds since the recording began; NaN where the cell is empty. Raises DataError that names the cell."""
         if text.lower() in tables.MISSING:
             return math.nan
         value = tables.number(text)
-        if math.isfinite(value) and abs(value) < UNIX_S:
-            return value
         try:
+            if math.isfinite(value) and abs(value) < UNIX_S:
+                return self._from_start(value)
+            value = next((value * unit for most, unit in UNIX_UNITS if value < most), value)
             if self.start is None:
                 raise _UnclearError("the files do not say when they began, so that only seconds from there are")
             return (value if math.isfinite(value) else self._moment(text.strip())) - self.start
         except (ValueError, OverflowError, OSError) as error:
-            said = f": {error}" if isinstance(error, _UnclearError) else ""
+            unclear = isinstance(error, _UnclearError)
+            what = f"is not clear: {error}" if unclear else "is no time"
             raise DataError(
-                f"line {line}, column {column}: `{text[:40]}` is no time{said}", where=str(path), expected=EXPECTED
+                f"line {line}, column {column}: `{text[:40]}` {what}", where=str(path), expected=EXPECTED
             ) from None
+
+    def _from_start(self, value: float) -> float:
+        if self.starts and max(self.starts.values()) - min(self.starts.values()) > STARTS_APART_S:
+            first = min(self.starts.values())
+            late = ", ".join(f"{m} {start - first:g} s" for m, start in sorted(self.starts.items()))
+            raise _UnclearError(
+                f"the files of the recording begin at different times ({late}): write dates or unix times"
+            )
+        return value
 
     def _moment(self, text: str) -> float:
         if found := _TIME.fullmatch(text):
@@ -79,16 +102,53 @@ class Clock:
             if found[2] == "/" and max(first, second) <= 12 and first != second:
                 raise _UnclearError("day first or month first? write 2024-03-01 for the first of March")
             day, month = (second, first) if found[2] == "/" and second > 12 else (first, second)
-            when = datetime(int(found[4]), month, day, tzinfo=self.zone) + _since_midnight(found[5] or "0:00")
+            when = datetime(int(found[4]), month, day) + _since_midnight(found[5] or "0:00")  # noqa: DTZ001
         else:
             when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=self.zone)).timestamp()
+        return when.timestamp() if when.tzinfo else self._only(self._instants(when), when)
 
     def _time_of_day(self, found: re.Match[str]) -> float:
-        began = datetime.fromtimestamp(float(self.start or 0), self.zone)
-        day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        at = ((day + _since_midnight(found[0])).replace(tzinfo=self.zone)).timestamp()
-        return at + 86_400 if at < float(self.start or 0) - HALF_DAY_S else at
+        """The only moment of this time of day in the recording; where there is none, the one nearest to its
+        middle, which lies outside."""
+        start = float(self.start or 0)
+        began = datetime.fromtimestamp(start, self.zone)
+        day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + _since_midnight(found[0])
+        if self.duration_s is None:
+            at = self._instants(day)[0]
+            return at + 86_400 if at < start - HALF_DAY_S else at
+        length = self.duration_s
+        last = math.ceil(min(length, _MOST_DAYS * 86_400.0) / 86_400)
+        days = [day + timedelta(days=k) for k in range(-1, last + 2)]
+        moments = [at for one in days for at in self._instants(one, missing=False)]
+        if inside := [at for at in moments if self._is_inside(at)]:
+            return self._only(inside, day)
+        if not self._instants(day, missing=False):
+            self._instants(day)
+        return min(moments, key=lambda at: (abs(at - start - length / 2), at))
+
+    def _is_inside(self, at: float) -> bool:
+        start = float(self.start or 0)
+        longest = math.inf if self.duration_s is None else self.duration_s
+        return start - STARTS_APART_S <= at <= start + longest + STARTS_APART_S
+
+    def _instants(self, when: datetime, *, missing: bool = True) -> list[float]:
+        """The moments at which clocks of the zone show a time: none in the hour that is left out in spring, two in the
+        one that comes twice in autumn."""
+        both = [when.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1)]
+        made = sorted({one.timestamp() for one in both})
+        there = [
+            at for at in made if abs(datetime.fromtimestamp(at, self.zone).replace(tzinfo=None) - when) < _ROUNDING
+        ]
+        if missing and not there:
+            raise _UnclearError(f"clocks in {self.zone} went forward over {when:%Y-%m-%d %H:%M}")
+        return there
+
+    def _only(self, moments: Sequence[float], when: datetime) -> float:
+        inside = moments if len(moments) < 2 else [at for at in moments if self._is_inside(at)]
+        if len(inside) == 1 or len(moments) == 1:
+            return inside[0] if inside else moments[0]
+        shown = " or ".join(datetime.fromtimestamp(at, self.zone).isoformat() for at in (inside or moments)[:2])
+        raise _UnclearError(f"{when:%H:%M:%S} is {shown}: write which, with its date and offset")
 
 
 class _UnclearError(ValueError):

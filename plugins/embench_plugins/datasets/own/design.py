@@ -340,7 +340,7 @@ def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float |
 
     def inside(hours: float) -> float:
         zone = timezone(timedelta(hours=hours))
-        at = [(_second(c, Clock(zone, starts[p][0])), starts[p][1]) for p, c in cells]
+        at = [(_second(c, Clock(zone, *starts[p])), starts[p][1]) for p, c in cells]
         return float(np.mean([s is not None and -1 <= s <= length for s, length in at]))
 
     offsets = sorted((0.25 * k for k in range(-48, 57)), key=lambda h: (abs(h), h % 1 != 0))

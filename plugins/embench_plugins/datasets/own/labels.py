@@ -13,17 +13,22 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Label
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import Clock
+from embench_plugins.datasets.own.items import some
 from embench_plugins.datasets.own.layout import LabelSource, OwnChannels
 from embench_plugins.datasets.own.paths import fill, part_pattern
 from embench_plugins.datasets.own.rows import Span, Tables, single, spans
 from embench_plugins.datasets.own.signals import rows_at
+from embench_plugins.datasets.own.yaml import Written
 
 STEP_S = 0.1
 """Stretches of time become values so many seconds apart."""
 _OVERLAP_S = 1e-6
+_SLACK_S = 1.0
+"""A row may lie so much outside its recording."""
 
 
 class Part(NamedTuple):
@@ -33,7 +38,7 @@ class Part(NamedTuple):
         labels: names of those that it may have.
         facts: what is known of it.
         offset_s: when it begins in its files.
-        start: when the files begin, in unix seconds; None where they do not say it.
+        clock: that of the tables, from the start of its files.
         trial: the cells of its row in the table of trials.
         table: the file of its signals, if that is one table, and what the description says of it.
     """
@@ -43,7 +48,7 @@ class Part(NamedTuple):
     facts: Mapping[str, str]
     offset_s: float
     duration_s: float
-    start: float | None
+    clock: Clock
     trial: Mapping[str, str]
     table: tuple[Path, OwnChannels] | None
 
@@ -60,6 +65,8 @@ class Labels:
         self.columns: dict[tuple[str, Path], set[str]] = defaultdict(set)
         self.missing: dict[str, list[str]] = defaultdict(list)
         self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
+        self.off_scale: dict[str, Counter[str]] = defaultdict(Counter)
+        self._placed: dict[tuple[str, Path], dict[int, str]] = defaultdict(dict)
 
     def of(self, part: Part) -> dict[str, Label]:
         """The labels that a recording has. Raises DataError that names table and line."""
@@ -71,6 +78,30 @@ class Labels:
             else:
                 self.missing[name].append(part.id)
         return found
+
+    def findings(self, written: Written) -> Iterator[Finding]:
+        """The values that are off the scale, and the moments and stretches that lie outside their recordings."""
+        for name, texts in self.off_scale.items():
+            low, high = self._specs[name].scale or (0, 0)
+            listed = some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
+            what = f"values of {name} that are outside the scale of {low:g} to {high:g} have no label: {listed}"
+            yield Finding("warning", written.where("labels", name), what)
+        for (name, path), placed in self._placed.items():
+            for how in ("outside", "partly outside"):
+                if lines := sorted(line for line, inside in placed.items() if inside == how):
+                    what = f"{len(lines)} rows with label {name} lie {how} the recording: lines {some(lines)}"
+                    yield Finding("warning", str(path), what)
+
+    def _place(self, name: str, path: Path, line: int, part: Part, start: float, stop: float) -> None:
+        """Keeps where a row lies; trials leave out what lies between them."""
+        known = self._placed[name, path]
+        if part.trial or known.get(line) == "inside" or math.isnan(start):
+            return
+        inside = start >= -_SLACK_S and stop <= part.duration_s + _SLACK_S
+        touches = stop > 0 and start < part.duration_s
+        known[line] = (
+            "inside" if inside else "partly outside" if touches or known.get(line) == "partly outside" else "outside"
+        )
 
     def unread(self) -> Iterator[tuple[str, Path, list[str]]]:
         """The columns of wide tables that are of no stimulus here, by label."""
@@ -102,12 +133,15 @@ class Labels:
         if not timed:
             row = single(rows, path, part.id)
             return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
-        clock = Clock(self._zone, part.start)
+        clock = part.clock
         if spec.time:
             return self._moments(name, spec, rows, path, clock, part)
         listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
                   for line, text in rows[column].items()]  # fmt: skip
-        return self._stretches(name, spec, spans(rows[listed], spec, path, clock, part.offset_s), path, part)
+        found = spans(rows[listed], spec, path, clock, part.offset_s)
+        for span in found:
+            self._place(name, path, span.line, part, span.start, span.stop)
+        return self._stretches(name, spec, found, path, part)
 
     def _value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
         """The number that stands for a cell; NaN where it holds nothing, or no class."""
@@ -116,6 +150,9 @@ class Labels:
             if math.isnan(value) and text.lower() not in tables.MISSING:
                 hint = f"write `classes` of label {name}, if these are names"
                 raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
+            if spec.scale and not math.isnan(value) and not spec.scale[0] <= value <= spec.scale[1]:
+                self.off_scale[name][text[:40]] += 1
+                return math.nan
             return value if math.isfinite(value) else math.nan
         known = {tables.canonical(raw): named for raw, named in spec.classes.items()}
         named = known.get(tables.canonical(text))
@@ -155,6 +192,7 @@ class Labels:
         for line, row in rows.iterrows():
             at = clock.seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s
             value = self._value(name, spec, row[str(spec.column)], f"{path}, line {line}")
+            self._place(name, path, int(line), part, at, at)
             if 0 <= at <= part.duration_s:
                 made.append((at, value))
         if not made:
@@ -173,7 +211,7 @@ class Labels:
         path, channels = part.table
         column = tables.columns(path, [str(spec.column)], where)[str(spec.column)]
         times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
-        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.start, where, self._zone)]
+        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.clock.start, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
         values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
         return self._made(spec, values.to_numpy(np.float64), times)

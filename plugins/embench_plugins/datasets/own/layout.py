@@ -15,6 +15,7 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, Part
 from embench_plugins.datasets.own.clock import zone_of
 from embench_plugins.datasets.own.paths import Template, check_part
+from embench_plugins.datasets.own.tables import canonical
 
 ENTITIES = ("participant", "session", "task", "run")
 """What the names of BIDS files say."""
@@ -265,6 +266,14 @@ class LabelSource(Part):
             given = {str(name): str(name) for name in given}
         if isinstance(given, Mapping) and len(set(given.values())) < 2:
             raise ValueError("two classes are needed at least")
+        known: dict[str, str] = {}
+        for raw, named in given.items() if isinstance(given, Mapping) else ():
+            other = known.setdefault(canonical(str(raw)), str(raw))
+            if given.get(other, named) != named:
+                what = f"`{other}` and `{raw}` are one value, but two classes"
+                raise ValueError(
+                    f"{what}: case, spaces, leading zeros and film endings do not count; rename one in the data"
+                )
         return given
 
     @model_validator(mode="after")

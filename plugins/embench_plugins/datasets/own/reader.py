@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
@@ -43,7 +44,7 @@ from embench_plugins.datasets.own.marks import find_marks
 from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.people import Participants
 from embench_plugins.datasets.own.raters import read_labels
-from embench_plugins.datasets.own.rows import Span, Tables, marked_spans, single, spans, wide_spans
+from embench_plugins.datasets.own.rows import Marked, Span, Tables, apart, marked_spans, single, spans, wide_spans
 from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
@@ -85,6 +86,7 @@ class Own(Dataset):
         self.card = card(self.description)
         self._tables = Tables(self.root)
         self._begun: dict[str, dict[str, float]] = {}
+        self._odd: dict[str, list[Finding]] = {}
 
     def _read_written(self) -> Written:
         return read_yaml(self.root / DATASET)
@@ -132,10 +134,12 @@ class Own(Dataset):
                 findings += heard.findings(self._modalities(item), few=not self.description.targets)
             except DataError as error:
                 findings.append(Finding("error", error.where or item.id, error.what))
+            findings += self._odd.get(item.id, ())
         findings += self._of_lengths(longest, rates)
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
+        findings += labels.findings(self._written)
         for name, texts in labels.without_class.items():
             values = some([f"`{text}`" for text in sorted(texts)])
             what = f"values of {name} that are none of its classes have no label: {values}"
@@ -233,7 +237,8 @@ class Own(Dataset):
 
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         """The signals of some files, and the parts of them that are recordings of their own."""
-        read = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
+        whole = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
+        read = whole._replace(starts=read.starts)
         return read, self._trials(item, source, read) or [None]
 
     def _modalities(self, item: Item) -> list[str]:
@@ -280,10 +285,14 @@ class Own(Dataset):
         if spec is None:
             return []
         path, found = self._spans(item, spec, read, where)
-        if not found:
-            expected = "the markers that stand there" if spec.markers else "rows with these values"
+        if not found.spans:
+            expected = "markers of whole trials" if spec.markers else "rows with these values"
             raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
-        return [self._outside(item, path, span, read.duration_s) or span for span in found]
+        self._odd[item.id] = [Finding("warning", str(path), f"{item.id}: {what}") for what in found.odd]
+        return [
+            span if isinstance(span, DataError) else self._outside(item, path, span, read.duration_s) or span
+            for span in found.spans
+        ]
 
     def _outside(self, item: Item, path: Path, span: Span, duration_s: float) -> DataError | None:
         if 0 <= span.start < span.stop <= duration_s + OVERHANG_S:
@@ -307,22 +316,41 @@ class Own(Dataset):
             path.write_text(with_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
         return len(found)
 
-    def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, list[Span]]:
+    def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, Marked]:
         """The trials of a recording's files, and the file that says them."""
         if spec.table is None:
             signals = self._source(item).signals
             own = signals if isinstance(signals, Mapping) else {}
             path, marks = find_marks(item.paths, own, spec, read.start, where, self._zone)
-            return path, marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s)
+            return path, marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
         found = self._tables.path(spec.table, item.facts, where)
         if found is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
         rows = self._tables.of(found, spec, item.facts, spec.columns, where)
+        nameless = list[str]()
         if spec.stimulus:
-            rows = rows[~tables.blank(rows[spec.stimulus])]  # such as pauses
+            pauses = self._pauses(rows, spec.stimulus)
+            texts = sorted({text for text in rows[spec.stimulus][pauses] if text.lower() not in ("", "n/a")})
+            if texts:
+                what = f"{int(pauses.sum())} rows are passed over, since {spec.stimulus} is {some(texts)}"
+                nameless.append(f"{what}: a stimulus of this name has to stand in the `classes` of a label")
+            rows = rows[~pauses]
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
-        return found, (wide_spans if spec.wide else spans)(rows, spec, found, Clock(self._zone, read.start))
+        clock = Clock(self._zone, read.start, read.duration_s, read.starts)
+        made = apart((wide_spans if spec.wide else spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus")
+        return found, made._replace(odd=made.odd + nameless)
+
+    def _pauses(self, rows: pd.DataFrame, stimulus: str) -> pd.Series:
+        """True for rows of trials' tables that name no stimulus. A word that often stands for nothing, such as `NA`, is
+        a name where a class is called so, or where the row has a label."""
+        labels = self.description.labels.values()
+        named = {tables.canonical(raw) for label in labels if label.file for raw in label.classes or ()}
+        rated = rows[[label.trial for label in labels if label.trial in rows.columns]]
+        is_rated = ~rated.apply(tables.blank).all(axis=1) if rated.shape[1] else pd.Series(data=False, index=rows.index)
+        cells = rows[stimulus]
+        is_name = (cells != "") & (cells.map(tables.canonical).isin(named) | is_rated)
+        return tables.blank(cells) & ~is_name
 
     def _recording(
         self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
@@ -348,7 +376,8 @@ class Own(Dataset):
             )
         wanted = tuple(one for name in self._label_names(item) for one in self._label_sources[name])
         cells = span.cells if span else {}
-        part = Part(id_, wanted, facts, offset, duration, read.start, cells, self._one_table(item, source))
+        clock = Clock(self._zone, read.start, read.duration_s, read.starts)
+        part = Part(id_, wanted, facts, offset, duration, clock, cells, self._one_table(item, source))
         return Recording(
             id=id_,
             subject=facts["participant"],

@@ -14,6 +14,9 @@ from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.paths import Template, fill, part_pattern
 
+_TOUCH_S = 1e-3
+"""Trials that overlap by no more follow one another."""
+
 
 class Named(Protocol):
     """A part of the description that names a table."""
@@ -153,27 +156,101 @@ def wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> li
     return sorted(made, key=lambda span: span.start)
 
 
+class Marked(NamedTuple):
+    """The parts of a recording in their order, in the place of one that is not whole the error to raise; and what is
+    odd of what marks them."""
+
+    spans: list[Span | DataError]
+    odd: list[str]
+
+
 def marked_spans(
-    marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None
-) -> list[Span]:
-    """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length.
+    marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None,
+    path: Path = Path(),
+) -> Marked:  # fmt: skip
+    """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length. A
+    stretch ends before the next one begins: one whose end was lost is an error, and of a start that comes again before
+    an end the last counts.
 
     Args:
         marks: seconds and texts, in order of time.
         begins: text -> stimulus, or a text with names in braces.
         ends: a text with names in braces; one that `begins` has, too, stands for the same.
+        path: the file that has them.
     """
-    pattern, made = part_pattern(begins, {}) if isinstance(begins, str) else None, []
-    for k, (at, text) in enumerate(marks):
-        named = pattern.fullmatch(text) if pattern else None
-        facts = {name: value.strip() for name, value in named.groupdict().items()} if named else {}
+    marks = list(dict.fromkeys(marks))
+    starts, made, odd, used = _starts(marks, begins), list[Span | DataError](), list[str](), set[int]()
+    for n, (at, text, facts, known) in enumerate(starts):
+        then, other = starts[n + 1][:2] if n + 1 < len(starts) else (None, "")
+        if lasts_s:
+            made.append(Span(at, at + lasts_s, 0, facts))
+            if then is not None and then < at + lasts_s - _TOUCH_S:
+                odd.append(f"`{other}` at {then:g} s lies in the trial of `{text}`, from {at:g} to {at + lasts_s:g} s")
+            continue
+        end = part_pattern(str(ends), known)
+        k = next((k for k, (t, name) in enumerate(marks) if t > at and end.fullmatch(name)), None)
+        before_end = then is not None and (k is None or marks[k][0] > then)
+        if before_end and other == text:
+            odd.append(f"`{text}` at {at:g} s comes again at {then:g} s, before an end: the last one counts")
+        elif before_end or k is None:
+            what = f"no `{ends}` follows `{text}` at {at:g} s" + (
+                f" before `{other}` at {then:g} s" if before_end else ""
+            )
+            made.append(DataError(what, where=str(path), expected="an end of each trial before the next one begins"))
+        else:
+            used.add(k)
+            made.append(Span(at, marks[k][0], 0, facts))
+    return Marked(made, odd + _lost_starts(marks, starts, ends, used))
+
+
+_Start = tuple[float, str, dict[str, str], Mapping[str, str]]
+"""Second, text, what is known of the trial, and what stands for names in its end."""
+
+
+def _starts(marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str) -> list[_Start]:
+    pattern, made = part_pattern(begins, {}) if isinstance(begins, str) else None, list[_Start]()
+    for at, text in marks:
         if isinstance(begins, Mapping) and text in begins:
             facts = {"stimulus": begins[text]}
-        elif named is None:
-            continue
-        end = part_pattern(ends, named.groupdict() if named else facts) if ends else None
-        stop = next((t for t, other in marks[k + 1 :] if end and end.fullmatch(other)), None)
-        stop = at + lasts_s if lasts_s else stop
-        if stop is not None and stop > at:
-            made.append(Span(at, stop, 0, facts))
+            made.append((at, text, facts, facts))
+        elif pattern and (named := pattern.fullmatch(text)):
+            made.append(
+                (at, text, {name: value.strip() for name, value in named.groupdict().items()}, named.groupdict())
+            )
     return made
+
+
+def _lost_starts(
+    marks: Sequence[tuple[float, str]], starts: Sequence[_Start], ends: str | None, used: set[int]
+) -> list[str]:
+    """What to say of ends that end nothing: those before which there is no other marker but an end."""
+    if not ends:
+        return []
+    end, begun = part_pattern(ends, {}), {(at, text) for at, text, *_ in starts}
+    return [
+        f"`{text}` at {at:g} s ends no trial: was a start lost?"
+        for k, (at, text) in enumerate(marks)
+        if end.fullmatch(text) and k not in used and (at, text) not in begun
+        and (k == 0 or (end.fullmatch(marks[k - 1][1]) and marks[k - 1] not in begun))
+    ]  # fmt: skip
+
+
+def apart(found: Sequence[Span], path: Path, column: str) -> Marked:
+    """Trials of a table, which should not overlap: a row that is there twice counts once, and two rows of one time that
+    differ are an error."""
+    made, odd, last = list[Span | DataError](), list[str](), None
+    for span in found:
+        if last is None or span.start >= last.stop - _TOUCH_S:
+            made.append(span)
+        elif span[:2] == last[:2] and span.cells == last.cells:
+            odd.append(f"lines {last.line} and {span.line} are equal: the trial counts once")
+        else:
+            names = [f"`{one.cells.get(column, '')}` from {one.start:g} to {one.stop:g} s" for one in (last, span)]
+            what = f"lines {last.line} and {span.line} overlap: {names[0]}, {names[1]}"
+            if span[:2] == last[:2] or span.cells.get(column) == last.cells.get(column):
+                made.append(DataError(what, where=str(path), expected="one row for each trial"))
+            else:
+                made.append(span)
+                odd.append(what)
+        last = span if last is None or span.stop > last.stop else last
+    return Marked(made, odd)

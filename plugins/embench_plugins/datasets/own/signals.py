@@ -39,11 +39,12 @@ _ROUND = 0.005
 
 class Read(NamedTuple):
     """Signals that begin together. `between` gives them between two seconds, of stretches in order; `start` is when
-    they begin, in unix seconds, None where the files do not say it."""
+    they begin, in unix seconds, None where the files do not say it; `starts` has those of each modality's file."""
 
     start: float | None
     duration_s: float
     between: Callable[[float, float], dict[str, Signal]]
+    starts: Mapping[str, float] = {}
 
 
 def in_memory(signals: Mapping[str, Signal], start: float | None = None, duration_s: float | None = None) -> Read:
@@ -99,7 +100,8 @@ def open_files(
                         now[m] = made(rows, rate, m, channels[m])
                 return now
 
-            yield Read(start, duration, between)
+            known = {m: tracks[0].start for m, tracks in found.items() if tracks[0].start is not None}
+            yield Read(start, duration, between, known if start is not None else {})
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error

@@ -28,7 +28,7 @@ from embench_plugins.datasets.own.design import (
     wide_of,
 )
 from embench_plugins.datasets.own.found import Kind, all_files, keys_of, kinds, modality_of, other_tables
-from embench_plugins.datasets.own.rows import marked_spans
+from embench_plugins.datasets.own.rows import Span, marked_spans
 from embench_plugins.datasets.own.yaml import as_yaml
 
 SESSIONS = ("ses", "session", "day", "visit", "sitzung")
@@ -208,7 +208,8 @@ def _longest(study: Study) -> float:
     if study.marks:
         marks = study.marks
         lists = [found for kind in study.kinds for found in kind.markers.values()]
-        spans = [span for found in lists for span in marked_spans(sorted(found), marks.begins, marks.until, None)]
+        made = [marked_spans(sorted(found), marks.begins, marks.until, None).spans for found in lists]
+        spans = [span for each in made for span in each if isinstance(span, Span)]
         return max((span.stop - span.start for span in spans), default=0.0)
     if study.program is None:
         return 0.0
