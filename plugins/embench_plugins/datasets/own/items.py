@@ -45,6 +45,12 @@ class Heard:
     def add(self, modality: str, signal: Signal) -> None:
         """A signal, or the next piece of it."""
         for row in () if modality in self._lost else signal.data:
+            if (code := _code_of(row)) is not None:
+                value, count = code
+                what = f"{modality}: {count} samples are {value:g}, far from all others"
+                self._odd.append(
+                    self._warning(modality, f"{what}: if lost samples are so written, add `missing: [{value:g}]`")
+                )
             if (others := e4.odd_first(row)) is not None:
                 what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median"
                 self._odd.append(self._warning(modality, f"{modality}: {what}: a header, perhaps"))
@@ -59,6 +65,19 @@ class Heard:
 
     def _warning(self, modality: str, what: str) -> Finding:
         return Finding("warning", str(self._item.paths.get(modality) or next(iter(self._item.paths.values()))), what)
+
+
+def _code_of(row: np.ndarray) -> tuple[float, int] | None:
+    """A value that recurs in runs, far off all others, and how often; None where there is none."""
+    there = row[np.isfinite(row)]
+    for value in (there.min(), there.max()) if there.size else ():
+        is_code = there == value
+        rest, count = there[~is_code], int(is_code.sum())
+        if rest.size < 10 or count < 5 or not (is_code[1:] & is_code[:-1]).any():
+            continue
+        if min(abs(value - rest.min()), abs(value - rest.max())) > 2 * float(np.ptp(rest)):
+            return float(value), count
+    return None
 
 
 def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, list[Item]]:

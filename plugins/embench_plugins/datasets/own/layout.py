@@ -130,8 +130,10 @@ class OwnChannels(Channels):
         file: the files that hold it, where they are not the recording's own.
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
+        missing: numbers that stand for lost samples, such as -9999.
     """
 
+    missing: tuple[float, ...] = ()
     file: Template | None = None
     time: Text | None = None
     time_unit: Literal["s", "ms", "us"] = "s"

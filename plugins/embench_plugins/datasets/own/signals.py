@@ -26,6 +26,7 @@ from embench_plugins.datasets.formats.channels import Channels, card_unit, chose
 from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 
 TABLES = tables.SUFFIXES
@@ -33,6 +34,10 @@ RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
 JITTER_S = 0.05
 """How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
+_RESOLUTION_S = 0.001
+"""Many devices write times in whole milliseconds."""
+_FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
+"""Usual rates that are not whole numbers."""
 _ROUND = 0.005
 """A rate that times say is taken for a whole number where it is as close to it."""
 
@@ -96,7 +101,8 @@ def open_files(
                     first, last = (min(offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s))
                     if last > first:
                         units = [factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
-                        rows = [track.read(first, last) * unit for track, unit in zip(tracks, units, strict=True)]
+                        read = [_without(track.read(first, last), channels[m]) for track in tracks]
+                        rows = [values * unit for values, unit in zip(read, units, strict=True)]
                         now[m] = made(rows, rate, m, channels[m])
                 return now
 
@@ -105,6 +111,11 @@ def open_files(
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+
+
+def _without(values: np.ndarray, own: OwnChannels) -> np.ndarray:
+    """Values with NaN in the place of the codes that stand for lost samples."""
+    return np.where(np.isin(values, own.missing), np.nan, values) if own.missing else values
 
 
 def made(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannels) -> Signal:
@@ -189,10 +200,11 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
     """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
     missing."""
     tables.check_columns(path, rows.names, [column], where)
-    table = tables.columns(path, rows.names, where)
+    table = _samples(tables.columns(path, rows.names, where), column)
     at, start = _times(table[column], own, path, zone)
-    rate = _rate(at, own.rate if isinstance(own.rate, float) else None, path, column, where)
-    index = _places(at, rate, path, column)
+    first = _stretches(at)
+    rate = _rate(at, first, own.rate if isinstance(own.rate, float) else None, path, column, where)
+    index = _places(at, first, rate, path, column)
 
     def read(name: str, first: int, last: int) -> np.ndarray:
         full = np.full(index[-1] + 1, np.nan)
@@ -200,6 +212,16 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
         return full[first:last]
 
     return [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
+
+
+def _samples(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows without those that hold a text and no number, such as the events between a headband's samples."""
+    numbers = table.drop(columns=column).select_dtypes("number")
+    texts = table.drop(columns=column).select_dtypes("object")
+    if numbers.empty or texts.empty:
+        return table
+    events = numbers.isna().all(axis=1) & texts.notna().any(axis=1)
+    return table[~events].reset_index(drop=True) if events.any() and not events.all() else table
 
 
 def _numbers(column: pd.Series, name: str, path: Path, before: int) -> np.ndarray:
@@ -216,7 +238,9 @@ def _numbers(column: pd.Series, name: str, path: Path, before: int) -> np.ndarra
 def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float | None]:
     """Seconds from the first row (n,), and when that was, where it is a date or unix time."""
     if pd.api.types.is_numeric_dtype(column):
-        at = column.to_numpy(np.float64) * TIME_UNITS[own.time_unit]
+        at = column.to_numpy(np.float64)
+        _check_unit(at, own, path)
+        at = at * TIME_UNITS[own.time_unit]
         absolute = at[0] > 3e8
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
@@ -236,13 +260,38 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
     return at - at[0], float(at[0]) if absolute else None
 
 
-def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: str) -> float:
-    """Samples a second that times (n,) say; must be those that are stated."""
+def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
+    """Raises DataError where numbers (n,) are unix times in another unit than is stated, by their size."""
+    if not len(at) or not math.isfinite(at[0]) or at[0] < UNIX_S:
+        return
+    unit = next((name for most, name in ((1e11, "s"), (1e14, "ms"), (1e17, "us")) if at[0] < most), "ns")
+    if unit != own.time_unit:
+        raise DataError(
+            f"column {own.time}: by its size, {at[0]:.0f} is a unix time in {unit}, not in {own.time_unit}",
+            where=str(path),
+            expected=f"time_unit: {unit}" if unit in TIME_UNITS else "unix times in s, ms or us",
+        )
+
+
+def _stretches(at: np.ndarray) -> np.ndarray:
+    """The first row (k,) of each stretch of times (n,) in which no sample is missing."""
+    steps = np.diff(at)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return np.concatenate([[0], 1 + np.flatnonzero(steps > 1.6 * step)]) if step > 0 else np.zeros(1, np.int64)
+
+
+def _rate(
+    at: np.ndarray, first: np.ndarray, stated: float | None, path: Path, column: str, where: str
+) -> float:  # fmt: skip
+    """Samples a second by times (n,) and the first rows (k,) of stretches; must be those that are stated."""
     step, mean = float(np.median(np.diff(at))), max(float(at[-1]), 1e-9) / (len(at) - 1)
-    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else 1 / step
+    last = np.concatenate([first[1:] - 1, [len(at) - 1]])
+    seconds, count = float((at[last] - at[first]).sum()), int((last - first).sum())
+    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else count / seconds
     if stated is None:
+        usual = next((rate for rate in _FRACTIONS if abs(found - rate) <= 1e-3 * rate), None)
         whole = round(found)
-        return float(whole) if whole and abs(found - whole) <= _ROUND * whole else found
+        return usual or (float(whole) if whole and abs(found - whole) <= _ROUND * whole else found)
     if abs(found - stated) > RATE_TOLERANCE * stated:
         raise DataError(
             f"by its column {column}, {path.name} has {found:.6g} samples a second, not {stated:g}",
@@ -258,9 +307,21 @@ def _even(at: np.ndarray, rate: float) -> bool:
     return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
 
 
-def _places(at: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
-    """The place of each sample on an even grid."""
-    place = np.arange(len(at), dtype=np.float64) if _even(at, rate) else np.round(at * rate)
+def _places(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
+    """The place of each sample on an even grid: samples of a stretch follow each other, and a stretch begins where its
+    time says."""
+    whole, steps = np.arange(len(at), dtype=np.float64), np.diff(at)
+    lengths = np.diff(np.concatenate([first, [len(at)]]))
+    begun = np.repeat(first, lengths)
+    near = np.abs(at - at[begun] - (whole - begun) / rate) <= 0.5 / rate + _RESOLUTION_S
+    if _even(at, rate) and (len(first) == 1 or not near.all()):
+        place = whole
+    elif near.all() and len(first) < 0.1 * len(at) and (steps > 0).all():
+        place = np.round(at[begun] * rate) + whole - begun
+        place += np.maximum.accumulate(np.maximum(0, np.repeat(np.concatenate([[0], [
+            place[k - 1] + 1 - place[k] for k in first[1:]]]), lengths)))  # fmt: skip
+    else:
+        place = np.round(at * rate)
     if place[-1] >= min(MOST_SAMPLES, 1000 * len(at) + 1000):
         raise DataError(f"column {column} goes over {at[-1]:.6g} s", where=str(path), expected=f"{len(at)} samples")
     index = place.astype(np.int64)

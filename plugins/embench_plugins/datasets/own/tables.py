@@ -3,6 +3,8 @@ with or without a mark of their encoding; and Parquet files."""
 
 from __future__ import annotations
 
+import codecs
+import csv
 import math
 import re
 import unicodedata
@@ -10,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +32,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
+_BLOCK = 1 << 20
 _NOTHING = sorted(MISSING - {""})
 AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row a line"
 
@@ -67,9 +71,17 @@ def dialect(path: Path) -> Dialect:
     bare = re.sub(r'"[^"]*"', "", lines[0])
     separator = before.separator or ("\t" if "\t" in bare else ";" if ";" in bare else ",")
     rows = lines[1:] or lines
-    cells = [cell.strip().strip('"') for row in rows for cell in row.split(separator)]
+    table = [[cell.strip().strip('"') for cell in row.split(separator)] for row in rows]
+    cells = [cell for row in table for cell in row]
     commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
     decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
+    if unclear := next(_thousands(table, "." if separator == "," else ".,"), None):
+        raise DataError(
+            f"`{unclear[0]}` beside `{unclear[1]}` in one column: do marks stand before thousands or before decimals?",
+            where=str(path),
+            expected="numbers without marks of thousands",
+            hint="save the table with a plain number format, such as 1002 or 1.002 with other digits",
+        )
     names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
     headed = not before.names and not all(math.isfinite(number(name.replace(",", "."))) for name in names)
     if before.names:
@@ -77,22 +89,54 @@ def dialect(path: Path) -> Dialect:
     elif not headed:
         names = [str(i) for i in range(1, len(names) + 1)]
     elif '"' in lines[0]:
-        form = Dialect(separator, decimal, (), True, before)
-        names = [str(name).strip() for name in _read(path, form, nrows=0, dtype=str).columns]
+        names = [name.strip() for name in next(csv.reader(lines, delimiter=separator, skipinitialspace=True))]
     names = [name or str(i) for i, name in enumerate(names, 1)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"two columns are called `{twice[0]}`", where=str(path), hint="rename one of them")
+    names = [f"{name} (column {i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
     return Dialect(separator, decimal, tuple(names), headed, before)
+
+
+def _thousands(table: Sequence[Sequence[str]], marks: str) -> Iterator[tuple[str, str]]:
+    """A cell such as `1,002` and one such as `815` of a column whose marks may stand before thousands."""
+    for column in zip_longest(*table, fillvalue=""):
+        for mark in marks:
+            marked = [cell for cell in column if mark in cell]
+            whole = [cell for cell in column if re.fullmatch(r"-?[1-9]\d\d", cell)]
+            if marked and whole and all(re.fullmatch(rf"-?[1-9]\d{{0,2}}(\{mark}\d{{3}})+", cell) for cell in marked):
+                yield marked[0], whole[0]
+
+
+def encoding(path: Path) -> str:
+    """How the text of a file is encoded: UTF-8, UTF-16, or the code page of Western Windows."""
+    return _encoding(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=1024)
+def _encoding(path: Path, _changed: int, _size: int) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        first = file.read(_BLOCK)
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if len(first) > 3 and first[1:64:2].count(0) == len(first[1:64:2]):
+            return "utf-16-le"
+        block = first
+        while block:
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return "cp1252"
+            block = file.read(_BLOCK)
+    return "utf-8-sig"
 
 
 def _first_lines(path: Path) -> list[str]:
     """The lines with which a file of text begins, up to those that are needed."""
     lines: list[str] = []
-    with path.open("rb") as file:
+    with path.open(encoding=encoding(path), errors="replace") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
-            if len(line) == _MOST_LINE or b"\0" in line:
+            if len(line) == _MOST_LINE or "\0" in line:
                 raise _no_text(path)
-            lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+            lines.append(line.strip("\r\n"))
     return lines
 
 
@@ -114,7 +158,7 @@ def _read(path: Path, form: Dialect, **options: object) -> Any:
     options |= {"names": list(form.names)} if form.before.names else {}
     with _parsing(path):
         return pd.read_csv(
-            path, sep=form.separator, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
+            path, sep=form.separator, encoding=encoding(path), encoding_errors="replace", index_col=False,
             skip_blank_lines=True, low_memory=False, skipinitialspace=True,
             skiprows=form.before.lines, header=0 if form.headed else None, **options,
         )  # fmt: skip
@@ -268,13 +312,13 @@ def opened(path: Path) -> Iterator[Rows]:
 def _count(path: Path, form: Dialect) -> int:
     """The number of rows, without reading their cells. Raises DataError where there is none."""
     count, quoted, tabs = -form.headed, False, form.separator == "\t"
-    with path.open("rb") as file:
-        for line in iter(partial(file.readline, _MOST_LINE), b""):
-            if b'"' in line:
-                quoted ^= line.count(b'"') % 2 == 1
-            if len(line) == _MOST_LINE or b"\0" in line:
+    with path.open(encoding=encoding(path), errors="replace") as file:
+        for line in iter(partial(file.readline, _MOST_LINE), ""):
+            if '"' in line:
+                quoted ^= line.count('"') % 2 == 1
+            if len(line) == _MOST_LINE or "\0" in line:
                 raise _no_text(path)
-            if not quoted and not (line.isspace() and not (tabs and b"\t" in line)):
+            if not quoted and not (line.isspace() and not (tabs and "\t" in line)):
                 count += 1
     if count < 1:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
