@@ -121,3 +121,20 @@ def test_gaps_that_no_record_tells_are_refused(tmp_path):
         write(path, times=times)
         with opened(path) as found:
             assert [track.samples for track in found(ANY)] == [1920, 1920]
+
+
+def test_bytes_that_do_not_belong_are_seen(tmp_path):
+    path = tmp_path / "a.edf"
+    write(path)
+    whole = path.read_bytes()
+    for content, words in (
+        (whole[:5000] + b"\x07" + whole[5000:], "does not say when it begins|and it holds 60 and 1 bytes"),
+        (whole.replace(b"60      1       3", b"50      1       3"), "its header says 50 records, and it holds 60"),
+        (whole.replace(b"60      1       3", b"70      1       3"), "it ends after 60 of 70 records"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=words), opened(path):
+            pass
+    path.write_bytes(whole + bytes(100))  # padding
+    with opened(path) as found:
+        assert [track.samples for track in found(ANY)] == [1920, 1920]

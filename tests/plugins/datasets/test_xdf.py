@@ -111,3 +111,12 @@ def test_codes_with_a_fraction_keep_it(tmp_path):
     codes = XdfStream("codes", 0, [BEGIN, BEGIN + 1], np.array([[1.5], [np.nan]]), (("", ""),))
     write_streams(tmp_path / "a.xdf", box(at, 32), codes)
     assert markers(tmp_path / "a.xdf") == [(0.0, "1.5")]
+
+
+def test_a_file_that_ends_within_a_chunk_is_refused(tmp_path):
+    at = BEGIN + np.arange(320) / 32
+    write_streams(tmp_path / "a.xdf", box(at, 32))
+    content = (tmp_path / "a.xdf").read_bytes()
+    (tmp_path / "b.xdf").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="ends within a chunk"), opened(tmp_path / "b.xdf"):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -47,10 +48,20 @@ def _file(path: Path) -> Any:
         import bioread
     except ImportError as error:
         raise DataError("AcqKnowledge files need bioread", where=str(path), hint="pip install bioread") from error
+    told: list[str] = []
+    listener = logging.Handler(logging.ERROR)
+    listener.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("bioread")
+    log.addHandler(listener)
     try:
         file = bioread.read_file(str(path))
     except Exception as error:  # the package raises whatever a damaged file makes it
         raise unreadable(path, "bioread", error) from error
+    finally:
+        log.removeHandler(listener)
+    # What it only logs leaves samples and markers out; a journal is not read here.
+    if faults := [text for text in told if "Journal" not in text]:
+        raise unreadable(path, "bioread", ValueError(faults[0]))
     if not file.channels:
         raise damaged(path, "it has no channel")
     return file

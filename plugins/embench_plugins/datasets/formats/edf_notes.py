@@ -74,12 +74,15 @@ def header(path: Path, zone: tzinfo | None = None) -> Header:
 
 
 def record_starts(path: Path) -> list[float] | None:
-    """Seconds from the first record at which each begins, None where a file does not say it of all."""
+    """Seconds from the first record at which each begins, None where a file says it of the first one at most. Raises
+    DataError where it says it of some: their bytes do not lie where they belong."""
     head = header(path)
     if not head.notes:
         return None
     found = list(_record_times(path, head.begin, head.records, head.per_record, head.notes[0]))
     known = [at - head.offset for at in found if at is not None]
+    if 1 < len(known) < len(found):
+        raise damaged(path, f"record {found.index(None) + 1} of {len(found)} does not say when it begins")
     return known if len(known) == len(found) else None
 
 

@@ -214,6 +214,20 @@ def _said(info: Any, key: str) -> str:
     return str(value[0] if isinstance(value, list) else value or "").strip()
 
 
+def _check_whole(path: Path) -> None:
+    """Raises DataError where a file ends within a chunk: pyxdf would read what stands before it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        at = len(file.read(4))
+        while at < size:
+            file.seek(at)
+            width = file.read(1)[0]
+            length = int.from_bytes(file.read(width), "little")
+            if width not in (1, 4, 8) or at + 1 + width + length > size:
+                raise damaged(path, f"it is damaged or ends within a chunk, after {at} of {size} bytes")
+            at += 1 + width + length
+
+
 @lru_cache(maxsize=1)
 def _streams(path: Path) -> list[Any]:
     try:
@@ -226,4 +240,5 @@ def _streams(path: Path) -> list[Any]:
         streams: list[Any] = pyxdf.load_xdf(str(path), dejitter_timestamps=False)[0]
     except Exception as error:  # the package raises whatever a damaged file makes it
         raise unreadable(path, "pyxdf", error) from error
+    _check_whole(path)
     return streams

@@ -102,10 +102,12 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     if min(each) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
         raise damaged(path, f"records of {seconds:g} s and {per_record} samples")
     begin = 256 * (count + 1)
-    whole = (path.stat().st_size - begin) // (width * per_record)
+    whole, more = divmod(path.stat().st_size - begin, width * per_record)
     records = _header_number(path, "number of records", fixed[236:244], int)
     if whole < 1 or records > whole:
         raise damaged(path, f"it ends after {max(whole, 0)} of {records} records")
+    if 0 <= records < whole or (records >= 0 and more and _has_content(path, more)):
+        raise damaged(path, f"its header says {records} records, and it holds {whole} and {more} bytes")
     records = whole if records < 0 else records  # -1: the writer did not come to its end
     shape = (records, per_record) if width == 2 else (records, per_record, 3)
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
@@ -133,6 +135,13 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         track(i) if begins is None else with_gaps(track(i), _stretches(begins, seconds, each[i])) for i in signals
     ]
     yield lambda _: tracks
+
+
+def _has_content(path: Path, count: int) -> bool:
+    """True if the last bytes of a file are more than padding."""
+    with path.open("rb") as file:
+        file.seek(-count, 2)
+        return any(file.read(count))
 
 
 def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
@@ -253,6 +262,8 @@ def _frames(path: Path, header: Any) -> int:
         held = (file.stat().st_size - int(header.byte_offset[rows[0]] or 0)) * 8 // bits
         if header.sig_len and held < header.sig_len:
             raise damaged(file, f"it ends after {held} of {header.sig_len} samples a channel")
+        if header.sig_len and held > 1.01 * header.sig_len + 64:
+            raise damaged(path, f"it says {header.sig_len} samples a channel, and {name} holds {held}")
         frames = held if frames is None else min(frames, held)
     if not header.sig_len and frames is None:
         raise damaged(path, "the header does not say how long the record is")
