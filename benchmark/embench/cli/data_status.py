@@ -4,6 +4,7 @@ obtain the others."""
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from embench.screen.progress import Steps
 
 if TYPE_CHECKING:
     from embench.data.checks import CheckedFiles
-    from embench.interfaces.dataset import Card, Dataset
+    from embench.interfaces.dataset import Card, Dataset, Finding
     from embench.interfaces.recording import Recording
     from embench.registry import Entry
 
@@ -281,6 +282,24 @@ def _unanswerable(
         return []
 
 
+_PARTICULAR = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
+"""What findings of one cause differ in: what is quoted or in brackets, and whatever has a digit."""
+
+
+def _cause(finding: Finding) -> tuple[str, str]:
+    what = finding.what.replace(finding.where, "")
+    return finding.severity, _PARTICULAR.sub("#", what)
+
+
+def _as_row(alike: Sequence[Finding]) -> dict[str, str]:
+    """The line of findings with one cause: how many there are, the first two places, and what the first says."""
+    first, places = alike[0], list(dict.fromkeys(finding.where for finding in alike))
+    more = len(alike) - min(len(places), 2)
+    where = ", ".join(places[:2]) + (f" and {more} more" if more else "")
+    what = first.what if len(alike) == 1 else f"{len(alike)} findings like this: {first.what}"
+    return {"severity": first.severity, "where": where, "what": what}
+
+
 def _show_checked(
     root: Path, card: Card, checked: CheckedFiles, cannot_answer: Sequence[Mapping[str, Any]] = ()
 ) -> None:
@@ -291,9 +310,10 @@ def _show_checked(
     )
     labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
     show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
-    show_table(checked.findings[:_SHOWN], fields("severity", "where", "what"))
-    if len(checked.findings) > _SHOWN:
-        console.echo(f"{len(checked.findings) - _SHOWN} more findings; --json prints all")
+    alike = grouped((_cause(finding), finding) for finding in checked.findings)
+    show_table(map(_as_row, list(alike.values())[:_SHOWN]), fields("severity", "where", "what"))
+    if len(alike) > _SHOWN:
+        console.echo(f"{len(alike) - _SHOWN} more findings; --json prints all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from embench.errors import DataError
+from embench.errors import CheckFailed, DataError
 from embench_plugins.datasets.own.items import Item
 from embench_plugins.datasets.own.rows import Span
 from embench_plugins.datasets.own.signals import Read
@@ -64,6 +65,29 @@ def faults(
         for number, part in enumerate(parts, 1):
             if isinstance(part, DataError):
                 yield Fault(f"{item.id}@{number}", None, part)
+
+
+def check_share(found: Sequence[Fault], counts: Mapping[str, int]) -> None:
+    """Raises CheckFailed where over a third of the recordings, or of those of one modality, would be left out: then the
+    description is wrong, rather than the files.
+
+    Args:
+        counts: file's recording -> how many recordings it holds.
+    """
+    lost = Counter[str | None]()
+    for fault in found:
+        lost[fault.modality] += 1 if fault.modality else counts.get(fault.recording, 1)
+    for modality, count in lost.items():
+        whole = len(counts) if modality else sum(counts.values())
+        if whole > 1 and 3 * count > whole:
+            error = next(fault.error for fault in found if fault.modality == modality)
+            what = f"{modality} of {count}" if modality else f"{count}"
+            raise CheckFailed(
+                f"{what} of {whole} recordings would be left out, which is over a third; the first: {error.what}",
+                where=error.where,
+                expected=error.expected or "a few faulty recordings",
+                hint=error.hint or "correct dataset.yaml where many recordings fail alike; exclude the others then",
+            )
 
 
 def _error(

@@ -119,7 +119,11 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
                 where=written.where("faulty", i),
                 expected=f"some of {some(sorted(ids))}",
             )
-    return {s: own for s, own in left.items() if own}
+    found = {s: own for s, own in left.items() if own}
+    if not found:
+        what = "`faulty` and `exclude` leave no recording"
+        raise DataError(what, where=written.where("faulty"), expected="recordings", hint="remove some of these entries")
+    return found
 
 
 def unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:

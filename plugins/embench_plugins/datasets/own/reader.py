@@ -27,7 +27,7 @@ from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
 from embench_plugins.datasets.own.clock import Clock, zone_of
-from embench_plugins.datasets.own.faults import faults, with_faults
+from embench_plugins.datasets.own.faults import check_share, faults, with_faults
 from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some, unmatched
 from embench_plugins.datasets.own.labels import Labels, Part
 from embench_plugins.datasets.own.layout import (
@@ -46,6 +46,7 @@ from embench_plugins.datasets.own.people import Participants
 from embench_plugins.datasets.own.raters import read_labels
 from embench_plugins.datasets.own.rows import Marked, Span, Tables, apart, marked_spans, single, spans, wide_spans
 from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
+from embench_plugins.datasets.own.starts import file_start, place_in_session
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
 LONGEST_S = 3600.0
@@ -85,7 +86,7 @@ class Own(Dataset):
         self.description = read_description(self._written, self.schema)
         self.card = card(self.description)
         self._tables = Tables(self.root)
-        self._begun: dict[str, dict[str, float]] = {}
+        self._begun: dict[str, dict[str, float | None]] = {}
         self._odd: dict[str, list[Finding]] = {}
 
     def _read_written(self) -> Written:
@@ -122,12 +123,14 @@ class Own(Dataset):
         """Reads everything; what cannot be read, what is odd of signals, and labels, rows and subjects that do not find
         each other."""
         labels, longest = self._labels(), 0.0
-        findings, rates = list[Finding](), dict[str, set[float]]()
+        findings, rates, timeless = list[Finding](), dict[str, set[float]](), dict[tuple[str, str], list[str]]()
         for item in (item for subject in self.subjects() for item in self._of(subject)):
             heard = Heard(item)
             try:
                 for recording in self._read(item, labels):
                     longest = max(longest, recording.duration_s)
+                    if recording.start_s is None and recording.order is None:
+                        timeless.setdefault((recording.subject, recording.session), []).append(recording.id)
                     for m, signal in recording.signals.items():
                         rates.setdefault(m, set()).add(signal.rate)
                         heard.add(m, signal)
@@ -136,6 +139,7 @@ class Own(Dataset):
                 findings.append(Finding("error", error.where or item.id, error.what))
             findings += self._odd.get(item.id, ())
         findings += self._of_lengths(longest, rates)
+        findings += self._of_starts([id_ for ids in timeless.values() if len(ids) > 1 for id_ in ids])
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
@@ -161,6 +165,17 @@ class Own(Dataset):
             return []
         what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
         return [Finding("note", self._written.where("longest_s"), what)]
+
+    def _of_starts(self, timeless: Sequence[str]) -> list[Finding]:
+        """The finding on recordings of which nobody knows when they were, where something is predicted of them."""
+        if not timeless or not self.description.targets:
+            return []
+        what = (
+            f"nothing says when {len(timeless)} recordings began in their session ({some(timeless)}), so that the time "
+            "since its start cannot be tested as a confound; what to do: add `start_s:` (seconds) or `order:` to "
+            "`recordings`, or name the column of dates with `time:`"
+        )
+        return [Finding("note", self._written.where("recordings"), what)]
 
     # Which recordings there are.
 
@@ -214,8 +229,10 @@ class Own(Dataset):
         source = self._source(item)
         with self._open(item, self._modalities(item)) as read:
             base = {key: self._number(item, source, key) for key in ("order", "start_s")}
-            if source.e4:
+            if base["start_s"] is None or base["order"] is None:
                 known = self._known_start(item)
+                if source.trials and not source.e4:  # these come one after another
+                    known["order"] = None
                 base = {key: known[key] if value is None else value for key, value in base.items()}
             read, spans_ = self._cut(item, source, read)
             out = {fault.recording for fault in self.description.faulty}
@@ -226,14 +243,25 @@ class Own(Dataset):
                     raise span
                 yield self._recording(item, source, read, base, number, span, labels)
 
-    def _known_start(self, item: Item) -> dict[str, float]:
-        """The start and position of a wristband's recording in its session, since a wristband knows when it began."""
-        items = {other.id: other for other in self._of(item.facts["participant"]) if self._source(other).e4}
+    def _known_start(self, item: Item) -> dict[str, float | None]:
+        """The start and position of a recording in its session, where its files say when they began."""
+        items = {other.id: other for other in self._of(item.facts["participant"]) if other.source == item.source}
         starts = self._begun.setdefault(item.facts["participant"], {})
-        starts |= {id_: first_moment(other) for id_, other in items.items() if id_ not in starts}
-        session = item.facts.get("session")
-        own = sorted(starts[id_] for id_, other in items.items() if other.facts.get("session") == session)
-        return {"start_s": starts[item.id] - own[0], "order": own.index(starts[item.id])}
+        starts |= {id_: self._first(other) for id_, other in items.items() if id_ not in starts}
+        session = self._session_of(item)
+        return place_in_session(item.id, starts, [id_ for id_, o in items.items() if self._session_of(o) == session])
+
+    def _first(self, item: Item) -> float | None:
+        """The time at which all files of a recording have begun, None where none says it."""
+        source = self._source(item)
+        if source.e4:
+            return first_moment(item)
+        own = source.signals if isinstance(source.signals, Mapping) else {}
+        try:
+            found = [file_start(path, own.get(m), self._zone) for m, path in item.paths.items()]
+        except DataError:  # it is told where the recording is read
+            return None
+        return max((start for start in found if start is not None), default=None)
 
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         """The signals of some files, and the parts of them that are recordings of their own."""
@@ -302,15 +330,24 @@ class Own(Dataset):
         return DataError(what, where=str(path), expected=f"a part of recording {item.id}")
 
     def exclude_faulty(self) -> int:
-        """Writes what cannot be used into the `dataset.yaml`, judged by the files alone; how many entries that are."""
-        items = (item for subject in self.subjects() for item in self._of(subject))
+        """Writes what cannot be used into the `dataset.yaml`, judged by the files alone; how many entries that are.
+
+        Raises:
+            CheckFailed: over a third of the recordings would be left out: then the description is wrong, not the files.
+        """
+        items = [item for subject in self.subjects() for item in self._of(subject)]
         out = {fault.recording for fault in self.description.faulty}
 
+        counts = dict.fromkeys((item.id for item in items), 1)
+
         def parts(item: Item, read: Read) -> Sequence[Span | DataError | None]:
-            return self._cut(item, self._source(item), read)[1]
+            made = self._cut(item, self._source(item), read)[1]
+            counts[item.id] = len(made)
+            return made
 
         every = faults(items, self._modalities, self._open, parts)
         found = [fault for fault in every if fault.recording not in out or fault.modality]
+        check_share(found, counts)
         if found:
             path = self._written.path
             path.write_text(with_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
@@ -382,7 +419,7 @@ class Own(Dataset):
             id=id_,
             subject=facts["participant"],
             stimulus=self._said(source.stimulus, facts, "stimulus", "recording"),
-            session=self._said(source.session, facts, "session", self._session(item)),
+            session=self._session_of(item, facts),
             duration_s=duration,
             group=self._people.group(facts["participant"], facts),
             start_s=start,
@@ -406,6 +443,9 @@ class Own(Dataset):
     def _session(self, item: Item) -> str:
         """The session of a recording of which nothing says it."""
         return "session"
+
+    def _session_of(self, item: Item, facts: Mapping[str, str] | None = None) -> str:
+        return self._said(self._source(item).session, facts or item.facts, "session", self._session(item))
 
     def _said(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
         made = fill(text, facts) if text else facts.get(name, otherwise)

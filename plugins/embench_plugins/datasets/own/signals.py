@@ -260,6 +260,14 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
     return at - at[0], float(at[0]) if absolute else None
 
 
+def first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
+    """The time of a table's first row in unix seconds, None where its times count from its start. Raises DataError."""
+    with tables.opened(path) as rows:
+        if own.time not in rows.names:
+            return None
+        return _times(rows.read(0, min(2, rows.length))[own.time], own, path, zone)[1]
+
+
 def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
     """Raises DataError where numbers (n,) are unix times in another unit than is stated, by their size."""
     if not len(at) or not math.isfinite(at[0]) or at[0] < UNIX_S:

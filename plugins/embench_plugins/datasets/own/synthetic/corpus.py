@@ -82,13 +82,13 @@ def _hearts(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([gain * body.ecg(phase, rate, rng) for gain in (1.0, 0.6)])
 
 
-def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray) -> None:
+def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray, start: str = "01.01.0000.00.00") -> None:
     """An EDF file of one-second records, each channel over a range of +- 200 uV."""
     count, records = len(data), data.shape[1] // rate
     channels = edf.Channels(
         names, ["uV"] * count, ["-200"] * count, ["200"] * count, -32768, 32767, [rate] * count, [""] * count
     )
-    head = edf.header(channels, records, start="01.01.0000.00.00", person="X X X X", recording="Startdate X X X X")
+    head = edf.header(channels, records, start=start, person="X X X X", recording="Startdate X X X X")
     digital = np.clip(np.round((data + 200) / 400 * 65535 - 32768), -32768, 32767).astype("<i2")
     body = digital.reshape(count, records, rate).transpose(1, 0, 2)
     path.write_bytes(head + body.tobytes())

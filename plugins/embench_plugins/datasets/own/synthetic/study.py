@@ -47,6 +47,7 @@ recordings:
     labels: [stage]
   - files: "clips/{{participant}}_clip{{clip}}.csv"
     stimulus: "clip {{clip}}"
+    order: "{{clip}}"
     labels: [arousal]
     signals:
       eda: {{channels: {{eda: Skin}}, unit: uS, time: Time}}
@@ -97,9 +98,9 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         people.append(f"{name},{rng.choice(['f', 'm'])}")
         stages += _session(out / "wrist" / name, name, longest, effect, rng)
         ratings += _clips(out / "clips", name, rng)
-        for task in ("rest", "count"):
+        for hour, task in enumerate(("rest", "count"), 9):
             data = 20 * rng.standard_normal((len(EEG), EEG_S * EEG_RATE))
-            write_edf(out / "eeg" / f"{name}_{task}.edf", EEG, EEG_RATE, data)
+            write_edf(out / "eeg" / f"{name}_{task}.edf", EEG, EEG_RATE, data, f"01.01.24{hour:02d}.00.00")
     (out / "participants.csv").write_bytes(("\ufeff" + "\r\n".join(people) + "\r\n").encode())
     (out / "stages.csv").write_text("\n".join(stages) + "\n", "utf-8")
     (out / "ratings.csv").write_text("\n".join(ratings) + "\n", "utf-8")
