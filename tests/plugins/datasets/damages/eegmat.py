@@ -16,7 +16,8 @@ DAMAGES: Table = {
     Copy("eegmat", Eegmat, "Subject00", whole): [
         refused(REST, edit.replace("EEG T3 ", "EEG X3 "), "no channel EEG T3"),
         refused(REST, edit.replace("uV ", "mV "), "in mV"),
-        refused(REST, edit.replace("500     ", "250     "), "250 Hz"),
+        refused(REST, edit.put(244, b"2       "), "250 Hz"),
+        refused(REST, edit.replace("500     ", "250     "), "its header says 30 records"),
         warned("Subject01_2.edf", edit.remove, "Subject01 has the file of rest only: no score within this person"),
         same("*", edit.into("eeg-during-mental-arithmetic-tasks-1.0.0")),
     ],
