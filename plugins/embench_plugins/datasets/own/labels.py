@@ -27,6 +27,7 @@ from embench_plugins.datasets.own.yaml import Written
 STEP_S = 0.1
 """Stretches of time become values so many seconds apart."""
 _OVERLAP_S = 1e-6
+_USUAL_CODES = frozenset({9, 66, 77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 7777, 8888, 9999, 99999})
 _SLACK_S = 1.0
 """A row may lie so much outside its recording."""
 
@@ -53,6 +54,16 @@ class Part(NamedTuple):
     table: tuple[Path, OwnChannels] | None
 
 
+def _codes(numbers: Mapping[float, int]) -> list[float]:
+    """The usual codes of missing values among numbers, where they are far from all others."""
+    codes = [number for number in numbers if abs(number) in _USUAL_CODES]
+    others = [number for number in numbers if number not in codes]
+    if len(others) < 2:
+        return []
+    low, high = min(others), max(others)
+    return sorted(code for code in codes if not 2 * low - high <= code <= 2 * high - low)
+
+
 class Labels:
     """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no
     class."""
@@ -66,6 +77,7 @@ class Labels:
         self.missing: dict[str, list[str]] = defaultdict(list)
         self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
         self.off_scale: dict[str, Counter[str]] = defaultdict(Counter)
+        self._numbers: dict[str, Counter[float]] = defaultdict(Counter)
         self._placed: dict[tuple[str, Path], dict[int, str]] = defaultdict(dict)
 
     def of(self, part: Part) -> dict[str, Label]:
@@ -86,6 +98,13 @@ class Labels:
             listed = some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
             what = f"values of {name} that are outside the scale of {low:g} to {high:g} have no label: {listed}"
             yield Finding("warning", written.where("labels", name), what)
+        for name, numbers in self._numbers.items():
+            for code in _codes(numbers) if self._specs[name].scale is None else ():
+                what = (
+                    f"{code:g} ({numbers[code]} times) is far from all other values of {name}; if it stands for a "
+                    f"missing value, write `missing: [{code:g}]`"
+                )
+                yield Finding("warning", written.where("labels", name), what)
         for (name, path), placed in self._placed.items():
             for how in ("outside", "partly outside"):
                 if lines := sorted(line for line, inside in placed.items() if inside == how):
@@ -150,6 +169,10 @@ class Labels:
             if math.isnan(value) and text.lower() not in tables.MISSING:
                 hint = f"write `classes` of label {name}, if these are names"
                 raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
+            if value in spec.missing:
+                return math.nan
+            if math.isfinite(value):
+                self._numbers[name][value] += 1
             if spec.scale and not math.isnan(value) and not spec.scale[0] <= value <= spec.scale[1]:
                 self.off_scale[name][text[:40]] += 1
                 return math.nan

@@ -239,6 +239,7 @@ class LabelSource(Part):
     Args:
         classes: value in the data -> class, or the classes as the data call them; without them values are numbers.
         scale: the least and the greatest number.
+        missing: numbers that stand for a missing label, such as 99.
         columns, raters: in place of `column`, those of several raters, and how their numbers become one.
     """
 
@@ -254,6 +255,7 @@ class LabelSource(Part):
     clock: Literal["files", "absolute"] = "files"  # of older descriptions
     classes: Mapping[str, str] | None = None
     scale: tuple[float, float] | None = None
+    missing: tuple[float, ...] = ()
     columns: tuple[Text, ...] = ()
     raters: RaterFusion | None = None
 
