@@ -175,6 +175,38 @@ def test_a_run_is_a_row_that_holds_no_path(embench, study, tmp_path):
     assert (wrong.code, "the record is of own/study, not of own/other" in wrong.err) == (2, True)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("study")
+def test_commands_on_a_run_take_the_folder_under_any_name(embench, described, tmp_path):
+    root = tmp_path / "Größe der Studie"
+    shutil.copytree(described, root)
+    text = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(text.replace("title: A study", "title: Händel & <Fußball>"))
+    shown = json.loads(embench("info", root, "--json").out)[0]
+    assert (shown["title"], list(shown["modalities"])) == ("Händel & <Fußball>", ["eda"])
+    assert "Händel & <Fußball>" in embench("info", root).out
+    confounds = embench("data", "confounds", root, "--seeds", "0", "--target", "arousal", "--json")
+    assert json.loads(confounds.out)["controls"]["stimulus_mean"]["arousal"]
+    done = embench(
+        "run", "--dataset", root, *METHOD, "--protocol", few_folds(tmp_path), "--target", "arousal", "--json"
+    )
+    assert done.code == 0, done.err
+    folder = json.loads(done.out)["folder"]
+    for form, title in (("--methods", "Händel"), ("--bibtex", "Händel"), ("--reforms", "Händel"), ("--latex", "")):
+        exported = embench("export", folder, "--dataset", root, form)
+        assert (exported.code, title in exported.out) == (0, True), exported.err
+    for named, missing in ((["--dataset", root], False), ([], True)):
+        assert embench("report", folder, *named, "--out", "r.html").code == 0
+        assert ("no data of study found" in Path("r.html").read_text("utf-8")) is missing
+    other = tmp_path / "other"
+    shutil.copytree(described, other)
+    (other / "dataset.yaml").write_text(text.replace("name: study", "name: other"))
+    for command in ("report", "export", "compare"):
+        form = ["--latex"] if command == "export" else []
+        wrong = embench(command, folder, "--dataset", "./other", *form)
+        assert (wrong.code, "the record is of own/study, not of own/other" in wrong.err) == (2, True)
+
+
 @pytest.mark.usefixtures("study")
 def test_predictions_of_other_software_are_scored(embench, tmp_path):
     assert embench("data", "labels", "./study", "--target", "arousal", "--units", "units.csv").code == 0

@@ -28,7 +28,7 @@ BOARDS = (
 )  # fmt: skip
 ENTRIES = ("leaderboard verify boards", "leaderboard verify {0}", "compare {0} {1}", "compare {0} {1} --all")
 OF_DATA = (
-    "data status", "data verify amigos", "data labels amigos", "data controls amigos --target arousal --seeds 0",
+    "data status", "data verify amigos", "data labels amigos", "data confounds amigos --target arousal --seeds 0",
     "data prepare amigos", "doctor",
 )  # fmt: skip
 METHOD = "--dataset amigos --encoder handcrafted --modalities eda --seeds 0 --workers 1"

@@ -79,7 +79,7 @@ def fetch(
 
 data_app.command("verify")(data_status.verify_data)
 data_app.command("labels")(data_describe.labels)
-data_app.command("controls")(data_describe.controls)
+data_app.command("confounds")(data_describe.confounds)
 data_app.command("look")(data_look.look)
 
 

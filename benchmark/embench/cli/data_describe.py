@@ -1,4 +1,4 @@
-"""`embench data labels` and `data controls`: the labels of a dataset in numbers and figures, and the scores of the
+"""`embench data labels` and `data confounds`: the labels of a dataset in numbers and figures, and the scores of the
 controls on it, which a method must beat."""
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ _SCORES = (
 """The scores that stand beside the headline, as far as the target's kind has them; `--json` has all."""
 
 
-def controls(
+def confounds(
     dataset: DatasetName,
     target: Annotated[
         str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")

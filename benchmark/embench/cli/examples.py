@@ -68,9 +68,9 @@ EXAMPLES = {
     ),
     "data verify": ("embench data verify deap --data-root ~/data", "embench data verify ./study"),
     "data labels": ("embench data labels deap --target arousal", "embench data labels deap --units units.csv"),
-    "data controls": (
-        "embench data controls stress_predict",
-        "embench data controls amigos --target arousal --data-root ~/data",
+    "data confounds": (
+        "embench data confounds stress_predict",
+        "embench data confounds amigos --target arousal --data-root ~/data",
     ),
     "data look": (
         "embench data look stress_predict --out look.html",

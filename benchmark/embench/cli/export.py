@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataRoot, TrustCode, completes
+from embench.cli.options import DataAt, DataRoot, TrustCode, completes
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.screen.progress import Steps
@@ -24,7 +24,10 @@ def export(
     ] = None,
     dataset: Annotated[
         str | None,
-        Option(help="Describe a dataset instead of runs (--croissant).", autocompletion=completes("dataset")),
+        Option(
+            help="Dataset to describe (--croissant), or that of the runs: for your own data, its folder.",
+            autocompletion=completes("dataset"),
+        ),
     ] = None,
     board: Annotated[
         Path | None, Option(help="With --croissant or --hub: describe this leaderboard folder instead of a run.")
@@ -60,12 +63,12 @@ def export(
     _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
     if board is not None:
         files = _of_board(board, out, hub)
-    elif dataset is not None or croissant:
+    elif croissant:
         from embench.report import forms
 
         files = {out: forms.dataset_croissant(dataset or _dataset_of(runs or []))}
     else:
-        files = {out: _of_runs(runs or [], chosen, columns, hub, trust_code=trust_code)}
+        files = {out: _of_runs(runs or [], dataset, chosen, columns, hub, trust_code=trust_code)}
     for path, text in files.items():
         _write(path, text)
 
@@ -75,12 +78,12 @@ def _check(
 ) -> None:
     """Raises UsageError where the options do not fit the things to describe."""
     where = "embench export"
-    if named := sum(map(bool, (runs, dataset, board))) - 1:
-        what = "nothing to export is named" if named < 0 else "export runs, a dataset or a leaderboard, one at a time"
+    if not (runs or dataset or board) or (board and (runs or dataset)):
+        what = "export runs, a dataset or a leaderboard, one at a time" if board else "nothing to export is named"
         raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
     possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
-    possible = ["--croissant"] if dataset else ["--croissant", "--hub"] if board else possible
-    subject = "a dataset" if dataset else "a leaderboard" if board else "runs"
+    possible = ["--croissant"] if dataset and not runs else ["--croissant", "--hub"] if board else possible
+    subject = "a dataset" if dataset and not runs else "a leaderboard" if board else "runs"
     if not wanted:
         raise UsageError(
             "no output format is named", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}"
@@ -97,8 +100,15 @@ def _check(
 
 
 def _of_runs(
-    runs: Sequence[Path], chosen: Mapping[str, bool], columns: str | None, hub: str | None, *, trust_code: bool
+    runs: Sequence[Path],
+    dataset: str | None,
+    chosen: Mapping[str, bool],
+    columns: str | None,
+    hub: str | None,
+    *,
+    trust_code: bool,
 ) -> str:
+    from embench.data.find import data_at
     from embench.records import record
     from embench.records.names import names_resolved
     from embench.report import forms
@@ -107,7 +117,8 @@ def _of_runs(
     records = [record.read_record(folder) for folder in runs]
     named = list(zip(runs, records, strict=True))
     columns_wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-    with names_resolved(named, trust_code=trust_code):
+    of = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
         if hub is not None:
             return forms.hub_results(records, hub)
         texts = []
@@ -178,6 +189,7 @@ def report(
         list[Path] | None,
         Option(help="Single-modality run to compare the fusion with; repeatable. Default: the runs next to RUN."),
     ] = None,
+    dataset: DataAt = None,
     data_root: DataRoot = None,
     share: Annotated[
         bool,
@@ -197,6 +209,7 @@ def report(
             run,
             out or Path(f"{run.resolve().name}.html"),
             singles=beside or (),
+            dataset=dataset,
             data_root=data_root,
             trust_code=trust_code,
             progress=steps,

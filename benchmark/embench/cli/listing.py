@@ -16,6 +16,7 @@ from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.errors import EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.context import context_of
+from embench.records.wording import format_value
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ def list_plugins(
 def info(
     name: Annotated[
         str,
-        Argument(metavar="NAME", help="Name of a plugin or protocol, or package/name.", autocompletion=completes(None)),
+        Argument(
+            metavar="NAME",
+            help="Name of a plugin or protocol, package/name, or the folder of your own data.",
+            autocompletion=completes(None),
+        ),
     ],
     dataset: Annotated[
         str | None, Option(autocompletion=completes("dataset"), help="Also show how an encoder reads this dataset.")
@@ -98,6 +103,14 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
+    from embench.data.find import is_folder
+
+    if is_folder(name):
+        facts = _facts_of_folder(name)
+        console.answer(
+            as_json, [facts], lambda: _print_facts({k: format_value(v, "g") for k, v in facts.items()}, name)
+        )
+        return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
@@ -117,6 +130,18 @@ def info(
         _print_plugin(entry, document, dataset)
     for modality in defined:
         _print_facts(_facts_of_modality(modality), modality.name)
+
+
+def _facts_of_folder(name: str) -> dict[str, Any]:
+    """The card of own recordings, in words."""
+    from embench.data.find import card_of
+
+    card = card_of(name, None)
+    modalities = {m: f"{', '.join(own.channels)}; {own.unit}" for m, own in card.modalities.items()}
+    labels = {"targets": {t.name: f"{t.kind} from `{t.label}`" for t in card.targets}}
+    silent = ("obtain", "downloads", "verified_on_real", "raters", "targets", "modalities")
+    rest = {key: value for key, value in asdict(card).items() if key not in silent and value not in ("", (), None)}
+    return {"kind": "dataset", **rest, "modalities": modalities, **labels}
 
 
 def _print_protocol(name: str, *, as_json: bool) -> bool:

@@ -170,6 +170,14 @@ ProtocolName = Annotated[
     str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or a YAML file.")
 ]
 Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
+DataAt = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Dataset of the runs: for your own data, its folder.",
+        autocompletion=completes("dataset"),
+    ),
+]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
 TrustCode = Annotated[
     bool,

@@ -68,7 +68,7 @@ def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> I
     where = f" --data-root {root.as_posix()}" if found and root != data_root() else ""
     if not found:
         yield "check your recordings", f"embench data verify {name}"
-    yield "score the confound-only models that a method must beat", f"embench data controls {name}{where}"
+    yield "score the confound-only models that a method must beat", f"embench data confounds {name}{where}"
     if find_spec("torch"):
         has = [m for m in _CHEAP if found and m in found[0].modalities]
         method = "--encoder handcrafted --fusion logreg" + (f" --modalities {has[0]}" if has else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -44,10 +44,44 @@ def is_folder(name: str) -> bool:
     return described and ("/" in name or name not in registry.names("dataset"))
 
 
-@cached
+_NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
+"""Full name of own recordings, as in records -> the folder that the user names for it."""
+
+
+@contextmanager
+def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]) -> Iterator[None]:
+    """Inside, the name of own recordings in records stands for the folder that a user names, `dataset`.
+
+    Args:
+        dataset: name or folder of the data; None: names in records are looked up below `data_root`.
+        recorded: full names of the records' datasets.
+
+    Raises:
+        UsageError: a record is of another dataset. DataError: there is no such folder.
+    """
+    if dataset is None:
+        yield
+        return
+    found = full_name(dataset, data_root)
+    if other := next((name for name in recorded if name != found), None):
+        raise UsageError(f"the record is of {other}, not of {found}", where=f"--dataset {dataset}")
+    token = _NAMED.set((found, dataset) if is_folder(dataset) else None)
+    try:
+        yield
+    finally:
+        _NAMED.reset(token)
+
+
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
-    registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
+    registry lacks is that of a folder of own recordings, which `data_at` names or which lies below the data root;
+    records write it `own/NAME`."""
+    named = _NAMED.get()
+    return _place(named[1] if named and named[0] == name else name, data_root)
+
+
+@cached
+def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
@@ -182,7 +216,8 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
     with reader_faults(entry.full_name, str(folder)):
         dataset: Dataset = reader(folder)
     if _is_own(entry):
-        _check_name(dataset, is_path=is_folder(name))
+        named = _NAMED.get()
+        _check_name(dataset, is_path=is_folder(name) or (named is not None and named[0] == name))
     own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
     if own_folder and not own_names and fingerprint.synthetic(folder) is None:
         return Pseudonymous(dataset)

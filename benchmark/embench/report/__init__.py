@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol
-from embench.data.find import card_of, files_digest, prepared
+from embench.data.find import card_of, data_at, files_digest, prepared
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
@@ -41,6 +41,7 @@ def write_report(
     out: Path,
     *,
     singles: Sequence[Path] = (),
+    dataset: str | None = None,
     data_root: Path | None = None,
     trust_code: bool = False,
     progress: ProgressCallback | None = None,
@@ -51,6 +52,7 @@ def write_report(
 
     Args:
         singles: runs of single modalities to compare a fusion with; by default those next to `folder`.
+        dataset: name or folder of the data; by default as the record has it.
         data_root: where the dataset lies; without its data no signals are drawn.
         trust_code: whether classes in files that the record names are imported.
         progress: called while data are prepared, as `store.prepare` does.
@@ -64,7 +66,10 @@ def write_report(
             told from scores that are to be shared.
     """
     record = read_record(folder)
-    with names_resolved([(Path(folder), record)], trust_code=trust_code):
+    with (
+        names_resolved([(Path(folder), record)], trust_code=trust_code, given=dataset),
+        data_at(dataset, data_root, [record.manifest.dataset.name]),
+    ):
         run = _for_others(record, Path(folder)) if share else _for_owner(record, Path(folder), data_root, progress)
         if audit and run.audit is None and not share:
             run = replace(run, audited=_audited(Path(folder), record, audit))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embench import protocols, registry
+from embench.data.find import card_of
 from embench.data.label_report import class_names
 from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
@@ -25,6 +26,7 @@ from embench.records.finding_texts import reworded
 from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
 from embench.records.method_kind import method_kind
+from embench.records.names import is_own
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.scores import Scores
@@ -91,9 +93,9 @@ def access_in_words(about: Manifest) -> str:
 
 
 def dataset_card(name: str) -> Card | None:
-    """A dataset's card; None where its package is not installed here."""
+    """A dataset's card; None where its package, or the folder of own recordings, is not here."""
     try:
-        card: Card = registry.load("dataset", name).card
+        card: Card = card_of(name, None) if is_own(name) else registry.load("dataset", name).card
     except EmbenchError:
         return None
     return card

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embench import registry
+from embench.data.find import card_of, is_folder, place
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card, Download
 from embench.interfaces.units import Target
@@ -50,8 +51,8 @@ def dataset_croissant(name: str) -> str:
     Raises:
         UsageError: there is no such dataset, or it has no public source. PluginError: its package cannot be loaded.
     """
-    entry = registry.find("dataset", name)
-    card: Card = registry.load("dataset", entry.full_name).card
+    entry = place(name, None)[0]
+    card: Card = card_of(name, None) if is_folder(name) else registry.load("dataset", entry.full_name).card
     address = entry.address or (f"https://doi.org/{card.doi}" if card.doi else "")
     if not address:
         raise UsageError(

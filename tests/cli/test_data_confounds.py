@@ -1,4 +1,4 @@
-"""`embench data controls`: the numbers that a method must beat, as they are printed."""
+"""`embench data confounds`: the numbers that a method must beat, as they are printed."""
 
 import json
 
@@ -22,7 +22,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 def test_printed_with_reasons_and_the_best_of_them(embench, root):
-    done = embench("data", "controls", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
+    done = embench("data", "confounds", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
     assert done.code == 0, done.err
     assert "target arousal, confound-only models, 12 subjects, subject-independent-v3" in done.out
     rows = {line.split()[0]: line for line in done.out.splitlines() if line}
@@ -39,7 +39,7 @@ def test_printed_with_reasons_and_the_best_of_them(embench, root):
 )
 def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targets, seeds, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = embench("data", "controls", TINY, "--data-root", root, "--target", targets, "--seeds", seeds, "--json")
+    done = embench("data", "confounds", TINY, "--data-root", root, "--target", targets, "--seeds", seeds, "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found) == {
@@ -66,5 +66,5 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     ],
 )
 def test_wrong_names_are_refused(option, value, text, embench, root):
-    done = embench("data", "controls", TINY, "--data-root", root, option, value)
+    done = embench("data", "confounds", TINY, "--data-root", root, option, value)
     assert (done.code, text in done.err) == (2, True)
