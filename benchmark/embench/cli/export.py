@@ -78,8 +78,10 @@ def _check(
 ) -> None:
     """Raises UsageError where the options do not fit the things to describe."""
     where = "embench export"
-    if not (runs or dataset or board) or (board and (runs or dataset)):
-        what = "export runs, a dataset or a leaderboard, one at a time" if board else "nothing to export is named"
+    described = runs and dataset and "--croissant" in wanted  # else the dataset is where the data of the runs lie
+    if not (runs or dataset or board) or (board and (runs or dataset)) or described:
+        several = "export runs, a dataset or a leaderboard, one at a time"
+        what = several if runs or dataset or board else "nothing to export is named"
         raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
     possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
     possible = ["--croissant"] if dataset and not runs else ["--croissant", "--hub"] if board else possible
