@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from embench.cli.board import print_board
-from embench.sets.table import board_cells, board_notes, board_panels, model_cells
+from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
@@ -20,7 +20,8 @@ def method(name, mean, gap=None, **more):
     return {
         **ABOUT, "role": "baseline", "best": False, "method": name, "label": name, "sensors": "EDA", "run": f"m-{name}",
         "exploratory": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,
-        "above_chance": "yes", "finding": "not shown", "not_compared": "", **NONE, **found, **counted, **more,
+        "above_chance": "yes", "finding": "not shown", "finding_evidence": "partial r 0.10", "not_compared": "",
+        **NONE, **found, **counted, **more,
     }  # fmt: skip
 
 
@@ -67,6 +68,21 @@ def test_notes_name_the_family_and_what_two_answers_do_not_show():
     assert answers == "That one answer is yes and another not shown does not show that two rows differ."
     assert board_notes([method("a", 0.6, not_compared="other folds")]) == ["No differences: other folds."]
     assert board_notes([method("a", 0.6)]) == []
+
+
+def test_which_sensor_is_answered_by_its_own_table_with_the_evidence():
+    rows = [
+        method("ridge", 0.7, sensors="PPG, EDA", finding="yes"),
+        method("svm", 0.6, sensors="PPG"),
+        method("ridge", 0.5),
+    ]
+    assert [tuple(row.values()) for row in sensor_cells(rows)] == [
+        ("EDA", "ridge", "not shown", "partial r 0.10"),
+        ("PPG", "svm", "not shown", "partial r 0.10"),
+        ("PPG, EDA", "ridge", "yes", "partial r 0.10"),
+    ]
+    assert "method" not in sensor_cells([method("ridge", 0.7, sensors="PPG"), method("ridge", 0.5)])[0]
+    assert sensor_cells(ROWS) == []
 
 
 def test_each_dataset_and_target_is_a_table_of_its_own(capsys):

@@ -8,7 +8,7 @@ from typing import Any
 from embench.cli import console
 from embench.cli.tables import field, fitting, show_table
 from embench.records.wording import name_without_package
-from embench.sets.table import board_cells, board_notes, board_panels, model_cells
+from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 
 
 def print_board(
@@ -34,6 +34,7 @@ def print_board(
             console.wrapped(note)
         console.echo()
         show_table(model_cells(panel))
+        show_table(sensor_cells(panel), title="Which sensors are associated with the label?")
     return named
 
 

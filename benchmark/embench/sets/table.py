@@ -41,11 +41,11 @@ def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dic
     A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `dataset`, `protocol`, `target`,
     `metric` (the primary metric, or what stands for it where it is undefined; `exploratory` tells), `mean`, `low`,
     `high` and `synthetic`; that of a method also `sensors`, `over_control`, the difference from its best confound-only
-    model, with its ends, the answers `above_chance` and `finding` (given time and movement), `from_first`, the paired
-    difference from the best method, with its ends, the corrected `p` and the number of `comparisons` that it is
-    corrected for, or `not_compared`, the reason why there is none; `run` and `folder`. One's own methods have
-    `over_baseline`, the paired difference from the best baseline on the units of both, and `answer`: whether they are
-    better. The p values in it are Holm-corrected over all of one's own methods and targets.
+    model, with its ends, the answers `above_chance` and `finding` (given time and movement), its `finding_evidence`,
+    `from_first`, the paired difference from the best method, with its ends, the corrected `p` and the number of
+    `comparisons` that it is corrected for, or `not_compared`, the reason why there is none; `run` and `folder`. One's
+    own methods have `over_baseline`, the paired difference from the best baseline on the units of both, and `answer`:
+    whether they are better. The p values in it are Holm-corrected over all of one's own methods and targets.
     """
     panels = list(_panels(results, own))
     pairs = _paired(panels)
@@ -102,6 +102,24 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         title = metric_facts(models[0]["metric"]).title
         cells.append({"model without any physiological signal": ", ".join(names), title: value})
     return cells
+
+
+def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The answer to "which sensor?" of one dataset, protocol and target: of each set of sensors and each method whether
+    its scores are associated with the label, given time and movement, with the evidence. Empty where all methods read
+    the same sensors, or none was asked."""
+    methods = sorted((row for row in rows if row["role"] != "control" and row["finding_evidence"]), key=_sensor_order)
+    if len({row["sensors"] for row in methods}) < 2:
+        return []
+    shown = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
+    only = len({name for _, name, _, _ in shown}) == 1
+    heads = ("sensors", "method", "given time and movement", "evidence")
+    cells = [dict(zip(heads, each, strict=True)) for each in shown]
+    return [{name: text for name, text in cell.items() if not (only and name == "method")} for cell in cells]
+
+
+def _sensor_order(row: Mapping[str, Any]) -> tuple[int, str, str]:
+    return row["sensors"].count(","), row["sensors"], row["label"]
 
 
 def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -294,6 +312,7 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
                 "above_chance": result.answers[target].word("chance"),
                 **_difference(gaps, result),
                 "finding": result.answers[target].word("movement"),
+                "finding_evidence": answer.evidence if (answer := result.answers[target].answer("movement")) else "",
                 "run": result.id,
                 "folder": str(result.folder),
                 "synthetic": result.synthetic,
