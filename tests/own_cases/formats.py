@@ -227,8 +227,8 @@ CASES = (
     Case("Muse without events", _muse([]), _muse_is_whole),
     Case("OpenBCI with columns of one name", _openbci(), _eda_at(250, modality="eeg")),
     Case("OpenBCI, one of them wanted", _openbci("Other"), must_be_said, ["Other"]),
-    Case("BIOPAC text, tabs", _biopac("\t"), _eda_at(125), ["CH1|column|skip_lines|unknown"]),
-    Case("BIOPAC text, commas", _biopac(","), _eda_at(125), ["CH1|column|skip_lines|unknown"]),
+    Case("BIOPAC text, tabs", _biopac("\t"), _eda_at(125), ["CH1|column|skip_lines|2500"]),
+    Case("BIOPAC text, commas", _biopac(","), _eda_at(125), ["CH1|column|skip_lines|2500"]),
     Case("two lines before the names", _skipped(2, ["Device 7", "made by hand"], 2), _eda_at(4)),
     Case(
         "two lines before the names, not stated",

@@ -13,18 +13,6 @@ from .studies import STUDIES
 CASES: tuple[Case, ...] = (*markers.CASES, *times.CASES, *rates.CASES, *cells.CASES, *formats.CASES)
 
 
-NOT_YET: frozenset[str] = frozenset(
-    {
-        "an Excel sheet",
-        "an Excel book of two sheets",
-        "two lines before the names",
-        "EmotivPRO",
-        "Polar Flow",
-    }
-)
-"""Cases that are not repaired."""
-
-
 REPORTED = frozenset({
     "codes that differ in case", "an hour that comes twice", "EDF in S", "a start of less than a second",
     "an unused channel without a range", "a film called NA", "lost end", "-9999 in PPG", "Muse with rows of events",
@@ -39,8 +27,7 @@ tests."""
 
 def cases():
     for case in CASES:
-        marks = [pytest.mark.xfail(strict=False)] if case.name in NOT_YET else []
-        marks += [] if case.name in REPORTED else [pytest.mark.slow]
+        marks = [] if case.name in REPORTED else [pytest.mark.slow]
         yield pytest.param(case, id=case.name, marks=marks)
 
 

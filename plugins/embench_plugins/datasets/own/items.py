@@ -17,9 +17,12 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import find_bids
 from embench_plugins.datasets.own.layout import Source, Unlabelled
+from embench_plugins.datasets.own.paths import part_pattern
 from embench_plugins.datasets.own.yaml import HINT, Written
 
 _MOST_FILES = 100_000
+_SLOW, _MOST_HZ = ("eda", "temp", "resp", "hr"), 2100.0
+"""Modalities that hardly any device samples faster."""
 _TABLES = {".csv", ".txt", ".tsv"}
 
 
@@ -44,6 +47,10 @@ class Heard:
 
     def add(self, modality: str, signal: Signal) -> None:
         """A signal, or the next piece of it."""
+        if modality in _SLOW and signal.rate > _MOST_HZ and modality not in self._lost:
+            self._odd.append(
+                self._warning(modality, f"{modality} at {signal.rate:g} Hz: is `time_unit` or `rate` right?")
+            )
         for row in () if modality in self._lost else signal.data:
             if (code := _code_of(row)) is not None:
                 value, count = code
@@ -141,8 +148,17 @@ def unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) 
     other = [
         p for p in sorted(root.rglob("*"))[:_MOST_FILES] if p.suffix.lower() in suffixes - {".csv", ".txt", ".tsv"}
     ]
+    forms = [[part_pattern(part, {}).pattern for part in template.text.split("/")] for template in own]
+    for path in [p for p in sorted(root.rglob("*"))[:_MOST_FILES] if p not in used and p.is_file()]:
+        names = path.relative_to(root).parts
+        if any(len(form) == len(names) and all(map(_fits_in_any_case, form, names)) for form in forms):
+            yield Finding("warning", str(path), "matches `files` of dataset.yaml but for capitals, and is not read")
     if spare := [path.relative_to(root).as_posix() for path in other if path not in used and path.is_file()]:
         yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {some(spare)}")
+
+
+def _fits_in_any_case(pattern: str, name: str) -> bool:
+    return re.fullmatch(pattern, name, re.IGNORECASE | re.DOTALL) is not None
 
 
 def _without_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:

@@ -131,9 +131,11 @@ class OwnChannels(Channels):
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
         missing: numbers that stand for lost samples, such as -9999.
+        skip_lines: so many lines stand before the line of names.
     """
 
     missing: tuple[float, ...] = ()
+    skip_lines: Annotated[int, Field(ge=0, le=40)] = 0
     file: Template | None = None
     time: Text | None = None
     time_unit: Literal["s", "ms", "us"] = "s"

@@ -90,7 +90,8 @@ def open_files(
     """
     try:
         with ExitStack() as stack:
-            held = {path: stack.enter_context(_open(path, zone)) for path in dict.fromkeys(paths.values())}
+            skips = {path: channels[m].skip_lines for m, path in paths.items()}
+            held = {path: stack.enter_context(_open(path, zone, skip)) for path, skip in skips.items()}
             found = {m: _tracks(path, m, channels[m], held[path], places[m]) for m, path in paths.items()}
             start, duration, offsets = _shared(found, paths)
 
@@ -144,14 +145,14 @@ def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Seq
 def channel_of(path: Path, name: str, own: OwnChannels | None, where: str, zone: tzinfo) -> Track:
     """One channel of a file, or column of a table whose times or rate `own` states. Raises DataError as
     `open_files`."""
-    with _open(path, zone) as find:
-        stated = own or OwnChannels(channels={name: name})
+    stated = own or OwnChannels(channels={name: name})
+    with _open(path, zone, stated.skip_lines) as find:
         (track,) = chosen(path, "trials", Channels(channels={name: name}), find("trials", stated, where), where)
         return replace(track, read=partial(part, track.read(0, track.samples)))
 
 
 @contextmanager
-def _open(path: Path, zone: tzinfo) -> Iterator[Find]:
+def _open(path: Path, zone: tzinfo, skip: int = 0) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
         with opened(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
@@ -159,7 +160,7 @@ def _open(path: Path, zone: tzinfo) -> Iterator[Find]:
         tracks = _worn(path)
         yield lambda *_: tracks
     else:
-        with tables.opened(path) as rows:
+        with tables.opened(path, skip) as rows:
             yield partial(_columns, path, rows, zone)
 
 
@@ -182,7 +183,7 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
             where=str(path),
             expected="a signal's file, such as BVP.csv, in which the beats are",
         )
-    rate = tables.dialect(path).before.rate or own.rate
+    rate = tables.dialect(path, own.skip_lines).before.rate or own.rate
     if not isinstance(rate, float):
         raise DataError(
             f"how many samples of {m} a second does {path.name} have?",
@@ -200,8 +201,11 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
     """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
     missing."""
     tables.check_columns(path, rows.names, [column], where)
-    table = _samples(tables.columns(path, rows.names, where), column)
+    table = _samples(tables.columns(path, rows.names, where, own.skip_lines), column)
     at, start = _times(table[column], own, path, zone)
+    if (again := _again(at)).size:
+        table = _without_doubles(table, again, path, column)
+        at = np.delete(at, again)
     first = _stretches(at)
     rate = _rate(at, first, own.rate if isinstance(own.rate, float) else None, path, column, where)
     index = _places(at, first, rate, path, column)
@@ -212,6 +216,23 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
         return full[first:last]
 
     return [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
+
+
+def _again(at: np.ndarray) -> np.ndarray:
+    """The rows (k,) that have the time of the row before, where few do and times are finer than samples."""
+    steps = np.diff(at)
+    again = 1 + np.flatnonzero(steps == 0)
+    rare = again.size <= RATE_TOLERANCE * len(at) and float(np.median(steps)) > 2 * _RESOLUTION_S
+    return again if rare else again[:0]
+
+
+def _without_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column: str) -> pd.DataFrame:
+    """The rows without those that are there twice. Raises DataError where two rows of one time differ."""
+    for k in again.tolist():
+        if not table.iloc[k].equals(table.iloc[k - 1]):
+            what = f"column {column}: rows {k} and {k + 1} have one time and other values"
+            raise DataError(what, where=str(path), expected="a time for each row", hint="remove one of the rows")
+    return table.drop(index=table.index[again]).reset_index(drop=True)
 
 
 def _samples(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -348,9 +369,9 @@ def rows_at(
 ) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or tables.dialect(path).before.rate or 1) + 1e-6)
-        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where)) - 1)
-    times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path, zone)
+        at = np.floor(seconds * float(own.rate or tables.dialect(path, own.skip_lines).before.rate or 1) + 1e-6)
+        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where, own.skip_lines)) - 1)
+    times, first = _times(tables.columns(path, [own.time], where, own.skip_lines)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0
     return np.maximum(np.searchsorted(times, seconds + shift + 1e-6, "right") - 1, 0)
 

@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -53,8 +54,8 @@ class Dialect(NamedTuple):
         return dict(zip(self.names, self.before.units, strict=False))
 
 
-def dialect(path: Path) -> Dialect:
-    """The form of a table, by its first lines.
+def dialect(path: Path, skip: int = 0) -> Dialect:
+    """The form of a table, by its first lines but those that are to be skipped.
 
     Raises:
         DataError: it is missing, no text, empty, or two columns have one name.
@@ -63,9 +64,10 @@ def dialect(path: Path) -> Dialect:
         raise DataError("the file is missing", where=str(path), expected="a table")
     if path.suffix.lower() == PARQUET:
         return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
-    lines = _first_lines(path)
+    lines = _first_lines(path)[skip:]
     before = preamble(lines, path) if lines else Preamble()
     lines = [line for line in lines[before.lines :] if line.strip()]
+    before = before._replace(lines=before.lines + skip)
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
     bare = re.sub(r'"[^"]*"', "", lines[0])
@@ -221,9 +223,31 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
         )
 
 
+def _sheet(path: Path) -> pd.DataFrame:
+    """The one sheet of an Excel book that has rows, as texts; the index is the number of the line."""
+    try:
+        sheets = pd.read_excel(path, sheet_name=None, dtype=str, keep_default_na=False)
+    except ImportError as error:
+        hint = "pip install openpyxl, or save the sheet as CSV"
+        raise DataError("Excel books need another package", where=str(path), hint=hint) from error
+    except (ValueError, OSError, LookupError, TypeError, zipfile.BadZipFile) as error:
+        what = f"not readable as an Excel book: {str(error)[:120]}"
+        raise DataError(what, where=str(path), expected="a whole file", hint="save the sheet as CSV") from error
+    full = {str(name): sheet for name, sheet in sheets.items() if not sheet.empty}
+    if len(full) != 1:
+        what = f"the book has {len(full)} sheets with rows: {', '.join(full)}"
+        raise DataError(what, where=str(path), expected="one sheet", hint="save the sheet that is meant as CSV")
+    found = next(iter(full.values())).map(lambda cell: str(cell).strip())
+    found.columns = [str(name).strip() for name in found.columns]
+    found.index = np.arange(len(found)) + 2
+    return found
+
+
 def rows(path: Path) -> pd.DataFrame:
     """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
     Raises DataError."""
+    if path.suffix.lower() == ".xlsx":
+        return _sheet(path)
     if (log := logs.read(path)) is not None:
         return log
     form = dialect(path)
@@ -240,9 +264,10 @@ def rows(path: Path) -> pd.DataFrame:
     return log_times.dated(found)
 
 
-def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
-    """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
-    form = dialect(path)
+def columns(path: Path, wanted: Sequence[str], where: str, skip: int = 0) -> pd.DataFrame:
+    """Some columns as pandas reads them, numbers as numbers, without the first `skip` lines. Raises DataError; `where`
+    is the line that names them."""
+    form = dialect(path, skip)
     check_columns(path, form.names, wanted, where)
     if path.suffix.lower() == PARQUET:
         found = _parquet(path)
@@ -281,11 +306,12 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Rows]:
-    """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
-    form = dialect(path)
+def opened(path: Path, skip: int = 0) -> Iterator[Rows]:
+    """Opens a table whose columns have numbers, without its first `skip` lines. Raises DataError that names it, then or
+    when it is read."""
+    form = dialect(path, skip)
     if path.suffix.lower() == PARQUET or form.before.lines or FIT_TIME in form.names:
-        found = columns(path, form.names, str(path))
+        found = columns(path, form.names, str(path), skip)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
     count = _count(path, form)
