@@ -9,7 +9,6 @@ import math
 import re
 import unicodedata
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -23,13 +22,16 @@ import pandas as pd
 from embench.errors import DataError
 from embench_plugins.datasets.own import log_times, logs
 from embench_plugins.datasets.own.preambles import Preamble, preamble
+from embench_plugins.datasets.own.sheets import SPREADSHEET, SPSS, read_sheet
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
 FIT_TIME, FIT_EPOCH_S = "record.timestamp[s]", 631_065_600
 """A column of Garmin's FitCSVTool, and the unix time from which it counts, the end of 1989."""
 PARQUET = ".parquet"
-SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
+FRAMES = (PARQUET, SPREADSHEET, SPSS)
+"""Tables that are not text, which are read whole."""
+SUFFIXES = (".csv", ".tsv", ".txt", *FRAMES)
 MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
@@ -62,7 +64,7 @@ def dialect(path: Path, skip: int = 0) -> Dialect:
     """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected="a table")
-    if path.suffix.lower() == PARQUET:
+    if path.suffix.lower() in FRAMES:
         return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
     lines = _first_lines(path)[skip:]
     before = preamble(lines, path) if lines else Preamble()
@@ -181,12 +183,15 @@ def _whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file's columns, with those of an index that has a name or dates; dates are texts. Not to be changed."""
+    """The columns of a file that is not text, with those of a Parquet file's index that has a name or dates; dates are
+    texts. Not to be changed."""
     return _read_parquet(path, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=1)
 def _read_parquet(path: Path, _changed: int, _size: int) -> pd.DataFrame:
+    if path.suffix.lower() != PARQUET:
+        return read_sheet(path)
     try:
         found = pd.read_parquet(path)
         dated = isinstance(found.index, pd.DatetimeIndex)
@@ -206,7 +211,7 @@ def _read_parquet(path: Path, _changed: int, _size: int) -> pd.DataFrame:
 
 
 def _cell(value: object) -> str:
-    """A cell of a Parquet file as text, empty where there is nothing."""
+    """A cell of a file that is not text, as text, empty where there is nothing."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
@@ -223,35 +228,13 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
         )
 
 
-def _sheet(path: Path) -> pd.DataFrame:
-    """The one sheet of an Excel book that has rows, as texts; the index is the number of the line."""
-    try:
-        sheets = pd.read_excel(path, sheet_name=None, dtype=str, keep_default_na=False)
-    except ImportError as error:
-        hint = "pip install openpyxl, or save the sheet as CSV"
-        raise DataError("Excel books need another package", where=str(path), hint=hint) from error
-    except (ValueError, OSError, LookupError, TypeError, zipfile.BadZipFile) as error:
-        what = f"not readable as an Excel book: {str(error)[:120]}"
-        raise DataError(what, where=str(path), expected="a whole file", hint="save the sheet as CSV") from error
-    full = {str(name): sheet for name, sheet in sheets.items() if not sheet.empty}
-    if len(full) != 1:
-        what = f"the book has {len(full)} sheets with rows: {', '.join(full)}"
-        raise DataError(what, where=str(path), expected="one sheet", hint="save the sheet that is meant as CSV")
-    found = next(iter(full.values())).map(lambda cell: str(cell).strip())
-    found.columns = [str(name).strip() for name in found.columns]
-    found.index = np.arange(len(found)) + 2
-    return found
-
-
 def rows(path: Path) -> pd.DataFrame:
     """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
     Raises DataError."""
-    if path.suffix.lower() == ".xlsx":
-        return _sheet(path)
     if (log := logs.read(path)) is not None:
         return log
     form = dialect(path)
-    if path.suffix.lower() == PARQUET:
+    if path.suffix.lower() in FRAMES:
         found = _parquet(path).astype(object).map(_cell)
     else:
         found = _whole(path, form, dtype=str, keep_default_na=False)
@@ -269,7 +252,7 @@ def columns(path: Path, wanted: Sequence[str], where: str, skip: int = 0) -> pd.
     is the line that names them."""
     form = dialect(path, skip)
     check_columns(path, form.names, wanted, where)
-    if path.suffix.lower() == PARQUET:
+    if path.suffix.lower() in FRAMES:
         found = _parquet(path)
     else:
         found = _whole(path, form, decimal=form.decimal, na_values=_NOTHING)
@@ -310,7 +293,7 @@ def opened(path: Path, skip: int = 0) -> Iterator[Rows]:
     """Opens a table whose columns have numbers, without its first `skip` lines. Raises DataError that names it, then or
     when it is read."""
     form = dialect(path, skip)
-    if path.suffix.lower() == PARQUET or form.before.lines or FIT_TIME in form.names:
+    if path.suffix.lower() in FRAMES or form.before.lines or FIT_TIME in form.names:
         found = columns(path, form.names, str(path), skip)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
