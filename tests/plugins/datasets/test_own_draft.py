@@ -155,3 +155,18 @@ def test_classes_with_quotation_marks_are_read_again_as_they_are(tmp_path):
     path.write_text(path.read_text().replace(";good", ';so `"`good').replace("bad", "bad\\"), "utf-8")
     classes = found(root)["labels"]["mood"]["classes"]
     assert set(classes) == set(pd.read_csv(path, sep=";", quoting=3)["mood"])
+
+
+def test_traits_and_times_are_no_labels_and_a_condition_in_a_name_is_no_stimulus(tmp_path):
+    rows = ["person,task,time,STAI,strain"]
+    for person in (1, 2, 3):
+        for k, task in enumerate(("rest", "talk")):
+            values = "".join(f"{i / 4},{i % 7},{i % 5},{60 + i % 9}\n" for i in range(60))
+            (tmp_path / f"P{person:02d}_{task}.csv").write_text("time,ax,EDA,heart\n" + values)
+            rows.append(f"P{person:02d},{task},{100 * person + k},{30 + person},{1 + person + 3 * k}")
+    said = found(tmp_path)
+    assert set(said["recordings"][0]["signals"]) == {"acc", "eda", "hr"}
+    assert "stimulus" not in said["recordings"][0]
+    assert list(said["targets"]) == ["part1"]
+    (tmp_path / "ratings.csv").write_text("\n".join(rows) + "\n")
+    assert list(found(tmp_path)["targets"]) == ["strain"]

@@ -105,6 +105,12 @@ def _source(kind: Kind, study: Study) -> list[str]:
     sessions = [name for name in kind.facts if name in SESSIONS]
     if sessions:
         lines.append(f'    session: "{{{sessions[0]}}}"')
+    told = {entry.fields.get("file") for entry in study.labels.values()}
+    if told & set(others) and not study.cut:
+        others = [name for name in others if name not in told]
+        lines.append(
+            "    # order: COLUMN of a table, or a name in braces: the position in the session, where it is known"
+        )
     if others and not study.cut:
         lines.append(f'    stimulus: "{{{others[-1]}}}"  # what was shown or done, called alike for all subjects')
     lines += _trials(kind, study)

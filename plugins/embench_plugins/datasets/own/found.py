@@ -31,13 +31,13 @@ ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-
 SIGNALS = {
     "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
     "eda": (r"eda|gsr|skin|skin.?cond\w*|scl?|electrodermal\w*", "uS"),
-    "ppg": (r"ppg|bvp|pulse|pleth\w*", "a.u."),
+    "ppg": (r"ppg|bvp|pulse(?!.?rate)|pleth\w*", "a.u."),
     "ecg": (r"ecg|ekg", "mV"),
-    "resp": (r"resp\w*|rsp|breath\w*", "a.u."),
+    "resp": (r"resp(?!ons)\w*|rsp|breath\w*", "a.u."),
     "emg": (r"emg\w*", "uV"),
     "eog": (r"eog\w*|[hv]eog", "uV"),
-    "hr": (r"hr|heart.?rate", "bpm"),
-    "acc": (r"acc\w*?[ _.]?[xyz]|[xyz]", "g"),
+    "hr": (r"hr|heart(.?rate)?|pulse.?rate", "bpm"),
+    "acc": (r"a?[xyz]|acc\w*?[ _.]?[xyz]", "g"),
 }
 """Modality -> how its columns are called, and the usual unit."""
 TIMES = r"[\w ]*timestamp|record\.timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
@@ -50,6 +50,10 @@ _OTHER = re.compile(
     r"(?i)(ses|session|sitzung|day|tag|run|trial|clip|film|video|movie|block|task|visit|cond|condition)[-_ ]?\w{0,3}"
     r"|(19|20)\d\d[-_.]?\d\d[-_.]?\d\d([T_-]?\d{4,6})?|before|after|pre|post"
 )
+_RATINGS = re.compile(
+    r"(?i)([a-z]+[_ .-])?(arousal|valence|dominance|erregung|valenz|rating|liking|stress|sam)([_ .-]\w+)?"
+)
+"""Columns whose numbers are ratings, not names of participants or clips."""
 _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
 _SIDECARS = ("channels", "electrodes", "scans", "coordsystem")
@@ -376,10 +380,11 @@ def _standard(modality: str, name: str) -> str:
 def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
     """Names in braces -> the columns of a table that hold what stands for them; templates get their spelling."""
     keys: dict[str, str] = {}
+    columns = [str(c) for c in rows.columns if not _RATINGS.fullmatch(str(c))]
     for kind in found:
         for name in ("participant", *(name for name in kind.facts if name != "participant")):
             needed, best = 0.5 if name == "participant" else 0.9, (0.0, 0, "", kind.template, kind.facts[name])
-            for column in map(str, rows.columns):
+            for column in columns:
                 cells = [cell.removeprefix("sub-" if kind.bids else "") for cell in rows[column].unique()]
                 for k, (template, values) in enumerate(spellings(kind, name)):
                     known = {tables.canonical(cell) for cell in tables.bare(cells, values[0])} - tables.MISSING

@@ -27,7 +27,7 @@ from embench_plugins.datasets.own.design import (
     timing_of,
     wide_of,
 )
-from embench_plugins.datasets.own.found import Kind, all_files, keys_of, kinds, modality_of, other_tables
+from embench_plugins.datasets.own.found import TIMES, Kind, all_files, keys_of, kinds, modality_of, other_tables
 from embench_plugins.datasets.own.rows import Span, marked_spans
 from embench_plugins.datasets.own.yaml import as_yaml
 
@@ -271,11 +271,21 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
         names = [column.replace("{stimulus}", s) for s in sheet.wide.get(column, [])]
         rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.blank(sheet.rows[sheet.stimulus])]
         cells = pd.concat([rows[name] for name in names]) if names else rows[column]
+        if not names and (re.fullmatch(f"(?i){TIMES}", column) or _is_trait(sheet, rows[column])):
+            continue
         if study.cut and not (trial or names or sheet.stimulus) and sheet.one_each:
             continue  # of a person, not of what was shown
         word = re.sub(r"\W+", "_", column.replace("{stimulus}", "")).strip("_")
         place = {"trial": as_yaml(column)} if trial else {**where, "column": as_yaml(column)}
         _add_label(study, word, place, cells)
+
+
+def _is_trait(sheet: Sheet, cells: pd.Series) -> bool:
+    """True if a column is the same in all rows of each participant, who has several."""
+    people = sheet.participant
+    if people is None or sheet.one_each or people.nunique() < 2:
+        return False
+    return bool((cells.groupby(people[cells.index]).nunique() <= 1).all())
 
 
 def _add_label(study: Study, word: str, place: Mapping[str, str], cells: pd.Series) -> None:
