@@ -6,7 +6,6 @@ A draw that is there already is not run again. `--part 0/2` runs every second dr
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 import embench
 from bench.own_study.draw import KINDS, Kind, write_draw
+from embench.system import locked
 
 N_DRAWS = 10
 SENSORS = ("eda", "temp")
@@ -74,8 +74,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _add(path: Path, name: str, found: dict[str, Any]) -> None:
     """Add a draw to the file, which other processes write as well."""
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path.with_suffix(".lock")):
         path.write_text(json.dumps(_read(path) | {name: found}, indent=1, sort_keys=True) + "\n")
 
 

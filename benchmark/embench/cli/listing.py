@@ -103,18 +103,10 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
-    from embench.data.find import is_folder
-
-    if is_folder(name):
-        facts = _facts_of_folder(name)
-        console.answer(
-            as_json, [facts], lambda: _print_facts({k: format_value(v, "g") for k, v in facts.items()}, name)
-        )
-        return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
-    if not (found or defined) and _print_protocol(name, as_json=as_json):
+    if not (found or defined) and (_print_protocol(name, as_json=as_json) or _print_folder(name, as_json=as_json)):
         return
     if not found and not defined:
         hint = did_you_mean(name, {*(e.name for e in known), *(m.name for m in modalities)}) or "embench list"
@@ -130,6 +122,17 @@ def info(
         _print_plugin(entry, document, dataset)
     for modality in defined:
         _print_facts(_facts_of_modality(modality), modality.name)
+
+
+def _print_folder(name: str, *, as_json: bool) -> bool:
+    """Prints the card of a folder of own recordings; whether it is one."""
+    from embench.data.find import is_folder
+
+    if not is_folder(name):
+        return False
+    facts = _facts_of_folder(name)
+    console.answer(as_json, [facts], lambda: _print_facts({k: format_value(v, "g") for k, v in facts.items()}, name))
+    return True
 
 
 def _facts_of_folder(name: str) -> dict[str, Any]:

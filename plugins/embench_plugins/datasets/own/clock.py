@@ -75,9 +75,11 @@ class Clock:
             if math.isfinite(value) and abs(value) < UNIX_S:
                 return self._from_start(value)
             value = next((value * unit for most, unit in UNIX_UNITS if value < most), value)
+            known = Clock(self.zone) if self.start is None else self
+            at = value if math.isfinite(value) else known.moment(text.strip())
             if self.start is None:
                 raise _UnclearError("the files do not say when they began, so that only seconds from there are")
-            return (value if math.isfinite(value) else self._moment(text.strip())) - self.start
+            return at - self.start
         except (ValueError, OverflowError, OSError) as error:
             unclear = isinstance(error, _UnclearError)
             what = f"is not clear: {error}" if unclear else "is no time"
@@ -94,7 +96,8 @@ class Clock:
             )
         return value
 
-    def _moment(self, text: str) -> float:
+    def moment(self, text: str) -> float:
+        """Unix seconds of a date or a time of day. Raises ValueError where it is neither, or several."""
         if found := _TIME.fullmatch(text):
             return self._time_of_day(found)
         if found := _DATE.fullmatch(text):

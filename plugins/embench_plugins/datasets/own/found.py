@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from embench_plugins.datasets.formats.units import unit_of
 from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.layout import TIME_UNITS
-from embench_plugins.datasets.own.paths import Template, starred
+from embench_plugins.datasets.own.paths import Template, part_pattern, starred
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.yaml import DATASET
 
@@ -54,6 +54,13 @@ _RATINGS = re.compile(
     r"(?i)([a-z]+[_ .-])?(arousal|valence|dominance|erregung|valenz|rating|liking|stress|sam)([_ .-]\w+)?"
 )
 """Columns whose numbers are ratings, not names of participants or clips."""
+_PEOPLE = re.compile(
+    r"(?i)(participant|subject|subj|sub|person|proband|teilnehmer|user|vpn?|code|p?id)([_ .-]?(id|nr|no|code))?"
+)
+"""Columns that hold the names of participants."""
+_SEPARATORS = {ord(mark): chr(0xE000 + k) for k, mark in enumerate("_-. ")}
+"""Marks between the words of a name, and what stands for them inside a name that is not taken apart."""
+_WORDS = re.compile(r"[^_\-. ]+")
 _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
 _SIDECARS = ("channels", "electrodes", "scans", "coordsystem")
@@ -104,15 +111,16 @@ def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     by_folder: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         by_folder[path.parent].add(path.name)
+    known = _known_names(files)
     worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
-    found = [_worn(root, group) for group in _alike(root, sorted(worn))]
+    found = [_worn(root, group, known) for group in _alike(root, sorted(worn), known)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in files:
         suffix = path.suffix.lower()
         if path.parent not in worn and suffix in (*WAVES, *TABLES) and (header := _header(path)) is not None:
             groups[suffix, header].append(path)
     for group in groups.values():
-        described = (_described(root, alike) for alike in _alike(root, group))
+        described = (_described(root, alike, known) for alike in _alike(root, group, known))
         found += [kind for kind in described if kind]
     return found
 
@@ -134,34 +142,70 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
                 yield path, rows
 
 
-def template_of(root: Path, paths: Sequence[Path], *, stars: bool = True) -> tuple[str, dict[str, list[str]]]:
+def template_of(
+    root: Path, paths: Sequence[Path], *, stars: bool = True, known: Mapping[str, bool] | None = None
+) -> tuple[str, dict[str, list[str]]]:
     """A path with names in braces for what differs between some paths of one depth, and what stands for each. One of
-    the names is `participant`; what says no more than it, such as a date, is a star, where there may be `stars`."""
+    the names is `participant`; what says no more than it, such as a date, is a star, where there may be `stars`.
+
+    Args:
+        known: names of several words that are not taken apart, and whether they are those of participants.
+    """
     rows = [path.relative_to(root).parts for path in paths]
+    text, facts = _template_of(rows, stars, known or {})
+    if not known or _reads(text, rows, facts):
+        return text, facts
+    shapes = {name: {_WORDS.sub("*", value) for value in values} for name, values in facts.items()}
+    formed = text
+    for name, shape in shapes.items():
+        if len(shape) == 1 and shape != {"*"}:
+            formed = formed.replace(f"{{{name}}}", f"{{{name}:{shape.pop()}}}", 1)
+    return (formed, facts) if _reads(formed, rows, facts) else _template_of(rows, stars, {})
+
+
+def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequence[str]]) -> bool:
+    """True if a template finds in paths what stands for its names."""
+    for k, row in enumerate(rows):
+        read: dict[str, str] = {}
+        for part, name in zip(text.split("/"), row, strict=True):
+            if (found := part_pattern(part, read).fullmatch(name)) is None:
+                return False
+            read |= found.groupdict()
+        if read != {name: values[k] for name, values in facts.items()}:
+            return False
+    return True
+
+
+def _template_of(
+    rows: Sequence[Sequence[str]], stars: bool, known: Mapping[str, bool]
+) -> tuple[str, dict[str, list[str]]]:
     parts: list[list[str | int]] = []
     differing: list[list[str]] = []
     for column in zip(*rows, strict=True):
-        pieces = [re.split(r"([_\-. ]+)", part) for part in column]
+        pieces = [re.split(r"([_\-. ]+)", _kept_whole(part, list(known))) for part in column]
         if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
             pieces = [[Path(part).stem, Path(part).suffix] for part in column]
         parts.append([])
-        for tokens in map(list, zip(*pieces, strict=True)):
+        for tokens in ([_as_written(token) for token in each] for each in zip(*pieces, strict=True)):
             if len(set(tokens)) == 1:
                 parts[-1].append(tokens[0])
             else:
                 if tokens not in differing:
                     differing.append(tokens)
                 parts[-1].append(differing.index(tokens))
-    named = _named(differing, stars=stars)
+    named = _named(differing, {name for name, is_person in known.items() if is_person}, stars=stars)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
     return starred(text), {name: values for _, name, values in named if name}
 
 
-def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str, str, list[str]]]:
+def _named(
+    differing: Sequence[Sequence[str]], people_known: set[str], *, stars: bool
+) -> list[tuple[str, str, list[str]]]:
     """The text of a template for each piece that differs between paths, its name in braces, and its values."""
     if not differing:
         return []
-    who = max(range(len(differing)), key=lambda k: (_personal(differing[k]), -k))
+    listed = [bool(people_known) and people_known.issuperset(tokens) for tokens in differing]
+    who = max(range(len(differing)), key=lambda k: (listed[k], _personal(differing[k]), -k))
     people = differing[who]
     found, names = list[tuple[str, str, list[str]]](), {"participant"}
     for k, tokens in enumerate(differing):
@@ -172,7 +216,8 @@ def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str
             found.append(("*", "", []))
         else:
             alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
-            prefix = re.sub(r"\d+$", "", tokens[0][:alike])
+            whole = any(len(_WORDS.findall(token)) > 1 for token in tokens)
+            prefix = "" if whole else re.sub(r"\d+$", "", tokens[0][:alike])
             word = re.sub(r"\W", "", prefix).lower()
             name = word if word.isascii() and word and word not in names else f"part{len(names)}"
             names.add(name)
@@ -211,12 +256,39 @@ def _letters(values: Sequence[str]) -> str:
     return shared[0] if shared and all(re.fullmatch(rf"{re.escape(shared[0])}\d+", v) for v in values) else ""
 
 
-def _alike(root: Path, paths: Sequence[Path]) -> list[list[Path]]:
+def _known_names(files: Sequence[Path]) -> dict[str, bool]:
+    """The names of several words, such as `A_01`, in tables that are not signals, the longest first; and whether they
+    stand in a column of participants."""
+    found: dict[str, bool] = {}
+    for path in files:
+        if path.suffix.lower() in TABLES and path.stat().st_size < 1 << 22 and _header(path) is None:
+            with contextlib.suppress(DataError):
+                rows = tables.rows(path)
+                for column in map(str, rows.columns):
+                    names = [cell for cell in rows[column].unique() if len(_WORDS.findall(cell)) > 1]
+                    found |= dict.fromkeys(names, _PEOPLE.fullmatch(column) is not None)
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def _kept_whole(text: str, known: Sequence[str]) -> str:
+    """A part of a path in which the marks inside known names are replaced, so that nothing is taken apart there."""
+    for name in known:
+        if name in text:
+            whole = name.translate(_SEPARATORS)
+            text = re.sub(rf"(?<![^_\-. ]){re.escape(name)}(?![^_\-. ])", whole, text)
+    return text
+
+
+def _as_written(text: str) -> str:
+    return text.translate({ord(whole): chr(mark) for mark, whole in _SEPARATORS.items()})
+
+
+def _alike(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -> list[list[Path]]:
     """Paths of one depth whose names are built alike."""
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in paths:
         *above, name = path.relative_to(root).parts
-        groups[len(above), re.sub(r"[^_\-. ]+", "#", name)].append(path)
+        groups[len(above), _WORDS.sub("#", _kept_whole(name, list(known)))].append(path)
     return list(groups.values())
 
 
@@ -258,8 +330,8 @@ def _is_e4(folder: Path, inside: set[str]) -> bool:
     return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
-def _worn(root: Path, folders: list[Path]) -> Kind:
-    text, facts = template_of(root, folders)
+def _worn(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
+    text, facts = template_of(root, folders, known=known)
     found = Kind(text, folders, facts, worn=True)
     found.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
     for folder in folders:
@@ -274,9 +346,9 @@ def _worn(root: Path, folders: list[Path]) -> Kind:
     return found
 
 
-def _described(root: Path, paths: list[Path]) -> Kind | None:
+def _described(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
     """Files of signals with their channels; None where they cannot be read."""
-    text, facts = template_of(root, paths)
+    text, facts = template_of(root, paths, known=known)
     if not facts:  # one file: its name is the subject's
         inside = paths[0].relative_to(root)
         text, facts = (inside.parent / f"{{participant}}{inside.suffix}").as_posix(), {"participant": [inside.stem]}

@@ -17,7 +17,8 @@ _MOST_WILD = 5
 @dataclass(frozen=True)
 class Template:
     """A path below the folder. `{name}` stands for any text without a slash, `{name:S*}` for one of this form, `*` for
-    any text that does not matter; the same name stands for the same text.
+    any text that does not matter; the same name stands for the same text. Of several ways to read a path, the first
+    names are as short as they can be.
 
     Raises:
         ValueError: it leads out of the folder, or cannot be read.
@@ -133,4 +134,4 @@ def part_pattern(part: str, known: Mapping[str, str]) -> re.Pattern[str]:
 
 
 def _form(form: str) -> str:
-    return "".join(".*" if c == "*" else "." if c == "?" else r"\d" if c == "#" else re.escape(c) for c in form)
+    return "".join(".*?" if c == "*" else "." if c == "?" else r"\d" if c == "#" else re.escape(c) for c in form)

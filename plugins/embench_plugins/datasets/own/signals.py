@@ -131,7 +131,9 @@ Find = Callable[[str, OwnChannels, str], Sequence[Track]]
 
 
 def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
-    tracks = chosen(path, m, own, find(m, own, where), where)
+    found = find(m, own, where)
+    tables.check_unique(path, [track.name for track in found], own.channels.values())
+    tracks = chosen(path, m, own, found, where)
     rate = tracks[0].rate
     if isinstance(own.rate, float) and abs(own.rate - rate) > RATE_TOLERANCE * rate:
         raise DataError(

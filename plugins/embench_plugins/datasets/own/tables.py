@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import zip_longest
@@ -219,6 +219,7 @@ def _cell(value: object) -> str:
 
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
     """Raises DataError where a table lacks a column that the line `where` of the description names."""
+    check_unique(path, there, wanted)
     if missing := [name for name in wanted if name not in there]:
         raise DataError(
             f"{path.name} has no column `{missing[0]}`",
@@ -226,6 +227,15 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
             expected=f"one of {', '.join(there[:20])}",
             hint=None if len(there) > 1 else "is the separator a comma, semicolon or tab?",
         )
+
+
+def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> None:
+    """Raises DataError where several columns have a name that is wanted."""
+    for name in wanted:
+        if twice := [column for column in there if column.startswith(f"{name} (column ")]:
+            raise DataError(
+                f"two columns are called `{name}`", where=str(path), hint=f"rename one of them, or write `{twice[0]}`"
+            )
 
 
 def rows(path: Path) -> pd.DataFrame:
