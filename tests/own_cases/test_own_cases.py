@@ -32,7 +32,7 @@ def cases():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 def test_a_study_is_read_rightly_or_its_fault_is_named(case, tmp_path):
     judge(case, tmp_path)
 

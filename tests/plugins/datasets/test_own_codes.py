@@ -4,7 +4,7 @@ import pytest
 
 from embench_plugins.datasets.own.reader import Own
 
-from .own_files import MOOD, column, describe, write
+from .own_files import MOOD, SOURCE, column, describe, study, write
 
 MOODS = "who,mood\nA,3\nB,8\nC,99\nD,-99\nE,5\n"
 
@@ -30,3 +30,15 @@ def test_a_code_that_nobody_names_is_told(tmp_path):
     assert len(found) == 5
     assert "`missing: [99]`" in said
     assert "`missing: [-99]`" in said
+
+
+def test_a_signal_of_several_rates_is_noted(tmp_path):
+    """Nothing is lost by it, but it often means that one device was set wrongly."""
+    study(tmp_path)
+    for who, rate in (("A", 4), ("B", 8)):
+        rows = "\n".join(f"{k / rate},{2 + k % 3}" for k in range(40))
+        write(tmp_path, {f"{who}.csv": f"time,EDA\n{rows}\n"})
+    timed = {"channels": {"eda": "EDA"}, "time": "time", "unit": "uS"}
+    describe(tmp_path, {**SOURCE, "signals": {"eda": timed}})
+    told = [finding.what for finding in Own(tmp_path).verify()]
+    assert "eda is recorded at several rates: 4, 8 Hz; all are resampled to one" in told

@@ -64,8 +64,11 @@ class Corpus(Own):
     def _session(self, item: Item) -> str:
         return item.id
 
-    def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
+    def _of_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
         written = self._written.path
         old = [Finding("note", str(written), note(self.root))] if written.name == LEGACY else []
-        said = {m: ", ".join(f"{rate:g}" for rate in sorted(found)) for m, found in rates.items()}
+        by_modality: dict[str, set[float]] = {}
+        for (_, m), found in rates.items():
+            by_modality.setdefault(m, set()).update(found)
+        said = {m: ", ".join(f"{rate:g}" for rate in sorted(found)) for m, found in by_modality.items()}
         return old + [Finding("note", str(self.root), f"{m} at {rate} Hz") for m, rate in said.items()]

@@ -45,7 +45,7 @@ from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.people import Participants
 from embench_plugins.datasets.own.raters import read_labels
 from embench_plugins.datasets.own.rows import Marked, Span, Tables, apart, marked_spans, single, spans, wide_spans
-from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
+from embench_plugins.datasets.own.signals import RATE_TOLERANCE, TABLES, Read, in_memory, open_files, read_e4
 from embench_plugins.datasets.own.starts import file_start, place_in_session
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
@@ -123,7 +123,11 @@ class Own(Dataset):
         """Reads everything; what cannot be read, what is odd of signals, and labels, rows and subjects that do not find
         each other."""
         labels, longest = self._labels(), 0.0
-        findings, rates, timeless = list[Finding](), dict[str, set[float]](), dict[tuple[str, str], list[str]]()
+        findings, rates, timeless = (
+            list[Finding](),
+            dict[tuple[int, str], set[float]](),
+            dict[tuple[str, str], list[str]](),
+        )
         for item in (item for subject in self.subjects() for item in self._of(subject)):
             heard = Heard(item)
             try:
@@ -132,7 +136,7 @@ class Own(Dataset):
                     if recording.start_s is None and recording.order is None:
                         timeless.setdefault((recording.subject, recording.session), []).append(recording.id)
                     for m, signal in recording.signals.items():
-                        rates.setdefault(m, set()).add(signal.rate)
+                        rates.setdefault((item.source, m), set()).add(signal.rate)
                         heard.add(m, signal)
                 findings += heard.findings(self._modalities(item), few=not self.description.targets)
             except DataError as error:
@@ -159,12 +163,18 @@ class Own(Dataset):
         findings += unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
 
-    def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
-        """The findings on the longest recording, and of the rates that each modality has."""
-        if not 0 < 1.5 * longest < self.description.longest_s:
-            return []
-        what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
-        return [Finding("note", self._written.where("longest_s"), what)]
+    def _of_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
+        """The findings on the longest recording, and on signals of one source that have several rates."""
+        found = []
+        if 0 < 1.5 * longest < self.description.longest_s:
+            what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
+            found.append(Finding("note", self._written.where("longest_s"), what))
+        for (source, modality), own in rates.items():
+            if max(own) > (1 + RATE_TOLERANCE) * min(own):
+                listed = some([f"{rate:g}" for rate in sorted(own)])
+                what = f"{modality} is recorded at several rates: {listed} Hz; all are resampled to one"
+                found.append(Finding("note", self._written.where("recordings", source), what))
+        return found
 
     def _of_starts(self, timeless: Sequence[str]) -> list[Finding]:
         """The finding on recordings of which nobody knows when they were, where something is predicted of them."""
