@@ -109,7 +109,7 @@ def _missing(*codes: object, scale: bool = True, by: str = "table") -> Callable[
 
 
 def _without(n: int) -> Callable[[Recordings], None]:
-    """The first ratings of `n` people are no labels, all others are."""
+    """The first ratings of `n` subjects are not labels; all others are."""
 
     def check(found: Recordings) -> None:
         assert values(found) == {

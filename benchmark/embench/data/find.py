@@ -57,7 +57,7 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
         recorded: full names of the records' datasets.
 
     Raises:
-        UsageError: a record is of another dataset. DataError: there is no such folder.
+        UsageError: a record is of another dataset. DataError: the folder does not exist.
     """
     if dataset is None:
         yield

@@ -115,8 +115,8 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], wh
 
 
 def card_unit(modality: str, unit: str | None) -> str:
-    """What a modality's numbers are brought to: uV or mV of voltages, uS of conductances, g of accelerations; others
-    stay in the unit of the description."""
+    """The unit of a modality's numbers after reading: uV or mV of voltages, uS of conductances, g of accelerations, and
+    of others that of the description."""
     kind = {"eda": "uS", "acc": "g"}.get(modality)
     return POTENTIALS.get(modality) or (kind if kind and is_known(unit) and unit_ratio(unit, kind) else str(unit))
 

@@ -21,8 +21,8 @@ _ROUNDING = timedelta(milliseconds=1)
 STARTS_APART_S = 1.0
 """Files of one recording may begin so far apart for seconds to count from them."""
 _MOST_DAYS = 400
-UNIX_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))
-"""Unix times up to these sizes are in these units, in s: 1e11 s would be the year 5138."""
+UNIX_UNITS = ((1e11, "s", 1.0), (1e14, "ms", 1e-3), (1e17, "us", 1e-6), (math.inf, "ns", 1e-9))
+"""Unix times up to these sizes are in these units, each with its seconds: 1e11 s would be the year 5138."""
 UNIX_S = 3e8
 """Numbers from here on are unix seconds: no recording lasts nine years."""
 EXPECTED = "seconds, a date such as 2024-03-01 14:05:00 or 01.03.2024 14:05:00, or a time of day such as 14:05:00"
@@ -74,7 +74,7 @@ class Clock:
         try:
             if math.isfinite(value) and abs(value) < UNIX_S:
                 return self._from_start(value)
-            value = next((value * unit for most, unit in UNIX_UNITS if value < most), value)
+            value = next((value * seconds for most, _, seconds in UNIX_UNITS if value < most), value)
             known = Clock(self.zone) if self.start is None else self
             at = value if math.isfinite(value) else known.moment(text.strip())
             if self.start is None:

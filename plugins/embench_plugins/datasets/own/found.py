@@ -111,14 +111,14 @@ def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     by_folder: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         by_folder[path.parent].add(path.name)
-    known = _known_names(files)
+    headers = {path: _header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
+    known = _known_names([path for path, header in headers.items() if header is None])
     worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
     found = [_worn(root, group, known) for group in _alike(root, sorted(worn), known)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
-    for path in files:
-        suffix = path.suffix.lower()
-        if path.parent not in worn and suffix in (*WAVES, *TABLES) and (header := _header(path)) is not None:
-            groups[suffix, header].append(path)
+    for path, header in headers.items():
+        if path.parent not in worn and header is not None:
+            groups[path.suffix.lower(), header].append(path)
     for group in groups.values():
         described = (_described(root, alike, known) for alike in _alike(root, group, known))
         found += [kind for kind in described if kind]
@@ -256,12 +256,12 @@ def _letters(values: Sequence[str]) -> str:
     return shared[0] if shared and all(re.fullmatch(rf"{re.escape(shared[0])}\d+", v) for v in values) else ""
 
 
-def _known_names(files: Sequence[Path]) -> dict[str, bool]:
+def _known_names(tables_: Sequence[Path]) -> dict[str, bool]:
     """The names of several words, such as `A_01`, in tables that are not signals, the longest first; and whether they
     stand in a column of participants."""
     found: dict[str, bool] = {}
-    for path in files:
-        if path.suffix.lower() in TABLES and path.stat().st_size < 1 << 22 and _header(path) is None:
+    for path in tables_:
+        if path.stat().st_size < 1 << 22:
             with contextlib.suppress(DataError):
                 rows = tables.rows(path)
                 for column in map(str, rows.columns):

@@ -145,15 +145,13 @@ def unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) 
             used.add(path)
             if "participant" in facts and tables.canonical(facts["participant"]) not in known:
                 yield Finding("warning", str(path), f"no recordings of {facts['participant']}")
-    other = [
-        p for p in sorted(root.rglob("*"))[:_MOST_FILES] if p.suffix.lower() in suffixes - {".csv", ".txt", ".tsv"}
-    ]
+    files = [path for path in sorted(root.rglob("*"))[:_MOST_FILES] if path not in used and path.is_file()]
     forms = [[part_pattern(part, {}).pattern for part in template.text.split("/")] for template in own]
-    for path in [p for p in sorted(root.rglob("*"))[:_MOST_FILES] if p not in used and p.is_file()]:
+    for path in files:
         names = path.relative_to(root).parts
         if any(len(form) == len(names) and all(map(_fits_in_any_case, form, names)) for form in forms):
             yield Finding("warning", str(path), "matches `files` of dataset.yaml but for capitals, and is not read")
-    if spare := [path.relative_to(root).as_posix() for path in other if path not in used and path.is_file()]:
+    if spare := [path.relative_to(root).as_posix() for path in files if path.suffix.lower() in suffixes]:
         yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {some(spare)}")
 
 

@@ -223,7 +223,7 @@ def _starts(marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str)
 def _lost_starts(
     marks: Sequence[tuple[float, str]], starts: Sequence[_Start], ends: str | None, used: set[int]
 ) -> list[str]:
-    """What to say of ends that end nothing: those before which there is no other marker but an end."""
+    """Sentences on ends that end nothing: no marker stands before them, or only another end."""
     if not ends:
         return []
     end, begun = part_pattern(ends, {}), {(at, text) for at, text, *_ in starts}

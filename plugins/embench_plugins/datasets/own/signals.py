@@ -26,7 +26,7 @@ from embench_plugins.datasets.formats.channels import Channels, card_unit, chose
 from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.clock import UNIX_S
+from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 
 TABLES = tables.SUFFIXES
@@ -264,7 +264,7 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
         at = column.to_numpy(np.float64)
         _check_unit(at, own, path)
         at = at * TIME_UNITS[own.time_unit]
-        absolute = at[0] > 3e8
+        absolute = at[0] > UNIX_S
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
         if re.fullmatch(r"[^Zz+-]*\d", str(column.iloc[0])[10:]):  # no offset after the day
@@ -295,7 +295,7 @@ def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
     """Raises DataError where numbers (n,) are unix times in another unit than is stated, by their size."""
     if not len(at) or not math.isfinite(at[0]) or at[0] < UNIX_S:
         return
-    unit = next((name for most, name in ((1e11, "s"), (1e14, "ms"), (1e17, "us")) if at[0] < most), "ns")
+    unit = next((name for most, name, _ in UNIX_UNITS if at[0] < most), "ns")
     if unit != own.time_unit:
         raise DataError(
             f"column {own.time}: by its size, {at[0]:.0f} is a unix time in {unit}, not in {own.time_unit}",
