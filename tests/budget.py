@@ -1,24 +1,16 @@
 """Which quick tests take more processor time than a quick test may.
 
-They are listed at the end. With EMBENCH_TEST_BUDGET=1.5 the tests fail where one takes more CPU seconds than that, and
-does so again when it runs alone: beside other work a core is slower. Time on the clock would hang on that entirely.
+They are listed at the end, and fail nothing: a core is slower beside other work, and on another machine.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-FAILS = "EMBENCH_TEST_BUDGET" in os.environ
-LIMIT_S = float(os.environ.get("EMBENCH_TEST_BUDGET", "1.5"))
+LIMIT_S = 1.5
 """CPU seconds of a quick test, with the fixtures that it is the first to ask for and the processes it waits for."""
-
-ALONE = "EMBENCH_TEST_ALONE"
-"""Is set in the process that runs again, one after another, the tests that took too long."""
 
 _spent = pytest.StashKey[dict[str, float]]()
 _over: dict[str, dict[str, float]] = {}
@@ -73,18 +65,3 @@ def pytest_terminal_summary(terminalreporter):
     for test, cpu_s in sorted(_over.items(), key=lambda item: -sum(item[1].values())):
         where = ", ".join(f"{phase} {value:.1f}" for phase, value in cpu_s.items() if value >= 0.05)
         terminalreporter.line(f"{sum(cpu_s.values()):.1f} ({where}) {test}")
-
-
-def pytest_sessionfinish(session):
-    worker = hasattr(session.config, "workerinput")
-    if worker or not FAILS or not _over or session.exitstatus != pytest.ExitCode.OK:
-        return
-    if ALONE in os.environ or _over_alone(session.config.rootpath):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    else:
-        _over.clear()
-
-
-def _over_alone(root: Path) -> bool:
-    again = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *_over]
-    return subprocess.run(again, cwd=root, env=os.environ | {ALONE: "1"}, check=False).returncode != 0

@@ -13,20 +13,18 @@ from embench import registry
 from embench.system import locked
 
 from .budget import (
-    ALONE,
     pytest_runtest_call,
     pytest_runtest_logreport,
     pytest_runtest_makereport,
     pytest_runtest_setup,
     pytest_runtest_teardown,
-    pytest_sessionfinish,
     pytest_terminal_summary,
 )
 from .packages import installing as installer
 
 __all__ = [
     "pytest_runtest_call", "pytest_runtest_logreport", "pytest_runtest_makereport", "pytest_runtest_setup",
-    "pytest_runtest_teardown", "pytest_sessionfinish", "pytest_terminal_summary",
+    "pytest_runtest_teardown", "pytest_terminal_summary",
 ]  # fmt: skip
 """Hooks of `budget.py`."""
 
@@ -71,7 +69,7 @@ def pytest_collection_finish(session):
     often, which took a twentieth of the time. A run of the whole suite imports now what it imports anyway, lest
     whichever test comes first pays for it; not where each line is recorded with the tests that run it."""
     recorded = session.config.getoption("cov_source", None)
-    if (len(session.items) > 1000 or ALONE in os.environ) and not recorded:
+    if len(session.items) > 1000 and not recorded:
         from embench_plugins import torchvision_shim
 
         torchvision_shim.settle()  # transformers' networks import torchvision
