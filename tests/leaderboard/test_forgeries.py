@@ -21,7 +21,8 @@ from embench.records import entry
 from embench.records.record import read_manifest
 
 from ..attacks.forger import Forger
-from ..attacks.test_forged_entries import FORGERIES
+from ..attacks.test_forged_entries import FORGERIES, SAMPLE
+from ..sample import proof
 from .boards import METHOD, Place, place
 from .test_verify import honest, published
 
@@ -29,6 +30,8 @@ __all__ = ["honest", "place", "published"]
 
 ONLY_A_RUN = {"predictions moved towards the labels, and scored again with the data", "the number of parameters"}
 """What holds together, and only another run of the request shows."""
+TRIED = ONLY_A_RUN | set(SAMPLE)
+"""`make rates` tries all."""
 
 
 def verify(*arguments: Any) -> int:
@@ -69,7 +72,7 @@ def test_the_entry_itself_is_verified_and_reproduced(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize("name", [name if name in TRIED else pytest.param(name, marks=proof) for name in FORGERIES])
 def test_forged_entries_are_refused_or_found(
     place: Place, copied: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
