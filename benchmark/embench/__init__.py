@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from embench.python.records import write_report as write_report
     from embench.python.running import benchmark as benchmark
     from embench.python.running import run as run
+    from embench.python.windows import features as features
+    from embench.python.windows import splitter as splitter
+    from embench.python.windows import windows as windows
     from embench.records.scores import Control as Control
     from embench.records.scores import Gap as Gap
     from embench.records.scores import Score as Score
@@ -47,6 +50,7 @@ _HOMES = {
     "board": "embench.python.records",
     "compare": "embench.statistics.comparison",
     "dataset": "embench.python.records",
+    "features": "embench.python.windows",
     "hookimpl": "embench.registry.hooks",
     "load": "embench.registry",
     "names": "embench.registry",
@@ -54,7 +58,9 @@ _HOMES = {
     "open": "embench.python.records",
     "run": "embench.python.running",
     "score": "embench.python.records",
+    "splitter": "embench.python.windows",
     "synthesize": "embench.python.records",
+    "windows": "embench.python.windows",
     "write_report": "embench.python.records",
 }
 

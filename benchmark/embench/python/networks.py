@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 from weakref import WeakSet
 
 from torch import Tensor, nn
@@ -13,10 +14,12 @@ from torch.random import fork_rng
 from embench.errors import PluginError, UsageError
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
 from embench.python.objects import checked_name
+from embench.signals.resample import resample
 
 MakeNetwork = Callable[[int, int], nn.Module]
 
@@ -31,6 +34,16 @@ class GivenNetwork(Encoder):
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
     _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
+
+    @property
+    def reads(self) -> Literal["signal", "stream"]:
+        """`stream` where `rate_hz` was given, else `signal`."""
+        return "stream" if "rate_hz" in self.recipe.prepare else "signal"
+
+    def stream(self, signal: Signal) -> Signal:
+        """The signal at `rate_hz`."""
+        rate = float(self.recipe.prepare["rate_hz"])
+        return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
         """A new network for windows of `spec.shape`. Raises PluginError where `make` returns no module, or one that it
@@ -74,8 +87,10 @@ class GivenWindows(nn.Module):
 def network(
     make: MakeNetwork,
     *,
-    window_s: float = 10.0,
+    window_s: float | None = None,
     step_s: float | None = None,
+    context_s: float | None = None,
+    rate_hz: float | None = None,
     epochs: int = 10,
     lr: float = 1e-3,
     batch: int = 64,
@@ -90,9 +105,12 @@ def network(
 
     Args:
         make: `make(channels, samples)` returns a new `torch.nn.Module` that maps windows (B, channels, samples) to
-            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate. A class
-            of networks with these two arguments serves, too.
-        window_s, step_s: length of a window in s, and from one to the next; by default they touch.
+            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate, 128 Hz
+            for all signals. A class of networks with these two arguments serves, too.
+        window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
+        context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
+            before the unit: one row for each unit.
+        rate_hz: samples per second that the network reads; by default the protocol's.
         epochs: passes over the training windows; the recipe `quick` makes at most 2.
         lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
         class_weight: `balanced` weighs classes inversely to their share, `none` alike.
@@ -121,13 +139,31 @@ def network(
     title = _name_of(make) if name is None else checked_name(name)
     recipe = Recipe(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
-        view=View("window", float(window_s), float(step_s or window_s)),
+        view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
     content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
     if min_channels != 1:
         content["min_channels"] = min_channels
     return type(title, (GivenNetwork,), content)
+
+
+def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:
+    """The view of windows of `window_s`, by default 10 s, every `step_s`, or of `context_s` before a unit's end. Raises
+    UsageError where both are given, or a length is not above 0."""
+    for name, value in (("window_s", window_s), ("step_s", step_s), ("context_s", context_s)):
+        if value is not None and not value > 0:
+            raise UsageError("a length is not above 0", where=f"{name}={value}", expected="seconds, above 0")
+    if context_s is None:
+        length = float(window_s or 10.0)
+        return View("window", length, float(step_s or length))
+    if window_s is not None or step_s is not None:
+        raise UsageError(
+            "windows and context are two ways to cut a unit",
+            where=f"context_s={context_s}",
+            expected="either `window_s` and `step_s`, or `context_s`",
+        )
+    return View("context", float(context_s))
 
 
 def _name_of(make: MakeNetwork) -> str:

@@ -1,0 +1,571 @@
+"""`embench.windows`, `embench.features` and `embench.splitter`: what a run reads and how it splits, for code of one's
+own.
+
+>>> import embench
+>>> windows = embench.windows("amigos", modalities="eda", target="arousal", rate_hz=16)
+>>> windows.X.shape[1:], len(windows.meta) == len(windows.y) == len(windows.X)
+((1, 160), True)
+>>> fold = windows.folds(seed=0)[0]
+>>> x, mask, y = windows.arrays(fold, "train")
+>>> len(x) == len(fold.train)
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from embench.data import find
+from embench.data.cohort import Cohort, build_cohort, choose_targets
+from embench.engine.assemble import assemble
+from embench.engine.feed import FeatureFeed
+from embench.engine.inputs import encoder_of
+from embench.engine.rows import Grid, anchors
+from embench.engine.source import Source
+from embench.engine.specs import Part
+from embench.engine.windows import StoredWindows, stored_windows, training_level
+from embench.errors import CheckFailed, UsageError
+from embench.interfaces.units import Target, View
+from embench.planning.method import chosen_modalities, resolve_method
+from embench.planning.plan import default_workers, rules_of
+from embench.planning.request import Request, request_of
+from embench.planning.setting import data_places, source_spec
+from embench.planning.tasks import all_units
+from embench.protocols import Fold, Protocol, load_current_protocol
+from embench.python.door import from_python
+from embench.python.networks import network, view_of_lengths
+from embench.python.records import score
+from embench.python.running import plugin_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+    from embench.statistics.result import Result
+
+    Texts: TypeAlias = str | Sequence[str]
+
+Role = Literal["train", "validation", "test"]
+Samples: TypeAlias = "np.ndarray | dict[str, np.ndarray]"
+
+
+class _Parts(NamedTuple):
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+class FoldRows(_Parts):
+    """Positions of the windows of a fold: `train` and `validation`, with labels, and `test`, all that are scored."""
+
+    units: np.ndarray
+    """Positions of the training units in the cohort."""
+
+
+class Arrays(NamedTuple):
+    """Windows of a role of a fold: `x` (n, C, T) float32, `mask` (n, T) bool, one of each modality where there are
+    several, and `y` (n,) float32."""
+
+    x: Samples
+    mask: Samples
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A dataset under a protocol, as a run of one target has it."""
+
+    request: Request
+    protocol: Protocol
+    cohort: Cohort
+    target: Target
+
+    @property
+    def positions(self) -> np.ndarray:
+        return np.asarray(self.cohort.positions, np.int64)
+
+    @cached_property
+    def source(self) -> Source:
+        cohort = self.cohort
+        return Source.of(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
+
+    def labels(self, train: np.ndarray) -> np.ndarray:
+        """(all units,) the labels, for a method that is fitted on the units at `train`."""
+        return self.cohort.labels(self.target, train)
+
+    @property
+    def decided(self) -> bool:
+        """True if labels do not depend on the training units."""
+        return self.target.rule.cut != "training_mean"
+
+    def units(self, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of the units of a fold that a run trains on, validates with, and tests."""
+        train, val, test = (self.cohort.positions_of(ids) for ids in (fold.train, fold.val, fold.test))
+        known = np.isfinite(self.labels(train))
+        return train[known[train]], val[known[val]], test
+
+    def meta(self, unit: np.ndarray, start: np.ndarray) -> DataFrame:
+        import pandas as pd
+
+        units = [self.cohort.units[i] for i in unit]
+        columns = {name: [getattr(u, name) for u in units] for name in ("subject", "recording")}
+        columns |= {"unit": [u.id for u in units]}
+        groups = [self.cohort.groups[u.subject] for u in units]
+        return pd.DataFrame({**columns, "start_s": start, "stimulus": [u.stimulus for u in units], "group": groups})
+
+
+class Splitter:
+    """Folds of a protocol for scikit-learn, as `cv=`: `split` gives the training and the test rows of each fold.
+
+    Validation subjects are in neither part, so that training rows are those of a run. Test rows without a label are
+    left out where `y` is given.
+    """
+
+    def __init__(self, study: _Study, seed: int, rows: np.ndarray | None = None) -> None:
+        self._study, self._seed, self._rows = study, seed, rows
+
+    def __repr__(self) -> str:
+        return f"Splitter({self._study.protocol.name}, seed={self._seed})"
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """The number of folds; the arguments are not used."""
+        return len(self._study.cohort.folds(self._study.protocol, self._seed))
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Training and test positions of each fold.
+
+        Args:
+            X: the rows, of which only the number counts.
+            y: their labels.
+            groups: the unit of each row, as `meta["unit"]` names it; may be missing where rows are those of `windows`.
+
+        Raises:
+            UsageError: there are no units, or unknown ones.
+        """
+        study, count = self._study, len(X)
+        unit = self._rows if groups is None else self._positions(groups)
+        if unit is None or len(unit) != count:
+            raise UsageError(
+                f"{count} rows, but {'no units' if unit is None else f'{len(unit)} units'}",
+                where="groups=",
+                expected='the unit of each row, such as `windows.meta["unit"]`',
+            )
+        labelled = np.ones(count, bool) if y is None else ~np.isnan(np.asarray(y, np.float64))
+        for fold in study.cohort.folds(study.protocol, self._seed):
+            train, _, test = study.units(fold)
+            yield tuple(np.flatnonzero(np.isin(unit, part) & labelled) for part in (train, test))  # type: ignore[misc]
+
+    def _positions(self, groups: Any) -> np.ndarray:
+        known = {unit.id: i for i, unit in enumerate(self._study.cohort.units)}
+        names = [str(name) for name in np.asarray(groups).tolist()]
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            raise UsageError(
+                f"there is no unit `{unknown}`", where="groups=", expected=f"units such as {next(iter(known))}"
+            )
+        return np.array([known[name] for name in names], np.int64)
+
+
+class Windows:
+    """Windows of a dataset with their labels and folds, as `embench.windows` returns them.
+
+    Rows are windows, in the order of recordings and time. A window that a run would not read, because less than half of
+    it was recorded, is zeros and in no fold.
+    """
+
+    def __init__(self, study: _Study, parts: Mapping[str, Part], grid: Grid) -> None:
+        self._study, self._parts, self._grid = study, parts, grid
+
+    def __len__(self) -> int:
+        return len(self._grid)
+
+    def __repr__(self) -> str:
+        study, shapes = self._study, [f"{m} {tuple(own.x.shape[1:])}" for m, own in self._stored.items()]
+        return f"Windows({study.cohort.card.name}, {study.target.name}; {len(self)} windows of {', '.join(shapes)})"
+
+    @cached_property
+    def _stored(self) -> dict[str, StoredWindows]:
+        return {m: stored_windows(self._study.source, m, part, self._grid) for m, part in self._parts.items()}
+
+    @property
+    def X(self) -> Samples:  # noqa: N802  as scikit-learn calls it
+        """(N, C, T) float32, memory-mapped; one for each modality where there are several. Normalised as the protocol
+        says, but for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
+        return self._one_or_all({m: own.x for m, own in self._stored.items()})
+
+    @property
+    def mask(self) -> Samples:
+        """(N, T) bool, memory-mapped: True where something was recorded; one for each modality where there are
+        several."""
+        return self._one_or_all({m: own.mask for m, own in self._stored.items()})
+
+    @property
+    def scaled_per_fold(self) -> tuple[str, ...]:
+        """The modalities whose level is kept, and which each fold scales by its own training windows."""
+        return tuple(m for m, own in self._stored.items() if own.level)
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """(N,) float32 labels of all windows, those of their units; NaN where there is none. Where a protocol derives
+        labels from the training part, raw ratings: `arrays` has the labels of a fold."""
+        study = self._study
+        values = study.labels(study.positions) if study.decided else study.cohort.raw[study.target.name]
+        return values[self._unit].astype(np.float32)
+
+    @cached_property
+    def meta(self) -> DataFrame:
+        """Of each window subject, recording, unit, start_s (seconds in its recording), stimulus and group. Subjects of
+        one group are always in the same fold."""
+        return self._study.meta(self._unit, self._grid.start)
+
+    @cached_property
+    def _unit(self) -> np.ndarray:
+        """(N,) the position of each window's unit in the cohort."""
+        return self._study.positions[self._grid.unit]
+
+    @cached_property
+    def _present(self) -> np.ndarray:
+        return np.asarray(np.stack([own.present for own in self._stored.values()]).any(0))
+
+    def folds(self, seed: int = 0) -> list[FoldRows]:
+        """The folds of a seed, equal to those of `embench.run(seeds=seed)`."""
+        study, found = self._study, []
+        for fold in study.cohort.folds(study.protocol, seed):
+            rows = FoldRows(*map(self._rows_of, study.units(fold)))
+            rows.units = study.cohort.positions_of(fold.train)
+            found.append(rows)
+        return found
+
+    def _rows_of(self, units: np.ndarray) -> np.ndarray:
+        """The windows of units, in the order of these, without those that no run reads."""
+        rows = [np.arange(*self._bounds[i]) for i in units.tolist() if i in self._bounds]
+        index = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return index[self._present[index]]
+
+    @cached_property
+    def _bounds(self) -> dict[int, tuple[int, int]]:
+        """Unit -> its first window and the one after its last."""
+        first = np.flatnonzero(np.diff(self._unit, prepend=-1))
+        last = np.append(first[1:], len(self._unit))
+        return dict(zip(self._unit[first].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
+
+    def splitter(self, seed: int = 0) -> Splitter:
+        """The folds of a seed for scikit-learn, as in `cross_val_score(model, x, y, cv=windows.splitter())`."""
+        return Splitter(self._study, seed, np.where(self._present, self._unit, -1))
+
+    def arrays(self, fold: FoldRows, role: Role) -> Arrays:
+        """Windows of a role, equal bit for bit to what an encoder in a run receives, with labels.
+
+        Args:
+            fold: one of `folds(seed)`.
+            role: `train`, `validation` or `test`. Test windows have no labels (NaN): `score` reads them.
+
+        Raises:
+            UsageError: there is no such role. CheckFailed: a group is in the training and in the test part.
+        """
+        index, scales = self._index(fold, role), self._scales(fold)
+        x, mask = {}, {}
+        for m, own in self._stored.items():
+            x[m], mask[m] = _scaled(np.array(own.x[index]), own.mask[index], scales.get(m)), np.array(own.mask[index])
+        return Arrays(self._one_or_all(x), self._one_or_all(mask), self._labels(fold, role)[index])
+
+    def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
+        """The same as a dataset of torch: items are `(x, mask, y)`, read from disk one by one.
+
+        Args:
+            fold, role: as of `arrays`.
+        """
+        index = self._index(fold, role)
+        return TorchWindows(self._stored, index, self._labels(fold, role), self._scales(fold))
+
+    def score(
+        self,
+        predictions: np.ndarray | Mapping[int, np.ndarray],
+        *,
+        seed: int = 0,
+        name: str = "windows",
+        time_context: Literal["unit", "causal", "offline"] = "offline",
+        out: str | Path | None = None,
+    ) -> Result:
+        """Scores predictions of test windows as `embench.run` scores its own, and writes a record.
+
+        Predictions of a unit's windows are averaged. This counts as an evaluation on the test labels.
+
+        Args:
+            predictions: (N,) probabilities, or values of a continuous target; (N, K) of K classes; NaN at windows
+                that are not tested. For several seeds a mapping from seed to such arrays.
+            seed: whose folds were used.
+            name: of the method. time_context, out: see `embench.score`.
+
+        Raises:
+            UsageError: the array has another shape. DataError, CheckFailed: see `embench.score`.
+        """
+        by_seed = predictions if isinstance(predictions, Mapping) else {seed: predictions}
+        import pandas as pd
+
+        study = self._study
+        frame = pd.concat([self._by_unit(np.asarray(own, np.float64), key) for key, own in by_seed.items()])
+        return score(
+            frame, study.request.dataset, name=name, protocol=study.request.protocol, target=study.target.name,
+            time_context=time_context, data_root=study.request.data_root, out=out,
+        )  # fmt: skip
+
+    def _by_unit(self, values: np.ndarray, seed: int) -> DataFrame:
+        """Predictions (N,) or (N, K) of a seed as a table with a row for each tested unit."""
+        columns, shape = self._study.target.columns, values.shape
+        wanted = (len(self), len(columns)) if len(columns) > 1 else (len(self),)
+        if shape != wanted and not (len(columns) == 1 and shape == (len(self), 1)):
+            raise UsageError(
+                f"predictions have the shape {shape}", where="predictions=", expected=f"{wanted}, a row for each window"
+            )
+        tested = np.concatenate([fold.test for fold in self.folds(seed)])
+        table = values.reshape(len(self), -1)
+        tested = np.sort(tested[np.isfinite(table[tested]).all(1)])
+        if not len(tested):
+            raise UsageError("no test window has a prediction", where="predictions=", expected="numbers at `fold.test`")
+        frame = self.meta.loc[tested, ["subject", "recording", "unit"]].assign(
+            target=self._study.target.name, seed=seed, **{name: table[tested, k] for k, name in enumerate(columns)}
+        )
+        keys = ["subject", "recording", "unit", "target", "seed"]
+        return frame.groupby(keys, sort=False, as_index=False)[list(columns)].mean()
+
+    def _index(self, fold: FoldRows, role: str) -> np.ndarray:
+        if role not in FoldRows._fields:
+            raise UsageError(f"no role `{role}`", where="role=", expected=", ".join(FoldRows._fields))
+        if not self._study.protocol.leaks:
+            group = self.meta["group"].to_numpy()
+            if shared := sorted(set(group[fold.train]) & set(group[fold.test])):
+                raise CheckFailed(
+                    f"{shared[0]} is in the training and in the test part",
+                    where="fold=",
+                    expected="one of `folds(seed)`",
+                )
+        return np.asarray(getattr(fold, role), np.int64)
+
+    def _labels(self, fold: FoldRows, role: str) -> np.ndarray:
+        if role == "test":
+            return np.full(len(self), np.nan, np.float32)
+        return self._study.labels(fold.units)[self._unit].astype(np.float32)
+
+    def _scales(self, fold: FoldRows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Modality -> mean and gain (C, 1) by which this fold scales it."""
+        study, found = self._study, {}
+        for m in self.scaled_per_fold:
+            units = fold.units[np.isfinite(study.labels(fold.units)[fold.units])]
+            level = training_level(study.source, m, self._parts[m], self._grid, study.cohort.arrays(units))
+            found[m] = level["mean"][:, None], (1.0 / level["std"])[:, None]
+        return found
+
+    def _one_or_all(self, arrays: dict[str, np.ndarray]) -> Samples:
+        return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
+def _scaled(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Windows (..., C, T) less the mean, times the gain, zeros outside the mask (..., T); as they are without a
+    scale."""
+    if scale is None:
+        return x
+    return np.where(mask[..., None, :], (x - scale[0]) * scale[1], np.float32(0))
+
+
+class TorchWindows(Dataset[Any]):
+    """Windows of a role of a fold, as `Windows.to_torch` returns them."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, StoredWindows],
+        index: np.ndarray,
+        y: np.ndarray,
+        scales: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        self._stored, self._index, self._y, self._scales = stored, index, torch.from_numpy(y), scales
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, position: int) -> tuple[Any, Any, Tensor]:
+        """`x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings where there are several
+        modalities."""
+        i, x, mask = self._index[position], {}, {}
+        for m, own in self._stored.items():
+            seen = np.array(own.mask[i])
+            x[m], mask[m] = (
+                torch.from_numpy(_scaled(np.array(own.x[i]), seen, self._scales.get(m))),
+                torch.from_numpy(seen),
+            )
+        (first, *others) = self._stored
+        return (x, mask, self._y[i]) if others else (x[first], mask[first], self._y[i])
+
+
+@from_python
+def windows(
+    dataset: str,
+    *,
+    modalities: Texts | None = None,
+    window_s: float | None = None,
+    step_s: float | None = None,
+    context_s: float | None = None,
+    rate_hz: float | None = None,
+    target: str | None = None,
+    protocol: str = Request.protocol,
+    data_root: str | Path | None = None,
+) -> Windows:
+    """Windows of a dataset as arrays, with labels and the folds of a protocol, for training code of one's own.
+
+    `X` is what a network in a run receives, but for modalities in `scaled_per_fold`, which each fold scales by its
+    training windows: under `normalise: recording_unlabelled`, `face_au`.
+
+    Args:
+        dataset: name of a dataset, or `./FOLDER` of your own data.
+        modalities: such as `"eda,ecg"`; by default the card's. `"ecg+eda"` joins channels in one array.
+        window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
+        context_s: in place of windows inside the unit, the last `context_s` seconds before its end.
+        rate_hz: samples per second; by default the protocol's, 128.
+        target: by default the first of the dataset's card.
+        protocol: name of a protocol, or a YAML file.
+        data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
+
+    Raises:
+        UsageError: a name does not exist, a window is longer than all units, or test subjects give calibration data
+            under the protocol. DataError: the data are missing or damaged.
+    """
+    encoder = network(
+        _no_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
+    )
+    study, parts = _studied(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
+    view = view_of_lengths(window_s, step_s, context_s)
+    own = study.cohort.arrays(study.positions)
+    longest = float((own["stop"] - own["start"]).max())
+    if view.kind == "window" and (view.length_s or 0.0) > longest + 1e-6:
+        raise UsageError(
+            f"windows of {view.length_s:g} s are longer than units of {longest:g} s",
+            where=f"window_s={view.length_s:g}",
+            expected=f"at most {longest:g}",
+            hint=f"to see the signal before a unit too: context_s={view.length_s:g}",
+        )
+    return Windows(study, parts, anchors(view, own["recording"], own["start"], own["stop"]))
+
+
+@from_python
+def features(
+    dataset: str,
+    *,
+    encoder: str = "handcrafted",
+    modalities: Texts | None = None,
+    target: str | None = None,
+    protocol: str = Request.protocol,
+    data_root: str | Path | None = None,
+) -> DataFrame:
+    """Features of all units as a table of pandas, equal to what an estimator in a run receives.
+
+    Values are normalised as the protocol says, by default z-scored for each subject. Columns are `MODALITY_FEATURE`;
+    the index names subject, recording, unit and label. A run also drops features that do not vary in a fold's training
+    units.
+
+    Args:
+        dataset: name of a dataset, or `./FOLDER` of your own data.
+        encoder: name of an encoder with features.
+        modalities, target, protocol, data_root: see `embench.windows`.
+
+    Raises:
+        UsageError: a name does not exist, or the encoder has no features. DataError: the data are missing or damaged.
+    """
+    import pandas as pd
+
+    study, parts = _studied(encoder, dataset, modalities, target, protocol, data_root)
+    if any(encoder_of(part).reads != "features" for part in parts.values()):
+        raise UsageError(f"{encoder} computes no features", where="encoder=", expected="such as handcrafted")
+    own = study.cohort.arrays(study.positions)
+    grid = anchors(View("unit"), own["recording"], own["start"], own["stop"])
+    data, specs = assemble(study.source, parts, grid, "cpu")
+    columns: dict[str, np.ndarray] = {}
+    for m, feed in data.feeds.items():
+        if not isinstance(feed, FeatureFeed):
+            raise TypeError(f"{m} has no features")
+        values = feed.array.numpy().reshape(len(grid), -1)
+        names = specs[m].channels if len(specs[m].channels) == values.shape[1] else range(values.shape[1])
+        columns |= {f"{m}_{name}": values[:, k] for k, name in enumerate(names)}
+    meta = study.meta(study.positions, grid.start)
+    raw = study.labels(study.positions) if study.decided else study.cohort.raw[study.target.name]
+    index = pd.MultiIndex.from_frame(meta[["subject", "recording", "unit"]].assign(label=raw[study.positions]))
+    return pd.DataFrame(columns, index=index)
+
+
+@from_python
+def splitter(
+    dataset: str,
+    *,
+    seed: int = 0,
+    target: str | None = None,
+    protocol: str = Request.protocol,
+    data_root: str | Path | None = None,
+) -> Splitter:
+    """The folds of a protocol for scikit-learn, as `cv=`, with the unit of each row as `groups=`.
+
+    Args:
+        dataset: name of a dataset, or `./FOLDER` of your own data.
+        seed: each seed has its own folds.
+        target, protocol, data_root: see `embench.windows`.
+
+    Raises:
+        UsageError: a name does not exist. DataError: the data are missing or damaged.
+    """
+    return Splitter(_study(_request(dataset, None, target, protocol, data_root), None), seed)
+
+
+def _no_network(channels: int, samples: int) -> nn.Module:  # windows alone are made of it
+    raise UsageError(f"no network is made for {channels} channels of {samples} samples")
+
+
+def _request(
+    dataset: str, modalities: Texts | None, target: str | None, protocol: str, data_root: str | Path | None
+) -> Request:
+    return request_of(
+        dataset=dataset, modalities=modalities, target=target, protocol=protocol, data_root=data_root, recipe="small"
+    )
+
+
+def _studied(
+    encoder: str | None,
+    dataset: str,
+    modalities: Texts | None,
+    target: str | None,
+    protocol: str,
+    data_root: str | Path | None,
+) -> tuple[_Study, dict[str, Part]]:
+    """A dataset for code of one's own, and the encoder of each modality, which says what is read of it."""
+    request = _request(dataset, modalities, target, protocol, data_root)
+    _, rules, card = rules_of(request)
+    available = list(find.prepared(dataset, request.data_root, rules, default_workers({"cpu"})).modalities)
+    parts = {}
+    for m in chosen_modalities(request, card, available):
+        alone = request_of(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
+        parts[m] = resolve_method(alone, card, available, "cpu").encoders[m]
+    return _study(request, tuple(parts)), parts
+
+
+def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
+    load_current_protocol(request.protocol)
+    _, rules, card = rules_of(request)
+    if rules.personal:
+        raise UsageError(
+            f"test subjects give calibration data under {rules.name}",
+            where=f"--protocol {rules.name}",
+            expected="a protocol without personalisation",
+        )
+    targets = choose_targets(card, request.targets)
+    if request.targets and len(targets) > 1:
+        raise UsageError("windows have the labels of one target", where=f"--target {request.targets}", expected="one")
+    store = find.prepared(request.dataset, request.data_root, rules, default_workers({"cpu"}))
+    which = list(store.modalities) if modalities is None else modalities
+    return _Study(request, rules, build_cohort(store, card, targets[:1], which, rules), targets[0])
