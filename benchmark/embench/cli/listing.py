@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,6 +138,7 @@ def _print_folder(name: str, *, as_json: bool) -> bool:
 
 def _facts_of_folder(name: str) -> dict[str, Any]:
     """The card of own recordings, in words."""
+    from embench.cli import recipes
     from embench.data.find import card_of
 
     card = card_of(name, None)
@@ -144,7 +146,8 @@ def _facts_of_folder(name: str) -> dict[str, Any]:
     labels = {"targets": {t.name: f"{t.kind} from `{t.label}`" for t in card.targets}}
     silent = ("obtain", "downloads", "verified_on_real", "raters", "targets", "modalities")
     rest = {key: value for key, value in asdict(card).items() if key not in silent and value not in ("", (), None)}
-    return {"kind": "dataset", **rest, "modalities": modalities, **labels}
+    rates = recipes.rate_facts(card, Request.protocol)
+    return {"kind": "dataset", **rest, "modalities": modalities, "rates": rates, **labels}
 
 
 def _print_protocol(name: str, *, as_json: bool) -> bool:
@@ -196,6 +199,10 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
     from embench.cli import recipes
 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
+    if entry.kind == "dataset" and not entry.broken:
+        with suppress(EmbenchError, ImportError):  # of a reader that cannot be loaded the rest is shown
+            card = registry.load("dataset", entry.full_name).card
+            document["rates"] = recipes.rate_facts(card, protocol)
     if entry.kind not in recipes.WITH_RECIPES or entry.broken:
         return document
     try:

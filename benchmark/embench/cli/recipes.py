@@ -14,7 +14,7 @@ from embench.cli.tables import show_table
 from embench.errors import UsageError
 
 if TYPE_CHECKING:
-    from embench.interfaces.dataset import ModalityCard
+    from embench.interfaces.dataset import Card, ModalityCard
     from embench.interfaces.encoder import Encoder
     from embench.interfaces.recipe import Recipe
     from embench.protocols import Protocol
@@ -82,6 +82,18 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
     }
 
 
+def rate_facts(card: Card, protocol: str) -> dict[str, str]:
+    """Modality -> the rate at which it was recorded, and that at which encoders without a rate of their own read it."""
+    from embench.protocols import load_protocol
+
+    rules = load_protocol(protocol)
+    return {
+        m: f"{_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
+        for m, own in card.modalities.items()
+        if m != "video"
+    }
+
+
 def print_reading(facts: Mapping[str, Any]) -> None:
     """Prints the facts of `reading_facts`."""
     title = f"how the encoder reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
@@ -123,16 +135,15 @@ def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[
 
 
 def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
-    from embench.signals.preprocess import LINEAR, VIDEO_FEATURES_HZ, band_after
+    from embench.signals.preprocess import LINEAR, band_after
 
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
-    recorded = "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
-    known = {"channels": channels, "recorded": recorded}
+    known = {"channels": channels, "recorded": _recorded(card)}
     if modality == "video":
         frames = encoder.recipe.prepare.get("frames_hz")
         return {**known, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
-    prepared = VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
+    prepared = _prepared_hz(modality, protocol)
     own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
     read = "features of " if encoder.reads == "features" else ""
     rates = (card.rate, prepared, own or prepared)
@@ -140,6 +151,17 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     high = max(high, float(encoder.recipe.prepare.get("high_hz", 0.0)))
     band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
     return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
+
+
+def _recorded(card: ModalityCard) -> str:
+    return "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
+
+
+def _prepared_hz(modality: str, protocol: Protocol) -> float:
+    """The rate of a prepared signal, which encoders read unless their recipe names another."""
+    from embench.signals.preprocess import VIDEO_FEATURES_HZ
+
+    return VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
 
 
 def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:

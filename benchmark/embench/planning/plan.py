@@ -24,6 +24,7 @@ from embench.planning import weights
 from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph
+from embench.planning.inputs import check_views, input_rows
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import grounded, named_method, resolve_method, without_paths
@@ -206,6 +207,7 @@ class Plan:
             "gives_up": self.deviations,
             **({"giving": self.test.slices.words} if self.test.slices else {}),
             "units": len(self.test.positions),
+            "inputs": input_rows(self.method, self.test),
             "folds": folds,
             "stages": kinds,
             **forecast(
@@ -299,6 +301,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     def builder(settings: tuple[str, ...]) -> Builder:
         own = replace(request, settings=(*request.settings, *settings))
         chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
+        check_views(chosen, (test, fit))
         return Builder(graph, chosen, fit, test, setting, source_cohorts)
 
     _lay_out(cache(builder), folds, tuning)

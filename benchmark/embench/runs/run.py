@@ -17,6 +17,7 @@ from embench.engine.stage import Stage
 from embench.errors import EmbenchError, PluginError, Unfinished
 from embench.files import folder_mode, make_folder
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
+from embench.planning.inputs import input_notes
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.planning.setting import stage_folder
@@ -120,6 +121,7 @@ def grid(
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
     _note_repaired(plans, on_event)
+    _note_inputs(plans, on_event)
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
@@ -178,6 +180,12 @@ def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
     for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
         if text:
             on_event({"event": "note", "text": text})
+
+
+def _note_inputs(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Tells what encoders read: window, context, rate and shape."""
+    for text in dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)):
+        on_event({"event": "note", "text": text})
 
 
 @snapshot()

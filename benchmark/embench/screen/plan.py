@@ -127,6 +127,7 @@ _WORDS = {
     "left_out": "excluded",
     "gives_up": "protocol deviations",
     "giving": "given and scored",
+    "inputs": "inputs of encoders: seconds, rate, channels x samples",
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs",
     "expected_s": "expected time",

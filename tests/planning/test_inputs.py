@@ -1,0 +1,77 @@
+"""What encoders read: windows that fit their units, and the lengths, rates and shapes that a plan prints."""
+
+import json
+
+import pytest
+from torch import nn
+
+import embench
+from embench.errors import UsageError
+
+from ..tiny.world import plugin
+
+
+def pooled(channels, samples):  # noqa: ARG001  what every such function is given
+    return nn.Sequential(nn.AdaptiveAvgPool1d(4), nn.Flatten(), nn.Linear(4 * channels, 4))
+
+
+def planned(bench, encoder, **more):
+    return embench.run(
+        dataset=plugin("Tiny"), data_root=bench.data, runs=bench.runs, encoder=encoder, modalities="ecg",
+        target="arousal", seeds=0, device="cpu", dry_run=True, progress=False, **more,
+    ).document["inputs"]  # fmt: skip
+
+
+@pytest.mark.parametrize("length_s", [12.5, 30, 600])
+def test_a_window_longer_than_all_units_is_refused_with_both_lengths_and_the_remedy(shared, length_s):
+    with pytest.raises(UsageError) as refused:
+        shared.plan("Pool", modalities="ecg", settings=(f"encoder.view.length_s={length_s}",))
+    message = str(refused.value)
+    assert f"windows of {length_s:g} s, but units of tiny last at most 12 s" in message
+    assert "--set encoder.view.kind=context" in message
+    assert f"context_s={length_s:g}" in message
+
+
+def test_the_remedy_works_and_a_window_as_long_as_the_longest_unit_does(shared):
+    context = ("encoder.view.kind=context", "encoder.view.length_s=30")
+    assert shared.plan("Pool", modalities="ecg", settings=context).method.encoders["ecg"].recipe.view.length_s == 30
+    shared.plan("Pool", modalities="ecg", settings=("encoder.view.length_s=12",))
+
+
+def test_several_encoders_are_named_with_their_modality(shared):
+    settings = ("encoder[eda].view.length_s=40",)
+    with pytest.raises(UsageError, match="40 s, but units") as refused:
+        shared.plan("Pool", modalities="ecg,eda", fusion="late", settings=settings)
+    assert "--set encoder[eda].view.kind=context" in str(refused.value)
+
+
+def test_a_length_that_changes_nothing_is_refused(shared):
+    with pytest.raises(UsageError, match="reads whole units, so a length of 30 s changes nothing"):
+        shared.plan("handcrafted", modalities="ecg", fusion="logreg", settings=("encoder.view.length_s=30",))
+    shared.plan(
+        "handcrafted",
+        modalities="ecg",
+        fusion="logreg",
+        settings=("encoder.view.length_s=30", "encoder.view.kind=context"),
+    )
+
+
+def test_a_network_from_python_is_refused_alike(shared):
+    with pytest.raises(UsageError, match="windows of 30 s, but units of tiny last at most 12 s") as refused:
+        planned(shared, embench.network(pooled, window_s=30))
+    assert "context_s=30" in str(refused.value)
+
+
+def test_a_plan_says_what_an_encoder_reads(shared):
+    row = {"modality": "ecg", "encoder": "pooled", "window_s": None, "step_s": None, "context_s": None}
+    assert planned(shared, embench.network(pooled, window_s=4)) == [
+        {**row, "window_s": 4.0, "step_s": 4.0, "rate_hz": 128.0, "shape": "1 x 512"}
+    ]
+    assert planned(shared, embench.network(pooled, context_s=30, rate_hz=16)) == [
+        {**row, "context_s": 30.0, "rate_hz": 16.0, "shape": "1 x 480"}
+    ]
+
+
+def test_info_of_a_dataset_names_the_rates(embench):
+    (found,) = json.loads(embench("info", "stress_predict", "--json").out)
+    assert found["rates"]["eda"] == "4 Hz (read at 128 Hz)"
