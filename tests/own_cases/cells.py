@@ -170,7 +170,7 @@ def _as_table(change: Callable[[str], str | bytes], source: Mapping[str, Any] | 
     return make
 
 
-def _as_written(found: Recordings) -> None:
+def as_written(found: Recordings) -> None:
     assert values(found) == TRUE
     for r in found.values():
         np.testing.assert_allclose(r.signals["eda"].data[0], eda(60, 4), atol=2e-5)
@@ -191,13 +191,13 @@ def _named(names: Sequence[str], encoding: str = "utf-8") -> Callable[[Path], No
     return make
 
 
-def _rated_as_written(found: Recordings) -> None:
+def _ratedas_written(found: Recordings) -> None:
     assert sorted(values(found).values()) == sorted(TRUE.values())
     people = list(dict.fromkeys(sorted(r.subject for r in found.values())))
     assert [values(found)[who, "1"] for who in people] == [6, 3, 9]
 
 
-def _workbook(sheets: Mapping[str, str]) -> bytes:
+def workbook(sheets: Mapping[str, str]) -> bytes:
     import openpyxl
 
     book, out = openpyxl.Workbook(), io.BytesIO()
@@ -214,7 +214,7 @@ def _xlsx(sheets: Mapping[str, str], **label: Any) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         clips(root, labels={"arousal": {**AROUSAL, "table": "ratings.xlsx", **label}})
         (root / "ratings.csv").unlink()
-        write(root, {"ratings.xlsx": _workbook(sheets)})
+        write(root, {"ratings.xlsx": workbook(sheets)})
 
     return make
 
@@ -420,42 +420,40 @@ CASES = (
         _about(-1.002, 0.815, 0.098),
         ["1,0|thousand"],
     ),
-    Case("UTF-16", _as_table(lambda text: text.encode("utf-16")), _as_written),
-    Case("UTF-16 without a mark", _as_table(lambda text: text.encode("utf-16-le")), _as_written, ["UTF|text|encoding"]),
-    Case("UTF-8 with a mark", _as_table(lambda text: text.encode("utf-8-sig")), _as_written),
-    Case("CRLF", _as_table(lambda text: text.replace("\n", "\r\n")), _as_written),
-    Case("CR", _as_table(lambda text: text.replace("\n", "\r")), _as_written),
-    Case("semicolons and decimal commas", _as_table(SEMICOLONS), _as_written),
+    Case("UTF-16", _as_table(lambda text: text.encode("utf-16")), as_written),
+    Case("UTF-16 without a mark", _as_table(lambda text: text.encode("utf-16-le")), as_written, ["UTF|text|encoding"]),
+    Case("UTF-8 with a mark", _as_table(lambda text: text.encode("utf-8-sig")), as_written),
+    Case("CRLF", _as_table(lambda text: text.replace("\n", "\r\n")), as_written),
+    Case("CR", _as_table(lambda text: text.replace("\n", "\r")), as_written),
+    Case("semicolons and decimal commas", _as_table(SEMICOLONS), as_written),
     Case(
         "semicolons, decimal commas, UTF-16, CRLF",
         _as_table(lambda text: SEMICOLONS(text).replace("\n", "\r\n").encode("utf-16")),
-        _as_written,
+        as_written,
     ),
-    Case("tabs", _as_table(lambda text: text.replace(",", "\t")), _as_written),
-    Case("blank lines", _as_table(lambda text: text.replace("\n", "\n\n")), _as_written),
-    Case("separators at the end of each line", _as_table(lambda text: text.replace("\n", ",\n")), _as_written),
+    Case("tabs", _as_table(lambda text: text.replace(",", "\t")), as_written),
+    Case("blank lines", _as_table(lambda text: text.replace("\n", "\n\n")), as_written),
+    Case("separators at the end of each line", _as_table(lambda text: text.replace("\n", ",\n")), as_written),
     Case(
         "quotes",
         _as_table(
             lambda text: "\n".join(",".join(f'"{c}"' for c in line.split(",")) for line in text.splitlines()) + "\n"
         ),
-        _as_written,
+        as_written,
     ),
-    Case("spaces around cells", _as_table(lambda text: text.replace(",", " , ")), _as_written),
-    Case("no line end at the end", _as_table(lambda text: text.rstrip("\n")), _as_written),
-    Case("names in cp1252", _named(["Jörg", "Käthe", "Rüdiger"], "cp1252"), _rated_as_written),
-    Case("names in UTF-8", _named(["Jörg", "Käthe", "Rüdiger"]), _rated_as_written),
-    Case("names in UTF-16", _named(["Jörg", "Käthe", "Rüdiger"], "utf-16"), _rated_as_written),
+    Case("spaces around cells", _as_table(lambda text: text.replace(",", " , ")), as_written),
+    Case("no line end at the end", _as_table(lambda text: text.rstrip("\n")), as_written),
+    Case("names in cp1252", _named(["Jörg", "Käthe", "Rüdiger"], "cp1252"), _ratedas_written),
+    Case("names in UTF-8", _named(["Jörg", "Käthe", "Rüdiger"]), _ratedas_written),
+    Case("names in UTF-16", _named(["Jörg", "Käthe", "Rüdiger"], "utf-16"), _ratedas_written),
+    Case("names in Polish code pages", _named(["Ania", "Łukasz", "Żaneta"], "cp1250"), _ratedas_written, ["row|label"]),
+    Case("an Excel sheet", _xlsx({"Sheet1": rated()}), as_written),
     Case(
-        "names in Polish code pages", _named(["Ania", "Łukasz", "Żaneta"], "cp1250"), _rated_as_written, ["row|label"]
+        "an Excel book of two sheets", _xlsx({"notes": "a,b\n1,2\n", "ratings": rated()}), as_written, ["sheet|column"]
     ),
-    Case("an Excel sheet", _xlsx({"Sheet1": rated()}), _as_written),
-    Case(
-        "an Excel book of two sheets", _xlsx({"notes": "a,b\n1,2\n", "ratings": rated()}), _as_written, ["sheet|column"]
-    ),
-    Case("equal names of columns that are not wanted", _twice, _as_written),
+    Case("equal names of columns that are not wanted", _twice, as_written),
     Case("equal names of columns of which one is wanted", _wanted_twice, must_be_said, ["EDA"]),
-    Case("a rating twice, alike", _rating_columns(rated() + "P01,1,6\n"), _as_written, ["line"]),
+    Case("a rating twice, alike", _rating_columns(rated() + "P01,1,6\n"), as_written, ["line"]),
     Case("a rating twice, in two values", _rating_columns(rated() + "P01,1,2\n"), must_be_said, ["line"]),
     Case("a rating of nobody", _rating_columns(rated() + "P09,1,2\n"), must_be_said, ["ratings.csv"]),
     Case("a rating less", _rating_columns(rated().replace("P01,1,6\n", "")), must_be_said, ["arousal"]),
@@ -465,8 +463,8 @@ CASES = (
         must_be_said,
         ["arousal|ratings"],
     ),
-    Case("people without zeros", _key_spelt("P{}"), _as_written),
-    Case("people by number", _key_spelt("{}"), _as_written, ["label|row"]),
-    Case("people in small letters", _key_spelt("p0{}"), _as_written),
-    Case("people with a float's zero", _key_spelt("{}.0"), _as_written, ["label|row"]),
+    Case("people without zeros", _key_spelt("P{}"), as_written),
+    Case("people by number", _key_spelt("{}"), as_written, ["label|row"]),
+    Case("people in small letters", _key_spelt("p0{}"), as_written),
+    Case("people with a float's zero", _key_spelt("{}.0"), as_written, ["label|row"]),
 )

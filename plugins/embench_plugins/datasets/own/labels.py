@@ -122,11 +122,16 @@ class Labels:
             "inside" if inside else "partly outside" if touches or known.get(line) == "partly outside" else "outside"
         )
 
+    def reading(self, name: str) -> tables.Reading:
+        """How the table of a label is read."""
+        return self._specs[name].reading
+
     def unread(self) -> Iterator[tuple[str, Path, list[str]]]:
         """The columns of wide tables that are of no stimulus here, by label."""
         for (name, path), read in self.columns.items():
             pattern = part_pattern(str(self._specs[name].column), {})
-            spare = [column for column in self._tables.rows(path) if pattern.fullmatch(column) and column not in read]
+            there = self._tables.rows(path, self._specs[name].reading)
+            spare = [column for column in there if pattern.fullmatch(column) and column not in read]
             if spare:
                 yield name, path, spare
 
@@ -142,7 +147,9 @@ class Labels:
         if path is None:
             return None
         column = fill(str(spec.column), part.facts)
-        if column != spec.column and column not in self._tables.rows(path):  # a wide table that lacks this stimulus
+        if column != spec.column and column not in self._tables.rows(
+            path, spec.reading
+        ):  # a wide table that lacks this stimulus
             return None
         spec = spec if column == spec.column else spec.model_copy(update={"column": column})
         timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
@@ -232,7 +239,7 @@ class Labels:
                 expected="recordings of CSV files, or `table` of the label",
             )
         path, channels = part.table
-        column = tables.columns(path, [str(spec.column)], where)[str(spec.column)]
+        column = tables.columns(path, [str(spec.column)], where, channels.reading)[str(spec.column)]
         times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
         read = column.iloc[rows_at(path, channels, times + part.offset_s, part.clock.start, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}

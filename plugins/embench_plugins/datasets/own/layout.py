@@ -15,7 +15,7 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, Part
 from embench_plugins.datasets.own.clock import zone_of
 from embench_plugins.datasets.own.paths import Template, check_part
-from embench_plugins.datasets.own.tables import canonical
+from embench_plugins.datasets.own.tables import Reading, canonical
 
 ENTITIES = ("participant", "session", "task", "run")
 """What the names of BIDS files say."""
@@ -39,8 +39,26 @@ def _pattern(text: str | None) -> str | None:
     return text
 
 
-class Table(Part):
-    """A table of a header and rows, and which of its columns hold what is known from the files' names.
+class Readable(Part):
+    """How a table is read.
+
+    Args:
+        skip_lines: so many lines stand before the line of names.
+        sheet: that of an Excel file.
+    """
+
+    skip_lines: Annotated[int, Field(ge=0, le=40)] = 0
+    sheet: Text | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """Both, as the readers of tables take them."""
+        return Reading(self.skip_lines, self.sheet)
+
+
+class Table(Readable):
+    """A table of a header and rows, and which of its columns hold what is known from the files' names. A column without
+    a name is called by its number, from 1 on.
 
     Args:
         table: a path below the folder, in which `{participant}` and so on stand for what the recording's name has.
@@ -59,7 +77,7 @@ class Column(Table):
     column: Text
 
 
-class Trials(Part):
+class Trials(Readable):
     """Parts of a recording that become recordings of their own, by a table or by markers in the files.
 
     Args:
@@ -90,7 +108,7 @@ class Trials(Part):
     clock: Literal["files", "absolute"] = "files"
 
     _read = field_validator("table", mode="before")(_template)
-    _readable = field_validator("until", "start", "end", "duration")(_pattern)
+    _patterns = field_validator("until", "start", "end", "duration")(_pattern)
 
     @model_validator(mode="after")
     def _agree(self) -> Trials:
@@ -123,7 +141,7 @@ class Trials(Part):
         return [c for c in (*timed, self.stimulus, *self.where) if c]
 
 
-class OwnChannels(Channels):
+class OwnChannels(Channels, Readable):
     """The channels of a modality, and where they are.
 
     Args:
@@ -131,11 +149,9 @@ class OwnChannels(Channels):
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
         missing: numbers that stand for lost samples, such as -9999.
-        skip_lines: so many lines stand before the line of names.
     """
 
     missing: tuple[float, ...] = ()
-    skip_lines: Annotated[int, Field(ge=0, le=40)] = 0
     file: Template | None = None
     time: Text | None = None
     time_unit: Literal["s", "ms", "us"] = "s"
@@ -234,7 +250,7 @@ class Source(Part):
         return template.names if template else ()
 
 
-class LabelSource(Part):
+class LabelSource(Readable):
     """The place of a label: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
     (with `start`), of its moments (with `time`), of the trials' table (`trial`), or of the signals' file.
 
@@ -338,7 +354,7 @@ class TargetRule(Part):
     centred: bool = False
 
 
-class People(Part):
+class People(Readable):
     """The facts on subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
 
     Args:

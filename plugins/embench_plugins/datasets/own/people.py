@@ -42,8 +42,9 @@ class Participants:
             return {}
         columns = [people.id, *people.info.values()]
         columns += [people.group] if people.group and people.group not in self._names else []
-        rows = self._tables.rows(path)
+        rows = self._tables.rows(path, people.reading)
         tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
+        rows = tables.placed(rows, columns)
         found: dict[str, Mapping[str, str]] = {}
         lines: dict[str, int] = {}
         for line, row in rows.iterrows():

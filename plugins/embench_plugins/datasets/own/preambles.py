@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embench.errors import DataError
+from embench_plugins.datasets.own.headers import cells_of, separator_of, title_lines
 
 _UNIT = re.compile(
     r"[munµ]?[sv]|msecs|mvolts|k?ohms?|no[_ ]units|m/\(?s(ec)?\^?2\)?|m?g|deg/s(ec)?|(°|deg ?)?c|(degrees )?celsius|bpm"
@@ -83,10 +84,12 @@ def _comments(lines: Sequence[str], path: Path) -> Preamble:
     first = next((k for k, line in enumerate(lines) if not line.startswith(("#", "%"))), None)
     if first is None:
         raise _damaged(path, len(lines), "only comments were found")
-    separator = _separator(lines[first])
-    cells, names = (_cells(line, separator) for line in (lines[first], lines[first - 1].lstrip("#% ")))
+    separator = separator_of(lines[first:])
+    cells, names = (cells_of(line, separator) for line in (lines[first], lines[first - 1].lstrip("#% ")))
     named = len(cells) == len(names) > 1 and any(map(_NUMBER.fullmatch, cells))
-    return Preamble(0 if named and first == 1 else first, tuple(names) if named and first > 1 else ())
+    if named:
+        return Preamble(first if first > 1 else 0, tuple(names) if first > 1 else ())
+    return Preamble(first + title_lines(lines[first:], separator))
 
 
 def _names(lines: Sequence[str], path: Path) -> Preamble:
@@ -96,26 +99,19 @@ def _names(lines: Sequence[str], path: Path) -> Preamble:
     first = 1 if stated else 0
     if len(lines) <= first:
         raise _damaged(path, 1, "only the separator is stated")
-    separator = stated[1] if stated else _separator(lines[0])
-    rows = [_cells(line, separator) for line in lines[first : first + 5]]
+    separator = stated[1] if stated else separator_of(lines)
+    title = title_lines(lines[first:], separator)
+    rows = [cells_of(line, separator) for line in lines[first + title : first + title + 5]]
     filled = [cell for cell in rows[0] if cell]
     at = 1 if len(rows) > 2 and len(set(filled)) < len(filled) else 0
     after, units = at + 1 + (at + 1 < len(rows) and _FORMATS.issuperset(rows[at + 1])), list[str]()
     while after < len(rows) and any(rows[after]) and all(_UNIT.fullmatch(cell.lower()) for cell in rows[after] if cell):
         units, after = rows[after], after + 1
     if not units or after == len(rows) or not any(map(_NUMBER.fullmatch, rows[after])):
-        return Preamble(first, separator=separator if stated else None)
+        return Preamble(first + title, separator=separator if stated else None)
     device = next((m[1] for name in rows[at] if (m := re.fullmatch(r"(.+?)Timestamp(_\w+)?_(CAL|RAW)", name))), "")
     names = tuple(name.removeprefix(device).removesuffix("_CAL") for name in rows[at])
-    return Preamble(first + after, names, tuple(units), separator=separator)
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
-
-
-def _separator(line: str) -> str:
-    return next((mark for mark in "\t;" if mark in line), ",")
+    return Preamble(first + title + after, names, tuple(units), separator=separator)
 
 
 def _damaged(path: Path, line: int, what: str) -> DataError:

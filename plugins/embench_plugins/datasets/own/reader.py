@@ -153,7 +153,7 @@ class Own(Dataset):
             what = f"values of {name} that are none of its classes have no label: {values}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
-            if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
+            if spare := sorted({int(line) for line in self._tables.rows(path, labels.reading(name)).index} - lines):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
         for name, path, columns in labels.unread():

@@ -25,6 +25,10 @@ class Named(Protocol):
     def keys(self) -> Mapping[str, str]:
         """Fact on a recording -> the column that holds it."""
 
+    @property
+    def reading(self) -> tables.Reading:
+        """How the table is read."""
+
 
 class Timed(Protocol):
     """A part of the description that names columns of stretches of time."""
@@ -64,8 +68,8 @@ class Tables:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read: dict[Path, pd.DataFrame] = {}
-        self._index: dict[tuple[Path, tuple[str, ...], tuple[bool, ...]], dict[tuple[str, ...], list[int]]] = {}
+        self._read: dict[tuple[Path, tables.Reading], pd.DataFrame] = {}
+        self._index: dict[tuple[object, ...], dict[tuple[str, ...], list[int]]] = {}
 
     def path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
         """The table of a recording; None where there is none. Raises DataError where there are several."""
@@ -77,11 +81,11 @@ class Tables:
             raise DataError(what, where=where, expected="one table for each recording")
         return found[0] if found else None
 
-    def rows(self, path: Path) -> pd.DataFrame:
+    def rows(self, path: Path, how: tables.Reading = tables.AS_IS) -> pd.DataFrame:
         """All rows of a table as texts; see `tables.rows`."""
-        if path not in self._read:
-            self._read[path] = tables.rows(path)
-        return self._read[path]
+        if (path, how) not in self._read:
+            self._read[path, how] = tables.rows(path, how)
+        return self._read[path, how]
 
     def of(self, path: Path, spec: Named, facts: Mapping[str, str], wanted: Sequence[str], where: str) -> pd.DataFrame:
         """The rows of a recording, those whose key columns hold what is known of it.
@@ -92,18 +96,19 @@ class Tables:
         Raises:
             DataError: a column is missing; `where` is the line that names it.
         """
-        rows = self.rows(path)
-        tables.check_columns(path, list(rows.columns), [*spec.keys.values(), *wanted], where)
+        rows, columns = self.rows(path, spec.reading), [*spec.keys.values(), *wanted]
+        tables.check_columns(path, list(rows.columns), columns, where)
+        rows = tables.placed(rows, columns)
         if not spec.keys:
             return rows
         if set(spec.keys) - set(facts):
             return rows.iloc[:0]
         names, own = tuple(spec.keys.values()), tuple(tables.canonical(facts[fact]) for fact in spec.keys)
-        place = (path, names, tuple(value.isdigit() for value in own))
+        place = (path, spec.reading, names, tuple(value.isdigit() for value in own))
         if place not in self._index:
             index: dict[tuple[str, ...], list[int]] = {}
-            columns = (tables.bare(list(rows[name]), value) for name, value in zip(names, own, strict=True))
-            for i, cells in enumerate(zip(*columns, strict=True)):
+            known = (tables.bare(list(rows[name]), value) for name, value in zip(names, own, strict=True))
+            for i, cells in enumerate(zip(*known, strict=True)):
                 index.setdefault(tuple(map(tables.canonical, cells)), []).append(i)
             self._index[place] = index
         return rows.iloc[self._index[place].get(own, [])]

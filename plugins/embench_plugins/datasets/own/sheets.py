@@ -8,20 +8,26 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.own.headers import has_names
 
 SPREADSHEET, SPSS = ".xlsx", ".sav"
+_SEEN = 50
 
 
-def read_sheet(path: Path) -> pd.DataFrame:
-    """The rows of the only sheet of an Excel file in which cells are filled, or of an SPSS file, whose values stay
-    codes; dates are texts.
+def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFrame:
+    """The rows of an Excel file's sheet, or of an SPSS file, whose values stay codes; dates are texts, and the index is
+    the number of the row.
+
+    Args:
+        skip: so many rows of a sheet stand before the names.
+        sheet: its name; None: the only one in which cells are filled.
 
     Raises:
-        DataError: it cannot be read, or several sheets have cells.
+        DataError: it cannot be read, there is no such sheet, or several have cells.
     """
     library = "openpyxl" if path.suffix.lower() == SPREADSHEET else "pyreadstat"
     try:
-        found = _only(path) if library == "openpyxl" else pd.read_spss(path, convert_categoricals=False)
+        found = _sheet(path, skip, sheet) if library == "openpyxl" else _coded(path)
     except ImportError as error:
         hint = f"pip install {library}, or save the table as CSV"
         raise DataError(f"{path.suffix} files need another package", where=str(path), hint=hint) from error
@@ -35,22 +41,36 @@ def read_sheet(path: Path) -> pd.DataFrame:
     return found
 
 
-def _only(path: Path) -> pd.DataFrame:
+def _coded(path: Path) -> pd.DataFrame:
+    found = pd.read_spss(path, convert_categoricals=False)
+    return found.set_axis(np.arange(1, len(found) + 1))
+
+
+def _sheet(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
+    names = ", ".join(filled) or "none"
+    if sheet is not None:
+        fitting = [name for name in filled if name.strip().casefold() == sheet.strip().casefold()]
+        if len(fitting) != 1:
+            raise DataError(f"no sheet `{sheet}` with cells", where=str(path), expected=f"one of {names}")
+        return _below_names(filled[fitting[0]].iloc[skip:])
     if len(filled) != 1:
-        what = f"sheets with cells: {', '.join(filled) or 'none'}"
-        hint = "keep the sheet that is wanted in a file of its own, or save it as CSV"
+        what, first = f"sheets with cells: {names}", next(iter(filled), "NAME")
+        hint = f"name the one that is wanted beside its columns, such as `sheet: {first}`"
         raise DataError(what, where=str(path), expected="one sheet", hint=hint)
-    return _below_names(next(iter(filled.values())))
+    return _below_names(next(iter(filled.values())).iloc[skip:])
 
 
 def _below_names(cells: pd.DataFrame) -> pd.DataFrame:
-    """The rows below the line of names: the first that fills two cells, since a title above it fills one."""
-    cells = cells.dropna(axis=1, how="all").dropna(axis=0, how="all")
+    """The rows below the line of names: the first that fills two cells, since a title above it fills one. Where that is
+    a row itself, columns are called by their numbers."""
+    cells = cells.set_axis(cells.index + 1).dropna(axis=1, how="all").dropna(axis=0, how="all")
     counts = cells.notna().sum(axis=1).to_numpy()
     first = int(np.argmax(counts >= min(2, counts.max())))
-    names = ["" if pd.isna(name) else str(name).strip() for name in cells.iloc[first]]
+    texts = cells.iloc[first : first + _SEEN].map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    named = has_names(list(texts.iloc[0]), texts.iloc[1:].to_numpy().tolist())
+    names = list(texts.iloc[0]) if named else [""] * cells.shape[1]
     names = [name or str(k) for k, name in enumerate(names, 1)]
     names = [f"{name} (column {k})" if names.count(name) > 1 else name for k, name in enumerate(names, 1)]
-    return cells.iloc[first + 1 :].set_axis(names, axis=1).reset_index(drop=True).infer_objects()
+    return cells.iloc[first + named :].set_axis(names, axis=1).infer_objects()

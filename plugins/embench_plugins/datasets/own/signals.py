@@ -27,7 +27,9 @@ from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
+from embench_plugins.datasets.own.headers import column_of
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
+from embench_plugins.datasets.own.numbers import plain
 
 TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
@@ -90,9 +92,12 @@ def open_files(
     """
     try:
         with ExitStack() as stack:
-            skips = {path: channels[m].skip_lines for m, path in paths.items()}
-            held = {path: stack.enter_context(_open(path, zone, skip)) for path, skip in skips.items()}
-            found = {m: _tracks(path, m, channels[m], held[path], places[m]) for m, path in paths.items()}
+            ways = {(path, channels[m].reading): None for m, path in paths.items()}
+            held = {(path, how): stack.enter_context(_open(path, zone, how)) for path, how in ways}
+            found = {
+                m: _tracks(path, m, channels[m], held[path, channels[m].reading], places[m])
+                for m, path in paths.items()
+            }
             start, duration, offsets = _shared(found, paths)
 
             def between(first_s: float, last_s: float) -> dict[str, Signal]:
@@ -133,7 +138,11 @@ Find = Callable[[str, OwnChannels, str], Sequence[Track]]
 def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
     found = find(m, own, where)
     tables.check_unique(path, [track.name for track in found], own.channels.values())
-    tracks = chosen(path, m, own, found, where)
+    try:
+        tracks = chosen(path, m, own, found, where)
+    except DataError as error:
+        cure = tables.names_below(path, own.channels.values()) if path.suffix.lower() in TABLES else None
+        raise DataError(error.what, where=error.where, expected=error.expected, hint=cure or error.hint) from error
     rate = tracks[0].rate
     if isinstance(own.rate, float) and abs(own.rate - rate) > RATE_TOLERANCE * rate:
         raise DataError(
@@ -148,13 +157,13 @@ def channel_of(path: Path, name: str, own: OwnChannels | None, where: str, zone:
     """One channel of a file, or column of a table whose times or rate `own` states. Raises DataError as
     `open_files`."""
     stated = own or OwnChannels(channels={name: name})
-    with _open(path, zone, stated.skip_lines) as find:
+    with _open(path, zone, stated.reading) as find:
         (track,) = chosen(path, "trials", Channels(channels={name: name}), find("trials", stated, where), where)
         return replace(track, read=partial(part, track.read(0, track.samples)))
 
 
 @contextmanager
-def _open(path: Path, zone: tzinfo, skip: int = 0) -> Iterator[Find]:
+def _open(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
         with opened(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
@@ -162,7 +171,7 @@ def _open(path: Path, zone: tzinfo, skip: int = 0) -> Iterator[Find]:
         tracks = _worn(path)
         yield lambda *_: tracks
     else:
-        with tables.opened(path, skip) as rows:
+        with tables.opened(path, how) as rows:
             yield partial(_columns, path, rows, zone)
 
 
@@ -185,7 +194,7 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
             where=str(path),
             expected="a signal's file, such as BVP.csv, in which the beats are",
         )
-    rate = tables.dialect(path, own.skip_lines).before.rate or own.rate
+    rate = tables.dialect(path, own.reading).before.rate or own.rate
     if not isinstance(rate, float):
         raise DataError(
             f"how many samples of {m} a second does {path.name} have?",
@@ -194,16 +203,24 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
         )
 
     def read(name: str, first: int, last: int) -> np.ndarray:
-        return _numbers(rows.read(first, last)[name], name, path, first)
+        return _numbers(rows.read(first, last)[name], name, path, first, own)
 
-    return [Track(name, rate, rows.length, None, partial(read, name)) for name in rows.names]
+    tracks = [Track(name, rate, rows.length, None, partial(read, name)) for name in rows.names]
+    return _placed(tracks, rows.names, own)
+
+
+def _placed(tracks: list[Track], names: Sequence[str], own: OwnChannels) -> list[Track]:
+    """Columns, and again under their numbers those that are wanted by their positions."""
+    by = {name: column_of(names, name) for name in own.channels.values() if name not in names}
+    return tracks + [replace(track, name=name) for name, real in by.items() for track in tracks if track.name == real]
 
 
 def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
     """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
     missing."""
     tables.check_columns(path, rows.names, [column], where)
-    table = _samples(tables.columns(path, rows.names, where, own.skip_lines), column)
+    column = column_of(rows.names, column)
+    table = _samples(tables.columns(path, rows.names, where, own.reading), column)
     at, start = _times(table[column], own, path, zone)
     if (again := _again(at)).size:
         table = _without_doubles(table, again, path, column)
@@ -214,10 +231,11 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
 
     def read(name: str, first: int, last: int) -> np.ndarray:
         full = np.full(index[-1] + 1, np.nan)
-        full[index] = _numbers(table[name], name, path, 0)
+        full[index] = _numbers(table[name], name, path, 0, own)
         return full[first:last]
 
-    return [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
+    tracks = [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
+    return _placed(tracks, rows.names, own)
 
 
 def _again(at: np.ndarray) -> np.ndarray:
@@ -247,8 +265,9 @@ def _samples(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table[~events].reset_index(drop=True) if events.any() and not events.all() else table
 
 
-def _numbers(column: pd.Series, name: str, path: Path, before: int) -> np.ndarray:
-    values = pd.to_numeric(column, errors="coerce")
+def _numbers(column: pd.Series, name: str, path: Path, before: int, own: OwnChannels) -> np.ndarray:
+    tables.check_marks(path, name, column, own.reading)
+    values = pd.to_numeric(plain(column), errors="coerce")
     if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
         raise DataError(
             f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
@@ -260,6 +279,8 @@ def _numbers(column: pd.Series, name: str, path: Path, before: int) -> np.ndarra
 
 def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float | None]:
     """Seconds from the first row (n,), and when that was, where it is a date or unix time."""
+    tables.check_marks(path, str(column.name), column, own.reading)
+    column = plain(column)
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(np.float64)
         _check_unit(at, own, path)
@@ -285,10 +306,10 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
 
 def first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
     """The time of a table's first row in unix seconds, None where its times count from its start. Raises DataError."""
-    with tables.opened(path) as rows:
-        if own.time not in rows.names:
+    with tables.opened(path, own.reading) as rows:
+        if (time := column_of(rows.names, str(own.time))) not in rows.names:
             return None
-        return _times(rows.read(0, min(2, rows.length))[own.time], own, path, zone)[1]
+        return _times(rows.read(0, min(2, rows.length))[time], own, path, zone)[1]
 
 
 def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
@@ -371,9 +392,9 @@ def rows_at(
 ) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or tables.dialect(path, own.skip_lines).before.rate or 1) + 1e-6)
-        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where, own.skip_lines)) - 1)
-    times, first = _times(tables.columns(path, [own.time], where, own.skip_lines)[own.time], own, path, zone)
+        at = np.floor(seconds * float(own.rate or tables.dialect(path, own.reading).before.rate or 1) + 1e-6)
+        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where, own.reading)) - 1)
+    times, first = _times(tables.columns(path, [own.time], where, own.reading)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0
     return np.maximum(np.searchsorted(times, seconds + shift + 1e-6, "right") - 1, 0)
 

@@ -9,10 +9,9 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,8 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import log_times, logs
+from embench_plugins.datasets.own.headers import cells_of, column_of, has_names, separator_of
+from embench_plugins.datasets.own.numbers import may_be_thousands, unclear
 from embench_plugins.datasets.own.preambles import Preamble, preamble
 from embench_plugins.datasets.own.sheets import SPREADSHEET, SPSS, read_sheet
 
@@ -56,40 +57,43 @@ class Dialect(NamedTuple):
         return dict(zip(self.names, self.before.units, strict=False))
 
 
-def dialect(path: Path, skip: int = 0) -> Dialect:
+class Reading(NamedTuple):
+    """The lines to skip before the line of names, and the sheet of an Excel file, where the description states them."""
+
+    skip: int = 0
+    sheet: str | None = None
+
+
+AS_IS = Reading()
+
+
+def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
     """The form of a table, by its first lines but those that are to be skipped.
 
     Raises:
-        DataError: it is missing, no text, empty, or two columns have one name.
+        DataError: it is missing, no text or empty.
     """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected="a table")
+    if how.sheet and path.suffix.lower() != SPREADSHEET:
+        raise DataError(f"`sheet: {how.sheet}`: {path.name} has no sheets", where=str(path), expected="an .xlsx file")
     if path.suffix.lower() in FRAMES:
-        return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
-    lines = _first_lines(path)[skip:]
-    before = preamble(lines, path) if lines else Preamble()
+        return Dialect(",", ".", tuple(map(str, _frame(path, how).columns)), True)
+    lines = _first_lines(path)[how.skip :]
+    before = preamble(lines, path) if any(line.strip() for line in lines) else Preamble()
     lines = [line for line in lines[before.lines :] if line.strip()]
-    before = before._replace(lines=before.lines + skip)
+    before = before._replace(lines=before.lines + how.skip)
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
-    bare = re.sub(r'"[^"]*"', "", lines[0])
-    separator = before.separator or ("\t" if "\t" in bare else ";" if ";" in bare else ",")
-    rows = lines[1:] or lines
-    table = [[cell.strip().strip('"') for cell in row.split(separator)] for row in rows]
-    cells = [cell for row in table for cell in row]
-    commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
-    decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
-    if unclear := next(_thousands(table, "." if separator == "," else ".,"), None):
-        raise DataError(
-            f"`{unclear[0]}` beside `{unclear[1]}` in one column: do marks stand before thousands or before decimals?",
-            where=str(path),
-            expected="numbers without marks of thousands",
-            hint="save the table with a plain number format, such as 1002 or 1.002 with other digits",
-        )
-    names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
-    headed = not before.names and not all(math.isfinite(number(name.replace(",", "."))) for name in names)
+    separator = before.separator or separator_of(lines)
+    table = [cells_of(row, separator) for row in lines]
+    cells = [cell for row in table[1:] or table for cell in row]
+    commas = separator != "," and any(re.fullmatch(r"[+-]?\d*,\d+", cell) for cell in cells)
+    decimal = "," if commas and not any(re.fullmatch(r"[+-]?\d*\.\d+", cell) for cell in cells) else "."
+    names = table[0]
+    headed = not before.names and has_names(names, table[1:])
     if before.names:
-        names = [*before.names, *[""] * (max(len(row.split(separator)) for row in lines) - len(before.names))]
+        names = [*before.names, *[""] * (max(map(len, table)) - len(before.names))]
     elif not headed:
         names = [str(i) for i in range(1, len(names) + 1)]
     elif '"' in lines[0]:
@@ -99,14 +103,23 @@ def dialect(path: Path, skip: int = 0) -> Dialect:
     return Dialect(separator, decimal, tuple(names), headed, before)
 
 
-def _thousands(table: Sequence[Sequence[str]], marks: str) -> Iterator[tuple[str, str]]:
-    """A cell such as `1,002` and one such as `815` of a column whose marks may stand before thousands."""
-    for column in zip_longest(*table, fillvalue=""):
-        for mark in marks:
-            marked = [cell for cell in column if mark in cell]
-            whole = [cell for cell in column if re.fullmatch(r"-?[1-9]\d\d", cell)]
-            if marked and whole and all(re.fullmatch(rf"-?[1-9]\d{{0,2}}(\{mark}\d{{3}})+", cell) for cell in marked):
-                yield marked[0], whole[0]
+def check_marks(path: Path, name: str, values: pd.Series, how: Reading = AS_IS) -> None:
+    """Raises DataError where marks in the numbers of a column may be those of thousands or of decimals."""
+    if path.suffix.lower() in FRAMES:
+        return
+    if values.dtype != object:
+        if values.dtype.kind != "f" or not may_be_thousands(values.to_numpy()):
+            return
+        form = dialect(path, how)
+        values = _read(path, form, dtype=str, usecols=[form.names.index(name)]).iloc[:, 0]
+    texts = values[values.map(lambda cell: isinstance(cell, str))].str.strip()
+    if not texts.empty and (cells := unclear(texts)) is not None:
+        raise DataError(
+            f"column {name}: `{cells[0]}` beside `{cells[1]}`: do marks stand before thousands or before decimals?",
+            where=str(path),
+            expected="numbers without marks of thousands",
+            hint="save the table with a plain number format, such as 1002 or 1.002 with other digits",
+        )
 
 
 def encoding(path: Path) -> str:
@@ -182,16 +195,16 @@ def _whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
     return found
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _frame(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
     """The columns of a file that is not text, with those of a Parquet file's index that has a name or dates; dates are
     texts. Not to be changed."""
-    return _read_parquet(path, path.stat().st_mtime_ns, path.stat().st_size)
+    return _read_frame(path, how, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=1)
-def _read_parquet(path: Path, _changed: int, _size: int) -> pd.DataFrame:
+def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataFrame:
     if path.suffix.lower() != PARQUET:
-        return read_sheet(path)
+        return read_sheet(path, how.skip, how.sheet)
     try:
         found = pd.read_parquet(path)
         dated = isinstance(found.index, pd.DatetimeIndex)
@@ -220,13 +233,24 @@ def _cell(value: object) -> str:
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
     """Raises DataError where a table lacks a column that the line `where` of the description names."""
     check_unique(path, there, wanted)
-    if missing := [name for name in wanted if name not in there]:
+    if missing := [name for name in wanted if column_of(there, name) not in there]:
         raise DataError(
             f"{path.name} has no column `{missing[0]}`",
             where=where,
             expected=f"one of {', '.join(there[:20])}",
-            hint=None if len(there) > 1 else "is the separator a comma, semicolon or tab?",
+            hint=names_below(path, wanted)
+            or (None if len(there) > 1 else "is the separator a comma, semicolon or tab?"),
         )
+
+
+def names_below(path: Path, wanted: Collection[str]) -> str | None:
+    """The remedy where a line that is not the first has all wanted names as cells; None where none has."""
+    if path.suffix.lower() in FRAMES or not path.is_file():
+        return None
+    lines = _first_lines(path)
+    split = [{*cells_of(line, separator_of(lines[k:]))} for k, line in enumerate(lines)]
+    before = next((k for k, cells in enumerate(split) if cells.issuperset(wanted)), 0)
+    return f"the names are in line {before + 1}: write `skip_lines: {before}`" if before else None
 
 
 def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> None:
@@ -238,39 +262,47 @@ def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> Non
             )
 
 
-def rows(path: Path) -> pd.DataFrame:
+def rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
     """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
     Raises DataError."""
     if (log := logs.read(path)) is not None:
         return log
-    form = dialect(path)
+    form = dialect(path, how)
     if path.suffix.lower() in FRAMES:
-        found = _parquet(path).astype(object).map(_cell)
+        found = _frame(path, how).astype(object).map(_cell)
     else:
         found = _whole(path, form, dtype=str, keep_default_na=False)
         found = found.apply(lambda column: column.str.strip())
+        found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
+    for name in found:
+        check_marks(path, str(name), found[name].astype(object), how)
     if form.decimal == ",":
-        found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
-    found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
+        found = found.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
     return log_times.dated(found)
 
 
-def columns(path: Path, wanted: Sequence[str], where: str, skip: int = 0) -> pd.DataFrame:
-    """Some columns as pandas reads them, numbers as numbers, without the first `skip` lines. Raises DataError; `where`
-    is the line that names them."""
-    form = dialect(path, skip)
+def placed(rows: pd.DataFrame, wanted: Iterable[str]) -> pd.DataFrame:
+    """Rows in which columns that are wanted by their position are also there under its number."""
+    there = [str(name) for name in rows.columns]
+    numbered = {name: rows[column_of(there, name)] for name in wanted if name not in there}
+    return rows.assign(**numbered) if numbered else rows
+
+
+def columns(path: Path, wanted: Sequence[str], where: str, how: Reading = AS_IS) -> pd.DataFrame:
+    """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
+    form = dialect(path, how)
     check_columns(path, form.names, wanted, where)
     if path.suffix.lower() in FRAMES:
-        found = _parquet(path)
+        found = _frame(path, how).reset_index(drop=True)
     else:
         found = _whole(path, form, decimal=form.decimal, na_values=_NOTHING)
     if FIT_TIME in found and pd.api.types.is_numeric_dtype(found[FIT_TIME]):
         found = found.assign(**{FIT_TIME: found[FIT_TIME] + FIT_EPOCH_S})
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
-    return found[list(dict.fromkeys(wanted))]
+    return placed(found, wanted)[list(dict.fromkeys(wanted))]
 
 
 def blank(cells: pd.Series) -> pd.Series:
@@ -299,12 +331,11 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path, skip: int = 0) -> Iterator[Rows]:
-    """Opens a table whose columns have numbers, without its first `skip` lines. Raises DataError that names it, then or
-    when it is read."""
-    form = dialect(path, skip)
+def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
+    """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
+    form = dialect(path, how)
     if path.suffix.lower() in FRAMES or form.before.lines or FIT_TIME in form.names:
-        found = columns(path, form.names, str(path), skip)
+        found = columns(path, form.names, str(path), how)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
     count = _count(path, form)
