@@ -264,7 +264,27 @@ def _half(found: Recordings) -> None:
 
 SPLIT = {"A": "anger", "a": "amusement", "B": "boredom"}
 SEMICOLONS = lambda text: text.replace(",", ";").replace(".", ",")  # noqa: E731
+
+
+def _short_rows(*rows: int, rate: float | None = None) -> Callable[[Path], None]:
+    """Rows (from 1 on) of three columns that lost their first cell or the one after it."""
+
+    def make(root: Path) -> None:
+        lines = column(0, 60, 4).splitlines()
+        lines = [lines[0] + ",TEMP", *(f"{line},33.1" for line in lines[1:])]
+        for k in rows:
+            cells = lines[k].split(",")
+            lines[k] = ",".join(cells[1:] if rate else [cells[0], *cells[2:]])
+        eda = {key: value for key, value in EDA.items() if key != "time"} | {"rate": rate} if rate else EDA
+        clips(root, "\n".join([*lines, ""]), recordings={**CLIPS, "signals": {"eda": eda}})
+
+    return make
+
+
 CASES = (
+    Case("a row without a cell", _short_rows(37), must_be_said, ["line 38", "1 of 240", "cells"]),
+    Case("a row without a cell, rate stated", _short_rows(37, rate=4), must_be_said, ["line 38", "cells"]),
+    Case("rows without a cell", _short_rows(1, 12, 240), must_be_said, ["line 2", "3 of 240", "cells"]),
     Case(
         "codes that differ in case",
         _classes(["A", "a", "B"], SPLIT),

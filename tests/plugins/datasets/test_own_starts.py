@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from tests.own_cases.files import Wave, edf
 
 from embench.cli import main
 from embench_plugins.datasets.own.reader import Own
@@ -27,6 +28,7 @@ def places(root, eda, files="{participant}_{task}.csv"):
     return found, [finding.what for finding in reader.verify()]
 
 
+EDF = {"eda": {"channels": {"eda": "EDA"}, "unit": "uS"}}
 TIMED = {"eda": {"channels": {"eda": "EDA"}, "unit": "uS", "time": "t"}}
 
 
@@ -41,9 +43,16 @@ def test_headers_of_edf_files_give_it(tmp_path):
     data = np.random.default_rng(0).standard_normal((1, 20 * 8))
     for task, clock in (("stress", "09.00.00"), ("calm", "09.10.00")):
         write_edf(tmp_path / f"A_{task}.edf", ("EDA",), 8, data, f"01.03.24{clock}")
-    eda = {"eda": {"channels": {"eda": "EDA"}, "unit": "a.u."}}
-    found, _ = places(tmp_path, eda, "{participant}_{task}.edf")
+    found, _ = places(tmp_path, {"eda": {**EDF["eda"], "unit": "a.u."}}, "{participant}_{task}.edf")
     assert found == {"A/calm": (600, 1), "A/stress": (0, 0)}
+
+
+def test_the_fraction_of_a_second_of_edf_plus_counts(tmp_path):
+    data = np.arange(160) / 160
+    for task, begins in (("stress", 0.0), ("calm", 0.75)):
+        (tmp_path / f"A_{task}.edf").write_bytes(edf([Wave("EDA", "uS", data)], [(1, "film")], begins))
+    found, _ = places(tmp_path, EDF, "{participant}_{task}.edf")
+    assert found == {"A/calm": (0.75, 1), "A/stress": (0, 0)}
 
 
 @pytest.mark.parametrize("start", ["01.01.8500.00.00", "01.03.2400.00.00"])

@@ -244,6 +244,7 @@ class Own(Dataset):
                 if source.trials and not source.e4:  # these come one after another
                     known["order"] = None
                 base = {key: known[key] if value is None else value for key, value in base.items()}
+            self._odd[item.id] = list(read.odd)
             read, spans_ = self._cut(item, source, read)
             out = {fault.recording for fault in self.description.faulty}
             for number, span in enumerate(spans_):
@@ -326,7 +327,8 @@ class Own(Dataset):
         if not found.spans:
             expected = "markers of whole trials" if spec.markers else "rows with these values"
             raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
-        self._odd[item.id] = [Finding("warning", str(path), f"{item.id}: {what}") for what in found.odd]
+        odd = [Finding("warning", str(path), f"{item.id}: {what}") for what in found.odd]
+        self._odd.setdefault(item.id, []).extend(odd)
         return [
             span if isinstance(span, DataError) else self._outside(item, path, span, read.duration_s) or span
             for span in found.spans

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, card_unit, chosen, factor
@@ -46,12 +47,14 @@ _ROUND = 0.005
 
 class Read(NamedTuple):
     """Signals that begin together. `between` gives them between two seconds, of stretches in order; `start` is when
-    they begin, in unix seconds, None where the files do not say it; `starts` has those of each modality's file."""
+    they begin, in unix seconds, None where the files do not say it; `starts` has those of each modality's file, and
+    `odd` the findings on the files."""
 
     start: float | None
     duration_s: float
     between: Callable[[float, float], dict[str, Signal]]
     starts: Mapping[str, float] = {}
+    odd: Sequence[Finding] = ()
 
 
 def in_memory(signals: Mapping[str, Signal], start: float | None = None, duration_s: float | None = None) -> Read:
@@ -113,10 +116,21 @@ def open_files(
                 return now
 
             known = {m: tracks[0].start for m, tracks in found.items() if tracks[0].start is not None}
-            yield Read(start, duration, between, known if start is not None else {})
+            odd = [finding for path, skip in skips.items() for finding in _short_rows(path, skip)]
+            yield Read(start, duration, between, known if start is not None else {}, odd)
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+
+
+def _short_rows(path: Path, skip: int) -> Iterator[Finding]:
+    """The finding on rows of a table that lack cells, where most have all: their cells may be of other columns."""
+    if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_export(path):
+        return
+    found = tables.count_rows(path, skip)
+    if 0 < found.short <= found.rows / 2:
+        what = f"{found.short} of {found.rows} rows have fewer cells than columns, the first in line {found.line}"
+        yield Finding("warning", str(path), f"{what}: their cells may be those of other columns")
 
 
 def _without(values: np.ndarray, own: OwnChannels) -> np.ndarray:

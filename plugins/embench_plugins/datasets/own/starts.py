@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 
+from embench.errors import DataError
+from embench_plugins.datasets.formats.edf_notes import header
 from embench_plugins.datasets.own.layout import OwnChannels
 from embench_plugins.datasets.own.signals import TABLES, first_time
 
-_UNKNOWN_DAY = b"01.01.85"
+_UNKNOWN_DAY = date(1985, 1, 1)
 """How EDF files write a day that was removed."""
 _NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,\d+,\d+,\d+,(\d{20})", re.MULTILINE)
 _DATETIME = re.compile(rb"<datetime>([^<]{10,40})</datetime>")
@@ -28,15 +30,15 @@ def file_start(path: Path, own: OwnChannels | None, zone: tzinfo) -> float | Non
         return first_time(path, own, zone) if own and own.time else None
     try:
         if suffix in (".edf", ".bdf"):
-            field = _head(path, 256)[168:184]
-            return None if field.startswith(_UNKNOWN_DAY) else _second(field, "%d.%m.%y%H.%M.%S", zone)
+            start = header(path, zone).start
+            return None if start is None or start.date() == _UNKNOWN_DAY else start.timestamp()
         if suffix == ".vhdr":
             found = _NEW_SEGMENT.search(_head(path.with_suffix(".vmrk"), 1 << 16))
             return _second(found[1], "%Y%m%d%H%M%S%f", zone) if found else None
         if suffix == ".xdf":
             found = _DATETIME.search(_head(path, 1 << 16))
             return datetime.fromisoformat(found[1].decode("ascii")).astimezone().timestamp() if found else None
-    except (OSError, ValueError):  # a reader of the whole file says what is wrong with it
+    except (DataError, OSError, ValueError):  # a reader of the whole file says what is wrong with it
         pass
     return None
 

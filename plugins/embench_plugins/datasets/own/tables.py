@@ -338,7 +338,7 @@ def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
         found = columns(path, form.names, str(path), how)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
-    count = _count(path, form)
+    count = count_rows(path, skip).rows
     with _read(path, form, decimal=form.decimal, na_values=_NOTHING, iterator=True) as table:
         at, rows = (0, 0), pd.DataFrame()
 
@@ -359,20 +359,40 @@ def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
         yield Rows(form.names, count, read)
 
 
-def _count(path: Path, form: Dialect) -> int:
+class Counted(NamedTuple):
+    """How many rows a table has, how many of them have fewer cells than its columns, and the first such line."""
+
+    rows: int
+    short: int
+    line: int
+
+
+def count_rows(path: Path, skip: int = 0) -> Counted:
     """The number of rows, without reading their cells. Raises DataError where there is none."""
-    count, quoted, tabs = -form.headed, False, form.separator == "\t"
+    return _counted(path, skip, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=1024)
+def _counted(path: Path, skip: int, _changed: int, _size: int) -> Counted:
+    form = dialect(path, skip)
+    rows, quoted, tabs, gaps = 0, False, form.separator == "\t", len(form.names) - 1
+    short: list[int] = []
     with path.open(encoding=encoding(path), errors="replace") as file:
-        for line in iter(partial(file.readline, _MOST_LINE), ""):
+        for number, line in enumerate(iter(partial(file.readline, _MOST_LINE), ""), 1):
             if '"' in line:
                 quoted ^= line.count('"') % 2 == 1
             if len(line) == _MOST_LINE or "\0" in line:
                 raise _no_text(path)
-            if not quoted and not (line.isspace() and not (tabs and "\t" in line)):
-                count += 1
-    if count < 1:
+            is_row = number > form.before.lines and not (line.isspace() and not (tabs and "\t" in line))
+            if is_row and not quoted:
+                rows += 1
+                is_short = '"' not in line and line.count(form.separator) < gaps
+                if is_short and (rows > 1 or not form.headed):
+                    short.append(number)
+    rows -= form.headed
+    if rows < 1:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
-    return count
+    return Counted(rows, len(short), short[0] if short else 0)
 
 
 def _chunk(table: Any, count: int) -> pd.DataFrame:
