@@ -119,6 +119,25 @@ def test_status_shows_the_card_of_missing_data(embench, tmp_path, as_json):
         assert (fact["state"], fact["hours"]) == ("missing", 22)
 
 
+def test_status_of_gated_data_ends_with_open_data_for_the_same_questions(embench, tmp_path):
+    fact = json.loads(embench("data", "status", "amigos", "--data-root", tmp_path, "--json").out)[0]
+    first = fact["open_instead"][0]
+    assert first == {
+        "dataset": "case", "targets": "arousal, valence", "labels": "self-report", "signals": "ecg, eda",
+        "get it": "embench data fetch case",
+    }  # fmt: skip
+    assert {"faced", "hku956"} <= {each["dataset"] for each in fact["open_instead"]}
+    said = embench("data", "status", "amigos", "--data-root", tmp_path).out
+    assert said.rstrip().splitlines()[-1].startswith("amigos")
+    assert "embench data fetch case" in said
+    for name in ("case", "stress_predict"):  # open themselves
+        assert (
+            json.loads(embench("data", "status", name, "--data-root", tmp_path, "--json").out)[0]["open_instead"] == []
+        )
+    every = embench("data", "status", "--data-root", tmp_path).out
+    assert every.rpartition("open datasets for the same questions")[2].count("deap ") == 3
+
+
 def test_status_shows_the_card_of_data_that_cannot_be_read(embench, tmp_path):
     (tmp_path / "deap").mkdir()
     (tmp_path / "deap" / "data_preprocessed_python.zip").write_text("")

@@ -1,6 +1,9 @@
-"""`embench data confounds`: the numbers that a method must beat, as they are printed."""
+"""`embench data confounds`: the scores of models without any physiological signal, as they are printed."""
 
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from embench.records.ledger import ledger_home
 from ..tiny.world import make_subjects, plugin, sharing_stimuli, write
 
 TINY = plugin("Tiny")
+REAL = Path(os.environ.get("EMBENCH_TEST_DATA", "nowhere"))
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +29,12 @@ def test_printed_with_reasons_and_the_best_of_them(embench, root):
     done = embench("data", "confounds", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
     assert done.code == 0, done.err
     assert "target arousal, confound-only models, 12 subjects, subject-independent-v3" in done.out
-    rows = {line.split()[0]: line for line in done.out.splitlines() if line}
-    assert rows["model"].split()[1:4] == ["auroc_crossed", "auroc_within", "auroc"]
-    assert "not applicable: there is no accelerometer" in rows["movement"]
-    best = max(float(row.split()[-1]) for name, row in rows.items() if name in ("majority", "prior", "stimulus_mean"))
-    assert float(rows["to"].split()[-1]) >= best
-    assert "auroc_crossed is undefined" in done.out or "by construction" in done.out
+    assert "No confound-only model predicts arousal better than chance (" in done.out
+    said = " ".join(done.out.split())
+    assert "there is no accelerometer" in said.partition("not applicable: ")[2]
+    assert re.search(r"majority class +0\.500 by construction", done.out)
+    assert re.search(r"[a-z] +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", done.out)
+    assert not re.search("quadruples|to beat", done.out)
     assert "models fitted: 5 of 5 folds" in done.err
 
 
@@ -43,7 +47,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found) == {
-        "dataset", "synthetic", "protocol", "seeds", "people", "left_out", "headlines", "controls", "to_beat",
+        "dataset", "synthetic", "protocol", "seeds", "people", "left_out", "headlines", "controls", "best",
         "raters",
     }  # fmt: skip
     assert all("a self-report needs a retest" in found["raters"][name]["undefined"] for name in targets.split(","))
@@ -52,7 +56,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     number = found["controls"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
     assert number["low"] <= number["mean"] <= number["high"]
     assert "brier" in found["controls"]["prior"]["arousal"]
-    assert found["to_beat"][targets.split(",")[-1]]["auroc_within"]["mean"] >= number["mean"]
+    assert found["best"][targets.split(",")[-1]]["auroc_within"]["mean"] >= number["mean"]
     assert not list(ledger_home().glob("*"))
     assert not list(tmp_path.iterdir())
 
@@ -68,3 +72,16 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
 def test_wrong_names_are_refused(option, value, text, embench, root):
     done = embench("data", "confounds", TINY, "--data-root", root, option, value)
     assert (done.code, text in done.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL / "eegmat").is_dir(), reason="EMBENCH_TEST_DATA names no folder with eegmat")
+def test_intervals_are_of_the_first_score_that_can_be_estimated(embench):
+    """In EEGMAT everybody rested first, in recordings of another length, and the release does not say when."""
+    done = embench("data", "confounds", "eegmat", "--data-root", REAL, "--seeds", "0")
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "Without any physiological signal, task is predicted by time since the start (1.00)" in said
+    assert "(Within-subject AUROC, as the primary metric is undefined; chance 0.5)" in said
+    assert re.search(r"length of the recording\s+0\.9\d\d \[0\.9\d\d, \d\.\d{3}\]", done.out)
+    assert "Time-matched AUROC is undefined: the data do not say when units were recorded" in said

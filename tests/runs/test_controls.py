@@ -68,8 +68,8 @@ def test_the_best_control_is_what_is_to_be_beaten(tmp_path):
             for name, by_target in found["controls"].items()
             if "mean" in by_target[target].get(metric, {}) and name != "study_drift"
         }
-        assert found["to_beat"][target][metric]["mean"] == best(means.values())
-        assert means[found["to_beat"][target][metric]["control"]] == best(means.values())
+        assert found["best"][target][metric]["mean"] == best(means.values())
+        assert means[found["best"][target][metric]["control"]] == best(means.values())
 
 
 def test_subjects_without_a_label_are_left_out_and_named(tmp_path):

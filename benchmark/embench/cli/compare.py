@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataAt, Json
+from embench.cli.options import DataAt, Json, named_runs
 from embench.cli.tables import TableColumn, field, fields, show_table
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.statistics.metrics import metric_facts
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[list[Path], Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")],
+    runs: Annotated[
+        list[Path] | None,
+        Argument(
+            metavar="[RUN RUN..]",
+            help="Folders of finished runs or leaderboard entries; default: all runs of --dataset in runs/.",
+        ),
+    ] = None,
     dataset: DataAt = None,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
     metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
@@ -38,14 +44,15 @@ def compare(
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
     from embench.cli import floors
-    from embench.data.find import data_at
+    from embench.data.find import checked_name
     from embench.records import record
     from embench.records.looks import scored_and_whose
     from embench.statistics import comparison, curve_gaps
 
-    records, targets = [record.read_record(folder) for folder in runs], target.split(",") if target else None
-    with data_at(dataset, None, [each.manifest.dataset.name for each in records]):
-        pass  # refuses runs of other data
+    folders = named_runs(runs, dataset, "embench compare")
+    records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
+    if dataset:
+        checked_name(dataset, None, [each.manifest.dataset.name for each in records])
     if given or curve_gaps.are_curves(records):
         curves = curve_gaps.compare_curves(records, given, targets, metric)
         if as_json:

@@ -1,5 +1,5 @@
-"""`embench data labels` and `data confounds`: the labels of a dataset in numbers and figures, and the scores of the
-controls on it, which a method must beat."""
+"""`embench data labels` and `data confounds`: the labels of a dataset in numbers and figures, and how well models that
+use no physiological signal predict them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from embench import vocabulary
 from embench.cli import console
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
     from embench.interfaces.units import Target
     from embench.protocols import Protocol
-    from embench.records.scores import Control, Scores
+    from embench.records.scores import Control, Score, Scores
     from embench.store import Store
 
 
@@ -194,7 +195,7 @@ _SCORES = (
     *("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro"),
     *("concordance_within", "concordance_crossed", "ccc", "ccc_pooled", "rmse"),
 )
-"""The scores that stand beside the headline, as far as the target's kind has them; `--json` has all."""
+"""The scores besides the primary metric, as far as the target's kind has them; `--json` has all."""
 
 
 def confounds(
@@ -207,7 +208,7 @@ def confounds(
     seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = "0,1,2",
     as_json: Json = False,
 ) -> None:
-    """Score the confound-only models, which use no physiological signal; a method must beat them."""
+    """Score confound-only models: how well time, stimulus, position, length and movement predict labels."""
     from embench.runs.controls import describe_controls
 
     numbers = Request(dataset, seeds=seeds).seed_list
@@ -232,35 +233,67 @@ def confounds(
 
 
 def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
-    from embench.cli.show import not_applicable
+    from embench.cli.show import show_not_applicable
+    from embench.statistics.answers import undefined_in_words
     from embench.statistics.controls import CONTROLS
+    from embench.statistics.metrics import metric_facts
 
-    controls, headline = {control.name: control for control in scored.controls(target)}, scored.headlines[target]
-    applicable = [control for control in controls.values() if not control.reason]
-    known = {metric for control in applicable for metric in control.scores}
-    others = [metric for metric in _SCORES if metric in known and metric != headline]
-
-    def cells(control: Control) -> dict[str, str]:
-        if control.reason:
-            return {"model": control.name, headline: not_applicable(control)}
-        rest = {metric: format_score(control.scores.get(metric), interval=False) for metric in others}
-        return {"model": control.name, headline: format_control(control.scores.get(headline)), **rest}
-
-    best = {metric: score["mean"] for metric, score in found["to_beat"][target].items()}
-    to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
-    title = f"target {target}, confound-only models, {found['people'][target]} subjects, {found['protocol']}"
-    listed = (*CONTROLS, *(name for name in controls if name not in CONTROLS))
-    rows = [*(cells(controls[name]) for name in listed), {"model": "to beat *", **to_beat}]
-    shown = fitting(rows, [field(head, head) for head in ("model", headline, *others)], others[::-1])
-    show_table(rows, shown, title=title)
-    if left := [metric for metric in others if metric not in {column.title for column in shown}]:
+    controls, primary = {control.name: control for control in scored.controls(target)}, scored.headlines[target]
+    applicable = [control for name in (*CONTROLS, *controls) if (control := controls.pop(name, None))]
+    applicable = [control for control in applicable if not control.reason]
+    reasons = {m: [(c.why_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
+    metrics = [metric for metric, known in reasons.items() if any(not why for why, _ in known)]
+    subjects = found["people"][target]
+    console.wrapped(f"target {target}, confound-only models, {subjects} subjects, {found['protocol']}", bold=True)
+    for metric in metrics[:1]:
+        console.wrapped(_predicted(target, metric, applicable, metric == primary))
+    columns = [
+        TableColumn("model", lambda control: vocabulary.label(control.name)),
+        *(_scored(metric, interval=metric == metrics[0]) for metric in metrics),
+    ]
+    heads = [metric_facts(metric).short for metric in metrics]
+    shown = fitting(applicable, columns, heads[:0:-1])
+    show_table(applicable, shown)
+    if left := [head for head in heads if head not in {column.title for column in shown}]:
         console.wrapped(f"Columns hidden for lack of space: {', '.join(left)}. --json prints all scores.")
-    for metric in (headline, *others):
-        undefined = [(c.why_undefined(metric), c.name) for c in applicable if metric in c.scores]
-        for reason, names in grouped(each for each in undefined if each[0]).items():
-            controls_named = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
-            console.wrapped(f"{metric}{controls_named} is undefined: {reason}")
-    console.echo()
+    for metric, known in reasons.items():
+        for why, names in grouped((why, vocabulary.label(control.name)) for why, control in known if why).items():
+            whose = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
+            about = undefined_in_words(why, subjects)
+            console.wrapped(f"{metric_facts(metric).title}{whose} is undefined: {about}")
+    show_not_applicable(scored, target)
+
+
+def _scored(metric: str, *, interval: bool) -> TableColumn:
+    """The column of a metric, with 95 % intervals where `interval` is true."""
+    from embench.statistics.metrics import metric_facts
+
+    def cell(control: Control) -> str:
+        score = control.scores.get(metric)
+        return format_control(score) if interval else format_score(score, interval=False)
+
+    return TableColumn(metric_facts(metric).short, cell)
+
+
+def _predicted(target: str, metric: str, models: Sequence[Control], is_primary: bool) -> str:
+    """A sentence on the models that predict a target better than chance, by their intervals."""
+    from embench.statistics.metrics import metric_facts
+
+    facts = metric_facts(metric)
+    title = facts.title if is_primary else f"{facts.title}, as the primary metric is undefined"
+    better = [
+        (control.scores[metric].mean, vocabulary.label(control.name))
+        for control in models
+        if _is_above(control.scores.get(metric), facts.chance)
+    ]
+    if not better:
+        return f"No confound-only model predicts {target} better than chance ({title})."
+    named = join_with_and([f"{name} ({mean:.2f})" for mean, name in sorted(better, reverse=True)])
+    return f"Without any physiological signal, {target} is predicted by {named} ({title}; chance {facts.chance:g})."
+
+
+def _is_above(score: Score | None, chance: float | None) -> bool:
+    return score is not None and score.low is not None and chance is not None and score.low > chance
 
 
 def _prepared(

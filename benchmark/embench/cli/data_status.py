@@ -71,6 +71,7 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
         show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD if own[key])
         if "people" in own:
             console.echo(f"{own['people']} subjects")
+        _show_open(facts)
         return
     console.echo(f"data root: {Path(facts[0]['folder']).parent}")
     for fact in facts:
@@ -79,6 +80,49 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
     missing = grouped((fact["get"], fact["dataset"]) for fact in facts if fact["state"] == "missing")
     for get, names in missing.items():  # variants share a download
         console.wrapped(f"{', '.join(names)}: {get}")
+    console.echo()
+    _show_open(facts)
+
+
+def _show_open(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the open datasets that ask the same questions as missing ones that must be requested."""
+    families = {fact["dataset"].partition("/")[0]: fact for fact in reversed(facts) if fact["state"] == "missing"}
+    rows = [
+        {"in place of": name, **each} for name, fact in sorted(families.items()) for each in fact["open_instead"][:3]
+    ]
+    show_table(rows, title="open datasets for the same questions (targets and signals that both have)")
+
+
+def _open_instead(entry: Entry) -> list[dict[str, str]]:
+    """The open datasets with targets and signals of a dataset: those with labels of the same origin first, then those
+    with most signals of it. One of each family of variants."""
+    asked, family = dict(entry.asks), entry.name.partition("/")[0]
+    found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
+    for other in registry.entries("dataset"):
+        targets = [name for name in asked if name in dict(other.asks)]
+        signals = [name for name in other.modalities if name in entry.modalities]
+        own = other.name.partition("/")[0]
+        if other.broken or other.alias_of or own == family or own in found or not (targets and signals):
+            continue
+        if get := _how_open(other):
+            origins = {question.labels for name, question in other.asks if name in targets}
+            same = any(asked[name].labels == dict(other.asks)[name].labels for name in targets)
+            row = {"dataset": other.name, "targets": ", ".join(targets), "labels": ", ".join(sorted(origins))}
+            found[own] = ((not same, -len(signals), own), {**row, "signals": ", ".join(signals), "get it": get})
+    return [row for _, row in sorted(found.values(), key=lambda each: each[0])]
+
+
+def _how_open(entry: Entry) -> str:
+    """The command that gets an open dataset, or says how; empty where its files must be requested, or its reader is
+    broken."""
+    try:
+        card: Card = registry.load("dataset", entry.full_name).card
+    except (EmbenchError, AttributeError):
+        return ""
+    name = registry.written_name(entry)
+    if card.downloads:
+        return f"embench data fetch {name}"
+    return f"embench data status {name}" if card.labels_public == "yes" else ""
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
@@ -127,6 +171,7 @@ def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
         "hours": entry.hours,
         "prepared": _prepared_size(card, entry.hours),
         "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
+        "open_instead": [] if found or _how_open(entry) else _open_instead(entry),
         "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
     }
 

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataAt, DataRoot, TrustCode, completes
+from embench.cli.options import DataAt, DataRoot, TrustCode, completes, named_runs
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.screen.progress import Steps
@@ -20,7 +20,11 @@ from embench.texts import visible
 
 def export(
     runs: Annotated[
-        list[Path] | None, Argument(metavar="[RUN..]", help="Folders of finished runs or leaderboard entries.")
+        list[Path] | None,
+        Argument(
+            metavar="[RUN..]",
+            help="Folders of finished runs or leaderboard entries; default: all runs of --dataset in runs/.",
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -68,7 +72,8 @@ def export(
 
         files = {out: forms.dataset_croissant(dataset or _dataset_of(runs or []))}
     else:
-        files = {out: _of_runs(runs or [], dataset, chosen, columns, hub, trust_code=trust_code)}
+        folders = named_runs(runs, dataset, "embench export")
+        files = {out: _of_runs(folders, dataset, chosen, columns, hub, trust_code=trust_code)}
     for path, text in files.items():
         _write(path, text)
 
@@ -84,8 +89,8 @@ def _check(
         what = several if runs or dataset or board else "nothing to export is named"
         raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
     possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
-    possible = ["--croissant"] if dataset and not runs else ["--croissant", "--hub"] if board else possible
-    subject = "a dataset" if dataset and not runs else "a leaderboard" if board else "runs"
+    possible = ["--croissant", "--hub"] if board else possible
+    subject = "a leaderboard" if board else "runs"
     if not wanted:
         raise UsageError(
             "no output format is named", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}"

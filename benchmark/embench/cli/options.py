@@ -297,3 +297,22 @@ def _as_option(parameter: Any, value: Any) -> Any:
     if getattr(parameter, "multiple", False):
         return texts(value)
     return value if isinstance(value, bool) or value is None else ",".join(texts(value))
+
+
+def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -> list[Path]:
+    """Return the folders of runs that a user names; where none is named, all finished runs of `dataset` in runs/.
+
+    Raises:
+        UsageError: neither is named, or the dataset has no finished run there.
+    """
+    if runs:
+        return list(runs)
+    if dataset is None:
+        raise UsageError("no run is named", where=command, expected="RUN.., or --dataset for all of its runs in runs/")
+    from embench.data.find import full_name
+    from embench.leaderboard.export import finished_runs
+
+    name, place = full_name(dataset, None), Request(dataset).runs_folder
+    if found := finished_runs(place, name):
+        return found
+    raise UsageError(f"no finished run of {name} found", where=f"{place}/", expected="folders of runs: RUN..")

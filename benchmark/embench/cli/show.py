@@ -12,7 +12,7 @@ from embench.cli import console
 from embench.cli.tables import TableColumn, field, grouped, show_parts, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
-from embench.records.scores import Control, Scores
+from embench.records.scores import Scores
 from embench.records.wording import (
     format_figure,
     format_over_folds,
@@ -53,7 +53,7 @@ def result(found: Result, *, every: bool = False) -> None:
         console.echo()
         if every:
             _scores(found.answers[target], found.scores)
-            _not_applicable(found.scores, target)
+            show_not_applicable(found.scores, target)
     console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
@@ -157,11 +157,11 @@ def print_plan(description: Mapping[str, Any]) -> None:
     show_parts(run_plan(description))
 
 
-def _not_applicable(scores: Scores, target: str) -> None:
+def show_not_applicable(scores: Scores, target: str) -> None:
     """Prints the confound-only models that do not apply, with the reason."""
     silent = grouped((control.reason, control.name) for control in scores.controls(target) if control.reason)
     for reason, names in silent.items():
-        console.wrapped(f"not applicable: {', '.join(map(vocabulary.label, names))}: {reason}")
+        console.wrapped(f"not applicable: {'; '.join(map(vocabulary.label, names))}: {reason}")
     console.echo()
 
 
@@ -192,8 +192,3 @@ def _folds(scores: Scores, target: str) -> int:
     """Number of folds in which the method was scored, in the seed with fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
-
-
-def not_applicable(control: Control) -> str:
-    """The reason why a control does not apply; empty where it does."""
-    return f"not applicable: {control.reason}" if control.reason else ""

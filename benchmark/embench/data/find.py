@@ -62,14 +62,20 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
     if dataset is None:
         yield
         return
-    found = full_name(dataset, data_root)
-    if other := next((name for name in recorded if name != found), None):
-        raise UsageError(f"the record is of {other}, not of {found}", where=f"--dataset {dataset}")
+    found = checked_name(dataset, data_root, recorded)
     token = _NAMED.set((found, dataset) if is_folder(dataset) else None)
     try:
         yield
     finally:
         _NAMED.reset(token)
+
+
+def checked_name(dataset: str, data_root: Path | None, recorded: Iterable[str]) -> str:
+    """Return the full name of a dataset that a user names. Raises as `data_at` does."""
+    found = full_name(dataset, data_root)
+    if other := next((name for name in recorded if name != found), None):
+        raise UsageError(f"the record is of {other}, not of {found}", where=f"--dataset {dataset}")
+    return found
 
 
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:

@@ -33,9 +33,11 @@ NO_CONSENT = "it is of own data, which leave only with the participants' consent
 HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
 
 
-def finished_runs(runs: Path) -> list[Path]:
-    """The folders of all finished runs below `runs`/<dataset>/, by name."""
-    return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
+def finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
+    """Return the folders of all finished runs below `runs`/<dataset>/, by name; those of one `dataset`, by its full
+    name."""
+    found = sorted(path.parent for path in Path(runs).glob("*/*/run.yaml") if not path.parent.name.startswith("."))
+    return found if dataset is None else [each for each in found if read_manifest(each).dataset.name == dataset]
 
 
 def publish_runs(

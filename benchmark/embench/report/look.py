@@ -35,6 +35,7 @@ from embench.report.page import Section, join_parts, paragraph, render_macro, re
 from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
 from embench.runs.controls import describe_controls
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
+from embench.statistics.answers import undefined_in_words
 from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
 from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
@@ -259,7 +260,7 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
         asked = dict.fromkeys([scored.headlines[target.name], target.traits.within])
         known = {m: {control.why_undefined(m) for control in controls.values() if m in control.scores} for m in asked}
         metrics = [m for m, reasons in known.items() if "" in reasons]
-        best = {m: found["to_beat"][target.name].get(m, {}).get("control") for m in metrics}
+        best = {m: found["best"][target.name].get(m, {}).get("control") for m in metrics}
         rows = []
         for name in sorted(controls, key=[*CONTROLS, *controls].index):
             control, called = controls[name], in_words(name)
@@ -267,7 +268,11 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
             why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
             rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
         caption = f"{target.name}, {found['people'][target.name]} people"
-        none = {m: _without_names(min(why), of.store) for m, why in known.items() if why and m not in metrics}
+        none = {
+            m: _without_names(undefined_in_words(min(why), len(of.store.subjects)), of.store)
+            for m, why in known.items()
+            if why and m not in metrics
+        }
         parts.append(render_macro("controls", caption, metrics, rows, none, of_template=_TEMPLATE))
     note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{of.rules.name}`, seed 0, with 95 % intervals.")
     return join_parts([note, render_macro("columns", parts)])
@@ -275,7 +280,8 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
 
 def _cell(control: Control, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
-    return _without_names(why, store) if why else format_control(control.scores[metric])
+    words = undefined_in_words(why, len(store.subjects))
+    return _without_names(words, store) if why else format_control(control.scores[metric])
 
 
 _CONTROLS_NOTE = (

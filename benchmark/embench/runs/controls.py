@@ -35,7 +35,7 @@ def describe_controls(
         progress: called with (folds whose controls are fitted, folds in all, the target).
 
     Returns:
-        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `to_beat`
+        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `best`
         {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
         `raters` {target: what `describe_raters` says} of labels that are ratings; `people` {target: how many} and
         `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of: `dataset`, `synthetic`, `protocol`,
@@ -50,7 +50,7 @@ def describe_controls(
         "synthetic": store.synthetic is not None,
         "protocol": protocol.name,
         "seeds": list(seeds),
-        **{key: {} for key in ("people", "left_out", "headlines", "controls", "to_beat", "raters")},
+        **{key: {} for key in ("people", "left_out", "headlines", "controls", "best", "raters")},
     }
     cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
     blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
@@ -68,7 +68,7 @@ def describe_controls(
         found["headlines"] |= scores.headlines
         for name, by_target in scores.content["controls"].items():
             found["controls"].setdefault(name, {}).update(by_target)
-        found["to_beat"][target.name] = _best(scores.controls(target.name))
+        found["best"][target.name] = _best(scores.controls(target.name))
         if raters := describe_raters(store, card, target, protocol):
             found["raters"][target.name] = raters
     return found

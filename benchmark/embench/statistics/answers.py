@@ -428,6 +428,12 @@ def too_few(why: str, size: int) -> tuple[str, float]:
     return f"Too few data: {plain_reason(why)}.", float("inf")
 
 
+def undefined_in_words(why: str, size: int) -> str:
+    """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
+    few = _TOO_FEW.match(why) or _TOO_FEW_MATCHED.match(why)
+    return too_few(why, size)[0].removesuffix(".") if few else plain_reason(why)
+
+
 def _more_seeds(factor: float, seeds: int) -> str:
     """A sentence on what may give enough comparisons, of records that do not say what does. A partition counts where it
     has enough by itself."""

@@ -17,7 +17,7 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import log_times, tables
-from embench_plugins.datasets.own.clock import Clock
+from embench_plugins.datasets.own.clock import UNIX_S, Clock
 from embench_plugins.datasets.own.found import TIMES, Kind, template_of
 from embench_plugins.datasets.own.paths import starred
 
@@ -335,7 +335,7 @@ def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float |
     if people is None or timing is None or _moments(sheet.rows[timing.start]) is False:
         return None
     cells = [(p, c) for p, c in zip(people, sheet.rows[timing.start], strict=True) if p in starts][:_SOME]
-    if not cells or not starts or all(abs(tables.number(c)) < 3e8 for _, c in cells):
+    if not cells or not starts or all(abs(tables.number(c)) < UNIX_S for _, c in cells):
         return None
 
     def inside(hours: float) -> float:

@@ -423,7 +423,7 @@ def dated(column: pd.Series) -> bool:
     first = column.iloc[0]
     if isinstance(first, str):
         return bool(re.match(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d", first))
-    return bool(np.isfinite(first) and 3e8 < first < 3e12)
+    return bool(np.isfinite(first) and UNIX_S < first < 1e4 * UNIX_S)
 
 
 def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
