@@ -116,18 +116,18 @@ def open_files(
                 return now
 
             known = {m: tracks[0].start for m, tracks in found.items() if tracks[0].start is not None}
-            odd = [finding for path, skip in skips.items() for finding in _short_rows(path, skip)]
+            odd = [finding for path, how in ways for finding in _short_rows(path, how)]
             yield Read(start, duration, between, known if start is not None else {}, odd)
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
 
 
-def _short_rows(path: Path, skip: int) -> Iterator[Finding]:
+def _short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
     """The finding on rows of a table that lack cells, where most have all: their cells may be of other columns."""
     if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_export(path):
         return
-    found = tables.count_rows(path, skip)
+    found = tables.count_rows(path, how)
     if 0 < found.short <= found.rows / 2:
         what = f"{found.short} of {found.rows} rows have fewer cells than columns, the first in line {found.line}"
         yield Finding("warning", str(path), f"{what}: their cells may be those of other columns")

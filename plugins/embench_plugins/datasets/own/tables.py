@@ -338,7 +338,7 @@ def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
         found = columns(path, form.names, str(path), how)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
-    count = count_rows(path, skip).rows
+    count = count_rows(path, how).rows
     with _read(path, form, decimal=form.decimal, na_values=_NOTHING, iterator=True) as table:
         at, rows = (0, 0), pd.DataFrame()
 
@@ -367,14 +367,14 @@ class Counted(NamedTuple):
     line: int
 
 
-def count_rows(path: Path, skip: int = 0) -> Counted:
+def count_rows(path: Path, how: Reading = AS_IS) -> Counted:
     """The number of rows, without reading their cells. Raises DataError where there is none."""
-    return _counted(path, skip, path.stat().st_mtime_ns, path.stat().st_size)
+    return _counted(path, how, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=1024)
-def _counted(path: Path, skip: int, _changed: int, _size: int) -> Counted:
-    form = dialect(path, skip)
+def _counted(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
+    form = dialect(path, how)
     rows, quoted, tabs, gaps = 0, False, form.separator == "\t", len(form.names) - 1
     short: list[int] = []
     with path.open(encoding=encoding(path), errors="replace") as file:
