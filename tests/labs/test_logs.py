@@ -75,9 +75,9 @@ def test_a_presentation_log_is_placed_by_its_owner_alone(tmp_path):
     assert "trials" not in described["recordings"][0]
     described["recordings"][0]["trials"] = TRIALS
     described["longest_s"] = folders.FILM_S
-    del described["labels"]["film"], described["targets"]["film"]
-    for label in described["labels"].values():
-        label["keys"]["stimulus"] = "film"
+    keys = {"participant": "participant", "stimulus": "film"}
+    described["labels"] = {"arousal": {"table": "ratings.csv", "keys": keys, "column": "arousal", "scale": [1, 9]}}
+    described["targets"] = {"arousal": {"label": "arousal", "kind": "value"}}
     (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
     read_right(tmp_path, "arousal")
 

@@ -60,7 +60,7 @@ def test_tables_with_ratings(tmp_path):
     assert {r.signals["eda"].rate for r in recordings} == {4}
     assert {r.stimulus for r in recordings} == {"sea", "city"}
     assert all({"arousal", "mood"} <= set(r.labels) for r in recordings)
-    assert {name: rule.kind for name, rule in of.targets.items()} == {"arousal": "binary", "mood": "binary"}
+    assert {name: rule.kind for name, rule in of.targets.items()} == {"arousal": "value", "mood": "binary"}
     assert dict(reader.subject_info("P02")) == {"sex": "m"}
     assert [f for f in reader.verify() if f.severity == "error"] == []
 
@@ -81,19 +81,15 @@ def test_a_folder_of_all_kinds_is_found_as_it_was_described(tmp_path):
     expected = {r.id: r for s in before.subjects() for r in before.recordings(s)}
     (tmp_path / "dataset.yaml").unlink()
     first, clips, eeg = (source for source in found(tmp_path)["recordings"])
-    assert first == {"e4": "wrist/{participant}", "signals": ["ppg", "eda", "temp", "acc"]}
+    assert first == {"e4": "wrist/{participant}", "labels": ["stage"], "signals": ["ppg", "eda", "temp", "acc"]}
     assert clips["files"] == "clips/{participant}_clip{clip}.csv"
     assert list(clips["signals"]) == ["eda"]
     assert len(eeg["signals"]["eeg"]["channels"]) == 10
     labels = found(tmp_path)["labels"]
     assert labels["stage"]["start"] == "begins"
     assert labels["arousal"]["keys"] == {"participant": "code", "clip": "clip"}
-    lines = draft(tmp_path).splitlines()
-    for label, source in (("stage", "e4"), ("arousal", "clips"), ("part1", "eeg/")):
-        at = next(i for i, line in enumerate(lines) if line.startswith("  - ") and source in line)
-        lines.insert(at + 1, f"    labels: [{label}]")
-    (tmp_path / "dataset.yaml").write_text("\n".join(map(answered, lines)))
-    after = Own(tmp_path)
+    assert (clips["labels"], eeg["labels"]) == (["arousal"], ["part1"])
+    after = filled(tmp_path)
     again = {r.id: r for s in after.subjects() for r in after.recordings(s)}
     assert again.keys() == expected.keys()
     for id_, recording in again.items():

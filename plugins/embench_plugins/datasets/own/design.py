@@ -173,13 +173,13 @@ def timing_of(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
     def named(words: str) -> str | None:
         form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)
         exact = re.compile(rf"(?:{words}){_UNITS}", re.IGNORECASE)
-        free = [str(c) for c in rows.columns if c not in keys.values() and _moments(rows[c])]
+        free = [str(c) for c in rows.columns if c not in keys.values() and moments(rows[c])]
         return next((c for c in free if exact.fullmatch(c)), next((c for c in free if form.fullmatch(c)), None))
 
     start, end, duration = named(STARTS), named(ENDS), named(DURATIONS)
     if start and (end or duration) and start != end:
         return Timing(start, end, None if end else duration)
-    dated = [str(c) for c in rows.columns if c not in keys.values() and _moments(rows[c], dates_only=True)]
+    dated = [str(c) for c in rows.columns if c not in keys.values() and moments(rows[c], dates_only=True)]
     for first, second in pairwise(dated):
         if _rises(rows, first, second):
             return Timing(first, second, None)
@@ -199,7 +199,7 @@ def moment_of(sheet: Sheet) -> str | None:
     return None
 
 
-def _moments(column: pd.Series, *, dates_only: bool = False) -> bool:
+def moments(column: pd.Series, *, dates_only: bool = False) -> bool:
     """True if nearly all cells are times."""
     cells = [cell for cell in column.head(_SOME) if cell.lower() not in tables.MISSING]
     if not cells or (dates_only and all(math.isfinite(tables.number(cell)) for cell in cells)):
@@ -260,23 +260,21 @@ def _counts(people: pd.Series, cells: pd.Series) -> bool:
     return all(own.is_monotonic_increasing for _, own in numbers.groupby(people))
 
 
-def wide_of(sheet: Sheet, known: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of a table that exist for each of several stimuli: the column with `{stimulus}` in the name's place ->
-    the stimuli. Stimuli are known, or have a start and an end."""
+def wide_of(sheet: Sheet, known: Sequence[str], hole: str = "stimulus") -> dict[str, list[str]]:
+    """Columns of a table that exist for each of several stimuli: the column with `{stimulus}`, or another `hole`, in
+    the name's place -> the stimuli. Stimuli are known, or have a start and an end."""
     found: dict[str, list[str]] = {}
     for column in map(str, sheet.rows.columns):
         for before, name, after in _parts(column):
             if name:
-                found.setdefault(f"{before}{{stimulus}}{after}", []).append(name)
-    names = {tables.canonical(name) for name in known}
+                found.setdefault(f"{before}{{{hole}}}{after}", []).append(name)
+    names = set(known)
     timed = [c for c in found if re.search(rf"(?i)(^|[_ .-])({STARTS})$|^({STARTS})[_ .-]", c)]
     if not names and timed:
-        names = {tables.canonical(name) for name in max((found[c] for c in timed), key=len)}
-    return {
-        column: [name for name in group if tables.canonical(name) in names]
-        for column, group in found.items()
-        if len([name for name in group if tables.canonical(name) in names]) >= 2
-    }
+        longest: list[str] = max((found[c] for c in timed), key=len)
+        names = set(longest)
+    there = {column: [name for name in group if name in names] for column, group in found.items()}
+    return {column: group for column, group in there.items() if len(group) >= 2}
 
 
 def _parts(column: str) -> Iterator[tuple[str, str, str]]:
@@ -284,6 +282,8 @@ def _parts(column: str) -> Iterator[tuple[str, str, str]]:
     for found in re.finditer(r"[_ .-]+", column):
         yield "", column[: found.start()], column[found.start() :]
         yield column[: found.end()], column[found.end() :], ""
+    if numbered := re.fullmatch(r"(.*[^\W\d_])(\d+)", column):
+        yield numbered[1], numbered[2], ""
 
 
 class Marks(NamedTuple):
@@ -332,7 +332,7 @@ def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float |
         starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
     """
     people, timing = sheet.participant, sheet.timing
-    if people is None or timing is None or _moments(sheet.rows[timing.start]) is False:
+    if people is None or timing is None or moments(sheet.rows[timing.start]) is False:
         return None
     cells = [(p, c) for p, c in zip(people, sheet.rows[timing.start], strict=True) if p in starts][:_SOME]
     if not cells or not starts or all(abs(tables.number(c)) < UNIX_S for _, c in cells):
@@ -349,6 +349,15 @@ def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float |
         shares = {hours: inside(hours) for hours in offsets}
     best = max(shares, key=lambda h: (shares[h], -abs(h)))
     return best if shares[best] >= 0.5 else None
+
+
+def most_rows(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:
+    """How many rows of a table are of each recording, by what the paths and the columns of keys say; the index is what
+    these hold."""
+    said = [c for c in sheet.rows if str(c).startswith("{") and str(c) in sheet.name]
+    columns = [canonical(sheet.rows[c]) for c in dict.fromkeys([*said, *keys.values()])]
+    there = ~pd.concat([tables.blank(column) for column in columns], axis=1).any(axis=1)
+    return pd.Series(1, index=sheet.rows.index)[there].groupby([column[there] for column in columns]).sum()
 
 
 def order_of(sheet: Sheet) -> list[tuple[str, ...]]:

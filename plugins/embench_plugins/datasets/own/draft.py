@@ -6,6 +6,7 @@ import json
 import math
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from embench_plugins.datasets.own.found import Kind
@@ -22,7 +23,7 @@ _NO_LABELS = (
     "  mood: TODO",
 )
 _NO_TARGETS = (
-    "targets:  # what is to be predicted of a label, for example {label: mood, kind: binary, cut: 5}",
+    "targets:  # what is to be predicted of a label, for example {label: mood, kind: value}",
     "  mood: TODO",
 )
 _COLUMN = 120
@@ -41,14 +42,20 @@ def draft(folder: Path) -> str:
         *_head(study), *_people(study), "", "recordings:",
         *(line for kind in study.kinds for line in _source(kind, study)), "",
         *(["labels:", *_labels(study)] if study.labels else _NO_LABELS), "",
-        *(["targets:", *(f"  {n}: {{label: {n}, {rule}}}  # {why}" for n, (rule, why) in study.targets.items())]
-          if study.targets else _NO_TARGETS), "",
+        *(["targets:", *_targets(study)] if study.targets else _NO_TARGETS), "",
     ])  # fmt: skip
+
+
+def _targets(study: Study) -> Iterator[str]:
+    """A line for each target; those that are only possible are comments."""
+    for name, ((rule, why), *others) in study.targets.items():
+        yield f"  {name}: {{label: {name}, {rule}}}  # {why}"
+        yield from (f"  # {name}_high: {{label: {name}, {rule}}}  # {why}" for rule, why in others)
 
 
 def _head(study: Study) -> list[str]:
     name = re.sub(r"[^\w-]+", "_", study.folder.resolve().name).strip("_-")[:60] or "study"
-    known = all(kind.worn or kind.time or kind.rates for kind in study.kinds)
+    known = all(part.worn or part.time or part.rates for kind in study.kinds for part in (kind, *kind.parts))
     longest = max((kind.longest_s for kind in study.kinds), default=0.0)
     length = f"{math.ceil(longest)}  # seconds of the longest recording, rounded up" if known and longest else None
     if study.cut and study.trial_s:
@@ -101,6 +108,8 @@ def _source(kind: Kind, study: Study) -> list[str]:
     what = "folders" if kind.worn else "files"
     form = "bids" if kind.bids else "e4" if kind.worn else "files"
     lines = [f"  - {form}: {_quoted(kind.bids or kind.template)}  # {len(kind.paths)} {what}; {count}"]
+    if kind.parts:
+        lines = [f"  -  # {len(kind.paths)} recordings; {count}; files of their own for {', '.join(kind.modalities)}"]
     others = [name for name in kind.facts if name not in ("participant", *SESSIONS)]
     sessions = [name for name in kind.facts if name in SESSIONS]
     if sessions:
@@ -111,11 +120,11 @@ def _source(kind: Kind, study: Study) -> list[str]:
         lines.append(
             "    # order: COLUMN of a table, or a name in braces: the position in the session, where it is known"
         )
-    if others and not study.cut:
+    if others and not study.cut and len(set(kind.facts["participant"])) < len(kind.paths):
         lines.append(f'    stimulus: "{{{others[-1]}}}"  # what was shown or done, called alike for all subjects')
     lines += _trials(kind, study)
-    if len(study.kinds) > 1:
-        lines.append("    # labels: [LABEL]  # those that these recordings have, where not all have all of them")
+    if len(study.kinds) > 1 and (labels := study.labels_of(kind)) != list(study.labels):
+        lines.append(f"    labels: [{', '.join(labels)}]  # those that these recordings have")
     if kind.worn:
         return [*lines, f"    signals: [{', '.join(kind.signals)}]"]
     return [*lines, *_signals(kind)]
@@ -148,12 +157,28 @@ def _trials(kind: Kind, study: Study) -> list[str]:
     return [*lines, f"      start: {_quoted(start)}", f"      end: {_quoted(end)}"]
 
 
-def _signals(kind: Kind) -> list[str]:
-    lines = ["    signals:"]
+def _signals(whole: Kind) -> list[str]:
+    lines = [f"    # files do not name their columns: {'; '.join(whole.unnamed)}"] if whole.unnamed else []
+    lines.append("    signals:")
+    if whole.unnamed:
+        example = "such as acc: {channels: {x: 3, y: 4, z: 5}, rate: 32, unit: g}"
+        return [*lines, f"      TODO: {{channels: [TODO], rate: TODO, unit: TODO}}  # {example}"]
+    for kind in (whole, *whole.parts):
+        lines += _channels(kind, by_file=bool(whole.parts))
+    others = [name for kind in (whole, *whole.parts) for name in kind.others if name not in kind.held]
+    if others:
+        lines.append(f"    # not used: {', '.join(others[:12])}{' ..' if len(others) > 12 else ''}")
+    return lines
+
+
+def _channels(kind: Kind, *, by_file: bool) -> list[str]:
+    lines = []
     for m, channels in kind.signals.items():
         same = all(k == v for k, v in channels.items())
         named = ", ".join(as_yaml(k) if same else f"{as_yaml(k)}: {as_yaml(v)}" for k, v in channels.items())
-        lines += [f"      {m}:", f"        channels: {f'[{named}]' if same else f'{{{named}}}'}"]
+        lines.append(f"      {m}:")
+        lines += [f"        file: {_quoted(kind.template)}"] if by_file else []
+        lines += [f"        channels: {f'[{named}]' if same else f'{{{named}}}'}"]
         unit, voltage = kind.units.get(m), m in ("eeg", "ecg", "emg", "eog")
         if kind.time:
             lines.append(f"        time: {as_yaml(kind.time)}")
@@ -166,8 +191,6 @@ def _signals(kind: Kind) -> list[str]:
             lines.append("        rate: TODO  # samples a second")
         if not voltage or m not in kind.rates or kind.paths[0].suffix.lower() in TABLES:
             lines.append(f"        unit: {as_yaml(unit) if unit else 'TODO'}")
-    if kind.others:
-        lines.append(f"    # not used: {', '.join(kind.others[:12])}{' ..' if len(kind.others) > 12 else ''}")
     return lines
 
 

@@ -9,7 +9,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +22,10 @@ from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import markers, opened
 from embench_plugins.datasets.formats.units import unit_of
 from embench_plugins.datasets.own import logs, tables
-from embench_plugins.datasets.own.clock import UNIX_S
-from embench_plugins.datasets.own.layout import TIME_UNITS
+from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
+from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 from embench_plugins.datasets.own.paths import Template, part_pattern, starred
-from embench_plugins.datasets.own.signals import TABLES
+from embench_plugins.datasets.own.signals import TABLES, first_time
 from embench_plugins.datasets.own.yaml import DATASET
 
 WAVES = (".edf", ".bdf", ".hea", ".vhdr", ".xdf", ".acq")
@@ -40,7 +42,14 @@ SIGNALS = {
     "acc": (r"a?[xyz]|acc\w*?[ _.]?[xyz]", "g"),
 }
 """Modality -> how its columns are called, and the usual unit."""
-TIMES = r"[\w ]*timestamp|record\.timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+TIMES = (
+    r"[\w ]*timestamp|record\.timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+    r"|(uhr|mess)?zeit(stempel|punkt)?|datum( |_|/)?(uhr)?(zeit)?|sekunden?|tijd|heure|hora|tempo|時刻|時間"
+)
+_MARKERS = re.compile(r"(?i)(event|marker|marke|trigger|stim|status|button|taste)s?([_ .-]?\w+)?")
+"""Columns of a signal's file whose numbers are moments, not stretches."""
+_DATE = re.compile(r"(?<!\d)((19|20)\d\d([-_.]?)[01]\d\3[0-3]\d|[0-3]\d([-_.])[01]\d\4(19|20)\d\d)(?!\d)")
+"""A day in the name of a file or folder."""
 _FOREIGN = re.compile(r"(?i)k?ohms?|no[ _]units")
 """Units of columns that are none of the signals whose names they have."""
 _SUBJECT = re.compile(
@@ -65,6 +74,8 @@ _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
 _SIDECARS = ("channels", "electrodes", "scans", "coordsystem")
 _SIGNAL_ROWS = 30
+_MOST_HELD, _LEAST_HELD = 8, 20
+"""Values of a column of conditions, and rows that each lasts in the mean."""
 
 
 @dataclass
@@ -75,6 +86,9 @@ class Kind:
         bids: the task, where they are of a BIDS dataset.
         markers: file -> seconds and texts that are marked in it.
         begins: file -> when it begins in unix seconds, where it says that, and its length in s.
+        held: column beside the signals -> the values that it keeps for stretches of rows, in all files.
+        unnamed: what is in each column of files that do not name them.
+        parts: other files of the same recordings, with other modalities.
     """
 
     template: str
@@ -91,6 +105,20 @@ class Kind:
     bids: str | None = None
     markers: dict[Path, list[tuple[float, str]]] = field(default_factory=dict)
     begins: dict[Path, tuple[float, float]] = field(default_factory=dict)
+    held: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    parts: list[Kind] = field(default_factory=list)
+
+    @property
+    def modalities(self) -> list[str]:
+        """Those of all its files."""
+        return [m for each in (self, *self.parts) for m in each.signals]
+
+    @property
+    def ids(self) -> list[str]:
+        """The name of each recording, as `dataset.yaml` makes it from the names in braces."""
+        names = Template(self.template).names if self.template else tuple(self.facts)
+        return ["/".join(self.facts[name][k] for name in names) for k in range(len(self.paths))]
 
 
 def all_files(root: Path) -> list[Path]:
@@ -125,6 +153,38 @@ def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     return found
 
 
+def merged(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
+    """Kinds of recordings, each with the other files of the same recordings as its `parts`; and those that no
+    description can hold beside them, with the reason."""
+    made, left = list[Kind](), list[tuple[Kind, str]]()
+    for kind in sorted(found, key=lambda kind: -len(kind.paths)):
+        for other in made:
+            _spell_like(root, kind, other)
+        same = next((other for other in made if set(kind.ids) & set(other.ids)), None)
+        if same is None:
+            made.append(kind)
+        elif both := sorted(set(kind.modalities) & set(same.modalities)):
+            left.append((kind, f"{', '.join(both)} of these recordings is in {same.bids or same.template} too"))
+        elif kind.worn or same.worn or kind.bids or same.bids or set(kind.facts) != set(same.facts):
+            left.append((kind, f"a recording cannot be joined from these and {same.bids or same.template}"))
+        else:
+            same.parts.append(kind)
+            same.longest_s = max(same.longest_s, kind.longest_s)
+            same.markers |= {path: marks for path, marks in kind.markers.items() if marks} if not same.markers else {}
+    return sorted(made, key=found.index), left
+
+
+def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
+    """Gives files of one name the names in braces of the folders in which files of another kind lie too."""
+    inside, _, name = other.template.rpartition("/")
+    if kind.worn or other.worn or not inside or len({path.name for path in kind.paths}) > 1 or "{" in name:
+        return
+    read = dict(Template(f"{inside}/{kind.paths[0].name}").matches(root))
+    if set(kind.paths) <= set(read):
+        kind.template = f"{inside}/{kind.paths[0].name}"
+        kind.facts = {name: [read[path][name] for path in kind.paths] for name in other.facts}
+
+
 def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Tables that are no signals: of labels, stretches of time, or participants."""
     taken = {path for kind in used for path in kind.paths} | {
@@ -153,7 +213,7 @@ def template_of(
     """
     rows = [path.relative_to(root).parts for path in paths]
     text, facts = _template_of(rows, stars, known or {})
-    if not known or _reads(text, rows, facts):
+    if _reads(text, rows, facts):
         return text, facts
     shapes = {name: {_WORDS.sub("*", value) for value in values} for name, values in facts.items()}
     formed = text
@@ -212,18 +272,36 @@ def _named(
         pairs = set(zip(people, tokens, strict=True))
         if k == who:
             found.append(("{participant}", "participant", list(tokens)))
-        elif stars and len(pairs) == len(set(people)) and len(set(tokens)) > len(set(people)) // 2:
+        elif (
+            stars
+            and len(pairs) == len(set(people))
+            and (len(set(tokens)) > len(set(people)) // 2 or (len(people) == len(set(people)) and _numbered(tokens)))
+        ):
             found.append(("*", "", []))
         else:
-            alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
-            whole = any(len(_WORDS.findall(token)) > 1 for token in tokens)
-            prefix = "" if whole else re.sub(r"\d+$", "", tokens[0][:alike])
+            prefix = _prefix(tokens)
             word = re.sub(r"\W", "", prefix).lower()
-            name = word if word.isascii() and word and word not in names else f"part{len(names)}"
+            dates = all(map(_DATE.fullmatch, tokens)) and "session" not in names
+            word = word if word.isascii() and word not in names else ""
+            name = "session" if dates else word or f"part{len(names)}"
             names.add(name)
             prefix = prefix if name == word else ""
             found.append((f"{prefix}{{{name}}}", name, [token[len(prefix) :] for token in tokens]))
     return found
+
+
+def _prefix(tokens: Sequence[str]) -> str:
+    """The letters that some texts begin with, where what follows is a number, or a letter after a word."""
+    alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
+    if any(len(_WORDS.findall(token)) > 1 for token in tokens):
+        return ""
+    found = re.sub(r"\d+$", "", tokens[0][:alike])
+    rest = [token[len(found) :] for token in tokens]
+    return found if _numbered(rest) or (len(found) > 2 and all(len(text) == 1 for text in rest)) else ""
+
+
+def _numbered(tokens: Sequence[str]) -> bool:
+    return all(re.match(r"\d", token) for token in tokens)
 
 
 def _personal(values: Sequence[str]) -> int:
@@ -272,6 +350,7 @@ def _known_names(tables_: Sequence[Path]) -> dict[str, bool]:
 
 def _kept_whole(text: str, known: Sequence[str]) -> str:
     """A part of a path in which the marks inside known names are replaced, so that nothing is taken apart there."""
+    text = _DATE.sub(lambda found: found[0].translate(_SEPARATORS), text)
     for name in known:
         if name in text:
             whole = name.translate(_SEPARATORS)
@@ -302,12 +381,29 @@ def _header(path: Path) -> tuple[str, ...] | None:
     except DataError:
         return None
     numeric = rows is None or any(pd.api.types.is_numeric_dtype(rows[name]) for name in form.names)
-    return form.names if numeric and (rows is None or len(rows) >= _SIGNAL_ROWS) and _sensed(form.names) else None
+    if not numeric or (rows is not None and len(rows) < _SIGNAL_ROWS):
+        return None
+    bare = form.names == tuple(str(i) for i in range(1, len(form.names) + 1))
+    if any(modality_of(name) for name in form.names):
+        return form.names
+    by_file = _by_file(path, form.names)
+    return (*form.names, by_file) if by_file else form.names if bare else None
 
 
-def _sensed(names: Sequence[str]) -> bool:
-    """True if columns look like signals: one is called so, or none has a name."""
-    return names == tuple(str(i) for i in range(1, len(names) + 1)) or any(modality_of(name) for name in names)
+def _by_file(path: Path, names: Sequence[str]) -> str | None:
+    """The modality that a file's name says of its only column that is no time."""
+    others = [name for name in names if not is_time(name)]
+    said = [m for word in _WORDS.findall(path.stem) if (m := modality_of(word)) and len(word) > 1]
+    return said[-1] if said and len(others) == 1 else None
+
+
+def is_time(name: str) -> bool:
+    """True if a column is called like times.
+
+    >>> is_time("Uhrzeit"), is_time("time [ms]"), is_time("Reaktionszeit")
+    (True, True, False)
+    """
+    return re.fullmatch(TIMES, re.split(r"[(\[]", name.lower())[0].strip()) is not None
 
 
 def modality_of(name: str) -> str | None:
@@ -380,34 +476,97 @@ def _waves(kind: Kind) -> None:
 
 
 def _columns(kind: Kind) -> None:
-    form = tables.dialect(kind.paths[0])
-    bare = {name: re.split(r"[(\[]", name.lower())[0].strip() for name in form.names}
-    times = [name for name in form.names if re.fullmatch(TIMES, bare[name])]
-    head = tables.columns(kind.paths[0], times, str(kind.paths[0]))
-    times.sort(key=lambda name: not dated(head[name]))  # dates say when the file began
-    kind.time = times[0] if times else None
+    path = kind.paths[0]
+    form = tables.dialect(path)
+    table = tables.columns(path, form.names, str(path))
+    kind.time, kind.time_unit = _time_of(path, form, table)
+    by_file = _by_file(path, form.names)
+    bare = not form.headed and not form.before.names
     for name in form.names:
-        m, stated = modality_of(name) if name not in times else None, _unit(form, name)
-        standard = _standard(m, name) if m else ""
+        m, stated = (None if is_time(name) else modality_of(name) or by_file), _unit(form, name)
+        standard = _standard(m, name) if m and m != by_file else m or ""
+        if name == kind.time:
+            continue
         if m and standard not in kind.signals.get(m, {}) and not _FOREIGN.fullmatch(stated or ""):
             kind.signals.setdefault(m, {})[standard] = name
             kind.units[m] = stated or (SIGNALS[m][1] if m in SIGNALS else "uV")
             kind.rates |= {m: form.before.rate} if form.before.rate and not kind.time else {}
-        elif name != kind.time and not (form.before.names and name.isdigit()):
+            continue
+        if values := _held(table[name], name):
+            kind.held[name] = values
+        if not (form.before.names and name.isdigit()):
             kind.others.append(name)
-    if not kind.signals and not form.headed:
+    if not kind.signals and bare and len(form.names) == 1:
         kind.signals, kind.units = {"eda": {"eda": "1"}}, {"eda": "TODO"}
-    if kind.time:
-        first = tables.columns(kind.paths[0], [kind.time], str(kind.paths[0]))[kind.time]
-        if pd.api.types.is_numeric_dtype(first) and len(first) > 1:
-            step = float(np.median(np.diff(first.to_numpy(float))))
-            likely = "ms" if step >= 2 or "ms" in bare[kind.time] else "s"  # slower than that is rare
-            kind.time_unit = stated if (stated := _unit(form, kind.time)) in TIME_UNITS else likely
+    elif not kind.signals and bare:
+        kind.signals = {"TODO": {}}
+        kind.unnamed = [f"{name}: {_content(table[name])}" for name in form.names]
     for path in kind.paths[:_MOST_LOOKED_AT]:
         start, length = _stretch(path, kind)
         kind.longest_s = max(kind.longest_s, length)
         if start > UNIX_S:
             kind.begins[path] = (start, length)
+        if kind.held and path != kind.paths[0]:
+            _hold(kind, tables.columns(path, list(kind.held), str(path)))
+
+
+def _time_of(path: Path, form: tables.Dialect, table: pd.DataFrame) -> tuple[str | None, str]:
+    """The column of the times of the rows, by its name or since it holds dates, and the unit of numbers in it."""
+    rising = [name for name in form.names if (is_time(name) or dated(table[name])) and _rises(table[name])]
+    rising.sort(key=lambda name: not dated(table[name]))  # dates say when the file began
+    for name in rising:
+        unit = _time_unit(table[name], _unit(form, name), name)
+        with contextlib.suppress(DataError):
+            first_time(path, OwnChannels(channels={"": name}, time=name, time_unit=unit), UTC)
+            return name, unit
+    return None, "s"
+
+
+def _rises(column: pd.Series) -> bool:
+    """True if times never go back."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return bool(column.notna().all())
+    at = column.to_numpy(float)
+    return len(at) > 1 and bool(np.isfinite(at).all() and (np.diff(at) >= 0).all() and at[-1] > at[0])
+
+
+def _time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
+    if not pd.api.types.is_numeric_dtype(column) or len(column) < 2:
+        return "s"
+    if column.iloc[0] > UNIX_S:
+        found = next((unit for most, unit, _ in UNIX_UNITS if column.iloc[0] < most), "ns")
+        return found if found in TIME_UNITS else "s"
+    if stated in TIME_UNITS:
+        return stated
+    step = float(np.median(np.diff(column.to_numpy(float))))
+    return "ms" if step >= 2 or "ms" in re.split(r"[(\[]", name.lower())[0] else "s"  # slower than that is rare
+
+
+def _held(column: pd.Series, name: str) -> list[str]:
+    """The values that a column keeps for stretches of rows, as conditions are written; none of other columns."""
+    values = column.dropna().unique()
+    changes = int((column != column.shift()).sum())
+    held = 2 <= len(values) <= _MOST_HELD and changes * _LEAST_HELD <= len(column)
+    return sorted(map(str, values)) if held and not _MARKERS.fullmatch(name.strip()) else []
+
+
+def _hold(kind: Kind, table: pd.DataFrame) -> None:
+    """Adds the values of another file to those of columns of conditions, of which none has too many."""
+    for name in list(kind.held):
+        known = sorted({*kind.held[name], *map(str, table[name].dropna().unique())})
+        kind.held |= {name: known}
+        if len(known) > _MOST_HELD:
+            del kind.held[name]
+
+
+def _content(column: pd.Series) -> str:
+    """What a column without a name holds, in a few words."""
+    values = column.dropna().unique()
+    if len(values) <= 3:
+        return "or ".join(f"{value} " for value in sorted(values)).strip() or "nothing"
+    if not pd.api.types.is_numeric_dtype(column):
+        return f"{values[0]}, .."
+    return f"{column.min():.4g} to {column.max():.4g}"
 
 
 def _unit(form: tables.Dialect, name: str) -> str | None:
@@ -423,7 +582,7 @@ def dated(column: pd.Series) -> bool:
     first = column.iloc[0]
     if isinstance(first, str):
         return bool(re.match(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d", first))
-    return bool(np.isfinite(first) and UNIX_S < first < 1e4 * UNIX_S)
+    return bool(pd.api.types.is_numeric_dtype(column) and np.isfinite(first) and UNIX_S < first < 3e15)
 
 
 def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
@@ -465,5 +624,8 @@ def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
                     share = float(np.mean([tables.canonical(value) in known for value in set(values)]))
                     best = max(best, (share, -k, column, template, values), key=lambda each: each[:2])
             if name not in keys and best[0] >= needed:
+                for part in kind.parts:
+                    ways = [way for way in spellings(part, name) if set(way[1]) & set(best[4])]
+                    part.template, part.facts[name] = ways[0] if ways else (part.template, part.facts[name])
                 keys[name], kind.template, kind.facts[name] = best[2:]
     return keys if "participant" in keys else {}

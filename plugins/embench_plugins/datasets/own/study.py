@@ -20,6 +20,8 @@ from embench_plugins.datasets.own.design import (
     lengths_of,
     marks_of,
     moment_of,
+    moments,
+    most_rows,
     order_of,
     sheets_of,
     shift_of,
@@ -27,8 +29,20 @@ from embench_plugins.datasets.own.design import (
     timing_of,
     wide_of,
 )
-from embench_plugins.datasets.own.found import TIMES, Kind, all_files, keys_of, kinds, modality_of, other_tables
+from embench_plugins.datasets.own.found import (
+    Kind,
+    all_files,
+    is_time,
+    keys_of,
+    kinds,
+    merged,
+    modality_of,
+    other_tables,
+    spellings,
+)
+from embench_plugins.datasets.own.paths import Template
 from embench_plugins.datasets.own.rows import Span, marked_spans
+from embench_plugins.datasets.own.unused import unused_files
 from embench_plugins.datasets.own.yaml import as_yaml
 
 SESSIONS = ("ses", "session", "day", "visit", "sitzung")
@@ -37,18 +51,34 @@ _GROUPS = ("group", "dyad", "pair", "site", "couple", "family", "gruppe")
 _COUNTS = re.compile(
     r"(?i)(trial|order|position|index|nr|no|number|nummer|block|run|item|code)[_ .]?(no|nr|num|id)?\.?"
 )
+_FILLED = 0.3
+"""The least proportion of rows in which a column of words is filled, to be a label."""
 _EVENTS = ("value", "sample", "response_time", "HED")
 """Columns that BIDS defines for events, which are no ratings."""
-_MOST_CLASSES, _MOST_LABELS = 8, 12
+_MOST_CLASSES, _MOST_LABELS, _MOST_NAMED = 8, 12, 6
+_QUALTRICS = re.compile(
+    r"(Start|End|Recorded)Date|Status|IPAddress|Progress|Duration \(in seconds\)|Finished|ResponseId|Recipient\w+"
+    r"|ExternalReference|Location(Latitude|Longitude)|DistributionChannel|UserLanguage|Q_\w+"
+)
+"""Columns that Qualtrics adds to the answers."""
+_FEW_DOUBLED = 0.2
+"""Up to this proportion of recordings with several rows, the rows are taken for mistakes."""
 _SCALES = ((1, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
 
 @dataclass
 class Entry:
-    """A label of the description: its keys and their values as text, and what is to be checked."""
+    """A label of the description: its keys and their values as text, and what is to be checked.
+
+    Args:
+        names: what must be known of a recording to find it.
+        dated: True if its times are dates, which only recordings with dates can be compared with.
+    """
 
     fields: dict[str, str]
     comment: str = ""
+    names: tuple[str, ...] = ()
+    dated: bool = False
 
 
 @dataclass
@@ -60,6 +90,11 @@ class Study:
         marks: in place of it, the markers in the files.
         zone: of the tables' times; None: UTC.
         orders: how many orders of stimuli were found.
+        hole: the name in braces that stands for the stimulus in names of columns.
+        targets: label -> its rules, the first of which is proposed, each with what is to be decided.
+        unused: path of a table -> why nothing is taken from it; `columns` likewise of columns by the reason.
+        doubts: sentences on what has to be put right in the data.
+        left: files that are not used, with the reason.
     """
 
     folder: Path
@@ -78,12 +113,26 @@ class Study:
     info: dict[str, str] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     labels: dict[str, Entry] = field(default_factory=dict)
-    targets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    targets: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    hole: str = "stimulus"
+    unused: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
     @property
     def cut(self) -> bool:
         """True if recordings are cut into trials."""
         return self.program is not None or self.marks is not None
+
+    def labels_of(self, kind: Kind) -> list[str]:
+        """The labels that recordings of a kind can have, by the names in braces that their places need."""
+        there = {*kind.facts, *(("stimulus",) if self.cut else ())}
+        absolute = {"start", "time"}
+        return [
+            name for name, entry in self.labels.items()
+            if set(entry.names) <= there and not (absolute & set(entry.fields) and entry.dated and not kind.begins)
+        ]  # fmt: skip
 
 
 def find_study(folder: Path) -> Study:
@@ -98,7 +147,9 @@ def find_study(folder: Path) -> Study:
     found = bids_kinds(folder) if (folder / "dataset_description.json").is_file() else []
     found = found or kinds(folder, files)
     most = max((len(kind.paths) for kind in found), default=0)
-    found = [kind for kind in found if len(kind.paths) > 1 or most < 3]  # one table of all is no recording
+    single = [kind for kind in found if len(kind.paths) == 1 and most >= 3]  # one table of all is no recording
+    found, spare = merged(folder, [kind for kind in found if kind not in single])
+    spare += [(kind, "signals of another form than the other files") for kind in single if kind.time]
     if not found:
         raise DataError(
             "no recordings are found",
@@ -107,7 +158,8 @@ def find_study(folder: Path) -> Study:
             "recording, Empatica E4 exports, or BIDS",
             hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
         )
-    study = Study(folder, found, sheets_of(folder, list(other_tables(files, found)), found))
+    others = list(other_tables(files, [*found, *(kind for kind, _ in spare)]))
+    study = Study(folder, found, sheets_of(folder, [(p, _answers(rows)) for p, rows in others], found))
     for sheet in study.sheets:
         if "{participant}" not in sheet.rows:
             sheet.keys = keys_of(sheet.rows, found)
@@ -120,22 +172,58 @@ def find_study(folder: Path) -> Study:
     study.trial_s = _longest(study)
     _find_zone(study)
     _find_people(study)
-    several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found) or study.cut
+    _find_held(study)
+    several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found)
+    several = several or study.cut or bool(study.labels)
     for sheet in study.sheets:
         joined = not sheet.unplaced or sheet.stimulus
         if joined and not (sheet.one_each and several):
             _find_labels(study, sheet)
     _find_labels_by_name(study)
-    for sheet in study.sheets:  # what is said of a person, where nothing is of what they did
-        if sheet.one_each and several and (sheet.wide or not study.labels):
+    for sheet in study.sheets:
+        if sheet.one_each and several and sheet.wide:
             _find_labels(study, sheet)
     _find_shown(study)
+    _find_unused(study, files, {kind.bids or kind.template: why for kind, why in spare}, several=several)
     return study
+
+
+def _answers(rows: pd.DataFrame) -> pd.DataFrame:
+    """A table without the columns that Qualtrics adds."""
+    added = [str(c) for c in rows.columns if _QUALTRICS.fullmatch(str(c))]
+    return rows.drop(columns=added) if {"ResponseId", "RecordedDate"} <= set(added) else rows
+
+
+def _find_unused(study: Study, files: Sequence[Path], spare: Mapping[str, str], *, several: bool) -> None:
+    """Finds the files and columns from which nothing is taken, and why."""
+    told = {entry.fields.get("table") for entry in study.labels.values()}
+    of_people = [sheet for sheet in study.sheets if sheet.one_each and several and not sheet.wide]
+    used = [sheet.name for sheet in study.sheets
+            if as_yaml(sheet.name) in told or sheet in (study.program, study.participants) or sheet.unplaced
+            or (sheet.participant is None and sheet.stimulus and study.names)]  # fmt: skip
+    for sheet in study.sheets:
+        if sheet in of_people and (spared := [c for c in sheet.plain if c.lower() not in (*_INFO, *_GROUPS)]):
+            study.columns.setdefault("known of a participant, not of a recording", []).extend(spared)
+        why = "no column holds the participants' names" if sheet.participant is None else "no column that is a label"
+        study.unused.setdefault(sheet.name, why)
+    study.left = unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
+
+
+def _find_held(study: Study) -> None:
+    """Labels in columns beside the signals, which keep a value for stretches of rows."""
+    for kind in study.kinds if len(study.kinds) == 1 and not study.cut else ():
+        for column, values in kind.held.items() if not kind.parts else ():
+            word = re.sub(r"\W+", "_", column).strip("_")
+            word = f"column{word}" if word.isdigit() else word
+            fields = {"column": as_yaml(column), "classes": f"[{', '.join(map(as_yaml, values))}]"}
+            study.labels[word] = Entry(fields, "a column beside the signals")
+            study.targets[word] = [rule_of(values)]
 
 
 def _find_stimuli(study: Study) -> None:
     """Finds the stimuli of recordings that hold several: by markers, by a table of times, or by columns of times."""
     if any(name not in ("participant", *SESSIONS) for kind in study.kinds for name in kind.facts):
+        _find_wide(study)
         return  # each has its own files
     cells = [str(c) for s in study.sheets for column in s.plain for c in s.rows[column].unique()[:100]]
     study.marks = next(filter(None, (marks_of(kind, cells) for kind in study.kinds)), None)
@@ -159,11 +247,39 @@ def _find_stimuli(study: Study) -> None:
         if sheet.participant is None and sheet.stimulus:  # a list of codes
             others = [c for c in sheet.plain if sheet.rows[c].is_unique and not _numbers(sheet.rows[c])]
             study.names |= dict(zip(sheet.rows[sheet.stimulus], sheet.rows[others[0]], strict=True)) if others else {}
+    _name_codes(study)
+
+
+def _name_codes(study: Study) -> None:
+    """Calls the markers' stimuli by the names of a list of codes, where ratings have these names."""
+    known = [name for code, name in study.names.items() if code in study.stimuli]
+    rated = [sheet for sheet in study.sheets if sheet.participant is not None]
+    if study.marks is None or len(known) < 2 or any(sheet.stimulus or sheet.wide for sheet in rated):
+        return
+    found = {id(sheet): (stimulus_of(sheet, known), wide_of(sheet, known) if sheet.one_each else {}) for sheet in rated}
+    if any(column or wide for column, wide in found.values()):
+        for sheet in rated:
+            sheet.stimulus, sheet.wide = found[id(sheet)]
+        begins = {text: study.names.get(code, code) for text, code in study.marks.begins.items()}
+        study.marks = study.marks._replace(begins=begins)
+        study.stimuli = list(begins.values())
+
+
+def _find_wide(study: Study) -> None:
+    """Finds columns for each stimulus that files are named after; the files' template gets their spelling."""
+    for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
+        for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
+            ways = spellings(kind, name)
+            for sheet in (sheet for sheet in study.sheets if sheet.one_each and "participant" in sheet.keys):
+                wide, way = max(((wide_of(sheet, way[1], name), way) for way in ways), key=lambda found: len(found[0]))
+                if wide and study.hole == "stimulus":
+                    sheet.wide, study.hole = wide, name
+                    kind.template, kind.facts[name] = way
 
 
 def _moment_columns(column: str) -> bool:
     """True if a column with a stimulus in its name is called like a start or an end."""
-    plain = column.replace("{stimulus}", "x")
+    plain = re.sub(r"\{\w+\}", "x", column)
     both = (pd.DataFrame({plain: ["1"], other: ["2"]}) for other in ("start", "end"))
     return any((found := timing_of(rows, {})) is not None and plain in found.columns for rows in both)
 
@@ -195,12 +311,25 @@ def _find_order(study: Study) -> None:
         ]
     elif study.program and study.program.stimulus:
         orders = order_of(study.program)
+    elif study.program is None:
+        orders = _orders_of_files(study)
     elif study.program:
         columns = [study.wide_times[0].replace("{stimulus}", s) for s in study.stimuli]
         orders = [tuple(row.sort_values(kind="stable").index) for _, row in study.program.rows[columns].iterrows()]
     orders = [order for order in orders if order]
     if len(orders) > 1:
         study.orders, study.fixed_order = len(set(orders)), len(set(orders)) == 1
+
+
+def _orders_of_files(study: Study) -> list[tuple[str, ...]]:
+    """The order of each participant's files, where all of them say when they began."""
+    played: dict[str, list[tuple[float, str]]] = {}
+    for kind in study.kinds if len(study.kinds) == 1 else ():
+        names = [name for name in kind.facts if name not in ("participant", *SESSIONS)]
+        if names and all(path in kind.begins for path in kind.paths):
+            for who, path, shown in zip(kind.facts["participant"], kind.paths, kind.facts[names[-1]], strict=True):
+                played.setdefault(who, []).append((kind.begins[path][0], shown))
+    return [tuple(shown for _, shown in sorted(own)) for own in played.values() if len(own) > 1]
 
 
 def _longest(study: Study) -> float:
@@ -263,21 +392,60 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
     moment = None if study.cut else moment_of(sheet)
     if moment:
         where["time"] = as_yaml(moment)
+    if not (trial or moment or "start" in where) and not _one_row_each(study, sheet, keys):
+        return
     columns = [*sheet.plain, *([sheet.stimulus] if sheet.stimulus and not study.cut else [])]
     rated = [c for c in sheet.wide if not _moment_columns(c)]
-    wide = {c.replace("{stimulus}", s) for c in sheet.wide for s in sheet.wide[c]}
+    hole = f"{{{study.hole}}}"
+    wide = {c.replace(hole, s) for c in sheet.wide for s in sheet.wide[c]}
     skipped = {*wide, moment, *(_EVENTS if sheet.name.endswith("_events.tsv") else ())}
     for column in [*rated, *(c for c in columns if c not in skipped and not modality_of(c))]:
-        names = [column.replace("{stimulus}", s) for s in sheet.wide.get(column, [])]
+        names = [column.replace(hole, s) for s in sheet.wide.get(column, [])]
         rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.blank(sheet.rows[sheet.stimulus])]
         cells = pd.concat([rows[name] for name in names]) if names else rows[column]
-        if not names and (re.fullmatch(f"(?i){TIMES}", column) or _is_trait(sheet, rows[column])):
+        if why := "" if names else _no_label(sheet, column, rows[column]):
+            study.columns.setdefault(why, []).append(column)
             continue
-        if study.cut and not (trial or names or sheet.stimulus) and sheet.one_each:
+        if sheet.wide and not names:
             continue  # of a person, not of what was shown
-        word = re.sub(r"\W+", "_", column.replace("{stimulus}", "")).strip("_")
+        word = re.sub(r"\W+", "_", column.replace(hole, "")).strip("_")
         place = {"trial": as_yaml(column)} if trial else {**where, "column": as_yaml(column)}
-        _add_label(study, word, place, cells)
+        needs = () if trial else (*Template(sheet.name).names, *keys, *((study.hole,) if names else ()))
+        _add_label(study, word, Entry(place, names=needs, dated=_dated(sheet, moment)), cells)
+
+
+def _dated(sheet: Sheet, moment: str | None) -> bool:
+    """True if a table's times are dates or times of day, not seconds."""
+    column = moment or (sheet.timing.start if sheet.timing else None)
+    return column is not None and not _numbers(sheet.rows[column])
+
+
+def _one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bool:
+    """True if hardly any recording has several rows of a table; those that have are doubts, else it is unused."""
+    counts = most_rows(sheet, keys)
+    doubled = counts[counts > 1]
+    if len(doubled) > _FEW_DOUBLED * len(counts):
+        what = "no times or names in the paths tell them apart; a table of times, or `trials`, does"
+        study.unused[sheet.name] = f"up to {counts.max()} rows for a recording: {what}"
+        return False
+    if len(doubled):
+        first = doubled.index[0]
+        of = " and ".join(map(str, first)) if isinstance(first, tuple) else str(first)
+        some = f"{len(doubled)} trials have" if len(doubled) > 1 else "one trial has"
+        study.doubts.append(f"{sheet.name}: {some} several rows (of {of}, for example): remove all but one of each.")
+    return True
+
+
+def _no_label(sheet: Sheet, column: str, cells: pd.Series) -> str:
+    """Why a column is no label; empty where it may be one."""
+    if is_time(column) or (not _numbers(cells) and moments(cells)):
+        return "times"
+    if _is_trait(sheet, cells):
+        return "known of a participant, not of a recording"
+    known = cells[~tables.blank(cells)]
+    if len(known) < _FILLED * len(cells) and not _numbers(cells):
+        return "hardly filled"
+    return ""
 
 
 def _is_trait(sheet: Sheet, cells: pd.Series) -> bool:
@@ -288,7 +456,8 @@ def _is_trait(sheet: Sheet, cells: pd.Series) -> bool:
     return bool((cells.groupby(people[cells.index]).nunique() <= 1).all())
 
 
-def _add_label(study: Study, word: str, place: Mapping[str, str], cells: pd.Series) -> None:
+def _add_label(study: Study, word: str, entry: Entry, cells: pd.Series) -> None:
+    """Adds a label at a place, if the cells may be one, and its targets."""
     known = [cell for cell in cells if cell.lower() not in tables.MISSING]
     values, classes = _numbers(cells), sorted(set(known))
     if not word or word.lower() in (*_INFO, *_GROUPS) or len(classes) < 2 or len(study.labels) >= _MOST_LABELS:
@@ -298,23 +467,29 @@ def _add_label(study: Study, word: str, place: Mapping[str, str], cells: pd.Seri
     if values and len(classes) > 2:
         low, high = scale_of(values)
         found = f"{min(values):g} to {max(values):g} were found"
-        study.labels[word] = Entry({**place, "scale": f"[{low:g}, {high:g}]"}, found)
-        study.targets[word] = (f"kind: binary, cut: {(low + high) / 2:g}", "above the cut it is positive")
+        entry.fields, entry.comment = {**entry.fields, "scale": f"[{low:g}, {high:g}]"}, found
+        study.labels[word] = entry
+        cut = (f"kind: binary, cut: {(low + high) / 2:g}", "high or low, above and below the cut")
+        study.targets[word] = [("kind: value", "the number itself"), cut]
     elif len(classes) <= _MOST_CLASSES:
-        study.labels[word] = Entry({**place, "classes": f"[{', '.join(map(as_yaml, classes))}]"})
-        study.targets[word] = rule_of(classes)
+        entry.fields |= {"classes": f"[{', '.join(map(as_yaml, classes))}]"}
+        study.labels[word] = entry
+        study.targets[word] = [rule_of(classes)]
 
 
 def _find_labels_by_name(study: Study) -> None:
     """Labels by words in the names of files, where no table has them."""
-    told = {key for sheet in study.sheets for key in sheet.keys}
+    told = {study.hole, *(key for sheet in study.sheets for key in sheet.keys)}
     for kind in study.kinds:
+        if study.labels and len(set(kind.facts["participant"])) == len(kind.paths):
+            continue  # each participant has one, and there is a label within it
         for name, values in kind.facts.items():
             classes = sorted(set(values))
             free = name not in ("participant", *SESSIONS, *told) and 2 <= len(classes) <= _MOST_CLASSES
             if free and not any(map(str.isdigit, classes)):
                 fields = {"file": name, "classes": f"[{', '.join(map(as_yaml, classes))}]"}
-                study.labels[name], study.targets[name] = Entry(fields, "by file name"), rule_of(classes)
+                study.labels[name] = Entry(fields, "by file name", (name,))
+                study.targets[name] = [rule_of(classes)]
 
 
 def _find_shown(study: Study) -> None:
@@ -323,7 +498,7 @@ def _find_shown(study: Study) -> None:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
         fields = {"file": "stimulus", "classes": f"[{', '.join(map(as_yaml, classes))}]"}
         study.labels["shown"] = Entry(fields, "what was shown is what is predicted: no ratings were found")
-        study.targets["shown"] = rule_of(classes)
+        study.targets["shown"] = [rule_of(classes)]
 
 
 def scale_of(values: Sequence[float]) -> tuple[float, float]:
@@ -347,12 +522,18 @@ def rule_of(classes: Sequence[str]) -> tuple[str, str]:
     return "kind: classes", "or binary, with lists of `positive` and `negative` classes"
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (
+        f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    )
+
+
 def understood(study: Study) -> list[str]:
     """The findings on a folder, in sentences in which a wrong guess is seen."""
     people = {value for kind in study.kinds for value in kind.facts["participant"]}
     count = sum(len(kind.paths) for kind in study.kinds)
-    modalities = list(dict.fromkeys(m for kind in study.kinds for m in kind.signals))
-    said = [f"{len(people)} participants, {count} recordings ({', '.join(modalities)})."]
+    modalities = list(dict.fromkeys(m for kind in study.kinds for m in kind.modalities if m != "TODO"))
+    said = [f"{len(people)} participants, {count} recordings ({', '.join(modalities) or 'columns without names'})."]
     if study.cut:
         by = "markers in the files" if study.marks else study.program.name if study.program else ""
         named = [study.names.get(s, s) for s in study.stimuli]
@@ -374,7 +555,10 @@ def understood(study: Study) -> list[str]:
         said.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
     said += [f"{s.name} is {s.unplaced}. If both began together, write `trials` by hand."
              for s in study.sheets if s.unplaced]  # fmt: skip
-    unused = [sheet.name for sheet in study.sheets if sheet.participant is None and not sheet.stimulus]
-    if unused:
-        said.append(f"Not joined with recordings: {', '.join(unused[:5])}: no column holds the participants' names.")
+    said += study.doubts
+    if study.left:
+        said.append(f"Not used: {'; '.join(study.left)}.")
+    if study.columns:
+        groups = (f"{_some(list(dict.fromkeys(names)))} ({why})" for why, names in study.columns.items())
+        said.append(f"Columns that are not labels: {'; '.join(groups)}.")
     return said

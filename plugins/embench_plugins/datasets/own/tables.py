@@ -278,9 +278,16 @@ def rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
         check_marks(path, str(name), found[name].astype(object), how)
     if form.decimal == ",":
         found = found.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
+    found = found[_below_questions(found) :]
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
     return log_times.dated(found)
+
+
+def _below_questions(found: pd.DataFrame) -> int:
+    """The number of rows that Qualtrics writes between the names and the answers: the questions, and its own names."""
+    marked = [any(cell.startswith('{"ImportId"') for cell in row) for row in found.head(2).to_numpy()]
+    return 1 + marked.index(True) if True in marked else 0
 
 
 def placed(rows: pd.DataFrame, wanted: Iterable[str]) -> pd.DataFrame:
