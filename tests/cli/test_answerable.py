@@ -37,6 +37,30 @@ def test_verify_and_a_plan_say_the_same(embench, root):
     assert f"arousal: {found.answer}. {found.reason}" == told(embench, root)
 
 
+def test_it_is_said_before_anything_is_trained(root, tmp_path):
+    from embench.runs.run import run
+
+    class Begun(Exception):
+        """Training has begun."""
+
+    told = []
+
+    def follow(event):
+        if event["event"] == "plan":
+            raise Begun
+        if event["event"] == "note":
+            told.append(event["text"])
+
+    request = Request(
+        dataset=TINY, encoders=("handcrafted",), fusion="logreg", targets="arousal", data_root=root,
+        runs=str(tmp_path), seeds="0", device="cpu",
+    )  # fmt: skip
+    with pytest.raises(Begun):
+        run(request, follow)
+    [found] = plan(request).unanswerable()
+    assert f"arousal: {found.answer}. {found.reason} {found.remedy}" in told
+
+
 @pytest.mark.slow
 def test_a_look_and_the_dry_runs_of_several_say_it_too(embench, root, tmp_path):
     page, text = tmp_path / "look.html", told(embench, root)

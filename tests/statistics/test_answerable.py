@@ -1,5 +1,6 @@
 """What a study hears before training: that its design cannot answer, or that it has too few comparisons."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,7 +100,10 @@ def test_twelve_people_and_twelve_films_are_too_few_and_what_would_be_enough_is_
     assert found.answer == "too few data"
     assert found.reason.startswith("Too few comparisons: ")
     assert found.reason.endswith(" are needed.")
-    assert found.remedy == f"About {found.subjects} subjects with such labels would give enough."
+    about = re.fullmatch(r"About (\d+) subjects or (\d+) stimuli with such labels would give enough\.", found.remedy)
+    assert int(about[1]) == found.subjects
+    more = list(films(12, int(about[2]), 0.7))
+    assert why(more, target, (0, 1)) is None
     assert found.subjects > 12
 
 

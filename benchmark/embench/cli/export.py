@@ -44,6 +44,10 @@ def export(
     bibtex: Annotated[
         bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
     ] = False,
+    table: Annotated[
+        Path | None,
+        Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
+    ] = None,
     reforms: Annotated[bool, Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
     croissant: Annotated[
         bool, Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset or of a leaderboard table.")
@@ -63,6 +67,7 @@ def export(
 ) -> None:
     """Export tables, methods text or citations for a paper, or metadata for other tools."""
     chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
+    chosen |= {"--table": table is not None}
     chosen |= {"--croissant": croissant, "--hub": hub is not None}
     _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
     if board is not None:
@@ -73,6 +78,10 @@ def export(
         files = {out: forms.dataset_croissant(dataset or _dataset_of(runs or []))}
     else:
         folders = named_runs(runs, dataset, "embench export")
+        if table is not None:
+            _write_table(folders, dataset, table, trust_code=trust_code)
+            if not any(chosen[name] for name in chosen if name != "--table"):
+                return
         files = {out: _of_runs(folders, dataset, chosen, columns, hub, trust_code=trust_code)}
     for path, text in files.items():
         _write(path, text)
@@ -88,7 +97,7 @@ def _check(
         several = "export runs, a dataset or a leaderboard, one at a time"
         what = several if runs or dataset or board else "nothing to export is named"
         raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
-    possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
+    possible = ["--latex", "--methods", "--bibtex", "--table", "--reforms", "--croissant", "--hub"]
     possible = ["--croissant", "--hub"] if board else possible
     subject = "a leaderboard" if board else "runs"
     if not wanted:
@@ -138,6 +147,25 @@ def _of_runs(
         if chosen["--reforms"]:
             texts += [forms.reforms_checklist(*each) for each in named]
         return "\n".join(texts)
+
+
+def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:
+    """Write labels and scores by unit, and print a line of R for them."""
+    from embench.data.find import data_at
+    from embench.records.names import names_resolved
+    from embench.records.record import format_csv, read_record
+    from embench.report.unit_table import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
+
+    records = [read_record(folder) for folder in runs]
+    named, columns = list(zip(runs, records, strict=True)), score_columns(records)
+    of = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
+        rows = unit_rows(records)
+    _write(path, format_csv(rows, [*UNIT_COLUMNS, *columns]))
+    console.echo("A mixed model in R:")
+    for line in mixed_model(path, rows, columns[0]):
+        console.echo(f"  {line}")
+    console.wrapped(WHY_DIFFERENT)
 
 
 def _dataset_of(runs: Sequence[Path]) -> str:

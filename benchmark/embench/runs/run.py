@@ -120,6 +120,7 @@ def grid(
         plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
+    _note_unanswerable(plans, on_event)
     _note_repaired(plans, on_event)
     _note_inputs(plans, on_event)
     conformance = [guards.conformance(planned, on_event) for planned in plans]
@@ -173,6 +174,14 @@ def grid(
 def title_with_id(planned: Plan) -> str:
     """The method of a plan with the id of its run."""
     return f"{planned.method.title} ({planned.id})"
+
+
+def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Tells before anything is trained for which targets the study cannot answer, and what would help."""
+    for planned in plans:
+        for found in planned.unanswerable():
+            text = f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip()
+            on_event({"event": "note", "text": text})
 
 
 def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -98,8 +100,9 @@ def why_unanswerable(
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why)}."
         return UnanswerableTarget("cannot be told", reason, "", target.name)
     enough, subjects = study.enough(metric, seeds)
-    reason, _ = too_few(why, len(cohort.subjects))
-    return UnanswerableTarget("too few data", reason, more_data(enough, subjects), target.name, enough, subjects)
+    reason, factor = too_few(why, len(cohort.subjects))
+    remedy = more_data(enough, subjects, study.enough_stimuli(factor))
+    return UnanswerableTarget("too few data", reason, remedy, target.name, enough, subjects)
 
 
 def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
@@ -267,6 +270,14 @@ class _Study:
             if not self.why_undefined(metric, [seed]):
                 return tuple(tried), 0
         return (), self._enough_subjects(metric)
+
+    def enough_stimuli(self, factor: float) -> int:
+        """About how many stimuli like these give `factor` times as many comparisons, which grow with the pairs of
+        stimuli; 0 where subjects share none, or more comparisons do not help."""
+        shown = {self.cohort.units[i].stimulus for i in self.cohort.tested}
+        if self.cohort.design != "shared_stimuli" or not math.isfinite(factor):
+            return 0
+        return next(k for k in count(len(shown)) if k * (k - 1) >= factor * len(shown) * (len(shown) - 1))
 
     def _enough_subjects(self, metric: str) -> int:
         """About how many subjects like these are needed, 0 where that is not known: comparisons grow with the pairs of

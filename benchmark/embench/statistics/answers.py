@@ -396,15 +396,16 @@ def cannot_separate(target: str, confound: str, evidence: str) -> str:
     return f"This design cannot separate {target} from {confound} ({evidence})."
 
 
-def more_data(seeds: Sequence[int], subjects: int) -> str:
-    """A sentence on what gives enough comparisons: seeds, with the option, or about how many subjects; empty where
-    neither is known."""
+def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
+    """A sentence on what gives enough comparisons: seeds, with the option, or about how many subjects or stimuli; empty
+    where none is known."""
     if seeds:
         listed = ",".join(map(str, seeds))
         if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
             listed = f"{seeds[0]}-{seeds[-1]}"
         return f"{len(seeds)} partitions give enough:  embench run ... --seeds {listed}"
-    return f"About {subjects} subjects with such labels would give enough." if subjects else ""
+    enough = [f"{number} {noun}" for number, noun in ((subjects, "subjects"), (stimuli, "stimuli")) if number]
+    return f"About {' or '.join(enough)} with such labels would give enough." if enough else ""
 
 
 def too_few(why: str, size: int) -> tuple[str, float]:
