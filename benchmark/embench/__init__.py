@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embench.python.baselines import baselines as baselines
+    from embench.python.grids import grid as grid
+    from embench.python.grids import tune as tune
     from embench.python.networks import network as network
     from embench.python.records import audit as audit
     from embench.python.records import board as board
@@ -51,6 +53,7 @@ _HOMES = {
     "compare": "embench.statistics.comparison",
     "dataset": "embench.python.records",
     "features": "embench.python.windows",
+    "grid": "embench.python.grids",
     "hookimpl": "embench.registry.hooks",
     "load": "embench.registry",
     "names": "embench.registry",
@@ -60,6 +63,7 @@ _HOMES = {
     "score": "embench.python.records",
     "splitter": "embench.python.windows",
     "synthesize": "embench.python.records",
+    "tune": "embench.python.grids",
     "windows": "embench.python.windows",
     "write_report": "embench.python.records",
 }

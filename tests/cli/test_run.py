@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from embench.cli.grid import grid_points
 from embench.errors import UsageError
+from embench.planning.axes import grid_points
 from embench.planning.request import command_again
 from embench.records.record import read_manifest
 

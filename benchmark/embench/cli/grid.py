@@ -4,8 +4,7 @@ cancel` are for any terminal that sees the runs folder."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +22,7 @@ from embench.cli.options import (
     texts,
     with_options,
 )
-from embench.cli.tables import TableColumn, field, grouped, show_table
+from embench.cli.tables import TableColumn, field, show_table
 from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
@@ -32,10 +31,6 @@ from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
     from embench.statistics.result import Result
-
-_NONE = "none"
-"""A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
-
 
 _STATES = {
     "running": "running",
@@ -76,6 +71,7 @@ def grid(
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
+    from embench.planning.axes import grid_points
     from embench.planning.names import check_names
 
     chosen = cluster_options(cluster or ())
@@ -138,35 +134,6 @@ def _varied(results: Sequence[Result]) -> dict[str, dict[str, str]]:
         result.id: {name: value for name, value in own.items() if name not in (*_PARTS, "tuned")}
         for result, own in zip(results, options, strict=True)
     }
-
-
-def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """The fields of a request for each point: the product of all axes, the last one changing fastest.
-
-    Raises:
-        UsageError: there is no dataset or no encoder.
-    """
-    for name in ("dataset", "encoder"):
-        if not axes.get(name):
-            raise UsageError(f"a grid needs at least one --{name}", hint=f"embench list {name}")
-    chosen_axes: list[tuple[str, Sequence[str]]] = [(name, values) for name, values in axes.items() if name != "set"]
-    by_path = grouped((setting.partition("=")[0], setting) for setting in axes.get("set", ()))
-    chosen_axes += [("set", values) for values in by_path.values()]
-    for chosen in product(*(values for _, values in chosen_axes)):
-        fields: dict[str, Any] = {"fusion": None, "modalities": None, "targets": None}
-        for (name, _), value in zip(chosen_axes, chosen, strict=True):
-            _put(fields, name, value)
-        yield fields
-
-
-def _put(fields: dict[str, Any], name: str, value: str) -> None:
-    field = AXES[name]
-    if name == "set":
-        fields[field] = (*fields.get(field, ()), value)
-    elif name in ("encoder", "pretrainer"):
-        fields[field] = () if value == _NONE else tuple(value.split(","))
-    elif value != _NONE:
-        fields[field] = value
 
 
 def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]]:

@@ -57,19 +57,17 @@ def tune(
 
 def _json(found: Tuned) -> dict[str, Any]:
     choices = found.tuning.choices
-    trials = []
-    for number, settings in enumerate(found.tuning.search.settings):
-        own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}
-        known = {target: [score for score in scores if score is not None] for target, scores in own.items()}
-        means = {target: sum(scores) / len(scores) if scores else None for target, scores in known.items()}
-        error = {"error": str(found.errors[number])} if number in found.errors else {}
-        chosen = sum(choice.chosen == number for choice in choices)
-        trials.append({"trial": number, "settings": list(settings), "means": means, "chosen": chosen, **error})
     folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
     command = " ".join([command_of(asdict(found.request)), *([shlex.join(words)] if words else [])])
     scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
-    return {"score": scores, "choices": len(choices), "trials": trials, "file": str(found.file), "command": command}
+    return {
+        "score": scores,
+        "choices": len(choices),
+        "trials": found.trials,
+        "file": str(found.file),
+        "command": command,
+    }
 
 
 def _show(found: Tuned, document: dict[str, Any]) -> None:

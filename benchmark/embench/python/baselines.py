@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class BaselineBoard:
-    """Methods of one's own beside the baselines of a set and the controls, as `embench.baselines` returns them.
+    """Methods beside each other and the controls, as `embench.baselines` and `embench.grid` return them.
 
     Args:
         rows: see `to_pandas`. `results`: of all runs, one's own first.
@@ -81,7 +81,7 @@ class BaselineBoard:
         return draw_board([row for row in self.rows if all(row[name] == first[name] for name in alike)], ax)
 
     def __repr__(self) -> str:
-        return "\n".join([f"BaselineBoard of {len(self.results)} runs", *(f"  {line}" for line in self._notes)])
+        return "\n".join([f"{len(self.results)} runs", *(f"  {line}" for line in self._notes)])
 
     def _repr_html_(self) -> str:
         parts = []

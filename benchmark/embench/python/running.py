@@ -135,20 +135,24 @@ def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result 
     """Runs what the options `values` of `run` ask for, or plans it."""
     from embench.runs import run as runner  # imports torch, which nobody needs before
 
-    # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
-    request = request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None})
-    request = replace(
-        request,
-        encoders=_encoders(values["encoder"]),
-        pretrainers=_pretrainers(values["pretrainer"]),
-        fusion=plugin_name("fusion", values["fusion"]),
-    )
+    request = request_with(values)
     with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as shown:
         if not dry_run:
             return remember_own(runner.run(request, progress=watcher(shown)))
         with offline():
             (document,) = runner.describe_plans([request], watcher(shown))
         return DryRun(document, tuple(run_plan(document)))
+
+
+def request_with(values: Mapping[str, Any]) -> Request:
+    """The request of the options `values` of `run`, whose methods may be objects."""
+    # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
+    return replace(
+        request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
+        encoders=_encoders(values["encoder"]),
+        pretrainers=_pretrainers(values["pretrainer"]),
+        fusion=plugin_name("fusion", values["fusion"]),
+    )
 
 
 @from_python

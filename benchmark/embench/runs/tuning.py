@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _DIGITS = 6
 """Digits of a score that is compared: what differs by less is a tie, on any machine."""
 
@@ -40,6 +44,34 @@ class Tuned:
     file: Path
     request: Request
     errors: dict[int, EmbenchError]
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """Of each trial its number, settings, mean score of each target over folds, and how often it was `chosen`; of
+        one that failed also the `error`."""
+        choices, found = self.tuning.choices, []
+        for number, settings in enumerate(self.tuning.search.settings):
+            own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}
+            known = {target: [score for score in scores if score is not None] for target, scores in own.items()}
+            means = {target: sum(scores) / len(scores) if scores else None for target, scores in known.items()}
+            error = {"error": str(self.errors[number])} if number in self.errors else {}
+            chosen = sum(choice.chosen == number for choice in choices)
+            found.append({"trial": number, "settings": list(settings), "means": means, "chosen": chosen, **error})
+        return found
+
+    def to_pandas(self) -> DataFrame:
+        """The trials as a table: a column for each setting, the mean score of each target, and `chosen`."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "trial": row["trial"],
+                **dict(setting.split("=", 1) for setting in row["settings"]),
+                **row["means"],
+                "chosen": row["chosen"],
+            }
+            for row in self.trials
+        )
 
 
 def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
