@@ -20,7 +20,7 @@ from torch import nn
 
 import embench
 from embench.cli import main
-from embench.errors import PluginError, UsageError
+from embench.errors import CheckFailed, PluginError, UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
@@ -28,9 +28,12 @@ from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
 from embench.leaderboard.export import why_not_publishable
 from embench.python.estimators import estimator_class, needs_imputing, weight_parameter
+from embench.python.running import plugin_name
 from embench.records.record import read_manifest, read_scores
 from embench.registry import objects
+from embench.runs import guards
 from embench.testing import check_encoder, check_estimator
+from embench.testing.encoders import check_input_of
 
 from ..tiny.world import plugin
 
@@ -140,6 +143,11 @@ def test_workers_give_what_this_process_gives(bench, tmp_path):
     assert about["source"][0].startswith("def small(channels, samples):")
 
 
+class Argmax(nn.Module):
+    def forward(self, x):
+        return x.argmax(1, keepdim=True)
+
+
 class Mine(Encoder):
     accepts = frozenset({"ecg", "eda"})
     recipes = dict.fromkeys(PRESETS, Recipe(epochs=1, view=View("window", 4.0, 4.0)))
@@ -168,10 +176,13 @@ class Always(Estimator):
 
 
 @pytest.mark.slow
-def test_classes_of_plugins_and_names_mix(bench):
+def test_classes_of_plugins_and_names_mix(bench, capsys):
     made = options(bench, modalities=["ecg", "eda"], recipe="quick")
-    with pytest.warns(UserWarning, match="encoder object:.*fails its checks"):  # it reads what was not recorded
-        result = embench.run(encoder={"ecg": Mine, "eda": plugin("Pool")}, fusion="late", **made)
+    result = embench.run(encoder={"ecg": Mine, "eda": plugin("Pool")}, fusion="late", **made)
+    noted = capsys.readouterr().err
+    assert "note on your encoder Mine: the network reads masked samples" in noted
+    assert "zero the masked samples before the first layer: `x = embench.nn.hide(x, mask)`" in noted
+    assert "leaderboards reject" not in noted
     method = result.manifest["method"]
     assert method["encoders"]["ecg"].endswith(":Mine")
     assert method["encoders"]["eda"].endswith("plugins.py:Pool")
@@ -301,6 +312,40 @@ def test_a_name_that_no_id_can_hold_is_refused(name):
 def test_a_plugin_keeps_its_name():
     with pytest.raises(UsageError, match="already has a name"):
         embench.benchmark("logreg", "amigos", name="mine")
+
+
+class OneChannel(nn.Module):
+    """For one channel alone, as a network for one's own data is; it prints, and computes in double precision."""
+
+    def __init__(self, channels, samples):
+        super().__init__()
+        print("made for", channels, samples)
+        self.conv, self.out = nn.Conv1d(1, 4, 9, stride=4, dtype=torch.float64), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.out(self.conv(x).mean(2)).double()
+
+
+def test_an_object_is_checked_on_the_input_of_this_run(shared, capfd):
+    cls = embench.network(OneChannel, window_s=4)
+    plan = shared.plan(plugin_name("encoder", cls), modalities="ecg")
+    assert guards.conformance(plan, lambda _: None) == {"encoder[ecg]": "passed"}
+    assert "made for" not in capfd.readouterr().out
+    with pytest.raises(CheckFailed, match="expected input"):
+        check_input_of(cls, cls.recipes["small"], "acc", ("x", "y", "z"), 128.0)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ([nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(1, 4).half()], "the weights of layer `2` are torch.float16"),
+        ([nn.Flatten(), nn.Softmax(1), Argmax()], r"returns torch.int64, from layer `2 \(Argmax\)`"),
+    ],
+)
+def test_another_dtype_is_named_with_its_layer(layers, words):
+    cls = embench.network(lambda channels, samples: copy.deepcopy(nn.Sequential(*layers)), window_s=4)
+    with pytest.raises(CheckFailed, match=words):
+        check_input_of(cls, cls.recipes["small"], "ecg", ("left",), 128.0)
 
 
 def test_wrapped_objects_conform():

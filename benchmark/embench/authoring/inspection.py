@@ -194,7 +194,7 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
             skipped = work(entry, root)
         except EmbenchError as error:
             fault, where = error.what, error.where
-            remedy = "; ".join(part for part in (error.expected and f"expected {error.expected}", error.hint) if part)
+            remedy = "; ".join(part for part in (error.hint, error.expected and f"expected {error.expected}") if part)
             trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else None
         except BaseException as error:  # the plugin boundary, sys.exit too
             if lacking(error):  # nothing can be checked here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from embench.engine.rows import view_length
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import Signal, parts_of, without_channels
+from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
 from embench.interfaces.units import View
 from embench.planning.parts import Method
 from embench.store import Store
@@ -118,20 +118,19 @@ def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) 
         return None, None
     if encoder.reads == "clips":
         return float(encoder.recipe.prepare["frames_hz"]), 3
-    entries = {part: store.modalities[part] for part, _ in parts_of(m)}
-    channels = _channels(m, {part: entry.channels for part, entry in entries.items()})
-    first = next(iter(entries.values()))
+    channels, hz = prepared_as(store, m)
     if encoder.reads == "signal":
-        return first.rate, len(channels)
-    noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * first.rate))))
-    unit = "+".join(entry.unit for entry in entries.values())
+        return hz, len(channels)
+    noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
+    unit = "+".join(store.modalities[part].unit for part in names_in(m))
     with suppress(Exception):  # the plugin boundary; what it refuses is reported when the run reads the signal
-        made = encoder.stream(
-            Signal(noise.astype(np.float32), first.rate, channels, unit, modality=without_channels(m))
-        )
+        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=without_channels(m)))
         return float(made.rate), len(made.channels)
     return None, None
 
 
-def _channels(m: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    return tuple(name for part, one in parts_of(m) for name in ((one,) if one else known[part]))
+def prepared_as(store: Store, m: str) -> tuple[tuple[str, ...], float]:
+    """Channels and rate in Hz of the prepared signal of a run's modality."""
+    parts = parts_of(m)
+    names = tuple(name for part, one in parts for name in ((one,) if one else store.modalities[part].channels))
+    return names, store.modalities[parts[0][0]].rate

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 from weakref import WeakSet
 
+import torch
 from torch import Tensor, nn
 from torch.random import fork_rng
 
@@ -62,7 +63,13 @@ class GivenNetwork(Encoder):
                 expected="a new network each time, so that every fold and seed starts from new weights",
             )
         self._made.update(network.modules())
-        return GivenWindows(network, title)
+        for name, parameter in network.named_parameters():
+            if parameter.dtype not in (torch.float32, torch.float64):
+                raise PluginError(
+                    f"{title}: the weights of layer `{name.rpartition('.')[0] or name}` are {parameter.dtype}",
+                    expected="torch.float32",
+                )
+        return GivenWindows(network.to(torch.float32), title)
 
 
 class GivenWindows(nn.Module):
@@ -73,7 +80,7 @@ class GivenWindows(nn.Module):
         self.network, self.title = network, title
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Raises PluginError where the network's output has another shape."""
+        """Raises PluginError where the network's output has another shape, or is not of real numbers."""
         out = self.network(hide(x, mask))
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -81,7 +88,28 @@ class GivenWindows(nn.Module):
                 f"{self.title} maps {tuple(x.shape)} to {found}",
                 expected=f"({len(x)}, D), or ({len(x)}, L, D) for L tokens",
             )
+        if not out.is_floating_point():
+            raise PluginError(
+                f"{self.title} returns {out.dtype}, from layer `{self._layer_of(out.dtype, x, mask)}`",
+                expected="torch.float32",
+                hint="return `out.float()`, and no classes: embench adds the classification head",
+            )
+        out = out.float() if out.dtype == torch.float64 else out
         return Tokens(out[:, None] if out.ndim == 2 else out)
+
+    def _layer_of(self, dtype: torch.dtype, x: Tensor, mask: Tensor | None) -> str:
+        """The first layer of the network whose output has this dtype; `forward` where none has."""
+        found: list[str] = []
+
+        def watched(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda _, __, out: found.append(name) if getattr(out, "dtype", None) == dtype else None
+
+        layers = [(name, layer) for name, layer in self.network.named_modules() if name and not [*layer.children()]]
+        handles = [layer.register_forward_hook(watched(f"{name} ({type(layer).__name__})")) for name, layer in layers]
+        self.network(hide(x, mask))
+        for handle in handles:
+            handle.remove()
+        return found[0] if found else "forward"
 
 
 def network(

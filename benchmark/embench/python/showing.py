@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +28,14 @@ class DryRun:
 
 
 def watcher(shown: Progress | None) -> EventCallback:
-    """The callback that shows events, and warns of what leaderboards reject."""
+    """The callback that shows events; without progress, notes on objects and what leaderboards reject."""
 
     def watch(event: Mapping[str, Any]) -> None:
-        if event["event"] == "note" and "leaderboards reject" in str(event["text"]):
-            warnings.warn(str(event["text"]), stacklevel=2)
-        elif shown:
+        if shown:
             shown.event(event)
+        elif event["event"] == "note" and any(
+            words in str(event["text"]) for words in ("leaderboards reject", "note on")
+        ):
+            sys.stderr.write(f"{event['text']}\n")
 
     return watch

@@ -18,9 +18,13 @@ from embench.engine.alone import check_alone
 from embench.engine.specs import Part
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.planning.inputs import prepared_as
 from embench.planning.plan import Plan
 from embench.planning.setting import libraries
 from embench.records import ledger
+from embench.registry.objects import shown_name
 from embench.store import cache_root
 from embench.system import in_fresh_process
 from embench.texts import visible
@@ -40,8 +44,13 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
             found[part] = _check_and_note("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
     for part, method in outside_parts(plan).items():
         kind = _kind(part)
-        check = partial(in_fresh_process, f"while checking {kind} {method.name}", check_plugin, kind, method.name)
-        found[part] = _check_and_note(kind, method.name, method.code, check, on_event)
+        doing, work, content = f"while checking {kind} {method.name}", check_plugin, [method.code]
+        arguments: tuple[Any, ...] = (kind, method.name)
+        if registry.is_object(method.name) and kind in ("encoder", "fusion"):
+            work, arguments = check_object, (*arguments, method.recipe, _of_this_run(plan, part))
+            content += [method.recipe.mapping(), *map(str, arguments[-1])]
+        check = partial(in_fresh_process, doing, work, *arguments)
+        found[part] = _check_and_note(kind, method.name, content, check, on_event)
     return found
 
 
@@ -49,6 +58,16 @@ def outside_parts(plan: Plan) -> dict[str, Part]:
     """The parts of a method that are not bundled."""
     parts = plan.method.parts()
     return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
+
+
+def _of_this_run(plan: Plan, part: str) -> tuple[Any, ...]:
+    """What an object is checked on: of an encoder its modality, the channels and the rate; else the number of
+    modalities."""
+    if _kind(part) == "fusion":
+        return (len(plan.method.modalities),)
+    m = part.partition("[")[2].removesuffix("]")
+    channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else prepared_as(plan.test.store, m)
+    return without_channels(m), channels, rate
 
 
 def _kind(part: str) -> str:
@@ -92,6 +111,8 @@ def _check_and_note(kind: str, name: str, content: object, check: Callable[[], s
     found = _checked_once(kind, name, content, check, on_event)
     if found != PASSED:
         text = f"{kind} {name} fails its checks, so leaderboards reject this run: {found}"
+        if registry.is_object(name):
+            text = f"note on your {kind} {shown_name(name)}: {found.removeprefix('failed: ')}"
         on_event({"event": "note", "text": text})
     return found
 
@@ -102,7 +123,7 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
     try:
         return str(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
-        on_event({"event": "note", "text": f"checking the conformance of {kind} {name}, once"})
+        on_event({"event": "note", "text": f"checking the conformance of {kind} {shown_name(name)}, once"})
     try:
         known = check()
     except MachineError as error:
@@ -120,15 +141,27 @@ def check_plugin(kind: str, name: str) -> str:
     return _outcome(partial(check, kind, registry.load(kind, name)))
 
 
+def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
+    """The result of the checks of an encoder or fusion that was given from Python, on what this run hands it, see
+    `_of_this_run`; with what to do."""
+    from embench.testing.encoders import check_input_of
+    from embench.testing.fusions import check_arity_of
+
+    checked: Callable[..., None] = check_input_of if kind == "encoder" else check_arity_of
+    return _outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
+
+
 def _check_reader(entry: registry.Entry, root: Path) -> str:
     from embench.testing import check_dataset
 
     return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
 
 
-def _outcome(check: Callable[[], None]) -> str:
+def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
     try:
         check()
     except CheckFailed as error:
-        return "failed: " + " ".join(visible(error.what).split())[:1000]
+        what = error.hint or f"expected {error.expected}"
+        text = f"{error.what}. What to do: {what}" if remedy and "the plugin raised" not in error.what else error.what
+        return "failed: " + " ".join(visible(text).split())[:1000]
     return PASSED

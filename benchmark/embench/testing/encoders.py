@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from embench import registry
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
+from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, Output, Tokens, TokenSpec
 from embench.nn import Model
 from embench.testing import samples
 from embench.testing.personal import check_personalises
-from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, projected, seeded
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, lets_print, projected, seeded
 
 
 @leaves_no_trace
@@ -53,6 +54,17 @@ def check_encoder(cls: type[Encoder]) -> None:
         for modality in readable if preset == "quick" else readable[:1]:
             with check.during(f"preset {preset}, {modality}"), torch.random.fork_rng(devices=[]):
                 _check(check, cls(recipe), modality)
+
+
+@lets_print
+def check_input_of(
+    cls: type[Encoder], recipe: Recipe, modality: str, channels: tuple[str, ...], rate_hz: float
+) -> None:
+    """Checks an encoder, which may print, as `check_encoder` does, with one recipe on one input: a modality with these
+    channels at `rate_hz`. Raises CheckFailed."""
+    check = Check(cls)
+    with samples.as_recorded(modality, channels, rate_hz), check.during(f"{modality} of this run"):
+        _check(check, cls(recipe), modality)
 
 
 def _check(check: Check, encoder: Encoder, modality: str) -> None:
@@ -120,6 +132,8 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
     made: Tokens = tokens
     fine = made.x.ndim == 3 and len(made.x) == size and made.x.shape[1] > 0
     check.that(fine, f"the tokens have shape {tuple(made.x.shape)}", expected=f"({size}, L, D)")
+    fine = made.x.dtype == torch.float32
+    check.that(fine, f"the tokens are {made.x.dtype}", expected="torch.float32", hint="return `Tokens(x.float(), ..)`")
     if made.mask is not None:
         fine = made.mask.shape == made.x.shape[:2] and made.mask.dtype == torch.bool
         check.that(fine, f"the mask has shape {tuple(made.mask.shape)}, {made.mask.dtype}", expected="(B, L) bool")
@@ -142,12 +156,15 @@ def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> T
 
 def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
     changed = module(samples.masked_noise(x, mask, seed=3), mask)
-    expected = "masked samples are set to zero before the first layer: `embench.nn.hide(x, mask)`"
-    check.equal(changed.pooled(), tokens.pooled(), "the network reads masked samples", expected=expected)
+    about = {
+        "expected": "an output that masked samples do not change",
+        "hint": "zero the masked samples before the first layer: `x = embench.nn.hide(x, mask)`",
+    }
+    check.equal(changed.pooled(), tokens.pooled(), "the network reads masked samples", **about)
     counts = tokens.mask
-    check.equal(changed.mask, counts, "the output mask depends on masked samples", expected=expected)
+    check.equal(changed.mask, counts, "the output mask depends on masked samples", **about)
     if counts is not None:
-        check.equal(changed.x[counts], tokens.x[counts], "the tokens depend on masked samples", expected=expected)
+        check.equal(changed.x[counts], tokens.x[counts], "the tokens depend on masked samples", **about)
 
 
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:

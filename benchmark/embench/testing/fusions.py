@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 
 from embench.errors import UsageError
 from embench.interfaces.fusion import Estimator, Fusion
+from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
 from embench.nn import Model
 from embench.testing import samples
 from embench.testing.estimators import check_estimator
 from embench.testing.personal import Passed, check_personalises
-from embench.testing.require import Check, leaves_no_trace, projected, seeded
+from embench.testing.require import Check, leaves_no_trace, lets_print, projected, seeded
 
 _OUTPUTS = samples.targets("binary", "binary", "classes")
 _NAMES = ("eda", "ppg", "temp")
@@ -51,6 +53,19 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
                     _check(check, cls(recipe), _NAMES[:count])
 
 
+@lets_print
+def check_arity_of(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
+    """Checks a fusion or estimator, which may print, as `check_fusion` does, with one recipe and number of modalities.
+    Raises CheckFailed."""
+    if issubclass(cls, Estimator):
+        inspect.unwrap(check_estimator)(cls)
+        return
+    check = Check(cls)
+    if cls.inputs != "unimodal":
+        with check.during(f"{modalities} modalities"):
+            _check(check, cls(recipe), tuple(f"{_NAMES[i % len(_NAMES)]}{i}" for i in range(modalities)))
+
+
 def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     specs, module = _built(check, fusion, names)
     check.that(hasattr(module, "head"), "the network has no `.head`", expected="the read-out layer under `.head`")
@@ -69,8 +84,14 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
         what = "the output of a row depends on the other rows of its batch"
         check.equal(alone, output.logits, what, expected="rows that are independent of each other")
         noisy = module(_noise(tokens), present).logits
-        expected = "no effect of what masks and `present` exclude; embench.nn.FillAbsent replaces it by a learned token"
-        check.equal(noisy, output.logits, "the network reads masked tokens or absent modalities", expected=expected)
+        check.equal(
+            noisy,
+            output.logits,
+            "the network reads masked tokens or absent modalities",
+            expected="an output that masked tokens and modalities without `present` do not change",
+            hint="pool with `tokens.pooled()`, and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; or "
+            "replace absent modalities by a learned token: `embench.nn.FillAbsent`",
+        )
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)
     check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, samples.targets("binary"))), specs),

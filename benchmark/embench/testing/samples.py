@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,8 +39,23 @@ _CHANNELS = {
 }
 
 
+_RECORDED: dict[str, tuple[tuple[str, ...], float]] = {}
+
+
+@contextmanager
+def as_recorded(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
+    """Made-up signals of a modality have a dataset's channels and rate while the block lasts."""
+    _RECORDED[modality] = names, rate_hz
+    try:
+        yield
+    finally:
+        del _RECORDED[modality]
+
+
 def channels(modality: str) -> tuple[str, ...]:
     """The channels of a made-up signal; one where the modality has no usual set of them."""
+    if modality in _RECORDED:
+        return _RECORDED[modality][0]
     return _CHANNELS.get(modality, (modality,))
 
 
@@ -51,7 +68,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     """
     random = np.random.default_rng([seed, *modality.encode()])
     names = channels(modality)
-    rate = modality_of(modality).rate_hz or RATE_HZ
+    rate = _RECORDED[modality][1] if modality in _RECORDED else modality_of(modality).rate_hz or RATE_HZ
     n = round(seconds * rate)
     t = np.arange(n) / rate
     data = 0.3 * random.standard_normal((len(names), n))
