@@ -27,6 +27,7 @@ from embench.cli import (
     audit,
     baselines,
     claims,
+    clean,
     compare,
     console,
     data,
@@ -63,7 +64,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "list": listing.list_plugins,
         "info": listing.info,
     },
-    "Data": {"doctor": doctor.doctor, "data": data.data_app},
+    "Data": {"doctor": doctor.doctor, "data": data.data_app, "clean": clean.clean},
     "Evaluate": {
         "score": score.score,
         "compare": compare.compare,

@@ -35,6 +35,7 @@ EXAMPLES = {
         "embench info subject-independent-v3",
     ),
     "doctor": ("embench doctor", "embench doctor --data-root ~/data"),
+    "clean": ("embench clean", "embench clean data stages --yes"),
     "audit": ("embench audit runs/deap/tcn-single-0123456789", "embench audit predictions.csv --dataset deap"),
     "baselines": (
         "embench baselines --dataset stress_predict --seeds 0",

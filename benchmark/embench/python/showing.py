@@ -33,9 +33,7 @@ def watcher(shown: Progress | None) -> EventCallback:
     def watch(event: Mapping[str, Any]) -> None:
         if shown:
             shown.event(event)
-        elif event["event"] == "note" and any(
-            words in str(event["text"]) for words in ("leaderboards reject", "note on")
-        ):
+        elif event["event"] == "note" and ("leaderboards reject" in event["text"] or "note on" in event["text"]):
             sys.stderr.write(f"{event['text']}\n")
 
     return watch

@@ -44,13 +44,14 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
             found[part] = _check_and_note("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
     for part, method in outside_parts(plan).items():
         kind = _kind(part)
-        doing, work, content = f"while checking {kind} {method.name}", check_plugin, [method.code]
+        doing, decisive = f"while checking {kind} {method.name}", list[object]([method.code])
+        work: Callable[..., str] = check_plugin
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
-            work, arguments = check_object, (*arguments, method.recipe, _of_this_run(plan, part))
-            content += [method.recipe.mapping(), *map(str, arguments[-1])]
+            work, arguments = check_object, (*arguments, method.recipe, input_of_run(plan, part))
+            decisive += [method.recipe.mapping(), *map(str, arguments[-1])]
         check = partial(in_fresh_process, doing, work, *arguments)
-        found[part] = _check_and_note(kind, method.name, content, check, on_event)
+        found[part] = _check_and_note(kind, method.name, decisive, check, on_event)
     return found
 
 
@@ -60,7 +61,7 @@ def outside_parts(plan: Plan) -> dict[str, Part]:
     return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
 
 
-def _of_this_run(plan: Plan, part: str) -> tuple[Any, ...]:
+def input_of_run(plan: Plan, part: str) -> tuple[Any, ...]:
     """What an object is checked on: of an encoder its modality, the channels and the rate; else the number of
     modalities."""
     if _kind(part) == "fusion":
@@ -143,7 +144,7 @@ def check_plugin(kind: str, name: str) -> str:
 
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
     """The result of the checks of an encoder or fusion that was given from Python, on what this run hands it, see
-    `_of_this_run`; with what to do."""
+    `input_of_run`; with what to do."""
     from embench.testing.encoders import check_input_of
     from embench.testing.fusions import check_arity_of
 

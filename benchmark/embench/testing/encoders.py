@@ -63,7 +63,7 @@ def check_input_of(
     """Checks an encoder, which may print, as `check_encoder` does, with one recipe on one input: a modality with these
     channels at `rate_hz`. Raises CheckFailed."""
     check = Check(cls)
-    with samples.as_recorded(modality, channels, rate_hz), check.during(f"{modality} of this run"):
+    with samples.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
         _check(check, cls(recipe), modality)
 
 

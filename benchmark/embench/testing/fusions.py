@@ -89,8 +89,8 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
             output.logits,
             "the network reads masked tokens or absent modalities",
             expected="an output that masked tokens and modalities without `present` do not change",
-            hint="pool with `tokens.pooled()`, and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; or "
-            "replace absent modalities by a learned token: `embench.nn.FillAbsent`",
+            hint="pool with `tokens.pooled()` and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; "
+            "or replace absent modalities by a learned token: `embench.nn.FillAbsent`",
         )
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)

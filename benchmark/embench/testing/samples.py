@@ -43,7 +43,7 @@ _RECORDED: dict[str, tuple[tuple[str, ...], float]] = {}
 
 
 @contextmanager
-def as_recorded(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
+def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
     """Made-up signals of a modality have a dataset's channels and rate while the block lasts."""
     _RECORDED[modality] = names, rate_hz
     try:
