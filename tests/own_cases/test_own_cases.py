@@ -5,12 +5,20 @@ from tests.sample import WHOLE
 
 from embench_plugins.datasets.own.reader import Own
 
-from . import cells, formats, heads, markers, rates, times
+from . import cells, exports, formats, heads, markers, rates, times
 from .fuzz import fuzz
 from .outcome import Case, judge
 from .studies import STUDIES
 
-CASES: tuple[Case, ...] = (*markers.CASES, *times.CASES, *rates.CASES, *cells.CASES, *heads.CASES, *formats.CASES)
+CASES: tuple[Case, ...] = (
+    *markers.CASES,
+    *times.CASES,
+    *rates.CASES,
+    *cells.CASES,
+    *heads.CASES,
+    *formats.CASES,
+    *exports.CASES,
+)
 
 
 REPORTED = frozenset({

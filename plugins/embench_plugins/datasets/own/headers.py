@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 SEPARATORS = "\t;,"
 _DATE = re.compile(r"\d{4}[-/]\d\d[-/]\d\d.*|\d\d?[./]\d\d?[./]\d{2,4}.*|\d\d?:\d\d(:\d\d)?([.,]\d+)?")
@@ -45,12 +46,17 @@ def title_lines(lines: Sequence[str], separator: str) -> int:
         kinds = [not is_number(split[k][0]) for k in used]
         return used[1] if kinds == [True, True, False] and later.count(1) == len(later) else 0
     first = next((k for k, row in enumerate(split) if _fits(row, width, split)), 0)
-    if sum(map(bool, split[first])) > 1:
+    if sum(map(bool, split[first])) > 1 and len(split[first]) == width:
         return first
-    full = [len(row) == width and all(row) for row in split]
-    texts = [not any(is_number(cell) for cell in row) for row in split]
-    above = (k for k in range(first + 1, len(split) - 1) if full[k] and texts[k] and full[k + 1] and not texts[k + 1])
-    return next(above, first)
+    lines_ = [k for k, row in enumerate(split) if any(row)]
+    return next((k for k, below in pairwise(lines_) if k > first and _above(split[k], split[below], width)), first)
+
+
+def _above(row: Sequence[str], below: Sequence[str], width: int) -> bool:
+    """True if a line of texts stands above one with numbers, and both have as many cells as the rows."""
+    texts = [cell for cell in row if cell]
+    named = len(texts) > 1 and not any(is_number(cell) or cell.lower() in _NOTHING for cell in texts)
+    return named and len(row) == len(below) == width and any(map(is_number, below))
 
 
 def _fits(row: Sequence[str], width: int, split: Sequence[Sequence[str]]) -> bool:
@@ -63,11 +69,11 @@ def _fits(row: Sequence[str], width: int, split: Sequence[Sequence[str]]) -> boo
 
 
 def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """True if a line holds names of columns and is no row itself, which has a date or decimals above such, or a text
-    that is one of its column's; a text above numbers is a name."""
+    """True if a line holds names of columns and is no row itself, which has a date or decimals above such, or texts of
+    which most are those of their columns; a text above numbers is a name."""
     if all(is_number(cell) for cell in first):
         return False
-    rowlike = False
+    rowlike, texts, alike = False, 0, 0
     for k, cell in enumerate(first):
         column = [row[k] for row in below if k < len(row) and row[k].lower() not in _NOTHING]
         if not column or cell.lower() in _NOTHING:
@@ -81,8 +87,8 @@ def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
             own = _NAMED.fullmatch(cell)
             like = [found[1] for other in column if (found := _NAMED.fullmatch(other))]
             same = own is not None and own[1] != "" and len(like) == len(column) and set(like) == {own[1]}
-            rowlike |= cell in column or same
-    return not rowlike
+            texts, alike = texts + 1, alike + (cell in column or same)
+    return not (rowlike or 0 < texts <= 2 * alike)
 
 
 def is_number(text: str) -> bool:
@@ -93,8 +99,11 @@ def is_number(text: str) -> bool:
         return False
 
 
-def column_of(there: Sequence[str], name: str) -> str:
-    """The column that is called so; or the one at this position, from 1 on, where none is called by a number."""
+def column_of(there: Sequence[str], name: str, others: Sequence[str] = ()) -> str:
+    """The column that is called so, or whose other name that is; or the one at this position, from 1 on, where none is
+    called by a number."""
+    if name not in there and name in others:
+        return there[others.index(name)]
     if name in there or not re.fullmatch(r"[1-9]\d{0,3}", name):
         return name
     if any(other.isdigit() and int(other) != k for k, other in enumerate(there, 1)):

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from embench.interfaces.kinds import KindName
 from embench.interfaces.raters import RaterFusion
@@ -168,6 +168,14 @@ class OwnChannels(Channels, Readable):
     _read = field_validator("file", mode="before")(_template)
 
 
+class FromHeader(OwnChannels):
+    """Channels whose unit the description leaves to the files; `unit` is what it becomes."""
+
+
+UNITS = {"eda": "uS", "temp": "degC"}
+"""What modalities are read in whose files state another unit, or one that the description leaves to them."""
+
+
 class Source(Part):
     """Recordings of one kind.
 
@@ -194,6 +202,18 @@ class Source(Part):
     labels: tuple[str, ...] | None = None
 
     _read = field_validator("files", "e4", mode="before")(_template)
+
+    @field_validator("signals")
+    @classmethod
+    def _by_header(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, Mapping) or info.data.get("bids"):
+            return given
+        return {
+            m: FromHeader(**own.model_dump(exclude_unset=True) | {"unit": UNITS[m]})
+            if own.unit is None and m in UNITS
+            else own
+            for m, own in given.items()
+        }
 
     @property
     def template(self) -> Template | None:

@@ -18,22 +18,40 @@ _UNIT = re.compile(
 )
 """Units in small letters, by which a line of units is told from a row."""
 _FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
+_RATE = re.compile(r"(?i)sampl\w*[ _-]?(?:rate|freq\w*)\D{0,5}(\d+(?:\.\d+)?) ?hz")
+_STEP = re.compile(r"\s*(\d*[.,]?\d+) (m?sec)/sample\b")
+"""The time of a sample, as AcqKnowledge writes it."""
+_CHANNELS = re.compile(r"(?:(?:min|m?sec|milliSec|hours?)[\t,; ]+)?CH\d+\b")
+_BIOPAC_LINES = 4
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 
 
 class Preamble(NamedTuple):
     """The number of lines before the rows, or before a line of names where there are no `names`; what each column is
-    in, empty where that is not known; samples a second; and the separator, where it is stated."""
+    in, empty where that is not known; samples a second; the separator, where it is stated; other names of the columns;
+    and the seconds of a unit of columns with times."""
 
     lines: int = 0
     names: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     rate: float | None = None
     separator: str | None = None
+    others: tuple[str, ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
+
+    def titled(self, titles: Sequence[str], units: Sequence[str]) -> Preamble:
+        """With these names and units of the last columns, whose own names become others."""
+        before = len(self.names) - len(titles)
+        if before not in (0, 1):
+            return self
+        made = [t if t and titles.count(t) == 1 else own for t, own in zip(titles, self.names[before:], strict=True)]
+        return self._replace(names=(*self.names[:before], *made), units=(*[""] * before, *units), others=self.names)
 
 
 def preamble(lines: Sequence[str], path: Path) -> Preamble:
     """The lines before the rows of a table, by its first lines. Raises DataError where it is damaged."""
+    if any(map(_STEP.match, lines[:_BIOPAC_LINES])):
+        return _biopac(lines, path)
     return next(read(lines, path) for form, read in _KINDS if re.match(form, lines[0]))
 
 
@@ -87,9 +105,64 @@ def _comments(lines: Sequence[str], path: Path) -> Preamble:
     separator = separator_of(lines[first:])
     cells, names = (cells_of(line, separator) for line in (lines[first], lines[first - 1].lstrip("#% ")))
     named = len(cells) == len(names) > 1 and any(map(_NUMBER.fullmatch, cells))
+    rates = [float(found[1]) for line in lines[:first] if (found := _RATE.search(line))]
+    rate = rates[0] if len(rates) == 1 else None
     if named:
-        return Preamble(first if first > 1 else 0, tuple(names) if first > 1 else ())
-    return Preamble(first + title_lines(lines[first:], separator))
+        return Preamble(first if first > 1 else 0, tuple(names) if first > 1 else (), rate=rate)
+    return Preamble(first + title_lines(lines[first:], separator), rate=rate)
+
+
+def _emotiv(lines: Sequence[str], _: Path) -> Preamble:
+    """EmotivPRO: a line of what was recorded and how; older ones have the names of the columns in it."""
+    said: dict[str, str] = dict(re.findall(r"([A-Za-z][\w ]*):([^,]*)", lines[0]))
+    rate = re.search(r"(?:eeg_)?(\d+(?:\.\d+)?)", said.get("sampling rate", said.get("sampling", "")))
+    names = tuple(said.get("labels", "").split())
+    return Preamble(1, names, ("",) * len(names), float(rate[1]) if rate else None, ",")
+
+
+def _biopac(lines: Sequence[str], path: Path) -> Preamble:
+    """AcqKnowledge: the time of a sample, then name and unit of each channel, a line of `CH1` and so on, and mostly one
+    with the number of samples."""
+    held = [(k, line.strip("\r")) for k, line in enumerate(lines) if line.strip()]
+    at = next(i for i, (_, line) in enumerate(held) if _STEP.match(line))
+    step, count = (
+        _STEP.match(held[at][1]),
+        re.match(r"\s*(\d+) channels?", held[at + 1][1] if at + 1 < len(held) else ""),
+    )
+    n = int(count[1]) if count else 0
+    titles = [line.strip() for _, line in held[at + 2 : at + 2 + 2 * n]]
+    below = held[at + 2 + 2 * n :]
+    if step is None or not n or len(below) < 2 or not _CHANNELS.match(below[0][1]):
+        raise _damaged(path, held[at][0] + 1, "the header of AcqKnowledge does not name the channels of the rows")
+    ms = float(step[1].replace(",", ".")) * (1 if step[2] == "msec" else 1000)
+    return _numbered(below, path)._replace(rate=float(f"{1000 / ms:.9g}")).titled(titles[::2], titles[1::2])
+
+
+def _channels(lines: Sequence[str], path: Path) -> Preamble:
+    """What `_biopac` reads, where lines above the names are skipped."""
+    return _numbered([(k, line) for k, line in enumerate(lines) if line.strip()], path)
+
+
+def _numbered(held: Sequence[tuple[int, str]], path: Path) -> Preamble:
+    """A line of `CH1` and so on, maybe after the time, and maybe above a line with the number of samples."""
+    separator = separator_of([line for _, line in held])
+    names = [name for name in cells_of(held[0][1], separator) if name]
+    timed = not names[0].startswith("CH")
+    counts = cells_of(held[1][1], separator) if len(held) > 1 else []
+    counted = all(re.fullmatch(r"\d*", cell) for cell in counts) and any(counts)
+    counted = counted and (counts[0] == "" if timed else _has_rows(path, int(counts[0] or 0)))
+    factor = {"min": 60.0, "hour": 3600.0, "hours": 3600.0}.get(names[0], 1.0)
+    seconds = ((names[0], factor),) if timed and factor != 1 else ()
+    units = ("",) * len(names)
+    return Preamble(held[int(counted)][0] + 1, tuple(names), units, separator=separator, seconds=seconds)
+
+
+def _has_rows(path: Path, count: int) -> bool:
+    """True if a file has about so many lines."""
+    with path.open("rb") as file:
+        return (
+            abs(sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - count) <= 200 + count / 50
+        )
 
 
 def _names(lines: Sequence[str], path: Path) -> Preamble:
@@ -119,5 +192,6 @@ def _damaged(path: Path, line: int, what: str) -> DataError:
     return DataError(f"line {line}: {what}", where=str(path), expected="a whole export", hint=hint)
 
 
-_KINDS = (("# OpenSignals", _opensignals), ("Interval=", _labchart), ("[#%]", _comments), ("", _names))
+_KINDS = (("# OpenSignals", _opensignals), ("Interval=", _labchart), ("[#%]", _comments), ("title:", _emotiv),
+          (_CHANNELS, _channels), ("", _names))  # fmt: skip
 """How the first line of a file of each kind begins."""

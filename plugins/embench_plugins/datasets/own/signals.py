@@ -26,10 +26,11 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, card_unit, chosen, factor
 from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import Track, part
+from embench_plugins.datasets.formats.units import is_known
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
 from embench_plugins.datasets.own.headers import column_of
-from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
+from embench_plugins.datasets.own.layout import TIME_UNITS, FromHeader, OwnChannels
 from embench_plugins.datasets.own.numbers import plain
 
 TABLES = tables.SUFFIXES
@@ -39,6 +40,7 @@ JITTER_S = 0.05
 """How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
 _RESOLUTION_S = 0.001
 """Many devices write times in whole milliseconds."""
+_CLOCK = re.compile(r"\s*\d{1,2}:\d\d:\d\d(\.\d{1,9})?\s*")
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
@@ -109,7 +111,7 @@ def open_files(
                     rate, samples = tracks[0].rate, tracks[0].samples
                     first, last = (min(offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s))
                     if last > first:
-                        units = [factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
+                        units = [_factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
                         read = [_without(track.read(first, last), channels[m]) for track in tracks]
                         rows = [values * unit for values, unit in zip(read, units, strict=True)]
                         now[m] = made(rows, rate, m, channels[m])
@@ -131,6 +133,17 @@ def _short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
     if 0 < found.short <= found.rows / 2:
         what = f"{found.short} of {found.rows} rows have fewer cells than columns, the first in line {found.line}"
         yield Finding("warning", str(path), f"{what}: their cells may be those of other columns")
+
+
+def _factor(path: Path, m: str, own: OwnChannels, track: Track, where: str) -> float:
+    """As `factor`; raises DataError also where the description leaves the unit to a file that states none."""
+    if isinstance(own, FromHeader) and not is_known(track.unit):
+        raise DataError(
+            f"`unit` of {m} is missing, and {path.name} states none of {track.name}",
+            where=where,
+            expected=f"unit: {own.unit}, or `a.u.` if nobody knows it",
+        )
+    return factor(path, m, own, track, where)
 
 
 def _without(values: np.ndarray, own: OwnChannels) -> np.ndarray:
@@ -208,7 +221,8 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
             where=str(path),
             expected="a signal's file, such as BVP.csv, in which the beats are",
         )
-    rate = tables.dialect(path, own.reading).before.rate or own.rate
+    form = tables.dialect(path, own.reading)
+    rate = form.before.rate or own.rate
     if not isinstance(rate, float):
         raise DataError(
             f"how many samples of {m} a second does {path.name} have?",
@@ -219,13 +233,14 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
     def read(name: str, first: int, last: int) -> np.ndarray:
         return _numbers(rows.read(first, last)[name], name, path, first, own)
 
-    tracks = [Track(name, rate, rows.length, None, partial(read, name)) for name in rows.names]
-    return _placed(tracks, rows.names, own)
+    tracks = [Track(name, rate, rows.length, form.unit(name), partial(read, name)) for name in rows.names]
+    return _placed(tracks, form, own)
 
 
-def _placed(tracks: list[Track], names: Sequence[str], own: OwnChannels) -> list[Track]:
-    """Columns, and again under their numbers those that are wanted by their positions."""
-    by = {name: column_of(names, name) for name in own.channels.values() if name not in names}
+def _placed(tracks: list[Track], form: tables.Dialect, own: OwnChannels) -> list[Track]:
+    """Columns, and again those that are wanted by their positions or other names, under these."""
+    names = form.names
+    by = {name: column_of(names, name, form.before.others) for name in own.channels.values() if name not in names}
     return tracks + [replace(track, name=name) for name, real in by.items() for track in tracks if track.name == real]
 
 
@@ -233,7 +248,7 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
     """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
     missing."""
     tables.check_columns(path, rows.names, [column], where)
-    column = column_of(rows.names, column)
+    form, column = tables.dialect(path, own.reading), column_of(rows.names, column)
     table = _samples(tables.columns(path, rows.names, where, own.reading), column)
     at, start = _times(table[column], own, path, zone)
     if (again := _again(at)).size:
@@ -248,8 +263,8 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
         full[index] = _numbers(table[name], name, path, 0, own)
         return full[first:last]
 
-    tracks = [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
-    return _placed(tracks, rows.names, own)
+    tracks = [Track(name, rate, int(index[-1]) + 1, form.unit(name), partial(read, name), start) for name in rows.names]
+    return _placed(tracks, form, own)
 
 
 def _again(at: np.ndarray) -> np.ndarray:
@@ -300,6 +315,9 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
         _check_unit(at, own, path)
         at = at * TIME_UNITS[own.time_unit]
         absolute = at[0] > UNIX_S
+    elif column.map(lambda cell: bool(_CLOCK.fullmatch(str(cell)))).all():
+        at = pd.to_timedelta(column.str.strip()).dt.total_seconds().to_numpy(np.float64)
+        at, absolute = at + 86_400 * np.cumsum(np.diff(at, prepend=at[0]) < -43_200), False
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
         if re.fullmatch(r"[^Zz+-]*\d", str(column.iloc[0])[10:]):  # no offset after the day

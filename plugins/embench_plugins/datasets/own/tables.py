@@ -19,16 +19,18 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.formats.units import is_known, unit_of
 from embench_plugins.datasets.own import log_times, logs
 from embench_plugins.datasets.own.headers import cells_of, column_of, has_names, separator_of
 from embench_plugins.datasets.own.numbers import may_be_thousands, unclear
 from embench_plugins.datasets.own.preambles import Preamble, preamble
 from embench_plugins.datasets.own.sheets import SPREADSHEET, SPSS, read_sheet
+from embench_plugins.datasets.own.unisens import unisens
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
-FIT_TIME, FIT_EPOCH_S = "record.timestamp[s]", 631_065_600
-"""A column of Garmin's FitCSVTool, and the unix time from which it counts, the end of 1989."""
+EPOCHS = {"record.timestamp[s]": (1.0, 631_065_600), "sensor timestamp [ns]": (1e-9, 946_684_800)}
+"""Columns of Garmin's FitCSVTool and of Polar's sensors: their unit in s, and the unix time from which they count."""
 PARQUET = ".parquet"
 FRAMES = (PARQUET, SPREADSHEET, SPSS)
 """Tables that are not text, which are read whole."""
@@ -56,6 +58,12 @@ class Dialect(NamedTuple):
         """Name -> what the column is in, where lines before the rows say it; empty where these do not know."""
         return dict(zip(self.names, self.before.units, strict=False))
 
+    def unit(self, name: str) -> str | None:
+        """The unit of a column, where lines before the rows or the end of its name say a known one."""
+        stated = re.search(r"[\[(]\s*([^\])]+?)\s*[\])]\s*$|[_ ](°?\w{2,})$", name)
+        told = unit_of(self.units.get(name) or (stated[1] or stated[2] if stated else ""))
+        return told if is_known(told) else None
+
 
 class Reading(NamedTuple):
     """The lines to skip before the line of names, and the sheet of an Excel file, where the description states them."""
@@ -80,7 +88,7 @@ def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
     if path.suffix.lower() in FRAMES:
         return Dialect(",", ".", tuple(map(str, _frame(path, how).columns)), True)
     lines = _first_lines(path)[how.skip :]
-    before = preamble(lines, path) if any(line.strip() for line in lines) else Preamble()
+    before = unisens(path) or (preamble(lines, path) if any(line.strip() for line in lines) else Preamble())
     lines = [line for line in lines[before.lines :] if line.strip()]
     before = before._replace(lines=before.lines + how.skip)
     if not lines:
@@ -290,26 +298,27 @@ def _below_questions(found: pd.DataFrame) -> int:
     return 1 + marked.index(True) if True in marked else 0
 
 
-def placed(rows: pd.DataFrame, wanted: Iterable[str]) -> pd.DataFrame:
-    """Rows in which columns that are wanted by their position are also there under its number."""
+def placed(rows: pd.DataFrame, wanted: Iterable[str], others: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows in which columns that are wanted by their position or another name are also there under that."""
     there = [str(name) for name in rows.columns]
-    numbered = {name: rows[column_of(there, name)] for name in wanted if name not in there}
+    numbered = {name: rows[column_of(there, name, others)] for name in wanted if name not in there}
     return rows.assign(**numbered) if numbered else rows
 
 
 def columns(path: Path, wanted: Sequence[str], where: str, how: Reading = AS_IS) -> pd.DataFrame:
     """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
     form = dialect(path, how)
-    check_columns(path, form.names, wanted, where)
+    check_columns(path, (*form.names, *form.before.others), wanted, where)
     if path.suffix.lower() in FRAMES:
         found = _frame(path, how).reset_index(drop=True)
     else:
         found = _whole(path, form, decimal=form.decimal, na_values=_NOTHING)
-    if FIT_TIME in found and pd.api.types.is_numeric_dtype(found[FIT_TIME]):
-        found = found.assign(**{FIT_TIME: found[FIT_TIME] + FIT_EPOCH_S})
+    for name, (unit, start) in {**EPOCHS, **{name: (s, 0) for name, s in form.before.seconds}}.items():
+        if name in found and pd.api.types.is_numeric_dtype(found[name]):
+            found = found.assign(**{name: found[name] * unit + start})
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
-    return placed(found, wanted)[list(dict.fromkeys(wanted))]
+    return placed(found, wanted, form.before.others)[list(dict.fromkeys(wanted))]
 
 
 def blank(cells: pd.Series) -> pd.Series:
@@ -341,7 +350,12 @@ class Rows(NamedTuple):
 def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
     """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
     form = dialect(path, how)
-    if path.suffix.lower() in FRAMES or form.before.lines or FIT_TIME in form.names:
+    if (
+        path.suffix.lower() in FRAMES
+        or form.before.lines
+        or form.before.names
+        or not EPOCHS.keys().isdisjoint(form.names)
+    ):
         found = columns(path, form.names, str(path), how)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
