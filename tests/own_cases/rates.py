@@ -35,6 +35,71 @@ def _stamped(
     return make
 
 
+def _written(
+    rate: float, seconds: float, stamp: Callable[[np.ndarray], np.ndarray], *, drop: Callable[[np.ndarray], np.ndarray]
+    | None = None, stated: float | None = None, digits: int = 3,
+) -> Callable[[Path], None]:  # fmt: skip
+    """Clips whose stamps in s are made of the true times, without the samples that `drop` names."""
+
+    def make(root: Path) -> None:
+        at = np.arange(round(seconds * rate)) / rate
+        kept = ~drop(at) if drop else at >= 0
+        stamps = [f"{t:.{digits}f}" for t in stamp(at)[kept]]
+        own: dict[str, Any] = {**EDA} | ({"rate": stated} if stated else {})
+        clips(root, table({"time": stamps, "EDA": np.round(1 + 0.1 * at[kept], 6)}),
+              recordings={**CLIPS, "signals": {"eda": own}}, longest_s=3600)  # fmt: skip
+
+    return make
+
+
+def _packets(size: int, rate: float, jitter_s: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
+    """Samples have the time at which their packet came."""
+
+    def stamp(at: np.ndarray) -> np.ndarray:
+        number = np.arange(len(at)) // size
+        noise = np.random.default_rng(1).uniform(0, jitter_s, number[-1] + 1) if jitter_s else np.zeros(number[-1] + 1)
+        came = (np.arange(number[-1] + 1) + 1) * size / rate + noise
+        return np.maximum.accumulate(came)[number]
+
+    return stamp
+
+
+def _jitter(size_s: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda at: np.maximum.accumulate(at + np.random.default_rng(2).uniform(0, size_s, len(at)))
+
+
+def _some(share: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Single samples that are lost, not the first or the last."""
+
+    def drop(at: np.ndarray) -> np.ndarray:
+        lost_ = np.random.default_rng(3).random(len(at)) < share
+        lost_[[0, -1]] = False
+        return lost_
+
+    return drop
+
+
+def _part(*stretches: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda at: np.any([(at >= first - 1e-9) & (at < last - 1e-9) for first, last in stretches], axis=0)
+
+
+def _holds(rate: float, seconds: float, n_lost: int, off_s: float, tolerance: float = 0.002, spare: int = 2):
+    """The rate, as many lost samples, and all others at their times, but for the constant lag of packets."""
+
+    def check(found: Recordings) -> None:
+        assert len(found) == 9
+        for r in found.values():
+            data, own = r.signals["eda"].data[0].astype(float), r.signals["eda"].rate
+            assert abs(own / rate - 1) < tolerance, own
+            assert abs(len(data) - seconds * rate) <= max(spare, 2 * tolerance * len(data)), len(data)
+            assert abs(int(np.isnan(data).sum()) - n_lost) <= spare, int(np.isnan(data).sum())
+            late = (data - 1) / 0.1 - np.arange(len(data)) / own
+            assert np.nanmax(np.abs(late - np.nanmedian(late))) < off_s, np.nanmax(np.abs(late - np.nanmedian(late)))
+            assert abs(np.nanmedian(late)) < 0.2
+
+    return check
+
+
 def _is(rate: float, n_lost: int, seconds: float = 20, tolerance: float = 0.002) -> Callable[[Recordings], None]:
     """All clips have the rate, as many lost samples, and each sample at its place."""
 
@@ -168,4 +233,89 @@ CASES = (
     Case("nominal 32 Hz, stamps of 30, a gap", _streams(32, 30, gap=(20, 25)), _trials_at(30, 150)),
     Case("a clock that is reset", _streams(32, 32, resets=1), _trials_at(32), ["rise|time|clock"]),
     Case("a clock that is reset twice", _streams(32, 32, resets=2), _trials_at(32), ["rise|time|clock"]),
+    Case("packets of 10", _written(100, 60, _packets(10, 100)), _holds(100, 60, 0, 0.02)),
+    Case("packets of 10, stated", _written(100, 60, _packets(10, 100), stated=100), _holds(100, 60, 0, 0.02)),
+    Case("packets of 12 at 256 Hz", _written(256, 60, _packets(12, 256)), _holds(256, 60, 0, 0.02)),
+    Case(
+        "packets of 10, three lost",
+        _written(100, 60, _packets(10, 100), drop=_part((10, 10.1), (30, 30.2))),
+        _holds(100, 60, 30, 0.02),
+    ),
+    Case(
+        "packets of 10, a pause of 10 s, stated",
+        _written(100, 60, _packets(10, 100), drop=_part((20, 30)), stated=100),
+        _holds(100, 60, 1000, 0.02),
+    ),
+    Case(
+        "packets of 10 that come up to 40 ms late",
+        _written(100, 60, _packets(10, 100, 0.04)),
+        _holds(100, 60, 0, 0.06),
+        ["even"],
+    ),
+    Case(
+        "packets of 73 that come up to 80 ms late, one lost",
+        _written(130, 73 * 100 / 130, _packets(73, 130, 0.08), drop=_part((73 * 40 / 130, 73 * 41 / 130))),
+        _holds(130, 73 * 100 / 130, 73, 0.12, 0.004, 8),
+        ["even"],
+    ),
+    Case("two samples in each ms", _written(2000, 10, lambda at: at), _holds(2000, 10, 0, 0.002)),
+    Case(
+        "stamps in whole seconds at 4 Hz",
+        _written(4, 120, np.floor, digits=0),
+        _holds(4, 120, 0, 0.8),
+        ["even|one time"],
+    ),
+    Case(
+        "a tenth lost at 64 Hz", _written(64, 60, lambda at: at, drop=_some(0.1)), _holds(64, 60, 384, 0.01, spare=60)
+    ),
+    Case(
+        "a third lost at 64 Hz", _written(64, 60, lambda at: at, drop=_some(0.33)), _holds(64, 60, 1267, 0.01, spare=80)
+    ),
+    Case(
+        "a tenth lost at 130 Hz, stated",
+        _written(130, 60, lambda at: at, drop=_some(0.1), stated=130),
+        _holds(130, 60, 780, 0.01, spare=80),
+    ),
+    Case(
+        "single samples lost at 256 Hz",
+        _written(256, 30, lambda at: at, drop=_part((10, 10.0035), (20, 20.0035))),
+        _holds(256, 30, 2, 0.004, spare=0),
+    ),
+    Case(
+        "a single sample lost at 512 Hz",
+        _written(
+            512,
+            30,
+            lambda at: at,
+            drop=_part(
+                (10, 10.0015),
+            ),
+        ),
+        _holds(512, 30, 1, 0.004, spare=0),
+    ),
+    Case(
+        "one lost at 32 Hz", _written(32, 60, lambda at: at, drop=_part((10, 10.03))), _holds(32, 60, 1, 0.02, spare=0)
+    ),
+    Case("129.9 Hz for ten minutes", _written(129.9, 600, lambda at: at), _holds(129.9, 600, 0, 0.06, spare=0)),
+    Case(
+        "129.9 Hz for ten minutes, 130 stated",
+        _written(129.9, 600, lambda at: at, stated=130),
+        _holds(129.9, 600, 0, 0.06, spare=80),
+    ),
+    Case("1/60 Hz", _written(1 / 60, 3600, lambda at: at, digits=0), _holds(1 / 60, 3600, 0, 1)),
+    Case(
+        "0.2 Hz with lost ones", _written(0.2, 3600, lambda at: at, drop=_some(0.1)), _holds(0.2, 3600, 72, 1, spare=25)
+    ),
+    Case("64 Hz with jitter of 30 ms", _written(64, 60, _jitter(0.03)), _holds(64, 60, 0, 0.06), ["even"]),
+    Case(
+        "64 Hz with jitter of 30 ms and a pause",
+        _written(64, 60, _jitter(0.03), drop=_part((20, 25))),
+        _holds(64, 60, 320, 0.08, spare=4),
+        ["even"],
+    ),
+    Case(
+        "many pauses at 64 Hz",
+        _written(64, 120, lambda at: at, drop=_part(*((3 * k + 1.3, 3 * k + 2) for k in range(39)))),
+        _holds(64, 120, 39 * 45, 0.02, spare=40),
+    ),
 )

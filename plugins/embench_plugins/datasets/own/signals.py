@@ -29,6 +29,7 @@ from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.formats.units import is_known
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
+from embench_plugins.datasets.own.grid import are_packets, packet_places
 from embench_plugins.datasets.own.headers import column_of
 from embench_plugins.datasets.own.layout import TIME_UNITS, FromHeader, OwnChannels
 from embench_plugins.datasets.own.numbers import plain
@@ -41,6 +42,8 @@ JITTER_S = 0.05
 _RESOLUTION_S = 0.001
 """Many devices write times in whole milliseconds."""
 _CLOCK = re.compile(r"\s*\d{1,2}:\d\d:\d\d(\.\d{1,9})?\s*")
+_LATE = 1.5
+"""By how many packets the latest one may be late."""
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
@@ -254,9 +257,15 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
     if (again := _again(at)).size:
         table = _without_doubles(table, again, path, column)
         at = np.delete(at, again)
-    first = _stretches(at)
-    rate = _rate(at, first, own.rate if isinstance(own.rate, float) else None, path, column, where)
-    index = _places(at, first, rate, path, column)
+    stated = own.rate if isinstance(own.rate, float) else form.before.rate
+    if are_packets(at):
+        found, place, late_s = packet_places(at)
+        rate = _settled(found, float(at[-1]), stated, path, column, where)
+        index = _checked(place, at, rate, path, column, even=late_s <= max(JITTER_S, _LATE * _packet_s(at)))
+    else:
+        first = _stretches(at)
+        rate = _rate(at, first, stated, path, column, where)
+        index = _places(at, first, rate, path, column)
 
     def read(name: str, first: int, last: int) -> np.ndarray:
         full = np.full(index[-1] + 1, np.nan)
@@ -372,18 +381,28 @@ def _rate(
     last = np.concatenate([first[1:] - 1, [len(at) - 1]])
     seconds, count = float((at[last] - at[first]).sum()), int((last - first).sum())
     found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else count / seconds
-    if stated is None:
-        usual = next((rate for rate in _FRACTIONS if abs(found - rate) <= 1e-3 * rate), None)
-        whole = round(found)
-        return usual or (float(whole) if whole and abs(found - whole) <= _ROUND * whole else found)
-    if abs(found - stated) > RATE_TOLERANCE * stated:
+    return _settled(found, float(at[-1]), stated, path, column, where)
+
+
+def _settled(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
+    """The stated or a usual rate where it is the one of the times, or so close that none of these is moved."""
+    if stated is not None and abs(found - stated) > RATE_TOLERANCE * stated:
         raise DataError(
             f"by its column {column}, {path.name} has {found:.6g} samples a second, not {stated:g}",
             where=where,
             expected=f"rate: {found:.6g}, or no rate: the times say it",
             hint="is `time_unit` right (s, ms or us)?",
         )
-    return stated
+    for rate in (stated,) if stated is not None else (*_FRACTIONS, float(round(found))):
+        drift_s = abs(found / rate - 1) * seconds if rate else math.inf
+        if drift_s <= max(JITTER_S, 0.5 / found) and abs(found - rate) <= _ROUND * rate:
+            return rate
+    return float(f"{found:.6g}")
+
+
+def _packet_s(at: np.ndarray) -> float:
+    """The usual seconds between packets by the times (n,) of their samples."""
+    return float(np.median(np.diff(np.unique(at))))
 
 
 def _even(at: np.ndarray, rate: float) -> bool:
@@ -406,12 +425,20 @@ def _places(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: 
             place[k - 1] + 1 - place[k] for k in first[1:]]]), lengths)))  # fmt: skip
     else:
         place = np.round(at * rate)
+    return _checked(place, at, rate, path, column)
+
+
+def _checked(
+    place: np.ndarray, at: np.ndarray, rate: float, path: Path, column: str, *, even: bool = True
+) -> np.ndarray:
+    """Places (n,) as integers. Raises DataError where they are too far apart, or samples do not come evenly."""
     if place[-1] >= min(MOST_SAMPLES, 1000 * len(at) + 1000):
         raise DataError(f"column {column} goes over {at[-1]:.6g} s", where=str(path), expected=f"{len(at)} samples")
     index = place.astype(np.int64)
-    if (np.diff(index) == 0).mean() > RATE_TOLERANCE:
+    if not even or (np.diff(index) == 0).mean() > RATE_TOLERANCE:
+        most = int(np.unique(at, return_counts=True)[1].max())
         raise DataError(
-            f"column {column}: samples do not come evenly, up to {int(np.bincount(index).max())} at one time",
+            f"column {column}: samples do not come evenly, up to {most} at one time",
             where=str(path),
             expected=f"{rate:g} samples a second",
             hint="leave out `time` and state the `rate`, if samples are evenly spaced and only their times are not",
