@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from .files import HIGH, JOY, PEOPLE, SHOWN, WHOLE, Notes, Stream, Wave, column, eda, edf, table, whole, write, xdf
 from .outcome import Case, Recordings, first, must_be_said, trials
@@ -45,6 +46,27 @@ def _marked(odd: Notes, trials_: Mapping[str, Any] | None = None, *, as_xdf: boo
         whole(root, of, recordings=source, labels=SHOWN, targets=JOY, longest_s=140)
 
     return make
+
+
+def _wfdb(odd: Notes, trials_: Mapping[str, Any] | None = None, *, symbols: bool = False) -> Callable[[Path], None]:
+    """WFDB records with annotations beside them, as notes or as symbols alone."""
+
+    def make(root: Path) -> None:
+        wfdb = pytest.importorskip("wfdb")
+        source = {**MARKED, "files": "{participant}.hea", "trials": trials_ or MARKED["trials"]}
+        whole(root, lambda _: {}, recordings=source, labels=SHOWN, targets=JOY, longest_s=140)
+        for who in PEOPLE:
+            at, texts = zip(*(sorted(odd) if who == "P02" else PLAIN), strict=True)
+            data = eda(140, 20)[:, None]
+            wfdb.wrsamp(who, fs=20, units=["uS"], sig_name=["EDA"], p_signal=data, fmt=["16"], write_dir=str(root))
+            notes = [SYMBOLS[text] for text in texts] if symbols else ['"'] * len(texts)
+            wfdb.wrann(who, "atr", np.array(at) * 20, symbol=notes, aux_note=None if symbols else list(texts), fs=20,
+                       write_dir=str(root))  # fmt: skip
+
+    return make
+
+
+SYMBOLS = {"film_start_joy": "[", "film_start_fear": "!", "film_end": "]"}
 
 
 def _films(rows: Sequence[Sequence[object]], files: Callable[[str], str] | None = None) -> Callable[[Path], None]:
@@ -118,6 +140,18 @@ def _late(text: str) -> Callable[[Path], None]:
 
 
 CASES = (
+    Case("annotations beside WFDB records", _wfdb(PLAIN), _are({})),
+    Case(
+        "annotations beside WFDB records, a lost end",
+        _wfdb([m for m in PLAIN if m[0] != 50]),
+        must_be_said,
+        ["P02", "10"],
+    ),
+    Case(
+        "annotations beside WFDB records, symbols",
+        _wfdb(PLAIN, {"markers": {"[": "joy", "!": "fear"}, "until": "]"}, symbols=True),
+        _are({}),
+    ),
     Case("lost end", _marked([m for m in PLAIN if m[0] != 50]), _are({"joy": None}), ["P02", "10"]),
     Case(
         "lost end, in XDF", _marked([m for m in PLAIN if m[0] != 50], as_xdf=True), _are({"joy": None}), ["P02", "10"]

@@ -40,6 +40,16 @@ def test_values_off_the_scale_are_no_labels_of_the_units(tmp_path, monkeypatch):
     assert len([row for row in rows if row["label"]]) == 6
 
 
+@pytest.mark.slow
+def test_a_run_says_which_values_are_off_the_scale(tmp_path, monkeypatch, capsys):
+    MADE["99 and -99 off the scale"](tmp_path / "study")
+    monkeypatch.chdir(tmp_path)
+    method = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--protocol", "subject-independent-v3"]
+    main(["run", "--dataset", "./study", *method])
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert "outside the scale of 1 to 9 have no label: `-99` (1), `99` (2)" in told
+
+
 FILMS = ("joy_1", "joy_2", "fear_1", "fear_2")
 CODES = ("A_01", "A_02", "A_03", "B_01", "B_02", "B_03")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import EDA, WHOLE, clips, column, table, whole
+from .files import EDA, WHOLE, Wave, clips, column, edf, table, whole
 from .outcome import Case, Recordings, must_be_said, rates, stretches, trials
 
 STAGE = {
@@ -19,6 +19,7 @@ STAGE = {
 STRESS = {"stress": {"label": "stage", "kind": "binary", "positive": ["stress"], "negative": ["calm"]}}
 ESM = {"table": "{participant}_esm.csv", "time": "at", "column": "stress", "scale": [1, 7]}
 LOW = {"stress": {"label": "stress", "kind": "binary", "cut": 4}}
+BOTH = "start,end,stage\n60,120,calm\n150,210,stress\n"
 SLOW = 0.001
 """EDA rises so much a second in recordings of hours."""
 
@@ -109,6 +110,53 @@ def _late(late_s: float, rows: str, stamps: Callable[[float], str] = "{:.0f}".fo
     return make
 
 
+def _files(
+    kinds: str, begins: tuple[float, float], rows: str = BOTH, *, source: Any = None, temp: Any = None, **changes: Any
+) -> Callable[[Path], None]:
+    """EDA and temperature in files of their own, each of a kind: `e`df with a start in its header, a table with `u`nix
+    times, one with `t`imes in seconds, or one with a stated `r`ate. Stages are in seconds or dates."""
+
+    def make(root: Path) -> None:
+        def file(m: str, kind: str, late: float) -> str | bytes:
+            at = np.arange(300)
+            values = 1 + 0.01 * at if m == "eda" else 32 + 0.001 * at
+            if kind == "e":
+                wave = Wave(m.upper(), "uS" if m == "eda" else "degC", np.repeat(values, 20))
+                clock = datetime.fromtimestamp(unix("2024-03-01 13:05") + late, UTC)
+                return edf([wave]).replace(b"01.03.2414.05.00", f"{clock:%d.%m.%y%H.%M.%S}".encode())
+            start = late + (unix("2024-03-01 13:05") if kind == "u" else 0)
+            stamps = {"time": [f"{start + k:.0f}" for k in at]} if kind != "r" else {}
+            return table({**stamps, m.upper(): [f"{v:.4f}" for v in values]})
+
+        signals, files = dict[str, Any](), dict[str, Any]()
+        for m, kind, late, unit in zip(("eda", "temp"), kinds, begins, ("uS", "degC"), strict=True):
+            name = f"_{m}.{'edf' if kind == 'e' else 'csv'}"
+            files[name] = file(m, kind, late)
+            own = {"rate": 1} if kind == "r" else {} if kind == "e" else {"time": "time"}
+            signals[m] = {"channels": {m: m.upper()}, "unit": unit, "file": f"{{participant:P##}}{name}", **own}
+        signals["temp"] |= temp or {}
+        whole(
+            root,
+            lambda who: {f"{who}{name}": text for name, text in files.items()} | {f"{who}_stages.csv": rows},
+            recordings={"signals": signals, **(source or {})},
+            labels={"stage": {k: v for k, v in {**STAGE, **changes}.items() if v}},
+            targets=STRESS,
+        )
+
+    return make
+
+
+def _one_table(first: float, **origin: str) -> Callable[[Path], None]:
+    """A table whose times begin at some second, and stages in seconds."""
+
+    def make(root: Path) -> None:
+        text = column(first, 300, 1, 0.01)
+        whole(root, lambda who: {f"{who}.csv": text, f"{who}_stages.csv": BOTH},
+              labels={"stage": {**STAGE, **origin}}, targets=STRESS)  # fmt: skip
+
+    return make
+
+
 def _on_eda(calm: tuple[float, float], slack: float = 0.011) -> Callable[[Recordings], None]:
     """Calm lies where EDA has these values."""
 
@@ -122,6 +170,15 @@ def _on_eda(calm: tuple[float, float], slack: float = 0.011) -> Callable[[Record
             assert abs(seen[1] - calm[1]) < 2 * slack, seen
 
     return check
+
+
+def _warm(found: Recordings) -> None:
+    """Calm lies where EDA is 1.6 to 2.2, and temperature has begun 40 s after EDA."""
+    _on_eda((1.6, 2.2))(found)
+    for r in found.values():
+        eda, temp = r.signals["eda"], r.signals["temp"]
+        late = 100 * (eda.data[0, 0] - 1) - 1000 * (temp.data[0, 0] - 32)
+        assert abs(late - 40) < 1.1, late
 
 
 def _stamped(times: Callable[[np.ndarray], Sequence[object]], unit: str | None = None) -> Callable[[Path], None]:
@@ -150,7 +207,6 @@ NIGHT = ("2024-03-01 20:00", 14.5)
 AUTUMN = ("Europe/Berlin", "2024-10-27 00:00", 2)
 FIRST = "2024-10-27 02:10:00,2024-10-27 02:20:00,calm"
 TWICE = ["02:[14][05]"]
-BOTH = "start,end,stage\n60,120,calm\n150,210,stress\n"
 DATED = (
     "start,end,stage\n2024-03-01 13:06:00,2024-03-01 13:07:00,calm\n2024-03-01 13:07:30,2024-03-01 13:08:30,stress\n"
 )
@@ -361,6 +417,49 @@ CASES = (
         _on_eda((1.6, 2.2)),
         ["ms|1709298360000"],
     ),
+    Case("EDF files that begin 40 s apart", _files("ee", (0, 40)), must_be_said, ["13:05:00", "13:05:40", "from: eda"]),
+    Case("EDF files that begin 40 s apart, with dates", _files("ee", (0, 40), DATED), _warm),
+    Case("EDF files that begin 40 s apart, seconds of EDA", _files("ee", (0, 40), **{"from": "eda"}), _warm),
+    Case("EDF and a table that begin 40 s apart", _files("eu", (0, 40)), must_be_said, ["13:05:40", "from: eda"]),
+    Case("a table and EDF, seconds of EDA", _files("ue", (0, 40), **{"from": "eda"}), _warm),
+    Case("seconds of EDA, by its path", _files("uu", (0, 40), **{"from": "{participant:P##}_eda.csv"}), _warm),
+    Case("seconds of EDA, for all of the recordings", _files("uu", (0, 40), source={"from": "eda"}), _warm),
+    Case(
+        "seconds of temperature, which begins later",
+        _files("uu", (-40, 0), **{"from": "temp"}),
+        _on_eda((2.0, 2.6)),
+    ),
+    Case("seconds of nothing", _files("uu", (0, 40), **{"from": "ecg"}), must_be_said, ["from: ecg", "eda, temp"]),
+    Case(
+        "lengths in place of ends",
+        _files(
+            "uu",
+            (0, 40),
+            "start,end,stage\n60,60,calm\n150,60,stress\n",
+            **{"from": "eda", "end": None, "duration": "end"},
+        ),
+        _warm,
+    ),
+    Case("times that begin 40 s apart", _files("tt", (0, 40)), must_be_said, ["40 s", "from: time"]),
+    Case("times that begin 40 s apart, of one clock", _files("tt", (0, 40), source={"from": "time"}), _warm),
+    Case(
+        "times that begin 40 s apart, from EDA's start",
+        _files(
+            "tt",
+            (0, 40),
+            temp={"from": "eda"},
+            **{"from": "eda"},
+        ),
+        _warm,
+    ),
+    Case("times beside a rate that begin 40 s apart", _files("rt", (0, 40)), must_be_said, ["40 s", "from: time"]),
+    Case("a file that does not say when it began", _files("ur", (0, 0)), must_be_said, ["temp.csv", "from: eda"]),
+    Case("a file that begins with another", _files("ur", (0, 0), DATED, temp={"from": "eda"}), _on_eda((1.6, 2.2))),
+    Case("a table whose times begin at 40 s", _one_table(40), must_be_said, ["from: time", "from: eda"]),
+    Case("a table whose times begin at 40 s, from 0", _one_table(40, **{"from": "time"}), _on_eda((1.2, 1.8))),
+    Case("a table whose times begin at 40 s, from its start", _one_table(40, **{"from": "eda"}), _on_eda((1.6, 2.2))),
+    Case("a table whose times begin before 0", _one_table(-30), must_be_said, ["from: time", "from: eda"]),
+    Case("a table whose times begin at half a second", _one_table(0.5), _on_eda((1.6, 2.2), 0.02)),
     Case("unix milliseconds", _stamped(lambda at: [f"{1000 * t:.0f}" for t in at]), _at_4_hz, ["ms|milli"]),
     Case("unix milliseconds that are stated", _stamped(lambda at: [f"{1000 * t:.0f}" for t in at], "ms"), _at_4_hz),
     Case("unix microseconds", _stamped(lambda at: [f"{1e6 * t:.0f}" for t in at]), _at_4_hz, ["us|micro"]),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from embench.records.scores import Score, Scores
-from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, unranked
+from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, plain_reason, unranked
 from embench.statistics.form import as_html, lines, result_forms
 
 TITLES = {
@@ -196,6 +196,13 @@ def test_without_the_confound_analysis_the_answer_is_not_computed() -> None:
     assert "movement" not in words(answers(scores(), scoring=None))
     found = answers(scores(adds={"stress": {"undefined": "the release hides when units were recorded"}}))
     assert words(found)["movement"] == "cannot be told"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"), [("own/study", "`start_s:`"), ("embench_plugins/own", "`order:`"), ("a/eegmat", "release")]
+)
+def test_missing_times_are_said_of_the_release_or_of_ones_own_description(dataset, said) -> None:
+    assert said in plain_reason("the release hides when units were recorded", dataset)
 
 
 def test_where_methods_are_compared_in_pairs_the_first_model_that_is_not_worse_is_named() -> None:

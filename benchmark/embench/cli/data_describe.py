@@ -259,9 +259,9 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     for metric, known in reasons.items():
         for why, names in grouped((why, vocabulary.label(control.name)) for why, control in known if why).items():
             whose = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
-            about = undefined_in_words(why, subjects)
+            about = undefined_in_words(why, subjects, found["dataset"])
             console.wrapped(f"{metric_facts(metric).title}{whose} is undefined: {about}")
-    show_not_applicable(scored, target)
+    show_not_applicable(scored, target, found["dataset"])
 
 
 def _scored(metric: str, *, interval: bool) -> TableColumn:

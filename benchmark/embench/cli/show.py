@@ -20,7 +20,7 @@ from embench.records.wording import (
     format_value,
 )
 from embench.screen.plan import SYNTHETIC_WARNING, run_plan
-from embench.statistics.answers import TargetAnswers, figures
+from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
 from embench.statistics.metrics import metric_facts
 
@@ -53,7 +53,7 @@ def result(found: Result, *, every: bool = False) -> None:
         console.echo()
         if every:
             _scores(found.answers[target], found.scores)
-            show_not_applicable(found.scores, target)
+            show_not_applicable(found.scores, target, found.manifest["dataset"]["name"])
     console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
@@ -157,9 +157,10 @@ def print_plan(description: Mapping[str, Any]) -> None:
     show_parts(run_plan(description))
 
 
-def show_not_applicable(scores: Scores, target: str) -> None:
+def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
     """Prints the confound-only models that do not apply, with the reason."""
-    silent = grouped((control.reason, control.name) for control in scores.controls(target) if control.reason)
+    controls = [control for control in scores.controls(target) if control.reason]
+    silent = grouped((plain_reason(control.reason, dataset), control.name) for control in controls)
     for reason, names in silent.items():
         console.wrapped(f"not applicable: {'; '.join(map(vocabulary.label, names))}: {reason}")
     console.echo()

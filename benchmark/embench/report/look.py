@@ -35,7 +35,7 @@ from embench.report.page import Section, join_parts, paragraph, render_macro, re
 from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
 from embench.runs.controls import describe_controls
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
-from embench.statistics.answers import undefined_in_words
+from embench.statistics.answers import plain_reason, undefined_in_words
 from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
 from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
@@ -265,11 +265,15 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
         for name in sorted(controls, key=[*CONTROLS, *controls].index):
             control, called = controls[name], in_words(name)
             cells = [(text := _cell(control, m, of.store), name == best[m] and "[" in text) for m in metrics]
-            why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
+            why = (
+                f"not applicable: {_without_names(plain_reason(control.reason, of.store.name), of.store)}"
+                if control.reason
+                else ""
+            )
             rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
         caption = f"{target.name}, {found['people'][target.name]} people"
         none = {
-            m: _without_names(undefined_in_words(min(why), len(of.store.subjects)), of.store)
+            m: _without_names(undefined_in_words(min(why), len(of.store.subjects), of.store.name), of.store)
             for m, why in known.items()
             if why and m not in metrics
         }
@@ -280,7 +284,7 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
 
 def _cell(control: Control, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
-    words = undefined_in_words(why, len(store.subjects))
+    words = undefined_in_words(why, len(store.subjects), store.name)
     return _without_names(words, store) if why else format_control(control.scores[metric])
 
 

@@ -23,6 +23,7 @@ from embench.planning.request import Request
 from embench.planning.setting import stage_folder
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
+from embench.records.names import is_own
 from embench.records.schema_1 import written_scores
 from embench.records.scores import Scores
 from embench.registry.hooks import Observers
@@ -89,7 +90,8 @@ def run(request: Request, progress: EventCallback | None = None, *, placebo: boo
     done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
     if done.failures:
         raise next(iter(done.failures.values()))
-    again.remember_finished(plans[0], request, placebo, before, filter(None, [repaired_note(plans[0].test)]))
+    notes = [*filter(None, [repaired_note(plans[0].test)]), *_label_notes(plans[0])]
+    again.remember_finished(plans[0], request, placebo, before, notes)
     return done.results[0]
 
 
@@ -122,6 +124,7 @@ def grid(
         observers.tell("run_started", run={"id": planned.id, **planned.config})
     _note_unanswerable(plans, on_event)
     _note_repaired(plans, on_event)
+    _note_labels(plans, on_event)
     _note_inputs(plans, on_event)
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
@@ -189,6 +192,22 @@ def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
     for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
         if text:
             on_event({"event": "note", "text": text})
+
+
+def _note_labels(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Tells which values of one's own tables are no labels."""
+    for text in dict.fromkeys(text for planned in plans for text in _label_notes(planned)):
+        on_event({"event": "note", "text": text})
+
+
+def _label_notes(planned: Plan) -> list[str]:
+    """What the reader of one's own recordings says of values that are no labels; no other reader has a scale to state
+    that its release might not keep."""
+    if not is_own(planned.dataset):
+        return []
+    reader = find.open_dataset(planned.request.dataset, planned.request.data_root, own_names=True)
+    notes: list[str] = getattr(reader, "label_notes", list)()
+    return notes
 
 
 def _note_inputs(plans: Sequence[Plan], on_event: EventCallback) -> None:

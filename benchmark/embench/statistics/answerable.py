@@ -97,7 +97,7 @@ def why_unanswerable(
     if found := study.confounded():
         return found
     if "not estimable" not in why:
-        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why)}."
+        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, cohort.store.name)}."
         return UnanswerableTarget("cannot be told", reason, "", target.name)
     enough, subjects = study.enough(metric, seeds)
     reason, factor = too_few(why, len(cohort.subjects))
@@ -258,7 +258,7 @@ class _Study:
         found, _ = estimate(metric, joined, self.target, jackknife)
         if not isinstance(found, Undefined):
             return None
-        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(found.reason)}."
+        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(found.reason, self.cohort.store.name)}."
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:

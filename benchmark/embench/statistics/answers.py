@@ -193,10 +193,12 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     seeds = len(run.get("seeds") or ()) or 1
+    dataset = run.get("dataset", {}).get("name", "")
     found = {}
     for target, metric in scores.headlines.items():
         score, adds = scores.score(target, metric), scores.adds(target)
-        problem = None if score else unanswerable(scores, target, run["cohort"].get("subjects"), seeds)
+        subjects = run["cohort"].get("subjects")
+        problem = None if score else unanswerable(scores, target, subjects, seeds, dataset)
         models = tuple(control for control in scores.controls(target) if not control.reason)
         found[target] = TargetAnswers(
             target=target,
@@ -204,7 +206,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             score=score,
             why=scores.why_undefined(target, metric),
             problem=problem,
-            answers=tuple(_answers(scores, target, asked=asked, problem=problem)),
+            answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset)),
             models=models,
             compared=tuple(scores.compared(target)),
             exploratory=tuple(_exploratory(scores, target, design)),
@@ -223,7 +225,9 @@ def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator
             yield Exploratory(name, score, varies, scores.strongest(target, name))
 
 
-def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None) -> Iterator[Answer]:
+def _answers(
+    scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str
+) -> Iterator[Answer]:
     metric = scores.headlines[target]
     score, facts = scores.score(target, metric), metric_facts(metric)
     if problem or score is None:
@@ -243,7 +247,7 @@ def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable 
         yield _above_models(compared, scores.failed(target), higher=facts.higher)
     if asked:
         timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
-        yield from _given(scores.adds(target), metric, score, timed)
+        yield from _given(scores.adds(target), metric, score, timed, dataset)
 
 
 def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
@@ -265,7 +269,9 @@ def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str
     return max(known, key=lambda pair: pair[1].mean, default=None)
 
 
-def _given(adds: Adds | None, metric: str, score: Score, timed: tuple[str, Score] | None = None) -> Iterator[Answer]:
+def _given(
+    adds: Adds | None, metric: str, score: Score, timed: tuple[str, Score] | None, dataset: str
+) -> Iterator[Answer]:
     """The answers of the confound analysis.
 
     Args:
@@ -277,7 +283,7 @@ def _given(adds: Adds | None, metric: str, score: Score, timed: tuple[str, Score
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
         return
     if adds.undefined:
-        yield Answer("movement", text, "cannot be told", plain_reason(adds.undefined))
+        yield Answer("movement", text, "cannot be told", plain_reason(adds.undefined, dataset))
         return
     if adds.score != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
         yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
@@ -373,7 +379,7 @@ def two_decimals(value: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unanswerable:
+def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
     """Why the primary metric of a target can't be estimated, what that means, and what helps."""
     metric, why = scores.headlines[target], scores.why_undefined(target, scores.headlines[target])
     within = inside_subjects(metric)
@@ -383,7 +389,8 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
             alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
             return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
     if "not estimable" not in why:
-        return Unanswerable("cannot be told", f"{metric_facts(metric).title} is undefined: {plain_reason(why)}.")
+        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, dataset)}."
+        return Unanswerable("cannot be told", reason)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)
     if enough := scores.enough_data(target):
@@ -429,10 +436,10 @@ def too_few(why: str, size: int) -> tuple[str, float]:
     return f"Too few data: {plain_reason(why)}.", float("inf")
 
 
-def undefined_in_words(why: str, size: int) -> str:
+def undefined_in_words(why: str, size: int, dataset: str = "") -> str:
     """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
     few = _TOO_FEW.match(why) or _TOO_FEW_MATCHED.match(why)
-    return too_few(why, size)[0].removesuffix(".") if few else plain_reason(why)
+    return too_few(why, size)[0].removesuffix(".") if few else plain_reason(why, dataset)
 
 
 def _more_seeds(factor: float, seeds: int) -> str:
@@ -446,13 +453,23 @@ def _more_seeds(factor: float, seeds: int) -> str:
 _PLAIN = (
     (re.compile(r"^not estimable: .* can't be estimated, and in \w+ the clock alone reaches ([\d.]+)$"),
      r"the time since the start alone reaches \1"),
-    (re.compile(r"^the release hides when units were recorded$"), "the data do not say when units were recorded"),
     (re.compile(r"^it was not computed$"), "it was not computed"),
 )  # fmt: skip
 
 
-def plain_reason(why: str) -> str:
-    """A recorded reason in plain words; as it is where it has none."""
+_HIDDEN = "the release hides when units were recorded"
+_RELEASE = "the dataset's release does not say when units were recorded"
+_DESCRIPTION = (
+    "dataset.yaml does not say when recordings began: add `start_s:` or `order:` to `recordings`, or `time:`, a column "
+    "with dates"
+)
+
+
+def plain_reason(why: str, dataset: str = "") -> str:
+    """A recorded reason in plain words; as it is where it has none. `dataset` is the full name, of records or stores:
+    where times are missing, it tells whose own recordings these are."""
+    if why == _HIDDEN:
+        return _DESCRIPTION if re.search(r"^own/|/own$", dataset) else _RELEASE
     for pattern, plain in _PLAIN:
         if pattern.match(why):
             return pattern.sub(plain, why)

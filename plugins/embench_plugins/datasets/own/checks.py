@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS, card_unit
+from embench_plugins.datasets.own.clock import COLUMN
 from embench_plugins.datasets.own.layout import (
     Column,
     Description,
@@ -119,7 +120,7 @@ def _known(place: Place) -> list[str]:
     plain = tuple(0 if isinstance(part, int) else part for part in place)
     for end in (plain, (*plain[:-1], "")):
         if end in kinds:
-            return list(kinds[end].model_fields)
+            return [field.alias or name for name, field in kinds[end].model_fields.items()]
     return []
 
 
@@ -128,6 +129,7 @@ def _disagreements(of: Unlabelled) -> Iterator[Disagreement]:
     yield from _of_signals(of)
     yield from _of_names(of)
     yield from _of_labels(of)
+    yield from _of_origins(of)
     for target, rule in of.targets.items():
         yield from _of_target(of, target, rule)
     for key, wanted, there in (
@@ -179,6 +181,33 @@ def _of_labels(of: Unlabelled) -> Iterator[Disagreement]:
         if unknown:
             hint = f"put `{{{unknown[0]}}}` into the path of the files, if their names say it"
             yield ("labels", label, "keys"), f"`{unknown[0]}` is none of {', '.join(known)}", hint
+
+
+def _of_origins(of: Unlabelled) -> Iterator[Disagreement]:
+    """Each `from` that names no file of its recordings."""
+    for i, source in enumerate(of.recordings):
+        own = source.signals if isinstance(source.signals, Mapping) else {}
+        at: list[tuple[Place, str | None]] = [(("recordings", i), source.from_)]
+        at += [(("recordings", i, "trials"), source.trials.from_)] if source.trials else []
+        at += [
+            (("labels", name), label.from_)
+            for name, label in of.labels.items()
+            if source.labels is None or name in source.labels
+        ]
+        there = [*source.modalities, COLUMN]
+        for place, text in at:
+            if text and source.origin(text) is None:
+                yield (
+                    (*place, "from"),
+                    f"`from: {text}` is none of {', '.join(there)}",
+                    f"from: {there[0]}, for example",
+                )
+        for m, channels in own.items():
+            other = source.origin(channels.from_)
+            others = [name for name in own if name != m and not own[name].from_]
+            if channels.from_ and other not in others:
+                what = f"`from: {channels.from_}` of {m} is none of {', '.join(others)}"
+                yield ("recordings", i, "signals", m, "from"), what, "name a modality whose own file says when it began"
 
 
 def _of_channels(of: Unlabelled, label: str, columns: Sequence[str]) -> Iterator[Disagreement]:

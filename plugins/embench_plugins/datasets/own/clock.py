@@ -21,6 +21,8 @@ _ROUNDING = timedelta(milliseconds=1)
 STARTS_APART_S = 1.0
 """Files of one recording may begin so far apart for seconds to count from them."""
 _MOST_DAYS = 400
+COLUMN = "time"
+"""What seconds count from that are those of the signals' column of times."""
 UNIX_UNITS = ((1e11, "s", 1.0), (1e14, "ms", 1e-3), (1e17, "us", 1e-6), (math.inf, "ns", 1e-9))
 """Unix times up to these sizes are in these units, each with its seconds: 1e11 s would be the year 5138."""
 UNIX_S = 3e8
@@ -57,14 +59,16 @@ class Clock:
         zone: that of dates and times of day that state none.
         start: when the recording began, in unix seconds; None: nobody knows.
         duration_s: its length, in which times of day and hours that come twice are looked for; None: nobody knows.
-        starts: when each of its files began, where they say it. Seconds count from the start of the files, which has to
-            be one.
+        origins: what seconds may count from -> its second in the recording: the start of each modality's file, and
+            `time`, 0 of their columns of times. Where they are apart, seconds need an origin.
+        origin: the one that the description names.
     """
 
     zone: tzinfo = UTC
     start: float | None = None
     duration_s: float | None = None
-    starts: Mapping[str, float] = field(default_factory=dict)
+    origins: Mapping[str, float] = field(default_factory=dict)
+    origin: str | None = None
 
     def seconds(self, text: str, path: Path, line: int, column: str) -> float:
         """Seconds since the recording began; NaN where the cell is empty. Raises DataError that names the cell."""
@@ -87,14 +91,39 @@ class Clock:
                 f"line {line}, column {column}: `{text[:40]}` {what}", where=str(path), expected=EXPECTED
             ) from None
 
-    def _from_start(self, value: float) -> float:
-        if self.starts and max(self.starts.values()) - min(self.starts.values()) > STARTS_APART_S:
-            first = min(self.starts.values())
-            late = ", ".join(f"{m} {start - first:g} s" for m, start in sorted(self.starts.items()))
-            raise _UnclearError(
-                f"the files of the recording begin at different times ({late}): write dates or unix times"
-            )
+    def length(self, text: str, path: Path, line: int, column: str) -> float:
+        """Seconds that something lasts; NaN where the cell is empty. Raises DataError that names the cell."""
+        value = tables.number(text)
+        if not math.isfinite(value) and text.lower() not in tables.MISSING:
+            what = f"line {line}, column {column}: `{text[:40]}` is no number of seconds"
+            raise DataError(what, where=str(path), expected="seconds, such as 40")
         return value
+
+    def _from_start(self, value: float) -> float:
+        if not self.origins:
+            return value
+        if self.origin is not None:
+            if self.origin not in self.origins:
+                raise _UnclearError(f"it counts from {self.origin}, of which this recording has no file")
+            return value + self.origins[self.origin]
+        if max(self.origins.values()) - min(self.origins.values()) <= STARTS_APART_S:
+            return value
+        first, *later = sorted(self.origins, key=self.origins.__getitem__)
+        listed = f"{self._shown(first)}, or " + " or ".join(
+            f"{self._shown(name)}, {self.origins[name] - self.origins[first]:g} s later" for name in later
+        )
+        cures = " or ".join(f"`from: {name}`" for name in (first, *later))
+        raise _UnclearError(
+            f"it may count from {listed}; what to do: write {cures} where its column is named, or dates"
+        )
+
+    def _shown(self, name: str) -> str:
+        if name == COLUMN:
+            return "0 of the signals' column of times"
+        if self.start is None:
+            return f"the first sample of {name}"
+        at = datetime.fromtimestamp(self.start + self.origins[name], self.zone)
+        return f"the start of {name} ({at:%Y-%m-%d %H:%M:%S})"
 
     def moment(self, text: str) -> float:
         """Unix seconds of a date or a time of day. Raises ValueError where it is neither, or several."""

@@ -18,6 +18,7 @@ from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import find_bids
 from embench_plugins.datasets.own.layout import Source, Unlabelled
 from embench_plugins.datasets.own.paths import part_pattern
+from embench_plugins.datasets.own.signals import moments
 from embench_plugins.datasets.own.yaml import HINT, Written
 
 _MOST_FILES = 100_000
@@ -218,15 +219,8 @@ def _instead(root: Path, text: str, written: Written) -> str:
 
 def first_moment(item: Item) -> float:
     """The time at which all of a wristband's files have begun, in unix seconds, by their first lines alone."""
-    found = []
-    for m, folder in item.paths.items():
-        path = folder / e4.FILES[m]
-        if path.is_file():
-            if not path.stat().st_size:
-                raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
-    return max(found, default=0.0)
+    paths = {m: folder / e4.FILES[m] for m, folder in item.paths.items() if (folder / e4.FILES[m]).is_file()}
+    return max(moments(paths).values(), default=0.0)
 
 
 def some(values: Sequence[str] | Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from embench.interfaces.recording import Label
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.items import some
-from embench_plugins.datasets.own.layout import LabelSource, OwnChannels
+from embench_plugins.datasets.own.layout import LabelSource, OwnChannels, Source
 from embench_plugins.datasets.own.paths import fill, part_pattern
 from embench_plugins.datasets.own.rows import Span, Tables, single, spans
 from embench_plugins.datasets.own.signals import rows_at
@@ -41,7 +42,9 @@ class Part(NamedTuple):
         offset_s: when it begins in its files.
         clock: that of the tables, from the start of its files.
         trial: the cells of its row in the table of trials.
-        table: the file of its signals, if that is one table, and what the description says of it.
+        table: the file of its signals, if that is one table, what the description says of it, and the second at which
+            it begins.
+        source: what the description says of its files.
     """
 
     id: str
@@ -51,7 +54,8 @@ class Part(NamedTuple):
     duration_s: float
     clock: Clock
     trial: Mapping[str, str]
-    table: tuple[Path, OwnChannels] | None
+    table: tuple[Path, OwnChannels, float] | None
+    source: Source
 
 
 def _codes(numbers: Mapping[float, int]) -> list[float]:
@@ -93,10 +97,7 @@ class Labels:
 
     def findings(self, written: Written) -> Iterator[Finding]:
         """The values that are off the scale, and the moments and stretches that lie outside their recordings."""
-        for name, texts in self.off_scale.items():
-            low, high = self._specs[name].scale or (0, 0)
-            listed = some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
-            what = f"values of {name} that are outside the scale of {low:g} to {high:g} have no label: {listed}"
+        for name, what in self.off_scale_notes().items():
             yield Finding("warning", written.where("labels", name), what)
         for name, numbers in self._numbers.items():
             for code in _codes(numbers) if self._specs[name].scale is None else ():
@@ -110,6 +111,24 @@ class Labels:
                 if lines := sorted(line for line, inside in placed.items() if inside == how):
                     what = f"{len(lines)} rows with label {name} lie {how} the recording: lines {some(lines)}"
                     yield Finding("warning", str(path), what)
+
+    def off_scale_notes(self) -> dict[str, str]:
+        """Label -> a sentence on its values that are off the scale."""
+        found = {}
+        for name, texts in self.off_scale.items():
+            low, high = self._specs[name].scale or (0, 0)
+            listed = some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
+            found[name] = f"values of {name} that are outside the scale of {low:g} to {high:g} have no label: {listed}"
+        return found
+
+    def count_off_scale(self, name: str, rows: pd.DataFrame, path: Path) -> None:
+        """Counts the cells of a label that are off its scale in rows of a table, each once."""
+        spec, lines = self._specs[name], self.used[name, path]
+        pattern = part_pattern(str(spec.column or spec.trial), {})
+        for line, row in rows[~rows.index.isin(lines)].iterrows():
+            for column in filter(pattern.fullmatch, rows.columns):
+                self._value(name, spec, row[column], f"{path}, line {line}")
+        lines.update(map(int, rows.index))
 
     def _place(self, name: str, path: Path, line: int, part: Part, start: float, stop: float) -> None:
         """Keeps where a row lies; trials leave out what lies between them."""
@@ -159,7 +178,7 @@ class Labels:
         if not timed:
             row = single(rows, path, part.id)
             return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
-        clock = part.clock
+        clock = replace(part.clock, origin=part.source.origin(spec.from_) or part.clock.origin)
         if spec.time:
             return self._moments(name, spec, rows, path, clock, part)
         listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
@@ -238,10 +257,10 @@ class Labels:
                 where=where,
                 expected="recordings of CSV files, or `table` of the label",
             )
-        path, channels = part.table
+        path, channels, begins = part.table
         column = tables.columns(path, [str(spec.column)], where, channels.reading)[str(spec.column)]
         times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
-        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.clock.start, where, self._zone)]
+        read = column.iloc[rows_at(path, channels, times + part.offset_s - begins, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
         values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
         return self._made(spec, values.to_numpy(np.float64), times)

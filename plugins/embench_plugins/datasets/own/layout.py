@@ -13,7 +13,7 @@ from embench.interfaces.raters import RaterFusion
 from embench.interfaces.recording import MODALITIES
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, Part
-from embench_plugins.datasets.own.clock import zone_of
+from embench_plugins.datasets.own.clock import COLUMN, zone_of
 from embench_plugins.datasets.own.paths import Template, check_part
 from embench_plugins.datasets.own.tables import Reading, canonical
 
@@ -25,6 +25,7 @@ PIECE_S = 600.0
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 Text = Annotated[str, Field(min_length=1)]
+Origin = Annotated[Text | None, Field(alias="from")]
 Zone = Annotated[str, AfterValidator(lambda text: zone_of(text) and text)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
 
@@ -92,6 +93,7 @@ class Trials(Readable):
             whose numbers are the markers' texts.
         until: the text of the marker at which it ends; or `lasts_s`, its length in s.
         clock: of older descriptions; times say by themselves whether they are dates.
+        from_: `from`, what seconds count from; see `Source`.
     """
 
     table: Template | None = None
@@ -105,6 +107,7 @@ class Trials(Readable):
     channel: Text | None = None
     until: Text | None = None
     lasts_s: Annotated[float, Field(gt=0)] | None = None
+    from_: Origin = None
     clock: Literal["files", "absolute"] = "files"
 
     _read = field_validator("table", mode="before")(_template)
@@ -149,9 +152,11 @@ class OwnChannels(Channels, Readable):
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
         missing: numbers that stand for lost samples, such as -9999.
+        from_: `from`, the modality at the start of whose file this file begins, or from which its times count.
     """
 
     missing: tuple[float, ...] = ()
+    from_: Origin = None
     file: Template | None = None
     time: Text | None = None
     time_unit: Literal["s", "ms", "us"] = "s"
@@ -188,6 +193,8 @@ class Source(Part):
         order, start_s: position in the session, and seconds since it began.
         trials: parts of each file that are recordings of their own.
         labels: those that these recordings have; left out: all.
+        from_: `from`, what seconds in tables count from where the files begin apart: the start of a modality's file, or
+            `time`, 0 of the columns of times, which then count from one moment in all files.
     """
 
     files: Template | None = None
@@ -200,6 +207,7 @@ class Source(Part):
     start_s: str | Column | None = None
     trials: Trials | None = None
     labels: tuple[str, ...] | None = None
+    from_: Origin = None
 
     _read = field_validator("files", "e4", mode="before")(_template)
 
@@ -224,6 +232,13 @@ class Source(Part):
     def modalities(self) -> tuple[str, ...]:
         """Their names."""
         return tuple(self.signals) or (tuple(e4.FILES) if self.e4 else ())
+
+    def origin(self, text: str | None) -> str | None:
+        """The modality whose file a `from` names, by itself or by its path, or `time`; None where it names none."""
+        if text is None or text == COLUMN or text in self.modalities:
+            return text
+        paths = {m: self.own_template(m) for m in self.modalities}
+        return next((m for m, path in paths.items() if path and path.text == text), None)
 
     def own_template(self, modality: str) -> Template | None:
         """The path of a modality's files."""
@@ -279,6 +294,7 @@ class LabelSource(Readable):
         scale: the least and the greatest number.
         missing: numbers that stand for a missing label, such as 99.
         columns, raters: in place of `column`, those of several raters, and how their numbers become one.
+        from_: `from`, what seconds count from; see `Source`.
     """
 
     file: Text | None = None
@@ -290,6 +306,7 @@ class LabelSource(Readable):
     end: Text | None = None
     duration: Text | None = None
     time: Text | None = None
+    from_: Origin = None
     clock: Literal["files", "absolute"] = "files"  # of older descriptions
     classes: Mapping[str, str] | None = None
     scale: tuple[float, float] | None = None

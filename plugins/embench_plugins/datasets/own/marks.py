@@ -10,6 +10,7 @@ from pathlib import Path
 from embench.errors import DataError
 from embench_plugins.datasets.formats.recordings import marker_streams
 from embench_plugins.datasets.formats.triggers import trigger_marks
+from embench_plugins.datasets.formats.wfdb_notes import wfdb_notes
 from embench_plugins.datasets.own.layout import OwnChannels, Trials
 from embench_plugins.datasets.own.paths import part_pattern
 from embench_plugins.datasets.own.signals import TABLES, channel_of
@@ -19,31 +20,37 @@ _MOST_TOLD = 12
 
 
 def find_marks(
-    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], spec: Trials, start: float | None, place: str,
-    zone: tzinfo,
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], spec: Trials, origins: Mapping[str, float],
+    place: str, zone: tzinfo,
 ) -> tuple[Path, Marks]:  # fmt: skip
     """The file that holds a recording's markers, and their seconds from its start with their texts.
 
     Args:
         paths, channels: modality -> its file, and what the description says of it.
         spec: what the description says of the trials.
-        start: when the recording begins, in unix seconds, if that is known.
+        origins: modality -> the second of the recording at which its file begins.
         place: file and line of the trials.
         zone: that of dates that state none.
 
     Raises:
         DataError: a file cannot be read, no marker begins or ends a trial, or those of several streams do.
     """
-    path = next(iter(paths.values()))
-    streams = {} if path.suffix.lower() in TABLES else marker_streams(path)
+    held = {m: _streams(path) for m, path in paths.items()}
+    m = next((m for m, own in held.items() if own), next(iter(paths)))
+    path, streams = paths[m], held[m]
     if spec.channel is not None and spec.channel not in streams:
-        own = next((channels[m] for m in paths if paths[m] == path and m in channels), None)
-        track = channel_of(path, spec.channel, own, place, zone)
-        shift = track.start - start if track.start is not None and start is not None else 0.0
-        streams = {spec.channel: [(at + shift, text) for at, text in trigger_marks(path, track)]}
+        track = channel_of(path, spec.channel, channels.get(m), place, zone)
+        streams = {spec.channel: trigger_marks(path, track)}
     if spec.channel is not None:
         streams = {spec.channel: streams[spec.channel]}
-    return path, _checked(path, streams, spec, place)
+    begin = origins.get(m, 0.0)
+    return path, [(at + begin, text) for at, text in _checked(path, streams, spec, place)]
+
+
+def _streams(path: Path) -> Mapping[str, Marks]:
+    if path.suffix.lower() == ".hea":
+        return wfdb_notes(path)
+    return {} if path.suffix.lower() in TABLES else marker_streams(path)
 
 
 def _checked(path: Path, streams: Mapping[str, Marks], spec: Trials, place: str) -> Marks:

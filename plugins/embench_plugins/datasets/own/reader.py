@@ -22,11 +22,12 @@ from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
 from embench_plugins.datasets.formats.recordings import parts
+from embench_plugins.datasets.formats.wfdb_notes import wfdb_note_files
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
-from embench_plugins.datasets.own.clock import Clock, zone_of
+from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, Clock, zone_of
 from embench_plugins.datasets.own.faults import check_share, faults, with_faults
 from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some, unmatched
 from embench_plugins.datasets.own.labels import Labels, Part
@@ -88,6 +89,7 @@ class Own(Dataset):
         self._tables = Tables(self.root)
         self._begun: dict[str, dict[str, float | None]] = {}
         self._odd: dict[str, list[Finding]] = {}
+        self._apart: dict[int, dict[str, float]] = {}
 
     def _read_written(self) -> Written:
         return read_yaml(self.root / DATASET)
@@ -109,6 +111,7 @@ class Own(Dataset):
             for m, path in item.paths.items():
                 source = self._source(item)
                 own = bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else parts(path)
+                own = [*own, *wfdb_note_files(path)]
                 found += [part for part in own if part.is_file()]
             found += self._tables_of(item)
         return sorted(set(found))
@@ -163,6 +166,23 @@ class Own(Dataset):
         findings += unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
 
+    def label_notes(self) -> list[str]:
+        """Sentences on values in tables that are no labels, since they are off their scale; signals are not read."""
+        labels = self._labels()
+        for item in (item for subject in self.subjects() for item in self._of(subject)):
+            trials = self._source(item).trials
+            for name, spec in ((o, s) for n in self._label_names(item) for o, s in self._label_sources[n].items()):
+                table = trials if spec.trial else spec
+                if not spec.scale or spec.classes or table is None or table.table is None:
+                    continue
+                keys = {fact: column for fact, column in table.keys.items() if fact in item.facts}
+                known, where = table.model_copy(update={"keys": keys}), self._written.where("labels", name)
+                path = self._tables.path(table.table, item.facts, where)
+                if path is not None:
+                    rows = self._tables.of(path, known, item.facts, [], where)
+                    labels.count_off_scale(name, rows, path)
+        return list(labels.off_scale_notes().values())
+
     def _of_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
         """The findings on the longest recording, and on signals of one source that have several rates."""
         found = []
@@ -173,6 +193,10 @@ class Own(Dataset):
             if max(own) > (1 + RATE_TOLERANCE) * min(own):
                 listed = some([f"{rate:g}" for rate in sorted(own)])
                 what = f"{modality} is recorded at several rates: {listed} Hz; all are resampled to one"
+                found.append(Finding("note", self._written.where("recordings", source), what))
+        for source, seconds in self._apart.items():
+            if late := [f"{id_} {s:.3g} s" for id_, s in seconds.items() if s > STARTS_APART_S]:
+                what = f"the files of {len(late)} recordings begin apart and are cut to what they share: {some(late)}"
                 found.append(Finding("note", self._written.where("recordings", source), what))
         return found
 
@@ -245,6 +269,8 @@ class Own(Dataset):
                     known["order"] = None
                 base = {key: known[key] if value is None else value for key, value in base.items()}
             self._odd[item.id] = list(read.odd)
+            begins = [second for m, second in read.origins.items() if m != COLUMN]
+            self._apart.setdefault(item.source, {})[item.id] = max(begins, default=0.0) - min(begins, default=0.0)
             read, spans_ = self._cut(item, source, read)
             out = {fault.recording for fault in self.description.faulty}
             for number, span in enumerate(spans_):
@@ -269,7 +295,8 @@ class Own(Dataset):
             return first_moment(item)
         own = source.signals if isinstance(source.signals, Mapping) else {}
         try:
-            found = [file_start(path, own.get(m), self._zone) for m, path in item.paths.items()]
+            placed = {m for m, channels in own.items() if channels.from_}
+            found = [file_start(path, own.get(m), self._zone) for m, path in item.paths.items() if m not in placed]
         except DataError:  # it is told where the recording is read
             return None
         return max((start for start in found if start is not None), default=None)
@@ -277,7 +304,7 @@ class Own(Dataset):
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         """The signals of some files, and the parts of them that are recordings of their own."""
         whole = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
-        read = whole._replace(starts=read.starts)
+        read = whole._replace(origins=read.origins)
         return read, self._trials(item, source, read) or [None]
 
     def _modalities(self, item: Item) -> list[str]:
@@ -295,7 +322,12 @@ class Own(Dataset):
             return nullcontext(read_bids(self.root, item.paths[""], channels, where))
         paths = {m: path for m, path in item.paths.items() if m in wanted}
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in paths}
-        return open_files(paths, channels, places, self._zone)
+        channels = {m: own.model_copy(update={"from_": source.origin(own.from_)}) for m, own in channels.items()}
+        return open_files(paths, channels, places, self._zone, source.origin(source.from_))
+
+    def _clock(self, source: Source, read: Read, origin: str | None = None) -> Clock:
+        named = source.origin(origin) or source.origin(source.from_)
+        return Clock(self._zone, read.start, read.duration_s, read.origins, named)
 
     def _number(self, item: Item, source: Source, key: str) -> float | None:
         """The order or start of a recording, from its path or a table."""
@@ -370,7 +402,7 @@ class Own(Dataset):
         if spec.table is None:
             signals = self._source(item).signals
             own = signals if isinstance(signals, Mapping) else {}
-            path, marks = find_marks(item.paths, own, spec, read.start, where, self._zone)
+            path, marks = find_marks(item.paths, own, spec, read.origins, where, self._zone)
             return path, marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
         found = self._tables.path(spec.table, item.facts, where)
         if found is None:
@@ -386,7 +418,7 @@ class Own(Dataset):
             rows = rows[~pauses]
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
-        clock = Clock(self._zone, read.start, read.duration_s, read.starts)
+        clock = self._clock(self._source(item), read, spec.from_)
         made = apart((wide_spans if spec.wide else spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus")
         return found, made._replace(odd=made.odd + nameless)
 
@@ -425,8 +457,8 @@ class Own(Dataset):
             )
         wanted = tuple(one for name in self._label_names(item) for one in self._label_sources[name])
         cells = span.cells if span else {}
-        clock = Clock(self._zone, read.start, read.duration_s, read.starts)
-        part = Part(id_, wanted, facts, offset, duration, clock, cells, self._one_table(item, source))
+        clock, table = self._clock(source, read), self._one_table(item, source, read)
+        part = Part(id_, wanted, facts, offset, duration, clock, cells, table, source)
         return Recording(
             id=id_,
             subject=facts["participant"],
@@ -440,8 +472,8 @@ class Own(Dataset):
             labels=labels.of(part),
         )
 
-    def _one_table(self, item: Item, source: Source) -> tuple[Path, OwnChannels] | None:
-        """The recording's table, in which a label may be a column."""
+    def _one_table(self, item: Item, source: Source, read: Read) -> tuple[Path, OwnChannels, float] | None:
+        """The recording's table, in which a label may be a column, and the second at which it begins."""
         for m, path in item.paths.items():
             if (
                 not source.bids
@@ -449,7 +481,7 @@ class Own(Dataset):
                 and not source.signals[m].file
                 and path.suffix.lower() in TABLES
             ):
-                return path, source.signals[m]
+                return path, source.signals[m], read.origins.get(m, 0.0)
         return None
 
     def _session(self, item: Item) -> str:

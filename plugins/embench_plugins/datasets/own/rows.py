@@ -134,7 +134,10 @@ def spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock, shift_s: f
     for line, row in found.iterrows():
         start = clock.seconds(row[spec.start], path, line, str(spec.start))
         last = spec.end or str(spec.duration)
-        stop = clock.seconds(row[last], path, line, last) + (0.0 if spec.end else start)
+        stop = (
+            clock.seconds(row[last], path, line, last) if spec.end
+            else start + clock.length(row[last], path, line, last)
+        )  # fmt: skip
         if not (np.isfinite([start, stop]).all() and start <= stop):
             raise DataError(
                 f"line {line}: from `{row[spec.start]}`, {'to' if spec.end else 'for'} `{row[last]}`",

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, card_unit, chosen, factor
 from embench_plugins.datasets.formats.recordings import opened
+from embench_plugins.datasets.formats.starts import header_start
 from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.formats.units import is_known
 from embench_plugins.datasets.own import tables
@@ -33,6 +34,7 @@ from embench_plugins.datasets.own.grid import are_packets, packet_places
 from embench_plugins.datasets.own.headers import column_of
 from embench_plugins.datasets.own.layout import TIME_UNITS, FromHeader, OwnChannels
 from embench_plugins.datasets.own.numbers import plain
+from embench_plugins.datasets.own.origins import Held, share
 
 TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
@@ -50,15 +52,22 @@ _ROUND = 0.005
 """A rate that times say is taken for a whole number where it is as close to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Timed(Track):
+    """A column of a table whose times begin at `second`."""
+
+    second: float = 0.0
+
+
 class Read(NamedTuple):
     """Signals that begin together. `between` gives them between two seconds, of stretches in order; `start` is when
-    they begin, in unix seconds, None where the files do not say it; `starts` has those of each modality's file, and
-    `odd` the findings on the files."""
+    they begin, in unix seconds, None where the files do not say it; `origins` has what seconds may count from (see
+    `Clock`), and `odd` the findings on the files."""
 
     start: float | None
     duration_s: float
     between: Callable[[float, float], dict[str, Signal]]
-    starts: Mapping[str, float] = {}
+    origins: Mapping[str, float] = {}
     odd: Sequence[Finding] = ()
 
 
@@ -80,13 +89,27 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
         raise DataError("no file of an Empatica E4 is here", where=str(folder), expected=f"some of {wanted}")
     session = e4.session(paths, hint="copy the export of the session again")
-    return in_memory(session.signals, session.start, session.duration_s)
+    begins = moments(paths)
+    read = in_memory(session.signals, session.start, session.duration_s)
+    return read._replace(origins={m: begin - session.start for m, begin in begins.items()})
+
+
+def moments(paths: Mapping[str, Path]) -> dict[str, float]:
+    """Modality -> when its file of a wristband begins, in unix seconds, by the first line alone. Raises DataError."""
+    found = {}
+    for m, path in paths.items():
+        if not path.stat().st_size:
+            raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            found[m] = e4.moment(file.readline(200).split(",")[0], path, 1)
+    return found
 
 
 @contextmanager
 def open_files(
-    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str], zone: tzinfo = UTC
-) -> Iterator[Read]:
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str], zone: tzinfo = UTC,
+    origin: str | None = None,
+) -> Iterator[Read]:  # fmt: skip
     """The modalities of one recording.
 
     Args:
@@ -94,6 +117,7 @@ def open_files(
         channels: modality -> what the description says of it.
         places: modality -> file and line where it does.
         zone: that of dates that state none.
+        origin: what seconds count from, where the description says it.
 
     Raises:
         DataError: a file cannot be read, has other channels, or times that the rate does not fit.
@@ -106,13 +130,16 @@ def open_files(
                 m: _tracks(path, m, channels[m], held[path, channels[m].reading], places[m])
                 for m, path in paths.items()
             }
-            start, duration, offsets = _shared(found, paths)
+            files = {m: _held(paths[m], tracks[0], zone) for m, tracks in found.items()}
+            shared = share(files, paths, channels, places, origin)
 
             def between(first_s: float, last_s: float) -> dict[str, Signal]:
                 now = {}
                 for m, tracks in found.items():
                     rate, samples = tracks[0].rate, tracks[0].samples
-                    first, last = (min(offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s))
+                    first, last = (
+                        min(shared.offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s)
+                    )
                     if last > first:
                         units = [_factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
                         read = [_without(track.read(first, last), channels[m]) for track in tracks]
@@ -120,12 +147,17 @@ def open_files(
                         now[m] = made(rows, rate, m, channels[m])
                 return now
 
-            known = {m: tracks[0].start for m, tracks in found.items() if tracks[0].start is not None}
-            odd = [finding for path, how in ways for finding in _short_rows(path, how)]
-            yield Read(start, duration, between, known if start is not None else {}, odd)
+            short = [finding for path, how in ways for finding in _short_rows(path, how)]
+            yield Read(shared.start, shared.duration_s, between, shared.origins, [*shared.odd, *short])
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+
+
+def _held(path: Path, track: Track, zone: tzinfo) -> Held:
+    start = header_start(path, zone) if path.suffix.lower() not in TABLES else track.start
+    second = track.second if isinstance(track, Timed) and start is None else 0.0
+    return Held(start, second, track.rate, track.duration_s)
 
 
 def _short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
@@ -240,11 +272,12 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
     return _placed(tracks, form, own)
 
 
-def _placed(tracks: list[Track], form: tables.Dialect, own: OwnChannels) -> list[Track]:
+def _placed(tracks: Sequence[Track], form: tables.Dialect, own: OwnChannels) -> list[Track]:
     """Columns, and again those that are wanted by their positions or other names, under these."""
     names = form.names
     by = {name: column_of(names, name, form.before.others) for name in own.channels.values() if name not in names}
-    return tracks + [replace(track, name=name) for name, real in by.items() for track in tracks if track.name == real]
+    again = (replace(track, name=name) for name, real in by.items() for track in tracks if track.name == real)
+    return [*tracks, *again]
 
 
 def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
@@ -253,7 +286,7 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
     tables.check_columns(path, rows.names, [column], where)
     form, column = tables.dialect(path, own.reading), column_of(rows.names, column)
     table = _samples(tables.columns(path, rows.names, where, own.reading), column)
-    at, start = _times(table[column], own, path, zone)
+    at, second, dated = _times(table[column], own, path, zone)
     if (again := _again(at)).size:
         table = _without_doubles(table, again, path, column)
         at = np.delete(at, again)
@@ -272,7 +305,8 @@ def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: 
         full[index] = _numbers(table[name], name, path, 0, own)
         return full[first:last]
 
-    tracks = [Track(name, rate, int(index[-1]) + 1, form.unit(name), partial(read, name), start) for name in rows.names]
+    start, length = second if dated else None, int(index[-1]) + 1
+    tracks = [Timed(name, rate, length, form.unit(name), partial(read, name), start, second) for name in rows.names]
     return _placed(tracks, form, own)
 
 
@@ -315,8 +349,8 @@ def _numbers(column: pd.Series, name: str, path: Path, before: int, own: OwnChan
     return values.to_numpy(np.float64)
 
 
-def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float | None]:
-    """Seconds from the first row (n,), and when that was, where it is a date or unix time."""
+def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float, bool]:
+    """Seconds from the first row (n,), the time of that, and whether it is a date or unix time."""
     tables.check_marks(path, str(column.name), column, own.reading)
     column = plain(column)
     if pd.api.types.is_numeric_dtype(column):
@@ -342,7 +376,7 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
     if len(at) < 2 or (back := np.flatnonzero(np.diff(at) < 0)).size:
         row = int(back[0]) + 2 if len(at) > 1 else 1
         raise DataError(f"column {own.time}, row {row}: time does not rise", where=str(path), expected="rows in order")
-    return at - at[0], float(at[0]) if absolute else None
+    return at - at[0], float(at[0]), bool(absolute)
 
 
 def first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
@@ -350,7 +384,8 @@ def first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
     with tables.opened(path, own.reading) as rows:
         if (time := column_of(rows.names, str(own.time))) not in rows.names:
             return None
-        return _times(rows.read(0, min(2, rows.length))[time], own, path, zone)[1]
+        _, second, dated = _times(rows.read(0, min(2, rows.length))[time], own, path, zone)
+        return second if dated else None
 
 
 def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
@@ -446,38 +481,13 @@ def _checked(
     return index
 
 
-def rows_at(
-    path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str, zone: tzinfo
-) -> np.ndarray:
-    """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
+def rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, where: str, zone: tzinfo) -> np.ndarray:
+    """The rows (n,) of a table at some seconds (n,) from its first."""
     if not own.time:
         at = np.floor(seconds * float(own.rate or tables.dialect(path, own.reading).before.rate or 1) + 1e-6)
         return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where, own.reading)) - 1)
-    times, first = _times(tables.columns(path, [own.time], where, own.reading)[own.time], own, path, zone)
-    shift = start - first if start is not None and first is not None else 0.0
-    return np.maximum(np.searchsorted(times, seconds + shift + 1e-6, "right") - 1, 0)
-
-
-def _shared(
-    found: Mapping[str, Sequence[Track]], paths: Mapping[str, Path]
-) -> tuple[float | None, float, Mapping[str, int]]:
-    """The start and length that modalities share, and the sample of each at which they do: those whose files all say
-    when they began are cut to what they share."""
-    starts = {m: tracks[0].start for m, tracks in found.items()}
-    known = {m: start for m, start in starts.items() if start is not None}
-    if len(known) < len(found) or not found:
-        return None, max((own[0].duration_s for own in found.values()), default=0.0), dict.fromkeys(found, 0)
-    start = max(known.values())
-    duration = min(known[m] + tracks[0].duration_s for m, tracks in found.items()) - start
-    if duration * min(tracks[0].rate for tracks in found.values()) < 1 - 1e-6:
-        first, last = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-        raise DataError(
-            f"{paths[first].name} ends before {paths[last].name} begins",
-            where=str(paths[last]),
-            expected="files of one recording, which overlap",
-            hint="are both in one time zone, and of one session?",
-        )
-    return start, duration, {m: round((start - known[m]) * tracks[0].rate) for m, tracks in found.items()}
+    times, *_ = _times(tables.columns(path, [own.time], where, own.reading)[own.time], own, path, zone)
+    return np.maximum(np.searchsorted(times, seconds + 1e-6, "right") - 1, 0)
 
 
 def piece(signal: Signal, start: float, stop: float) -> Signal | None:

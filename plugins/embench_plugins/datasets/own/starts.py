@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 
-from embench.errors import DataError
-from embench_plugins.datasets.formats.edf_notes import header
+from embench_plugins.datasets.formats.starts import first_bytes, header_start
 from embench_plugins.datasets.own.layout import OwnChannels
 from embench_plugins.datasets.own.signals import TABLES, first_time
 
-_UNKNOWN_DAY = date(1985, 1, 1)
-"""How EDF files write a day that was removed."""
-_NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,\d+,\d+,\d+,(\d{20})", re.MULTILINE)
 _DATETIME = re.compile(rb"<datetime>([^<]{10,40})</datetime>")
 
 
 def file_start(path: Path, own: OwnChannels | None, zone: tzinfo) -> float | None:
-    """The start of a file in unix seconds; None where the file does not say it. Headers of EDF, BDF and BrainVision are
-    in the zone, if they state none.
+    """The start of a file in unix seconds; None where the file does not say it. Headers are in the zone,
+    if they state none.
 
     Args:
         own: what the description says of a table.
@@ -29,27 +25,12 @@ def file_start(path: Path, own: OwnChannels | None, zone: tzinfo) -> float | Non
     if suffix in TABLES:
         return first_time(path, own, zone) if own and own.time else None
     try:
-        if suffix in (".edf", ".bdf"):
-            start = header(path, zone).start
-            return None if start is None or start.date() == _UNKNOWN_DAY else start.timestamp()
-        if suffix == ".vhdr":
-            found = _NEW_SEGMENT.search(_head(path.with_suffix(".vmrk"), 1 << 16))
-            return _second(found[1], "%Y%m%d%H%M%S%f", zone) if found else None
-        if suffix == ".xdf":
-            found = _DATETIME.search(_head(path, 1 << 16))
+        if suffix == ".xdf":  # when the program that records was started, not when its first sample came
+            found = _DATETIME.search(first_bytes(path))
             return datetime.fromisoformat(found[1].decode("ascii")).astimezone().timestamp() if found else None
-    except (DataError, OSError, ValueError):  # a reader of the whole file says what is wrong with it
-        pass
-    return None
-
-
-def _head(path: Path, size: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(size)
-
-
-def _second(field: bytes, form: str, zone: tzinfo) -> float:
-    return datetime.strptime(field.decode("ascii").strip(), form).replace(tzinfo=zone).timestamp()
+    except (OSError, ValueError):  # a reader of the whole file says what is wrong with it
+        return None
+    return header_start(path, zone)
 
 
 def place_in_session(own: str, starts: Mapping[str, float | None], same: Sequence[str]) -> dict[str, float | None]:
