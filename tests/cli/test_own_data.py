@@ -41,7 +41,8 @@ def fill_in(path: Path) -> None:
     lines = []
     for line in path.read_text().splitlines():
         key = line.partition(":")[0]
-        lines.append(f"{key}: {FILLED[key]}" if key in FILLED else line.replace("# group: dyad  #", "group: dyad  #"))
+        line = line.replace("# group: dyad  #", "group: dyad  #").replace("kind: value}", "kind: binary, cut: 5}")
+        lines.append(f"{key}: {FILLED[key]}" if key in FILLED else line)
     path.write_text("\n".join(lines) + "\n")
 
 

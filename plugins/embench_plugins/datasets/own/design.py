@@ -20,6 +20,7 @@ from embench_plugins.datasets.own import log_times, tables
 from embench_plugins.datasets.own.clock import UNIX_S, Clock
 from embench_plugins.datasets.own.found import TIMES, Kind, template_of
 from embench_plugins.datasets.own.paths import starred
+from embench_plugins.datasets.own.yaml import as_yaml
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
 ENDS = "end|ended|ends|stop|stopped|offset|to|until|ende|bis|終了|fin"
@@ -61,6 +62,7 @@ class Sheet:
         stimulus: the column of what was shown, where there is one.
         wide: for a table of a row a participant, names of stimuli -> columns without them (`_start`).
         unplaced: of an experiment's log, why its times are not used.
+        sheet: that of an Excel file which has several.
     """
 
     name: str
@@ -70,6 +72,12 @@ class Sheet:
     stimulus: str | None = None
     wide: dict[str, list[str]] = field(default_factory=dict)
     unplaced: str = ""
+    sheet: str | None = None
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The keys of `dataset.yaml` that say where it is."""
+        return {"table": as_yaml(self.name), **({"sheet": as_yaml(self.sheet)} if self.sheet else {})}
 
     @property
     def participant(self) -> pd.Series | None:
@@ -93,13 +101,14 @@ class Sheet:
 def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
     """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
     people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
-    groups: dict[tuple[int, str, str, frozenset[str]], list[tuple[Path, pd.DataFrame]]] = {}
+    groups: dict[tuple[int, str, str, frozenset[str], str | None], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
         depth, log = len(path.relative_to(root).parts), log_times.program(rows)
         own, why = _cleared(log, rows, known) if log else (rows, "")
-        groups.setdefault((depth, path.suffix, why, frozenset(own.columns)), []).append((path, own))
+        of = (depth, path.suffix, why, frozenset(own.columns), rows.attrs.get("sheet"))
+        groups.setdefault(of, []).append((path, own))
     sheets = []
-    for (_, _, why, _), group in groups.items():
+    for (_, _, why, _, sheet), group in groups.items():
         paths = [path for path, _ in group]
         text, facts = template_of(root, paths) if len(paths) > 1 else ("", {})
         who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
@@ -116,9 +125,11 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 text = starred(text)
             people_of = rows["{participant}"].map(tables.canonical)
             same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
-            sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why))
+            sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why, sheet=sheet))
         else:
-            sheets += [Sheet(path.relative_to(root).as_posix(), rows, unplaced=why) for path, rows in group]
+            sheets += [
+                Sheet(path.relative_to(root).as_posix(), rows, unplaced=why, sheet=sheet) for path, rows in group
+            ]
     return sheets
 
 

@@ -95,7 +95,8 @@ def _people(study: Study) -> list[str]:
     sheet = study.participants
     if sheet is None:
         return []
-    lines = ["", "participants:", f"  table: {as_yaml(sheet.name)}", f"  id: {as_yaml(sheet.keys['participant'])}"]
+    lines = ["", "participants:", *(f"  {key}: {value}" for key, value in sheet.place.items())]
+    lines += [f"  id: {as_yaml(sheet.keys['participant'])}"]
     if study.info:
         lines.append(f"  info: {{{', '.join(f'{k}: {as_yaml(v)}' for k, v in study.info.items())}}}")
     hint = f"{as_yaml(study.groups[0])}  # " if study.groups else "COLUMN  # "
@@ -144,7 +145,8 @@ def _trials(kind: Kind, study: Study) -> list[str]:
     if sheet is None:
         return []
     keyed = "".join(f", {k}: {as_yaml(v)}" for k, v in sheet.keys.items() if k != "stimulus")[2:]
-    lines = ["    trials:  # parts of each recording, by a table", f"      table: {_quoted(sheet.name)}"]
+    lines = ["    trials:  # parts of each recording, by a table"]
+    lines += [f"      {key}: {value}" for key, value in sheet.place.items()]
     lines += [f"      keys: {{{keyed}}}"] if keyed else []
     if sheet.timing and sheet.stimulus:
         start, end, duration = sheet.timing

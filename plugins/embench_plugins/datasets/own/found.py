@@ -25,21 +25,22 @@ from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 from embench_plugins.datasets.own.paths import Template, part_pattern, starred
+from embench_plugins.datasets.own.sheets import EVERY, SPREADSHEET, sheet_names
 from embench_plugins.datasets.own.signals import TABLES, first_time
 from embench_plugins.datasets.own.yaml import DATASET
 
 WAVES = (".edf", ".bdf", ".hea", ".vhdr", ".xdf", ".acq")
 ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-9]|10)([ _.-](ref|le|avg|a[12]))?\.*")
 SIGNALS = {
-    "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
-    "eda": (r"eda|gsr|skin|skin.?cond\w*|scl?|electrodermal\w*", "uS"),
-    "ppg": (r"ppg|bvp|pulse(?!.?rate)|pleth\w*", "a.u."),
+    "temp": (r"temp\w*|skt|skin.?temp\w*|haut.?temp\w*", "degC"),
+    "eda": (r"eda|gsr|skin|skin.?cond\w*|scl?|electrodermal\w*|haut.?leit\w*|leit(wert|fähigkeit)", "uS"),
+    "ppg": (r"ppg|bvp|pulse(?!.?rate)|pleth\w*|puls|pulswelle|blut.?volumen\w*", "a.u."),
     "ecg": (r"ecg|ekg", "mV"),
-    "resp": (r"resp(?!ons)\w*|rsp|breath\w*", "a.u."),
+    "resp": (r"resp(?!ons)\w*|rsp|breath\w*|atem\w*|atmung", "a.u."),
     "emg": (r"emg\w*", "uV"),
     "eog": (r"eog\w*|[hv]eog", "uV"),
-    "hr": (r"hr|heart(.?rate)?|pulse.?rate", "bpm"),
-    "acc": (r"a?[xyz]|acc\w*?[ _.]?[xyz]", "g"),
+    "hr": (r"hr|heart(.?rate)?|pulse.?rate|puls.?rate|herz.?(rate|frequenz)", "bpm"),
+    "acc": (r"a?[xyz]|(acc|beschl)\w*?[ _.]?[xyz]", "g"),
 }
 """Modality -> how its columns are called, and the usual unit."""
 TIMES = (
@@ -174,6 +175,16 @@ def merged(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Ki
     return sorted(made, key=found.index), left
 
 
+def people_column(path: Path) -> tuple[str, list[str]] | None:
+    """The column of a table's participants and their names; None where it has none, or only one."""
+    with contextlib.suppress(DataError):
+        for name in (name for name in tables.dialect(path).names if _PEOPLE.fullmatch(name)):
+            people = [str(value) for value in tables.columns(path, [name], str(path))[name].dropna().unique()]
+            if len(people) > 1:
+                return name, people
+    return None
+
+
 def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
     """Gives files of one name the names in braces of the folders in which files of another kind lie too."""
     inside, _, name = other.template.rpartition("/")
@@ -194,12 +205,26 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
         told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
         table = path.suffix.lower() in TABLES or (path.suffix.lower() == logs.SUFFIX and logs.opening(path)[0])
         if table and path not in taken and not told and path.stat().st_size < 1 << 22:
-            try:
-                rows = tables.rows(path)
-            except DataError:
-                continue
-            if rows.shape[1] > 1:
-                yield path, rows
+            for rows in _tables_of(path):
+                if rows.shape[1] > 1:
+                    yield path, rows
+
+
+def _tables_of(path: Path) -> Iterator[pd.DataFrame]:
+    """The rows of a table; of an Excel file those of all sheets where they have equal columns, else of each. `attrs`
+    names the sheet where there are several."""
+    names: Sequence[str | None] = [None]
+    with contextlib.suppress(DataError):
+        if path.suffix.lower() == SPREADSHEET and len(several := sheet_names(path)) > 1:
+            names = several
+            with contextlib.suppress(DataError):
+                tables.rows(path, tables.Reading(0, EVERY))
+                names = [EVERY]
+    for name in names:
+        with contextlib.suppress(DataError):
+            rows = tables.rows(path, tables.Reading(0, name))
+            rows.attrs["sheet"] = name
+            yield rows
 
 
 def template_of(

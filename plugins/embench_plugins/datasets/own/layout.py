@@ -45,7 +45,7 @@ class Readable(Part):
 
     Args:
         skip_lines: so many lines stand before the line of names.
-        sheet: that of an Excel file.
+        sheet: that of an Excel file; `*`: all, of equal columns, with a column `sheet` of their names.
     """
 
     skip_lines: Annotated[int, Field(ge=0, le=40)] = 0

@@ -11,6 +11,8 @@ from embench.errors import DataError
 from embench_plugins.datasets.own.headers import has_names
 
 SPREADSHEET, SPSS = ".xlsx", ".sav"
+EVERY, SHEET = "*", "sheet"
+"""What stands for all sheets of a file, and the column of their names."""
 _SEEN = 50
 
 
@@ -20,7 +22,8 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
 
     Args:
         skip: so many rows of a sheet stand before the names.
-        sheet: its name; None: the only one in which cells are filled.
+        sheet: its name; None: the only one in which cells are filled; `*`: all, one below the other, with a column
+            `sheet` of their names.
 
     Raises:
         DataError: it cannot be read, there is no such sheet, or several have cells.
@@ -41,6 +44,15 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
     return found
 
 
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of an Excel file in which cells are filled. Raises DataError."""
+    try:
+        read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
+    except Exception as error:  # as `read_sheet`
+        raise DataError(f"not readable: {str(error)[:120]}", where=str(path), expected="a whole file") from error
+    return [str(name) for name, cells in read.items() if cells.notna().to_numpy().any()]
+
+
 def _coded(path: Path) -> pd.DataFrame:
     found = pd.read_spss(path, convert_categoricals=False)
     return found.set_axis(np.arange(1, len(found) + 1))
@@ -50,6 +62,11 @@ def _sheet(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
+    if sheet == EVERY:
+        each = {name: _below_names(cells.iloc[skip:]) for name, cells in filled.items()}
+        if len({tuple(rows.columns) for rows in each.values()}) != 1:
+            raise DataError("its sheets have different columns", where=str(path), expected=f"`sheet`: one of {names}")
+        return pd.concat([rows.assign(**{SHEET: name}) for name, rows in each.items()])
     if sheet is not None:
         fitting = [name for name in filled if name.strip().casefold() == sheet.strip().casefold()]
         if len(fitting) != 1:

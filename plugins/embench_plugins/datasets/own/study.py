@@ -38,11 +38,12 @@ from embench_plugins.datasets.own.found import (
     merged,
     modality_of,
     other_tables,
+    people_column,
     spellings,
 )
 from embench_plugins.datasets.own.paths import Template
 from embench_plugins.datasets.own.rows import Span, marked_spans
-from embench_plugins.datasets.own.unused import unused_files
+from embench_plugins.datasets.own.unused import all_in_one, no_recordings, unused_files
 from embench_plugins.datasets.own.yaml import as_yaml
 
 SESSIONS = ("ses", "session", "day", "visit", "sitzung")
@@ -151,13 +152,10 @@ def find_study(folder: Path) -> Study:
     found, spare = merged(folder, [kind for kind in found if kind not in single])
     spare += [(kind, "signals of another form than the other files") for kind in single if kind.time]
     if not found:
-        raise DataError(
-            "no recordings are found",
-            where=str(folder),
-            expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge, CSV or Parquet files with one path for each "
-            "recording, Empatica E4 exports, or BIDS",
-            hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
-        )
+        raise no_recordings(folder, files)
+    for path in (kind.paths[0] for kind in found if len(kind.paths) == 1 and not kind.worn):
+        if (people := people_column(path)) and len(found) == 1:
+            raise all_in_one(path, *people)
     others = list(other_tables(files, [*found, *(kind for kind, _ in spare)]))
     study = Study(folder, found, sheets_of(folder, [(p, _answers(rows)) for p, rows in others], found))
     for sheet in study.sheets:
@@ -380,7 +378,7 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
     if sheet.participant is None:
         return
     trial = sheet is study.program and not sheet.wide
-    where = {"table": as_yaml(sheet.name)}
+    where = sheet.place
     keys = {k: v for k, v in sheet.keys.items() if k in sheet.rows or v in sheet.rows}
     if study.cut and sheet.stimulus and sheet is not study.program:
         keys = {**keys, "stimulus": sheet.stimulus}

@@ -94,7 +94,8 @@ def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
     separator = before.separator or separator_of(lines)
-    table = [cells_of(row, separator) for row in lines]
+    questions = max((k for k, line in enumerate(lines) if '{""ImportId""' in line), default=0)  # of Qualtrics
+    table = [cells_of(row, separator) for row in (lines[0], *lines[questions + 1 :])]
     cells = [cell for row in table[1:] or table for cell in row]
     commas = separator != "," and any(re.fullmatch(r"[+-]?\d*,\d+", cell) for cell in cells)
     decimal = "," if commas and not any(re.fullmatch(r"[+-]?\d*\.\d+", cell) for cell in cells) else "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ _TEXTS = (".md", ".pdf", ".docx", ".doc", ".rtf", ".odt", ".html", ".py", ".r", 
 _ARCHIVES = (".zip", ".gz", ".7z", ".tar", ".rar")
 _MEDIA = (".mp4", ".avi", ".mov", ".wav", ".mp3", ".png", ".jpg", ".jpeg")
 _MOST_GROUPS, _MOST_NAMES = 12, 4
+_MOST_TABLES = 400
 
 
 def unused_files(
@@ -45,6 +47,44 @@ def unused_files(
     listed = [f"{_names(paths)} ({reason})" for reason, paths in groups.items()]
     more = len(listed) - _MOST_GROUPS
     return listed[:_MOST_GROUPS] + ([f"and others of {more} kinds"] if more > 0 else [])
+
+
+def no_recordings(root: Path, files: Sequence[Path]) -> DataError:
+    """The error on a folder in which no recordings are found: what is there instead, and what to do."""
+    if archives := [path for path in files if path.suffix.lower() in _ARCHIVES]:
+        return DataError(
+            f"no recordings are found, but {len(archives)} archives, such as {archives[0].name}",
+            where=str(root),
+            expected="files of signals in folders",
+            hint="unpack each into a folder of its name, for example by "
+            '`for f in *.zip; do unzip -d "${f%.zip}" "$f"; done`, then run `embench data new` again',
+        )
+    what, named = "no recordings are found", defaultdict[tuple[str, ...], list[Path]](list)
+    for path in [path for path in files if path.suffix.lower() in tables.SUFFIXES][:_MOST_TABLES]:
+        with contextlib.suppress(DataError):
+            named[tuple(tables.dialect(path).names)].append(path)
+    if named:
+        names, own = max(named.items(), key=lambda each: len(each[1]))
+        listed = ", ".join(names[:8]) + (", .." if len(names) > 8 else "")
+        what += f": none of the columns of {len(own)} tables such as {own[0].relative_to(root)} ({listed}) is a signal"
+    return DataError(
+        what,
+        where=str(root),
+        expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge, CSV or Parquet files with one path for each "
+        "recording, Empatica E4 exports, or BIDS",
+        hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
+    )
+
+
+def all_in_one(path: Path, column: str, people: Sequence[str]) -> DataError:
+    """The error on one table with the signals of several participants."""
+    command = f"for who, rows in table.groupby({column!r}): rows.to_csv(f'{{who}}.csv', index=False)"
+    return DataError(
+        f"{path.name} has the signals of {len(people)} participants (column {column}: {', '.join(people[:3])}, ..)",
+        where=str(path),
+        expected="a file for each participant",
+        hint=f"divide it, for example with pandas in a new folder: {command}",
+    )
 
 
 def _names(paths: Sequence[str]) -> str:
