@@ -22,8 +22,8 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
 
     Args:
         skip: so many rows of a sheet stand before the names.
-        sheet: its name; None: the only one in which cells are filled; `*`: all, one below the other, with a column
-            `sheet` of their names.
+        sheet: its name; None: the only one in which cells are filled; `*`: all, one below the other and counted
+            through, with a column `sheet` of their names.
 
     Raises:
         DataError: it cannot be read, there is no such sheet, or several have cells.
@@ -66,7 +66,8 @@ def _sheet(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
         each = {name: _below_names(cells.iloc[skip:]) for name, cells in filled.items()}
         if len({tuple(rows.columns) for rows in each.values()}) != 1:
             raise DataError("its sheets have different columns", where=str(path), expected=f"`sheet`: one of {names}")
-        return pd.concat([rows.assign(**{SHEET: name}) for name, rows in each.items()])
+        below = pd.concat([rows.assign(**{SHEET: name}) for name, rows in each.items()])
+        return below.set_axis(np.arange(2, len(below) + 2))
     if sheet is not None:
         fitting = [name for name in filled if name.strip().casefold() == sheet.strip().casefold()]
         if len(fitting) != 1:
