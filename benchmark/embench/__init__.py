@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embench.python.records import board as board
     from embench.python.records import dataset as dataset
     from embench.python.records import open as open  # noqa: A004
+    from embench.python.records import predict as predict
     from embench.python.records import score as score
     from embench.python.records import synthesize as synthesize
     from embench.python.records import write_report as write_report
@@ -59,6 +60,7 @@ _HOMES = {
     "names": "embench.registry",
     "network": "embench.python.networks",
     "open": "embench.python.records",
+    "predict": "embench.python.records",
     "run": "embench.python.running",
     "score": "embench.python.records",
     "splitter": "embench.python.windows",

@@ -3,6 +3,7 @@ import pytest
 from embench.registry import objects
 
 from ..tiny.fixtures import bench, cache, shared, six
+from ..tiny.running import command
 
 __all__ = ["bench", "cache", "shared", "six"]
 
@@ -12,3 +13,9 @@ def nothing_given():
     """Objects of one test mean nothing in another."""
     yield
     objects._GIVEN.clear()
+
+
+@pytest.fixture
+def embench_line(capsys):
+    """Runs a command line in this process."""
+    return lambda *arguments: command(capsys, *arguments)

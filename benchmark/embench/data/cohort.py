@@ -338,14 +338,18 @@ def build_cohort(
 
 
 @cached
-def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
-    """A dataset's subjects to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
-    recordings where it has no labels)."""
-    kinds = [
-        store.label_kinds[t.label]
-        for t in (choose_targets(card, None) if card.targets else ())
-        if t.label in store.label_kinds
-    ]
+def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labels: str | None = None) -> Cohort:
+    """A dataset's subjects to pretrain on, or to predict, labelled or not, cut into the units of labels of this kind;
+    by default of a run on its default targets (whole recordings where it has no labels)."""
+    kinds = (
+        [kind_of_labels]
+        if kind_of_labels
+        else [
+            store.label_kinds[t.label]
+            for t in (choose_targets(card, None) if card.targets else ())
+            if t.label in store.label_kinds
+        ]
+    )
     kind: Any = kinds[0] if kinds else "rating"
     units = _units_of(store, card, kind, protocol)
     length = cut_of(kind, protocol).length_s

@@ -137,6 +137,36 @@ def predictions_file(given: str | Path | DataFrame) -> Iterator[Path]:
 
 
 @from_python
+def predict(
+    run: Result | str | Path, dataset: str, *, data_root: str | Path | None = None, trust_code: bool = False
+) -> DataFrame:
+    """Applies the trained networks or estimators of a run to new recordings, which need no labels.
+
+    The scores of a unit are the mean over all seeds and folds of the run; `sd` is their standard deviation. The data
+    that the run was trained on have to be here. `attrs` has the answers and limits of the run as sentences.
+
+    Args:
+        run: a result, or the folder of a run.
+        dataset: with the modalities of the run, such as `./FOLDER` of your own data.
+        data_root: folder that contains the datasets; by default where the run had them.
+        trust_code: whether code that another's record names is imported.
+
+    Raises:
+        UsageError: the dataset is the one that the run was trained on, or lacks a modality. DataError: the trained
+            parts are not there.
+    """
+    import pandas as pd
+
+    from embench.runs.predicting import predict_with
+
+    folder = _folder(run)
+    found = predict_with(folder, dataset, _path(data_root), trust_code=trust_code or _is_own(folder))
+    frame = pd.DataFrame(found.rows)
+    frame.attrs.update(run=found.run, answers=list(found.answers), limits=list(found.limits))
+    return frame
+
+
+@from_python
 def write_report(
     run: Result | str | Path,
     out: str | Path | None = None,
