@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .cells import as_written, workbook
-from .files import AROUSAL, CLIPS, EDA, clips, column, eda, rated, table, write
+from .files import AROUSAL, CLIPS, EDA, RATED, clips, column, eda, rated, table, write
 from .outcome import Case, Recordings, must_be_said
 
 DATES = {"channels": {"eda": "2"}, "time": "1", "unit": "uS"}
@@ -109,6 +109,13 @@ def _one_column(*above: str) -> Callable[[Path], None]:
     return make
 
 
+def _wide_decimals(root: Path) -> None:
+    """A row for each person, and columns called 1.5, 2.5 and so on for the clips."""
+    rows = "".join(f"P0{n},{','.join(f'{v:.1f}' for v in RATED[n - 1])}\n" for n in (1, 2, 3))
+    label = {"table": "ratings.csv", "keys": {"participant": "code"}, "column": "{clip}.5", "scale": [1, 9]}
+    clips(root, None, f"code,1.5,2.5,3.5\n{rows}", labels={"arousal": label})
+
+
 def _people(root: Path) -> None:
     """A table of participants in the second sheet of a book, below a title, without names of columns."""
     write(root, {"people.xlsx": workbook({"log": "a,b\n1,2\n", "people": "P01,f,21\nP02,m,33\nP03,f,40\n"})})
@@ -178,6 +185,12 @@ CASES = (
         ["skip_lines: 4"],
     ),
     Case("names and a separator", _signals(lambda text: text.replace("EDA", "EDA,", 1)), as_written),
+    Case("a name is missing", _signals(lambda text: _named(text, ",7")), must_be_said, ["2 columns", "3 cells"]),
+    Case(
+        "names that are decimals",
+        _wide_decimals,
+        as_written,
+    ),
     Case("rows that end with a separator", _signals(lambda text: _named(text, ",")), as_written),
     Case("rows without their last cell", _signals(lambda text: text.replace("EDA", "EDA,note", 1)), as_written),
     Case("a column without a name", _signals(_numbered), as_written),

@@ -69,11 +69,11 @@ def _fits(row: Sequence[str], width: int, split: Sequence[Sequence[str]]) -> boo
 
 
 def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """True if a line holds names of columns and is no row itself, which has a date or decimals above such, or texts of
-    which most are those of their columns; a text above numbers is a name."""
+    """True if a line holds names of columns and is no row itself, which has a date above dates, texts of which most are
+    those of their columns, or without texts decimals above such; a text above numbers is a name."""
     if all(is_number(cell) for cell in first):
         return False
-    rowlike, texts, alike = False, 0, 0
+    dates, decimals, texts, alike = False, False, 0, 0
     for k, cell in enumerate(first):
         column = [row[k] for row in below if k < len(row) and row[k].lower() not in _NOTHING]
         if not column or cell.lower() in _NOTHING:
@@ -81,14 +81,15 @@ def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         numbers = all(map(is_number, column)) or all(map(_DATE.fullmatch, column))
         if numbers and not is_number(cell) and not _DATE.fullmatch(cell):
             return True
-        if numbers and (_DATE.fullmatch(cell) or (_DECIMAL.fullmatch(cell) and any(map(_DECIMAL.fullmatch, column)))):
-            rowlike = True
-        elif not numbers:
+        if numbers:
+            dates |= bool(_DATE.fullmatch(cell))
+            decimals |= bool(_DECIMAL.fullmatch(cell)) and any(map(_DECIMAL.fullmatch, column))
+        else:
             own = _NAMED.fullmatch(cell)
             like = [found[1] for other in column if (found := _NAMED.fullmatch(other))]
             same = own is not None and own[1] != "" and len(like) == len(column) and set(like) == {own[1]}
             texts, alike = texts + 1, alike + (cell in column or same)
-    return not (rowlike or 0 < texts <= 2 * alike)
+    return not (dates or 0 < texts <= 2 * alike or (decimals and not texts))
 
 
 def is_number(text: str) -> bool:

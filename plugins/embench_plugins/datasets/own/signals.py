@@ -358,7 +358,7 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
         _check_unit(at, own, path)
         at = at * TIME_UNITS[own.time_unit]
         absolute = at[0] > UNIX_S
-    elif column.map(lambda cell: bool(_CLOCK.fullmatch(str(cell)))).all():
+    elif _CLOCK.fullmatch(str(column.iloc[0])) and column.astype(str).str.fullmatch(_CLOCK).all():
         at = pd.to_timedelta(column.str.strip()).dt.total_seconds().to_numpy(np.float64)
         at, absolute = at + 86_400 * np.cumsum(np.diff(at, prepend=at[0]) < -43_200), False
     else:

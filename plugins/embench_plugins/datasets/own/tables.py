@@ -60,9 +60,10 @@ class Dialect(NamedTuple):
 
     def unit(self, name: str) -> str | None:
         """The unit of a column, where lines before the rows or the end of its name say a known one."""
-        stated = re.search(r"[\[(]\s*([^\])]+?)\s*[\])]\s*$|[_ ](°?\w{2,})$", name)
-        told = unit_of(self.units.get(name) or (stated[1] or stated[2] if stated else ""))
-        return told if is_known(told) else None
+        brackets = re.search(r"[\[(]\s*([^\])]+?)\s*[\])]\s*$", name)
+        end = name.replace("\N{MICRO SIGN}", "u").rpartition("_")[2]
+        told = unit_of(self.units.get(name) or (brackets[1] if brackets else end if unit_of(end) == end else ""))
+        return told if is_known(told) and told != name else None
 
 
 class Reading(NamedTuple):
@@ -258,8 +259,14 @@ def names_below(path: Path, wanted: Collection[str]) -> str | None:
         return None
     lines = _first_lines(path)
     split = [{*cells_of(line, separator_of(lines[k:]))} for k, line in enumerate(lines)]
-    before = next((k for k, cells in enumerate(split) if cells.issuperset(wanted)), 0)
-    return f"the names are in line {before + 1}: write `skip_lines: {before}`" if before else None
+    at = next((k for k, cells in enumerate(split) if wanted and cells.issuperset(wanted)), None)
+    if at is None:
+        return None
+    separator = separator_of(lines[at:])
+    named, *below = [len(cells_of(line, separator)) for line in lines[at:] if line.strip()]
+    if below and named != below[0]:
+        return f"line {at + 1} has the names of {named} columns, and the rows below have {below[0]} cells: complete it"
+    return f"the names are in line {at + 1}: write `skip_lines: {at}`" if at else None
 
 
 def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> None:
