@@ -84,4 +84,4 @@ def test_intervals_are_of_the_first_score_that_can_be_estimated(embench):
     assert "Without any physiological signal, task is predicted by time since the start (1.00)" in said
     assert "(Within-subject AUROC, as the primary metric is undefined; chance 0.5)" in said
     assert re.search(r"length of the recording\s+0\.9\d\d \[0\.9\d\d, \d\.\d{3}\]", done.out)
-    assert "Time-matched AUROC is undefined: the data do not say when units were recorded" in said
+    assert "Time-matched AUROC is undefined: the release does not state when a unit began" in said
