@@ -101,6 +101,7 @@ EXAMPLES = {
     "leaderboard site": (
         "embench leaderboard site --out pages",
         "embench leaderboard site --out pages --notes docs/boards",
+        "embench leaderboard site --runs runs --out pages",
     ),
     "leaderboard submit": (
         "embench leaderboard submit runs/deap/tcn-single-0123456789",

@@ -29,17 +29,26 @@ leaderboard_app.command("show")(leaderboard_show.show)
 
 @leaderboard_app.command()
 def site(
-    out: Annotated[Path, Option(help="Folder to write; an earlier site there is replaced.")],
+    out: Annotated[Path, Option(help="Folder to write; an earlier site there is replaced.")] = Path("site"),
     boards: Boards = Path("leaderboards"),
+    runs: Annotated[
+        Path | None,
+        Option(help="Folder of runs, published or not: write a private site of these instead, for colleagues."),
+    ] = None,
     notes: Annotated[
         Path | None, Option(help="Folder of notes in Markdown, DATASET.md, to show with the leaderboards.")
     ] = None,
 ) -> None:
     """Write the leaderboards as web pages that open without a server or a network."""
-    from embench.site import build_site
+    from embench.site import build_private_site, build_site
 
-    with Steps("entries") as steps:
-        first = build_site(boards, out, notes_folder=notes, progress=steps)
+    if runs is not None and notes is not None:
+        raise UsageError("notes are of published leaderboards", where="--notes", expected="--notes without --runs")
+    with Steps("entries" if runs is None else "runs") as steps:
+        if runs is None:
+            first = build_site(boards, out, notes_folder=notes, progress=steps)
+        else:
+            first = build_private_site(runs, out, progress=steps)
     console.echo(str(first))
 
 

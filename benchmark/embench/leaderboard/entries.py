@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from embench.records.superseded import Superseded, read_superseded
 from embench.registry import releases_of
 from embench.statistics.ranking import Summands
 
+LoadEntry = Callable[[Path], "LeaderboardEntry"]
+"""Reads the folder of an entry, or of a run."""
 CONFIRMATIONS = 2
 """Number of people who must have the same raw files as an entry's author, where no release has them."""
 UNCONFIRMED = "models without a signal not confirmed"
@@ -118,12 +120,12 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
     return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), found, superseded)
 
 
-def load_run(folder: Path) -> LeaderboardEntry:
-    """A finished run as boards show entries, whether or not it may be published; where the labels of its dataset are
-    not public, with no more than a sealed entry holds. Raises DataError, CheckFailed where its files are not as they
-    were written."""
+def load_run(folder: Path, *, sealed: bool = True) -> LeaderboardEntry:
+    """A finished run as boards show entries, whether or not it may be published; if `sealed`, where the labels of its
+    dataset are not public, with no more than a sealed entry holds. Raises DataError, CheckFailed where its files are
+    not as they were written."""
     run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
-    if run.card.labels_public != "yes":
+    if sealed and run.card.labels_public != "yes":
         scores, audit = Scores(sealing.sealed_scores(scores)), audit and sealing.sealed_audit(audit)
     return LeaderboardEntry(folder, run, scores, audit)
 

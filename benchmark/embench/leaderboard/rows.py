@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from embench.files import digest
@@ -15,6 +14,7 @@ from embench.leaderboard.entries import (
     UNCONFIRMED,
     UNKNOWN_FILES,
     LeaderboardEntry,
+    LoadEntry,
     load_leaderboard_entry,
     load_summands,
 )
@@ -73,7 +73,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
 
 
 def ranked_rows(
-    entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry] = load_leaderboard_entry
+    entries: Sequence[ShownEntry], target: str, load: LoadEntry = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
     """Rows of one dataset, protocol and target: methods by their primary metric, then the confound-only models; and
     `class_of` a row -> the ranking of such methods.
@@ -330,7 +330,7 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
             )
 
 
-def _control_rows(entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry]) -> list[Row]:
+def _control_rows(entries: Sequence[ShownEntry], target: str, load: LoadEntry) -> list[Row]:
     """Each confound-only model once, as it scored in the entry with most subjects, then most seeds (the first by id of
     several)."""
     chosen: dict[str, ShownEntry] = {}

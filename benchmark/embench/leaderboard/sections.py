@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from embench.checksums import read_checked, write_checked
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.chance import above_chance_parts
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
+from embench.leaderboard.entries import LoadEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import Row, ShownEntry
 from embench.leaderboard.rows import ranked_rows
@@ -133,9 +133,7 @@ def leaderboard_sections(root: Path) -> list[BoardSection]:
     return sections
 
 
-def sections_of(
-    entries: Sequence[ShownEntry], load: Callable[[Path], LeaderboardEntry] = load_leaderboard_entry
-) -> list[BoardSection]:
+def sections_of(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboard_entry) -> list[BoardSection]:
     """All sections of these entries, whose folders `load` reads."""
     sections = []
 

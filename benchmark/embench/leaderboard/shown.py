@@ -17,13 +17,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from embench.checksums import read_checked, write_checked
 from embench.errors import CheckFailed
-from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
-from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
+from embench.leaderboard.attestations import LEVEL_NAMES, attestation_folder, content_digest, digest_of_files
+from embench.leaderboard.entries import (
+    UNKNOWN_FILES,
+    LeaderboardEntry,
+    entry_folders,
+    load_leaderboard_entry,
+    load_run,
+)
+from embench.leaderboard.export import finished_runs, why_not_publishable
 from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import ShownEntry
 from embench.leaderboard.rows import shown_entry
 from embench.records.entry import shared_folder
+from embench.records.wording import OF_SYNTHETIC_DATA
 
+UNCHECKED = "nobody else has run or checked it"
+"""Mark of a run that is not published."""
 _SHOWN = TypeAdapter(ShownEntry)
 
 
@@ -38,6 +48,26 @@ def load_shown_entries(root: Path) -> list[ShownEntry]:
             attested[beside] = sorted(path.name for path in beside.glob("*.json"))
         entries.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
     return entries
+
+
+def load_shown_runs(runs: Path) -> list[ShownEntry]:
+    """The part that boards show of all finished runs below `runs`/<dataset>/, whether or not they may be published, but
+    those that scored validation subjects. Runs on synthetic data have leaderboards of their own. Raises DataError,
+    CheckFailed where the files of a run are not as they were written."""
+    loaded = (load_run(folder, sealed=False) for folder in finished_runs(runs))
+    return [_shown_run(run) for run in loaded if not run.run.dev]
+
+
+def _shown_run(entry: LeaderboardEntry) -> ShownEntry:
+    """The part that boards show of a run: its rows say why they have no rank, and that nobody has checked them."""
+    shown, reasons = shown_entry(entry), why_not_publishable(entry.run)
+    public = {UNKNOWN_FILES, LEVEL_NAMES[entry.evidence.level]}
+    rows = {
+        target: replace(row, marks=(UNCHECKED, *(mark for mark in row.marks if mark not in public), *reasons))
+        for target, row in shown.rows.items()
+    }
+    board = f"{shown.board}{OF_SYNTHETIC_DATA}" if entry.run.dataset.synthetic is not None else shown.board
+    return replace(shown, rows=rows, board=board)
 
 
 def _of_entry(folder: Path, names: Sequence[str]) -> Iterator[str]:

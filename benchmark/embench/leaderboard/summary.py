@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from embench import registry, vocabulary
 from embench.leaderboard.row import Row
 from embench.leaderboard.sections import BoardSection
-from embench.records.wording import in_words
+from embench.records.wording import OF_SYNTHETIC_DATA, in_words
 from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.many_rows import ManyRows
 from embench.statistics.metrics import metric_facts
@@ -110,8 +110,10 @@ def best_supported(section: BoardSection) -> tuple[object, ...]:
 
 def dataset_label(name: str) -> str:
     """The display name of a dataset; of an unknown one its name as it is."""
-    known = vocabulary.terms("datasets").get(name)
-    return known.label if known else name
+    real = name.removesuffix(OF_SYNTHETIC_DATA)
+    known = vocabulary.terms("datasets").get(real)
+    label = known.label if known else real
+    return label if real == name else f"{label}, synthetic data"
 
 
 def _clauses(counts: Mapping[str, ManyRows], methods: int) -> Iterator[str]:

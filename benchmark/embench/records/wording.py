@@ -237,6 +237,10 @@ def format_controls(not_cleared: Sequence[str], n_scored: int | None = None, *, 
     return f"{better} all {n_scored}" if n_scored else "none scored"
 
 
+OF_SYNTHETIC_DATA = " (synthetic)"
+"""The end of the name of a leaderboard of unpublished runs on synthetic data."""
+
+
 def in_words(name: str) -> str:
     """The name of a control, a target or a metric as words.
 

@@ -4,6 +4,6 @@ The pages open from a disk without a server: data stand in the pages or in plain
 `assets/vendor/`. What an entry holds is text of others, and is escaped wherever it is written.
 """
 
-from embench.site.build import build_site
+from embench.site.build import build_private_site, build_site
 
-__all__ = ["build_site"]
+__all__ = ["build_private_site", "build_site"]

@@ -29,7 +29,7 @@ from embench.statistics.form import ModelLine
 from embench.statistics.metrics import metric_facts
 
 EVIDENCE = {
-    "self_reported": "published by its author; nobody else has run it",
+    "self_reported": "reported by its author; nobody else has run it",
     "verified": "its scores were recomputed from its published predictions",
     "spot_checked": "parts of it were run again, with the same result",
     "reproduced": "all of it was run again, with the same result",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
@@ -12,9 +13,14 @@ from pathlib import Path
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
+from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
+from embench.leaderboard.export import board_name
+from embench.leaderboard.row import ShownEntry
 from embench.leaderboard.sections import sections_of
-from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard.shown import load_shown_entries, load_shown_runs
 from embench.leaderboard.summary import BY_CHANCE, dataset_label
+from embench.records.record import read_manifest
+from embench.records.wording import counted, join_with_and
 from embench.report.axis_curves import describe_curve
 from embench.report.drawing import STYLE
 from embench.site import notes
@@ -25,7 +31,7 @@ from embench.site.given_curves import GivenCurve, curve_of, given_curves, write_
 from embench.site.methods import write_method_pages
 from embench.site.number_style import style_texts
 from embench.site.overview import add_page, overview_page
-from embench.site.pages import render, write_page
+from embench.site.pages import notice, private_pages, render, write_page
 from embench.site.pairing import flips_script
 from embench.site.published import published_page
 from embench.site.transfer import transfer_page
@@ -34,7 +40,8 @@ MARK = "embench-site.json"
 """The file by which an earlier site is recognised."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
-_PAGES = {"index": overview_page, "add": add_page, "transfer": transfer_page, "published": published_page}
+_PRIVATE: Mapping[str, Callable[[Sequence[Board]], str]] = {"index": overview_page, "transfer": transfer_page}
+_PAGES = {**_PRIVATE, "add": add_page, "published": published_page}
 
 
 def build_site(
@@ -51,17 +58,56 @@ def build_site(
         DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
             earlier site, or there is no such folder of notes. MachineError: the site cannot be written.
     """
-    out = Path(out).resolve()
-    _check_place(out)
+    _check_place(Path(out).resolve())
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
     entries = load_shown_entries(Path(boards))
     if not entries:
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
-    sections = sections_of(entries)
-    pages = EntryPages()
+    return _write_site(out, entries, load_leaderboard_entry, notes_folder, progress)
+
+
+def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | None = None) -> Path:
+    """Writes a site of the finished runs below `runs`/<dataset>/ for colleagues, and returns the path of its first
+    page. It takes runs of any seeds, on synthetic data too, and every page says that nobody has verified them.
+
+    Args:
+        progress: as of `build_site`.
+
+    Raises:
+        As `build_site` does.
+    """
+    _check_place(Path(out).resolve())
+    entries = load_shown_runs(Path(runs))
+    if not entries:
+        raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
+    with private_pages(_notice(entries)):
+        return _write_site(out, entries, partial(load_run, sealed=False), None, progress)
+
+
+def _notice(entries: Sequence[ShownEntry]) -> str:
+    """What readers of unpublished runs must know, in sentences."""
+    cards = {entry.dataset: read_manifest(entry.folder).card for entry in entries}
+    withheld = sorted(
+        board_name(name).removeprefix("own-") for name, card in cards.items() if card.labels_public != "yes"
+    )
+    count = counted(len(entries), "unpublished run").capitalize()
+    text = f"{count}. Nobody but their author has run or checked anything here."
+    if withheld:
+        text += f" The labels of {join_with_and(withheld)} may not be shared: do not publish these pages."
+    return text
+
+
+def _write_site(
+    out: Path,
+    entries: Sequence[ShownEntry],
+    load: LoadEntry,
+    notes_folder: Path | None,
+    progress: ProgressCallback | None,
+) -> Path:
+    out, sections, pages = Path(out).resolve(), sections_of(entries, load), EntryPages(load)
     all_boards = boards_of(sections, entries, pages.pairs_of(entries, progress))
-    placed, curves = placed_rows(all_boards), given_curves(entries)
+    placed, curves = placed_rows(all_boards), given_curves(entries, load)
     with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
@@ -73,7 +119,7 @@ def build_site(
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, all_boards)
-            for name, page in _PAGES.items():
+            for name, page in (_PRIVATE if notice() else _PAGES).items():
                 write_page(whole / f"{name}.html", page(all_boards))
             write_downloads(whole, sections)
             write_given_curves(whole, curves)

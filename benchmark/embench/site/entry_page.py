@@ -16,7 +16,7 @@ from embench.callbacks import ProgressCallback
 from embench.checksums import read_checked, write_checked
 from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
+from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import ShownEntry
 from embench.leaderboard.rows import describe_differences
@@ -36,7 +36,7 @@ from embench.site.boards import Board, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import method_slug
 from embench.site.number_style import style_texts
-from embench.site.pages import render, write_page
+from embench.site.pages import notice, render, write_page
 from embench.site.pairing import pairings
 from embench.statistics.calibration import calibration
 from embench.statistics.form import as_html, result_forms
@@ -49,8 +49,8 @@ COPIED = ("run.yaml", "scores.json")
 class EntryPages:
     """The pages of entries and the figures on them: kept by all that they are made of, else made from the entry."""
 
-    def __init__(self) -> None:
-        self._joined = JoinedEntries()
+    def __init__(self, load: LoadEntry = load_leaderboard_entry) -> None:
+        self._joined, self._load = JoinedEntries(), load
 
     def pairs_of(
         self, entries: Sequence[ShownEntry], progress: ProgressCallback | None
@@ -71,11 +71,12 @@ class EntryPages:
         Raises OSError, and DataError where the entry is damaged."""
         on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
         place = kept_place(
-            "pages", entry.content, repr(on_boards), repr(addresses()), *([repr(curve)] if curve else [])
+            "pages", entry.content, repr(on_boards), repr(addresses()), notice(), *([repr(curve)] if curve else [])
         )
         page = read_checked(place)
         if page is None:
-            page = _page(load_leaderboard_entry(entry.folder), placed, self._figures(entry)["curves"], curve).encode()
+            loaded = self._load(entry.folder)
+            page = _page(loaded, entry.board, placed, self._figures(entry)["curves"], curve).encode()
             write_checked(place, page)
         folder = whole / entry.board / entry.protocol
         write_page(folder / f"{entry.id}.html", page.decode())
@@ -88,7 +89,7 @@ class EntryPages:
         place = kept_place("figures", shown.content)
         content = read_checked(place)
         if content is None:
-            entry = load_leaderboard_entry(shown.folder)
+            entry = self._load(shown.folder)
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
             curves = {target: _probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
@@ -109,17 +110,21 @@ def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _page(
-    entry: LeaderboardEntry, placed: Sequence[Mapping[str, Any]], curves: Mapping[str, str], given: Curve | None
+    entry: LeaderboardEntry,
+    board: str,
+    placed: Sequence[Mapping[str, Any]],
+    curves: Mapping[str, str],
+    given: Curve | None,
 ) -> str:
     run, row = entry.run, placed[0]["row"]
     return render(
         "entry.html",
         2,
         run=run,
-        dataset=entry.board,
+        dataset=board,
         name=row.name,
         method_page=f"methods/{method_slug(row.parts)}.html",
-        label=dataset_label(entry.board),
+        label=dataset_label(board),
         row=row,
         evidence=evidence_of(row),
         superseded=superseded_text(row),
@@ -215,6 +220,7 @@ def _commands(entry: LeaderboardEntry) -> dict[str, str]:
     """Commands that repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol
     takes no run: the method can be run again under the one that took its place."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
+    place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
     successor = superseded_by(run.protocol.name)
     return {
         "run": "" if successor else command_again(run),

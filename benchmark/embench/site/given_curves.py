@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embench.leaderboard.entries import load_leaderboard_entry
+from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
 from embench.leaderboard.row import ShownEntry
 from embench.protocols import load_protocol, protocol_names
 from embench.records.giving import but_for_given
@@ -27,8 +27,12 @@ class GivenCurve:
     curve: Curve
 
 
-def given_curves(entries: Sequence[ShownEntry]) -> list[GivenCurve]:
-    """The curve of each method of which several amounts are published. Raises DataError where an entry is damaged."""
+def given_curves(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboard_entry) -> list[GivenCurve]:
+    """The curve of each method of which several amounts are published. Raises DataError where an entry is damaged.
+
+    Args:
+        load: reads the folders of the entries.
+    """
     asked = {name for name in protocol_names() if load_protocol(name).personal}
     alike: dict[tuple[str, str], list[ShownEntry]] = {}
     for entry in entries:
@@ -37,13 +41,13 @@ def given_curves(entries: Sequence[ShownEntry]) -> list[GivenCurve]:
             run = read_manifest(entry.folder)
             key = repr([run.seeds, *but_for_given(run)])
             alike.setdefault((entry.board, key), []).append(entry)
-    return [found for (board, _), those in sorted(alike.items()) for found in _curves(board, those)]
+    return [found for (board, _), those in sorted(alike.items()) for found in _curves(board, those, load)]
 
 
-def _curves(board: str, entries: Sequence[ShownEntry]) -> Iterator[GivenCurve]:
+def _curves(board: str, entries: Sequence[ShownEntry], load: LoadEntry) -> Iterator[GivenCurve]:
     if len(entries) < 2:
         return
-    loaded = [load_leaderboard_entry(entry.folder) for entry in entries]
+    loaded = [load(entry.folder) for entry in entries]
     runs = [(entry.run.content(), entry.scores) for entry in loaded]
     for curve in build_curves(runs):
         if curve.axis == "given":

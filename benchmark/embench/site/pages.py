@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +17,28 @@ from embench.site import number_style
 from embench.site.addresses import addresses
 from embench.statistics.metrics import metric_facts
 
+_NOTICE: ContextVar[str] = ContextVar("notice", default="")
+
+
+@contextmanager
+def private_pages(notice: str) -> Iterator[None]:
+    """Inside, pages are those of unpublished runs, and each begins with this notice."""
+    token = _NOTICE.set(notice)
+    try:
+        yield
+    finally:
+        _NOTICE.reset(token)
+
+
+def notice() -> str:
+    """Return the notice of the pages that are written; empty where they are of published entries."""
+    return _NOTICE.get()
+
 
 def render(template: str, depth: int, **values: Any) -> str:
     """A page that lies `depth` folders below the site's first page."""
-    return _TEMPLATES.get_template(template).render(root="../" * depth, addresses=addresses(), **values)
+    shared = {"root": "../" * depth, "addresses": addresses(), "notice": notice()}
+    return _TEMPLATES.get_template(template).render(**shared, **values)
 
 
 def write_page(path: Path, text: str) -> None:

@@ -22,6 +22,7 @@ from embench.records.record import Record
 from embench.records.schema_1 import scoring_of
 from embench.records.wording import method_name
 from embench.statistics import permutation, significance
+from embench.statistics.answers import undefined_in_words
 from embench.statistics.common import (
     check_same,
     common_seeds,
@@ -217,7 +218,8 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
             )
         if isinstance(score, Undefined):
             other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
-            what = f"{name} of {target} is undefined: {score.reason}"
+            why = undefined_in_words(score.reason, len(jackknife.subjects))
+            what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(ComparedMethod(method, r, joined, score, by_fold, summands, about))

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 _PART = re.compile(r"\{(?P<name>\w+)(?::(?P<form>[^{}]+))?\}|(?P<star>\*+)|(?P<any>\?)")
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and bytes of a name that are not text; joined emojis and wide blanks are."""
 _MOST_WILD = 5
 """Names and stars in one part of a path, so that no file name takes long to be compared with it."""
 
@@ -107,7 +109,7 @@ def _below(folder: Path, parts: list[str], known: dict[str, str]) -> Iterator[tu
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     pattern = part_pattern(first, known)
     for name in names:
-        if (found := pattern.fullmatch(name)) and name.isprintable():
+        if (found := pattern.fullmatch(name)) and not _UNREADABLE.search(name):
             path, facts = folder / name, {**known, **found.groupdict()}
             if not rest:
                 yield path, facts
