@@ -69,7 +69,10 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "_epoch", counted)
     request = shortened(together.request(data_root=world, runs=tmp_path), together)
-    request = replace(request, device="cuda", settings=(*request.settings, "encoder.epochs=1"))
+    card = made.CARDS[together.dataset]
+    joins = resolve_method(request, card, list(card.modalities), "cpu").joins
+    epochs = "fusion.epochs=1" if joins == "tokens" else "encoder.epochs=1"
+    request = replace(request, device="cuda", settings=(*request.settings, epochs))
     with pretended.gpu(*SOURCES):
         plan = make(request)
         decode_videos(plan.cohorts, plan.method, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embench import registry
 from embench.records.predictions import Predictions
 
 from .declared import ALL
@@ -47,7 +48,11 @@ def runs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "targets"), METHODS)
 def test_everybody_who_has_any_of_the_modalities_is_answered(world, runs, embench, method, targets):
-    arguments = "--recipe quick --seeds 0 --device cpu --workers 1 --json --set encoder.epochs=1 --set fusion.epochs=1"
+    arguments = "--recipe quick --seeds 0 --device cpu --workers 1 --json --set fusion.epochs=1"
+    words = method.split()
+    fusion = registry.load("fusion", words[words.index("--fusion") + 1]) if "--fusion" in words else None
+    if getattr(fusion, "inputs", None) != "tokens":
+        arguments += " --set encoder.epochs=1"
     places = ["--data-root", world, "--runs", runs, "--target", targets]
     done = embench("run", "--dataset", "lacking", *method.split(), *arguments.split(), *places)
     assert done.code == 0, done.err

@@ -101,9 +101,17 @@ def info(
         str, Option(autocompletion=completes("protocol"), help="Protocol whose filters apply.")
     ] = Request.protocol,
     data_root: DataRoot = None,
+    as_yaml: Annotated[
+        bool, Option("--yaml", help="Print a protocol as the YAML file from which one of your own can start.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
+    if as_yaml:
+        from embench.cli import protocols
+
+        console.echo(protocols.as_yaml(name).rstrip())
+        return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
@@ -155,7 +163,7 @@ def _print_protocol(name: str, *, as_json: bool) -> bool:
     from embench.cli import protocols
     from embench.protocols import protocol_names
 
-    if name not in protocol_names():
+    if name not in protocol_names() and not name.endswith((".yaml", ".yml")):
         return False
     facts = protocols.described(name)
     console.answer(

@@ -25,6 +25,14 @@ _ACCESS = {
     "unlabelled": "all signals, without labels",
 }
 
+_NORMALISED = {
+    "none": "signals keep their unit",
+    "baseline": "z-scored by the subject's rest before the tasks",
+    "subject_unlabelled": "z-scored by all signals of the subject, without labels",
+    "recording_unlabelled": "z-scored by the recording, but for signals whose level tells something",
+    "given": "z-scored by what the test subject gives first",
+}
+
 DISPLAY_NAMES = {
     "headline": "primary metric",
     "a method reads of test subjects": "a method may read from test subjects",
@@ -54,9 +62,14 @@ def print_listed() -> None:
     show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 
+def as_yaml(name: str) -> str:
+    """The rules of a protocol as a YAML file, with those of the protocol that it extends."""
+    return protocols.load_protocol(name).yaml()
+
+
 def described(name: str) -> dict[str, Any]:
-    """The rules of a published protocol, in words."""
-    protocol = protocols.load_protocol(name)
+    """The rules of a protocol, published or in a file, in words."""
+    protocol, published = protocols.load_protocol(name), name in protocols.protocol_names()
     split, unit = protocol.split, protocol.unit
     count = "one fold for each of the" if split.folds == "each" else f"{split.folds} folds of"
     within = ", within each subject" if split.within else ""
@@ -65,7 +78,7 @@ def described(name: str) -> dict[str, Any]:
     return {
         "kind": KIND,
         "name": protocol.name,
-        "summary": protocols.about_protocol(name),
+        "summary": protocols.about_protocol(name) if published else f"rules of the file {name}",
         "superseded by": protocols.superseded_by(name),
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
         "folds": f"one, of the last of {split.folds} segments of each recording, trained on the earlier segments"
@@ -78,6 +91,8 @@ def described(name: str) -> dict[str, Any]:
         **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
         **({"shown beside the confound-only models": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
+        "rate": f"{protocol.rate_hz:g} Hz, to which all signals are resampled; an encoder may read another",
+        "normalisation": f"{protocol.normalise}: {_NORMALISED[protocol.normalise]}",
         "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
         "hash": protocol.hash[:16],
     }

@@ -43,6 +43,27 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
         )
 
 
+_TRAINING = frozenset(
+    ("optimiser", "lr", "betas", "momentum", "weight_decay", "schedule", "every", "factor", "warmup", "epochs", "batch")
+).union(("clip", "selection", "patience", "class_weight", "loss", "targets"))
+"""Fields of a recipe that decide how a stage is trained."""
+
+
+def check_trained_by(method: Method, settings: Sequence[str]) -> None:
+    """Refuses settings of how an encoder is trained where the fusion's recipe decides it. Raises UsageError with the
+    path that decides."""
+    for setting in settings if method.joins == "tokens" else ():
+        path, _, value = setting.partition("=")
+        part, _, field = path.strip().rpartition(".")
+        if part.partition("[")[0] == "encoder" and field in _TRAINING:
+            raise UsageError(
+                f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
+                "nothing",
+                where=f"--set {setting}",
+                hint=f"--set fusion.{field}={value}",
+            )
+
+
 def check_layers(method: Method, site: Site) -> None:
     """Refuses `lora` of encoders whose networks at a site have no linear layer; they are built. Raises UsageError."""
     for m, part in method.encoders.items():

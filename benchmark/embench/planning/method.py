@@ -19,7 +19,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import parts_of
-from embench.planning.adapting import check_adaptation
+from embench.planning.adapting import check_adaptation, check_trained_by
 from embench.planning.compatibility import check_inputs, check_parts
 from embench.planning.hub import find_assets
 from embench.planning.parts import Method, Pretraining
@@ -85,6 +85,7 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
     check_parts(method, kind)
     check_inputs(method, card)
     check_adaptation(method, request.settings)
+    check_trained_by(method, request.settings)
     return method
 
 

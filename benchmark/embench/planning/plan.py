@@ -33,6 +33,7 @@ from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request, command_of
 from embench.planning.setting import Setting, data_places, source_spec, stage_folder
+from embench.planning.settings import chosen_normalisation
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.floors import RANDOM
@@ -345,6 +346,8 @@ def rules_of(request: Request) -> tuple[Request, Protocol, Card]:
     """The request, with what two datasets share where it has two, and without weights where it starts at random; its
     protocol at the lag it names; and the card. Raises UsageError where names do not fit."""
     protocol, own = load_protocol(request.protocol), find.card_of(request.dataset, request.data_root)
+    if (normalise := chosen_normalisation(request.settings)) is not None:
+        protocol = protocol.normalised(normalise)
     card = card_for_protocol(protocol, own)
     if request.train_dataset:
         request = of_both(request, protocol, card)

@@ -14,9 +14,10 @@ from embench.files import parse_yaml
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import View
 from embench.planning.parts import Method
+from embench.protocols import NORMALISE
 from embench.registry.naming import did_you_mean, nearest
 
-_KINDS = ("encoder", "pretrainer", "fusion")
+_KINDS = ("encoder", "pretrainer", "fusion", "protocol")
 _SETTING = re.compile(
     r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?$"
 )
@@ -28,6 +29,12 @@ def of_encoder(setting: str) -> str | None:
     return found[2] if found and found[1] == "encoder" else None
 
 
+def chosen_normalisation(settings: Sequence[str]) -> str | None:
+    """The value of `protocol.normalise` in settings; None where it stands in none."""
+    values = [value for path, _, value in (each.partition("=") for each in settings) if path.strip() == NORMALISE]
+    return values[-1].strip() if values else None
+
+
 def applied(method: Method, settings: Sequence[str]) -> Method:
     """The method with what `--set` changes in its recipes.
 
@@ -36,6 +43,8 @@ def applied(method: Method, settings: Sequence[str]) -> Method:
     """
     for setting in settings:
         path, equals, text = setting.partition("=")
+        if path.strip() == NORMALISE:
+            continue  # the protocol's, see `chosen_normalisation`
         found = _SETTING.match(path.strip())
         if not equals or not found:
             kind, dot, rest = path.strip().partition(".")
@@ -43,7 +52,8 @@ def applied(method: Method, settings: Sequence[str]) -> Method:
             raise UsageError(
                 f"cannot read `{setting}`",
                 where=f"--set {setting}",
-                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4 or fusion.batch=32",
+                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4, fusion.batch=32 or "
+                f"{NORMALISE}=none",
                 hint=f"did you mean {near[0]}.{rest}?" if near and near[0] != kind else None,
             )
         kind, which, name, key = found.groups()

@@ -20,7 +20,7 @@ from embench.records.manifest import as_model
 
 MOST_TRIALS = 1000
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
-_FIXED = re.compile(r"\.(targets|view|adapt|frozen)\b")
+_FIXED = re.compile(r"\.(targets|view|adapt|frozen|normalise)\b")
 """Settings that say what is predicted of what, which is one thing in all folds."""
 
 

@@ -11,7 +11,15 @@ from embench.protocols.loading import (
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.placed import Placed
-from embench.protocols.schema import Design, PersonalRules, Protocol, ReferenceName, without_lag
+from embench.protocols.schema import (
+    NORMALISE,
+    Design,
+    PersonalRules,
+    Protocol,
+    ReferenceName,
+    without_lag,
+    without_variant,
+)
 from embench.protocols.slices import (
     MADE_BY_METHOD,
     NOTHING_GIVEN,
@@ -39,6 +47,7 @@ from embench.protocols.units import (
 
 __all__ = [
     "MADE_BY_METHOD",
+    "NORMALISE",
     "NOTHING_GIVEN",
     "SLICE_NORMALISED",
     "SLICE_ONLY",
@@ -79,4 +88,5 @@ __all__ = [
     "superseded_by",
     "whole",
     "without_lag",
+    "without_variant",
 ]

@@ -7,8 +7,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
+import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,6 +26,9 @@ from embench.interfaces.units import LabelRule, Target
 Design = Literal["fixed_order", "shared_stimuli", "free"]
 """Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
+
+NORMALISE = "protocol.normalise"
+"""Path of `--set` for another normalisation than the protocol's."""
 
 LONGEST_LAG_S = 60.0
 """The longest lag between signals and labels, in s: longer ones are slips of the pen."""
@@ -287,6 +291,27 @@ class Protocol(_Rules):
             )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
+    def normalised(self, normalise: str) -> Protocol:
+        """The variant with another normalisation, under a name of its own and with the same folds.
+
+        Raises:
+            UsageError: there is no such normalisation, or calibration data decide it.
+
+        >>> from embench.protocols import load_protocol
+        >>> load_protocol("subject-independent-v3").normalised("none").name
+        'subject-independent-v3-normalise-none'
+        """
+        known = [name for name in get_args(type(self).model_fields["normalise"].annotation) if name != "given"]
+        if normalise not in known or self.normalise == "given":
+            raise UsageError(
+                f"`{normalise}` is not a normalisation of {self.name}",
+                where=f"--set {NORMALISE}={normalise}",
+                expected="none: units given for calibration decide it" if normalise in known else ", ".join(known),
+            )
+        if normalise == self.normalise:
+            return self
+        return self.model_copy(update={"name": f"{self.name}-normalise-{normalise}", "normalise": normalise})
+
     @property
     def asks_given(self) -> bool:
         """True if test subjects give units, as many as each run says."""
@@ -311,12 +336,16 @@ class Protocol(_Rules):
         rules = self.model_dump(mode="json", exclude_none=True)
         return hashlib.sha256(json.dumps(rules, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
+    def yaml(self) -> str:
+        """The text of a file with these rules."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
     @property
     def dealt_as(self) -> tuple[str, int]:
         """The name and version by which names are dealt to folds: its own, or those of `folds_of`. Variants by lag have
         the same folds."""
         if self.folds_of is None:
-            return self.name if self.lag_s is None else without_lag(self.name), self.version
+            return without_variant(self.name), self.version
         return self.folds_of, int(self.folds_of.rpartition("-v")[2])
 
     @property
@@ -364,6 +393,16 @@ def without_lag(protocol: str) -> str:
     'subject-independent-v3'
     """
     return re.sub(r"-lag-?[0-9][-+.e0-9]*s$", "", protocol)
+
+
+def without_variant(protocol: str) -> str:
+    """The name of the protocol of which the one of this name is a variant by normalisation, lag or both; its own, where
+    it is none.
+
+    >>> without_variant("subject-independent-v3-normalise-none-lag2s")
+    'subject-independent-v3'
+    """
+    return re.sub(r"-normalise-[a-z_]+$", "", without_lag(protocol))
 
 
 def _own(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:

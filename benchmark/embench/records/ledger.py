@@ -172,11 +172,11 @@ def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targ
 
 def _counting(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
     """The looks at a target of a dataset under a protocol and its variants by lag, of which each is another look."""
-    from embench.protocols import without_lag  # which imports much more than the start of the program needs
+    from embench.protocols import without_variant  # which imports much more than the start of the program needs
 
     looks = (line["entry"] for line in lines if "reproduces" not in line["entry"])
-    asked = dataset, without_lag(protocol), target
-    return [e for e in looks if (e["dataset"], without_lag(e["protocol"]), e["target"]) == asked]
+    asked = dataset, without_variant(protocol), target
+    return [e for e in looks if (e["dataset"], without_variant(e["protocol"]), e["target"]) == asked]
 
 
 def _question(entry: Mapping[str, Any]) -> tuple[str, ...]:
