@@ -125,6 +125,8 @@ def shell(folder, request):
                 arguments += SIZES.get(arguments[2], ())
             if arguments[:1] == ["run"] and "DIR" in arguments:
                 arguments += ("--seeds", "0")  # minutes for ten partitions
+            if arguments[:3] == ["baselines", "--dataset", "./study"]:
+                arguments += ("--seeds", "0", "--modalities", "eda")  # minutes for all
             if "paper" in arguments:
                 thin = THIN.get(arguments[arguments.index("--encoder") + 1], ())
                 arguments += [word for setting in thin for word in ("--set", f"encoder.build.{setting}")]
