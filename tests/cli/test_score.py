@@ -7,7 +7,7 @@ import pytest
 
 import embench as embench_module
 from embench.records.record import read_record
-from embench.report.text import escape
+from embench.report.text import escape, in_apa
 from embench.statistics.answers import answers_of
 from embench.statistics.form import result_forms
 
@@ -150,7 +150,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
         assert all(sentence in text for sentence in (form.question, *form.about, form.sentence, *form.notes))
     assert escape(form.sentence) in embench("export", out, "--latex").out
-    assert escape(form.sentence) in embench("export", out, "--methods").out
+    assert escape(in_apa(form.sentence)) in embench("export", out, "--methods").out
     assert record.scores.score("stress", "auroc", "registered_clock")
     assert "registered_clock" not in {control.name for control in record.scores.compared("stress")}
     assert done.err.index("Models without any") < done.err.index("confound analysis")  # the scores come first

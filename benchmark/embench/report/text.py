@@ -35,6 +35,15 @@ def escape(text: object) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
 
 
+def in_apa(text: str) -> str:
+    """Intervals of a sentence in the form of the APA.
+
+    >>> in_apa("partial r = -0.02, 95 % CI -0.13 to 0.08")
+    'partial r = -0.02, 95 % CI [-0.13, 0.08]'
+    """
+    return re.sub(r"(\d\d % CI) (-?[\d.]+) to (-?[\d.]+\d)", r"\1 [\2, \3]", text)
+
+
 def code(text: object) -> str:
     """`text` escaped and in a fixed-width font."""
     return rf"\texttt{{{escape(text)}}}"
@@ -60,6 +69,7 @@ def templates_of(package: str, *, html: bool) -> Environment:
 
 _TEMPLATES = templates_of("embench.report", html=False)
 _TEMPLATES.filters |= {
+    "apa": in_apa,
     "bare": bare_name,
     "code": code,
     "counted": counted,

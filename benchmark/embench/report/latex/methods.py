@@ -22,6 +22,7 @@ from embench.records.wording import (
 )
 from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
+from embench.report.latex.sample import describe_sample
 from embench.report.text import cite, code, escape, render_text
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
@@ -57,6 +58,7 @@ def methods_section(records: Sequence[Record]) -> str:
         primary_metric=_primary_metric,
         shown=_shown,
         sources=_sources,
+        sample=describe_sample,
         training=_training,
     )
 
