@@ -30,7 +30,7 @@ _NORMALISED = {
     "baseline": "z-scored by the subject's rest before the tasks",
     "subject_unlabelled": "z-scored by all signals of the subject, without labels",
     "recording_unlabelled": "z-scored by the recording, but for signals whose level tells something",
-    "given": "z-scored by what the test subject gives first",
+    "given": "z-scored by the calibration data of the test subject",
 }
 
 DISPLAY_NAMES = {
