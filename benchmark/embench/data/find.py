@@ -30,8 +30,8 @@ from embench.store.reading import reader_faults
 
 OWN, CORPUS = "own", "corpus"
 """The datasets whose folder may lie anywhere, with labels and without."""
-DESCRIPTIONS = ("dataset.yaml", "corpus.yaml")
-"""The files that say what such a folder holds; the second one, of a corpus, is read until 0.2."""
+DESCRIPTION = "dataset.yaml"
+"""The file that says what such a folder holds."""
 _MOST_BYTES = 1 << 20
 
 
@@ -40,8 +40,7 @@ def is_folder(name: str) -> bool:
     knows is that dataset's."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
-    described = any((Path(name) / file).is_file() for file in DESCRIPTIONS)
-    return described and ("/" in name or name not in registry.names("dataset"))
+    return (Path(name) / DESCRIPTION).is_file() and ("/" in name or name not in registry.names("dataset"))
 
 
 _NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
@@ -111,9 +110,9 @@ def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
 def _reader_of(folder: Path) -> str:
     """The reader of a corpus where a description says nothing of labels. Where none can be read, that of own recordings
     tells what is wrong."""
-    path, old = (folder / file for file in DESCRIPTIONS)
+    path = folder / DESCRIPTION
     if not path.is_file():
-        return CORPUS if old.is_file() else OWN
+        return OWN
     try:
         top = yaml.compose(path.read_text("utf-8-sig"), yaml.SafeLoader) if path.stat().st_size < _MOST_BYTES else None
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

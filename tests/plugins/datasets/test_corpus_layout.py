@@ -1,4 +1,4 @@
-"""What a `dataset.yaml` without labels says, generated folders, and what becomes of a `corpus.yaml`."""
+"""What a `dataset.yaml` without labels says and generated folders."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,11 @@ import yaml
 from embench.testing import check_dataset
 from embench_plugins.datasets.formats.channels import canonical
 from embench_plugins.datasets.own.corpus import Corpus
-from embench_plugins.datasets.own.draft import draft
 from embench_plugins.datasets.own.layout import Unlabelled
 from embench_plugins.datasets.own.synthetic import corpus
 from embench_plugins.encoders.cnn_tf import MONTAGE
 
 from .corpus_files import describe, source
-from .damages.corpus import old
 from .own_files import write
 
 
@@ -85,56 +83,3 @@ class TestSynthetic:
             corpus.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
         one, other = ([p.read_bytes() for p in sorted((tmp_path / n).rglob("*.*"))] for n in ("a", "b"))
         assert one == other
-
-
-class TestFormer:
-    """A `corpus.yaml` is read as before, and says once how it becomes a `dataset.yaml`."""
-
-    @pytest.mark.parametrize(
-        ("files", "pattern", "subject", "expected"),
-        [
-            (("mitdb/100.csv", "mitdb/101.csv"), "mitdb/*.csv", r"mitdb/(\d+)", "mitdb/{participant}.csv"),
-            (("p1/a.csv", "p1/b.csv", "p2/a.csv"), "*/*.csv", None, "{participant}/{part1}.csv"),
-            (("p1.csv", "p2.csv"), "*.csv", None, "{participant}.csv"),
-            (("S001/S001R03.csv", "S001/S001R10.csv", "S002/S002R10.csv"), "S*/S*R*.csv", r"S\d{3}",
-             "{participant}/S{s}.csv"),
-            (("A-SubjectJ-1.csv", "BB-SubjectK-12.csv", "C-SubjectK-12.csv"), "*.csv", "-(Subject[A-Z])-",
-             "{subject}-Subject{participant}-{part2}.csv"),
-            (("d/1-1-S7_16.csv", "d/1-1-S12_17.csv"), "d/*.csv", "1-1-([^_]+)_", "d/1-1-{participant}_{part1}.csv"),
-            (("S1R1.csv", "S1R2.csv", "S2R1.csv"), "*.csv", r"S\d", None),
-            (("a/p1.csv", "b/c/p1.csv"), "**/*.csv", None, None),
-            (("x/p1/a.csv", "y/p1/a.csv"), "*/*/a.csv", None, "{participant}/p1/a.csv"),
-            (("p1.csv", "p2.csv", "p3.csv"), "p[12].csv", None, None),
-        ],
-    )  # fmt: skip
-    def test_the_same_files_of_the_same_subjects(self, tmp_path, files, pattern, subject, expected):
-        write(tmp_path, dict.fromkeys(files, "lead\n1\n2\n"))
-        signals = {"ecg": {"channels": ["lead"], "rate": 4, "unit": "mV"}}
-        about = {"files": pattern, "signals": signals} | ({"subject": subject} if subject else {})
-        head = {"title": "t", "citation": "c", "licence": "l", "mains_hz": 50}
-        (tmp_path / "corpus.yaml").write_text(yaml.safe_dump({**head, "sources": [about]}))
-        with pytest.warns(FutureWarning, match="`embench data new"):
-            before = Corpus(tmp_path)
-        text = draft(tmp_path)
-        (made,) = yaml.safe_load(text)["recordings"]
-        if expected is None:
-            assert made["files"].startswith(f"TODO: {{participant}} and other names in place of `{pattern}`")
-            return
-        assert made == {"files": expected, "signals": signals}
-        (tmp_path / "dataset.yaml").write_text(text)
-        after = Corpus(tmp_path)
-        (tmp_path / "corpus.yaml").unlink()
-
-        def of(reader):
-            return sorted(r.id for s in reader.subjects() for r in reader.recordings(s))
-
-        assert of(after) == of(before)
-        assert len(after.subjects()) == len(before.subjects())
-
-    def test_verify_says_so_and_ids_are_paths(self, tmp_path):
-        old(tmp_path)
-        with pytest.warns(FutureWarning):
-            reader = Corpus(tmp_path)
-        (recording,) = reader.recordings("a")
-        assert (recording.id, set(recording.signals)) == ("a.csv", {"ecg", "eog"})
-        assert any(f.where.endswith("corpus.yaml") and "read until 0.2 only" in f.what for f in reader.verify())

@@ -12,11 +12,10 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench_plugins.datasets.own.items import Item
 from embench_plugins.datasets.own.layout import PIECE_S, Source, Unlabelled
-from embench_plugins.datasets.own.legacy import LEGACY, note, read_legacy
 from embench_plugins.datasets.own.reader import Own
 from embench_plugins.datasets.own.rows import Span
 from embench_plugins.datasets.own.signals import Read
-from embench_plugins.datasets.own.yaml import DATASET, Written
+from embench_plugins.datasets.own.yaml import DATASET
 
 
 class Corpus(Own):
@@ -47,10 +46,6 @@ class Corpus(Own):
                 hint="name the folder by its path, as in --dataset ./FOLDER",
             )
 
-    def _read_written(self) -> Written:
-        old = (self.root / LEGACY).is_file() and not (self.root / DATASET).is_file()
-        return read_legacy(self.root) if old else super()._read_written()
-
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         if source.trials:
             return super()._cut(item, source, read)
@@ -65,10 +60,8 @@ class Corpus(Own):
         return item.id
 
     def _of_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
-        written = self._written.path
-        old = [Finding("note", str(written), note(self.root))] if written.name == LEGACY else []
         by_modality: dict[str, set[float]] = {}
         for (_, m), found in rates.items():
             by_modality.setdefault(m, set()).update(found)
         said = {m: ", ".join(f"{rate:g}" for rate in sorted(found)) for m, found in by_modality.items()}
-        return old + [Finding("note", str(self.root), f"{m} at {rate} Hz") for m, rate in said.items()]
+        return [Finding("note", str(self.root), f"{m} at {rate} Hz") for m, rate in said.items()]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embench_plugins.datasets.own.found import Kind
-from embench_plugins.datasets.own.legacy import LEGACY, converted
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.study import SESSIONS, Study, find_study, understood
 from embench_plugins.datasets.own.yaml import as_yaml
@@ -35,8 +34,6 @@ def draft(folder: Path) -> str:
     Raises:
         DataError: there is no folder, or nothing in it that can be read.
     """
-    if (Path(folder) / LEGACY).is_file():
-        return converted(Path(folder))
     study = find_study(Path(folder))
     return "\n".join([
         *_head(study), *_people(study), "", "recordings:",

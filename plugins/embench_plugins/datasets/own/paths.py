@@ -62,25 +62,6 @@ def check_part(part: str) -> None:
         raise ValueError(f"braces in `{part}` are no name: write `{{participant}}` or `{{participant:S*}}`")
 
 
-@dataclass(frozen=True)
-class Listed(Template):
-    """Files whose subjects are known, path by path; `text` is how they were found."""
-
-    of: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Nothing is written that could be wrong."""
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The facts that are known of each file."""
-        return ("participant", "recording")
-
-    def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
-        """All of them."""
-        yield from ((root / path, {"participant": who, "recording": path}) for path, who in self.of)
-
-
 def starred(text: str) -> str:
     """A template with one star for several in a row, such as those of a date and a time.
 

@@ -52,9 +52,8 @@ def as_yaml(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9][\w./-]*", text) else json.dumps(text, ensure_ascii=False)
 
 
-def read_yaml(path: Path, *, aliases: bool = False) -> Written:
-    """The description in a file, in which parts may stand for others where `aliases` are allowed. Raises DataError that
-    names the line at fault."""
+def read_yaml(path: Path) -> Written:
+    """Read the description in a file. Raises DataError that names the line at fault."""
     if not path.parent.is_dir():
         raise DataError(
             "there is no such folder", where=str(path.parent), expected=f"a folder with {DATASET}", hint=HINT
@@ -65,7 +64,7 @@ def read_yaml(path: Path, *, aliases: bool = False) -> Written:
         raise DataError("it is over a megabyte long", where=str(path), expected="a short description", hint=HINT)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        _check_events(path, text, aliases=aliases)
+        _check_events(path, text)
         top = yaml.compose(text, yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise DataError(f"this is no text in UTF-8: {error.reason}", where=str(path), hint=HINT) from error
@@ -81,12 +80,12 @@ def read_yaml(path: Path, *, aliases: bool = False) -> Written:
     return Written(path, _plain(path, top, (), lines), lines)
 
 
-def _check_events(path: Path, text: str, *, aliases: bool) -> None:
+def _check_events(path: Path, text: str) -> None:
     """Refuses what could grow or run when it is read: aliases, tags, and deep nesting."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
-        if isinstance(event, yaml.AliasEvent) and not aliases:
+        if isinstance(event, yaml.AliasEvent):
             what = f"`*{event.anchor}` repeats another part"
             raise DataError(what, where=where, expected="no aliases", hint="write it out in full")
         if tag := getattr(event, "tag", None):

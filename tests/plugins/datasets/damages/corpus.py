@@ -1,4 +1,4 @@
-"""Damaged files of recordings of every kind but tables, in folders without labels, and faults of a `corpus.yaml`."""
+"""Damaged files of recordings of every kind but tables, in folders without labels."""
 
 import struct
 from functools import partial
@@ -13,7 +13,7 @@ from embench_plugins.datasets.own.corpus import Corpus
 
 from .. import edit
 from ..corpus_files import describe, source, waves, write_e4, write_edf
-from ..damage import Copy, Damage, Edit, Table, nothing, refused
+from ..damage import Copy, Edit, Table, refused
 
 
 def edf(root: Path) -> None:
@@ -49,25 +49,6 @@ def placed(**changes) -> Edit:
 def cells(count: int) -> bytes:
     """The shape of a cell array in a MATLAB file."""
     return struct.pack("<4i", 5, 8, 1, count)
-
-
-OLD = """\
-title: Hearts
-citation: ours
-licence: CC0
-mains_hz: 50
-sources:
-  - files: "*.csv"
-    subject: 'a\\d?'
-    signals:
-      ecg: {channels: &lead [lead], rate: 4, unit: mV}
-      eog: {channels: *lead, rate: 4, unit: mV}
-"""
-
-
-def old(root: Path) -> None:
-    (root / "a.csv").write_text("lead\n" + "1\n2\n" * 20)
-    (root / "corpus.yaml").write_text(OLD)
 
 
 described = partial(refused, "dataset.yaml")
@@ -116,36 +97,9 @@ E4 = [
 ]  # fmt: skip
 
 
-def mistake(line: int, before: str, after: str, *words: str, expected=None, hint="") -> Damage:
-    change, at = edit.replace(before, after), f"corpus.yaml, line {line}"
-    return nothing("corpus.yaml", change, *words, at=at, expected=expected, hint=hint)
-
-
-FORMER = [
-    mistake(1, "licence:", "license:", "`licence` is missing; line 3: unknown key `license`; did you mean `licence`"),
-    mistake(
-        9, "rate: 4, unit", "rte: 4, unit", "recordings.0.signals.ecg.rte`; did you mean `rate`", hint="known here"
-    ),
-    mistake(6, "ecg:", "ekg:", "`ekg` is none of eeg, ecg", "did you mean"),
-    mistake(6, "*.csv", "../*.csv", "leads out of the folder", expected="", hint=None),
-    mistake(6, "*.csv", "/data/*.csv", "leads out of the folder", expected="", hint=None),
-    mistake(6, "*.csv", "*.cvs", "no file matches `*.cvs`", expected="a.csv"),
-    mistake(6, "*.csv", "x" * 300, "no file matches", expected="a.csv"),
-    mistake(7, "a\\d?", "(S", "no regular expression", expected="", hint=None),
-    mistake(7, "a\\d?", "S\\d", "finds nobody in a.csv", expected="", hint=None),
-    mistake(7, "a\\d?", "(a+)+$", "could take forever", expected="", hint="dataset.yaml"),
-    mistake(7, "a\\d?", "a*" * 4, "could take forever", expected="", hint="dataset.yaml"),
-    mistake(7, "'a\\d?'", "[a]", "unknown key `recordings.0.subject`", hint="known here"),
-    nothing("corpus.yaml", edit.write("a: &a [1, *a]\n"), "endless", at="corpus.yaml", expected=None),
-    nothing("corpus.yaml", edit.write("- 1\n"), "valid dictionary", at="corpus.yaml, line 1", expected=None),
-    nothing("corpus.yaml", edit.remove, "no dataset.yaml", at="dataset.yaml", expected=None),
-    nothing("dataset.yaml", edit.write("title: ["), "not readable as YAML", at="dataset.yaml, line 1", expected=None),
-]
-
 DAMAGES: Table = {
     Copy("corpus of EDF", Corpus, "a", edf): EDF,
     Copy("corpus of WFDB", Corpus, "a", record): WFDB,
     Copy("corpus of MATLAB", Corpus, "a", matlab): MATLAB,
     Copy("corpus of E4", Corpus, "S2", wristband): E4,
-    Copy("corpus.yaml", Corpus, "a", old): FORMER,
 }
