@@ -56,6 +56,6 @@ def _design(run: RunFacts) -> list[str]:
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     text = f"Each participant had {each} of {len({name for starts in shown.values() for name in starts})} stimuli"
     if all(np.isfinite(list(starts.values())).all() for starts in shown.values()):
-        orders = {tuple(sorted(starts, key=lambda name, of=starts: of[name])) for starts in shown.values()}
+        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown.values()}
         text += f", in {len(orders)} different orders" if len(orders) > 1 else ", in one order"
     return [f"{text}."]
