@@ -79,10 +79,12 @@ def mark(name: str) -> str:
 
 
 def absent_libraries(name: str) -> list[str]:
-    """The libraries that a script imports and that are not installed."""
-    nodes = list(ast.walk(ast.parse(script(name).read_text("utf-8"))))
+    """The libraries that a script imports, or tells to install, and that are not installed."""
+    text = script(name).read_text("utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
     named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    named += re.findall(r"`pip install (\w+)`", text)
     return sorted({top for each in named if not find_spec(top := each.partition(".")[0])})
 
 
