@@ -7,14 +7,16 @@ import pytest
 
 from .pages import ROOT
 
+ON_DATA = (">>> run = embench.run(", ">>> windows = embench.windows(")
+
 
 def modules(trains):
-    """Modules with examples: those that run a method on data, or the others."""
+    """Modules with examples: those that read data, or the others."""
     found = []
     for folder in (ROOT / "benchmark", ROOT / "plugins"):
         for path in sorted(folder.rglob("*.py")):
             text = path.read_text()
-            if ">>> " in text and (">>> run = embench.run(" in text) == trains:
+            if ">>> " in text and any(call in text for call in ON_DATA) == trains:
                 found.append(".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"))
     return found
 

@@ -191,7 +191,7 @@ def test_what_is_no_result_is_refused_by_the_hub(published: Record, change: dict
     [
         ([], "nothing to export is named"),
         ([str(NETWORK), "--dataset", "wesad", "--croissant"], "one at a time"),
-        (["--dataset", "wesad", "--latex"], "--latex cannot export a dataset"),
+        (["--dataset", "wesad", "--latex"], "no finished run of wesad found"),
         (["--board", str(BOARD), "--reforms"], "--reforms cannot export a leaderboard"),
         ([str(NETWORK), "--croissant", "--latex"], "--croissant cannot be combined with other outputs"),
         ([str(NETWORK), "--hub", "stress"], "names no dataset of the Hub"),

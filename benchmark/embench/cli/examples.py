@@ -24,7 +24,10 @@ EXAMPLES = {
         "embench tune --dataset wesad --encoder tcn --modalities eda --search encoder.lr=log:1e-4..1e-2 --trials 30",
         "embench tune --dataset wesad --encoder handcrafted --fusion logreg --search fusion.build.C=log:1e-3..10",
     ),
-    "predict": ("embench predict runs/amigos/tcn-single-0123456789 --dataset ./study --out new.csv",),
+    "predict": (
+        "embench predict runs/amigos/tcn-single-0123456789 --dataset ./study --out new.csv",
+        "embench predict runs/study/handcrafted-ridge-0123456789 --dataset ./new_people",
+    ),
     "pretrain": (
         "embench pretrain --corpus wearable_stress --encoder cnn_tf --pretrainer masked_value",
         "embench pretrain --corpus case --encoder tcn --pretrainer signal_transform --modalities eda --recipe quick",

@@ -315,4 +315,4 @@ def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -
     name, place = full_name(dataset, None), Request(dataset).runs_folder
     if found := finished_runs(place, name):
         return found
-    raise UsageError(f"no finished run of {name} found", where=f"{place}/", expected="folders of runs: RUN..")
+    raise UsageError(f"no finished run of {dataset} found", where=f"{place}/", expected="folders of runs: RUN..")

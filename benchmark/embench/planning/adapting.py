@@ -50,12 +50,13 @@ _TRAINING = frozenset(
 
 
 def check_trained_by(method: Method, settings: Sequence[str]) -> None:
-    """Refuses settings of how an encoder is trained where the fusion's recipe decides it. Raises UsageError with the
-    path that decides."""
+    """Refuses settings of how an encoder is trained where the fusion's recipe decides it, unless the fusion has such a
+    setting too. Raises UsageError with the path that decides."""
+    of_fusion = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings if method.joins == "tokens" else ():
         path, _, value = setting.partition("=")
         part, _, field = path.strip().rpartition(".")
-        if part.partition("[")[0] == "encoder" and field in _TRAINING:
+        if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in of_fusion:
             raise UsageError(
                 f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
                 "nothing",

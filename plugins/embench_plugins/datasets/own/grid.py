@@ -25,6 +25,7 @@ def packet_places(at: np.ndarray) -> tuple[float, np.ndarray, float]:
     near = steps <= 1.6 * np.median(steps)
     step = float(steps[near].sum() / counts[1:][near].sum())
     before, lost = np.cumsum(counts) - 1.0, np.zeros(len(stamps))
+    before[-1] += max(0.0, size - counts[-1])  # a recording may end within a packet, which has the time of a whole one
     for _ in range(_PASSES):
         lost = _lost(stamps - before * step, size * step) * size
         step = float(np.polyfit(before + lost, stamps, 1)[0])

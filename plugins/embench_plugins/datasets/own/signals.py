@@ -420,7 +420,10 @@ def _rate(
 
 
 def _settled(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
-    """The stated or a usual rate where it is the one of the times, or so close that none of these is moved."""
+    """The stated or a usual rate where it is the one of the times, or so close that none of these is moved; 0 where the
+    times have none."""
+    if found <= 0:
+        return 0.0
     if stated is not None and abs(found - stated) > RATE_TOLERANCE * stated:
         raise DataError(
             f"by its column {column}, {path.name} has {found:.6g} samples a second, not {stated:g}",

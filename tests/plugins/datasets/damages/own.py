@@ -130,7 +130,7 @@ MISTAKES = [
     mistake(34, "positive: [stress]", "positive: [strss]", "`strss` is no class of task", hint="rest, stress"),
     mistake(33, "kind: binary, cut: 5", "kind: binary", "above which number", hint="cut: 5"),
     unread(6, "longest_s: 60", "longest_s: 30", "lasts 50 s", expected="longest_s: 50"),
-    mistake(17, "        unit: uS\n", "", "`unit` of eda is missing", hint="unit: uS"),
+    unread(17, "        unit: uS\n", "", "`unit` of eda is missing", expected="unit: uS", hint=None),
     unread(17, "        rate: 4\n", "", "how many samples of eda a second", expected="`rate`, or `time`"),
     mistake(6, "longest_s: 60", "longest_s: inf", "`longest_s`", "not `inf`"),
     mistake(33, "cut: 5", "cut: nan", "`targets.arousal.cut`", "not `nan`"),
