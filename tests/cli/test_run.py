@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from embench.errors import UsageError
-from embench.planning.axes import grid_points
+from embench.planning.points import grid_points
 from embench.planning.request import command_again
 from embench.records.record import read_manifest
 

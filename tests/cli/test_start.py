@@ -21,7 +21,7 @@ WRONG = (
 )  # fmt: skip
 CALL = "from embench.cli import main; main({!r})"
 PLAIN = (
-    [], ["--help"], ["run", "--help"], ["pretrain", "--help"], ["list"], ["list", "--json"], ["info", "amigos"],
+    [], ["--help"], ["run", "--help"], ["pretrain", "--help"], ["list"], ["list", "--json"],
     ["run", "--nonsense"], ["data", "labels", "--help"],
 )  # fmt: skip
 
@@ -37,6 +37,7 @@ def steps(tmp_path_factory):
         *((CALL.format(arguments), HEAVY | {"matplotlib", "pygments"}) for arguments in PLAIN),
         *((CALL.format(["grid", *words]), BEFORE_TRAINING) for words in WRONG),
         ("embench.run; embench.benchmark", BEFORE_TRAINING),
+        (CALL.format(["info", "amigos"]), {"torch", "sklearn", "matplotlib", "pygments"}),
         (
             CALL.format(["leaderboard", "show", "--boards", str(boards)]),
             {"torch", "sklearn", "scipy.stats", "av", "cv2"},

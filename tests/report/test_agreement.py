@@ -21,7 +21,7 @@ from embench.records.record import read_record, write_record
 from embench.report import latex
 from embench.report.facts import RunFacts
 from embench.report.headline import headline_section
-from embench.report.text import escape
+from embench.report.text import escape, in_apa
 from embench.site import build_site
 from embench.statistics.form import ResultForm, lines
 from embench.statistics.result import Result
@@ -161,7 +161,7 @@ def test_terminal_python_and_papers_agree(
         assert not missing(form, section, every=True)
         assert folded(form.sentence) in python
         assert folded(escape(form.sentence)) in table
-        assert all(folded(escape(text)) in methods for text in (form.sentence, *form.notes))
+        assert all(folded(escape(text)) in methods for text in (in_apa(form.sentence), *form.notes))
 
 
 @pytest.mark.parametrize("what", QUICK)

@@ -199,7 +199,7 @@ def test_without_the_confound_analysis_the_answer_is_not_computed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "said"), [("own/study", "`start_s:`"), ("embench_plugins/own", "`order:`"), ("a/eegmat", "release")]
+    ("dataset", "said"), [("own/study", "`start_s:`"), ("embench_plugins/own", "`time:`"), ("a/eegmat", "release")]
 )
 def test_missing_times_are_said_of_the_release_or_of_ones_own_description(dataset, said) -> None:
     assert said in plain_reason("the release hides when units were recorded", dataset)

@@ -44,7 +44,7 @@ def compare(
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
     from embench.cli import floors
-    from embench.data.find import checked_name
+    from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.looks import scored_and_whose
     from embench.statistics import comparison, curve_gaps
@@ -52,7 +52,7 @@ def compare(
     folders = named_runs(runs, dataset, "embench compare")
     records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
     if dataset:
-        checked_name(dataset, None, [each.manifest.dataset.name for each in records])
+        checked_dataset(dataset, None, [each.manifest.dataset.name for each in records])
     if given or curve_gaps.are_curves(records):
         curves = curve_gaps.compare_curves(records, given, targets, metric)
         if as_json:

@@ -71,8 +71,8 @@ def grid(
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
-    from embench.planning.axes import grid_points
     from embench.planning.names import check_names
+    from embench.planning.points import grid_points
 
     chosen = cluster_options(cluster or ())
     requested = [request_of(**options, **point) for point in grid_points(axes)]

@@ -110,7 +110,7 @@ def info(
     if as_yaml:
         from embench.cli import protocols
 
-        console.echo(protocols.as_yaml(name).rstrip())
+        console.echo(protocols.protocol_yaml(name).rstrip())
         return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]

@@ -62,7 +62,7 @@ def print_listed() -> None:
     show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 
-def as_yaml(name: str) -> str:
+def protocol_yaml(name: str) -> str:
     """The rules of a protocol as a YAML file, with those of the protocol that it extends."""
     return protocols.load_protocol(name).yaml()
 

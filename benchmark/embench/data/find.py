@@ -61,7 +61,7 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
     if dataset is None:
         yield
         return
-    found = checked_name(dataset, data_root, recorded)
+    found = checked_dataset(dataset, data_root, recorded)
     token = _NAMED.set((found, dataset) if is_folder(dataset) else None)
     try:
         yield
@@ -69,7 +69,7 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
         _NAMED.reset(token)
 
 
-def checked_name(dataset: str, data_root: Path | None, recorded: Iterable[str]) -> str:
+def checked_dataset(dataset: str, data_root: Path | None, recorded: Iterable[str]) -> str:
     """Return the full name of a dataset that a user names. Raises as `data_at` does."""
     found = full_name(dataset, data_root)
     if other := next((name for name in recorded if name != found), None):

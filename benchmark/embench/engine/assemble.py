@@ -335,7 +335,7 @@ def features_of(
     (`standardised`); computed once, by `make` where it is given, then read from disk."""
     seconds = spans_of(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
-    return derive.features(store, m, encoder, code, spans, standardised, make)
+    return derive.derive_features(store, m, encoder, code, spans, standardised, make)
 
 
 def features_at_rest(

@@ -39,7 +39,7 @@ from embench.protocols import UnitId
 SINGLE_ROWS = 64
 
 
-def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
+def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
     """Fits an estimator to its rows, or loads a network, and writes `predictions.npz`: `score` (units, columns)
     float64, NaN for units that have none of the modalities; where the fitted stage kept every epoch, also `epochs`
     (epochs, units, columns), the same for each; where a network predicts, also `hidden` (units, H) float32, its last

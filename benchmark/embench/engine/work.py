@@ -21,7 +21,7 @@ from embench.callbacks import EventCallback
 from embench.checksums import DamagedError
 from embench.engine import device as machine
 from embench.engine import estimators, fits, network
-from embench.engine.predict import predict
+from embench.engine.predict import predict_units
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
@@ -34,7 +34,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "unimodal": fits.run_network,
     "fusion": fits.run_network,
     "estimator": estimators.run_estimator,
-    "predict": predict,
+    "predict": predict_units,
 }
 
 _EMBENCH = Path(__file__).parents[1]

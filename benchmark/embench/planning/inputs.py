@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,10 +23,10 @@ from embench.store import Store
 _EPS = 1e-6
 
 
-def check_views(method: Method, cohorts: Iterable[Cohort]) -> None:
+def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[str] = ()) -> None:
     """Refuses views that would not hold the signal that they name: windows longer than all units of a cohort, windows
-    without a length, and whole units with one. A bundled recipe of an encoder may have windows longer than units, since
-    networks of a fixed size need them; `input_notes` tells of it.
+    without a length, and whole units where `settings` give one. A bundled recipe of an encoder may have windows longer
+    than units, since networks of a fixed size need them; `input_notes` tells of it.
 
     Raises:
         UsageError: it names both lengths and what to do.
@@ -36,11 +36,12 @@ def check_views(method: Method, cohorts: Iterable[Cohort]) -> None:
         path = "encoder.view" if len(method.encoders) == 1 else f"encoder[{m}].view"
         if view.kind == "window" and view.length_s is None:
             raise UsageError("windows have no length", where=f"--set {path}.kind", hint=f"--set {path}.length_s=10")
-        if view.kind == "unit" and view.length_s is not None:
+        given = any(setting.partition("=")[0].strip() == f"{path}.length_s" for setting in settings)
+        if view.kind == "unit" and given:
             raise UsageError(
-                f"encoder {part.short} reads whole units, so a length of {view.length_s:g} s changes nothing",
+                f"encoder {part.short} reads whole units, so a length of {view.length_s or 0:g} s changes nothing",
                 where=f"--set {path}.length_s",
-                hint=f"--set {path}.kind=context for the last {view.length_s:g} s before the end of each unit, or "
+                hint=f"--set {path}.kind=context for the last {view.length_s or 0:g} s before the end of each unit, or "
                 f"--set {path}.kind=window for windows inside it",
             )
         for cohort in cohorts:

@@ -302,7 +302,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     def builder(settings: tuple[str, ...]) -> Builder:
         own = replace(request, settings=(*request.settings, *settings))
         chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
-        check_views(chosen, (test, fit))
+        check_views(chosen, (test, fit), own.settings)
         return Builder(graph, chosen, fit, test, setting, source_cohorts)
 
     _lay_out(cache(builder), folds, tuning)

@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from embench.planning.axes import expand_axes, grid_points
+from embench.planning.axes import expand_axes
 from embench.planning.hub import offline
 from embench.planning.names import check_names
+from embench.planning.points import grid_points
 from embench.planning.request import AXES, Request, request_of
 from embench.planning.tuning import Search
 from embench.python.baselines import BaselineBoard

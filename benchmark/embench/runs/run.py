@@ -122,10 +122,7 @@ def grid(
         plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
-    _note_unanswerable(plans, on_event)
-    _note_repaired(plans, on_event)
-    _note_labels(plans, on_event)
-    _note_inputs(plans, on_event)
+    _tell_notes(plans, on_event)
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
@@ -177,6 +174,12 @@ def grid(
 def title_with_id(planned: Plan) -> str:
     """The method of a plan with the id of its run."""
     return f"{planned.method.title} ({planned.id})"
+
+
+def _tell_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Tells what is known of the plans before anything is trained."""
+    for note in (_note_unanswerable, _note_repaired, _note_labels, _note_inputs):
+        note(plans, on_event)
 
 
 def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:

@@ -114,6 +114,8 @@ def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     shown = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
     only = len({name for _, name, _, _ in shown}) == 1
     heads = ("sensors", "method", "given time and movement", "evidence")
+    if len({each[2:] for each in shown}) == 1:  # such as one reason why nothing can be told
+        return [{heads[0]: "all rows", heads[2]: shown[0][2], heads[3]: shown[0][3]}]
     cells = [dict(zip(heads, each, strict=True)) for each in shown]
     return [{name: text for name, text in cell.items() if not (only and name == "method")} for cell in cells]
 

@@ -460,7 +460,7 @@ _PLAIN = (
 _HIDDEN = "the release hides when units were recorded"
 _RELEASE = "the release does not state when a unit began"
 _DESCRIPTION = (
-    "dataset.yaml does not say when recordings began: add `start_s:` or `order:` to `recordings`, or `time:`, a column "
+    "dataset.yaml does not say at which second recordings began: add `start_s:` to `recordings`, or `time:`, a column "
     "with dates"
 )
 

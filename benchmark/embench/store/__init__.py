@@ -2,7 +2,7 @@
 
 from embench.files import cache_root
 from embench.store.clips import Clips, blank_clips, clips, decoder_versions
-from embench.store.derive import Derived, features, joined, stream
+from embench.store.derive import Derived, derive_features, joined, stream
 from embench.store.prepare import prepare
 from embench.store.store import ModalityEntry, RecordingEntry, Span, Store, VideoEntry, open_store
 
@@ -18,7 +18,7 @@ __all__ = [
     "cache_root",
     "clips",
     "decoder_versions",
-    "features",
+    "derive_features",
     "joined",
     "open_store",
     "prepare",

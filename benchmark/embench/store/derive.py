@@ -29,7 +29,7 @@ from embench.system import out_of_memory, version_of
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
 
-__all__ = ["Clips", "Derived", "clips", "features", "joined", "stream"]
+__all__ = ["Clips", "Derived", "clips", "derive_features", "joined", "stream"]
 
 _ARRAY, _INDEX = "array.npy", "index.json"
 
@@ -156,7 +156,7 @@ def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) 
     return streamed
 
 
-def features(
+def derive_features(
     store: Store,
     modality: str,
     encoder: Encoder,

@@ -47,7 +47,7 @@ SHIFTED_S = 0.1
 
 
 @dataclass(frozen=True)
-class Windows:
+class CutWindows:
     """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
     power in them, `rich` (n,) whether these are enough for a fingerprint, which is 0 elsewhere, `subject`, `recording`
     and `start` (n,), which is in seconds; all are `length_s` long."""
@@ -169,7 +169,7 @@ def _length(store: Store, m: str, rate: float) -> float | None:
     return length if length * band >= FEWEST else None
 
 
-def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
+def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWindows | None:
     """Windows of the first channel of a modality, half overlapping; flat ones are excluded. None where none is rich."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
@@ -205,7 +205,7 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Window
     table[rich] = _fingerprints(np.array(prints, np.float32))
     x = np.stack([np.asarray(array[0, at[k][2] : at[k][2] + n], np.float32) for k in kept])
     subject, recording, start = (np.array([at[k][column] for k in kept]) for column in (0, 1, 3))
-    return Windows(x, table, np.array(used), rich, subject, recording, start, length_s)
+    return CutWindows(x, table, np.array(used), rich, subject, recording, start, length_s)
 
 
 def _fingerprints(table: np.ndarray) -> np.ndarray:
@@ -223,7 +223,7 @@ def _steps(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(steps, low, high))
 
 
-def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Match]:
+def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> list[Match]:
     candidates: list[tuple[float, int, int]] = []
     for start in range(0, len(ours.x), 500):
         like = ours.print_[start : start + 500] @ theirs.print_.T
@@ -251,7 +251,7 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
     return found
 
 
-def _goes_on(ours: Windows, theirs: Windows, row: tuple[float, int, int, float]) -> bool:
+def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
     """True if the signal before or after an aligned pair of windows is the same at the same shift, or if one of the two
     recordings has nothing more to compare."""
     _, i, j, offset = row
@@ -271,7 +271,7 @@ def _goes_on(ours: Windows, theirs: Windows, row: tuple[float, int, int, float])
     return False
 
 
-def _others(windows: Windows, k: int) -> np.ndarray:
+def _others(windows: CutWindows, k: int) -> np.ndarray:
     """The windows of the recording of window `k` that do not overlap with it, in order of time."""
     own = windows.recording == windows.recording[k]
     return np.flatnonzero(own & (np.abs(windows.start - windows.start[k]) > 0.99 * windows.length_s))
@@ -286,7 +286,7 @@ def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tupl
     return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > SAME) & among), strict=True) if copied]
 
 
-def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs: Windows) -> int:
+def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
     """Number of copied windows that do not overlap: those of one pair of recordings count if all are moved by the same
     time, and a recording counts for one pair."""
     of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
@@ -311,7 +311,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs:
     return total
 
 
-def _apart_at_most(windows: Windows, subject: str) -> int:
+def _apart_at_most(windows: CutWindows, subject: str) -> int:
     """Number of windows of a subject that do not overlap."""
     own = windows.rich & (windows.subject == subject)
     recordings = np.unique(windows.recording[own])

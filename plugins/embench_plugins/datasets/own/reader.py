@@ -205,9 +205,9 @@ class Own(Dataset):
         if not timeless or not self.description.targets:
             return []
         what = (
-            f"nothing says when {len(timeless)} recordings began in their session ({some(timeless)}), so that the time "
-            "since its start cannot be tested as a confound; what to do: add `start_s:` (seconds) or `order:` to "
-            "`recordings`, or name the column of dates with `time:`"
+            f"nothing says when {len(timeless)} recordings began in their session ({some(timeless)}), so that results "
+            "given time and movement cannot be told; what to do: add `start_s:` (seconds) to `recordings`, or name the "
+            "column of dates with `time:`"
         )
         return [Finding("note", self._written.where("recordings"), what)]
 
