@@ -115,7 +115,7 @@ def test_ctrl_c_ends_a_script_with_one_sentence(given, tmp_path):
         while not begins.exists() and begun.poll() is None:
             time.sleep(0.1)
         os.killpg(begun.pid, signal.SIGINT)
-        out, err = begun.communicate(timeout=60)
+        out, err = begun.communicate(timeout=300)
     finally:
         begun.kill()
     assert out == "the script's own end\n"
