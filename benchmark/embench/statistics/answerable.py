@@ -237,6 +237,8 @@ class _Study:
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
         place = {unit.id: i for i, unit in enumerate(cohort.units)}
         for fold in self.folds_of(0):
+            if not place.keys() >= set(fold.train):
+                return None  # of another dataset, whose clock is another
             train, test = (np.array([place[id_] for id_ in ids], int) for ids in (fold.train, fold.test))
             y = cohort.labels(target, train)
             train = train[np.isfinite(y[train])]
