@@ -118,5 +118,5 @@ def test_from_case_to_k_emocon(tmp_path):
     assert set(model["subject"]) <= set(result.manifest["cohort"]["subjects"])
     assert np.isfinite(model["score"]).all()
     values = replace(request, targets="arousal_value", encoders=("cnn_tf",), fusion=None, modalities="eda")
-    with pytest.raises(UsageError, match=r"a value of 1 to 5 in k_emocon, and a value of 0\.5 to 9\.5 in case"):
+    with pytest.raises(UsageError, match=r"a value of 1 to 5 in k_emocon but a value of 0\.5 to 9\.5 in case"):
         run(values)

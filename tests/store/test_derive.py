@@ -11,7 +11,7 @@ from embench.errors import PluginError, UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench.store import derive, features, joined, stream
+from embench.store import derive, derive_features, joined, stream
 from embench.system import version_of
 
 
@@ -77,7 +77,7 @@ def test_code_and_settings_address_a_stream_and_how_it_is_trained_does_not(store
 
 def test_features_are_those_of_the_recordings_own_seconds(store, encoder):
     spans = {"p0-0": np.array([[1.0, 3.0], [4.0, 6.5]]), "p3-1": np.array([[2.0, 12.0]])}
-    made = features(store, "ecg", encoder, "code-1", spans)
+    made = derive_features(store, "ecg", encoder, "code-1", spans)
     assert list(made) == ["p0-0", "p3-1"]
     assert made["p0-0"].shape == (2, 2, 2)
     assert made["p0-0"].dtype == np.float32
@@ -85,17 +85,17 @@ def test_features_are_those_of_the_recordings_own_seconds(store, encoder):
     piece = data[3 * 128 : round(5.5 * 128)]  # the stored samples begin at second 1
     np.testing.assert_allclose(made["p0-0"][1], [[piece.mean(), piece[0]], [piece[-1], 2.5]], rtol=1e-5)
     calls = Half.calls
-    again = features(store, "ecg", encoder, "code-1", spans)
+    again = derive_features(store, "ecg", encoder, "code-1", spans)
     assert Half.calls == calls
     np.testing.assert_array_equal(again["p3-1"], made["p3-1"])
-    features(store, "ecg", encoder, "code-1", {**spans, "p3-1": np.array([[2.0, 12.5]])})
+    derive_features(store, "ecg", encoder, "code-1", {**spans, "p3-1": np.array([[2.0, 12.5]])})
     assert Half.calls == 2 * calls
 
 
 def test_spans_without_samples_are_rows_of_nan_and_those_over_an_end_are_clipped(store, encoder):
     end = store.recording("p0-0").duration_s
     spans = np.array([[0.0, 0.9], [0.0, 2.0], [end - 1, end + 50], [end + 1, end + 2]])
-    made = features(store, "ecg", encoder, "c", {"p0-0": spans, "p0-1": np.array([[0.0, 0.5]])})
+    made = derive_features(store, "ecg", encoder, "c", {"p0-0": spans, "p0-1": np.array([[0.0, 0.5]])})
     assert np.isnan(made["p0-0"][[0, 3]]).all()
     assert np.isnan(made["p0-1"]).all()
     assert made["p0-1"].shape == (1, 2, 2)
@@ -104,9 +104,9 @@ def test_spans_without_samples_are_rows_of_nan_and_those_over_an_end_are_clipped
 
 def test_recordings_without_the_modality_are_not_in_the_result(store, encoder):
     every = {r.id: np.array([[1.0, 5.0]]) for r in store.recordings}
-    assert set(every) - set(features(store, "eda", encoder, "c", every)) == {"p1-1"}
-    assert features(store, "eda", encoder, "c", {"p1-1": np.array([[1.0, 5.0]])}) == {}
-    empty = features(store, "eda", encoder, "c", {"p0-0": np.zeros((0, 2))})
+    assert set(every) - set(derive_features(store, "eda", encoder, "c", every)) == {"p1-1"}
+    assert derive_features(store, "eda", encoder, "c", {"p1-1": np.array([[1.0, 5.0]])}) == {}
+    empty = derive_features(store, "eda", encoder, "c", {"p0-0": np.zeros((0, 2))})
     assert len(empty["p0-0"]) == 0
 
 
@@ -159,9 +159,9 @@ def test_what_cannot_be_joined_is_refused(dataset, store, cache):
 
 def test_streams_and_features_of_joined_modalities(store, encoder):
     assert stream(store, "ecg+eda", encoder, "c").array.shape[0] == 3
-    assert set(features(store, "eda+ecg", encoder, "c", {"p0-0": np.array([[2, 3]]), "p1-1": np.array([[2, 3]])})) == {
-        "p0-0"
-    }
+    assert set(
+        derive_features(store, "eda+ecg", encoder, "c", {"p0-0": np.array([[2, 3]]), "p1-1": np.array([[2, 3]])})
+    ) == {"p0-0"}
 
 
 class Curious(Half):
@@ -179,7 +179,7 @@ class Curious(Half):
 
 def test_an_encoder_cannot_get_from_its_signal_to_the_store(store):
     stream(store, "ecg", Curious(Recipe()), "c")
-    features(store, "ecg+eda", Curious(Recipe()), "c", {"p0-0": np.array([[1.0, 2.0]])})
+    derive_features(store, "ecg+eda", Curious(Recipe()), "c", {"p0-0": np.array([[1.0, 2.0]])})
 
 
 class Broken(Half):
@@ -207,9 +207,9 @@ def test_an_encoder_that_fails_is_named_and_leaves_nothing(store, cache):
             stream(store, "ecg", encoder, "c")
         assert "recording p0-" in caught.value.where
     with pytest.raises(PluginError, match=r"\(2, 3\) for 1 spans"):
-        features(store, "ecg", Broken(Recipe()), "c", spans)
+        derive_features(store, "ecg", Broken(Recipe()), "c", spans)
     with pytest.raises(PluginError, match="different shapes"):
-        features(store, "ecg", Changing(Recipe()), "c", spans)
+        derive_features(store, "ecg", Changing(Recipe()), "c", spans)
     assert list((cache / "derived").iterdir()) == []
 
 
@@ -241,7 +241,7 @@ def test_a_file_of_other_contents_gives_other_streams_and_features(store, tmp_pa
     for number in ("1", "2"):
         (tmp_path / "weights").write_text(number)
         encoder = FromFile(Recipe(build={"weights": tmp_path / "weights"}))
-        rows = features(store, "ecg", encoder, "code-1", spans)["p0-0"]
+        rows = derive_features(store, "ecg", encoder, "code-1", spans)["p0-0"]
         made.append((stream(store, "ecg", encoder, "code-1").array[:, :99].copy(), np.array(rows)))
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(2 * one, other, rtol=1e-5)
