@@ -17,7 +17,7 @@ def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     """The fields of a request for each point: the product of all axes, the last one changing fastest.
 
     Raises:
-        UsageError: there is no dataset or no encoder.
+        UsageError: the dataset or the encoder is missing.
     """
     for name in ("dataset", "encoder"):
         if not axes.get(name):

@@ -295,7 +295,7 @@ class Protocol(_Rules):
         """The variant with another normalisation, under a name of its own and with the same folds.
 
         Raises:
-            UsageError: there is no such normalisation, or calibration data decide it.
+            UsageError: the normalisation is unknown, or calibration data decide it.
 
         >>> from embench.protocols import load_protocol
         >>> load_protocol("subject-independent-v3").normalised("none").name

@@ -150,7 +150,7 @@ class Splitter:
             groups: the unit of each row, as `meta["unit"]` names it; may be missing where rows are those of `windows`.
 
         Raises:
-            UsageError: there are no units, or unknown ones.
+            UsageError: units are missing or unknown.
         """
         study, count = self._study, len(X)
         unit = self._rows if groups is None else self._positions(groups)
@@ -224,8 +224,8 @@ class Windows:
 
     @cached_property
     def meta(self) -> DataFrame:
-        """Of each window subject, recording, unit, start_s (seconds in its recording), stimulus and group. Subjects of
-        one group are always in the same fold."""
+        """The subject, recording, unit, start_s (seconds in its recording), stimulus and group of each window. Subjects
+        of one group are always in the same fold."""
         return self._study.meta(self._unit, self._grid.start)
 
     @cached_property
@@ -271,7 +271,7 @@ class Windows:
             role: `train`, `validation` or `test`. Test windows have no labels (NaN): `score` reads them.
 
         Raises:
-            UsageError: there is no such role. CheckFailed: a group is in the training and in the test part.
+            UsageError: the role is unknown. CheckFailed: a group is in the training and in the test part.
         """
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}

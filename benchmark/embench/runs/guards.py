@@ -62,8 +62,8 @@ def outside_parts(plan: Plan) -> dict[str, Part]:
 
 
 def input_of_run(plan: Plan, part: str) -> tuple[Any, ...]:
-    """What an object is checked on: of an encoder its modality, the channels and the rate; else the number of
-    modalities."""
+    """The input on which an object is checked: of an encoder its modality, the channels and the rate; else the number
+    of modalities."""
     if _kind(part) == "fusion":
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")

@@ -198,14 +198,14 @@ def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
 
 
 def _note_labels(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells which values of one's own tables are no labels."""
+    """Tells which values of one's own tables cannot be labels."""
     for text in dict.fromkeys(text for planned in plans for text in _label_notes(planned)):
         on_event({"event": "note", "text": text})
 
 
 def _label_notes(planned: Plan) -> list[str]:
-    """What the reader of one's own recordings says of values that are no labels; no other reader has a scale to state
-    that its release might not keep."""
+    """Sentences of the reader of one's own recordings on values that cannot be labels; published
+    datasets keep their scales."""
     if not is_own(planned.dataset):
         return []
     reader = find.open_dataset(planned.request.dataset, planned.request.data_root, own_names=True)

@@ -47,8 +47,8 @@ class Tuned:
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """Of each trial its number, settings, mean score of each target over folds, and how often it was `chosen`; of
-        one that failed also the `error`."""
+        """The trials: of each number, settings, mean score of each target over folds, and how often it was `chosen`;
+        of one that failed also the `error`."""
         choices, found = self.tuning.choices, []
         for number, settings in enumerate(self.tuning.search.settings):
             own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}

@@ -86,7 +86,7 @@ def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | No
 
 
 def _notice(entries: Sequence[ShownEntry]) -> str:
-    """What readers of unpublished runs must know, in sentences."""
+    """Sentences that readers of unpublished runs must know."""
     cards = {entry.dataset: read_manifest(entry.folder).card for entry in entries}
     withheld = sorted(
         board_name(name).removeprefix("own-") for name, card in cards.items() if card.labels_public != "yes"

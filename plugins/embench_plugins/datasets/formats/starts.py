@@ -38,7 +38,7 @@ def header_start(path: Path, zone: tzinfo) -> float | None:
 
 
 def first_bytes(path: Path) -> bytes:
-    """What a header may hold of a file's start."""
+    """The first 64 KiB of a file, which contain its header."""
     with path.open("rb") as file:
         return file.read(1 << 16)
 

@@ -416,7 +416,7 @@ def _header(path: Path) -> tuple[str, ...] | None:
 
 
 def _by_file(path: Path, names: Sequence[str]) -> str | None:
-    """The modality that a file's name says of its only column that is no time."""
+    """The modality, by a file's name, of its only column besides time."""
     others = [name for name in names if not is_time(name)]
     said = [m for word in _WORDS.findall(path.stem) if (m := modality_of(word)) and len(word) > 1]
     return said[-1] if said and len(others) == 1 else None
@@ -585,7 +585,7 @@ def _hold(kind: Kind, table: pd.DataFrame) -> None:
 
 
 def _content(column: pd.Series) -> str:
-    """What a column without a name holds, in a few words."""
+    """The content of a column without a name, in a few words."""
     values = column.dropna().unique()
     if len(values) <= 3:
         return "or ".join(f"{value} " for value in sorted(values)).strip() or "nothing"

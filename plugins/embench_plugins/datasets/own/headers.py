@@ -69,7 +69,7 @@ def _fits(row: Sequence[str], width: int, split: Sequence[Sequence[str]]) -> boo
 
 
 def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """True if a line holds names of columns and is no row itself, which has a date above dates, texts of which most are
+    """True if a line holds names of columns rather than values. A row has a date above dates, texts of which most are
     those of their columns, or without texts decimals above such; a text above numbers is a name."""
     if all(is_number(cell) for cell in first):
         return False

@@ -23,8 +23,8 @@ class Held(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What files share: its start in unix seconds, if that is known, and length; modality -> the first sample in it;
-    what seconds may count from -> its second in the recording; and what is odd of the files."""
+    """The time that all files cover: its start in unix seconds, if known, and its length; modality -> the first sample
+    in it; what seconds may count from -> its second in the recording; and findings on the files."""
 
     start: float | None
     duration_s: float
@@ -37,8 +37,8 @@ def share(
     files: Mapping[str, Held], paths: Mapping[str, Path], channels: Mapping[str, OwnChannels],
     places: Mapping[str, str], origin: str | None,
 ) -> Shared:  # fmt: skip
-    """What the files of a recording share: those with dates lie where these say, and those whose seconds count from
-    one moment where these do; others are taken to begin together.
+    """Find the time that all files of a recording cover: those with dates lie where these say, and those whose
+    seconds count from one moment where these do; others are taken to begin together.
 
     Args:
         files: modality -> what is known of it; the other arguments have the same keys.

@@ -139,7 +139,7 @@ def _biopac(lines: Sequence[str], path: Path) -> Preamble:
 
 
 def _channels(lines: Sequence[str], path: Path) -> Preamble:
-    """What `_biopac` reads, where lines above the names are skipped."""
+    """The channels that `_biopac` reads, where lines above the names are skipped."""
     return _numbered([(k, line) for k, line in enumerate(lines) if line.strip()], path)
 
 

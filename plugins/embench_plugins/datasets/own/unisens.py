@@ -12,7 +12,7 @@ _MOST_BYTES = 1 << 20
 
 
 def unisens(path: Path) -> Preamble | None:
-    """What `unisens.xml` says of a table; None of one beside which none is, or which it does not name.
+    """Read names, units and rate of a table from the `unisens.xml` beside it; None without that file or an entry in it.
 
     Raises:
         DataError: it cannot be read.
