@@ -47,9 +47,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embench("audit", run, "--dataset", study)
         embench("report", run, "--out", "own/report.html", "--data-root", "root")
         embench("report", run, "--out", "out/report.html", "--share")
-        for form in ("latex", "methods", "bibtex", "reforms"):
+        for form in ("latex", "methods", "bibtex"):
             embench("export", run, f"--{form}", "--out", f"out/{form}.txt")
-        embench("export", run, "--hub", "owner/name", "--out", "out/hub.yaml")
         given = ("--consent", "--ethics", "Board of the Faculty, no. 17")
         embench("leaderboard", "submit", run, "--boards", "out/boards", "--data-root", "root", *given)
         embench("leaderboard", "verify", "out/boards", "--data-root", "root")
@@ -58,7 +57,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (base / "one-v1.yaml").write_text(ONE)
         embench("baselines", "--dataset", study, "--set", "one-v1.yaml", "--modalities", "eda", "--runs", base / "runs")
         shutil.copytree(next(base.glob("runs/boards/*")), "out/baselines")
-        embench("export", "--board", "out/boards/own-tasks", "--croissant", "--out", "out/board.json")
     return base
 
 

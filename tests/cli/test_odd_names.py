@@ -110,7 +110,7 @@ def test_names_survive_runs_scores_reports_and_sites(embench, tmp_path):
         assert embench(*line).code == 0
     pages = [Path("look.html"), Path("report.html"), *Path("site").rglob("*.html")]
     assert not any("<b>x" in page.read_text("utf-8") for page in pages)
-    for form in ("--latex", "--methods", "--reforms"):
+    for form in ("--latex", "--methods"):
         exported = embench("export", "--dataset", "./study", form)
         assert (exported.code, "Händel" in exported.out or form == "--methods") == (0, True)
     compared = embench("compare", "--dataset", "./study", "--metric", "auroc_within")

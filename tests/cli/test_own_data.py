@@ -193,7 +193,7 @@ def test_commands_on_a_run_take_the_folder_under_any_name(embench, described, tm
     )
     assert done.code == 0, done.err
     folder = json.loads(done.out)["folder"]
-    for form, title in (("--methods", "Händel"), ("--bibtex", "Händel"), ("--reforms", "Händel"), ("--latex", "")):
+    for form, title in (("--methods", "Händel"), ("--bibtex", "Händel"), ("--latex", "")):
         exported = embench("export", folder, "--dataset", root, form)
         assert (exported.code, title in exported.out) == (0, True), exported.err
     for named, missing in ((["--dataset", root], False), ([], True)):

@@ -314,7 +314,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex", "--methods", "--bibtex", "--out", str(out)]) == 0
     assert all(part in out.read_text() for part in (r"\toprule", "The protocol was", "@article{"))
     assert main(["export", run]) == 2
-    assert "--latex, --methods, --bibtex, --table, --reforms, --croissant or --hub" in capsys.readouterr().err
+    assert "--latex, --methods, --bibtex or --table" in capsys.readouterr().err
     assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
     assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "Time-matched (any)", "above chance", "time"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2

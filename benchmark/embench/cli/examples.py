@@ -54,8 +54,6 @@ EXAMPLES = {
         "embench export runs/deap/* --latex",
         "embench export runs/deap/* --methods --bibtex",
         "embench export runs/deap/* --table ratings.csv",
-        "embench export runs/deap/tcn-single-0123456789 --reforms --out reforms.md",
-        "embench export --board leaderboards/stress_predict --croissant --out croissant.json",
     ),
     "compare": ("embench compare runs/deap/*", "embench compare runs/a runs/b --metric auroc --all"),
     "claims": (

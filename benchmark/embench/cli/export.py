@@ -1,17 +1,16 @@
-"""`embench export`: texts and files on runs, a dataset or a board for a paper, a reviewer or a hub; `embench report`: a
-run as a page of HTML."""
+"""`embench export`: texts and a table of runs for a paper; `embench report`: a run as a page of HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataAt, DataRoot, TrustCode, completes, named_runs
+from embench.cli.options import DataAt, DataRoot, TrustCode, named_runs
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.screen.progress import Steps
@@ -26,16 +25,7 @@ def export(
             help="Folders of finished runs or leaderboard entries; default: all runs of --dataset in runs/.",
         ),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        Option(
-            help="Dataset to describe (--croissant), or that of the runs: for your own data, its folder.",
-            autocompletion=completes("dataset"),
-        ),
-    ] = None,
-    board: Annotated[
-        Path | None, Option(help="With --croissant or --hub: describe this leaderboard folder instead of a run.")
-    ] = None,
+    dataset: DataAt = None,
     latex: Annotated[bool, Option("--latex", help="LaTeX tables of scores (package booktabs).")] = False,
     columns: Annotated[
         str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
@@ -48,71 +38,23 @@ def export(
         Path | None,
         Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
     ] = None,
-    reforms: Annotated[bool, Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
-    croissant: Annotated[
-        bool, Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset or of a leaderboard table.")
-    ] = False,
-    hub: Annotated[
-        str | None,
-        Option(
-            metavar="OWNER/NAME",
-            help=(
-                "Files for the Hugging Face Hub benchmark dataset of this name: results of runs, or eval.yaml of a "
-                "leaderboard."
-            ),
-        ),
-    ] = None,
     out: Annotated[Path | None, Option(help="File to write; default: standard output.")] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Export tables, methods text or citations for a paper, or metadata for other tools."""
-    chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
-    chosen |= {"--table": table is not None}
-    chosen |= {"--croissant": croissant, "--hub": hub is not None}
-    _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
-    if board is not None:
-        files = _of_board(board, out, hub)
-    elif croissant:
-        from embench.report import forms
-
-        files = {out: forms.dataset_croissant(dataset or _dataset_of(runs or []))}
-    else:
-        folders = named_runs(runs, dataset, "embench export")
-        if table is not None:
-            _write_table(folders, dataset, table, trust_code=trust_code)
-            if not any(chosen[name] for name in chosen if name != "--table"):
-                return
-        files = {out: _of_runs(folders, dataset, chosen, columns, hub, trust_code=trust_code)}
-    for path, text in files.items():
-        _write(path, text)
-
-
-def _check(
-    runs: Sequence[Path], dataset: str | None, board: Path | None, wanted: Sequence[str], columns: str | None
-) -> None:
-    """Raises UsageError where the options do not fit the things to describe."""
+    """Export tables, methods text or citations of runs for a paper."""
+    texts = {"--latex": latex, "--methods": methods, "--bibtex": bibtex}
     where = "embench export"
-    described = runs and dataset and "--croissant" in wanted  # else the dataset is where the data of the runs lie
-    if not (runs or dataset or board) or (board and (runs or dataset)) or described:
-        several = "export runs, a dataset or a leaderboard, one at a time"
-        what = several if runs or dataset or board else "nothing to export is named"
-        raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
-    possible = ["--latex", "--methods", "--bibtex", "--table", "--reforms", "--croissant", "--hub"]
-    possible = ["--croissant", "--hub"] if board else possible
-    subject = "a leaderboard" if board else "runs"
-    if not wanted:
-        raise UsageError(
-            "no output format is named", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}"
-        )
-    if wrong := [name for name in wanted if name not in possible]:
-        raise UsageError(f"{wrong[0]} cannot export {subject}", where=where, expected=", ".join(possible))
-    documents = [name for name in wanted if name in ("--croissant", "--hub")]
-    if documents and len(wanted) > 1:
-        raise UsageError(
-            f"{documents[0]} cannot be combined with other outputs", where=where, expected=f"{documents[0]} alone"
-        )
-    if columns is not None and "--latex" not in wanted:
+    if not (runs or dataset):
+        raise UsageError("nothing to export is named", where=where, expected="RUN.. or --dataset")
+    if table is None and not any(texts.values()):
+        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --table")
+    if columns is not None and not latex:
         raise UsageError("--columns applies to --latex only", where="--columns", expected="--latex")
+    folders = named_runs(runs, dataset, where)
+    if table is not None:
+        _write_table(folders, dataset, table, trust_code=trust_code)
+    if any(texts.values()):
+        _write(out, _of_runs(folders, dataset, texts, columns, trust_code=trust_code))
 
 
 def _of_runs(
@@ -120,14 +62,12 @@ def _of_runs(
     dataset: str | None,
     chosen: Mapping[str, bool],
     columns: str | None,
-    hub: str | None,
     *,
     trust_code: bool,
 ) -> str:
     from embench.data.find import data_at
     from embench.records import record
     from embench.records.names import names_resolved
-    from embench.report import forms
     from embench.report import latex as paper
 
     records = [record.read_record(folder) for folder in runs]
@@ -135,8 +75,6 @@ def _of_runs(
     columns_wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     of = [record.manifest.dataset.name for record in records]
     with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
-        if hub is not None:
-            return forms.hub_results(records, hub)
         texts = []
         if chosen["--latex"]:
             texts.append(paper.latex_tables(records, columns_wanted))
@@ -144,8 +82,6 @@ def _of_runs(
             texts.append(paper.methods_section(records))
         if chosen["--bibtex"]:
             texts.append(paper.bibtex(records))
-        if chosen["--reforms"]:
-            texts += [forms.reforms_checklist(*each) for each in named]
         return "\n".join(texts)
 
 
@@ -166,46 +102,6 @@ def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust
     for line in mixed_model(path, rows, columns[0]):
         console.echo(f"  {line}")
     console.wrapped(WHY_DIFFERENT)
-
-
-def _dataset_of(runs: Sequence[Path]) -> str:
-    """The dataset that all runs were tested on. Raises UsageError if there are several."""
-    from embench.records.record import read_manifest
-
-    names = sorted({read_manifest(folder).dataset.name for folder in runs})
-    if len(names) > 1:
-        raise UsageError(
-            "--croissant describes one dataset, and the runs use several",
-            where="--croissant",
-            expected=f"one of: {', '.join(names)}",
-        )
-    return names[0]
-
-
-def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | None, str]:
-    """File -> its content: with Croissant metadata also the table that they describe, unless they are printed."""
-    from embench import leaderboard
-    from embench.leaderboard.select import as_csv, row_fields, select_sections
-    from embench.report import forms
-    from embench.report.facts import dataset_title
-
-    if not board.is_dir():
-        raise UsageError(
-            f"{board} is not a folder", where="--board", expected="a leaderboard folder, such as leaderboards/wesad"
-        )
-    board = board.resolve()
-    sections = leaderboard.leaderboard_sections(board.parent)
-    every = select_sections(sections, dataset=board.name, all_boards=True)
-    if hub is not None:
-        current = select_sections(every)
-        return {out: forms.hub_benchmark(dataset_title(board.name), current or every, hub)}
-    rows: list[dict[str, Any]] = [row_fields(section, row) for section in every for row in section.rows]
-    table = as_csv(rows)
-    metadata = forms.board_croissant(board.name, every, rows, table)
-    files: dict[Path | None, str] = {out: metadata}
-    if out is not None:
-        files[out.parent / f"{board.name}.csv"] = table
-    return files
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Markdown and LaTeX from `templates/`, and text as LaTeX wants it."""
+"""LaTeX from `templates/`, and text as LaTeX wants it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from embench.records.wording import (
-    bare_name,
-    counted,
-    format_figure,
-    format_interval,
-    format_value,
-    in_words,
-    join_with_and,
-    number_in_words,
-)
+from embench.records.wording import counted, in_words, join_with_and, number_in_words
 from embench.texts import visible
 from embench.vocabulary import label
 
-NOT_RECORDED = "not recorded"
 _GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
 _ENDS = re.compile(r"^ +| +$", re.MULTILINE)
 
@@ -70,17 +60,13 @@ def templates_of(package: str, *, html: bool) -> Environment:
 _TEMPLATES = templates_of("embench.report", html=False)
 _TEMPLATES.filters |= {
     "apa": in_apa,
-    "bare": bare_name,
     "code": code,
     "counted": counted,
-    "figure": format_figure,
-    "interval": format_interval,
     "label": label,
     "emph": lambda text: rf"\emph{{{escape(text)}}}",
     "listed": lambda parts: join_with_and(list(parts)),
     "number": number_in_words,
     "tex": escape,
-    "value": lambda value, missing=NOT_RECORDED: format_value(value, missing=missing),
     "words": in_words,
 }
 _TEMPLATES.globals["cite"] = cite
