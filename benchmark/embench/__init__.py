@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from embench.python.baselines import baselines as baselines
     from embench.python.grids import grid as grid
     from embench.python.grids import tune as tune
+    from embench.python.networks import encoder as encoder
     from embench.python.networks import network as network
     from embench.python.records import audit as audit
     from embench.python.records import board as board
@@ -53,6 +54,7 @@ _HOMES = {
     "board": "embench.python.records",
     "compare": "embench.statistics.comparison",
     "dataset": "embench.python.records",
+    "encoder": "embench.python.networks",
     "features": "embench.python.windows",
     "grid": "embench.python.grids",
     "hookimpl": "embench.registry.hooks",

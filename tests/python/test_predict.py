@@ -31,7 +31,7 @@ def run_on(two, runs, **method):
 )
 def test_new_subjects_are_predicted_by_all_that_was_trained(two, tmp_path, method):
     result = run_on(two, tmp_path / "runs", **method)
-    frame = embench.predict(result, plugin("Other"))
+    frame = result.predict(plugin("Other"))
     assert sorted(set(frame["subject"])) == ["p00", "p01", "p02"]
     assert len(frame) == 12
     assert frame["score"].between(0, 1).all()

@@ -18,6 +18,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
 from embench.interfaces.units import View
 from embench.planning.parts import Method
+from embench.registry.objects import is_object
 from embench.store import Store
 
 _EPS = 1e-6
@@ -45,15 +46,27 @@ def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[st
                 f"--set {path}.kind=window for windows inside it",
             )
         for cohort in cohorts:
-            longest_s = _longest(cohort)
-            if _too_long(view, longest_s) and not _as_bundled(part, method.preset, cohort.card.name):
-                raise UsageError(
-                    f"encoder {part.short} reads windows of {view.length_s:g} s, but units of {cohort.card.name} last "
-                    f"{'at most ' if cohort.shortest_s < longest_s - _EPS else ''}{longest_s:g} s",
-                    where=f"modality {m}, {path}.length_s",
-                    expected=f"at most {longest_s:g} s, or a context, which begins before the unit",
-                    hint=f"--set {path}.kind=context, or embench.network(make, context_s={view.length_s:g})",
-                )
+            if not _as_bundled(part, method.preset, cohort.card.name):
+                check_length(part, m, cohort, path)
+
+
+def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view") -> None:
+    """Refuses an encoder whose windows are longer than all units of a cohort.
+
+    Raises:
+        UsageError: it names both lengths and what to do: the arguments of an object, else the settings at `path`.
+    """
+    view, longest_s = view_of(encoder_of(part), part.name), _longest(cohort)
+    if not _too_long(view, longest_s):
+        return
+    length, in_python = f"{view.length_s:g}", is_object(part.name)
+    raise UsageError(
+        f"windows of {length} s, but units of {cohort.card.name} last "
+        f"{'at most ' if cohort.shortest_s < longest_s - _EPS else ''}{longest_s:g} s",
+        where=f"modality {m}, {f'window_s={length}' if in_python else f'{path}.length_s of encoder {part.short}'}",
+        expected=f"at most {longest_s:g} s, or a context, which begins before the unit",
+        hint=f"context_s={length}" if in_python else f"--set {path}.kind=context",
+    )
 
 
 def _longest(cohort: Cohort) -> float:

@@ -18,6 +18,7 @@ from embench.system import KEPT
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
+_SETTING = re.compile(r"(?<![\w-])--set ([\w.+\[\]]+)=([^\s,;:]+)")
 
 _METHODS = ("model", "classifier", "clf", "estimator", "network")
 """Arguments of other libraries, for which ours has two."""
@@ -75,7 +76,10 @@ def in_python(text: str | None) -> str | None:
 
     >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
     ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
+    >>> in_python("--set encoder.view.kind=context for the last 30 s")
+    'set={"encoder.view.kind": "context"} for the last 30 s'
     """
     if text is None or "embench " in text:
         return text
+    text = _SETTING.sub(r'set={"\1": "\2"}', text)
     return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)

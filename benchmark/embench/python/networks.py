@@ -28,13 +28,8 @@ _USUAL = (32, 1280)
 """Channels and samples for which a network is made whose class is all that is asked."""
 
 
-class GivenNetwork(Encoder):
-    """Base of the classes of `embench.network`: windows go through `make(channels, samples)`, whose output is one token
-    (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
-
-    accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
-    make: ClassVar[MakeNetwork]
-    _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
+class AtRate(Encoder):
+    """Base of encoders whose networks read the signal at `rate_hz`, where their recipe prepares it so."""
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
@@ -45,6 +40,15 @@ class GivenNetwork(Encoder):
         """The signal at `rate_hz`."""
         rate = float(self.recipe.prepare["rate_hz"])
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
+
+
+class GivenNetwork(AtRate):
+    """Base of the classes of `embench.network`: windows go through `make(channels, samples)`, whose output is one token
+    (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
+
+    accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
+    make: ClassVar[MakeNetwork]
+    _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
 
     def build(self, spec: InputSpec) -> nn.Module:
         """A new network for windows of `spec.shape`. Raises PluginError where `make` returns no module, or one that it
@@ -133,8 +137,9 @@ def network(
 
     Args:
         make: `make(channels, samples)` returns a new `torch.nn.Module` that maps windows (B, channels, samples) to
-            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate, 128 Hz
-            for all signals. A class of networks with these two arguments serves, too.
+            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate: 128 Hz
+            whatever a signal was recorded at, so that `samples` is 1280 for 10 s of EDA as of ECG; 18 Hz for `face_au`.
+            A class of networks with these two arguments serves, too.
         window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
         context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
             before the unit: one row for each unit.
@@ -174,6 +179,64 @@ def network(
     if min_channels != 1:
         content["min_channels"] = min_channels
     return type(title, (GivenNetwork,), content)
+
+
+def encoder(
+    given: str | type[Encoder],
+    *,
+    window_s: float | None = None,
+    context_s: float | None = None,
+    rate_hz: float | None = None,
+) -> type[Encoder]:
+    """An encoder with another window, context or rate, for `embench.run(encoder=...)`.
+
+    It is an object, which leaderboards do not take: they take `set={"encoder.view.length_s": 5}`.
+
+    Args:
+        given: name of an encoder, or a class of encoders.
+        window_s: length of a window in s; windows touch.
+        context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
+            before the unit.
+        rate_hz: samples per second that its network reads.
+
+    Raises:
+        UsageError: there is no such encoder, a length is not above 0, or it does not read signals at a rate.
+
+    >>> encoder("cnn_tf", context_s=30, rate_hz=32).__name__
+    'cnn_tf-context30-rate32'
+    """
+    from embench import registry
+
+    base: type[Encoder] = registry.load("encoder", given) if isinstance(given, str) else given
+    lengths = {"window": window_s, "context": context_s}
+    view = None if window_s is context_s is None else view_of_lengths(window_s, None, context_s)
+    recipes = {preset: _with_input(recipe, view, rate_hz) for preset, recipe in base.recipes.items()}
+    bases: tuple[type[Encoder], ...] = (base,)
+    if rate_hz is not None and not all(_takes_rate(base, recipe) for recipe in base.recipes.values()):
+        if any(base(recipe).reads != "signal" for recipe in recipes.values()):
+            raise UsageError(f"{base.__name__} does not read signals at a rate of choice", where=f"rate_hz={rate_hz:g}")
+        bases = (AtRate, base)
+    values = [f"{name}{value:g}" for name, value in {**lengths, "rate": rate_hz}.items() if value is not None]
+    short = given.rpartition(":")[2].rpartition("/")[2] if isinstance(given, str) else given.__name__
+    title = "-".join([short, *values]).replace(".", "_")
+    return type(title, bases, {"recipes": recipes, "__module__": __name__, "__doc__": base.__doc__})
+
+
+def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
+    """True if an encoder resamples signals to the rate that its recipe prepares."""
+    read = base(recipe.but(prepare={"rate_hz": 1})).reads
+    return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
+
+
+def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Recipe:
+    """A recipe with this view and rate, on every dataset; None leaves them."""
+    changes: dict[str, Any] = {} if view is None else {"view": view}
+    prepare = {} if rate_hz is None else {"rate_hz": rate_hz}
+    datasets = {
+        name: {**own, **changes, "prepare": {**own.get("prepare", {}), **prepare}}
+        for name, own in recipe.datasets.items()
+    }
+    return recipe.but(**changes, prepare=prepare, datasets=datasets)
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:

@@ -35,6 +35,7 @@ from embench.engine.specs import Part
 from embench.engine.windows import StoredWindows, stored_windows, training_level
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
+from embench.planning.inputs import check_length
 from embench.planning.method import chosen_modalities, resolve_method
 from embench.planning.plan import default_workers, rules_of
 from embench.planning.request import Request, request_of
@@ -423,14 +424,14 @@ def windows(
     """Windows of a dataset as arrays, with labels and the folds of a protocol, for training code of one's own.
 
     `X` is what a network in a run receives, but for modalities in `scaled_per_fold`, which each fold scales by its
-    training windows: under `normalise: recording_unlabelled`, `face_au`.
+    training windows: `face_au` under protocols with `normalise: recording_unlabelled`, none under the default protocol.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
         modalities: such as `"eda,ecg"`; by default the card's. `"ecg+eda"` joins channels in one array.
         window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
         context_s: in place of windows inside the unit, the last `context_s` seconds before its end.
-        rate_hz: samples per second; by default the protocol's, 128.
+        rate_hz: samples per second; by default the protocol's, 128 (`face_au`: 18).
         target: by default the first of the dataset's card.
         protocol: name of a protocol, or a YAML file.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
@@ -443,16 +444,9 @@ def windows(
         _no_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
     )
     study, parts = _studied(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
-    view = view_of_lengths(window_s, step_s, context_s)
-    own = study.cohort.arrays(study.positions)
-    longest = float((own["stop"] - own["start"]).max())
-    if view.kind == "window" and (view.length_s or 0.0) > longest + 1e-6:
-        raise UsageError(
-            f"windows of {view.length_s:g} s are longer than units of {longest:g} s",
-            where=f"window_s={view.length_s:g}",
-            expected=f"at most {longest:g}",
-            hint=f"to see the signal before a unit too: context_s={view.length_s:g}",
-        )
+    for m, part in parts.items():
+        check_length(part, m, study.cohort)
+    view, own = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
     return Windows(study, parts, anchors(view, own["recording"], own["start"], own["stop"]))
 
 

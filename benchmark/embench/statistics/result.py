@@ -136,6 +136,16 @@ class Result:
             rows = rows.take(rows.rows_with(method=wanted))
         return self._labelled(pd.DataFrame(dict(rows.columns)))
 
+    def predict(self, dataset: str, *, data_root: str | Path | None = None, trust_code: bool = False) -> DataFrame:
+        """Scores of new recordings by all that the run has trained, as `embench.predict` returns them.
+
+        Args:
+            dataset, data_root, trust_code: see `embench.predict`, as for what is raised.
+        """
+        import embench
+
+        return embench.predict(self, dataset, data_root=data_root, trust_code=trust_code)
+
     def calibration(self, target: str | None = None) -> Calibration:
         """The calibration of the method's probabilities, and the gain of alarms made of them.
 
