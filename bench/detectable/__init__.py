@@ -1,0 +1,1 @@
+"""How well a plan foretells the difference that `embench compare` says would have been detected."""
