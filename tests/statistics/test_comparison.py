@@ -86,7 +86,7 @@ def test_methods_of_equal_strength_are_not_told_apart() -> None:
     assert c.better is None
     assert c.smallest is not None
     assert f"can't be told apart: they differ by {100 * abs(c.difference.mean):.1f} points" in c.sentence
-    assert f"{100 * c.smallest:.1f} points would have been seen with 80 % power" in c.sentence
+    assert f"the smallest detectable difference is {100 * c.smallest:.1f} points (80 % power)" in c.sentence
     assert 0.02 < c.smallest < 0.15
 
 

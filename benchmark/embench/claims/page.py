@@ -127,7 +127,7 @@ def compared_cells(row: ClaimResult) -> dict[str, str]:
         "published": format_figure(row.published, "+.3f"),
         "a - b": format_score(row.difference, "+.3f"),
         "p, Holm": format_figure(row.corrected, ".3g"),
-        "verdict": f"{row.verdict} (could show {format_figure(row.smallest)})" if shown else str(row.verdict),
+        "verdict": f"{row.verdict} (detectable: {format_figure(row.smallest)})" if shown else str(row.verdict),
         "size": row.size or "-",
         "recipe": row.recipe,
     }

@@ -38,7 +38,7 @@ def compare(
         ),
     ] = None,
     every: Annotated[
-        bool, Option("--all", help="Show every test, its p, and the difference that is detectable.")
+        bool, Option("--all", help="Show every test, its p, and the smallest detectable difference.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +114,7 @@ def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
         console.wrapped(pair.sentence)
     if not every:
-        console.note("--all shows the other tests and the smallest difference that these subjects could show")
+        console.note("--all shows the other tests and the smallest detectable difference")
     console.echo()
 
 

@@ -27,8 +27,8 @@ class Comparison:
         tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
             difference lies within .02.
         subjects, units: how many it rests on. `over`: what was paired.
-        smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
-            None where nothing can vary.
+        smallest: the smallest detectable difference: the true one that this cohort would show with 80 % power, from
+            the differences' own spread; None where nothing can vary.
         unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
         higher_is_better, bounded: of the metric.
         seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
@@ -132,7 +132,7 @@ class Table:
 
 def _sentence(c: Comparison) -> str:
     """A sentence on the better method, with the difference, interval, p and subjects; or on the lack of evidence, with
-    the difference that the data would have shown."""
+    the smallest detectable difference."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
@@ -153,8 +153,8 @@ def _sentence(c: Comparison) -> str:
     else:
         text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
-            could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
-            text += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
+            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+            text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:

@@ -32,14 +32,14 @@ const Compare = (() => {
     let verdict, notes;
     if (found.paired) {
       facts.push(["p", pText(found.p)], ["groups of subjects", found.groups]);
-      if (found.smallest != null) facts.push(["smallest visible difference", three(found.smallest)]);
+      if (found.smallest != null) facts.push(["smallest detectable difference", three(found.smallest)]);
       const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
       verdict = found.p < 0.05
         ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric_name)}.`
         : "A and B cannot be told apart.";
       notes = `p is from sign flips over ${found.groups} groups of subjects, with the training-overlap correction, as in <code>embench compare</code>. It is valid for one comparison chosen beforehand: of many pairs, some differ by chance. `;
       if (found.seeds) notes += `The difference is computed in the partitions ${found.seeds.join(", ")}, which all entries have; the scores above are over all seeds of an entry. `;
-      if (found.smallest != null) notes += `This number of subjects shows a true difference of ${three(found.smallest)} with 80 % power; smaller ones are often missed. `;
+      if (found.smallest != null) notes += `The smallest detectable difference is ${three(found.smallest)} (80 % power); smaller ones are often missed. `;
       notes += "The interval lets labels vary with subjects and the test does not, so at the edge the two may disagree; the test decides.";
     } else {
       const apart = found.low != null && (found.low > 0 || found.high < 0);
