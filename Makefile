@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
+.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more interop
 .PHONY: rates personal fuzz mutants sealed papers pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -185,9 +185,6 @@ board: setup
 
 board-more: setup
 	$(BIN)/python -m bench.boards --more
-
-curve: setup
-	$(BIN)/python -m bench.label_efficiency
 
 clean:
 	rm -rf dist build $(DEMO) $(DOCS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .testmondata*

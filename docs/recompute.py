@@ -102,7 +102,7 @@ def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is 
     return [score, np.array(parts), np.array(adds), np.zeros(0)], (len(parts) - 1) / len(parts)
 
 
-def interval(score, parts, adds, without, factor, trained, add_one):  # the score and the ends of its interval
+def interval(score, parts, adds, without, factor, trained):  # the score and the ends of its interval
     df, variance, shared, centre = len(parts) - 1, factor * ((parts - parts.mean()) ** 2).sum(), 0.0, score
     if df < 1:
         return np.array([score, np.nan, np.nan])
@@ -114,15 +114,14 @@ def interval(score, parts, adds, without, factor, trained, add_one):  # the scor
         products = (moved * change[:, :, None] * change[:, None]).sum(0) * (1 - np.eye(len(share)))
         covariance = (products.sum() + np.sqrt(2 * (products**2).sum())) / (moved**2).sum()
         shared = min((share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum()), 2 * variance)
-    if add_one:  # as if one more group scored .5
-        n = len(parts)
-        centre = (n * score + 0.5) / (n + 1)
-        variance = ((n - 1) * variance + (score - 0.5) ** 2 / (n + 1)) / (n + 1)
+    n = len(parts)  # as if one more group scored .5
+    centre = (n * score + 0.5) / (n + 1)
+    variance = ((n - 1) * variance + (score - 0.5) ** 2 / (n + 1)) / (n + 1)
     phi = np.linspace(0, np.pi / 2, 10**6)  # t = sqrt(df) tan(phi), where phi has the density cos(phi)^(df - 1)
     area = np.cumsum(np.cos(phi[1:]) ** (df - 1) + np.cos(phi[:-1]) ** (df - 1))
     half = np.sqrt(df * (variance + shared)) * np.tan(np.interp(0.95 * area[-1], area, phi[1:]))
     ends = np.array([centre - half, centre + half])
-    return np.array([score, *(ends.clip(0, 1) if add_one else ends)])
+    return np.array([score, *ends.clip(0, 1)])
 
 
 def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained`, for the interval
@@ -189,11 +188,9 @@ def read(folder, manifest):  # method -> its labelled rows, as columns; subject 
     return methods, dict(np.c_[folds["subject"], folds["group"]].tolist())
 
 
-def why_not(folder, manifest, headlines):  # why nothing can be recomputed, or None
+def why_not(folder, headlines):  # why nothing can be recomputed, or None
     if (folder / "labels.hmac").exists():
         return "sealed, predictions and labels are not public. Holders of the data use `embench leaderboard verify`"
-    if int(re.search(r"\nscoring:\n(?:  .*\n)*?  revision: (\d+)", manifest)[1]) < 3:
-        return "scored by older formulas, under a protocol of version 1, which is superseded"
     if others := {*headlines.values()} - {*KNOWN}:
         return f"the headline {', '.join(sorted(others))} is none of the scores that this script knows"
     return None
@@ -202,7 +199,7 @@ def why_not(folder, manifest, headlines):  # why nothing can be recomputed, or N
 def main(folder):  # whether all agrees
     manifest, scores = ((folder / name).read_text(encoding="utf-8") for name in ("run.yaml", "scores.json"))
     scores, agree, n = json.loads(scores), 0, 0
-    if reason := why_not(folder, manifest, scores["headlines"]):
+    if reason := why_not(folder, scores["headlines"]):
         print(f"not recomputed: {reason}")
         return True
     methods, group_of = read(folder, manifest)
@@ -211,19 +208,13 @@ def main(folder):  # whether all agrees
         of = {m: {k: v[used[m]] for k, v in x.items()} for m, x in methods.items()}
         for name in dict.fromkeys([headline, f"{headline.partition('_')[0]}_within"]):
             ours, factor, trained = estimate(of["model"], name, group_of, manifest)
-            lines = [(name, scores["scores"][target][name], ours)]
-            for control, by_target in scores["differences"].items() if ours and name == headline else ():
-                theirs = estimate(of[control], name, group_of, manifest)[0]
-                gap = [a - b for a, b in zip(ours, theirs, strict=True)]
-                lines.append((f"{name} less {control}", by_target[target]["difference"], gap))
-            for what, recorded, parts in lines:
-                there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)
-                add_one = what == name and "\n    scoring: 3\n" in manifest  # differences have none
-                found = interval(*parts, factor, trained, add_one) if parts else np.array([np.nan] * 3)
-                same = np.allclose(found, there, rtol=0, atol=1e-6, equal_nan=True)
-                text = "{:.6f} [{:.6f}, {:.6f}]".format(*found) if parts else recorded.get("undefined")
-                print(target, what, text, *() if same else (f"DISAGREES with {recorded}",))
-                agree, n = agree + same, n + 1
+            recorded = scores["scores"][target][name]
+            there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)
+            found = interval(*ours, factor, trained) if ours else np.array([np.nan] * 3)
+            same = np.allclose(found, there, rtol=0, atol=1e-6, equal_nan=True)
+            text = "{:.6f} [{:.6f}, {:.6f}]".format(*found) if ours else recorded.get("undefined")
+            print(target, name, text, *() if same else (f"DISAGREES with {recorded}",))
+            agree, n = agree + same, n + 1
     print(f"{agree} of {n} agree with scores.json to 1e-6")
     return agree == n
 

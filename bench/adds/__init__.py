@@ -1,23 +1,13 @@
 """Tests on real recordings of whether scores add something to clock and movement: the `study` that all of it reads, and
-`attacks`, scores made of movement, clocks and contact alone, which must not add anything."""
+`attacks`, scores made of movement or event markers alone."""
 
 import argparse
 import os
 from pathlib import Path
 
-from bench import ROOT
-
-KEPT = ROOT / ".embench" / "adds"
-"""The folder of what takes minutes to compute."""
 PROTOCOL = "subject-independent-v3"
 DATASETS = ("stress_predict", "wearable_stress")
 TARGET = "stress"
-
-
-def attacks_file(dataset: str) -> Path:
-    """The file with the K attacks on a dataset: `names`, `themes`, `sees`, `held` (K,), `scores` (K, S, n) float32,
-    `unit_ids` (n,), and how well they do, `within` and `matched` (K,), NaN where that is not estimable."""
-    return KEPT / f"{dataset}-attacks.npz"
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:

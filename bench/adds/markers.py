@@ -3,31 +3,26 @@
 Markers are pressed where labels begin and end, so that no row can add to what they predict. But a row that holds them
 goes together with this prediction beyond what the clock and the other rows of the board tell: their partial
 correlation, of the kind that `adds` asks for, has an interval above 0. So has a row that tells labels by what no other
-row reads, which is printed, too: the attacks, and rows without those that share a signal with them.
+row reads.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.adds import PROTOCOL, arguments, attacks_file
+from bench.adds import arguments
 from bench.adds.attacks.events import pressed
 from bench.adds.attacks.fitting import boosting, crossfit
 from bench.adds.attacks.scoring import within
 from bench.adds.recompute import left, partial_correlation, standardised
 from bench.adds.study import Study, read_study
-from bench.boards import BOARDS
-from embench.interfaces.recording import names_in
-from embench.records.record import read_manifest
 from embench.statistics.nuisance.clock import basis
 from embench.statistics.nuisance.sessions import Sessions
 
 WEIGHTS = 0.0, 0.02, 0.05, 0.1, 0.2
-HONEST = (0.0,)
 
 
 @dataclass(frozen=True)
@@ -75,28 +70,6 @@ def print_mixtures(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray
         print(f"| {weight:g} | {sum(suspect.flagged for suspect in found)} of {len(found)} | {told} |", flush=True)
 
 
-def print_others(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray) -> None:
-    """Prints how many are flagged of rows of one signal, given those without it, and of the attacks, given all rows."""
-    runs = {name: read_manifest(BOARDS / study.dataset / PROTOCOL / name) for name in rows}
-    reads = {name: {part for m in run.method.modalities for part in names_in(m)} for name, run in runs.items()}
-    flagged, asked = Counter[str](), Counter[str]()
-    for name, row in rows.items():
-        if len(reads[name]) == 1:
-            kind = f"first row of {min(reads[name])}"
-            others = [x for other, x in rows.items() if not reads[name] & reads[other]]
-            asked[kind] += 1
-            flagged[kind] += suspects(study, row, others, marked, HONEST)[0].flagged
-    if (path := attacks_file(study.dataset)).exists():
-        with np.load(path) as table:
-            for held, sees, scores in zip(table["held"].tolist(), table["sees"].tolist(), table["scores"], strict=True):
-                kind = f"attack of {held}, {sees}"
-                row = standardised(scores, study)
-                asked[kind] += 1
-                flagged[kind] += bool(row.any()) and suspects(study, row, [*rows.values()], marked, HONEST)[0].flagged
-    for kind, count in asked.items():
-        print(f"{kind}: {flagged[kind]} of {count}")
-
-
 def main() -> None:
     """Prints all of it."""
     chosen = arguments(__doc__).parse_args()
@@ -105,7 +78,6 @@ def main() -> None:
     marked = standardised(crossfit(study, pressed(study), boosting), study)
     print(f"event markers alone: auroc_within {within(study, marked):.3f}")
     print_mixtures(study, rows, marked)
-    print_others(study, rows, marked)
 
 
 if __name__ == "__main__":

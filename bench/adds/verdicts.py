@@ -1,4 +1,4 @@
-"""Verdicts of `adds` on published rows and on attacks: `python -m bench.adds.verdicts stress_predict`."""
+"""Verdicts of `adds` on published rows: `python -m bench.adds.verdicts stress_predict`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from bench.adds import PROTOCOL, arguments, attacks_file
+from bench.adds import PROTOCOL, arguments
 from bench.adds.study import SEEDS, Study, read_study
 from embench.errors import DataError
 from embench.interfaces.metric import Undefined
@@ -69,17 +69,12 @@ def _told(own: object, made: Mapping[str, Added]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Prints a line for each row and attack, and the counts."""
+    """Print a line for each row, and the counts."""
     chosen = arguments(__doc__).parse_args()
     judge = Judge(read_study(chosen.dataset, chosen.data_root))
     counts: dict[str, dict[str, int]] = {}
     for name, scores in judge.study.rows.items():
         _count(counts, "rows", judge.verdicts(scores, ADDS_LEVELS), name)
-    if (path := attacks_file(chosen.dataset)).exists():
-        with np.load(path) as table:
-            columns = [table[name].tolist() for name in ("names", "held", "sees")]
-            for name, held, sees, scores in zip(*columns, table["scores"], strict=True):
-                _count(counts, f"{held}, {sees}", judge.verdicts(scores, ADDS_LEVELS), name)
     for kind, of_kind in counts.items():
         print(kind, of_kind)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import jinja2
 
-from bench.boards.published import EVERY, WITHIN, Board, figure, low, shown
-from bench.boards.rows import BEFORE, FIXED
+from bench.boards.published import EVERY, WITHIN, figure, low, shown
+from bench.boards.rows import FIXED
 from embench.statistics.intervals import Estimate
 
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
@@ -38,7 +38,6 @@ def written() -> str:
     page = environment.get_template(TEMPLATE.name).render(
         boards=EVERY,
         **names,
-        **{f"{name}_before": Board(board.dataset, board.target, BEFORE) for name, board in names.items()},
         within=WITHIN,
         protocol=FIXED,
     )

@@ -12,12 +12,7 @@ from embench.sets.files import BaselineSet
 from embench.sets.rows import BaselineRow, baseline_rows
 from embench.snapshot import snapshot
 
-FIXED, BEFORE, STRICT, LEGACY = (
-    "subject-independent-v3",
-    "subject-independent-v2",
-    "subject-independent-strict-v3",
-    "segment-random-legacy",
-)
+FIXED, STRICT, LEGACY = "subject-independent-v3", "subject-independent-strict-v3", "segment-random-legacy"
 FAST = ("svm", "forest", "boosting")
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from bench import ROOT
 from bench.boards.findings import written
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, low, published, question, shown
-from bench.boards.rows import FAST, FIXED, LEGACY, STRICT, groups
+from bench.boards.rows import FAST, FIXED, STRICT, groups
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
 from embench.claims.files import Claim, select_claims
@@ -169,17 +169,17 @@ def _from_scratch(board: Board) -> dict[str, Row]:
     return {row.name: row for row in board.rows if not row.pretrained}
 
 
-def leak() -> str:
-    """Table of the same methods under the fixed protocol, under the strict one, and under one that leaks."""
+def strict() -> str:
+    """Table of the same methods under the fixed protocol and under the strict one."""
     lines = []
     for board in EVERY:
         read = "eeg" if board.dataset == "eegmat" else "ppg,eda,temp"
-        protocols = [replace(board, protocol=protocol) for protocol in (STRICT, FIXED, LEGACY)]
+        protocols = [replace(board, protocol=protocol) for protocol in (STRICT, FIXED)]
         rows = [{r.estimator: r for r in b.rows if r.kind == "features" and r.modalities == read} for b in protocols]
-        for name in FAST if rows[-1] else ():
+        for name in FAST if rows[0] else ():
             found = [own.get(name) for own in rows]
-            lines.append([board.title, name, *_side_by_side(found), _gap(found[-1], found[1])])
-    return table([f"`{WITHIN}`", "", "strict", "fixed", "leaking", "leaking less fixed"], lines)
+            lines.append([board.title, name, *_side_by_side(found), _gap(*found)])
+    return table([f"`{WITHIN}`", "", "strict", "fixed", "strict less fixed"], lines)
 
 
 def _side_by_side(rows: Iterable[Row | None]) -> list[str]:
@@ -318,7 +318,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects apart": partial(subjects_apart, EVERY[0]),
     "groups": groups_of_rows,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, adding, pretraining, leak, elsewhere, choice, noise)},
+    **{of.__name__: of for of in (facts, adding, pretraining, strict, elsewhere, choice, noise)},
 }
 _MARKED = re.compile(r"(<!-- table (?P<name>[^:]+): begin -->)\n(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
 

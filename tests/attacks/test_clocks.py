@@ -15,7 +15,7 @@ from .attack import Arena
 from .clocks import CLOCKS
 from .unseen import UNSEEN
 
-BOARD = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v2"
+BOARD = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v3"
 pytestmark = pytest.mark.slow
 
 CONTROLS = ("prior", "elapsed_time", "movement", "session_position")

@@ -60,7 +60,7 @@ NUMBERS: dict[str, tuple[Change, str]] = {
         lambda run: run["cohort"].update(repaired=float("nan")),
         "cohort.repaired",
     ),
-    "subjects without end": (lambda run: run["cohort"].update(people=LONG), "cohort.subjects"),
+    "subjects without end": (lambda run: run["cohort"].update(subjects=LONG), "cohort.subjects"),
 }
 UNKNOWN: dict[str, tuple[Change, str]] = {
     "at the top": (lambda run: run.update(award="best paper"), "award"),

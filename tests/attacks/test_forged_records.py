@@ -19,12 +19,12 @@ import yaml
 from embench.cli import main
 from embench.records import record
 from embench.records.predictions import Labels, Predictions
-from embench.records.schema_1 import written_run, written_scores
+from embench.records.schema import SCHEMA
 
 from ..sample import WHOLE
 
 CODE = "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\nclass X: pass\n"
-REAL = Path(__file__).parents[2] / "leaderboards/stress_predict/subject-independent-v1/handcrafted-forest-e5d84f07a5"
+REAL = Path(__file__).parents[2] / "leaderboards/stress_predict/subject-independent-v3/handcrafted-forest-8f510edbe1"
 MORE = """
 pretraining: [{dataset: embench_plugins/wesad, licence: free}]
 started_from: {manifest: {seen: [{dataset: embench_plugins/wesad}]}}
@@ -42,12 +42,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real entry of four subjects with files of its own, and with something in every field that names something."""
     folder, real = tmp_path_factory.mktemp("small"), record.read_record(REAL)
     shutil.copy(REAL / "audit.json", folder)
-    (folder / "scores.json").write_text(json.dumps(written_scores(real.scores, None)))
+    (folder / "scores.json").write_text(json.dumps(dict(real.scores)))
     (folder / "folds.csv").write_text(record.format_csv(real.folds, record.FOLD_FIELDS))
     run = {name: value for name, value in real.run.items() if name != "entry"} | yaml.safe_load(MORE)
     run["method"]["pretrainers"] = ["masked_value:wesad"]
     run["config"]["request"] |= LISTS
-    (folder / "run.yaml").write_text(yaml.safe_dump(written_run(run)))
+    (folder / "run.yaml").write_text(yaml.safe_dump({"schema": SCHEMA, **run}))
     for kind, whole, name in (
         (Predictions, real.predictions, "predictions.csv.gz"),
         (Labels, real.labels, "labels.csv.gz"),

@@ -26,7 +26,7 @@ from ..attacks.clocks import CLOCKS
 from ..sample import WHOLE
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
-PROTOCOL = "subject-independent-v2"
+PROTOCOL = "subject-independent-v3"
 BOARDS = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
 pytestmark = [
     pytest.mark.slow,

@@ -12,7 +12,7 @@ from embench.cli import main
 from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, PluginError, Unfinished, UsageError
 
 ROOT = Path(__file__).parents[2]
-BEHAVIOUR = yaml.safe_load((ROOT / "bench" / "behaviour.yaml").read_text(encoding="utf-8"))
+REFUSED = yaml.safe_load(Path(__file__).with_name("refused.yaml").read_text(encoding="utf-8"))
 BEGIN = "run --dataset stress_predict --modalities eda"
 OF = "run --dataset stress_predict --encoder tcn --modalities"
 
@@ -149,11 +149,11 @@ def test_no_message_ends_in_a_traceback(embench, monkeypatch):
         assert "embench has a bug" not in printed
 
 
-@pytest.mark.parametrize("name", BEHAVIOUR["faults"])
+@pytest.mark.parametrize("name", REFUSED["faults"])
 def test_what_is_refused_ends_in_a_message(embench, data, monkeypatch, tmp_path, name):
-    entries = [ROOT / "leaderboards" / entry for entry in BEHAVIOUR["entries"]]
-    words = BEHAVIOUR["faults"][name].replace("{quick}", BEHAVIOUR["quick"]).split()
-    for file, text in BEHAVIOUR["files"].items():
+    entries = [ROOT / "leaderboards" / entry for entry in REFUSED["entries"]]
+    words = REFUSED["faults"][name].replace("{quick}", REFUSED["quick"]).split()
+    for file, text in REFUSED["files"].items():
         (tmp_path / file).write_text(text)
     (tmp_path / "damaged").symlink_to(data / "damaged")
     monkeypatch.chdir(tmp_path)

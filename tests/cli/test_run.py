@@ -18,9 +18,9 @@ BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [
     next(BOARDS.glob(f"{place}-*"))
     for place in (
-        "hku956/subject-independent-v2/handcrafted-lda",
-        "stress_predict/subject-independent-v2/unet_se_cnn_tf-modality_aware",
-        "wearable_stress/subject-independent-v2/tcn-shared_tf",
+        "hku956/subject-independent-v3/handcrafted-lda",
+        "eegmat/subject-independent-v3/unet_se-modality_aware",
+        "wearable_stress/subject-independent-v3/tcn-shared_tf",
     )
 ]
 LINE = ("run", "--dataset", "amigos", "--encoder", "eeg=tcn", "--encoder", "ecg=cnn_tf")

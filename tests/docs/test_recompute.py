@@ -51,26 +51,23 @@ def felt_films(number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("subjects", "dataset", "target", "headline", "version"),
+    ("subjects", "dataset", "target", "headline"),
     [
-        (one_order, "Session", "stress", "auroc_crossed_matched", 2),
-        (shared_films, "Tiny", "arousal", "auroc_crossed", 2),
-        (own_films, "Tiny", "arousal", "auroc_within", 2),
-        (one_order, "Session", "stress", "auroc_crossed_matched", 3),
-        (shared_films, "Tiny", "arousal", "auroc_crossed", 3),
-        (own_films, "Tiny", "arousal", "auroc_within", 3),
-        (felt_films, "Kinds", "arousal_value", "concordance_crossed", 3),
+        (one_order, "Session", "stress", "auroc_crossed_matched"),
+        (shared_films, "Tiny", "arousal", "auroc_crossed"),
+        (own_films, "Tiny", "arousal", "auroc_within"),
+        (felt_films, "Kinds", "arousal_value", "concordance_crossed"),
     ],
 )
-def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subjects, dataset, target, headline, version):
+def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subjects, dataset, target, headline):
     data = write(tmp_path, {f"p{n:02d}": subjects(n) for n in range(20)}, dataset)
     bench = Bench(data, tmp_path / "runs", dataset)
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "targets": target}
     if target.endswith("_value"):
         method |= {"encoder": "Pool", "fusion": "single", "modalities": "ecg"}
-    rules = tmp_path / "rules.yaml"  # a protocol of one's own: the published one of version 2 takes no run
+    rules = tmp_path / "rules.yaml"
     three = "split: {by: group, folds: 3, neighbours: 4}"  # of five, each fits once more what clock and movement tell
-    rules.write_text(f"extends: subject-independent-v{version}\nname: mine\n{three}\n")
+    rules.write_text(f"extends: subject-independent-v3\nname: mine\n{three}\n")
     result = bench.run(**method, protocol=str(rules), seeds="0,1")
     entry = tmp_path / "boards" / "protocol" / result.id
     write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")
@@ -83,10 +80,8 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
     assert (named, name) == (target, headline)
     assert score["shared_variance"] is not None
     assert [float(n) for n in numbers] == pytest.approx([score[k] for k in ("mean", "low", "high")], abs=1e-6)
-    controls = len(result.scores["differences"])
-    assert controls >= 4 if version == 2 else not controls
     within = not headline.endswith("_within")
-    assert last == f"{1 + controls + within} of {1 + controls + within} {AGREE}"
+    assert last == f"{1 + within} of {1 + within} {AGREE}"
 
 
 def entry_of(pattern):
@@ -97,17 +92,11 @@ def entry_of(pattern):
 @pytest.mark.parametrize(
     ("protocol", "ends"),
     [
-        ("eegmat/subject-independent-v2", f"2 of 2 {AGREE}"),
-        ("eegmat/segment-random-legacy", f"2 of 2 {AGREE}"),
-        ("hku956/subject-independent-v2", "not recomputed: sealed, predictions and labels are not public. Holders of"),
-        ("hku956/segment-random-legacy", "not recomputed: sealed, predictions and labels are not public. Holders of"),
-        ("stress_predict/subject-independent-v1", "not recomputed: scored by older formulas, under a protocol of"),
-        ("stress_predict/subject-independent-strict-v1", "not recomputed: scored by older formulas, under a protocol"),
-        pytest.param("wearable_stress/subject-independent-v2", AGREE, marks=pytest.mark.slow),
-        pytest.param("wearable_stress/segment-random-legacy", AGREE, marks=pytest.mark.slow),
-        pytest.param("stress_predict/subject-independent-v2", AGREE, marks=pytest.mark.slow),
-        pytest.param("stress_predict/subject-independent-strict-v2", AGREE, marks=pytest.mark.slow),
-        pytest.param("stress_predict/segment-random-legacy", AGREE, marks=pytest.mark.slow),
+        ("eegmat/subject-independent-v3", f"2 of 2 {AGREE}"),
+        ("hku956/subject-independent-v3", "not recomputed: sealed, predictions and labels are not public. Holders of"),
+        pytest.param("wearable_stress/subject-independent-v3", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-v3", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-strict-v3", AGREE, marks=pytest.mark.slow),
     ],
 )
 def test_published_entries_agree_or_say_why_they_can_t_be_recomputed(protocol, ends):
@@ -115,7 +104,7 @@ def test_published_entries_agree_or_say_why_they_can_t_be_recomputed(protocol, e
 
 
 def test_a_score_that_does_not_follow_from_the_files_is_named(tmp_path):
-    published = entry_of("eegmat/subject-independent-v2")
+    published = entry_of("eegmat/subject-independent-v3")
     shutil.copytree(published, forged := tmp_path / "protocol" / published.name)
     shutil.copytree(published.parents[1] / "shared", tmp_path / "shared")
     scores = json.loads((forged / "scores.json").read_text())

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from embench.protocols import load_protocol
-from embench.records.schema_1 import SCHEMA, written_run, written_scores
+from embench.records.schema import SCHEMA
 
 from .conftest import attest
 
@@ -36,14 +36,13 @@ def put(
     overlap: str = "none",
     subjects: int = 24,
     effect: float = 0.0,
-    not_cleared: tuple[str, ...] = (),
     headline: str = "auroc_crossed_matched",
     protocol: str = "subject-independent-v3",
     attested: bool = True,
     **changed: Any,
 ) -> Path:
-    """An entry on the stress board, as an exported run leaves it. Under protocols of version 3 it holds what the method
-    adds (`effect`), under others which controls it has `not_cleared`."""
+    """An entry on the stress board, as an exported run leaves it. It holds the partial r (`effect`) unless
+    its protocol leaks."""
     rules = load_protocol("segment-random-legacy" if leaks else protocol)
     about = {"name": rules.name, "version": rules.version, "hash": "a", "leaks": leaks}
     run = {
@@ -87,15 +86,12 @@ def put(
         "cleared_all": False,
         "not_cleared": [],
     }
-    if rules.scoring == 3:
+    if not leaks:
         scores["adds"] = {"stress": answer(effect, headline)}
-    else:
-        scores["differences"] = {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}}
-        scores |= {"cleared_all": not not_cleared, "not_cleared": [f"stress: {name}" for name in not_cleared]}
     folder = root / "stress_predict" / rules.name / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump(written_run(run)))
-    (folder / "scores.json").write_text(json.dumps(written_scores(scores, rules.scoring)))
+    (folder / "run.yaml").write_text(yaml.safe_dump({"schema": SCHEMA, **run}))
+    (folder / "scores.json").write_text(json.dumps(scores))
     if attested:
         attest(folder)
     return folder

@@ -42,7 +42,7 @@ def run_of(made: Any, target: Target, public: str = "yes", name: str = "20f1ab",
     run = copy.deepcopy(RUN) | {"id": name, **changed}
     run["card"] |= {"labels_public": public, "label_rules": RULES}
     scores = compute_scores(
-        made.predictions, made.labels, targets=[target], protocol=load_protocol("subject-independent-v2"),
+        made.predictions, made.labels, targets=[target], protocol=load_protocol("subject-independent-v3"),
         design="free", groups=made.groups, unit_length_s=10.0,
     )  # fmt: skip
     folds = [
@@ -151,7 +151,7 @@ def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: 
 
 
 def test_an_entry_of_the_old_format_is_read_and_written_again(tmp_path: Path, public: Record) -> None:
-    folder = tmp_path / "stress_predict" / "subject-independent-v2" / "20f1ab"
+    folder = tmp_path / "stress_predict" / "subject-independent-v3" / "20f1ab"
     write_record(folder, public)  # an entry was a copy of the run's files
     (folder / "audit.json").write_text(
         '{"version": 2, "run": "20f1ab", "counts": dict.fromkeys(SEVERITIES, 0), "findings": []}'

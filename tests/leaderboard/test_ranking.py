@@ -160,8 +160,6 @@ def test_a_row_and_its_double_are_one_rank() -> None:
 class Rules:
     """What scoring asks of a protocol."""
 
-    scoring = None
-
     @staticmethod
     def headline_for(*_: str) -> str:
         return "auroc_crossed_time"

@@ -22,36 +22,29 @@ from embench.statistics.summands import headline_summands
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
 from .test_ranking import finished, key_of
 
-PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v2"
+PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v3"
 THREE, TEN = [0, 1, 2], list(range(10))
 
 
-def entry(encoder: str, seeds: list[int], *, scoring: int | None) -> LeaderboardEntry:
-    """A published entry, as if it had these seeds under a protocol of this version of scoring."""
+def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
+    """A published entry, as if it had these seeds."""
     loaded = (load_leaderboard_entry(folder) for folder in sorted(PUBLISHED.glob(f"{encoder}-*")))
-    found = next(e for e in loaded if not e.superseded and e.run.pretrain_overlap == "none" and e.run.seeds == THREE)
-    rules = {**found.run.protocol.rules, **({"scoring": scoring} if scoring else {})}
-    protocol = found.run.protocol.model_copy(update={"rules": rules})
-    return replace(found, run=found.run.model_copy(update={"seeds": seeds, "protocol": protocol}))
+    found = next(e for e in loaded if not e.superseded and e.run.pretrain_overlap == "none")
+    return replace(found, run=found.run.model_copy(update={"seeds": seeds}))
 
 
 @pytest.mark.parametrize(
-    ("encoder", "seeds", "scoring", "wanted"),
+    ("encoder", "seeds", "wanted"),
     [
-        ("handcrafted", THREE, None, None),
-        ("handcrafted", TEN, None, "0, 1, 2"),
-        ("handcrafted", THREE, 3, "0 to 9"),
-        ("handcrafted", TEN, 3, None),
-        ("tcn", THREE, 3, None),
-        ("tcn", TEN, 3, None),
-        ("tcn", [0, 1], 3, "0, 1, 2 or 0 to 9"),
-        ("tcn", TEN, None, "0, 1, 2"),
+        ("handcrafted", THREE, "0 to 9"),
+        ("handcrafted", TEN, None),
+        ("tcn", THREE, None),
+        ("tcn", TEN, None),
+        ("tcn", [0, 1], "0, 1, 2 or 0 to 9"),
     ],
 )
-def test_a_board_takes_ten_seeds_of_estimators_under_version_3(
-    encoder: str, seeds: list[int], scoring: int | None, wanted: str | None
-) -> None:
-    of = entry(encoder, seeds, scoring=scoring)
+def test_a_board_takes_ten_seeds_of_estimators(encoder: str, seeds: list[int], wanted: str | None) -> None:
+    of = entry(encoder, seeds)
     [row] = [row for row in ranked_rows([shown_entry(of)], "stress")[0] if row.is_method]
     run = of.run.model_copy(update={"entry": None})
     reasons = [reason for reason in why_not_submitted(run, Path("none")) if "seeds" in reason]
@@ -66,36 +59,31 @@ def test_a_board_takes_ten_seeds_of_estimators_under_version_3(
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of runs under version 3 in the same partitions: `ten` and, worse, `three` seeds; `first` has the first
-    three of `ten`. `before`: `ten` as under version 2."""
+    """Folders of runs in the same partitions: `ten` and, worse, `three` seeds; `first` has the first
+    three of `ten`."""
     rng, root = np.random.default_rng(4), tmp_path_factory.mktemp("runs")
     y, lengths = draw_labels(rng, 15), rng.normal(3300, 140, 15)
     folds = partitions(rng, lengths, 10)
     ten, three = (1 / (1 + np.exp(-k * (y - 0.5) - rng.normal(size=(n, *y.shape)))) for k, n in ((3.0, 10), (1.5, 3)))
     found = {}
-    for name, predicted in (("ten", ten), ("first", ten[:3]), ("three", three), ("before", ten)):
+    for name, predicted in (("ten", ten), ("first", ten[:3]), ("three", three)):
         of = recorded(name, predicted, y, folds[: len(predicted)], "auroc_crossed_time", lengths)
-        rules = {} if name == "before" else {"scoring": 3}
-        protocol = {**of.run["protocol"], "rules": rules}
-        found[name] = finished(root / name, replace(of, run={**of.run, "protocol": protocol}))
+        found[name] = finished(root / name, of)
     return found
 
 
 def test_rows_of_ten_and_of_three_seeds_are_paired_in_the_partitions_of_both(runs: dict[str, Path]) -> None:
-    ten, three, before = (read_record(runs[name]) for name in ("ten", "three", "before"))
-    of_ten, of_three, of_before = (headline_summands(of, TARGET.name) for of in (ten, three, before))
+    ten, three = (read_record(runs[name]) for name in ("ten", "three"))
+    of_ten, of_three = (headline_summands(of, TARGET.name) for of in (ten, three))
     assert of_ten
     assert of_three
-    assert of_before
     scores = [of.scores.of(TARGET.name)["auroc_crossed_time"] for of in (ten, three)]
     assert rank_methods(scores, [of_ten, of_three]).paired
     gap = compare(runs["ten"], runs["three"])
     assert gap.seeds == (0, 1, 2)
     assert of_ten.adds.sum() - of_three.adds.sum() == pytest.approx(gap.difference.mean)
-    # Its own score is that of all its seeds, and so are the summands under version 2, as they are published.
-    assert of_before.adds.sum() == pytest.approx(scores[0].mean)
+    # Its own score is that of all its seeds.
     assert of_ten.adds.sum() != pytest.approx(scores[0].mean, abs=1e-6)
-    assert not rank_methods(scores, [of_before, of_three]).paired
 
 
 def test_the_page_compares_rows_in_the_partitions_of_both(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def some_boards(tmp_path: Path) -> Path:
     put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm)
     slow = {"wall_s": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
     put(tmp_path, "svm-cccccccccc", 0.58, cost=slow, subjects=23, **svm)
-    put(tmp_path, "late-dddddddddd", 0.99, leaks=True, not_cleared=("elapsed_time",))
+    put(tmp_path, "late-dddddddddd", 0.99, leaks=True)
     return tmp_path
 
 
@@ -189,20 +189,6 @@ def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show:
     assert "bbbbbbbbbb" in show("--all")
 
 
-def test_superseded_boards_that_are_not_shown_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = ["leaderboard", "show", "--boards", str(tmp_path)]
-    put(tmp_path, "late-aaaaaaaaaa", 0.61, protocol="subject-independent-v2")
-    assert main(line) == 0
-    done = capsys.readouterr()
-    assert "no published entries of current protocols" in done.out
-    assert "not shown: 1 superseded leaderboard; --all shows them" in done.err
-    put(tmp_path, "late-bbbbbbbbbb", 0.62)
-    assert main(line) == 0
-    done = capsys.readouterr()
-    assert "Stress-Predict" in done.out
-    assert "not shown: 1 superseded leaderboard; --all shows them" in done.err
-
-
 @pytest.mark.parametrize("width", [70, 140])
 def test_columns_that_do_not_fit_are_left_out_and_named(
     boards: Path, show: Any, monkeypatch: pytest.MonkeyPatch, width: int
@@ -235,7 +221,6 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     assert (row["adds"], row["adds_effect"], row["adds_level"], row["cleared"]) == (True, 0.07, "local", None)
     assert (row["chance"], row["movement"], row["protocol_phase"], row["models"]) == ("yes", "yes", "yes", None)
     [leaking] = [row for row in rows if row["id"] == "late-dddddddddd" and row["kind"] == "method"]
-    assert (leaking["controls"], leaking["cleared"], leaking["not_cleared"]) == (1, 0, ["elapsed_time"])
     assert (leaking["adds"], leaking["seeds"]) == (None, ["0", "1", "2"])
     [line] = [line for line in table if line["id"] == "svm-bbbbbbbbbb" and line["kind"] == "method"]
     assert (line["leaks"], line["energy_j"], line["score"], line["adds"]) == ("no", "", "0.64", "yes")

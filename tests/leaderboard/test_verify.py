@@ -25,13 +25,14 @@ from embench.protocols import Design, Protocol, load_protocol
 from embench.records import entry
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, write_record
+from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.scores import compute_scores
 
 from ..records.test_record import RUN
 from ..tiny import scored
 
-PROTOCOL = load_protocol("subject-independent-v2")
+PROTOCOL = load_protocol("subject-independent-v3")
 RULES = [{"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule": {}}]
 
 Edit = Callable[[Any], object]
@@ -59,7 +60,8 @@ def made_record(
         {"subject": who, "group": who, "fold": str(fold), "role": "test", "seed": str(seed), "reason": ""}
         for seed, fold, who in tests
     ]
-    return Record(run, made.predictions, made.labels, folds, scores)
+    asked = {"adds": {target.name: {"undefined": "no session was recorded"}}, "coverage": {target.name: 1.0}}
+    return Record(run, made.predictions, made.labels, folds, Scores({**scores, **asked}))
 
 
 @pytest.fixture(scope="session")
@@ -118,16 +120,6 @@ SCORES: dict[str, tuple[Edit, str]] = {
     "undefined": (lambda s: of_stress(s).update(auroc={"undefined": "no"}), "scores.stress.auroc"),
     "left out": (lambda s: of_stress(s).pop("auroc"), "scores.stress.auroc: nothing"),
     "headline": (lambda s: s["headlines"].update(stress="auroc"), "headlines.stress: auroc, but"),
-    "clears": (
-        lambda s: s["differences"]["majority"]["stress"].update(
-            clears=not s["differences"]["majority"]["stress"]["clears"]
-        ),
-        "differences.majority.stress.clears",
-    ),
-    "gap": (
-        lambda s: s["differences"]["majority"]["stress"]["difference"].update(low=0.2),
-        "differences.majority.stress.difference.low",
-    ),
     "not cleared": (lambda s: s["not_cleared"].append("stress: movement"), "not_cleared"),
     "cleared all": (lambda s: s.update(cleared_all=not s["cleared_all"]), "cleared_all"),
     "level": (lambda s: s.update(level=0.5), "level: 0.5"),
@@ -200,7 +192,7 @@ STATEMENTS: dict[str, tuple[Edit, str]] = {
         ),
         "pretrain_overlap: none, but the weights of ppg saw labelled_target",
     ),
-    "subject": (lambda r: r["cohort"]["people"].remove("s00"), "cohort: s00"),
+    "subject": (lambda r: r["cohort"]["subjects"].remove("s00"), "cohort: s00"),
 }
 
 

@@ -105,28 +105,6 @@ def test_wrong_names_are_said_before_data_are_read(embench, tmp_path):
     assert (done.code, "did you mean late" in done.err) == (2, True)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "run --encoder handcrafted --fusion logreg",
-        "run --encoder handcrafted --fusion logreg --dry-run",
-        "grid --encoder handcrafted --fusion logreg,svm",
-        "baselines",
-        "score FILE",
-        "pretrain --encoder cnn_tf --pretrainer masked_value --corpus amigos",
-    ],
-)
-def test_a_superseded_protocol_takes_no_new_run(embench, tmp_path, command):
-    """It is said before data or predictions are read: neither is there."""
-    words = command.replace("FILE", str(tmp_path / "mine.csv")).split()
-    options = ["--data-root", tmp_path, "--protocol", "subject-independent-strict-v2"]
-    done = embench(*words, *([] if words[0] == "pretrain" else ["--dataset", "amigos"]), *options)
-    assert done.code == 2
-    assert "superseded by subject-independent-strict-v3; new runs cannot use it" in done.err
-    assert "--protocol subject-independent-strict-v3" in done.err
-    assert not list(tmp_path.iterdir())
-
-
 def test_settings_reach_the_recipe_with_their_kind(shared):
     settings = ("encoder[ecg].lr=1e-4", "encoder.betas=[0.5,0.9]", "encoder.clip=2", "encoder.view.length_s=5",
                 "encoder.build.dim=8", "encoder.selection=early_stop")  # fmt: skip

@@ -23,14 +23,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("protocol", "encoder", "fusion", "seeds"),
     [
-        ("subject-independent-v2", "Moments", "logreg", THREE),
         ("subject-independent-v3", "Moments", "logreg", TEN),
         ("subject-independent-v3", "Pool", "logreg", THREE),
         ("subject-independent-v3", "Pool", "single", THREE),
         ("leave-one-subject-out-v3", "Moments", "logreg", THREE),
     ],
 )
-def test_only_estimators_under_version_3_have_ten_seeds_by_default(
+def test_only_estimators_have_ten_seeds_by_default(
     data: Path, tmp_path: Path, protocol: str, encoder: str, fusion: str, seeds: list[int]
 ) -> None:
     bench = Bench(data, tmp_path, protocol=protocol)

@@ -45,7 +45,7 @@ def card(baseline: Baseline | None = None, name: str = "toy") -> Card:
         mains_hz=50.0,
         longest_s=3600.0,
         labels_public="no",
-        fixed_order=False,
+        fixed_order=True,
         baseline=baseline,
     )
 
@@ -58,7 +58,7 @@ def cohort(n_subjects: int = 10, stimuli: int = 2, groups: Mapping[str, str] | N
         for i, (name, group) in enumerate(group_of.items())
         for s in range(stimuli)
     ]
-    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v2"))
+    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v3"))
 
 
 def clips(protocol: Protocol, subjects: int = 12, without: Collection[str] = (), seconds: float = 40.0) -> list[Unit]:

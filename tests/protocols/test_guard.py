@@ -21,7 +21,7 @@ from embench.protocols import (
 
 from .cohorts import card, clips, cohort, recording
 
-INDEPENDENT, SEGMENT = load_protocol("subject-independent-v2"), load_protocol("segment-random-legacy")
+INDEPENDENT, SEGMENT = load_protocol("subject-independent-v3"), load_protocol("segment-random-legacy")
 
 
 @pytest.fixture

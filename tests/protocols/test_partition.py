@@ -28,9 +28,8 @@ from embench.protocols import (
 from .cohorts import card, clips, cohort, recording
 
 INDEPENDENT, LOSO, SEGMENT = (
-    load_protocol(name) for name in ("subject-independent-v2", "leave-one-subject-out-v2", "segment-random-legacy")
+    load_protocol(name) for name in ("subject-independent-v3", "leave-one-subject-out-v3", "segment-random-legacy")
 )
-BEFORE = load_protocol("subject-independent-v1")
 
 
 def by(split: str, **changes: Any) -> Protocol:
@@ -134,43 +133,14 @@ def test_a_large_group_does_not_take_most_subjects_from_training() -> None:
 def test_partitions_differ_by_k_dataset_and_protocol() -> None:
     units = cohort(n_subjects=24)
     first = assigned(partition(INDEPENDENT, "toy", units, 0))
-    again = INDEPENDENT.model_copy(update={"version": 3})
+    again = INDEPENDENT.model_copy(update={"folds_of": "subject-independent-v1"})
     others = [("toy", 1, INDEPENDENT), ("other", 0, INDEPENDENT), ("toy", 0, again)]
     assert all(first != assigned(partition(protocol, name, units, k)) for name, k, protocol in others)
 
 
-def test_version_3_deals_the_folds_of_the_version_before() -> None:
-    units = cohort(n_subjects=24, stimuli=6)
-    lengths = {f"p{i}": 600.0 + 7 * i for i in range(24)}
-    families = "subject-independent", "subject-independent-strict", "leave-one-subject-out"
-    for name in (*families, "subject-stimulus-independent"):
-        rules, before = load_protocol(f"{name}-v3"), load_protocol(f"{name}-v2")
-        for k in range(4):
-            assert partition(rules, "toy", units, k) == partition(before, "toy", units, k)
-            assert partition(rules, "toy", units, k, lengths) == partition(before, "toy", units, k, lengths)
-        own = rules.model_copy(update={"folds_of": None})
-        assert partition(own, "toy", units, 0) != partition(before, "toy", units, 0)
-
-
 def test_partition_of_a_dataset_is_fixed_for_good() -> None:
-    """A change here parts new rows from published ones: it needs a new version of the protocol. Entries of a superseded
-    version are audited by its own partitions."""
+    """A change here parts new rows from published ones: it needs a new version of the protocol."""
     units = cohort(n_subjects=8)
-    folds = partition(BEFORE, "toy", units, 0)
-    assert [sorted(subjects(units, fold.test)) for fold in folds] == [
-        ["p1", "p2"],
-        ["p4", "p7"],
-        ["p0", "p6"],
-        ["p3"],
-        ["p5"],
-    ]
-    assert [sorted(subjects(units, fold.val)) for fold in folds] == [
-        ["p3", "p6", "p7"],
-        ["p2", "p5", "p6"],
-        ["p1", "p3", "p7"],
-        ["p4", "p6", "p7"],
-        ["p3", "p6", "p7"],
-    ]
     now = partition(INDEPENDENT, "toy", units, 0)
     assert [sorted(subjects(units, fold.test)) for fold in now] == [
         ["p0", "p3"],
@@ -207,8 +177,7 @@ def test_neighbours_in_session_length_share_a_fold_where_tasks_came_in_one_order
         shuffled = random.Random(k).sample(units, len(units))
         assert assigned(folds) == assigned(partition(INDEPENDENT, "toy", shuffled, k, sessions))
     assert offsets == {0, 1, 2, 3}  # partitions differ in who is whose neighbour
-    for protocol in (BEFORE, LOSO):
-        assert partition(protocol, "toy", units, 0, sessions) == partition(protocol, "toy", units, 0)
+    assert partition(LOSO, "toy", units, 0, sessions) == partition(LOSO, "toy", units, 0)
 
 
 def test_small_cohorts_have_as_many_folds_and_shorter_blocks() -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule
-from embench.protocols import Protocol, load_current_protocol, load_protocol, protocol_names, superseded_by
+from embench.protocols import Protocol, load_protocol, protocol_names
 from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
@@ -33,23 +33,15 @@ PUBLISHED = {
     "guetschel2026": "d47c3dbbbebba8e17d05eb17ae7d6879ce97352831fc3b46b075ab9c30404dbe",
     "later-block-v1": "0c24edaf37ac3f493d8b77c4d628c04997799372c54269a5d1984c4847029ebe",
     "later-session-v1": "a86b40ef5b40a21ac90feb9dbdcf7617320720c9a92c1ba63e8aea438f32efdf",
-    "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
-    "leave-one-subject-out-v2": "11ff09d475ff5f1154e744b96d0097d419a611129657ddd3470010602983192b",
     "leave-one-subject-out-v3": "85d5392f608dd033db45421623772120fa910017a62bd3e90911d2fa15e96b3c",
     "mirandacorrea2021": "c09b53c9c85f28a795bbc6e57092073346b92e1b7d2b377384923c8afc2222dd",
     "personalise-v1": "687a17ec3e964c9dbe8435e2b4c890698d1914acb5702d986af969a8e6db478a",
     "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
     "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
     "subject-independent-seconds-v1": "84f4aa31fb12d73f05811536259cceb332dea23dc685240730a32f168662a906",
-    "subject-independent-strict-v1": "bc37a162b7e61c5bfddb00894496953b705e1ab0c9eaf1480eec390ba9a7bd08",
-    "subject-independent-strict-v2": "805931d8cd155917d83e1fcb35dcceafabed713a876ae337f8bcbea3300f739e",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
-    "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
-    "subject-independent-v2": "b413e77f2f68b2026333b5b284e66988185b22591c85cc871ee115ee10bdea9d",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
     "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
-    "subject-stimulus-independent-v1": "82dff0b0f035c99c5e5c9ad55380ba9056a6cebe2699e2999ea1b31bd93228f4",
-    "subject-stimulus-independent-v2": "69392d83025bbb2406d06eeab902e1f9109b03fc799e963d29a4f368b6bd4383",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
     "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
@@ -72,10 +64,10 @@ def stimuli(parts: list[list[str]], by: str = "group+stimulus", **more: Any) -> 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Any:
-    """`own(leaks=True)`: the path of a protocol file like subject-independent-v2, with some fields changed."""
+    """`own(leaks=True)`: the path of a protocol file like subject-independent-v3, with some fields changed."""
 
     def write(drop: str | None = None, **changes: Any) -> Path:
-        rules = load_protocol("subject-independent-v2").model_dump(mode="json") | {"name": "own-v1"} | changes
+        rules = load_protocol("subject-independent-v3").model_dump(mode="json") | {"name": "own-v1"} | changes
         rules.pop(drop, None)
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump(rules))
@@ -86,16 +78,6 @@ def own(tmp_path: Path) -> Any:
 
 def test_published_rules_never_change() -> None:
     assert {name: load_protocol(name).hash for name in protocol_names()} == PUBLISHED
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["leave-one-subject-out", "subject-independent-strict", "subject-independent", "subject-stimulus-independent"],
-)
-def test_version_3_scores_anew_what_version_2_trained(name: str) -> None:
-    assert superseded_by(f"{name}-v1") == superseded_by(f"{name}-v2") == f"{name}-v3"
-    new, before = load_current_protocol(f"{name}-v3").model_dump(), load_protocol(f"{name}-v2").model_dump()
-    assert {key for key in before if new[key] != before[key]} == {"name", "version", "folds_of", "scoring"}
 
 
 def test_units_of_a_second_are_all_that_differs() -> None:
@@ -125,7 +107,7 @@ def test_hash_holds_rules_not_spelling(own: Any, tmp_path: Path) -> None:
 
 def test_a_protocol_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load_protocol("subject-independent-v2").leaks = True  # type: ignore[misc]
+        load_protocol("subject-independent-v3").leaks = True  # type: ignore[misc]
 
 
 def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
@@ -138,8 +120,6 @@ def test_wrong_name_shows_the_nearest() -> None:
         load_protocol("subject-independant")
     assert str(error.value.hint).startswith("did you mean subject-independent-v3")
     assert "segment-random-legacy" in str(error.value.expected)
-    for superseded in ("independent-v1", "independent-v2"):  # what new runs cannot use it
-        assert superseded not in f"{error.value.expected} {error.value.hint}"
 
 
 @pytest.mark.parametrize(
@@ -224,9 +204,9 @@ def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) 
 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
-    assert load_protocol(own(name="subject-independent-v2")).hash == PUBLISHED["subject-independent-v2"]
+    assert load_protocol(own(name="subject-independent-v3")).hash == PUBLISHED["subject-independent-v3"]
     with pytest.raises(UsageError, match="differ from the published"):
-        load_protocol(own(name="subject-independent-v2", rate_hz=64))
+        load_protocol(own(name="subject-independent-v3", rate_hz=64))
 
 
 @pytest.mark.parametrize(
@@ -246,18 +226,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert error.value.where == str(tmp_path / "none.yaml")
 
 
-def test_headline_depends_on_target_and_design() -> None:
-    protocol, before = load_protocol("subject-independent-v2"), load_protocol("subject-independent-v1")
-    for kind in ("binary", "classes"):
-        assert protocol.headline_for(kind, "fixed_order") == "auroc_crossed_matched"
-        assert protocol.headline_for(kind, "shared_stimuli") == "auroc_crossed"
-        assert protocol.headline_for(kind, "free") == "auroc_within"
-        assert before.headline_for(kind, "fixed_order") == "auroc_crossed_time"
-        assert before.headline_for(kind, "shared_stimuli") == before.headline_for(kind, "free") == "auroc_within"
-    assert {p.headline_for("value", d) for p in (protocol, before) for d in ("fixed_order", "free")} == {"ccc"}
-
-
-def test_version_3_ranks_every_kind_by_the_share_of_rightly_ordered_pairs() -> None:
+def test_every_kind_is_ranked_by_the_share_of_rightly_ordered_pairs() -> None:
     protocol = load_protocol("subject-independent-v3")
     for kind, share in (("binary", "auroc"), ("classes", "auroc"), ("value", "concordance")):
         assert protocol.headline_for(kind, "fixed_order") == f"{share}_crossed_matched"
@@ -265,34 +234,16 @@ def test_version_3_ranks_every_kind_by_the_share_of_rightly_ordered_pairs() -> N
         assert protocol.headline_for(kind, "shared_stimuli") == f"{share}_crossed"
         assert protocol.headline_for(kind, "shared_stimuli", True) == f"{share}_crossed_moment"
         assert protocol.headline_for(kind, "free", True) == f"{share}_within"
-    before = load_protocol("subject-independent-v2")
-    assert before.headline_for("binary", "shared_stimuli", True) == "auroc_crossed"
-    assert before.headline_for("value", "shared_stimuli", True) == "ccc"
 
 
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
     assert load_protocol(own(headline="f1_weighted")).headline_for("binary", "fixed_order") == "f1_weighted"
 
 
-def test_a_superseded_protocol_is_read_and_takes_no_new_run(own: Any) -> None:
-    superseded = [name for name in protocol_names() if superseded_by(name)]
-    assert len(superseded) == 4 * 2
-    for name in superseded:
-        base, _, version = name.rpartition("-v")
-        assert load_protocol(name).version == int(version)
-        assert load_current_protocol(f"{base}-v3").version == 3
-        with pytest.raises(UsageError, match=f"^{name} is superseded by {base}-v3; new runs cannot use it") as error:
-            load_current_protocol(name)
-        assert error.value.hint == f"--protocol {base}-v3"
-    with pytest.raises(UsageError, match="new runs cannot use it"):  # the same rules, from a file
-        load_current_protocol(own(**load_protocol("subject-independent-v2").model_dump(mode="json", exclude_none=True)))
-    assert load_current_protocol(own(name="subject-independent-mine-v1")).name == "subject-independent-mine-v1"
-
-
 def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
-    path.write_text("extends: subject-independent-v2\nname: own-v1\nsplit: {by: group, folds: 3}\n")
-    rules, base = load_protocol(path), load_protocol("subject-independent-v2")
+    path.write_text("extends: subject-independent-v3\nname: own-v1\nsplit: {by: group, folds: 3}\n")
+    rules, base = load_protocol(path), load_protocol("subject-independent-v3")
     assert rules.model_dump(exclude_none=True) == base.model_dump(exclude_none=True) | {
         "name": "own-v1",
         "split": {"by": "group", "folds": 3},
@@ -301,28 +252,21 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no published protocol") as error:
         load_protocol(path)
     assert str(error.value.hint).startswith("did you mean subject-independent-v3")
-    path.write_text("extends: subject-independent-v2\nrate_hz: 64\n")
+    path.write_text("extends: subject-independent-v3\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from the published"):
         load_protocol(path)
 
 
 def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
     rules = {"subject-independent-strict": "normalise", "subject-stimulus-independent": "split"}
-    for version in ("v1", "v2"):
-        usual = load_protocol(f"subject-independent-{version}").model_dump()
-        for name, rule in rules.items():
-            own = load_protocol(f"{name}-{version}").model_dump()
-            assert {key for key in usual if own[key] != usual[key]} == {"name", rule}
+    usual = load_protocol("subject-independent-v3").model_dump()
+    for name, rule in rules.items():
+        own = load_protocol(f"{name}-v3").model_dump()
+        assert {key for key in usual if own[key] != usual[key]} == {"name", "folds_of", rule}
     access = {name: load_protocol(name).target_access for name in protocol_names()}
-    assert access["subject-independent-strict-v2"] == "baseline"
+    assert access["subject-independent-strict-v3"] == "baseline"
     assert access["woo2023"] == "none"
-    assert access["strizhkova2024"] == access["subject-stimulus-independent-v2"] == "unlabelled"
-
-
-def test_version_2_differs_from_version_1_in_headline_and_neighbours() -> None:
-    one, two = (load_protocol(f"subject-independent-{version}").model_dump() for version in ("v1", "v2"))
-    assert {key for key in one if one[key] != two[key]} == {"name", "version", "split", "headline"}
-    assert two["split"] == one["split"] | {"neighbours": 4}
+    assert access["strizhkova2024"] == access["subject-stimulus-independent-v3"] == "unlabelled"
 
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
@@ -373,8 +317,10 @@ def test_of_deap_the_subjects_with_face_video_take_part() -> None:
 
 
 def test_faced_films_differs_from_the_usual_protocol_in_split_stimuli_and_headline() -> None:
-    usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v2", "faced-films-v1"))
-    assert {key for key in usual if films[key] != usual[key]} == {"name", "version", "split", "headline", "stimuli"}
+    usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v3", "faced-films-v1"))
+    assert {key for key in usual if films[key] != usual[key]} == {
+        "name", "version", "split", "headline", "stimuli", "folds_of", "scoring",
+    }  # fmt: skip
     for kind, headline in (("classes", "auroc_within"), ("binary", "auroc_within"), ("value", "ccc")):
         assert load_protocol("faced-films-v1").headline_for(kind, "shared_stimuli") == headline
 

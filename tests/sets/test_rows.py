@@ -142,5 +142,3 @@ def test_a_target_a_modality_and_a_protocol_that_cannot_be_are_refused(rows):
         rows("features-v1", modalities="eda,heart")
     with pytest.raises(UsageError, match="no target `sadness`"):
         rows("features-v1", targets="sadness")
-    with pytest.raises(UsageError, match="superseded"):
-        rows("features-v1", protocol="subject-independent-v1")

@@ -1,4 +1,4 @@
-"""A site of a few real entries: ranked, trained elsewhere, leaking, superseded, without a headline, and sealed ones."""
+"""A site of a few real entries: ranked, trained elsewhere, without a headline, and sealed ones."""
 
 import json
 import shutil
@@ -13,13 +13,11 @@ from embench.site import build_site
 
 from ..published import PUBLISHED, link_entries
 
-FULL_BOARD = "stress_predict/subject-independent-v2"
+FULL_BOARD = "stress_predict/subject-independent-v3"
 CHOSEN = {
-    FULL_BOARD: ["handcrafted-svm-a5*", "handcrafted-svm-ce*", "cnn_tf-single-0*"],
-    "wearable_stress/subject-independent-v2": ["handcrafted-knn-1a*"],
+    FULL_BOARD: ["handcrafted-svm-5c*", "handcrafted-svm-98*", "handcrafted-svm-04*", "cnn_tf-single-e*"],
     "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*"],
-    "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
-    "hku956/subject-independent-v2": ["handcrafted-forest-b*"],
+    "hku956/subject-independent-v3": ["handcrafted-forest-19*"],
     "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
 }
 
@@ -60,7 +58,7 @@ def boards(tmp_path_factory):
 @pytest.fixture(scope="session")
 def few(tmp_path_factory):
     """An entry that can't be paired: its site is written at once."""
-    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v2": ["handcrafted-forest-b*"]})
+    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v3": ["handcrafted-forest-19*"]})
 
 
 @pytest.fixture(scope="session")

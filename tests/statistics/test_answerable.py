@@ -133,11 +133,6 @@ def test_subjects_who_are_tested_alone_are_compared_with_nobody():
     assert (found.answer, "tested alone" in found.reason) == ("cannot be told", True)
 
 
-def test_protocols_of_earlier_scores_are_not_asked():
-    rules = load_protocol("subject-independent-v2")
-    assert why(films(12, 12, 0.7), CARD.targets[0], rules=rules) is None
-
-
 def test_what_several_rows_cannot_answer_stands_once():
     found = why(films(12, 12, 0.7), CARD.targets[0])
     [one] = without_repeats([found, found])

@@ -232,7 +232,7 @@ class Study:
         """Question -> the answer that a record with these scores shows."""
         run = {
             "cohort": {"design": self.cohort.design, "subjects": len(self.cohort.subjects)},
-            "protocol": {"rules": {"scoring": PROTOCOL.scoring}},
+            "protocol": {"leaks": False},
             "seeds": [*SEEDS],
         }
         found = answers_of(run, scores)[self.target.name]

@@ -74,7 +74,7 @@ def clearings(n_subjects: int, headline: str, seed: int = 0) -> Trials:
             Predictions.concatenate([made.predictions, Predictions(constant)]),
             made.labels,
             targets=[TARGET],
-            protocol=protocols.load_protocol("subject-independent-v2"),
+            protocol=protocols.load_protocol("subject-independent-v3"),
             design="fixed_order" if headline == "auroc_crossed_matched" else "free",
             sessions=made.sessions,
             groups=made.groups,

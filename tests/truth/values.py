@@ -128,7 +128,7 @@ def scored(cohort: Cohort, target: Target, folds: list[Fold], y: np.ndarray, sco
     joined = Joined({0: of_folds})
     name = headline_of(target, PROTOCOL, cohort.design, joined)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    return name, with_interval_of(3, name, estimate(name, joined, target, jackknife)[0])
+    return name, with_interval_of(name, estimate(name, joined, target, jackknife)[0])
 
 
 def adds(cohort: Cohort, target: Target, folds: list[Fold], score: np.ndarray) -> bool:

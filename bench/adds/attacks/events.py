@@ -1,20 +1,17 @@
-"""Presses of the wristband's button, which mark where tasks begin and end, alone and mixed into honest rows."""
+"""Presses of the wristband's button, which mark where tasks begin and end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from bench.adds.attacks import Attack, bases
-from bench.adds.attacks import features as f
-from bench.adds.attacks.fitting import boosting, crossfit
-from bench.adds.attacks.scoring import within
-from bench.adds.attacks.wristband import presses
 from bench.adds.study import Study
+from embench_plugins.datasets.devices import e4
 
+SIGNALS = ("ACC", "BVP", "EDA", "TEMP")
 FAR_S = 2000.0
-WEIGHTS = (0.02, 0.05, 0.15)
 
 
 def pressed(study: Study) -> np.ndarray:
@@ -29,22 +26,30 @@ def pressed(study: Study) -> np.ndarray:
     return made
 
 
-def honest(study: Study) -> dict[str, np.ndarray]:
-    """The best row of three kinds, by the score inside a subject."""
-    found = {}
-    for kind in ("svm", "forest", "tcn"):
-        rows = {name: scores for name, scores in study.rows.items() if kind in name}
-        if rows:
-            best = max(rows, key=lambda name: within(study, rows[name]))
-            found[best] = f.z(study, f.log_odds(rows[best]))
-    return found
+@cache
+def presses(study: Study) -> tuple[np.ndarray, ...]:
+    """Seconds since the start at which each subject pressed the button."""
+    made = []
+    for folder in _folders(study).values():
+        times = [e4.presses(path) for path in sorted(folder.glob("tags*.csv"))]
+        made.append(np.sort(np.concatenate([np.empty(0), *times])) - _begins(folder))
+    return tuple(made)
 
 
-def attacks(study: Study) -> Iterator[Attack]:
-    marked = f.z(study, crossfit(study, pressed(study), boosting))
-    yield Attack("events: presses", marked, held="events")
-    for name, row in honest(study).items():
-        for weight in WEIGHTS:
-            yield Attack(f"events: {name} + {weight} presses", row + weight * marked, held="events")
-    for weight in (0.1, 0.3):
-        yield Attack(f"events: movement + {weight} presses", bases.smoothed(study) + weight * marked, held="events")
+@cache
+def _folders(study: Study) -> dict[str, Path]:
+    """Subject -> the folder of the wristband's files."""
+    root = study.cohort.store.root
+    found = {path.parent.name: path.parent for path in Path(str(root)).rglob("BVP.csv") if "AEROBIC" not in str(path)}
+    return {name: found[name] for name in study.names.tolist()}
+
+
+def _begins(folder: Path) -> float:
+    """Unix seconds of time 0: where all signals have begun."""
+    begins = []
+    for name in SIGNALS:
+        path = folder / f"{name}.csv"
+        if path.is_file():
+            with path.open() as lines:
+                begins.append(e4.moment(lines.readline().split(",")[0], path, 1))
+    return max(begins)

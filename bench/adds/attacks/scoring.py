@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.adds.study import Study
-from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject
 from embench.interfaces.units import Units
-from embench.statistics import conditioned
-
-MATCHED = "auroc_crossed_matched"
 
 
 def units_of(study: Study, scores: np.ndarray, seed: int, fold: int) -> Units:
@@ -39,17 +35,3 @@ def within(study: Study, scores: np.ndarray) -> float:
         for fold in np.unique(folds).tolist():
             made += auroc_by_subject(units_of(study, scores, k, fold), study.names[folds == fold]).tolist()
     return float(np.nanmean(made))
-
-
-def matched(study: Study, scores: np.ndarray) -> float | Undefined:
-    """The mean over seeds of the AUROC with clock and session length held constant."""
-    tables = []
-    for k, folds in enumerate(study.folds):
-        every = (units_of(study, scores, k, fold) for fold in np.unique(folds).tolist())
-        made = conditioned.over_folds(MATCHED, every, study.names)
-        if isinstance(made, Undefined):
-            return made
-        if isinstance(share := conditioned.share_won(MATCHED, made), Undefined):
-            return share
-        tables.append(made)
-    return conditioned.share_won(MATCHED, conditioned.sum_tables(tables))

@@ -102,7 +102,7 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
-        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, protocol, manifest) else (),
+        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
         seal=_seal(folder, labels, name, root) if known.labels is None else None,
     )
 
@@ -127,9 +127,9 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
     )
 
 
-def _owes(known: record.Record, protocol: Protocol, manifest: Manifest) -> bool:
+def _owes(known: record.Record, manifest: Manifest) -> bool:
     """True if units that the record does not predict count."""
-    return protocol.scoring == 3 and not manifest.dev and len(known.predictions) > 0
+    return not manifest.dev and len(known.predictions) > 0
 
 
 def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:

@@ -216,9 +216,7 @@ def confounds(
     with Steps("folds", "models fitted") as steps:
         found = describe_controls(store, card, chosen, rules, numbers, steps)
     if as_json:
-        from embench.records.schema_1 import written_scores
-
-        console.document(written_scores(found, rules.scoring))
+        console.document(found)
         return
     from embench.cli import show
     from embench.records.scores import Scores

@@ -11,10 +11,7 @@ EXAMPLES = {
         "embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run",
         "embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0",
         "embench run --dataset deap --encoder eeg=tcn --encoder eda=cnn_tf --fusion late --set encoder.lr=1e-4",
-        (
-            "embench run --from leaderboards/stress_predict/subject-independent-v2/unet_se-single-0d2111b20d "
-            "--protocol subject-independent-v3"
-        ),
+        "embench run --from leaderboards/stress_predict/subject-independent-v3/unet_se-single-5a285baaad",
     ),
     "grid": (
         "embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick",
@@ -114,7 +111,7 @@ EXAMPLES = {
     ),
     "leaderboard verify": (
         "embench leaderboard verify leaderboards",
-        "embench leaderboard verify leaderboards/eegmat/subject-independent-v2/ENTRY --data-root ~/data",
+        "embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data",
     ),
     "leaderboard reproduce": (
         "embench leaderboard reproduce leaderboards/eegmat/ENTRY --by 'A. Name' --stages 2",

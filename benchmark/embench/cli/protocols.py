@@ -138,6 +138,4 @@ def _of_kind(protocol: Protocol, kind: KindName) -> str:
     scores = {text: protocol.headline_for(kind, design, moments) for text, (design, moments) in designs.items()}
     if len(set(scores.values())) == 1:
         return next(iter(scores.values()))
-    if protocol.scoring != 3:  # which know nothing of moments
-        del scores["for labels that vary within a shared stimulus"]
     return ", ".join(f"{score} {text}" for text, score in scores.items())

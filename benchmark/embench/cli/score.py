@@ -82,10 +82,7 @@ def _show_first(result: Result) -> None:
 
 
 def _document(result: Result, audited: Audit) -> dict[str, Any]:
-    from embench.records.schema_1 import written_run
-
-    held = written_run(result.manifest)
-    return {**result.json(), "outside": held["outside"], "audit": audited.json()}
+    return {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
 
 
 def _show(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:

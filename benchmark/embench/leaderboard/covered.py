@@ -11,7 +11,6 @@ import numpy as np
 from embench.records.differences import TOLERANCE
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record
-from embench.records.schema_1 import scoring_of
 
 
 def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
@@ -34,13 +33,9 @@ def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
 
 
 def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
-    """Targets of which units are missed. Before version 3, scores leave out as many as `absent` says, and only another
-    run can show whether the method answers them. From then on each counts as lost or tied, so that none may be
-    missed."""
-    allowed = {} if scoring_of(record.run) == 3 else record.scores.get("absent", {})
+    """Yield the targets of which units are missed: a unit without a prediction counts as lost or tied."""
     for target, units in missed_units(record, labels).items():
-        if len(units) > allowed.get(target, 0):
-            yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
+        yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
     shares = record.scores.get("coverage", {})
     for target, share in _shares(record, labels).items() if shares else ():
         if not abs(share - shares.get(target, math.nan)) <= TOLERANCE:

@@ -60,7 +60,7 @@ def _labels_of(run: Manifest, cohort: Cohort) -> Labels:
         cohort,
         cohort.targets,
         {seed: cohort.folds(protocol, seed) for seed in run.seeds},
-        cohort.eligible if protocol.scoring == 3 else cohort.positions,
+        cohort.eligible,
     )
 
 

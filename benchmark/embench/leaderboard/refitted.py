@@ -94,7 +94,7 @@ def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -
 
 def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
     """Control studies of the clock that movement sets, which protocols of version 3 show."""
-    if protocol.scoring != 3 or protocol.leaks:
+    if protocol.leaks:
         return {}
     return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
@@ -128,8 +128,6 @@ def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control
 
 def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
     """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
-    if any(record.scores.get("absent", {}).values()) and protocol_of(run).scoring != 3:
-        return Undefined("the entry does not say which units were left out, on which the confound-only models depend")
     if run.config.get("train_dataset"):
         return Undefined("the method was trained on another dataset")
     cohort = cohort_here(run, data_root)

@@ -62,7 +62,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
             target: tuple(c.name for c in scores.controls(target) if c.scores and c.name not in COMPARED)
             for target in entry.targets
         },
-        alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),
+        alike="" if entry.controls_fitted or run.entry is None else digest(shared_by(run)),
         parts={target: dict(_parts(entry, target)) for target in entry.targets},
         undefined={
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}

@@ -108,8 +108,8 @@ def wrong_score_file(record: Record) -> Iterator[str]:
 
 
 def wrong_parts(record: Record) -> Iterator[str]:
-    """The parts of a record that its protocol and its card ask for are there: labels, where they are public, and in
-    version 3 the share that was predicted and what the method adds; and no scores by metrics of other packages."""
+    """The parts of a record that its protocol and its card ask for are there: labels, where they are public, the
+    share that was predicted and what the method adds; and no scores by metrics of other packages."""
     run, metrics = record.manifest, _scoring(record).get("metrics", {})
     for name in sorted(metrics.keys() - set(record.scores.headlines.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
@@ -119,7 +119,7 @@ def wrong_parts(record: Record) -> Iterator[str]:
     if record.labels is None:
         yield "labels: they are public, and the entry contains none"
     protocol = recorded_protocol(record.run["protocol"])
-    if protocol is None or protocol.scoring != 3 or run.protocol.leaks:
+    if protocol is None or run.protocol.leaks:
         return
     if any(record.scores.adds(target) is None for target in record.scores.headlines):
         yield "scores.json: adds: the confound analysis was not run; run or score it without `--no-confounds`"

@@ -29,7 +29,7 @@ _WINDOWS = 64
 def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
     """Seconds until all models of the confound analysis are fitted that a run in these seeds needs and that are not
     kept; without the placebo."""
-    if protocol.scoring != 3 or protocol.leaks:
+    if protocol.leaks:
         return 0.0
     studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
     of_targets = [list(of_seeds.values()) for of_seeds in studies.values() if not isinstance(of_seeds, Undefined)]

@@ -365,7 +365,7 @@ def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request
     if request.seeds is not None:
         return request
     kind: MethodKind = "features" if method.inputs == "features" else "network"
-    usual = seeds_taken(protocol.scoring, kind, protocol.split.folds)[0]
+    usual = seeds_taken(kind, protocol.split.folds)[0]
     return replace(request, seeds=",".join(map(str, usual)))
 
 

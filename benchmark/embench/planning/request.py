@@ -324,7 +324,7 @@ def command_again(run: Manifest) -> str:
     from embench.records.seeds import seeds_taken
 
     request = run.config.get("request")
-    usual = seeds_taken(run.protocol.scoring, method_kind(run.method), run.protocol.folds)[0]
+    usual = seeds_taken(method_kind(run.method), run.protocol.folds)[0]
     seeds = {"seeds": None} if tuple(run.seeds) == usual else {}
     return command_of({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
 

@@ -185,8 +185,8 @@ class Protocol(_Rules):
     that it names alone. `references` are shown beside the confound-only models, for protocols that train on tested
     subjects or at tested moments, see `embench.statistics.references`.
 
-    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
-    the scores of version 3, see docs/why/protocol.md; None, for those of version 2.
+    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` is in the
+    hashes of published protocols, and says nothing: all are scored in the same way.
 
     With `lag_s`, labels that vary within a recording are read so many seconds later than the signals (earlier, below
     0), of every dataset that is tested, whatever lag its card names; see `at_lag`.
@@ -372,15 +372,13 @@ class Protocol(_Rules):
 
     def headline_for(self, kind: KindName, design: Design, moments: bool = False) -> str:
         """The metric that ranks a target of this kind in a study of this design: `by_design`, one that neither a clock
-        nor knowledge of the stimuli can win, in version 3 the share of rightly ordered pairs for each kind;
-        `auroc_within`, of version 1, heeds the clock alone. `moments`: whether labels vary while a stimulus lasts."""
+        nor knowledge of the stimuli can win, the share of rightly ordered pairs for each kind. `moments`: whether
+        labels vary while a stimulus lasts."""
         of_kind = KINDS[kind]
-        if self.headline == "by_design" and self.scoring == 3:
+        if self.headline == "by_design":
             shared = "crossed_moment" if moments else "crossed"
             held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
             return f"{of_kind.share}_{held}"
-        if self.headline == "by_design":
-            return {"fixed_order": of_kind.matched, "shared_stimuli": of_kind.crossed, "free": of_kind.within}[design]
         if self.headline == "auroc_within":
             return of_kind.without_clock if design == "fixed_order" else of_kind.within
         return self.headline

@@ -100,7 +100,7 @@ def make_units(
     cut, baseline = cut_of(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
         baseline = replace(baseline, in_unit=False)
-    in_session = cut.in_session and (protocol.scoring != 3 or card.fixed_order)
+    in_session = cut.in_session and card.fixed_order
     units = []
     for recording in including(protocol, card, recordings):
         pieces = _pieces(recording.duration_s, baseline)

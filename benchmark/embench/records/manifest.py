@@ -152,11 +152,6 @@ class ProtocolPart(_Part):
     rules: dict[str, Any] = {}
 
     @property
-    def scoring(self) -> int | None:
-        """The version of its scores, from 3 on; None of earlier ones."""
-        return self.rules.get("scoring")
-
-    @property
     def folds(self) -> int | Literal["each"]:
         """Number of folds of a partition; `each` is one for each group of subjects."""
         folds: int | Literal["each"] = self.rules.get("split", {}).get("folds", "each")

@@ -34,7 +34,7 @@ from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions, columns_text, read_columns
-from embench.records.schema_1 import run_in_schema_2, scoring_of, written_run, written_scores
+from embench.records.schema import SCHEMA, without_schema
 from embench.records.scores import Scores
 from embench.texts import has_control
 
@@ -50,7 +50,7 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 class Record:
     """A whole run except for its weights.
 
-    `run` is the content of run.yaml in the names of schema 2 (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`:
+    `run` is the content of run.yaml without its schema (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`:
     why a subject is excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a
     dataset whose labels are not public, `labels` is None and there are no predictions.
     """
@@ -95,11 +95,11 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.labels is not None:
             write_whole(folder / "labels.csv.gz", record.labels.write)
         write_text(folder / "folds.csv", format_csv(record.folds, FOLD_FIELDS))
-        write_text(folder / "scores.json", _as_json(written_scores(record.scores, scoring_of(record.run))))
+        write_text(folder / "scores.json", _as_json(dict(record.scores)))
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
-        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**written_run(record.run), FILES: _sums(folder)})))
+        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({"schema": SCHEMA, **record.run, FILES: _sums(folder)})))
     return manifest
 
 
@@ -144,15 +144,14 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
         parts["labels"] = entry.share_text(shared, "labels", columns_text(record.labels.columns))
         parts["controls"] = entry.share_numbers(shared, "controls", controls)
     parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
-    scores = written_scores(record.scores, scoring_of(record.run))
-    by_control = scores["controls"]
+    by_control = record.scores["controls"]
     made = {name: value for name, value in by_control.items() if name in MADE_BY_METHOD}
     others = {name: value for name, value in by_control.items() if name not in made}
     parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(others))
-    own = {name: value for name, value in scores.items() if name not in ("controls", "folds")}
+    own = {name: value for name, value in record.scores.items() if name not in ("controls", "folds")}
     own |= {"controls": made} if made else {}
     write_text(folder / "scores.json", _as_json(own))
-    write_text(folder / "run.yaml", as_yaml({**written_run(record.run), "entry": parts}))
+    write_text(folder / "run.yaml", as_yaml({"schema": SCHEMA, **record.run, "entry": parts}))
 
 
 def digests_of(record: Record) -> dict[str, str]:
@@ -199,10 +198,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_run(folder: Path) -> Any:
-    """The content of a record's run.yaml, in the names of schema 2. Raises DataError where it is missing, no YAML or of
-    an unknown schema, CheckFailed where it was edited."""
+    """The content of a record's run.yaml, without its schema. Raises DataError where it is missing, no YAML or of
+    another schema, CheckFailed where it was edited."""
     path = Path(folder) / RUN_FILE
-    return run_in_schema_2(read_sealed(path), str(path))
+    return without_schema(read_sealed(path), str(path))
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from embench import registry
 from embench.errors import DataError, EmbenchError, breaks_schema, faults
 from embench.protocols import MADE_BY_METHOD
-from embench.records import schema_1
 from embench.records.manifest import InstalledName, Line, Word
+from embench.records.schema import SCHEMA, without_schema
 
 
 class _Part(BaseModel):
@@ -211,7 +211,7 @@ class Scores(Mapping[str, Any]):
         """Raises DataError that names every field of `content` that is missing or wrong, or its unknown schema."""
         if not isinstance(content, Mapping):
             raise DataError("the file has no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
-        self.content = schema_1.scores_in_schema_2(content, where)
+        self.content = {"schema": SCHEMA, **without_schema(content, where, SCHEMA)}
         try:
             self._file = _File.model_validate(self.content)
         except ValidationError as error:
@@ -270,7 +270,7 @@ class Scores(Mapping[str, Any]):
     def none(cls, **parts: Any) -> Scores:
         """The scores of a record without predictions, except for these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
-        return cls({"schema": schema_1.SCHEMA, **nothing, "not_cleared": [], "cleared_all": False, **parts})
+        return cls({"schema": SCHEMA, **nothing, "not_cleared": [], "cleared_all": False, **parts})
 
     def of(self, target: str) -> Mapping[str, Score]:
         """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""

@@ -14,24 +14,24 @@ SHARED_SEEDS = (0, 1, 2)
 _TEN_SEEDS = tuple(range(10))
 
 
-def seeds_taken(scoring: int | None, kind: MethodKind, folds: int | Literal["each"]) -> tuple[tuple[int, ...], ...]:
+def seeds_taken(kind: MethodKind, folds: int | Literal["each"]) -> tuple[tuple[int, ...], ...]:
     """The lists of seeds that a board takes of methods of a kind; the first is the default of a run.
 
-    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that under version 3 of the scores
-    they have ten partitions; all other methods may have as many there. Where `each` subject is a fold, partitions
+    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that they
+    have ten partitions; all other methods may have as many. Where `each` subject is a fold, partitions
     differ in their validation subjects alone.
 
-    >>> seeds_taken(None, "features", 5), [len(seeds) for seeds in seeds_taken(3, "network", 5)]
+    >>> seeds_taken("features", "each"), [len(seeds) for seeds in seeds_taken("network", 5)]
     (((0, 1, 2),), [3, 10])
     """
-    if scoring != 3 or folds == "each":
+    if folds == "each":
         return (SHARED_SEEDS,)
     return (_TEN_SEEDS,) if kind == "features" else (SHARED_SEEDS, _TEN_SEEDS)
 
 
 def seeds_not_taken(run: Manifest) -> str | None:
     """The seeds of a run and those that a board wants instead, in words; None where it takes them."""
-    taken = seeds_taken(run.protocol.scoring, method_kind(run.method), run.protocol.folds)
+    taken = seeds_taken(method_kind(run.method), run.protocol.folds)
     if tuple(sorted(run.seeds)) in taken:
         return None
     wanted = " or ".join(f"0 to {seeds[-1]}" if len(seeds) > 3 else ", ".join(map(str, seeds)) for seeds in taken)

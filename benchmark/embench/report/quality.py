@@ -108,4 +108,4 @@ def score_of_part(
     joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
     stimuli = shared_stimuli(run.manifest.cohort.design, joined)
     found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
-    return None if found is None else with_interval_of(run.rules.scoring if run.rules else None, metric, found)
+    return None if found is None else with_interval_of(metric, found)

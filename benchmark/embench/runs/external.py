@@ -308,12 +308,10 @@ def _fold_predictions(
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
     predicted = {(row.target, row.unit): row for row in rows if row.seed == seed}
-    names = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
-    targets = [t for t in cohort.targets if t.name in names]
     for fold in folds:
         index = [position[u] for u in fold.test if position[u] in keep]
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]
-        for target in targets:
+        for target in cohort.targets:
             found = [predicted.get((target.name, cohort.units[i].id)) for i in index]
             nothing = (math.nan,) * len(target.columns)
             table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))

@@ -48,9 +48,8 @@ def manifest(
     """The content of a run's run.yaml; `looks` are the ledger's counts, `conformance` is the result of the checks of
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    context = method.time_context if planned.protocol.scoring == 3 else None
     files = files_digest(planned.request.dataset, planned.request.data_root, planned.test.card)
-    about = planned.dataset, planned.test, planned.protocol, planned.deviations, context
+    about = planned.dataset, planned.test, planned.protocol, planned.deviations, method.time_context
     facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.given)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:

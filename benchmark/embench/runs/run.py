@@ -24,7 +24,6 @@ from embench.planning.setting import stage_folder
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.records.names import is_own
-from embench.records.schema_1 import written_scores
 from embench.records.scores import Scores
 from embench.registry.hooks import Observers
 from embench.runs import again, evaluate, guards, kept
@@ -322,7 +321,7 @@ def _conclude(
 def _is_whole(planned: Plan, scores: Scores, placebo: bool) -> bool:
     """True if a record's scores hold the confound analysis that this plan asks for."""
     protocol = planned.protocol
-    if not planned.request.confounds or planned.request.dev or protocol.scoring != 3 or protocol.leaks:
+    if not planned.request.confounds or planned.request.dev or protocol.leaks:
         return True
     known = [scores.adds(target.name) for target in planned.test.targets]
     return all(each and (not placebo or each.undefined or each.placebo_seeds) for each in known)
@@ -348,6 +347,4 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
 
 def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:
     """Notifies observers that a run has ended, with the content of its scores.json."""
-    observers.tell(
-        "run_ended", run={"id": planned.id, **planned.config}, scores=written_scores(scores, planned.protocol.scoring)
-    )
+    observers.tell("run_ended", run={"id": planned.id, **planned.config}, scores=dict(scores))

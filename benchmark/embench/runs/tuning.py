@@ -193,7 +193,7 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
             None if table is None else evaluate.labelled_in_fold(plan, plan.fit, target, expected, table[:, own])[1]
             for table in tables
         ]
-        by_target.append(_compared(target, tried, plan.protocol.scoring == 3))
+        by_target.append(_compared(target, tried))
     known = [values for _, values in by_target if set(values) != {None}] or [values for _, values in by_target]
     scores = [None if None in of else round(float(np.mean(of)), _DIGITS) for of in zip(*known, strict=True)]
     choice = Choice(
@@ -215,9 +215,9 @@ def _default(key: tuple[int, int, str], trials: int) -> Choice:
     return Choice(seed=seed, fold=fold, target=target, subjects=(), score="none", scores=nothing, chosen=0)
 
 
-def _compared(target: Target, tried: Sequence[Units | None], of_order: bool) -> tuple[str, list[float | None]]:
+def _compared(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
     """The score by which trials of a target are compared, and that of each."""
-    name = f"{target.traits.share}_within" if of_order else target.traits.within
+    name = f"{target.traits.share}_within"
     inside = [None if units is None else _inside(name, units) for units in tried]
     if any(value is not None for value in inside):
         return name, inside

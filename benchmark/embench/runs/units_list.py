@@ -36,7 +36,7 @@ def units_table(
     Args:
         names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
     """
-    rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
+    rows, seeds = [], seeds_taken("network", protocol.split.folds)[-1]
     for target in targets:
         if target.label not in store.label_kinds:
             continue

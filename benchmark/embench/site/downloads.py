@@ -12,7 +12,7 @@ from embench.leaderboard.columns import SECONDARY_METRICS, columns
 from embench.leaderboard.row import Row
 from embench.leaderboard.sections import BoardSection
 from embench.records.record import format_csv
-from embench.records.schema_1 import with_people
+from embench.records.schema import with_people
 from embench.site.pages import write_page
 from embench.texts import harmless
 

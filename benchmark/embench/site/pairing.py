@@ -47,7 +47,7 @@ def _pairing(
 ) -> dict[str, Any] | None:
     if rows is None:
         return None
-    joined = shared_part(rows.scored(entry), entry.run.content())
+    joined = shared_part(rows.scored(entry))
     jackknife = leave_one_out(joined.tested_subjects(), rows.groups)
     score, _ = estimate(entry.scores.headlines[target], joined, rows.target, jackknife)
     if not isinstance(score, Estimate) or score.without_stimulus is not None:

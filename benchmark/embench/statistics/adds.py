@@ -260,7 +260,7 @@ def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) ->
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
         return Undefined(f"{metric} scores no such target")
-    return with_interval_of(3, metric, found)
+    return with_interval_of(metric, found)
 
 
 def _low(value: ScoreOrReason) -> float:

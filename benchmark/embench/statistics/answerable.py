@@ -73,14 +73,11 @@ class UnanswerableTarget(Unanswerable):
 def why_unanswerable(
     cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: FoldsOf | None = None
 ) -> UnanswerableTarget | None:
-    """Return why these seeds of a protocol cannot answer for a target; None where they can, and under protocols whose
-    results say nothing of time and movement. No signal is read.
+    """Return why these seeds of a protocol cannot answer for a target; None where they can. No signal is read.
 
     Args:
         folds_of: the folds of a seed; default: those of the protocol.
     """
-    if protocol.scoring != 3:
-        return None
     study = _Study(cohort, protocol, target, folds_of or (lambda seed: cohort.folds(protocol, seed)))
     joined = study.joined(seeds)
     if not joined.seeds:
@@ -122,7 +119,7 @@ def find_unanswerable(
     """Find the targets of a dataset for which these seeds cannot answer; a target without a cohort is left out, since a
     run says more of it."""
     found = []
-    for target in targets if protocol.scoring == 3 else ():
+    for target in targets:
         with suppress(EmbenchError):
             cohort = build_cohort(store, card, (target,), None, protocol)
             found.append(why_unanswerable(cohort, protocol, target, seeds))

@@ -188,7 +188,7 @@ class TargetAnswers:
 def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
     """Target -> the answers, of a run whose run.yaml has the content `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
-    asked = run.get("protocol", {}).get("rules", {}).get("scoring") == 3
+    asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
     reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))

@@ -19,7 +19,6 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records import record
 from embench.records.record import Record
-from embench.records.schema_1 import scoring_of
 from embench.records.wording import method_name
 from embench.statistics import permutation, significance
 from embench.statistics.answers import undefined_in_words
@@ -176,8 +175,8 @@ class ComparedMethod:
 
     @property
     def told(self) -> Estimate:
-        """The score with the interval that the record's version of scoring gives it."""
-        return with_interval_of(scoring_of(self.record.run), self.about.metric, self.score)
+        """The score with the interval that a record has."""
+        return with_interval_of(self.about.metric, self.score)
 
 
 def methods_on_common(records: Sequence[Record], target: str, metric: str | None) -> list[ComparedMethod]:

@@ -22,7 +22,7 @@ from embench.records.giving import but_for_given
 from embench.records.personal_words import given_in_words
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record
-from embench.records.schema_1 import with_people
+from embench.records.schema import with_people
 from embench.records.wording import format_p, format_points
 from embench.statistics import significance
 from embench.statistics.common import check_same, common_targets

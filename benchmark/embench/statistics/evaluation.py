@@ -87,7 +87,7 @@ def score_predictions(
 
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
-        whole: whether all eligible subjects are tested. Under protocols of version 3, units of theirs without a
+        whole: whether all eligible subjects are tested. Units of theirs without a
             prediction count then, and it is asked what the method adds.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
         method: whether there is one; where controls alone are scored, nothing adds to them.
@@ -98,7 +98,6 @@ def score_predictions(
     Raises:
         DataError: there is no prediction.
     """
-    whole = whole and protocol.scoring == 3
     asked = whole and not protocol.leaks
     by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):
@@ -177,8 +176,7 @@ def _scored(
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in lacking.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
-    if protocol.scoring == 3:
-        more["coverage"] = coverage(cohort, by_fold)
+    more["coverage"] = coverage(cohort, by_fold)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 
@@ -251,7 +249,7 @@ def run_circumstances(
             fixed_order=card.fixed_order,
             label_rules_hash=digest(rules),
             label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
-            **({"steps": steps} if protocol.scoring == 3 and steps else {}),
+            **({"steps": steps} if steps else {}),
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(

@@ -53,7 +53,7 @@ class FoldControls:
                 movement=self._movement,
                 seed=of_fold.seed,
                 keep=partial(kept, cohort.store),
-                moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
+                moments=cohort.design == "shared_stimuli",
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
             if cohort.slices is not None:

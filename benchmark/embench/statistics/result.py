@@ -12,7 +12,6 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
-from embench.records.schema_1 import scoring_of, written_scores
 from embench.records.scores import Score, Scores
 from embench.registry.naming import did_you_mean
 from embench.statistics.answers import TargetAnswers, answers_of
@@ -39,7 +38,7 @@ class Result:
     Args:
         id: of the run, unique to its configuration.
         folder: where the run's record lies.
-        manifest: the content of its `run.yaml`, in the names of schema 2.
+        manifest: the content of its `run.yaml`.
         scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
             reason of `scores.why_undefined`; `scores.controls(target)` has the same of each control.
     """
@@ -88,13 +87,12 @@ class Result:
 
     def json(self) -> dict[str, Any]:
         """The document of `embench run --json`."""
-        written = written_scores(self.scores, scoring_of(self.manifest))
         return {
             "run": self.id,
             "folder": str(self.folder),
             "synthetic": self.synthetic,
             "headline": next(iter(self.scores.headlines.values())),
-            **{name: written[name] for name in ("scores", "controls", "not_cleared")},
+            **{name: self.scores[name] for name in ("scores", "controls", "not_cleared")},
             "answers": {
                 target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in found.answers}
                 for target, found in self.answers.items()

@@ -15,9 +15,8 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.records.schema_1 import SCHEMA
+from embench.records.schema import SCHEMA
 from embench.records.scores import Scores
-from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
 from embench.statistics.intervals import (
     LEVEL,
@@ -36,10 +35,6 @@ from embench.statistics.personal import gains
 
 class HeadlineRule(Protocol):
     """Properties of a protocol that scoring needs."""
-
-    @property
-    def scoring(self) -> int | None:
-        """3 for the scores of version 3; None for those of version 2."""
 
     def headline_for(self, kind: KindName, design: Design, moments: bool) -> str:
         """The metric that ranks runs on targets of a kind in a study of this design; `moments`: whether labels vary
@@ -69,8 +64,8 @@ def compute_scores(
     Returns:
         Their content: `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls`
         {control: {target: {metric: number}}}, or {target: {"undefined": reason}} where it does not apply;
-        `differences` {control: {target: {"difference": number, "clears": bool}}} of the headlines, model less control,
-        paired, none in version 3; `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and
+        `differences` {control: {target: {"difference": number, "clears": bool}}} in no record of today;
+        `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and
         fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or {"undefined": reason}, see
         `Estimate`.
 
@@ -87,7 +82,6 @@ def compute_scores(
         "controls": {},
         "differences": {},
         "folds": [],
-        "not_cleared": [],
     }
     took: dict[str, float] = {}
     for target in targets:
@@ -99,22 +93,21 @@ def compute_scores(
         headlines[target.name] = headline_of(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
-            _add_target(out, target, methods, jackknife, protocol.scoring, took, absent)
+            _add_target(out, target, methods, jackknife, took, absent)
         else:
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
     name_slow(took)
-    not_cleared = out.pop("not_cleared")
-    return Scores({**out, "cleared_all": bool(out["differences"]) and not not_cleared, "not_cleared": not_cleared})
+    return Scores({**out, "cleared_all": False, "not_cleared": []})
 
 
 def headline_of(target: Target, protocol: HeadlineRule, design: Design, joined: Joined | None) -> str:
     """The score that ranks a method with these units, or one without any.
 
-    Where tasks came in one order and a unit is a whole task, there are no bins of time to compare; in version 3 the
+    Where tasks came in one order and a unit is a whole task, there are no bins of time to compare; the
     task holds the clock constant, as a stimulus would.
     """
-    tasks = protocol.scoring == 3 and design == "fixed_order" and joined is not None and _are_whole(joined)
+    tasks = design == "fixed_order" and joined is not None and _are_whole(joined)
     moments = joined is not None and varies_within_stimuli(joined)
     return protocol.headline_for(target.kind, "shared_stimuli" if tasks else design, moments)
 
@@ -126,13 +119,12 @@ def _are_whole(joined: Joined) -> bool:
 
 
 @overload
-def with_interval_of(scoring: int | None, name: str, score: Estimate) -> Estimate: ...
+def with_interval_of(name: str, score: Estimate) -> Estimate: ...
 @overload
-def with_interval_of(scoring: int | None, name: str, score: ScoreOrReason) -> ScoreOrReason: ...
-def with_interval_of(scoring: int | None, name: str, score: ScoreOrReason) -> ScoreOrReason:
-    """The score of this name with the interval of a version of scoring: in version 3, scores like AUROC have that of
-    `add_one`."""
-    if scoring == 3 and isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
+def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason: ...
+def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason:
+    """Return the score of this name with its interval: scores like AUROC have that of `add_one`."""
+    if isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
         return add_one(score)
     return score
 
@@ -142,17 +134,16 @@ def _add_target(
     target: Target,
     methods: Mapping[str, Joined],
     jackknife: Jackknife,
-    scoring: int | None,
     took: dict[str, float],
     absent: Mapping[str, str],
 ) -> None:
-    """Adds the scores of the model and of every control on a target, and the controls that the model is above.
+    """Adds the scores of the model and of every control on a target.
     `absent`: control -> why it is not there."""
     headline = out["headlines"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
         scores, folds = _estimated(joined, target, headline, jackknife, took)
-        scored[method] = {name: with_interval_of(scoring, name, score) for name, score in scores.items()}
+        scored[method] = {name: with_interval_of(name, score) for name, score in scores.items()}
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
     out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
@@ -166,13 +157,6 @@ def _add_target(
     for control in sorted(set(scored) - {MODEL}):
         values = {name: _json(value) for name, value in scored[control].items()}
         out["controls"].setdefault(control, {})[target.name] = values
-        if control in NOT_TO_CLEAR or scoring == 3:  # which asks what a method adds to them
-            continue
-        gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
-        clears = isinstance(gap, Estimate) and _is_better(gap, headline)
-        out["differences"].setdefault(control, {})[target.name] = {"difference": _json(gap), "clears": clears}
-        if not clears:
-            out["not_cleared"].append(f"{target.name}: {control}")
 
 
 def _estimated(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from embench.files import digest
 from embench.records.record import Record
-from embench.records.schema_1 import scoring_of
 from embench.records.seeds import SHARED_SEEDS
 from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
 from embench.statistics.estimates import contributions
@@ -34,7 +31,7 @@ def headline_summands(record: Record, target: str) -> Summands | None:
     if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
         return None
     [joined] = joined_on_common([record], rule, groups)
-    joined = shared_part(joined, record.run)
+    joined = shared_part(joined)
     jackknife = leave_one_out(joined.tested_subjects(), groups)
     adds = per_subject_contributions(metric, joined, rule, jackknife.subjects)
     if adds is None:
@@ -60,7 +57,7 @@ def chance_contributions(record: Record, target: str) -> list[float] | None:
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
     if rule is None or has_shared_subjects(record):
         return None
-    joined = shared_part(joined_on_common([record], rule, record.groups)[0], record.run)
+    joined = shared_part(joined_on_common([record], rule, record.groups)[0])
     constant = {
         seed: {fold: replace(units, score=np.zeros_like(units.score)) for fold, units in folds.items()}
         for seed, folds in joined.seeds.items()
@@ -70,8 +67,7 @@ def chance_contributions(record: Record, target: str) -> list[float] | None:
     return None if found is None else np.bincount(jackknife.codes, found).tolist()
 
 
-def shared_part(joined: Joined, run: Mapping[str, Any]) -> Joined:
-    """The partitions in which rows are compared: under version 3 of the scores, where boards take rows of several lists
-    of seeds, those that all of them have."""
+def shared_part(joined: Joined) -> Joined:
+    """Return the partitions in which entries are compared: those of the seeds that all entries have."""
     shared = {seed: folds for seed, folds in joined.seeds.items() if seed in SHARED_SEEDS}
-    return Joined(shared) if scoring_of(run) == 3 and len(shared) == len(SHARED_SEEDS) else joined
+    return Joined(shared) if len(shared) == len(SHARED_SEEDS) else joined

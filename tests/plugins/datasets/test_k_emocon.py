@@ -238,7 +238,7 @@ class TestTargets:
                 assert label.values[list(label.times).index(time)] == pytest.approx(expected, abs=1e-12)
 
     def test_a_unit_has_its_two_windows(self, whole):
-        recording, protocol = read_whole(whole), load_protocol("subject-independent-v2")
+        recording, protocol = read_whole(whole), load_protocol("subject-independent-v3")
         units = make_units([recording], KEmoCon.card, "continuous", protocol)
         (target,) = (target for target in KEmoCon.card.targets if target.name == "valence_value")
         raw, _ = label_units(units, {recording.id: recording.labels["valence"]}, target.rule)
@@ -255,7 +255,7 @@ class TestTargets:
         for recording in recordings:
             pairs[recording.group].append(int(recording.subject[1:]))
         assert sorted(pairs.values()) == [[pid, pid + 1] for pid in range(1, 17, 2)]
-        protocol = load_protocol("subject-independent-v2")
+        protocol = load_protocol("subject-independent-v3")
         units = make_units(recordings, reader.card, "continuous", protocol)
         parts = defaultdict(set)
         for k in range(3):

@@ -17,7 +17,6 @@ from embench.interfaces.units import Target
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.finding_texts import CLOCK, STIMULUS_MEAN, not_associated
 from embench.records.predictions import Predictions
-from embench.records.schema_1 import with_people
 from embench.records.scores import Adds
 
 MAX_EXPLAINED_IN_CLASS = 0.5
@@ -183,31 +182,15 @@ _NUISANCES = {
 
 
 def check_controls(e: RecordEvidence) -> CheckResult | Undefined:
-    """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared, and
-    from version 3 on what the method adds to clock and movement. The latter is read from the record;
-    `embench leaderboard verify` computes it again."""
-    if e.protocol.scoring == 3:
-        asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
-        adds = {target: found for target, found in asked.items() if found.decides}
-        nothing = "the protocol does not test the association given confounds"
-        if not (asked or e.protocol.leaks or e.record.labels is None):
-            nothing = "the confound analysis was not run: repeat the command without `--no-confounds`"
-        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [nothing]
-        return _adds(adds) if adds else Undefined("\n".join(reasons))
-    not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
-    figures = {"not cleared": not_cleared}
-    if not not_cleared:
-        return CheckResult(figures)
-    above = _above(e)
-    listed = ", ".join(not_cleared)
-    what = f"the score is not above these confound-only models, by the interval of the difference: {listed}"
-    todo = "do not present this score as evidence of a physiological effect"
-    findings = [AuditFinding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
-    if above:
-        more = ", ".join(above)
-        what = f"confound-only models that score higher than the method, by the interval of the difference: {more}"
-        findings.append(AuditFinding("warning", what, {"differences": _differences(e, above)}, todo))
-    return CheckResult(figures, tuple(findings))
+    """Check that score and label stay associated given the measured confounds, as the record says; `embench leaderboard
+    verify` computes it again."""
+    asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
+    adds = {target: found for target, found in asked.items() if found.decides}
+    nothing = "the protocol does not test the association given confounds"
+    if not (asked or e.protocol.leaks or e.record.labels is None):
+        nothing = "the confound analysis was not run: repeat the command without `--no-confounds`"
+    reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [nothing]
+    return _adds(adds) if adds else Undefined("\n".join(reasons))
 
 
 def _adds(adds: Mapping[str, Adds]) -> CheckResult:
@@ -220,21 +203,3 @@ def _adds(adds: Mapping[str, Adds]) -> CheckResult:
     told = "; ".join(not_associated(target, figures[target], given[target]) for target in nothing)
     todo = "do not present this score as evidence of a physiological effect"
     return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
-
-
-def _above(e: RecordEvidence) -> list[str]:
-    return [
-        f"{target}: {control}"
-        for control in e.rescored.control_names
-        for target in e.rescored.headlines
-        if (gap := e.rescored.gap(target, control)) and gap.difference.high is not None and gap.difference.high < 0
-    ]
-
-
-def _differences(e: RecordEvidence, names: list[str]) -> dict[str, Any]:
-    found = {}
-    for name in names:
-        target, _, control = name.partition(": ")
-        gap = e.rescored.gap(target, control)
-        found[name] = gap and with_people(gap.difference.as_json())
-    return found

@@ -99,8 +99,6 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
 
 def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
     """Labelled units that the method does not predict count as lost, or as ties where nothing was recorded."""
-    if e.protocol.scoring != 3:
-        return Undefined("under protocols of version 2, units that are not predicted do not count")
     if not e.owed:
         return CheckResult({"targets and seeds": 0})
     todo = "score again, with the same `embench run` or `embench score` command"
