@@ -27,6 +27,7 @@ RATES = (
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "attacks/test_levels",
     "audits/test_clean_runs", "audits/test_real_clocks", "claims/test_faced", "claims/test_papers", "docs/test_boards",
     "leaderboard/test_forgeries", "leaderboard/test_published", "plugins/datasets/test_synthetic_faces",
+    "records/test_schema",
 )  # fmt: skip
 HALVES = (
     ("truth/test_faces", "is_found and amigos"), ("truth/test_faces", "is_found and deap"),

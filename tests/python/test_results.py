@@ -21,7 +21,7 @@ from ..published import PUBLISHED, link_entries
 from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
-ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v3").glob("handcrafted-lda-*"))
+ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v3").glob("cnn_tf-single-e2*"))
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +122,12 @@ def test_the_plot_orders_what_was_measured_and_draws_the_rest_as_a_line(entry):
     mpl.use("agg")
     ax = entry.plot()
     labels, filled, legend = drawn(ax)
-    assert {"movement", "model"} <= set(labels)
+    assert labels == ["registered_clock", "movement", "study_drift", "model", "session_position"]
     assert [container[0].get_xdata()[0] for container in ax.containers] == pytest.approx(
         sorted((c[0].get_xdata()[0] for c in ax.containers), reverse=True)
     )
-    assert filled["model"]
-    assert "model" in legend
+    assert set(filled.values()) == {True}
+    assert {"model", "control"} < set(legend)
     (line,) = (" ".join(text.split()) for text in legend if "majority" in text)
     assert line.startswith("elapsed_time, majority, prior, recording_length: 0.500 by construction")
     assert "auroc_crossed_matched" in ax.get_xlabel()

@@ -18,6 +18,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.records.record import read_record, write_record
+from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.facts import RunFacts
 from embench.report.headline import headline_section
@@ -58,8 +59,17 @@ def made_up(what: str, folder: Path) -> Path:
     if what == "continuous":
         target = Target("arousal", "value", LabelRule(), "arousal")
         values = in_order(values, target.name)
-    record = made_record(values, target, design, protocol=load_protocol("subject-independent-v3"))
+    rules = load_protocol("segment-random-legacy" if what == "leaking" else "subject-independent-v3")
+    record = made_record(values, target, design, protocol=rules)
     run = {**record.run, "id": f"cnn_tf-single-{len(what):010d}"}
+    if what == "leaking":
+        about = {
+            "name": rules.name,
+            "leaks": True,
+            "gives_up": {"split": "units of one subject are in training and in test"},
+        }
+        run |= {"protocol": {**run["protocol"], **about}}
+        record = replace(record, scores=Scores({**record.scores, "adds": {}}))
     if what == "continuous":
         rule = {"name": "arousal", "kind": "value", "label": "arousal", "n": 1, "rule": {}}
         run |= {"targets": ["arousal"], "card": {**run["card"], "label_rules": [rule]}}
@@ -70,7 +80,7 @@ def made_up(what: str, folder: Path) -> Path:
     return folder / run["id"]
 
 
-RESULTS = [*ENTRIES, "stimuli", "free", "continuous", "a file"]
+RESULTS = [*ENTRIES, "stimuli", "free", "continuous", "a file", "leaking"]
 
 
 @pytest.fixture(scope="module")

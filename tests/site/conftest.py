@@ -1,4 +1,4 @@
-"""A site of a few real entries: ranked, trained elsewhere, without a headline, and sealed ones."""
+"""A site of a few real entries: ranked, trained elsewhere, leaking, without a headline, and sealed ones."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from embench.leaderboard import leaderboard_sections
+from embench.protocols import load_protocol
 from embench.records.audit import read_audit, write_audit
 from embench.site import build_site
 
@@ -52,7 +53,17 @@ EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 @pytest.fixture(scope="session")
 def boards(tmp_path_factory):
-    return link_entries(tmp_path_factory.mktemp("published"), CHOSEN)
+    root = link_entries(tmp_path_factory.mktemp("published"), CHOSEN)
+    source = next(PUBLISHED.glob("wearable_stress/subject-independent-v3/handcrafted-knn-*"))
+    place = root / "wearable_stress" / "segment-random-legacy" / source.name
+    shutil.copytree(source, place)
+    (root / "wearable_stress" / "shared").symlink_to(PUBLISHED / "wearable_stress" / "shared")
+    rules = load_protocol("segment-random-legacy")
+    about = {"name": rules.name, "version": rules.version, "hash": rules.hash, "leaks": True}
+    run = yaml.safe_load((place / "run.yaml").read_text())
+    run["protocol"] = {**about, "rules": rules.model_dump(mode="json", exclude_none=True)}
+    (place / "run.yaml").write_text(yaml.safe_dump(run))
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from embench.protocols import Design, load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.statistics import estimates
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, jackknife_error, leave_one_out, shared_variance
+from embench.statistics.intervals import Estimate, add_one, jackknife_error, leave_one_out, shared_variance
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 from embench.testing import samples
@@ -46,6 +46,7 @@ def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> N
     assert set(out["controls"]) == {"majority", "elapsed_time"}
     number = out["scores"]["stress"]["auroc"]
     assert number["low"] < number["mean"] < number["high"]
+    assert (out["differences"], out["not_cleared"], out["cleared_all"]) == ({}, [], False)
     assert len([row for row in out["folds"] if row["method"] == "model"]) == 2 * 4
 
 
@@ -107,6 +108,25 @@ def test_where_the_order_is_fixed_no_clock_can_win_the_headline(make_run: MakeRu
     assert of_clock["comparisons"] >= 200
 
 
+@pytest.mark.parametrize("method", ["model", "elapsed_time"])
+def test_scores_like_auroc_have_the_interval_of_one_more_at_chance(
+    make_run: MakeRun, binary: Target, method: str
+) -> None:
+    run = make_run(strength=4.0)
+    out = scored(run, binary)
+    numbers = out["scores"]["stress"] if method == "model" else out["controls"][method]["stress"]
+    joined = join(run.predictions, run.labels, binary, run.groups, 10.0)[method]
+    jackknife = leave_one_out(joined.tested_subjects(), run.groups)
+    for name in ("auroc", "auroc_within", "balanced_accuracy", "ece"):
+        plain, _ = estimate(name, joined, binary, jackknife)
+        assert isinstance(plain, Estimate)
+        told = add_one(plain) if name.startswith("auroc") else plain
+        assert (numbers[name]["mean"], numbers[name]["low"], numbers[name]["high"]) == pytest.approx(
+            (plain.mean, told.low, told.high)
+        )
+        assert (numbers[name]["low"] != pytest.approx(plain.low)) == name.startswith("auroc")
+
+
 def test_a_constant_is_at_chance_by_construction(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(strength=0.0), binary)
     constant = out["controls"]["majority"]["stress"]["auroc_within"]
@@ -156,10 +176,9 @@ def test_scores_of_folds_allow_for_subjects_who_train_each_other(make_run: MakeR
 
 
 def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_stimuli(make_run: MakeRun) -> None:
-    metric = "ccc"
     """By hand: the score is computed anew without each stimulus."""
     target = Target("stress", "value", LabelRule(), "stress")
-    run = make_run(units=12, seeds=1, strength=1.0)
+    run, metric = make_run(units=12, seeds=1, strength=1.0), "ccc"
     alone = scored(run, target)["scores"]["stress"][metric]
     out = scored(run, target, design="shared_stimuli")
     assert out["headlines"] == {"stress": "concordance_crossed"}
@@ -253,8 +272,9 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
     run = make_run(strength=3.0)
     out = scored(run, target)
     assert out["headlines"] == {"stress": "concordance_within"}
-    assert set(out["scores"]["stress"]) >= {
-        "ccc", "ccc_pooled", "ccc_within_recording", "kappa_quadratic", "mae", "mae_macro", "pearson_within", "rmse"
+    assert set(out["scores"]["stress"]) == {
+        "ccc", "ccc_pooled", "ccc_within_recording", "kappa_quadratic", "mae", "mae_macro", "pearson_within", "rmse",
+        "concordance_crossed", "concordance_crossed_matched", "concordance_within",
     }  # fmt: skip
     ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
     assert (ccc["over"], ccc["subjects"], rmse["over"]) == ("subjects", 12, "folds")
