@@ -122,7 +122,7 @@ def test_the_plot_orders_what_was_measured_and_draws_the_rest_as_a_line(entry):
     mpl.use("agg")
     ax = entry.plot()
     labels, filled, legend = drawn(ax)
-    assert labels == ["registered_clock", "movement", "study_drift", "model", "session_position"]
+    assert labels == ["registered_clock", "movement", "model", "study_drift", "session_position"]
     assert [container[0].get_xdata()[0] for container in ax.containers] == pytest.approx(
         sorted((c[0].get_xdata()[0] for c in ax.containers), reverse=True)
     )
