@@ -38,7 +38,7 @@ def test_a_wrong_normalisation_is_refused(shared, value):
 def test_the_path_that_decides_is_named(shared):
     with pytest.raises(UsageError, match="trained end to end") as refused:
         shared.plan("Pool", modalities="ecg,eda", fusion="concat", settings=("encoder[ecg].lr=0.1",))
-    assert "--set fusion.lr=0.1" in str(refused.value)
+    assert "fusion.lr for concat; encoder.lr for fusions such as late" in str(refused.value)
     shared.plan("Pool", modalities="ecg,eda", fusion="late", settings=("encoder[ecg].lr=0.1",))
 
 

@@ -54,14 +54,16 @@ def check_trained_by(method: Method, settings: Sequence[str]) -> None:
     setting too. Raises UsageError with the path that decides."""
     of_fusion = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings if method.joins == "tokens" else ():
-        path, _, value = setting.partition("=")
+        path = setting.partition("=")[0]
         part, _, field = path.strip().rpartition(".")
         if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in of_fusion:
             raise UsageError(
                 f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
                 "nothing",
                 where=f"--set {setting}",
-                hint=f"--set fusion.{field}={value}",
+                expected=f"fusion.{field} for {method.fusion.short}; encoder.{field} for fusions such as late, whose "
+                "encoders are trained by themselves; in a grid of both, one command each",
+                hint=f"did you mean fusion.{field}?",
             )
 
 
