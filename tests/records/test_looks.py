@@ -27,17 +27,22 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     return of.model_copy(update={"tried": {"stress": 5}, "test_looks": {"stress": 5}, "ledger": last["hash"]})
 
 
-def test_rows_of_published_boards_and_own_methods_are_told_apart(own: Manifest, tmp_path: Path) -> None:
+def test_own_methods_and_those_that_others_published_are_told_apart(own: Manifest, tmp_path: Path) -> None:
     assert scored_in_words(own) == "5 methods, including this one, were scored on these test subjects"
     assert published_among(own, BOARDS) == 3
-    assert whose_in_words(own, BOARDS) == "3 are entries of published leaderboards, two are not"
+    mine, others = whose_in_words(own, BOARDS).split("; ")
+    assert mine == "all by the authors of this result, of which 3 are entries of published leaderboards"
+    entries = len(list((BOARDS / "stress_predict" / own.protocol.name).glob("*/run.yaml")))
+    assert others == f"not counted: {entries - 3} entries that others published on these labels"
     (tmp_path / "none").mkdir()
-    assert whose_in_words(own, tmp_path / "none") == "none is an entry of a published leaderboard"
+    assert whose_in_words(own, tmp_path / "none") == "all by the authors of this result"
 
 
-def test_nothing_is_said_of_boards_or_ledgers_that_are_not_here(own: Manifest, tmp_path: Path) -> None:
-    assert not whose_in_words(own, tmp_path / "nowhere")
-    assert not whose_in_words(own.model_copy(update={"ledger": "0" * 64}), BOARDS)
+def test_nothing_is_said_of_boards_or_logs_that_are_not_here(own: Manifest, tmp_path: Path) -> None:
+    assert whose_in_words(own, tmp_path / "nowhere") == "all by the authors of this result"
+    elsewhere = own.model_copy(update={"ledger": "0" * 64})
+    assert whose_in_words(elsewhere, BOARDS) == "counted by those who published this entry"
+    assert not whose_in_words(elsewhere.model_copy(update={"entry": None}), BOARDS)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
 from embench.report.text import escape
 from embench.statistics.answers import figures
+from embench.statistics.comparison import paired_gap
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "leaderboards" / "wearable_stress" / "subject-independent-v3"
@@ -45,8 +46,8 @@ def scored(of: Record, **parts: Any) -> Record:
     return replace(of, scores=Scores({**of.scores, **parts}))
 
 
-def check_latex(text: str) -> list[list[str]]:
-    """The cells of the only table in a text; fails where braces, environments or columns don't fit."""
+def check_balanced(text: str) -> None:
+    """Fails where braces or environments don't fit, or a special character is not escaped."""
     bare = re.sub(r"\\[{}$&#%_]", "", re.sub(r"(?m)^%.*$", "", text))
     depth = 0
     for letter in bare:
@@ -61,6 +62,11 @@ def check_latex(text: str) -> list[list[str]]:
             assert opened.pop() == name
     assert not opened
     assert not re.search(r"(?<!\\)[#_%]", bare)
+
+
+def check_latex(text: str) -> list[list[str]]:
+    """The cells of the only table in a text; fails where braces, environments or columns don't fit."""
+    check_balanced(text)
     [columns] = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)
     rows = [line[: -len(r" \\")] for line in text.splitlines() if line.endswith(r" \\")]
     cells = [re.split(r"(?<!\\)&", row) for row in rows]
@@ -68,18 +74,36 @@ def check_latex(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in cells]
 
 
-def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record]) -> None:
-    text = latex.latex_tables(published)
+@pytest.fixture(scope="module")
+def table(published: list[Record]) -> str:
+    """The table of the two runs."""
+    return latex.latex_tables(published)
+
+
+def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record], table: str) -> None:
+    text = table
     rows = check_latex(text)
     head, first = rows[0], rows[1]
     scores = published[0].scores.of("stress")
     score = scores[published[0].scores.headlines["stress"]]
-    assert f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" == first[head.index("Time-matched AUROC")]
-    assert first[head.index("Within-subject AUROC")] == f"{scores['auroc_within'].mean:.3f}"
+    shown = plain(first[head.index("Time-matched AUROC")])
+    assert f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" == shown
+    assert plain(first[head.index("Within-subject AUROC")]) == f"{scores['auroc_within'].mean:.3f}"
     assert "stress on Wearable Device Dataset, stress sessions of 36 people, protocol" in text
     assert "(22 subjects, three seeds), protocol" in latex.latex_tables(published[1:])
     assert r"\emph{time since the start}" in [row[0] for row in rows]
     assert not re.search(r"wearable\\_stress|balanced\\_accuracy|elapsed\\_time", text)
+
+
+def plain(cell: str) -> str:
+    """A cell as it is printed."""
+    return re.sub(r"\\\w+|[{}$]", "", cell)
+
+
+def test_a_table_fits_a_page(table: str) -> None:
+    readable = [[plain(cell) for cell in row] for row in check_latex(table)]
+    widths = [max(map(len, column)) for column in zip(*readable, strict=True)]
+    assert sum(widths) + 2 * len(widths) < 137  # letters of 8 pt in a line of 17 cm, the width of two columns
 
 
 def test_columns_are_chosen(published: list[Record]) -> None:
@@ -91,6 +115,36 @@ def test_columns_are_chosen(published: list[Record]) -> None:
     with pytest.raises(UsageError, match="unknown column `f1`") as found:
         latex.latex_tables(published, ["f1"])
     assert "time, parameters, flops" in str(found.value)
+
+
+def test_the_best_is_bold_and_all_are_compared_with_the_strongest_baseline(published: list[Record], table: str) -> None:
+    head, *rows = check_latex(table)
+    of = [record.scores.score("stress", record.scores.headlines["stress"]) for record in published]
+    best = max(score.mean for score in of)
+    assert [row[1].startswith(rf"\textbf{{{best:.3f}}}") for row in rows[:2]] == [s.mean == best for s in of]
+    assert not any("textbf" in cell for row in rows[2:] for cell in row)
+    apart = [row[head.index("difference")] for row in rows]
+    gap = paired_gap(published[1], published[0], "stress")
+    assert apart[0] == "baseline"
+    assert plain(apart[1]) == f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    assert set(apart[2:]) == {""}
+    assert "paired difference from the strongest baseline method on features, handcrafted + svm" in table
+    alone = latex.latex_tables([published[1]])
+    assert "difference" not in check_latex(alone)[0]
+    assert "textbf" not in alone
+
+
+def test_models_with_a_constant_score_are_a_note_and_rows_are_chosen(published: list[Record], table: str) -> None:
+    one = [published[0]]
+    assert r"\emph{majority class}" not in [row[0] for row in check_latex(table)]
+    assert re.search(r"Models with a constant score, by construction: .*majority class.* \(0.500\)", table)
+    chosen = latex.latex_tables(one, rows=["majority", "elapsed_time"])
+    assert [row[0] for row in check_latex(chosen)[2:]] == [r"\emph{time since the start}", r"\emph{majority class}"]
+    assert "constant score" not in chosen
+    assert len(check_latex(latex.latex_tables(one, rows=["none"]))) == 2
+    with pytest.raises(UsageError, match="unknown row `clock`") as found:
+        latex.latex_tables(one, rows=["clock"])
+    assert "--rows" in str(found.value)
 
 
 def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(published: list[Record]) -> None:
@@ -107,10 +161,9 @@ def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(pub
 
 
 def test_a_table_has_a_column_for_each_question_that_some_run_is_asked(
-    published: list[Record], judged: list[Record]
+    published: list[Record], table: str, judged: list[Record]
 ) -> None:
-    several = latex.latex_tables(published)
-    head, first, *_ = check_latex(several)
+    head, first, *_ = check_latex(table)
     score = published[0].scores.score("stress", published[0].scores.headlines["stress"])
     assert first[head.index("above chance")] == ("yes" if score.low > 0.5 else "not shown")
     leaking = scored(changed(published[0], protocol={"leaks": True}), adds={})
@@ -120,7 +173,7 @@ def test_a_table_has_a_column_for_each_question_that_some_run_is_asked(
     assert [first[k] for k in asked] == ["yes", "yes", "not shown"]
     assert all(second[k] in ("yes", "not shown") for k in asked)
     assert {row[k] for row in controls for k in asked} == {""}
-    assert "dagger" not in several
+    assert "dagger" not in table
 
 
 def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
@@ -194,14 +247,91 @@ def test_models_compared_in_pairs_are_named_only_where_some_are(published: list[
     assert paired not in latex.methods_section([scored(of, differences={})])
 
 
+def entry_of(name: str) -> Record:
+    """A published entry of Stress-Predict."""
+    found = (ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob(f"{name}-*")
+    folders = (folder for folder in sorted(found) if not record.read_manifest(folder).trained_on)
+    return record.read_record(next(folders))
+
+
+def test_a_network_is_described_with_architecture_input_and_training() -> None:
+    of = entry_of("cnn_tf-single")
+    [modality] = of.manifest.method.modalities
+    recipe = of.run["config"]["parts"][f"encoder[{modality}]"]
+    text = latex.methods_section([of])
+    check_balanced(text)
+    build = recipe["build"]
+    for expected in (
+        "three convolutions and a Transformer over every sample",
+        rf"windows of {recipe['view']['length_s']:g}~s",
+        rf"at {recipe['prepare']['rate_hz']}~Hz (160 samples)",
+        "widths {}, {} and {}".format(*build["widths"]),
+        "kernels {}, {} and {}".format(*build["kernels"]),
+        f"layers {build['layers']}",
+        f"had {of.manifest.cost.parameters:,} parameters",
+        rf"trained with AdamW ($\beta$ = 0.9 and 0.999, weight decay {recipe['weight_decay']:g})",
+        f"learning rate {recipe['lr']:g} (cosine decay to 0 after {recipe['warmup']} epoch of linear warm-up)",
+        f"batches of {recipe['batch']}",
+        f"at most {recipe['epochs']} epochs, of which the one with the lowest loss on validation subjects was kept",
+        "loss: binary cross-entropy, classes weighted inversely to their frequency",
+        "PyTorch 2",
+        "passbands: EDA 0 to 2~Hz" if modality == "eda" else "passbands: ",
+    ):
+        assert expected in text
+    assert "face kernels" not in text
+    assert "Supplement" not in text
+
+
+def test_parts_that_were_trained_alike_are_described_once() -> None:
+    text = latex.methods_section([entry_of("tcn-shared_tf")])
+    assert text.count("Encoders and fusion were trained with") == 1
+    assert r"one window of 60~s for each unit, which ends with the unit and may begin before it" in text
+    assert r"\texttt{shared\_tf} (a Transformer layer over the tokens of all modalities) joined the modalities" in text
+
+
+def test_an_estimator_is_described_with_its_settings_and_features(published: list[Record]) -> None:
+    of = published[0]
+    text = latex.methods_section([of, of])
+    check_balanced(text)
+    assert "was fitted to these features, with C = 1; missing values by median" in text
+    assert "was trained with" not in text
+    supplement = text.partition(r"\paragraph{Supplement: features}")[2]
+    for modality, name in of.manifest.method.encoders.items():
+        encoder = registry.load("encoder", name)
+        about = registry.load("dataset", of.manifest.dataset.name).card.modalities[modality]
+        names = encoder(encoder.recipes["small"]).feature_names(modality, about.channels)
+        shown = names if len(about.channels) == 1 else [each.removeprefix(f"{about.channels[0]}_") for each in names]
+        assert supplement.count(escape(", ".join(shown[:3]))) == 1
+
+
+def test_layers_of_a_network_from_python_are_those_of_its_code() -> None:
+    of, name = entry_of("cnn_tf-single"), "object:0123456789abcdef0123:MyNet"
+    source = [
+        "class MyNet(nn.Module):",
+        "    def __init__(self, channels, samples):",
+        r"        self.about = '} \\end{document} % & #1'",
+        "        self.body = nn.Sequential(nn.Conv1d(channels, 16, kernel_size=7), nn.ReLU(),",
+        "                                  torch.nn.LSTM(16, 32), nn.Linear(len('%_#}'), 1))",
+    ]
+    own = changed(of, method={"encoders": dict.fromkeys(of.run["method"]["encoders"], name)})
+    own = replace(own, run={**own.run, "objects": {name: {"repr": "MyNet", "source": source}}})
+    text = latex.methods_section([own])
+    check_balanced(text)
+    layers = [r"\texttt{Conv1d(channels, 16, kernel\_size=7)}", r"\texttt{ReLU()}", r"\texttt{LSTM(16, 32)}"]
+    assert f"builds, in this order: {', '.join(layers)} and " in text
+    broken = replace(own, run={**own.run, "objects": {name: {"repr": "MyNet", "source": [*source, "("]}}})
+    assert "Its code is in the record of the run." in latex.methods_section([broken])
+
+
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
     history = [{"kind": "unimodal", "epoch": "0"}, {"kind": "pretrain", "epoch": "0"}]
     of = replace(published[1], history=history)
     parts = of.run["config"]["parts"]
     text = latex.methods_section([of])
     for part in (name for name in parts if name.startswith(("encoder", "pretrainer"))):
-        assert f"{parts[part]['epochs']} epochs in batches of {parts[part]['batch']}" in text
-    assert r"\texttt{fusion}" not in text
+        assert f"batches of {parts[part]['batch']}" in text
+        assert f"{parts[part]['epochs']} epochs, of which" in text
+    assert "The pretext task" in text
 
 
 def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:

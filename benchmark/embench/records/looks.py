@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from embench import registry
 from embench.records.ledger import methods_at
 from embench.records.manifest import Manifest
 from embench.records.record import RUN_FILE
-from embench.records.wording import number_in_words
 
 BOARDS = Path("leaderboards")
 
@@ -16,14 +16,25 @@ BOARDS = Path("leaderboards")
 def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
     """The number of these methods that are entries of the leaderboards in a folder; None where the folder, or the log
     that `run` counts up to, is not on this machine."""
-    if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried or not boards.is_dir():
+    own = _own_methods(run)
+    if own is None or not boards.is_dir():
+        return None
+    rows = _published(run, boards)
+    return len({method for name, method in own if name in rows})
+
+
+def _own_methods(run: Manifest) -> list[tuple[str, str]] | None:
+    """(run, method) that the log of this machine counts; None where the log is not here."""
+    if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried:
         return None
     target = max(run.tried, key=lambda name: run.tried[name])  # type: ignore[index]
-    methods = methods_at(run.ledger, run.dataset.name, run.protocol.name, target)
-    if methods is None:
-        return None
-    rows = {path.parent.name for path in boards.glob(f"*/{run.protocol.name}/*/{RUN_FILE}")}
-    return len({method for name, method in methods if name in rows})
+    return methods_at(run.ledger, run.dataset.name, run.protocol.name, target)
+
+
+def _published(run: Manifest, boards: Path) -> set[str]:
+    """The entries on the same labels of leaderboards in a folder."""
+    board = run.dataset.name.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
+    return {path.parent.name for path in boards.glob(f"{board}/{run.protocol.name}/*/{RUN_FILE}")}
 
 
 def scored_in_words(run: Manifest) -> str:
@@ -42,17 +53,21 @@ def scored_in_words(run: Manifest) -> str:
 
 
 def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
-    """How many of these methods are published entries and how many the user's own; empty where not known."""
-    published, tried = published_among(run, boards), run.most_of("tried")
-    if published is None or tried < 2:
-        return ""
-    own = tried - published
-    if not own:
-        return "all are entries of published leaderboards"
-    if not published:
-        return "none is an entry of a published leaderboard"
-    entries = "one is an entry" if published == 1 else f"{published} are entries"
-    return f"{entries} of published leaderboards, {number_in_words(own)} {'is' if own == 1 else 'are'} not"
+    """Clauses on whose methods these are. They are those of the people who made the run, some of which may be entries
+    of leaderboards; entries of others are told apart. Empty where the log of the run is not here."""
+    own, tried = _own_methods(run), run.most_of("tried")
+    if own is None:
+        return "counted by those who published this entry" if run.entry is not None and tried > 1 else ""
+    clauses = []
+    if tried > 1:
+        published = published_among(run, boards) or 0
+        entries = "one is an entry" if published == 1 else f"{published} are entries"
+        of_these = f", of which {entries} of published leaderboards" if published else ""
+        clauses.append(f"all by the authors of this result{of_these}")
+    if others := len(_published(run, boards) - {name for name, _ in own}):
+        entries = "one entry" if others == 1 else f"{others} entries"
+        clauses.append(f"not counted: {entries} that others published on these labels")
+    return "; ".join(clauses)
 
 
 def scored_and_whose(run: Manifest, boards: Path = BOARDS) -> str:

@@ -295,8 +295,10 @@ class RunFacts:
 
     @property
     def seeds(self) -> str:
-        """`seed 0`, `seeds 0, 1 and 2`."""
+        """`seed 0`, `seeds 0, 1 and 2`, `seeds 0 to 9`."""
         seeds = self.manifest.seeds
+        if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+            return f"seeds {seeds[0]} to {seeds[-1]}"
         return f"seed{'s' * (len(seeds) > 1)} {join_with_and(list(map(str, seeds)))}"
 
     @property

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from embench.interfaces.kinds import KINDS
+from embench.interfaces.recording import names_in
 from embench.records.manifest import RuleOfTargetPart
+from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.wording import (
@@ -22,8 +24,11 @@ from embench.records.wording import (
 )
 from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
+from embench.report.latex.features import describe_features
+from embench.report.latex.parts import describe_machine, describe_parts, signals_in_words
 from embench.report.latex.sample import describe_sample
 from embench.report.text import cite, code, escape, render_text
+from embench.signals.preprocess import RULES, band_after
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
@@ -34,8 +39,8 @@ _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjec
 
 
 def methods_section(records: Sequence[Record]) -> str:
-    """A paragraph on the data, protocol and scores that several runs share, whatever their seeds, and one for each
-    run."""
+    """A paragraph on the data, protocol and scores that several runs share, whatever their seeds, one for each run, and
+    a supplement of the features that estimators were fitted to."""
     groups: dict[str, list[RunFacts]] = {}
     for record in records:
         run = record.manifest
@@ -59,7 +64,11 @@ def methods_section(records: Sequence[Record]) -> str:
         shown=_shown,
         sources=_sources,
         sample=describe_sample,
-        training=_training,
+        averages=_averages,
+        bands=_bands,
+        features=describe_features,
+        machine=describe_machine,
+        parts=describe_parts,
     )
 
 
@@ -93,6 +102,27 @@ def _kind(about: RuleOfTargetPart) -> str:
         when = "after" if rule.lag_s > 0 else "before"
         parts.append(rf"labels read {abs(rule.lag_s):g}~s {when} the signals")
     return ", ".join(parts)
+
+
+def _bands(some: Sequence[RunFacts]) -> str:
+    """The passband of each modality after filtering and resampling; empty where the dataset's card is not here."""
+    run = some[0]
+    card, rules = run.folder_card or run.card, run.rules
+    if card is None or rules is None or rules.preprocess not in RULES:
+        return ""
+    names = [name for each in some for m in each.manifest.method.modalities for name in names_in(m)]
+    bands = []
+    for name in dict.fromkeys(names):
+        if about := card.modalities.get(name):
+            high, low = band_after(name, (about.rate, rules.rate_hz), about.applied, rules.preprocess)
+            bands.append(rf"{signals_in_words([name])} {high:g} to {low:g}~Hz")
+    return f"; passbands: {', '.join(bands)}" if bands else ""
+
+
+def _averages(some: Sequence[RunFacts]) -> bool:
+    """True if a network reads windows, of which a unit may hold several."""
+    recipes = [recipe for run in some for recipe in run.parts.values() if method_kind(run.manifest.method) == "network"]
+    return any((recipe.get("view") or {}).get("kind") == "window" for recipe in recipes)
 
 
 def _left_out(run: RunFacts) -> str:
@@ -147,22 +177,6 @@ def _sources(run: RunFacts) -> list[str]:
         follows = "follows" if len(distinct) == 1 else "follow"
         sentences.append(f"{join_with_and(distinct)} {follows}{cite(paper)}.")
     return sentences
-
-
-def _training(run: RunFacts) -> str:
-    """A sentence on the training of all parts trained by epochs; the history names these stages."""
-    kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
-    trained = {kinds[row["kind"]] for row in run.record.history if row.get("kind") in kinds}
-    parts_by_training: dict[str, list[str]] = {}
-    for part, recipe in run.parts.items():
-        if part.partition("[")[0] in trained:
-            how = (
-                f"{recipe['epochs']} epochs in batches of {recipe['batch']} with {recipe['optimiser']}, learning rate "
-                f"{recipe['lr']:g} ({recipe['schedule']}), selected epoch: {in_words(recipe['selection'])}"
-            )
-            parts_by_training.setdefault(how, []).append(code(part))
-    parts = [f"{join_with_and(named)}: {escape(how)}" for how, named in parts_by_training.items()]
-    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _pretraining(run: RunFacts) -> list[str]:
