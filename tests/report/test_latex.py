@@ -441,6 +441,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
     assert check_latex(capsys.readouterr().out)[0][1:4] == ["seeds", "Time-matched AUROC", "above chance"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
+    assert main(["export", run, "--methods", "--rows", "none"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3
 
 

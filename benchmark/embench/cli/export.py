@@ -30,6 +30,10 @@ def export(
     columns: Annotated[
         str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
     ] = None,
+    rows: Annotated[
+        str | None,
+        Option(help="Confound-only models of --latex after the methods, comma-separated, or none; default: all."),
+    ] = None,
     methods: Annotated[bool, Option("--methods", help="A methods section, with citations.")] = False,
     bibtex: Annotated[
         bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
@@ -48,20 +52,26 @@ def export(
         raise UsageError("nothing to export is named", where=where, expected="RUN.. or --dataset")
     if table is None and not any(texts.values()):
         raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --table")
-    if columns is not None and not latex:
-        raise UsageError("--columns applies to --latex only", where="--columns", expected="--latex")
+    for option, value in (("--columns", columns), ("--rows", rows)):
+        if value is not None and not latex:
+            raise UsageError(f"{option} applies to --latex only", where=option, expected="--latex")
     folders = named_runs(runs, dataset, where)
     if table is not None:
         _write_table(folders, dataset, table, trust_code=trust_code)
     if any(texts.values()):
-        _write(out, _of_runs(folders, dataset, texts, columns, trust_code=trust_code))
+        _write(out, _of_runs(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _of_runs(
     runs: Sequence[Path],
     dataset: str | None,
     chosen: Mapping[str, bool],
-    columns: str | None,
+    columns: Sequence[str] | None,
+    rows: Sequence[str] | None,
     *,
     trust_code: bool,
 ) -> str:
@@ -72,12 +82,11 @@ def _of_runs(
 
     records = [record.read_record(folder) for folder in runs]
     named = list(zip(runs, records, strict=True))
-    columns_wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     of = [record.manifest.dataset.name for record in records]
     with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
         texts = []
         if chosen["--latex"]:
-            texts.append(paper.latex_tables(records, columns_wanted))
+            texts.append(paper.latex_tables(records, columns, rows))
         if chosen["--methods"]:
             texts.append(paper.methods_section(records))
         if chosen["--bibtex"]:
