@@ -100,12 +100,6 @@ def plain(cell: str) -> str:
     return re.sub(r"\\\w+|[{}$]", "", cell)
 
 
-def test_a_table_fits_a_page(table: str) -> None:
-    readable = [[plain(cell) for cell in row] for row in check_latex(table)]
-    widths = [max(map(len, column)) for column in zip(*readable, strict=True)]
-    assert sum(widths) + 2 * len(widths) < 137  # letters of 8 pt in a line of 17 cm, the width of two columns
-
-
 def test_columns_are_chosen(published: list[Record]) -> None:
     columns = ["seeds", "f1_weighted", "parameters", "energy"]
     rows = check_latex(latex.latex_tables(published, columns))
@@ -121,7 +115,8 @@ def test_the_best_is_bold_and_all_are_compared_with_the_strongest_baseline(publi
     head, *rows = check_latex(table)
     of = [record.scores.score("stress", record.scores.headlines["stress"]) for record in published]
     best = max(score.mean for score in of)
-    assert [row[1].startswith(rf"\textbf{{{best:.3f}}}") for row in rows[:2]] == [s.mean == best for s in of]
+    cells = [row[head.index("Time-matched AUROC")] for row in rows[:2]]
+    assert [cell.startswith(rf"\textbf{{{best:.3f}}}") for cell in cells] == [score.mean == best for score in of]
     assert not any("textbf" in cell for row in rows[2:] for cell in row)
     apart = [row[head.index("difference")] for row in rows]
     gap = paired_gap(published[1], published[0], "stress")

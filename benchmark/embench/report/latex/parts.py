@@ -88,11 +88,11 @@ def layers_in(source: str) -> list[str]:
         tree = ast.parse(textwrap.dedent(source))
     except SyntaxError:
         return []
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     layers = [
         (node.lineno, node.col_offset, node.func.attr, node.args, node.keywords)
-        for node in calls
-        if ast.unparse(node.func.value) in ("nn", "torch.nn") and node.func.attr not in _CONTAINERS  # type: ignore[attr-defined]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if ast.unparse(node.func.value) in ("nn", "torch.nn") and node.func.attr not in _CONTAINERS
     ]
     return [
         f"{name}({', '.join([*map(ast.unparse, args), *(f'{k.arg}={ast.unparse(k.value)}' for k in keywords)])})"

@@ -87,7 +87,8 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
     counts = [name for name in _COUNTS if name in chosen]
     shown = [headline, *(name for name in chosen if name not in (*_COUNTS, _DIFFERENCE, headline))]
     asked = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
-    gaps = _differences(runs, target, headline) if _DIFFERENCE in chosen else {}
+    baseline = _strongest(runs, target, headline) if _DIFFERENCE in chosen else None
+    gaps = _differences(runs, baseline, target, headline) if baseline else {}
     best = {name: _best(runs, target, name) for name in shown if name not in _COSTS}
     methods = []
     for run in runs:
@@ -124,7 +125,7 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
         about=_caption(runs, target),
-        baseline=gaps and escape(_strongest(runs, target, headline).row_name),
+        baseline=escape(baseline.row_name) if baseline else "",
         bold=any(best.values()),
         rows=methods,
         controls=models,
@@ -158,11 +159,8 @@ def _strongest(runs: Sequence[RunFacts], target: str, headline: str) -> RunFacts
     return max(simple, key=lambda run: sign * run.scores.of(target)[headline].mean)
 
 
-def _differences(runs: Sequence[RunFacts], target: str, headline: str) -> dict[str, str]:
-    """Run -> its paired difference from the strongest baseline method with the interval; empty where there is none."""
-    baseline = _strongest(runs, target, headline)
-    if baseline is None:
-        return {}
+def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, headline: str) -> dict[str, str]:
+    """Run -> its paired difference from the baseline, with the interval."""
     found = {baseline.manifest.id: "baseline"}
     for run in runs:
         if run is not baseline:
