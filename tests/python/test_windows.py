@@ -1,5 +1,8 @@
 """Windows, features and folds as arrays: what a run reads, bit for bit, and nothing of test subjects in training."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -18,22 +21,25 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.python.running import plugin_name
 
+from ..docs.pages import ROOT, blocks
 from ..tiny.world import few_folds, plugin
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
 
 
 class Recorder(nn.Module):
     """Writes each batch that it is trained on or asked about to a file of its own."""
 
-    def __init__(self, folder, channels, samples):
+    def __init__(self, folder, *layers):
         super().__init__()
-        self.folder, self.shape, self.layer = folder, (channels, samples), nn.Linear(channels, 3)
+        self.folder, self.layers = folder, nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten())
 
     def forward(self, x):
         if len(x) > 1:
             name = "train" if self.training else "asked"
             number = len(list(self.folder.glob(f"{name}-*.npy")))
             np.save(self.folder / f"{name}-{number}.npy", x.numpy())
-        return self.layer(x.mean(-1))
+        return self.layers(x)
 
 
 def about(bench, **more):
@@ -58,16 +64,54 @@ LENGTHS = [{"window_s": 4}, {"window_s": 4, "step_s": 2, "rate_hz": 16}, {"conte
 def test_arrays_are_what_a_network_in_a_run_receives(bench, tmp_path, lengths):
     seen = tmp_path / "seen"
     seen.mkdir()
-    encoder = embench.network(lambda c, t: Recorder(seen, c, t), epochs=1, name="recorder", **lengths)
+    encoder = embench.network(lambda c, _: Recorder(seen, nn.Conv1d(c, 3, 1)), epochs=1, name="recorder", **lengths)
     where = about(bench, modalities="eda")
     embench.run(
         **where, encoder=encoder, runs=bench.runs, seeds=0, workers=1, device="cpu", confounds=False, progress=False
     )
-    own = embench.windows(**where, **lengths)
+    check_received(embench.windows(**where, **lengths), seen)
+
+
+def check_received(own, seen):
+    """Checks that a run of seed 0 was trained on, and asked about, these windows bit for bit."""
     trained, asked = (recorded(seen, name, own.X.shape[1:]) for name in ("train", "asked"))
     for fold in own.folds(0):
         assert as_set(own.arrays(fold, "train").x) <= trained
+        assert as_set(x.numpy() for x, _, _ in own.to_torch(fold, "train")) <= trained
         assert as_set(own.arrays(fold, "test").x) <= asked
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA does not say where real data are")
+def test_a_notebook_and_a_run_train_a_network_alike_on_real_recordings(tmp_path, monkeypatch):
+    """The notebook is that of the page, on six subjects and in two folds."""
+    root, original = tmp_path / "stress_predict", Path(str(DATA), "stress_predict")
+    for name in ("Processed_data", *(f"Raw_data/S{number:02d}" for number in range(2, 8))):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(original / name)
+    monkeypatch.setenv("EMBENCH_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    protocol, seen = few_folds(tmp_path), tmp_path / "seen"
+    notebook = next(block.body for block in blocks(ROOT / "docs" / "guide" / "arrays.md") if block.language == "python")
+    assert sum(bool(line.strip()) for line in notebook.splitlines()) <= 15
+    cells: dict = {}
+    torch.manual_seed(0)
+    exec(notebook.replace("rate_hz=16", f"rate_hz=16, protocol={protocol!r}"), cells)
+    by_hand = cells["windows"].score(cells["scores"], name="mine")
+    assert by_hand.answers["stress"]
+    seen.mkdir()
+    encoder = embench.network(
+        lambda c, _: Recorder(seen, nn.Conv1d(c, 16, 16, 4), nn.ReLU()), rate_hz=16, epochs=5, class_weight="none",
+        name="recorder",
+    )  # fmt: skip
+    run = embench.run(
+        dataset="stress_predict", modalities="ppg+eda", encoder=encoder, protocol=protocol, seeds=0, device="cpu",
+        workers=1, confounds=False, progress=False,
+    )  # fmt: skip
+    check_received(cells["windows"], seen)
+    gap = embench.compare(run, by_hand, metric="auroc_within").difference
+    assert gap.low <= 0 <= gap.high
+    assert abs(gap.mean) < 0.1
 
 
 @pytest.mark.parametrize("normalise", ["subject_unlabelled", "recording_unlabelled", "none"])

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from embench import grid
 from embench.records.record import read_manifest
+
+from ..tiny.world import plugin
 
 SHORT = ("--modalities", "ecg", "--target", "arousal", "--set", "encoder.epochs=2")
 
@@ -36,6 +39,18 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
 
     compared = json.loads(embench("compare", *folders, "--json").out)
     assert compared["floors"] == document["floors"]
+
+    board = grid(
+        dataset=plugin("Tiny"), encoder=plugin("Pool"), pretrainer="masked_value", modalities="ecg", target="arousal",
+        protocol=bench.protocol, recipe="quick", seeds=0, device="cpu", data_root=bench.data, runs=bench.runs,
+        workers=1, set="encoder.epochs=2", floors=True, progress=False,
+    )  # fmt: skip
+    assert [result.id for result in board.results] == [row, frozen, scratch, features]
+    (compared_there,) = board.floors.values()
+    assert [(gap.run, gap.gap.mean) for gap in compared_there.gaps] == [
+        (floor["run"], floor["gap"]["mean"]) for floor in found["floors"]
+    ]
+    assert "over the same from scratch" in repr(board)
     # A run that is trained less is no floor, and neither is another method.
     less = embench(*bench.line(*SHORT[:-1], "encoder.epochs=1", "--json"))
     other = bench.runs / "Tiny" / json.loads(less.out)["run"]

@@ -47,7 +47,7 @@ def compare(
     from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.looks import scored_and_whose
-    from embench.statistics import comparison, curve_gaps
+    from embench.statistics import comparison, curve_gaps, floor_gaps
 
     folders = named_runs(runs, dataset, "embench compare")
     records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
@@ -62,7 +62,7 @@ def compare(
             _show_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = floors.gaps_of(records, metric, [table.target for table in tables])
+    gaps = floor_gaps.gaps_of(records, metric, [table.target for table in tables])
     if as_json:
         found = {"floors": [floors.as_document(*each) for each in gaps]} if gaps else {}
         console.document({"targets": [table.as_json() for table in tables], **found})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from embench.planning.floors import FloorRow, Floors
     from embench.planning.request import Request
     from embench.records.record import Record
+    from embench.statistics.floor_gaps import Gaps
 
 
 def run_with_floors(
@@ -34,10 +35,12 @@ def run_with_floors(
         UsageError: nothing is pretrained.
     """
     from embench.cli import show
+    from embench.planning.floors import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
+    from embench.statistics.floor_gaps import gaps_of
 
-    found, plain = _floors_of(requests)
+    found, plain = split_pretrained(requests)
     for floors in found:
         _tell(floors)
     every = list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
@@ -47,7 +50,7 @@ def run_with_floors(
     with Progress() as progress:
         done = runner.grid(every, executor=executor, workers=workers, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
-    gaps = list(gaps_of(records))
+    gaps = gaps_of(records)
     if as_json:
         console.document(
             {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
@@ -65,23 +68,6 @@ def _shown_in(gaps: Sequence[Gaps]) -> set[str]:
     return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
 
 
-def _floors_of(requests: Sequence[Request]) -> tuple[list[Floors], list[Request]]:
-    """The floors of the requests that are pretrained, and the other requests."""
-    from embench.planning.floors import NothingPretrained, with_floors
-
-    found: list[Floors] = []
-    plain: list[Request] = []
-    last: NothingPretrained | None = None
-    for request in requests:
-        try:
-            found.append(with_floors(request))
-        except NothingPretrained as error:
-            plain, last = [*plain, request], error
-    if last is not None and not found:
-        raise last
-    return found, plain
-
-
 def _tell(floors: Floors) -> None:
     """Prints the rows of a request with its floors, and how they are trained."""
     show_table(floors.rows, [field("title", "row"), TableColumn("method", _method)])
@@ -97,22 +83,6 @@ def _method(row: FloorRow) -> str:
     weights = ", ".join(dict.fromkeys(filter(None, named)))
     method = " + ".join(filter(None, [", ".join(asked.encoders), asked.fusion]))
     return f"{method}{after}{f', weights: {weights}' if weights else ''}"
-
-
-Gaps = tuple["Record", str, RowFloors]
-"""A pretrained run, a target, and its floors there."""
-
-
-def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
-    """The floors of each pretrained run among these runs, target by target."""
-    from embench.statistics.floor_gaps import floors_of
-
-    return [
-        (record, target, floors)
-        for record in records
-        for target in targets or record.scores.headlines
-        if (floors := floors_of(record, records, target, metric)) is not None
-    ]
 
 
 def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:

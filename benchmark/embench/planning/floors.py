@@ -4,7 +4,7 @@ scratch, and for simple features, all trained alike."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from embench import registry
@@ -90,6 +90,25 @@ def with_floors(request: Request) -> Floors:
     row = replace(request, settings=(*settings, *request.settings))
     rows = [FloorRow(None, row), *_at_random(row, stated, method, card, before), *_features(request, method, card)]
     return Floors(tuple(rows), words)
+
+
+def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
+    """The floors of the requests that are pretrained, and the other requests.
+
+    Raises:
+        NothingPretrained: none is pretrained.
+    """
+    found: list[Floors] = []
+    plain: list[Request] = []
+    last: NothingPretrained | None = None
+    for request in requests:
+        try:
+            found.append(with_floors(request))
+        except NothingPretrained as error:
+            plain, last = [*plain, request], error
+    if last is not None and not found:
+        raise last
+    return found, plain
 
 
 def pretrained_parts(request: Request, method: Method) -> list[str]:

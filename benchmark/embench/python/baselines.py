@@ -16,6 +16,7 @@ from embench.python.door import from_python
 from embench.python.records import predictions_file, remember_own
 from embench.python.running import plugin_name
 from embench.python.showing import DryRun, watcher
+from embench.records.floors import RowFloors
 from embench.screen.plan import set_plan
 from embench.screen.progress import Progress, Steps
 from embench.sets.files import SetLevel, find_set
@@ -44,12 +45,15 @@ class BaselineBoard:
     Args:
         rows: see `to_pandas`. `results`: of all runs, one's own first.
         failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
+        floors: of `embench.grid(floors=True)`: pretrained run and target -> the gap to the same network from scratch,
+            at random, and to handcrafted features: `gaps`, and `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
     results: Sequence[Result]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
+    floors: Mapping[tuple[str, str], RowFloors] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
@@ -92,9 +96,10 @@ class BaselineBoard:
 
     @property
     def _notes(self) -> list[str]:
+        compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
-        return [*self.answers, *failed, *(generated if any(row["synthetic"] for row in self.rows) else [])]
+        return [*self.answers, *compared, *failed, *(generated if any(row["synthetic"] for row in self.rows) else [])]
 
 
 @from_python

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench.planning.axes import expand_axes
+from embench.planning.floors import split_pretrained
 from embench.planning.hub import offline
 from embench.planning.names import check_names
 from embench.planning.points import grid_points
@@ -18,9 +19,11 @@ from embench.python.door import from_python
 from embench.python.records import remember_own
 from embench.python.running import plugin_name, request_with
 from embench.python.showing import DryRun, watcher
+from embench.records.record import read_record
 from embench.screen.plan import run_plan
 from embench.screen.progress import Progress
 from embench.sets.table import board_rows
+from embench.statistics.floor_gaps import gaps_of
 
 if TYPE_CHECKING:
     from embench.python.running import AnyEncoder, AnyFusion, AnyPretrainer, Texts
@@ -59,6 +62,7 @@ def grid(
     pretrained: Texts | None = None,
     workers: int | None = None,
     observer: Texts = (),
+    floors: bool = False,
     executor: str = "local",
     cluster: Mapping[str, str] | None = None,
     dry_run: bool = False,
@@ -74,12 +78,13 @@ def grid(
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
         drop: also `each` and `all`.
+        floors: also trains the networks of pretrained runs from scratch and at random, and runs handcrafted features.
         executor: who runs the stages: `local`, `slurm` or `ray`; `cluster`: its own options.
         dry_run: trains nothing, and returns the plan of each run.
 
     Returns:
-        A table of all runs with paired differences: `to_pandas()`, `results`, and `failures`, which names runs that
-        failed.
+        A table of all runs with paired differences: `to_pandas()`, `results`, `floors`, and `failures`, which names
+        runs that failed.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
@@ -89,7 +94,9 @@ def grid(
     shared = {name: given_values[name] for name in _SHARED}
     asked = [request_of(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
-    requests = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
+    points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
+    pretrained_rows, plain = split_pretrained(points) if floors else ([], points)
+    requests = list(dict.fromkeys([*(each for row in pretrained_rows for each in row.requests), *plain]))
     from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
 
     with Progress(()) if progress else nullcontext() as shown:
@@ -100,7 +107,9 @@ def grid(
             return [DryRun(document, tuple(run_plan(document))) for document in documents]
         done = runner.grid(requests, executor, workers, watch, dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
-    return BaselineBoard(board_rows(results), results, done.failures)
+    gaps = gaps_of([read_record(result.folder) for result in results]) if floors else []
+    compared = {(record.run["id"], target): found for record, target, found in gaps}
+    return BaselineBoard(board_rows(results), results, done.failures, floors=compared)
 
 
 _SHARED = ("seeds", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")

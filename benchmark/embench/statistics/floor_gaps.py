@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from embench.errors import EmbenchError
 from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
@@ -10,6 +10,19 @@ from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects
 from embench.statistics.comparison import paired_gap
+
+Gaps = tuple[Record, str, RowFloors]
+"""A pretrained run, a target, and its floors there."""
+
+
+def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
+    """The floors of each pretrained run among these runs, target by target."""
+    return [
+        (record, target, floors)
+        for record in records
+        for target in targets or record.scores.headlines
+        if (floors := floors_of(record, records, target, metric)) is not None
+    ]
 
 
 def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
