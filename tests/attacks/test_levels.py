@@ -191,18 +191,18 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
 }  # fmt: skip
 """Kind, as docs/why/audit.md has it -> name -> forgery."""
 SAMPLE = {
-    "of a person of another fold", "said not to apply", "of another seed", "decisions alone", "a person is left out",
-    "lengths of sessions", "of the neighbour", "scores of a sealed entry, though labels are public",
-    "a superseded entry revived", "an audit by hand, without findings",
+    "controls: of a person of another fold", "predictions: decisions alone", "labels and people: a person is left out",
+    "summands: of the neighbour", "what happened on the board: a superseded entry revived",
+    "words of a person: an audit by hand, without findings",
 }  # fmt: skip
-"""What every test run tries, as far as a kind has them; `make rates` tries all."""
+"""What every test run tries, of each level one or two; `make rates` tries all."""
 
 
 def cases() -> Iterator[Any]:
     for kind, of in FORGERIES.items():
         for name, forgery in of.items():
-            marks = [] if name in SAMPLE else [proof]
-            yield pytest.param(forgery, id=f"{kind}: {name}", marks=marks)
+            case = f"{kind}: {name}"
+            yield pytest.param(forgery, id=case, marks=[] if case in SAMPLE else [proof])
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
 """Any plugin with any other: every pair that may stand in one network does so in one of these, and works there."""
 
-import hashlib
-
 import pytest
 
-from embench.leaderboard.kept import code_digest
 from embench.planning.plan import make
 from embench.runs.videos import decode_videos
 
-from ..sample import WHOLE, sample
+from ..sample import WHOLE, drawn, sample
 from . import networks
 from .array import Together, array, covering, search
 from .declared import CROSSED, joins, load, reads, wanted
@@ -30,7 +27,7 @@ def putting(together):
     return seen | {pair for pair in together.pairs() if (pair[0][0], pair[1][0]) in PUTTING}
 
 
-PUT_TOGETHER = sorted(covering(putting), key=lambda t: hashlib.sha256(f"{code_digest()}/{t}".encode()).hexdigest())
+PUT_TOGETHER = drawn(covering(putting))
 DRAWN = PUT_TOGETHER if WHOLE else PUT_TOGETHER[: len(PUT_TOGETHER) // 3]
 """Others for every state of the code; the whole proof trains all."""
 OLD = "plugins have changed: `python -m tests.pairs.array` searches their pairs anew"
