@@ -54,6 +54,7 @@ def methods_section(records: Sequence[Record]) -> str:
         added=describe_added_modalities,
         better=_better,
         controls=_controls,
+        costs=lambda run: [text for text in run.measured if not text.startswith("processor ")],
         dataset_key=_dataset_key,
         left_out=_left_out,
         paper_of=bibliography.paper_of,

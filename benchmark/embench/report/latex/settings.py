@@ -12,6 +12,7 @@ from embench.report.text import escape
 _WORDS = {
     "C": "C =",
     "asks": "query modality",
+    "candidates": "chosen on training subjects from",
     "dim": "token width",
     "ffn": "feed-forward width",
     "heads": "attention heads",
