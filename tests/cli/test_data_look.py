@@ -34,7 +34,7 @@ def test_a_page_of_every_recording_without_anything_that_tells_whose_it_is(emben
     assert html.count("<article>") == 16
     assert html.count('aria-label="eda of ') >= 16
     assert "What clock, stimulus and movement reach alone" in html
-    assert "needs 34 people" in html
+    assert "The smallest detectable difference of these 4 people" in html
     assert html.count(">lost</title>") == 1
     assert not re.search(r"p0\d|p0\d-v\d|secret_place|https?:|<script", html)
     assert html.count("stimulus &lt;i&gt;film") == 12  # and four of one whose name has an id in it

@@ -157,7 +157,9 @@ def test_the_plan_is_described_without_training(shared):
     assert about["parameters"] > 0
     assert about["flops"] > 0
     assert about["expected_s"] >= 0
-    assert 0 < about["smallest_difference"] < 1
+    low, high = about["smallest_difference_range"]
+    assert 0 < low < about["smallest_difference"] < high
+    assert "pairs of published networks, 3 other datasets" in about["smallest_difference_note"]
 
 
 def test_pretraining_is_expected_to_take_as_long_as_it_has_windows(shared):

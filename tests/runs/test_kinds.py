@@ -128,8 +128,6 @@ def test_a_plan_names_the_score_of_which_its_smallest_difference_is(kinds):
     for targets, score in scores.items():
         about = kinds.plan("Pool", modalities="ecg", targets=targets, protocol=Request.protocol).describe()
         assert about["smallest_difference_note"].startswith(f"{score}, paired over subjects")
-    before = kinds.plan("Pool", modalities="ecg", targets="arousal_value").describe()
-    assert before["smallest_difference_note"].startswith("Within-subject CCC, paired over subjects")
 
 
 def test_targets_of_other_units_are_refused_in_one_run(kinds):

@@ -30,7 +30,7 @@ from embench.planning.losses import check_losses
 from embench.planning.method import grounded, named_method, resolve_method, without_paths
 from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.planning.parts import FUSION, Method
-from embench.planning.power import ASSUMED_SD, shown_difference
+from embench.planning.power import describe_difference, published_spread
 from embench.planning.request import Request, command_of
 from embench.planning.setting import Setting, data_places, source_spec, stage_folder
 from embench.planning.settings import chosen_normalisation
@@ -150,10 +150,6 @@ class Plan:
         folds = [fold for folds in self.folds.values() for fold in folds]
         return protocol_deviations(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
-    def smallest_difference(self) -> float:
-        """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
-        return shown_difference(len(set(self.test.groups.values())))
-
     def unanswerable(self) -> list[UnanswerableTarget]:
         """Why this plan cannot answer for some of its targets, whatever its method predicts; none of a `dev` plan."""
         from embench.statistics.answerable import why_unanswerable
@@ -188,6 +184,7 @@ class Plan:
         asked = self.request.confounds and not self.request.dev
         once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
+        spread = published_spread(_kind(self.method), name_without_package(self.dataset))
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():
             kinds[stage.kind] = kinds.get(stage.kind, 0) + 1
@@ -218,9 +215,7 @@ class Plan:
                 seconds_like_done(stages, root),
             ),
             **({"nuisances_s": once_s} if once_s else {}),
-            "smallest_difference": round(self.smallest_difference(), 3),
-            "smallest_difference_note": f"{self._score_in_words()}, paired over subjects, power .8, assumed "
-            f"SD {ASSUMED_SD}",
+            **describe_difference(len(set(self.test.groups.values())), spread, self._score_in_words()),
             **({"cannot_answer": cannot_answer} if cannot_answer else {}),
         }
 
@@ -360,12 +355,15 @@ def rules_of(request: Request) -> tuple[Request, Protocol, Card]:
     return request, protocol, card
 
 
+def _kind(method: Method) -> MethodKind:
+    return "features" if method.inputs == "features" else "network"
+
+
 def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request:
     """The request with seeds: where it names none, those that a board takes of such a method."""
     if request.seeds is not None:
         return request
-    kind: MethodKind = "features" if method.inputs == "features" else "network"
-    usual = seeds_taken(kind, protocol.split.folds)[0]
+    usual = seeds_taken(_kind(method), protocol.split.folds)[0]
     return replace(request, seeds=",".join(map(str, usual)))
 
 

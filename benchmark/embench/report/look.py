@@ -27,10 +27,10 @@ from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import Target
-from embench.planning.power import ASSUMED_SD, shown_difference, subjects_needed
+from embench.planning.power import published_spread, smallest_difference, subjects_needed
 from embench.protocols import Protocol, UnitId, connected_groups
 from embench.records.scores import Control, Scores
-from embench.records.wording import format_control, in_words
+from embench.records.wording import format_control, in_words, name_without_package
 from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
 from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
 from embench.runs.controls import describe_controls
@@ -304,16 +304,18 @@ def _without_names(reason: str, store: Store) -> str:
 
 def _power(of: LookedAt) -> Markup:
     groups = len(set(connected_groups(of.store.recordings).values()))
-    half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
+    spread = published_spread("features", name_without_package(of.store.name))
+    few, many = (subjects_needed(_DIFFERENCE, sd) for sd in (spread.low, spread.high))
     needs = (
         f"Two methods are compared on the same people by a paired two-sided test at .05. With 80\N{NO-BREAK SPACE}% "
-        f"power a difference of {_DIFFERENCE:g} in AUROC, of values in concordance, needs "
-        f"{subjects_needed(_DIFFERENCE)} people. That assumes that differences vary over people with an SD of "
-        f"{ASSUMED_SD:.2f}: with half of it {half} people are enough, with one and a half times {more} are needed. For "
-        "other scores it is a rule of thumb."
+        f"power a difference of {_DIFFERENCE:g} in AUROC needs {few} to {many} people. Differences vary over people "
+        f"with an SD of {spread.low:.2f} to {spread.high:.2f}, the middle 80\N{NO-BREAK SPACE}% of {spread.source}. "
+        "For other scores it is a rule of thumb."
     )
+    low, median, high = (smallest_difference(groups, sd) for sd in (spread.low, spread.median, spread.high))
     shows = (
-        f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
+        f"The smallest detectable difference of these {groups} people, or groups recorded together, is {low:.3f} to "
+        f"{high:.3f}, median {median:.3f}."
     )
     told = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in of.cannot_answer]
     alone = "One subject, or one group recorded together, says nothing about others."

@@ -50,9 +50,12 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])
-        elif key != "smallest_difference_note":
-            note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
-            yield PlanPart("text", f"{name}: {_value(key, item)}{note}")
+        elif key == "smallest_difference":
+            low, high = (_value(key, end) for end in description[f"{key}_range"])
+            note = description[f"{key}_note"]
+            yield PlanPart("text", f"{name}: {low} to {high}, median {_value(key, item)} ({note})")
+        elif not key.startswith("smallest_difference"):
+            yield PlanPart("text", f"{name}: {_value(key, item)}")
 
 
 def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
