@@ -47,9 +47,9 @@ from embench.statistics.spread import mean_and_error, spread_of
 
 DOCS = ROOT / "docs"
 FINDINGS, PEOPLE = DOCS / "findings.md", DOCS / "why" / "intended-use.md"
-_BOARDS = [page for page in sorted((DOCS / "boards").glob("*.md")) if not page.stem.endswith("_v1")]
+_BOARDS = sorted((DOCS / "boards").glob("*.md"))
 PAGES = (*_BOARDS, FINDINGS, DOCS / "why" / "adds.md", ROOT / "README.md")
-"""Pages with tables; those of superseded protocols stay as they are."""
+"""Pages with tables."""
 LEVELS = ("local", "full", "local_contact", "full_contact")
 LEVEL_NAMES = ("`local`", "`full`", "`local` and contact", "`full` and contact")
 MODALITIES = ("ppg", "eda", "temp", "eeg", "ecg", "ppg,eda,temp", "ecg,eeg", "hr", "acc")

@@ -118,6 +118,8 @@ OUTCOMES = {
     "the answers given time and movement": ("refused", "nothing"),  # it is not what the entry's own audit measured
     "a mean that is no number": ("unreadable", "unreadable"),
     "a mean that is text": ("unreadable", "unreadable"),
+    "that a control is cleared": ("unreadable", "unreadable"),
+    "that all controls are cleared": ("unreadable", "unreadable"),
     "the headline's mean, with the labels deleted": ("unreadable", "unreadable"),
     "the name of a unit": ("unreadable", "severe"),
     "predictions that are no numbers": ("unreadable", "unreadable"),

@@ -345,9 +345,7 @@ def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
     [
         (lambda s: s["scores"]["arousal"]["auroc_within"].update(low=0.9), "scores.arousal.auroc_within.low"),
         (lambda s: s["controls"]["prior"]["arousal"]["auroc"].update(mean=0.4), "controls.prior.arousal.auroc.mean"),
-        (lambda s: s["differences"]["prior"]["arousal"].update(clears=True), "differences.prior.arousal.clears"),
         (lambda s: s["headlines"].update(arousal="auroc"), "headlines.arousal"),
-        (lambda s: s.update(not_cleared=["arousal: movement"]), "not_cleared"),
         (lambda s: s["folds"][0].update(auroc=0.99), "folds[0].auroc"),
     ],
 )

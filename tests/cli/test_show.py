@@ -117,13 +117,11 @@ def test_the_headline_of_several_runs_is_a_column_where_it_is_one(capsys):
         assert [name for name in ("primary", "score", "Within-subject") if name in head] == heads
 
 
-def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(capsys):
+def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
     hidden = {"undefined": "not estimable: 24 quadruples of 2 subjects; at least 200 of 10 are needed"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    gaps = {"elapsed_time": {"stress": {"difference": hidden, "clears": False}}}
-    undefined = {**CROSSED, "scores": own, "controls": clock, "differences": gaps}
-    found = fixed_order({**undefined, "not_cleared": ["stress: elapsed_time"]})
+    found = fixed_order({**CROSSED, "scores": own, "controls": clock})
     show.result(found)
     text = " ".join(capsys.readouterr().out.split())
     shown = " ".join(re.sub(r"<[^>]+>", " ", found._repr_html_()).split())

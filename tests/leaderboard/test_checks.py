@@ -15,12 +15,10 @@ import pytest
 from embench.cli import main
 from embench.leaderboard import leaderboard_sections
 from embench.leaderboard.checks import check_entry, failures
-from embench.leaderboard.submit import why_not_submitted
-from embench.records.record import Record, read_manifest
+from embench.records.record import Record
 
-from ..tiny import scored
 from .conftest import attest
-from .test_verify import honest, made_record, publish, published, record
+from .test_verify import honest, publish, published, record
 
 __all__ = ["honest", "published", "record"]
 
@@ -45,30 +43,6 @@ def test_every_check_is_named_with_its_result(published: Path, capsys: pytest.Ca
     assert made["audit"] == ("not possible", "the entry was not audited")
     assert verify(published) == 0
     assert "failed" not in capsys.readouterr().out
-
-
-def test_predictions_scored_again_are_those_of_the_entry_that_is_named(
-    tmp_path: Path, published: Path, record: Record
-) -> None:
-    about = {**record.run, "id": "cnn_tf-single-fedcba9876", "rescored_from": published.name}
-    again = publish(tmp_path, replace(record, run=about))
-    assert [check.check for check in check_entry(again) if check.check == "rescored"] == ["rescored"]
-    assert failures(check_entry(again)) == []
-
-    better = made_record(scored._run(strength=0.6), scored.BINARY)
-    forged = replace(better, run={**about, "id": "cnn_tf-single-2222222222"})
-    reasons = {check.check: check.reason for check in failures(check_entry(publish(tmp_path, forged)))}
-    assert set(reasons) == {"rescored"}
-    assert f"differ from those of {published.name}" in reasons["rescored"]
-
-    nowhere = replace(record, run={**about, "id": "cnn_tf-single-1111111111", "rescored_from": "tcn-late-0000000000"})
-    [failed] = failures(check_entry(publish(tmp_path, nowhere)))
-    assert failed.reason == "run.yaml: rescored_from: this leaderboard has no entry tcn-late-0000000000"
-    reasons = why_not_submitted(read_manifest(tmp_path / "runs" / again.name), tmp_path / "others")
-    assert (
-        f"its predictions are those of {published.name}: only the maintainer of a leaderboard scores its entries again"
-        in reasons
-    )
 
 
 def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,8 +120,6 @@ SCORES: dict[str, tuple[Edit, str]] = {
     "undefined": (lambda s: of_stress(s).update(auroc={"undefined": "no"}), "scores.stress.auroc"),
     "left out": (lambda s: of_stress(s).pop("auroc"), "scores.stress.auroc: nothing"),
     "headline": (lambda s: s["headlines"].update(stress="auroc"), "headlines.stress: auroc, but"),
-    "not cleared": (lambda s: s["not_cleared"].append("stress: movement"), "not_cleared"),
-    "cleared all": (lambda s: s.update(cleared_all=not s["cleared_all"]), "cleared_all"),
     "level": (lambda s: s.update(level=0.5), "level: 0.5"),
 }
 

@@ -71,7 +71,6 @@ def test_published_runs_beside_one_that_was_pretrained():
         ("dataset/synthetic", {"seed": 0}),
         ("card/label_rules_hash", "other"),
         ("cohort/subjects", ["Subject00"]),
-        ("rescored_from", "another"),
         ("cost/parameters", 1000),  # the same recipe, of which weights with a config.json made another network
     ],
 )

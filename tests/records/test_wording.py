@@ -64,19 +64,6 @@ def test_p_value(p, text):
     assert wording.format_p(p) == text
 
 
-@pytest.mark.parametrize(
-    ("not_cleared", "scored", "text"),
-    [
-        (["prior", "movement"], 6, "not above prior, movement"),
-        ([], 6, "above all 6"),
-        ([], None, "above all"),
-        ([], 0, "none scored"),
-    ],
-)
-def test_controls(not_cleared, scored, text):
-    assert wording.format_controls(not_cleared, scored) == text
-
-
 def test_method_names():
     method = {
         "encoders": {"ppg": "embench_plugins/tcn", "eda": "embench_plugins/cnn"},

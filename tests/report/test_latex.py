@@ -233,15 +233,6 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "pretrained separately in each fold" in text
 
 
-def test_models_compared_in_pairs_are_named_only_where_some_are(published: list[Record]) -> None:
-    of, gap = published[0], {"difference": {"mean": 0.1}, "clears": True}
-    paired = "A method is better than such a model if the interval of the paired difference"
-    text = latex.methods_section([scored(of, differences={"elapsed_time": {"stress": gap}})])
-    assert "Models without any physiological signal (time since the start) were fitted on" in text
-    assert paired in text
-    assert paired not in latex.methods_section([scored(of, differences={})])
-
-
 def entry_of(name: str) -> Record:
     """A published entry of Stress-Predict."""
     found = (ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob(f"{name}-*")

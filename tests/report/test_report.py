@@ -86,8 +86,6 @@ def test_it_says_the_scores_of_the_record(reported, content):
         assert f"{scores.score(target, metric).mean:.3f}" in content.sections["result"]
         for control in scores.controls(target):
             assert label(control.name) in content.sections["result"]
-            difference = control.gap and control.gap.difference
-            assert not (difference and difference.defined) or f"{difference.mean:.3f}" in content.sections["result"]
         for name, other in scores.of(target).items():
             assert (other.undefined or f"{other.mean:.3f}") in content.sections["scores"], name
 

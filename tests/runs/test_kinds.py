@@ -99,7 +99,6 @@ def test_estimators(kinds, fusion, targets):
     result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
     assert values_of(result, "auroc_within")["state"]["mean"] > 0.75
     assert values_of(result, "balanced_accuracy")["state"]["mean"] > 0.45
-    assert "state" not in "".join(result.scores["not_cleared"])
     if fusion == "boosting":
         assert values_of(result, "ccc")["arousal_value"]["mean"] > 0.9
         check_record(result, 216)

@@ -33,10 +33,10 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", "trained_on sites weights kept_units outside objects entry time_context rescored_from given giving"),
+        ("run", "trained_on sites weights kept_units outside objects entry time_context given giving"),
         (
             "scored",
-            "rescored_from trained_on weights kept_units given giving sites videos started_from conformance dropped",
+            "trained_on weights kept_units given giving sites videos started_from conformance dropped",
         ),
     ],
 )

@@ -269,7 +269,7 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
     asked = answered_questions(methods) if ranked and any(row.score for row in methods) else []
     shown = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gains_by for row in methods)}
-    shown |= {name: name in asked for name in ("chance", "models", "movement", "protocol_phase")}
+    shown |= {name: name in asked for name in ("chance", "movement", "protocol_phase")}
     heads = [name for name in TERMINAL_COLUMNS if name not in same and shown.get(name, True)]
     return [*heads, "entry"], "; ".join(filter(None, words))
 
@@ -291,7 +291,7 @@ def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
         return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole=True)
     if known and name in ("movement", "protocol_phase") and not whole:
         return TableColumn(known.title, lambda each: _number(each[1], name))
-    if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "cleared", "adds", "gain", "repaired"):
+    if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "adds", "gain", "repaired"):
         return TableColumn(known.title, lambda each: _joined(known.text(each[1])))
     return TableColumn(known.title if known else name, lambda each: _plain(each[0][name]))
 

@@ -143,12 +143,6 @@ def _release(checked: _Subject) -> _Found | None:
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
 
 
-def _rescored(checked: _Subject) -> _Found | None:
-    if checked.run.rescored_from is None:
-        return None
-    return list(verify.wrong_rescoring(checked.folder, checked.run.rescored_from, checked.record))
-
-
 def _audit(checked: _Subject) -> _Found:
     if checked.entry.audit is None:
         return Undefined("the entry was not audited")
@@ -203,7 +197,6 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
     "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
     "adds": _of_cohort(wrong_adds, "adds"),
-    "rescored": _rescored,
     "audit": _audit,
     "bound": _bound,
     "looks": _looks,

@@ -21,13 +21,13 @@ from embench.statistics.answers import figures, two_decimals
 from embench.statistics.metrics import metric_facts
 
 MARKDOWN_COLUMNS = (
-    *("rank", "method", "modalities", "score", "chance", "models", "movement", "protocol_phase", "audit"),
+    *("rank", "method", "modalities", "score", "chance", "movement", "protocol_phase", "audit"),
     "evidence",
 )
 """The columns of a leaderboard in Markdown, with the entry at the end."""
 
 TERMINAL_COLUMNS = (
-    *("rank", "method", "modalities", "access", "score", "gain", "chance", "models", "movement", "protocol_phase"),
+    *("rank", "method", "modalities", "access", "score", "gain", "chance", "movement", "protocol_phase"),
     *("recipe", "subjects", "evidence", "suspicious"),
 )
 """Columns of a table on the terminal, with the entry at the end. A column with one value in all rows is named once."""
@@ -245,11 +245,6 @@ _COLUMNS: Sequence[Column] = (
     ),
     _question("chance", "above chance", "Does the interval of the primary metric lie above chance?"),
     _question(
-        "models",
-        "above all models without a signal",
-        "Is the score better than that of each model without any physiological signal, by the paired difference?",
-    ),
-    _question(
         "movement",
         "given time and movement",
         "Is the score associated with the label after both are adjusted for the time since the start and movement "
@@ -265,20 +260,6 @@ _COLUMNS: Sequence[Column] = (
         "corrected",
         "Whether the answer given time and movement holds after correction for all methods.",
         lambda row: row.corrected if row.word("movement") == "yes" else None,
-    ),
-    _of_methods(
-        "controls",
-        "The number of models without any physiological signal with which the method was compared in pairs.",
-        lambda row: row.controls,
-        title="models compared",
-    ),
-    _of_methods(
-        "cleared",
-        "How many of them it is better than.",
-        lambda row: row.controls - len(row.not_cleared) if row.controls else None,
-        lambda row: f"{row.controls - len(row.not_cleared)} of {row.controls}" if row.controls else "",
-        title="models outperformed",
-        number=True,
     ),
     _of_methods(
         "adds",
@@ -321,12 +302,6 @@ _COLUMNS: Sequence[Column] = (
         "time_context",
         "The context available to a prediction: the unit, earlier units, or the whole session.",
         lambda row: row.time_context,
-    ),
-    _column(
-        "not_cleared",
-        "The models without any physiological signal that it is not better than.",
-        lambda row: list(row.not_cleared),
-        title="models not outperformed",
     ),
     _of_methods("letters", "Entries that share a letter cannot be told apart.", lambda row: row.letters),
     _of_methods(

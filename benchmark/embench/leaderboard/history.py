@@ -65,7 +65,7 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
         wrong = unlike(new_entry, others or of_board.values())
-        if not read_manifest(new_entry).rescored_from and (same := already_there(new_entry, others)):
+        if same := already_there(new_entry, others):
             wrong.append(f"{same} is the same entry")
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not possible", str(error))

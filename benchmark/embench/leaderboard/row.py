@@ -33,8 +33,6 @@ class Row:
             share one of their `letters` can't be told apart.
         apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
         kept_units: what its signals are in, in words, where they are not standardised.
-        controls: with how many confound-only models the method was compared; `not_cleared`: those that it is not shown
-            to be better than.
         answers: those of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary metric.
             `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
         adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: which answers
@@ -71,8 +69,6 @@ class Row:
     target_access: str = ""
     pretrain_overlap: str = ""
     kept_units: str = ""
-    controls: int = 0
-    not_cleared: tuple[str, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     problem: Unanswerable | None = None
     corrected: bool = False
@@ -163,8 +159,6 @@ def _brief(difference: str) -> str:
     """How a run differs, in a few words: what stands before a colon, a comma or a value."""
     if difference.startswith("--set"):
         return "changed settings"
-    if difference.startswith("not trained:"):
-        return "rescored predictions"
     return difference if len(difference) <= _BRIEF else f"{difference[:_BRIEF].rpartition(' ')[0]} ..."
 
 

@@ -203,8 +203,6 @@ def _method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) ->
         target_access=run.target_access,
         pretrain_overlap=run.pretrain_overlap,
         kept_units="; ".join(_kept_units(run)),
-        controls=len(entry.scores.compared(target)),
-        not_cleared=tuple(entry.scores.failed(target)),
         answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},
         problem=_problem(entry, target, answers),
         adds=_briefly(entry.scores.adds(target)),
@@ -240,8 +238,6 @@ def _briefly(adds: Adds | None) -> Adds | None:
 def describe_differences(run: Manifest) -> list[str]:
     """Texts on how a run differs from the plain run of the same method."""
     config, differences = run.config, []
-    if run.rescored_from:
-        differences.append(f"not trained: the predictions of {run.rescored_from}")
     if config.get("train_dataset"):
         differences.append(f"trained on {board_name(config['train_dataset'])}")
     differences += [f"{m} {words}" for m, words in run.sites.items()]

@@ -80,9 +80,6 @@ def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
         headline = headlines[target]
         for name, gains in personal["over"].items():
             personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
-    for control in CONSTANT_CONTROLS & kept["differences"].keys():
-        for compared in kept["differences"][control].values():
-            compared["difference"] = dict(_UNPUBLISHED)
     return kept
 
 

@@ -34,7 +34,7 @@ from embench.statistics.answers import Unanswerable, design_of, unranked
 from embench.statistics.many_rows import ManyRows, count_positive, holds_corrected
 from embench.statistics.ranking import Ranking
 
-QUESTIONS = ("chance", "models", "movement", "protocol_phase")
+QUESTIONS = ("chance", "movement", "protocol_phase")
 """The questions that a leaderboard answers of each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
 """What makes an answer borderline where chance explains as many."""
@@ -192,7 +192,7 @@ def _counted(
 
 def _has_answer(row: Row, question: str) -> bool:
     found = row.answers.get(question)
-    return found is not None and (found.effect is not None or question == "models")
+    return found is not None and found.effect is not None
 
 
 def _design(entries: Sequence[ShownEntry]) -> Design | None:

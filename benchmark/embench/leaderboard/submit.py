@@ -46,9 +46,6 @@ def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]
         reasons.append(f"its protocol {protocol} is superseded by {successor}")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
-    if run.rescored_from:
-        whose = f"its predictions are those of {run.rescored_from}"
-        reasons.append(f"{whose}: only the maintainer of a leaderboard scores its entries again")
     if seeds := seeds_not_taken(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):

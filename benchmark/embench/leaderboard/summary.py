@@ -25,7 +25,6 @@ HEADS = {
 """The columns of a summary of several leaderboards."""
 _COUNTED = {
     "chance": "above chance",
-    "models": "better than every model without a physiological signal",
     "movement": "given time and movement",
     "protocol_phase": "given the protocol phase",
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -40,7 +39,7 @@ from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import MODEL, UNPREDICTED
-from embench.records.record import RUN_FILE, Record, read_record
+from embench.records.record import Record, read_record
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.summands import headline_summands
@@ -351,26 +350,6 @@ def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     expected = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"
-
-
-def wrong_rescoring(folder: Path, earlier: str, record: Record) -> Iterator[str]:
-    """The predictions of a record that nothing was trained for are those of the `earlier` entry that it names, on the
-    same board."""
-    entries = [path.parent for path in folder.parents[1].glob(f"*/{earlier}/{RUN_FILE}")]
-    own = _predicted(record)
-    if not entries:
-        yield f"run.yaml: rescored_from: this leaderboard has no entry {earlier}"
-    elif not any(_predicted(read_record(entry)) == own for entry in entries):
-        yield f"predictions: they differ from those of {earlier}, whose they are said to be"
-
-
-def _predicted(record: Record) -> dict[tuple[object, ...], tuple[float, ...]]:
-    """The scores that the method gives, by target, seed, fold and unit."""
-    rows = record.predictions.take(record.predictions.rows_with(method=MODEL))
-    places = zip(*(rows[name].tolist() for name in ("target", "seed", "fold", "unit")), strict=True)
-    scores = zip(*(rows[name].tolist() for name in rows.columns if name.startswith("score")), strict=True)
-    own = (tuple(score for score in of_row if not math.isnan(score)) for of_row in scores)
-    return dict(zip(places, own, strict=True))
 
 
 def _verifier() -> str:

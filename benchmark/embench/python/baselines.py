@@ -57,15 +57,15 @@ class BaselineBoard:
 
     @property
     def answers(self) -> list[str]:
-        """A sentence for each target: whether the best of one's own methods is better than the best baseline, and than
-        the controls."""
+        """A sentence for each target: whether the best of one's own methods is better than the best baseline, and
+        whether its scores are associated with the label given time and movement."""
         return [row["answer"] for row in self.rows if row["role"] == "own" and row["best"]]
 
     def to_pandas(self) -> DataFrame:
         """A row for each method and control: `role` (`own`, `baseline`, `control`), whether it is the `best` of its
-        role, `target`, `metric`, `mean` with the ends `low` and `high` of its 95 % interval, `over_control`, the paired
-        difference from its best control, and of one's own `over_baseline`, from the best baseline, with their ends,
-        and `answer`, which of them it is better than."""
+        role, `target`, `metric`, `mean` with the ends `low` and `high` of its 95 % interval, and of one's own
+        `over_baseline`, the paired difference from the best baseline, with its ends, and `answer`, whether it is
+        better."""
         import pandas as pd
 
         return pd.DataFrame(list(self.rows))

@@ -239,7 +239,7 @@ def _circumstances(run: Manifest) -> list[Any]:
         [trained_on.name, trained_on.fingerprint, trained_on.label_rules_hash] if trained_on else None,
         [run.protocol.name, run.protocol.hash, run.target_access, run.card.label_rules_hash],
         cohort if isinstance(cohort, int) else sorted(cohort),
-        [chosen, run.dev, tuned_trials(run.config), bool(run.rescored_from)],
+        [chosen, run.dev, tuned_trials(run.config)],
     ]
 
 

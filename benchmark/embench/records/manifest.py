@@ -316,11 +316,10 @@ class Manifest(Circumstances):
     segments that were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal
     of the ledger's line that `test_looks`, `tried` and `dev_looks` count up to; without it, they are not known.
     `conformance`: part of the method whose plugin is not bundled -> `passed`, or which conformance check failed.
-    `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `rescored_from`:
-    the entry whose predictions these are, scored by other rules: nothing was trained. `objects`: the name of a plugin
-    that was given from Python -> its `repr`, and the lines of its `source` where they are known. `ethics`: in entries
-    of own data, the approval of an ethics board that their publisher names. `entry`: what a published entry shares with
-    others."""
+    `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `objects`: the
+    name of a plugin that was given from Python -> its `repr`, and the lines of its `source` where they are known.
+    `ethics`: in entries of own data, the approval of an ethics board that their publisher names. `entry`: what a
+    published entry shares with others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -343,7 +342,6 @@ class Manifest(Circumstances):
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
-    rescored_from: Word | None = None
     objects: dict[PluginName, dict[str, Any]] = {}
     device: Any
     config: dict[str, Any]

@@ -73,7 +73,7 @@ def _range_of(metric: str) -> tuple[float, float]:
 
 
 class Gap(_Part):
-    """The paired difference of headlines, method less control, and whether its interval lies above 0."""
+    """A paired difference of scores, method less what it is compared with, and whether its interval lies above 0."""
 
     difference: Score
     clears: bool
@@ -153,14 +153,12 @@ class Personal(_Part):
 class Control:
     """A control on one target.
 
-    `scores`: metric -> score, empty where the control does not apply for the `reason`. `gap`: None where it is shown
-    for comparison alone, or nothing could be compared.
+    `scores`: metric -> score, empty where the control does not apply for the `reason`.
     """
 
     name: str
     scores: Mapping[str, Score]
     reason: str
-    gap: Gap | None
 
     def why_undefined(self, metric: str) -> str:
         """The reason why it has no such score; empty where it has."""
@@ -180,9 +178,9 @@ class _File(_Part):
     level: float = 0.95
     scores: dict[Word, dict[InstalledName, Score]]
     controls: dict[Word, dict[Word, _OfControl]]
-    differences: dict[Word, dict[Word, Gap]]
-    not_cleared: list[Line]
-    cleared_all: Any
+    differences: dict[Word, Any] = Field(max_length=0)  # empty, as are the next two: files of the past had differences
+    not_cleared: list[Line] = Field(max_length=0)  # from the controls
+    cleared_all: Literal[False]
     adds: dict[Word, Adds] = Field(default_factory=dict)
     personal: dict[Word, Personal] = Field(default_factory=dict)
     coverage: dict[Word, float] = Field(default_factory=dict)
@@ -191,20 +189,20 @@ class _File(_Part):
 
 
 class Scores(Mapping[str, Any]):
-    """The content of `scores.json`, as a mapping and as objects; of a file of schema 1 in the names of schema 2.
+    """The content of `scores.json`, as a mapping and as objects.
 
     >>> found = Scores({
     ...     "headlines": {"stress": "auroc"},
     ...     "scores": {"stress": {"auroc": {"mean": 0.7, "low": 0.6, "high": 0.8}, "mcc": {"undefined": "one class"}}},
     ...     "controls": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
-    ...     "differences": {"prior": {"stress": {"difference": {"mean": 0.2, "low": 0.1}, "clears": True}}},
+    ...     "differences": {},
     ...     "not_cleared": [],
-    ...     "cleared_all": True,
+    ...     "cleared_all": False,
     ... })
     >>> found.score("stress", "auroc").low, found.score("stress", "mcc"), found.why_undefined("stress", "mcc")
     (0.6, None, 'one class')
-    >>> [(control.name, control.gap.clears) for control in found.controls("stress")]
-    [('prior', True)]
+    >>> [(control.name, control.scores["auroc"].mean) for control in found.controls("stress")]
+    [('prior', 0.5)]
     """
 
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
@@ -251,16 +249,6 @@ class Scores(Mapping[str, Any]):
         """A row for each method, target, seed and fold; none in a published entry."""
         return self._file.folds
 
-    @property
-    def cleared_all(self) -> bool:
-        """True where the method is shown to be better than every control, on all targets."""
-        return bool(self._file.cleared_all)
-
-    @property
-    def not_cleared(self) -> Sequence[str]:
-        """`target: control` of every control that the method is not shown to be better than."""
-        return self._file.not_cleared
-
     @cached_property
     def control_names(self) -> list[str]:
         """The names of all controls, in order."""
@@ -300,33 +288,21 @@ class Scores(Mapping[str, Any]):
         return self._file.personal.get(target)
 
     def coverage(self, target: str) -> float | None:
-        """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None under protocols
-        of version 2."""
+        """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None where it was not
+        recorded."""
         return self._file.coverage.get(target)
 
     def controls(self, target: str) -> list[Control]:
         """The controls of a target, in the order of their scoring; with those that do not apply to it."""
         return [
-            Control(name, *self._of_control(name, target), self.gap(target, name))
+            Control(name, *self._of_control(name, target))
             for name, by_target in self._file.controls.items()
             if target in by_target
         ]
 
-    def gap(self, target: str, control: str) -> Gap | None:
-        """The difference of headlines from a control; None where it was not compared."""
-        return self._file.differences.get(control, {}).get(target)
-
     def control_scores(self, target: str, control: str) -> Mapping[str, Score]:
         """Metric -> a control's score on a target; empty where it does not apply."""
         return self._of_control(control, target)[0]
-
-    def compared(self, target: str) -> list[Control]:
-        """The controls that the method was compared with on a target: those whose difference of headlines is known."""
-        return [control for control in self.controls(target) if control.gap and control.gap.difference.defined]
-
-    def failed(self, target: str) -> list[str]:
-        """The names of those that it is not shown to be better than."""
-        return [control.name for control in self.compared(target) if control.gap and not control.gap.clears]
 
     def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
         """The control with the highest score on a target, the first by name of equals; None where none has one. The

@@ -226,17 +226,6 @@ def join_with_and(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def format_controls(not_cleared: Sequence[str], n_scored: int | None = None, *, higher: bool = True) -> str:
-    """A clause on controls: `not above prior`, or `above all 6` where their number is given; of an error (`higher`:
-    whether more is better), `below`."""
-    better = "above" if higher else "below"
-    if not_cleared:
-        return f"not {better} {', '.join(not_cleared)}"
-    if n_scored is None:
-        return f"{better} all"
-    return f"{better} all {n_scored}" if n_scored else "none scored"
-
-
 OF_SYNTHETIC_DATA = " (synthetic)"
 """The end of the name of a leaderboard of unpublished runs on synthetic data."""
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.records.scores import Gap, Score
+from embench.records.scores import Score
 from embench.records.wording import (
     format_figure,
     format_score,
@@ -66,25 +66,20 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
     if model is None:
         return Markup(), []
     applied: dict[str, Score] = {}
-    gaps: dict[str, Gap] = {}
     silent: dict[str, str] = {}
     for control in sorted(scores.controls(name), key=lambda control: control.name):
         if score := scores.score(name, metric, control.name):
             applied[control.name] = score
-            if control.gap and control.gap.difference.defined:
-                gaps[control.name] = control.gap
         else:
             silent[label(control.name)] = control.why_undefined(metric)
     height = 30.0 * (1 + len(applied))
-    figures = [_headlines(run, name, metric, {"model": model, **applied}, height)]
-    if gaps:
-        figures.append(_differences(run, name, metric, gaps, height))
+    drawn = _headlines(run, name, metric, {"model": model, **applied}, height)
     notes = [
         f"Models without a physiological signal that do not apply: {with_reasons(silent)}." if silent else "",
         f"Excluded from the primary metric: {'; '.join(model.left_out)}." if model.left_out else "",
         run.raters(target),
     ]
-    return figure_row(figures), [*filter(None, notes)]
+    return figure_row([drawn]), [*filter(None, notes)]
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
@@ -106,35 +101,6 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
     note = f"The primary metric with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
-
-
-def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap], height: float) -> Markup:
-    """The differences from the controls, by name."""
-    marks = [rule(x=0.0, label="no difference")]
-    for k, gap in enumerate(gaps.values()):
-        symbol, colour = ("circle", 2) if gap.clears else ("square", 1)
-        marks.append(score_bars([k], [gap.difference], across=True, symbol=symbol, colour=colour))
-    title = "Method minus model without a signal, paired by subject"
-    axis = Axis(f"difference in {metric_facts(metric).title}")
-    panel = Panel(title, marks, axis, Axis(names=[label(name) for name in gaps]), height)
-    listed = ", ".join(
-        f"{label(name)} {format_figure(gap.difference.mean, '+.3f')} {'better' if gap.clears else 'not shown'}"
-        for name, gap in gaps.items()
-    )
-    called = f"Difference between the method and each model without a signal, {target}"
-    about = f"With {run.level} intervals: {listed}."
-    side = "above" if metric_facts(metric).higher else "below"
-    rows = [
-        (label(name), gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears)
-        for name, gap in gaps.items()
-    ]
-    return figure_with_table(
-        figure([panel], called, about, width=HEADLINE_WIDTH),
-        ("model without a signal", "difference", "low", "high", "method is better"),
-        rows,
-        f"The method is better (circle) if the whole interval lies {side} 0. The interval is corrected for the overlap "
-        "of training subjects. Squares mark models than which the method is not demonstrably better.",
-    )
 
 
 def _exploratory(run: RunFacts) -> Markup:

@@ -51,7 +51,7 @@ from embench.texts import markdown, names_place
 SET_FILE = "baselines.json"
 """The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
 _ENTRIES = "entries"
-_COLUMNS = ("method", "modalities", "score", "chance", "models", "movement", "protocol_phase", "audit")
+_COLUMNS = ("method", "modalities", "score", "chance", "movement", "protocol_phase", "audit")
 _TEMPLATES = templates_of("embench.sets", html=False)
 _TEMPLATES.filters["markdown"] = markdown
 

@@ -40,12 +40,12 @@ def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dic
 
     A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `dataset`, `protocol`, `target`,
     `metric` (the primary metric, or what stands for it where it is undefined; `exploratory` tells), `mean`, `low`,
-    `high` and `synthetic`; that of a method also `sensors`, `over_control`, the difference from its best confound-only
-    model, with its ends, the answers `above_chance` and `finding` (given time and movement), its `finding_evidence`,
-    `from_first`, the paired difference from the best method, with its ends, the corrected `p` and the number of
-    `comparisons` that it is corrected for, or `not_compared`, the reason why there is none; `run` and `folder`. One's
-    own methods have `over_baseline`, the paired difference from the best baseline on the units of both, and `answer`:
-    whether they are better. The p values in it are Holm-corrected over all of one's own methods and targets.
+    `high` and `synthetic`; that of a method also `sensors`, the answers `above_chance` and `finding` (given time and
+    movement), its `finding_evidence`, `from_first`, the paired difference from the best method, with its ends, the
+    corrected `p` and the number of `comparisons` that it is corrected for, or `not_compared`, the reason why there is
+    none; `run` and `folder`. One's own methods have `over_baseline`, the paired difference from the best baseline on
+    the units of both, and `answer`: whether they are better. The p values in it are Holm-corrected over all of one's
+    own methods and targets.
     """
     panels = list(_panels(results, own))
     pairs = _paired(panels)
@@ -299,8 +299,6 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
     gaps = _from_first(panel)
     for role, results in (("own", own), ("baseline", baselines)):
         for k, result in enumerate(results):
-            control = best_control(result, target, metric)
-            gap = control.gap if control and metric == result.scores.headlines[target] else None
             row = {
                 "role": role,
                 "best": k == 0,
@@ -310,7 +308,6 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
                 **panel._asdict(),
                 "exploratory": metric != result.answers[target].metric,
                 **_interval(result.scores.score(target, metric)),
-                **_interval(gap and gap.difference, "over_control"),
                 "above_chance": result.answers[target].word("chance"),
                 **_difference(gaps, result),
                 "finding": result.answers[target].word("movement"),
@@ -338,7 +335,7 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
     """A sentence on whether a method is better than the best baseline method, and on its answer given time and
-    movement; under protocols that compare in pairs, on whether it is better than each confound-only model."""
+    movement."""
     found, name = result.answers[panel.target], _name(result)
     best = _name(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
@@ -351,19 +348,8 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
             verb = "is better than" if pair.better == pair.one else "is worse than"
         gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
         first = f"{verb} the best baseline, {best} (difference {figures(gap, 0.0)})"
-    failed, count = found.failed, len(found.compared)
-    if answer := found.answer("movement"):
-        second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})"
-    elif failed:
-        second = (
-            f"is not demonstrably better than {len(failed)} of {count} models without a signal ({', '.join(failed)})"
-        )
-    else:
-        second = (
-            f"is better than all {count} models without a signal"
-            if count
-            else "is compared with no model without a signal"
-        )
+    answer = found.answer("movement")
+    second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})" if answer else "leaks"
     return f"{panel.target}: {name} {first}; {second}."
 
 

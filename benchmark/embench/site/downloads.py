@@ -21,9 +21,9 @@ _PLAIN = (
     *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
     *("adds", "adds_level", "adds_effect", "adds_lower", "adds_upper"),
     *("gains_by", "gain", "gain_low", "gain_high"),
-    *("controls", "audit", "test_looks", "tried", "dev_looks"),
+    *("audit", "test_looks", "tried", "dev_looks"),
 )
-_LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "not_cleared", "assumed", "seeds")
+_LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "assumed", "seeds")
 _GAIN = {name: columns()[name].value for name in ("gain", "gain_low", "gain_high")}
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
@@ -79,8 +79,6 @@ def _row(row: Row) -> dict[str, Any]:
         "corrected": row.corrected,
         "gains_by": row.gains_by or None,
         **{name: value(row) for name, value in _GAIN.items()},
-        "controls": row.controls,
-        "not_cleared": row.not_cleared,
         "audit": row.audit,
         "cost": row.cost and row.cost.model_dump(),
         "test_looks": row.openings,

@@ -137,7 +137,7 @@ class TargetAnswers:
         metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
             that means.
         answers: one a question, in the order of printing.
-        models: the confound-only models that apply. `compared`: those with a paired difference of the primary metric.
+        models: the confound-only models that apply.
         exploratory: other scores that this design allows.
         adds: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
         personal: the gain from calibration data, in sentences.
@@ -152,7 +152,6 @@ class TargetAnswers:
     problem: Unanswerable | None
     answers: tuple[Answer, ...]
     models: tuple[Control, ...]
-    compared: tuple[Control, ...]
     exploratory: tuple[Exploratory, ...]
     adds: Adds | None = None
     personal: tuple[str, ...] = ()
@@ -169,11 +168,6 @@ class TargetAnswers:
     def title(self) -> str:
         """The display name of the primary metric."""
         return metric_facts(self.metric).title
-
-    @property
-    def failed(self) -> list[str]:
-        """The confound-only models that the method is not shown to be better than."""
-        return [control.name for control in self.compared if control.gap and not control.gap.clears]
 
     def answer(self, question: str) -> Answer | None:
         """The answer to a question, by its id; None where it is not asked."""
@@ -208,7 +202,6 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             problem=problem,
             answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset)),
             models=models,
-            compared=tuple(scores.compared(target)),
             exploratory=tuple(_exploratory(scores, target, design)),
             adds=adds,
             personal=tuple(gain_sentences(scores, target, run.get("given"))),
@@ -243,24 +236,9 @@ def _answers(
     if kind in _HELD:
         text, evidence = _HELD[kind]
         yield Answer("held", text, "held constant", evidence)
-    if compared := scores.compared(target):
-        yield _above_models(compared, scores.failed(target), higher=facts.higher)
     if asked:
         timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
         yield from _given(scores.adds(target), metric, score, timed, dataset)
-
-
-def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
-    """The answer to whether a method beats each confound-only model, under protocols that compare them in pairs."""
-    side = "above" if higher else "below"
-    if not failed:
-        text = f"{side} all {len(compared)}, by paired differences"
-        return Answer("models", "more than each model without a physiological signal?", "yes", text)
-    worst = next(control for control in compared if control.name == failed[0])
-    gap = worst.gap.difference if worst.gap else None
-    evidence = f"difference from {label(failed[0])} {_figures(gap, 0.0)}" if gap else label(failed[0])
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return Answer("models", "more than each model without a physiological signal?", "not shown", evidence + more, gap)
 
 
 def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:

@@ -12,22 +12,19 @@ from embench.records.wording import format_figure, is_by_construction
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CLEARED = {True: ", cleared", False: ", not cleared", None: ""}
-"""Suffixes of a control's text."""
 _COLOUR, _GREY = "C0", "0.35"
 
 
 class _Row(NamedTuple):
     name: str
     score: Score
-    cleared: bool | None
 
 
 def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Axes:
     """Draws the scores of a target with their 95 % intervals, the highest at the top, on axes of matplotlib.
 
-    Controls that the method is shown to be better than are filled. Those that cannot score anything else are a dashed
-    line, since nothing was measured. None for `ax` makes new axes, as high as there are rows.
+    Controls that cannot score anything else are a dashed line, since nothing was measured. None for `ax` makes new
+    axes, as high as there are rows.
     """
     rows, fixed = _rows(scores, target, metric)
     if ax is None:
@@ -38,7 +35,7 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
         _draw_row(ax, k, row)
     for same in fixed:
         first, names = same[0], ", ".join(row.name for row in same)
-        told = f"{names}: {format_figure(first.score.mean)} by construction" + _CLEARED[first.cleared]
+        told = f"{names}: {format_figure(first.score.mean)} by construction"
         ax.axvline(first.score.mean, color=_GREY, linestyle="--", linewidth=1, zorder=1, label=fill(told, 34))
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     for tick, row in zip(ax.get_yticklabels(), rows, strict=True):
@@ -53,17 +50,17 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
 def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[list[_Row]]]:
     """The measured scores, the highest first; and those that hold by construction, together where nothing differs."""
     rows = [
-        _Row(control.name, score, control.gap.clears if control.gap and metric == scores.headlines[target] else None)
+        _Row(control.name, score)
         for control in scores.controls(target)
         if (score := control.scores.get(metric)) is not None and score.defined
     ]
-    fixed: dict[tuple[str, bool | None], list[_Row]] = {}
+    fixed: dict[str, list[_Row]] = {}
     for row in rows:
         if is_by_construction(row.score):
-            fixed.setdefault((format_figure(row.score.mean), row.cleared), []).append(row)
+            fixed.setdefault(format_figure(row.score.mean), []).append(row)
     measured = [row for row in rows if not is_by_construction(row.score)]
     if (own := scores.score(target, metric)) is not None:
-        measured.insert(0, _Row(MODEL, own, None))
+        measured.insert(0, _Row(MODEL, own))
     return sorted(measured, key=lambda row: -row.score.mean), list(fixed.values())
 
 
@@ -79,7 +76,7 @@ def _draw_row(ax: Axes, k: int, row: _Row) -> None:
         fmt="D" if own else "o",
         markersize=8 if own else 6,
         color=colour,
-        markerfacecolor=colour if own or row.cleared else "none" if row.cleared is False else "0.8",
+        markerfacecolor=colour if own else "0.8",
         capsize=3,
-        label=MODEL if own else f"control{_CLEARED[row.cleared]}",
+        label=MODEL if own else "control",
     )

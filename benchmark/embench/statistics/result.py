@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100
 """Characters of a line of a printed result."""
-_COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "cleared", "undefined")
+_COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "undefined")
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,7 +92,7 @@ class Result:
             "folder": str(self.folder),
             "synthetic": self.synthetic,
             "headline": next(iter(self.scores.headlines.values())),
-            **{name: self.scores[name] for name in ("scores", "controls", "not_cleared")},
+            **{name: self.scores[name] for name in ("scores", "controls")},
             "answers": {
                 target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in found.answers}
                 for target, found in self.answers.items()
@@ -105,8 +105,8 @@ class Result:
 
         Args:
             what: `scores` has a row for each method (`model`, and every control), target and metric, with the mean and
-                the ends of its 95 % interval, or why it is undefined; `cleared` says of a control whether the model is
-                shown to be better. `predictions` has a row for each seed and unit, with the label where it is public.
+                the ends of its 95 % interval, or why it is undefined. `predictions` has a row for each seed
+                and unit, with the label where it is public.
             method: `model`, the name of a control, or `all`; by default `all` for scores, and `model` for predictions,
                 where rows of controls stand among those of the model.
 
@@ -233,10 +233,9 @@ class Result:
                 if control and control.reason:
                     scores = {headline: Score(undefined=control.reason)}
                 for metric, score in scores.items():
-                    clears = control.gap.clears if control and control.gap and metric == headline else None
                     mean = score.mean if score.defined else None
                     row = (method, target, metric, metric == headline, mean, score.low, score.high, score.std)
-                    yield dict(zip(_COLUMNS, (*row, clears, score.undefined), strict=True))
+                    yield dict(zip(_COLUMNS, (*row, score.undefined), strict=True))
 
     def _labelled(self, frame: DataFrame) -> DataFrame:
         if self.labels is None:

@@ -64,8 +64,7 @@ def compute_scores(
     Returns:
         Their content: `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls`
         {control: {target: {metric: number}}}, or {target: {"undefined": reason}} where it does not apply;
-        `differences` {control: {target: {"difference": number, "clears": bool}}} in no record of today;
-        `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and
+        `differences`, `cleared_all` and `not_cleared`, which are always empty; `folds`, every method, seed and
         fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or {"undefined": reason}, see
         `Estimate`.
 
@@ -198,7 +197,7 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
 
 
 def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
-    """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
+    """The paired difference of two scores.
 
     Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
     for where seeds do not show how much it is.

@@ -52,8 +52,6 @@ def methods_section(records: Sequence[Record]) -> str:
         groups=list(groups.values()),
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
-        better=_better,
-        controls=_controls,
         costs=lambda run: [text for text in run.measured if not text.startswith("processor ")],
         dataset_key=_dataset_key,
         left_out=_left_out,
@@ -147,18 +145,6 @@ def _primary_metric(run: RunFacts, metric: str) -> str:
         return f"{escape(facts.title)}, {intervals}. {meaning}."
     average = "computed for each fold and seed and averaged over seeds, then over folds"
     return f"{escape(facts.title)}{own}, {average}, {intervals}."
-
-
-def _controls(some: Sequence[RunFacts]) -> list[str]:
-    """The confound-only models that methods are compared with in pairs."""
-    heads = [head for run in some for head in run.answers.values()]
-    return sorted({control.name for head in heads for control in head.compared})
-
-
-def _better(some: Sequence[RunFacts]) -> str:
-    """The side of 0 on which differences of the primary metric favour the first."""
-    facts = [metric_facts(head.metric) for run in some for head in run.answers.values()]
-    return join_with_and(sorted({"above" if each.higher else "below" for each in facts}))
 
 
 def _shown(some: Sequence[RunFacts]) -> list[str]:

@@ -29,7 +29,7 @@ const COLUMNS = () => [
 
 const fails = (row, name) => name !== "chance" && (row.answers[name]?.[2] ?? "") !== (row.answers[name]?.[1] ?? "");
 const yes = (row, name) => row.answers[name]?.[0] === "yes";
-const does = row => yes(row, board.questions.includes("movement") ? "movement" : board.questions.includes("models") ? "models" : "chance");
+const does = row => yes(row, board.questions.includes("movement") ? "movement" : "chance");
 const rankOf = row => (row.rank ? row.rank_text : `none: ${row.why.join("; ")}`);
 const evidenceOf = row => [row.evidence.label, row.evidence.by && `by ${row.evidence.by}`, row.evidence.on].filter(Boolean).join(" ");
 function answerCell(row, name) {
@@ -240,7 +240,7 @@ function open() {
   byId("same").textContent = same.length ? `The same for all entries: ${same.map(column => `${column.title} (${column.text(board.rows[0])})`).join(", ")}.` : "";
   makeTable(columns);
   const clears = byId("f-clears").parentElement;
-  const question = ["movement", "models", "chance"].find(name => board.questions.includes(name));
+  const question = ["movement", "chance"].find(name => board.questions.includes(name));
   clears.hidden = !question;
   if (question) clears.querySelector("span").textContent = `only yes, ${board.columns[question].title}`;
   fill("f-modality", board.rows.flatMap(row => row.mods.flatMap(m => m.split("+"))));
