@@ -112,7 +112,7 @@ def test_rows_are_sorted_and_those_without_a_value_come_last(rows: list[tuple[di
         (["--filter", "fusion"], ["cannot read the filter `fusion`", "FIELD=VALUE"]),
         (["--filter", "score>=high"], ["`high` is not a number", "score>="]),
         (["--sort", "-scor"], ["unknown field `scor`", "--sort", "did you mean score?"]),
-        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method or models?"]),
+        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method?"]),
         (["--metric", "auroc_withn"], ["--metric", "did you mean auroc_within or"]),
     ],
 )

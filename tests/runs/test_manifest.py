@@ -33,11 +33,8 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", "trained_on sites weights kept_units outside objects entry time_context given giving"),
-        (
-            "scored",
-            "trained_on weights kept_units given giving sites videos started_from conformance dropped",
-        ),
+        ("run", "trained_on sites weights kept_units outside objects entry given giving"),
+        ("scored", "trained_on weights kept_units given giving sites videos started_from conformance dropped"),
     ],
 )
 def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):

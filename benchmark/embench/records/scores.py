@@ -178,8 +178,8 @@ class _File(_Part):
     level: float = 0.95
     scores: dict[Word, dict[InstalledName, Score]]
     controls: dict[Word, dict[Word, _OfControl]]
-    differences: dict[Word, Any] = Field(max_length=0)  # empty, as are the next two: files of the past had differences
-    not_cleared: list[Line] = Field(max_length=0)  # from the controls
+    differences: dict[Word, Any] = Field(max_length=0)  # as the next two: published files have the key, empty
+    not_cleared: list[Line] = Field(max_length=0)
     cleared_all: Literal[False]
     adds: dict[Word, Adds] = Field(default_factory=dict)
     personal: dict[Word, Personal] = Field(default_factory=dict)

@@ -197,7 +197,7 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
 
 
 def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
-    """The paired difference of two scores.
+    """Return the paired difference of two scores.
 
     Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
     for where seeds do not show how much it is.
