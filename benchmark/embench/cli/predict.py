@@ -14,7 +14,9 @@ from embench.screen.progress import Progress
 
 
 def predict(
-    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a finished run.")],
+    run: Annotated[
+        Path, Argument(metavar="RUN", help="Folder of a finished run; its stages and training data must be here.")
+    ],
     dataset: Annotated[str, Option(help="New recordings: a dataset, or ./FOLDER of your own data; no labels needed.")],
     out: Annotated[Path, Option(help="CSV file to write.")] = Path("predictions.csv"),
     data_root: DataRoot = None,
