@@ -129,7 +129,7 @@ def _training(run: RunFacts) -> list[str]:
     trained = {*(() if method_kind(method) == "features" else _TRAINED.get(_joins(run), ())), "pretrainer"}
     for part, recipe in run.parts.items():
         kind = part.partition("[")[0]
-        if kind in trained:
+        if kind in trained and "optimiser" in recipe:  # a record may hold parts of another form
             how = describe_training(recipe, [] if kind == "pretrainer" else _kinds(run))
             groups.setdefault(how, []).append(_who(run, part, recipe))
     sentences = []
