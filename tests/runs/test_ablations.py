@@ -4,7 +4,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
@@ -55,26 +54,32 @@ def test_a_protocol_is_printed_as_a_file_that_can_be_used(embench, tmp_path):
 
 
 @pytest.mark.slow
-def test_contexts_of_10_30_and_60_s_hold_that_much_signal(embench, tmp_path):
+def test_contexts_of_10_30_and_60_s_hold_that_much_signal_in_one_command(embench, tmp_path):
     data = Path(os.environ.get("EMBENCH_TEST_DATA", "-")) / "stress_predict"
     if not data.is_dir():
         pytest.skip("needs stress_predict in $EMBENCH_TEST_DATA")
-    lengths = (10, 30, 60)
+    lengths, protocol = (10, 30, 60), tmp_path / "two-folds.yaml"
+    protocol.write_text("{extends: subject-independent-v3, name: two-folds, split: {by: group, folds: 2}}")
     small = ("encoder.view.kind=context", "encoder.epochs=1", "encoder.build.layers=0", "encoder.prepare.rate_hz=4")
     line = ["--dataset", "stress_predict", "--data-root", data.parent, "--encoder", "cnn_tf", "--modalities", "eda"]
-    line += ["--seeds", "0", "--recipe", "small", "--device", "cpu", "--runs", tmp_path / "runs", "--dry-run"]
+    line += ["--seeds", "0", "--recipe", "small", "--device", "cpu", "--runs", tmp_path / "runs", "--workers", "1"]
+    line += ["--protocol", protocol, "--dev", "--no-confounds"]
     settings = [word for each in (*small, *(f"encoder.view.length_s={s}" for s in lengths)) for word in ("--set", each)]
     done = embench("grid", *line, *settings, "--json")
     assert done.code == 0, done.err
-    assert len(json.loads(done.out)) == len(lengths)
+    rows = [row for result in json.loads(done.out) for row in result["board"]]
+    assert len({row["run"] for row in rows}) == len(rows) == len(lengths)
     for length in lengths:
-        assert f"1 x {4 * length}" in done.out
+        assert f"a context of {length} s at 4 Hz (1 x {4 * length})" in done.err
         plan = make(
-            Request("stress_predict", ("cnn_tf",), modalities="eda", recipe="small", seeds="0", device="cpu",
-                    data_root=data.parent, runs=tmp_path / "runs", settings=(*small, f"encoder.view.length_s={length}"))
+            Request("stress_predict", ("cnn_tf",), modalities="eda", recipe="small", seeds="0", device="cpu", dev=True,
+                    protocol=str(protocol), data_root=data.parent, runs=tmp_path / "runs", confounds=False,
+                    settings=(*small, f"encoder.view.length_s={length}"))
         )  # fmt: skip
+        assert plan.folder.is_dir()  # the run of the row
         stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-        rows = labelled(stage)[0].feeds["eda"].rows
-        real = np.minimum(rows.high, rows.start + rows.length) - np.maximum(rows.low, rows.start)
-        assert rows.length == 4 * length
-        assert np.mean(real[rows.present] == rows.length) > 0.95  # but for units at the beginning of a recording
+        windows, _, train, *_ = labelled(stage)
+        batch = windows.batch(train)
+        assert batch.x["eda"].shape[-1] == 4 * length
+        mask = batch.mask["eda"]
+        assert mask is None or float(mask.all(1).float().mean()) > 0.95  # but for units at the beginning of a recording
