@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import yaml
-from tests.sample import sample
+from tests.sample import proof, sample
 from tests.tiny.world import few_folds
 
 from embench.cli import main
@@ -22,6 +22,8 @@ LABS = {
     "strap": (folders.strap, "(baseline, stroop, speech), each up to 40 s, in one order", {"ecg"}),
     "bids": (folders.bids, "by sub-{participant}/beh", {"ecg", "eda"}),
 }
+LONG = ("brainvision", "streams", "strap")
+"""Those whose method `make rates` runs."""
 PEOPLE = 4
 KNOWN = {
     "title": "A study", "citation": "unpublished", "licence": "not shared", "mains_hz": "50", "fixed_order": "false",
@@ -105,7 +107,7 @@ def test_the_zone_of_a_wide_table_is_that_in_which_its_times_lie_in_the_recordin
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LABS)
+@pytest.mark.parametrize("name", ["wristband", "bids", *(pytest.param(n, marks=proof) for n in LONG)])
 def test_a_lab_s_folder_ends_with_scores_beside_what_the_stimulus_tells(name, tmp_path, monkeypatch):
     root = LABS[name][0](tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -26,8 +26,9 @@ RATES = (
     "truth/test_unseen_stimuli", "truth/test_values", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "attacks/test_levels",
     "audits/test_clean_runs", "audits/test_real_clocks", "claims/test_faced", "claims/test_papers", "docs/test_boards",
+    "labs/test_labs",
     "leaderboard/test_forgeries", "leaderboard/test_published", "plugins/datasets/test_synthetic_faces",
-    "records/test_schema",
+    "records/test_schema", "testing/test_bundled",
 )  # fmt: skip
 HALVES = (
     ("truth/test_faces", "is_found and amigos"), ("truth/test_faces", "is_found and deap"),

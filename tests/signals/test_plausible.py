@@ -79,8 +79,7 @@ def test_no_bundled_dataset_is_complained_about(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("stress_predict", {"eda", "temp", "acc"}), ("wearable_stress", {"eda", "temp", "acc"}),
-        ("hku956", {"eda", "temp", "hr"}), ("eegmat", {"eeg", "ecg"}),
+        ("wearable_stress", {"eda", "temp", "acc"}), ("eegmat", {"eeg", "ecg"}),
     ],
 )  # fmt: skip
 def test_real_recordings_are_right_and_a_thousandth_or_a_thousandfold_is_not(name, told):

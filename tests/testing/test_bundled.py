@@ -9,7 +9,7 @@ from embench import registry
 from embench.testing import check, check_dataset
 
 from ..extras import FOUNDATION
-from ..sample import sample
+from ..sample import WHOLE, drawn, proof, sample
 
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = (
@@ -18,13 +18,18 @@ LONG = (
     "amigos_features", "differential_entropy", "eegnet", "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
+LATER = () if WHOLE else drawn(LONG)[len(LONG) // 2 :]
+"""Those that are checked for another state of the code; `make rates` checks all."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 """Observers that are called as the library which each of them needs."""
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [pytest.param(k, n, id=f"{k}-{n}", marks=pytest.mark.slow if n in LONG else ()) for k, n in PLUGINS],
+    [
+        pytest.param(k, n, id=f"{k}-{n}", marks=[pytest.mark.slow] * (n in LONG) + [proof] * (n in LATER))
+        for k, n in PLUGINS
+    ],
 )
 def test_plugin_conforms(kind, name):
     if name in TRACKERS:

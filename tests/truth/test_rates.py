@@ -27,8 +27,8 @@ CHANCE = 0.03
 @pytest.mark.parametrize(
     ("n_subjects", "models", "effect"),
     [
-        (24, "trained", 0.0), (40, "trained", 0.5),
-        *(pytest.param(*cell, marks=proof) for cell in ((24, "trained", 0.5), (40, "trained", 0.0))),
+        (24, "trained", 0.0),
+        *(pytest.param(n, "trained", effect, marks=proof) for n, effect in ((24, 0.5), (40, 0.0), (40, 0.5))),
         *(pytest.param(24, "forest", effect, marks=proof) for effect in (0.0, 0.5)),
     ],
 )  # fmt: skip
@@ -46,7 +46,7 @@ def _with_all(trials: Trials, names: Iterable[str]) -> Trials:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("models", ["trained", pytest.param("drawn", marks=proof)])
+@pytest.mark.parametrize("models", [pytest.param("trained", marks=proof), "drawn"])
 def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
     tests = (SHARED_TRAINING, "corrected resampled t", "equivalence", "interval")
     assert not wrong(rejections(24, models, "f1_weighted"), dict.fromkeys(tests, (0.0, 0.07 + CHANCE)))

@@ -66,9 +66,13 @@ def decoded(path: Path) -> np.ndarray:
 
 QUICK = "k_emocon"
 """The set that quick tests write; its films are read as those of the others."""
+LONG = ("deap", "amigos/external")
+"""Sets of minutes, which the whole proof writes."""
+SOME = [name for name in SMALL if name not in LONG]
+SLOW = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=sample(SMALL, QUICK))
+@pytest.fixture(scope="module", params=[*sample(SOME, QUICK), *(pytest.param(n, marks=[SLOW, proof]) for n in LONG)])
 def made(request, tmp_path_factory):
     small = SMALL[request.param]
     root = tmp_path_factory.mktemp("faces")
@@ -98,7 +102,7 @@ class TestFiles:
                 ends = (np.flatnonzero(seen)[-1] + 1) / 12.5
                 assert recording.duration_s - ends == pytest.approx(1.0 if late else 0.0, abs=0.6)
 
-    @pytest.mark.slow
+    @SLOW
     def test_conformance(self, made):
         name, reader = made
         if SMALL[name].n_subjects > 1:
@@ -129,14 +133,14 @@ class TestFiles:
         assert set(names) <= set(digests(reader.root))
 
 
-@pytest.mark.slow
+@SLOW
 def test_the_same_arguments_give_the_same_bytes(tmp_path):
     for folder in "ab":
         write("k_emocon", tmp_path / folder, n_subjects=1, length_s=20.0)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
-@pytest.mark.slow
+@SLOW
 class TestTruth:
     """That mouth and brow rank trials as all that is planted does is tested with each dataset's other quantities."""
 
@@ -163,8 +167,9 @@ ORACLES = {"amigos": (6, 24.0, 10), "deap": (2, 12.0, 4)}
 """People, seconds, and the number of the stream that a person's looks are drawn from."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param("amigos", marks=proof), "deap"])
+@proof
+@SLOW
+@pytest.mark.parametrize("name", ["amigos", "deap"])
 def test_an_oracle_finds_it_in_frames_and_action_units_and_brightness_tells_nothing(name, tmp_path):
     n_subjects, length_s, looks = ORACLES[name]
     found: dict[tuple[float, str], list[float]] = {}
