@@ -109,14 +109,14 @@ def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None
 
 
 NETWORKS = {
-    "ByArrival": "in a process that has seen no other unit",
-    "ByArrivalInAFold": "in a process that has seen no other unit",
+    "ByArrival": "depends on the units that were predicted before it",
+    "ByArrivalInAFold": "depends on the units that were predicted before it",
     "TooMuch": "`personalise` changed encoders.ecg.mix",
     "OtherNetwork": "`personalise` left a network of other weights",
     "BatchStatistics": "`personalise` left a network of other weights",
 }
 ESTIMATORS = {
-    "RemembersSubjects": "in a process that has seen no other unit",
+    "RemembersSubjects": "depends on the units that were predicted before it",
     "Neglects": "`personalise` gave NoneType",
 }
 
@@ -158,7 +158,7 @@ def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench:
     forged = {**rows.columns, "unit": np.where(theirs, given, rows["unit"].astype(object)).astype(str)}
     record = replace(evidence.record, predictions=Predictions(forged))
     found = check_samples(replace(evidence, record=record)).findings
-    assert [f.severity for f in found if "gave before" in f.what] == ["severe"]
+    assert [f.severity for f in found if "calibration data of their subjects" in f.what] == ["severe"]
 
 
 @pytest.mark.slow
