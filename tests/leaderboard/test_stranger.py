@@ -74,7 +74,7 @@ def test_the_way_of_contributing_ends_with_a_row(
     assert main(["leaderboard", "verify", "leaderboards", "--against", "earlier"]) == 0
     assert main(["leaderboard", "build"]) == 0
     page = Path("leaderboards/stress_predict/README.md").read_text()
-    assert f"({UNKNOWN_FILES}) | handcrafted + naive_bayes" in page  # of a few subjects of the release
+    assert f"({UNKNOWN_FILES}) | handcrafted features; naive Bayes" in page  # of a few subjects of the release
     check = ["leaderboard", "reproduce", str(entry), "--stages", "2", "--by", "A. Reader"]
     assert main([*check, "--data-root", str(place.data)]) == 0
     assert main(["leaderboard", "build"]) == 0
