@@ -178,7 +178,7 @@ def test_training_has_nothing_of_test_subjects(bench):
 
 
 def test_scores_of_predictions_of_windows_are_those_of_a_run(bench, tmp_path):
-    where = about(bench, modalities="eda")
+    where = about(bench, modalities="eda,ecg")
     run = embench.run(
         **where,
         encoder=plugin("Moments"),

@@ -1,4 +1,4 @@
-"""Under protocols of version 3, units that a method does not predict are lost, and ties where nothing was recorded."""
+"""Units that a method does not predict are lost, and ties where nothing was recorded."""
 
 from __future__ import annotations
 
@@ -21,14 +21,10 @@ from ..sample import sample
 from ..tiny.world import TIMELESS, make_subjects, plugin, write
 
 
-def few_folds_of(root: Path, version: int) -> str:
-    rules = root / f"few{version}.yaml"
-    rules.write_text(f"extends: subject-independent-v{version}\nname: few\nsplit: {{by: group, folds: 2}}\n")
+def few_folds(root: Path) -> str:
+    rules = root / "few.yaml"
+    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 2}\n")
     return str(rules)
-
-
-def version_3(root: Path) -> str:
-    return few_folds_of(root, 3)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,7 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
     def right(about: dict, score: float, label: bool) -> bool:
         return (score > 0.5) == label if chosen == "units" else about["subject"] in good
 
-    own = read_record(scored(root, "all2", few_folds_of(root, 2), lambda *_: True).folder)
+    own = read_record(scored(root, f"all-{chosen}", few_folds(root), lambda *_: True).folder)
     rows = own.predictions.take(own.predictions["method"] == MODEL)
     label = dict(zip(own.labels["unit"].tolist(), own.labels["label"].tolist(), strict=True))
     y = np.array([label[unit] for unit in rows["unit"].tolist()])
@@ -76,18 +72,16 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
         if rows["score"][mine & (y == 1)].mean() > rows["score"][mine & (y == 0)].mean()
     ]
     whole, some = (
-        scored(root, f"{name}-{chosen}", version_3(root), kept)
+        scored(root, f"{name}-{chosen}", few_folds(root), kept)
         for name, kept in (("whole", lambda *_: True), ("some", right))
     )
-    before = scored(root, f"before-{chosen}", few_folds_of(root, 2), right)
-    assert headline(before) > headline(whole) + 0.1  # as it is worth doing under version 2
     assert headline(some) < headline(whole)
     coverage = some.scores.coverage("arousal")
     assert coverage == pytest.approx(0.55, abs=0.25)
 
 
 def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
-    result = method(root, plugin("Moments"), fusion="logreg", protocol=version_3(root))
+    result = method(root, plugin("Moments"), fusion="logreg", protocol=few_folds(root))
     record = read_record(result.folder)
     owed = record.predictions.take(record.predictions["method"] == UNPREDICTED)
     assert set(owed["subject"].tolist()) == {"p06", "p07", "p08"}
@@ -110,12 +104,12 @@ def test_a_fold_of_whose_subjects_nothing_was_recorded_is_tied(root: Path) -> No
 
 
 def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
-    path, whole = root / "seeds.csv", scored(root, "one-seed", version_3(root), lambda *_: True)
+    path, whole = root / "seeds.csv", scored(root, "one-seed", few_folds(root), lambda *_: True)
     with (root / "one-seed.csv").open() as file:
         head, *rows = csv.reader(file)
     both = [[*row, seed] for row in rows for seed in "01"] + [[*row[:3], "valence", row[4], "0"] for row in rows]
     path.write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
-    some = external.score(path, plugin("Tiny"), protocol=version_3(root), data_root=root, out=root / "out" / "seeds")
+    some = external.score(path, plugin("Tiny"), protocol=few_folds(root), data_root=root, out=root / "out" / "seeds")
     assert headline(some) == pytest.approx(headline(whole))
     assert (some.scores.coverage("arousal"), some.scores.coverage("valence")) == (1.0, 0.5)
     assert not [f for _, f in audit_run(some.folder, data_root=root).findings if f.severity == "severe"]
@@ -128,12 +122,12 @@ def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
 def test_what_a_file_lacks_is_counted_once_whatever_the_seeds(
     root: Path, tmp_path: Path, embench: Callable, lacks: str, words: str
 ) -> None:
-    scored(root, "for-seeds", version_3(root), lambda *_: True)
+    scored(root, "for-seeds", few_folds(root), lambda *_: True)
     with (root / "for-seeds.csv").open() as file:
         head, *rows = csv.reader(file)
     both = [[*row, seed] for row in rows for seed in "01" if not (row[1].endswith("-v3") and seed in lacks)]
     (tmp_path / "some.csv").write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
-    line = ["--dataset", plugin("Tiny"), "--data-root", root, "--protocol", version_3(root)]
+    line = ["--dataset", plugin("Tiny"), "--data-root", root, "--protocol", few_folds(root)]
     done = embench("score", tmp_path / "some.csv", *line, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert words in " ".join(done.out.split())
@@ -144,7 +138,7 @@ def test_what_a_file_lacks_is_counted_once_whatever_the_seeds(
 def test_a_published_entry_keeps_what_was_not_predicted(root: Path) -> None:
     from embench.records.entry import join_predictions, split_predictions
 
-    record = read_record(scored(root, "kept", version_3(root), lambda about, *_: about["order"] != 3).folder)
+    record = read_record(scored(root, "kept", few_folds(root), lambda about, *_: about["order"] != 3).folder)
     path = Path("rows.csv.gz")
     again = join_predictions(*split_predictions(record.predictions), path)
     assert lines(again) == lines(record.predictions)
@@ -158,7 +152,7 @@ def lines(of: Predictions) -> list[tuple[str, ...]]:
 @pytest.fixture(scope="module")
 def partial(root: Path) -> Path:
     """The record of a file without p00 and the third recordings."""
-    some = scored(root, "partial", version_3(root), lambda about, *_: about["order"] != 3 and about["subject"] != "p00")
+    some = scored(root, "partial", few_folds(root), lambda about, *_: about["order"] != 3 and about["subject"] != "p00")
     return some.folder
 
 
@@ -197,7 +191,7 @@ def test_an_audit_finds_what_is_not_counted(
 
 
 def test_a_comparison_shows_the_interval_of_the_record(root: Path, partial: Path) -> None:
-    whole = scored(root, "whole", version_3(root), lambda *_: True)
+    whole = scored(root, "whole", few_folds(root), lambda *_: True)
     [first, second] = compare_all([read_record(partial), read_record(whole.folder)])[0].standings
     for folder, standing in ((whole.folder, first), (partial, second)):
         recorded = read_record(folder).scores.score("arousal", "auroc_within")
@@ -209,7 +203,7 @@ def test_a_record_scored_again_counts_the_same(root: Path, partial: Path) -> Non
     again = external.score(
         partial / "predictions.csv.gz",
         plugin("Tiny"),
-        protocol=version_3(root),
+        protocol=few_folds(root),
         data_root=root,
         out=root / "out" / "re",
     )
@@ -217,5 +211,5 @@ def test_a_record_scored_again_counts_the_same(root: Path, partial: Path) -> Non
 
 
 def test_a_file_with_one_prediction_is_audited(root: Path) -> None:
-    one = scored(root, "one", version_3(root), lambda about, *_: about["id"] == "p03-v0")
+    one = scored(root, "one", few_folds(root), lambda about, *_: about["id"] == "p03-v0")
     assert not [f for _, f in audit_run(one.folder, data_root=root).findings if f.severity == "severe"]

@@ -300,7 +300,8 @@ class Windows:
     ) -> Result:
         """Scores predictions of test windows as `embench.run` scores its own, and writes a record.
 
-        Predictions of a unit's windows are averaged. This counts as an evaluation on the test labels.
+        Predictions of a unit's windows are averaged. This counts as an evaluation on the test labels. A unit of which
+        none of these modalities was recorded counts as a wrong prediction, in a run as half of one.
 
         Args:
             predictions: (N,) probabilities, or values of a continuous target; (N, K) of K classes; NaN at windows
