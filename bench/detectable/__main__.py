@@ -164,8 +164,8 @@ def file_for_plans(pairs: Sequence[Pair]) -> str:
     for kind in ("features", "network"):
         lines.append(f"{kind}:")
         of_kind = {board: own for board, own in _by_board(pairs).items() if board[0] == kind}
-        for dataset in [*dict.fromkeys(board[1] for board in of_kind), power.ELSEWHERE]:
-            chosen = [own for board, own in of_kind.items() if dataset in (board[1], power.ELSEWHERE)]
+        for dataset in [*dict.fromkeys(board[1] for board in of_kind), power.OTHER_DATASETS]:
+            chosen = [own for board, own in of_kind.items() if dataset in (board[1], power.OTHER_DATASETS)]
             edges = quantiles([np.array([pair.sd for pair in own]) for own in chosen])
             lines.append(f"  {dataset}: [{', '.join(f'{edge:.3f}' for edge in edges)}, {sum(map(len, chosen))}]")
     return "\n".join(lines) + "\n"

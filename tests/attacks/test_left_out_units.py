@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from embench.leaderboard.checks import check_entry
 from embench.records.predictions import MODEL
 from embench.records.record import Record
-from embench.records.scores import Scores
 
 from ..leaderboard.test_verify import honest, record
 from ..sample import sample
@@ -51,15 +49,6 @@ def test_units_that_are_left_out_are_missed(tmp_path: Path, record: Record, name
     of = counted(record)
     left = scored_again(of, of.predictions.take(~LEFT_OUT[name](of)))
     assert status(send(tmp_path, left, audited(left))) == "failed"
-
-
-def test_before_version_3_as_many_may_be_left_out_as_the_scores_say(tmp_path: Path, record: Record) -> None:
-    """Under version 2, whose scores leave them out; only another run shows whether the method answers them."""
-    of = counted(record)
-    unit = of.predictions["unit"][0]
-    left = scored_again(of, of.predictions.take(of.predictions["unit"] != unit))
-    said = replace(left, scores=Scores({**left.scores, "absent": {"stress": 1}}))
-    assert status(send(tmp_path, said, audited(said))) == "passed"
 
 
 def status(folder: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from embench.files import parse_yaml
 from embench.records.method_kind import MethodKind
 
-ELSEWHERE = "elsewhere"
+OTHER_DATASETS = "elsewhere"
 """The datasets of all published pairs, in place of a name: for datasets without any."""
 PUBLISHED_PAIRS = Path(__file__).with_name("published_pairs.yaml")
 _KINDS = {"features": "feature methods", "network": "networks"}
@@ -31,16 +31,16 @@ class PairSpread(NamedTuple):
 
 
 @cache
-def published_spread(kind: MethodKind, dataset: str = ELSEWHERE) -> PairSpread:
+def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpread:
     """The spread of published pairs on a dataset, by its name without the package; of all datasets where it has none.
 
     >>> published_spread("features", "mine") == published_spread("features")
     True
     """
     published = parse_yaml(PUBLISHED_PAIRS.read_text(encoding="utf-8"))[kind]
-    place = dataset if dataset in published else ELSEWHERE
+    place = dataset if dataset in published else OTHER_DATASETS
     low, median, high, pairs = published[place]
-    where = place if place != ELSEWHERE else f"{len(published) - 1} other datasets"
+    where = place if place != OTHER_DATASETS else f"{len(published) - 1} other datasets"
     return PairSpread(low, median, high, f"{pairs} pairs of published {_KINDS[kind]}, {where}")
 
 

@@ -398,6 +398,7 @@ def too_few(why: str, size: int) -> tuple[str, float]:
     `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
     if found := _TOO_FEW.match(why):
         have, _, involved, comparisons, least = found.groups()
+        size = max(size, int(involved))  # those without a prediction, which count as wrong, among them
         if int(involved) < int(least):
             text = f"{involved} of {size} subjects share a test fold with a subject of opposite labels"
             return f"Too few comparisons: {text}; {least} are needed.", float("inf")
@@ -405,6 +406,7 @@ def too_few(why: str, size: int) -> tuple[str, float]:
         return f"Too few comparisons: {text}", int(comparisons) / max(int(have), 1)
     if found := _TOO_FEW_MATCHED.match(why):
         involved, pairs, have, least, least_pairs, comparisons = found.groups()
+        size = max(size, int(involved))
         text = (
             f"{involved} of {size} subjects share a test fold with a subject of opposite labels whose session is of "
             f"similar length, in {pairs} pairs and {have} comparisons; {least}, {least_pairs} and {comparisons} are "
