@@ -84,7 +84,8 @@ def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_
     size = ("--subjects", 8, "--length-s", 12)
     assert embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", *size).code == 0
     path = tmp_path / "units.csv"
-    assert embench("data", "labels", "amigos", "--data-root", tmp_path, "--target", "arousal", "--units", path).code == 0
+    line = ("data", "labels", "amigos", "--data-root", tmp_path, "--target", "arousal", "--units", path)
+    assert embench(*line).code == 0
     rows = list(csv.DictReader(path.open()))
     assert [name for name in rows[0] if name.startswith("fold_")] == [f"fold_{seed}" for seed in range(10)]
     with (tmp_path / "ten.csv").open("w", newline="") as file:

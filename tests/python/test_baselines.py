@@ -51,7 +51,9 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     predictions = result.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]
     again = embench.baselines(with_=[result, predictions], modalities="eda", **given).to_pandas()
     mine = again[again["role"] == "own"]
-    assert mine["mean"].tolist() == [own["mean"]] * 2
+    of_result, of_table = mine["mean"].tolist()
+    assert of_result == own["mean"]
+    assert of_table == pytest.approx(own["mean"] - 0.5 / 6)  # one of six has no EDA, which a table does not say
     assert set(mine["method"]) == {own["method"], "predictions"}
     assert bench.stages() == stages
 
