@@ -244,12 +244,14 @@ def test_entries_without_labels_are_compared_by_their_intervals(
     published: tuple[Path, dict[str, Path]], tmp_path: Path
 ) -> None:
     _, folders = published
-    of = record.read_record(folders["good"])
-    card = {**of.run["card"], "labels_public": "no"}
-    record.write_record(tmp_path / "good", replace(of, run={**of.run, "card": card}))
-    [entry], _ = publish_runs([tmp_path / "good"], tmp_path / "boards", lambda _: b"key")
-    attest(entry)
-    assert not (entry / "summands.json").exists()  # what subjects add to many scores would tell labels
+    for name in ("good", "none"):  # which confirm each other's models without a signal
+        of = record.read_record(folders[name])
+        card = {**of.run["card"], "labels_public": "no"}
+        record.write_record(tmp_path / name, replace(of, run={**of.run, "card": card}))
+    entries, _ = publish_runs([tmp_path / "good", tmp_path / "none"], tmp_path / "boards", lambda _: b"key")
+    for entry in entries:
+        attest(entry)
+        assert not (entry / "summands.json").exists()  # what subjects add to many scores would tell labels
     [section] = leaderboard_sections(tmp_path / "boards")
     [ranking] = section.rankings.values()
     assert not ranking.paired

@@ -125,7 +125,10 @@ def scored(kinds, tmp_path):
 
 def as_if_proven(scores):
     """The scores of a file, were it proven that its method reads nothing but a unit: then less is held constant."""
-    adds = {target: {**found, "judged": "local"} for target, found in scores["adds"].items()}
+    adds = {
+        target: {**found, **({"judged": "local"} if "judged" in found else {})}
+        for target, found in scores["adds"].items()
+    }
     return Scores({**scores, "adds": adds})
 
 

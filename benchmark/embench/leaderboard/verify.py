@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,6 +50,8 @@ MOST_NAMED = 3
 """Number of differences that a message names."""
 ANOTHER_REVISION = 0.005
 """Largest difference allowed to a score of an earlier revision."""
+
+_OF_A_VIEW = {field.name for field in fields(View)}
 
 
 def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
@@ -242,7 +245,11 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
             yield f"run.yaml: method.joins or method.inputs: not as {method['fusion']} has them"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
     yield from in_run(differences(stated, {name: config[name] for name in stated}, "config"))
-    views = [View(**part["view"]) for name, part in parts.items() if part.get("view") and "pretrainer" not in name]
+    seen = {name: part["view"] for name, part in parts.items() if part.get("view") and "pretrainer" not in name}
+    if wrong := [name for name, view in seen.items() if not isinstance(view, Mapping) or view.keys() - _OF_A_VIEW]:
+        yield f"run.yaml: config.parts.{wrong[0]}.view: not what a method sees of a unit"
+        return
+    views = [View(**view) for view in seen.values()]
     if run.get("time_context") not in (None, context_of(views)):
         yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context_of(views)}"
     yield from _wrong_overlap(run, {m: part for m, part in parts.items() if part.get("assets")})
