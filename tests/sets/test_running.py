@@ -292,7 +292,7 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     assert (unfit["row"], unfit["reason"]) == ("handcrafted + lda on eda, few, tuned (2 trials)", "nothing to tune")
     done = embench("baselines", *line)
     assert done.code == 0, done.err
-    assert f"{tuned}: arousal auroc" in done.err
+    assert f"{tuned}: arousal: Within-subject AUROC" in done.err
     assert done.out.count("tuned (2 trials)") == 1
     (readme,) = bench.runs.glob("boards/*-tune-2/README.md")
     assert "**3 of 3 rows**" in (text := readme.read_text("utf-8"))

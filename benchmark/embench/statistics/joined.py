@@ -57,7 +57,8 @@ class Joined:
 
 def is_predicted(units: Units) -> np.ndarray:
     """(n,) whether each unit has a prediction."""
-    return np.asarray(np.isfinite(units.score).reshape(len(units), -1).all(1))
+    known = np.isfinite(units.score)
+    return np.asarray(known.all(1) if known.ndim > 1 else known)
 
 
 def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
