@@ -15,9 +15,9 @@ from bench.scaling import WORK
 from embench.engine.fits import window_grids
 from embench.engine.source import grid_of
 from embench.engine.stage import Stage
-from embench.leaderboard.export import board_name
 from embench.planning.forecast import forecast
 from embench.planning.plan import Plan
+from embench.records.names import board_name
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
 from embench.snapshot import snapshot

@@ -12,8 +12,9 @@ import yaml
 
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
-from embench.leaderboard.export import board_name, export_entry
+from embench.leaderboard.export import export_entry
 from embench.protocols import load_protocol
+from embench.records.names import board_name
 from embench.records.record import Record, read_manifest, read_record, write_record
 from embench.records.schema import SCHEMA
 from embench.statistics.scores import compute_scores

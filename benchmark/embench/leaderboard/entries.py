@@ -11,11 +11,11 @@ from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
 from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
-from embench.leaderboard.export import HOW_TO_CONSENT, NO_CONSENT, SUMMANDS_FILE, board_name, why_not_publishable
+from embench.leaderboard.export import HOW_TO_CONSENT, NO_CONSENT, SUMMANDS_FILE, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
-from embench.records.names import is_own, private_fields
+from embench.records.names import board_name, is_own, private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
 from embench.records.scores import Score, Scores
 from embench.records.superseded import Superseded, read_superseded

@@ -16,7 +16,7 @@ from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
-from embench.records.names import is_own, private_fields, public_run
+from embench.records.names import board_name, is_own, private_fields, public_run
 from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
@@ -190,8 +190,3 @@ def why_not_publishable(run: Manifest) -> list[str]:
 def entry_folder(boards: Path, run: Manifest) -> Path:
     """Path of a run's entry below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
-
-
-def board_name(dataset: str) -> str:
-    """A dataset's folder: its name, without the bundled package's, a variant after a hyphen."""
-    return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")

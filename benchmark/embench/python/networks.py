@@ -200,7 +200,7 @@ def encoder(
         rate_hz: samples per second that its network reads.
 
     Raises:
-        UsageError: there is no such encoder, a length is not above 0, or it does not read signals at a rate.
+        UsageError: no encoder has this name, a length is 0 or less, or the encoder reads no signal at a rate.
 
     >>> encoder("cnn_tf", context_s=30, rate_hz=32).__name__
     'cnn_tf-context30-rate32'

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from embench import registry
 from embench.records.ledger import methods_at
 from embench.records.manifest import Manifest
+from embench.records.names import board_name
 from embench.records.record import RUN_FILE
 
 BOARDS = Path("leaderboards")
@@ -33,8 +33,9 @@ def _own_methods(run: Manifest) -> list[tuple[str, str]] | None:
 
 def _published(run: Manifest, boards: Path) -> set[str]:
     """The entries on the same labels of leaderboards in a folder."""
-    board = run.dataset.name.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
-    return {path.parent.name for path in boards.glob(f"{board}/{run.protocol.name}/*/{RUN_FILE}")}
+    return {
+        path.parent.name for path in boards.glob(f"{board_name(run.dataset.name)}/{run.protocol.name}/*/{RUN_FILE}")
+    }
 
 
 def scored_in_words(run: Manifest) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from embench import registry
 from embench.errors import CheckFailed
 from embench.records.floors import RANDOM
 from embench.records.record import Record
@@ -16,6 +17,11 @@ from embench.texts import names_code, names_place, texts_in
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
 """Options that may name places on a user's machine; of weights that were started from the hash is published, and
 pretrainers stand elsewhere in the record, without paths."""
+
+
+def board_name(dataset: str) -> str:
+    """A dataset's folder of leaderboards: its name, without the bundled package's, a variant after a hyphen."""
+    return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
 
 
 @contextmanager

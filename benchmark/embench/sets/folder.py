@@ -24,7 +24,7 @@ from embench.errors import CheckFailed, EmbenchError
 from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
 from embench.leaderboard.board import markdown_table, models_table
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run
-from embench.leaderboard.export import board_name, publish_runs
+from embench.leaderboard.export import publish_runs
 from embench.leaderboard.row import Row
 from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.sealing import sealed, why_labels_show
@@ -35,7 +35,7 @@ from embench.leaderboard.summary import summarise
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.finding_texts import reworded
-from embench.records.names import is_own, names_resolved
+from embench.records.names import board_name, is_own, names_resolved
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
 from embench.report import latex

@@ -398,22 +398,23 @@ def too_few(why: str, size: int) -> tuple[str, float]:
     `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
     if found := _TOO_FEW.match(why):
         have, _, involved, comparisons, least = found.groups()
-        size = max(size, int(involved))  # those without a prediction, which count as wrong, among them
         if int(involved) < int(least):
-            text = f"{involved} of {size} subjects share a test fold with a subject of opposite labels"
-            return f"Too few comparisons: {text}; {least} are needed.", float("inf")
+            return f"Too few comparisons: {_sharing(involved, size)}; {least} are needed.", float("inf")
         text = f"{have} matched comparisons of {involved} subjects; {comparisons} are needed."
         return f"Too few comparisons: {text}", int(comparisons) / max(int(have), 1)
     if found := _TOO_FEW_MATCHED.match(why):
         involved, pairs, have, least, least_pairs, comparisons = found.groups()
-        size = max(size, int(involved))
         text = (
-            f"{involved} of {size} subjects share a test fold with a subject of opposite labels whose session is of "
-            f"similar length, in {pairs} pairs and {have} comparisons; {least}, {least_pairs} and {comparisons} are "
-            "needed."
+            f"{_sharing(involved, size)} whose session is of similar length, in {pairs} pairs and {have} comparisons; "
+            f"{least}, {least_pairs} and {comparisons} are needed."
         )
         return f"Too few comparisons: {text}", float("inf")
     return f"Too few data: {plain_reason(why)}.", float("inf")
+
+
+def _sharing(involved: str, size: int) -> str:
+    """How many of all subjects can be compared; `size` may leave out those without a prediction, who count as wrong."""
+    return f"{involved} of {max(size, int(involved))} subjects share a test fold with a subject of opposite labels"
 
 
 def undefined_in_words(why: str, size: int, dataset: str = "") -> str:

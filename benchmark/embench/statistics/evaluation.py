@@ -38,6 +38,7 @@ from embench.statistics.answerable import enough_data
 from embench.statistics.controls import REGISTERED_CLOCK
 from embench.statistics.fold_controls import FoldControls
 from embench.statistics.fold_predictions import FoldPredictions, about_units, completed, coverage, prediction_rows
+from embench.statistics.joined import finite_rows
 from embench.statistics.scores import compute_scores
 from embench.system import version_of
 
@@ -318,7 +319,7 @@ def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) ->
     """The rows of what a method is compared with under protocols to which subjects give something."""
     rows = []
     for name, score in of_fold.beside.items():
-        own = known & np.isfinite(score).reshape(len(score), -1).all(1)
+        own = known & finite_rows(score)
         about = about_units(of_fold, cohort, of_fold.units[own])
         rows.append(
             prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))

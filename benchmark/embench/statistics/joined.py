@@ -57,7 +57,12 @@ class Joined:
 
 def is_predicted(units: Units) -> np.ndarray:
     """(n,) whether each unit has a prediction."""
-    known = np.isfinite(units.score)
+    return finite_rows(units.score)
+
+
+def finite_rows(score: np.ndarray) -> np.ndarray:
+    """(n,) whether each row of scores (n,) or (n, K) is finite; of none, too."""
+    known = np.isfinite(score)
     return np.asarray(known.all(1) if known.ndim > 1 else known)
 
 

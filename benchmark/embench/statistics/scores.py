@@ -103,8 +103,8 @@ def compute_scores(
 def headline_of(target: Target, protocol: HeadlineRule, design: Design, joined: Joined | None) -> str:
     """The score that ranks a method with these units, or one without any.
 
-    Where tasks came in one order and a unit is a whole task, there are no bins of time to compare; the
-    task holds the clock constant, as a stimulus would.
+    Where tasks came in one order and a unit is a whole task, bins of time cannot be compared; the task holds the clock
+    constant, as a stimulus would.
     """
     tasks = design == "fixed_order" and joined is not None and _are_whole(joined)
     moments = joined is not None and varies_within_stimuli(joined)

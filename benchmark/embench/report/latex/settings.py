@@ -80,7 +80,7 @@ def _applies(name: str, modalities: Sequence[str]) -> bool:
 
 
 def describe_view(view: Mapping[str, Any] | None) -> str:
-    """What a stage reads of a unit."""
+    """Describe in words what a stage reads of a unit."""
     about = view or {}
     kind, length, step = about.get("kind", "unit"), about.get("length_s"), about.get("step_s")
     if kind == "context" and length:

@@ -206,6 +206,8 @@ class Study:
 def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
     """The units of a cohort that folds deal out; undefined where the release hides when they were recorded,
     and where each fold has labels of its own."""
+    if target.rule.cut == "training_mean":
+        return Undefined("the training part of each fold decides which labels are high")
     cohort, units = observed.cohort, observed.units
     at = {cohort.units[i].id: k for k, i in enumerate(units.tolist())}
     y = cohort.label[target.name][units]
@@ -213,8 +215,6 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
     for fold in folds:
         train = np.array([at[id_] for id_ in (*fold.train, *fold.val)])
         parts.append((np.sort(train[np.isfinite(y[train])]), np.array([at[id_] for id_ in fold.test])))
-    if target.rule.cut == "training_mean":
-        return Undefined("the training part of each fold decides which labels are high")
     if not np.isfinite(observed.sessions.start).all() or not np.isfinite(observed.sessions.length).all():
         return Undefined("the release hides when units were recorded")
     return Study(observed, target, seed, y, parts)
