@@ -33,9 +33,8 @@ def _own_methods(run: Manifest) -> list[tuple[str, str]] | None:
 
 def _published(run: Manifest, boards: Path) -> set[str]:
     """The entries on the same labels of leaderboards in a folder."""
-    return {
-        path.parent.name for path in boards.glob(f"{board_name(run.dataset.name)}/{run.protocol.name}/*/{RUN_FILE}")
-    }
+    board = boards / board_name(run.dataset.name) / run.protocol.name
+    return {path.parent.name for path in board.glob(f"*/{RUN_FILE}")}
 
 
 def scored_in_words(run: Manifest) -> str:
