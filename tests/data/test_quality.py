@@ -93,6 +93,14 @@ def test_sound_signals_are_good(judged, modality):
     assert (judged(modality, body(modality, 2))[:, 1:-1] > 0.9).all()
 
 
+def test_a_pulse_that_a_protocol_wants_at_4_hz_has_no_index(tmp_path):
+    np.savez(tmp_path / "a.npz", ppg=body("ppg", 0))
+    store = prepare(Worn(tmp_path), "tests/worn", "1", rate_hz=4.0, cache=tmp_path / "cache")
+    found = quality_of_units(store, "ppg", [f"a:0-{1000 * LONG_S}"])
+    assert isinstance(found, Undefined)
+    assert "4 Hz" in found.reason
+
+
 def test_skin_without_contact(judged):
     eda = body("eda", 2)
     eda[:, 4 * TEN : 6 * TEN] = 0.05 + 0.002 * np.random.default_rng(0).standard_normal((1, 2 * TEN))  # flat electrode

@@ -128,6 +128,8 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     unknown = modality == "eeg_bands" or modality_of(modality).linear  # every second of which is straight
     if unknown or (modality in SLOW and (modality, entry.unit) not in LEVEL_LIMITS):
         return Undefined(f"no quality index exists for {modality} in {entry.unit}")
+    if modality == "ppg" and entry.rate <= 2 * beats.PULSE_HZ:
+        return Undefined(f"prepared at {entry.rate:g} Hz, and beats are found above {2 * beats.PULSE_HZ:g} Hz")
     libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
     used = [__file__, plausible.__file__, *([beats.__file__] if modality in _PEAKS else [])]
     code = [sha256(Path(file)) for file in used]
