@@ -44,7 +44,6 @@ def test_what_the_user_sets_stands_in_all_rows_and_is_told():
     ("own", "at_random", "scratch"),
     [
         (("encoder.adapt=ridge",), ("encoder.adapt=ridge",), ()),
-        (("encoder.adapt=lora",), ("encoder.adapt=frozen",), ()),
         (("encoder.frozen=true",), ("encoder.adapt=frozen",), ()),
     ],
 )

@@ -47,7 +47,7 @@ def test_published_runs_beside_one_that_was_pretrained():
         (f"{ENCODER}/epochs", 8),  # less training
         (f"{ENCODER}/selection", "early_stop"),
         (f"{ENCODER}/lr", 1e-5),
-        (f"{ENCODER}/adapt", "lora"),
+        (f"{ENCODER}/adapt", "ridge"),
         (f"{ENCODER}/build", {"layers": 1}),  # another network or head
         (f"{ENCODER}/code", "other code"),
         (f"{ENCODER}/prepare", {"rate_hz": 64}),

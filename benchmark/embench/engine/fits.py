@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from embench import registry
-from embench.engine import closed, dropping, lora, network, tokens
+from embench.engine import closed, dropping, network, tokens
 from embench.engine.assemble import assemble, with_stats
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
@@ -125,17 +125,15 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freezes what recipes say: encoders, but for what `lora` adds, and all of a fusion that is not under its `.head`.
-    Returns the modules that stay in evaluation mode."""
-    adapted = [(model.encoders[m], part.recipe) for m, part in params.modalities.items() if part.recipe.adapt == "lora"]
-    still = [part for encoder, recipe in adapted for part in lora.add_lora(encoder, recipe.lora)]
+    """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules that
+    stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
     for part in parts:
         for parameter in part.parameters(recurse=False):
             parameter.requires_grad_(False)
-    return parts + still
+    return parts
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,6 @@ class Ready:
     def _finish(self, learned: Mapping[str, Any]) -> dict[str, Any]:
         """Writes the fitted network; returns the stage's result."""
         trained = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
-        lora.merge_lora(self.model)
         network.save(self.folder, self.model, self.specs)
         return {
             **learned,

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from torch import nn
 
 from embench.engine import network
 from embench.engine.channels import Channel, all_fit, channels_of, check_fit
@@ -86,14 +85,6 @@ def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] 
     spec = replace(spec, channels=_names(channels), shape=(len(channels), *spec.shape[1:]))
     with torch.random.fork_rng(devices=[]):
         return network.picked_channels(encoder_of(part).build(spec), channels)
-
-
-def built(site: Site, m: str, part: Part) -> nn.Module:
-    """An encoder's network for a modality of a site, with random weights. Raises DataError or PluginError as
-    `input_spec` does."""
-    spec = input_spec(site, m, part)
-    with torch.random.fork_rng(devices=[]):
-        return network.module_of(part, encoder_of(part).build(spec))
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:

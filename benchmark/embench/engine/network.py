@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from embench import registry
 from embench.engine.closed import LinearHead
 from embench.engine.inputs import encoder_of
-from embench.engine.lora import merged_state
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
 from embench.engine.supervised import probabilities
@@ -201,7 +200,7 @@ def weights_file(epoch: int | None = None) -> str:
 def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
     """Writes a network's weights as safetensors, those of an epoch under a name of their own. Raises MachineError where
     the disk is full."""
-    state = {k: v.detach().cpu().contiguous() for k, v in merged_state(model).items()}
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # Made in memory, so that a full disk is found by Python and not in a library's own words.
     folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from embench.engine.handover import Site, built
-from embench.engine.lora import check_lora
 from embench.errors import UsageError
 from embench.planning.parts import Method
 
-_ALLOWED = {"encoder": ("full", "frozen", "ridge", "lora"), "fusion": ("full", "frozen"), "pretrainer": ("full",)}
+_ALLOWED = {"encoder": ("full", "frozen", "ridge"), "fusion": ("full", "frozen"), "pretrainer": ("full",)}
 """Kind of plugin -> the values of `adapt` that it has."""
 
 
 def check_adaptation(method: Method, settings: Sequence[str]) -> None:
-    """Refuses an `adapt` that a part of the method cannot have, and settings of `lora` that decide nothing. Raises
-    UsageError."""
+    """Refuses an `adapt` that a part of the method cannot have, and settings that decide nothing. Raises UsageError."""
     for name, part in method.parts():
         kind = name.partition("[")[0]
         adapt = part.recipe.adapt
@@ -27,8 +23,6 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
                 expected=" or ".join(_ALLOWED[kind]),
                 hint=f"--set encoder.adapt={adapt}" if kind == "fusion" else None,
             )
-        if adapt == "lora":
-            _check_sizes(name, part.recipe.lora)
     for m, part in method.encoders.items():
         _check_encoder(method, m, part.recipe.adapt)
     own_loss = [s for s in settings if s.partition("=")[0].strip().endswith(".loss") and s.startswith("encoder")]
@@ -36,11 +30,8 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
         raise UsageError(
             "ridge uses squared error and has no other loss", where=f"--set {own_loss[0]}", hint="leave it out"
         )
-    idle = [s for s in settings if ".lora." in s.partition("=")[0]]
-    if idle and not any(part.recipe.adapt == "lora" for part in method.encoders.values()):
-        raise UsageError(
-            "no encoder of this run uses lora", where=f"--set {idle[0]}", hint="add --set encoder.adapt=lora"
-        )
+    if low_rank := [s for s in settings if ".lora." in s.partition("=")[0]]:
+        raise UsageError("nothing reads `lora`", where=f"--set {low_rank[0]}", hint="leave it out")
 
 
 _TRAINING = frozenset(
@@ -67,31 +58,13 @@ def check_trained_by(method: Method, settings: Sequence[str]) -> None:
             )
 
 
-def check_layers(method: Method, site: Site) -> None:
-    """Refuses `lora` of encoders whose networks at a site have no linear layer; they are built. Raises UsageError."""
-    for m, part in method.encoders.items():
-        if part.recipe.adapt == "lora":
-            check_lora(built(site, m, part), f"encoder[{m}].adapt=lora, {part.short}")
-
-
 def _check_encoder(method: Method, m: str, adapt: str) -> None:
     where = f"encoder[{m}].adapt={adapt}"
-    if method.inputs == "features" and adapt in ("ridge", "lora"):
+    if method.inputs == "features" and adapt == "ridge":
         raise UsageError(f"{method.fusion.short} is fitted on features, so no network is adapted", where=where)
     if method.joins == "tokens" and adapt == "ridge":
         raise UsageError(
             f"fusion {method.fusion.short} is trained end to end, but ridge fits a separate head for each encoder",
             where=where,
-            expected="frozen, lora or full; or a fusion of fitted networks, such as single or late",
+            expected="frozen or full; or a fusion of fitted networks, such as single or late",
         )
-
-
-def _check_sizes(name: str, lora: Any) -> None:
-    """Refuses sizes of low-rank additions that cannot be."""
-    for key, fine, expected in (
-        ("rank", lora["rank"] >= 1, "1 or more"),
-        ("alpha", lora["alpha"] > 0, "above 0"),
-        ("dropout", 0 <= lora["dropout"] < 1, "at least 0 and below 1"),
-    ):
-        if not fine:
-            raise UsageError(f"lora.{key} is {lora[key]}", where=f"{name}.lora.{key}", expected=expected)

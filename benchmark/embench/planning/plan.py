@@ -13,7 +13,6 @@ from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
-from embench.engine.handover import Site
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card
@@ -21,7 +20,6 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
-from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph
 from embench.planning.inputs import check_views, input_rows
@@ -32,7 +30,7 @@ from embench.planning.origins import check_handovers, check_rest_alone, of_both,
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import describe_difference, published_spread
 from embench.planning.request import Request, command_of
-from embench.planning.setting import Setting, data_places, source_spec, stage_folder
+from embench.planning.setting import Setting, data_places, stage_folder
 from embench.planning.settings import chosen_normalisation
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
@@ -273,7 +271,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     started = weights.find_weights(start, request.runs_folder, method) if start else None
     if request.pretrained != RANDOM:
         _check_frozen(method, started)
-    check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))
     sites = check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,

@@ -39,7 +39,7 @@ VIDEO, FACE = "video", "face_au"
 
 _OF_THE_DOOR = frozenset({"weights", "accepts"})
 """Keys of `build` that say where weights come from, and not what network they are of."""
-_OF_THE_START = frozenset({"frozen", "adapt", "lora", "assumed", "assets", "libraries", "build"})
+_OF_THE_START = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", "build"})
 """Fields of a part's configuration that may differ between a pretrained run and its floors, or are compared apart."""
 
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from embench.engine.lora import add_lora, merged_state
 from embench.errors import DataError, UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec
@@ -285,29 +284,6 @@ def test_heads_read_all_tokens(cls, head, recorded):
 
     output = encoder.head(TokenSpec(*tokens.x.shape[1:], summary=False), targets("binary", "classes")).eval()(tokens)
     assert output.logits.shape == (1, 4)
-
-
-@pytest.mark.parametrize("cls", ALL)
-def test_low_rank_additions_learn_and_merge(cls, recorded):
-    """Of each network, whose attention is its own: what is saved computes what was learned."""
-    encoder = made(cls)
-    signal = encoder.stream(recorded)
-    built, x = network(encoder, signal)
-    add_lora(built, {"rank": 2, "alpha": 4.0, "dropout": 0.0})
-    learned = [p for p in built.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(learned, lr=0.1)
-    with torch.no_grad():
-        before = built(x).x
-    for _ in range(2):
-        optimiser.zero_grad()
-        built(x).x[..., ::3].square().mean().backward()  # a norm keeps the mean of all
-        optimiser.step()
-    other, _ = network(encoder, signal, seed=3)
-    other.load_state_dict(merged_state(built))
-    with torch.no_grad():
-        after = built(x).x
-        torch.testing.assert_close(other(x).x, after, atol=1e-5, rtol=1e-4)
-    assert (after - before).abs().max() > 1e-6
 
 
 def filled(cls):

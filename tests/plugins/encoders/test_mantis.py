@@ -210,7 +210,7 @@ def test_names_and_shapes_of_weights_are_those_of_the_files() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("adapt", ["frozen", "ridge", "lora", "full"])
+@pytest.mark.parametrize("adapt", ["frozen", "ridge", "full"])
 def test_a_random_one_is_run_whole_however_it_is_adapted(bench: Bench, adapt: str) -> None:
     settings = (f"encoder.adapt={adapt}", "encoder.epochs=2", "encoder.view.length_s=4.0", "encoder.view.step_s=4.0")
     done = bench.run("mantis", modalities="eda", settings=settings, dev=True)
