@@ -153,25 +153,6 @@ def test_printed_and_as_json(embench, root):
     assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
 
 
-def test_reliability_of_raters_and_none_of_a_self_report(embench, root):
-    """The second annotator falls behind the first by .1 a second, and the first is .5 above what is felt."""
-    line = ("data", "labels", KINDS, "--data-root", root, "--target")
-    done = embench(*line, "arousal_value,state")
-    assert done.code == 0, done.err
-    assert "Reliability within recordings, ICC(C,k)" in done.out
-    assert "each rater as a predictor of the other raters" in done.out
-    value, state = json.loads(embench(*line, "arousal_value,state", "--json").out)
-    assert state["raters"] is None
-    found = value["raters"]
-    assert (found["by"], found["within"], found["raters"]) == ("mean", "recording", pytest.approx(2))
-    one = found["reliability_of_one"]
-    assert found["reliability"] == pytest.approx(2 * one / (1 + one))
-    assert found["bound"] == pytest.approx(found["reliability"] ** 0.5)
-    assert [row["rater"] for row in found["one_against_others"]] == ["arousal_annotator1", "arousal_annotator2"]
-    assert set(found["human"]) == {"ccc", "concordance_within"}
-    assert "a self-report needs a retest for one" in " ".join(embench(*line, "liking").out.split())
-
-
 def test_quality_of_signals_beside_the_labels(embench, root):
     done = embench("data", "labels", KINDS, "--data-root", root, "--target", "state,arousal,liking")
     assert done.out.count("signal quality, 0 to 1, units of 10 s") == 2  # of conditions, and of annotations

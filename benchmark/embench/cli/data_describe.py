@@ -45,14 +45,11 @@ def labels(
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
     from embench.runs.units_list import units_table, write_units
-    from embench.statistics.rater_agreement import describe_raters
 
     if figure:
         drawing.check_path(figure, "--figure")
     store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
     report = label_report.describe_labels(store, card, chosen, rules)
-    for described, one in zip(report, chosen, strict=True):
-        described["raters"] = describe_raters(store, card, one, rules)
     quality: dict[str, list[dict[str, Any]]] = {}
     with Steps("modalities", "judged") as steps:
         for described in report:
@@ -89,8 +86,6 @@ def _show(described: Mapping[str, Any]) -> None:
         console.wrapped(_variance(described["variance"]))
         for found in described["agreement"]:
             _agreement(found)
-        if described["raters"]:
-            _raters(described["raters"])
     for warning in described["warnings"]:
         console.wrapped(f"warning: {warning}", colour="yellow")
     console.echo()
@@ -178,19 +173,6 @@ def _agreement(found: Mapping[str, Any]) -> None:
     show_table(found["pairs"], [field(name, missing="-") for name in found["pairs"][0]])
 
 
-def _raters(found: Mapping[str, Any]) -> None:
-    from embench.statistics.rater_agreement import raters_in_words
-
-    console.wrapped(raters_in_words(found))
-    if rows := found.get("one_against_others"):
-        heads = [name for name in rows[0] if name != "weight" or found["by"] == "ewe"]
-        show_table(
-            [*rows, {"rater": "mean", **found["human"]}],
-            [field(name, missing="-") for name in heads],
-            title="each rater as a predictor of the other raters, within subject",
-        )
-
-
 _SCORES = (
     *("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro"),
     *("concordance_within", "concordance_crossed", "ccc", "ccc_pooled", "rmse"),
@@ -225,9 +207,6 @@ def confounds(
     scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
     for name in scored.headlines:
         _show_controls(name, scored, found)
-        if raters := found["raters"].get(name):
-            _raters(raters)
-            console.echo()
 
 
 def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:

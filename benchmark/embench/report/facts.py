@@ -35,7 +35,6 @@ from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.common import recorded_targets
 from embench.statistics.form import ResultForm, result_forms
 from embench.statistics.joined import Joined, join
-from embench.statistics.rater_agreement import describe_raters, raters_in_words
 from embench.store import Store
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
@@ -373,13 +372,6 @@ class RunFacts:
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
-
-    def raters(self, target: Target) -> str:
-        """Sentences on the raters of a target's label; empty where it is no rating, or the data are not available."""
-        if isinstance(self.store, Undefined) or self.folder_card is None or self.rules is None:
-            return ""
-        found = describe_raters(self.store, self.folder_card, target, self.rules)
-        return raters_in_words(found) if found else ""
 
     def frequencies(self) -> list[str]:
         """The labelled units of each class, or the mean of a value, for each target that has any."""

@@ -77,7 +77,6 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
     notes = [
         f"Models without a physiological signal that do not apply: {with_reasons(silent)}." if silent else "",
         f"Excluded from the primary metric: {'; '.join(model.left_out)}." if model.left_out else "",
-        run.raters(target),
     ]
     return figure_row([drawn]), [*filter(None, notes)]
 

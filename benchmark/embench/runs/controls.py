@@ -15,7 +15,6 @@ from embench.statistics import evaluation
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.fold_predictions import unpredicted
 from embench.statistics.metrics import metric_facts
-from embench.statistics.rater_agreement import describe_raters
 from embench.store import Store
 
 
@@ -37,9 +36,8 @@ def describe_controls(
     Returns:
         `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `best`
         {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
-        `raters` {target: what `describe_raters` says} of labels that are ratings; `people` {target: how many} and
-        `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of: `dataset`, `synthetic`, `protocol`,
-        `seeds`.
+        `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of:
+        `dataset`, `synthetic`, `protocol`, `seeds`.
 
     Raises:
         UsageError: there is too little to split. DataError: nobody has a label. CheckFailed: the folds are not what
@@ -50,7 +48,7 @@ def describe_controls(
         "synthetic": store.synthetic is not None,
         "protocol": protocol.name,
         "seeds": list(seeds),
-        **{key: {} for key in ("people", "left_out", "headlines", "controls", "best", "raters")},
+        **{key: {} for key in ("people", "left_out", "headlines", "controls", "best")},
     }
     cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
     blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
@@ -69,8 +67,6 @@ def describe_controls(
         for name, by_target in scores.content["controls"].items():
             found["controls"].setdefault(name, {}).update(by_target)
         found["best"][target.name] = _best(scores.controls(target.name))
-        if raters := describe_raters(store, card, target, protocol):
-            found["raters"][target.name] = raters
     return found
 
 
