@@ -163,29 +163,6 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
     assert "labels of 2 subjects" in draw_curve(drop_axis).svg()
 
 
-def test_a_curve_over_lags_has_the_controls_which_methods_share():
-    runs = []
-    for fusion in ("p/late", "p/concat"):
-        for lag, score in ((2.0, 0.6), (0.0, 0.7), (-1.5, 0.5)):
-            run = about(f"{fusion}{lag}", fusion)
-            run["protocol"]["name"] += f"-lag{lag:g}s" if lag else ""
-            rules = [{"name": name, "rule": {"lag_s": lag}} for name in ("arousal", "valence")]
-            run |= {"dev": False, "targets": ["arousal"], "card": {"label_rules": rules}}
-            known = {"arousal": {"auroc_within": {"mean": 0.4 + lag / 100}}}
-            controls = {"elapsed_time": known, "movement": {"arousal": {"undefined": "no accelerometer"}}}
-            runs.append((run, Scores({**scored(score).content, "controls": controls})))
-    (curve,) = build_curves(runs)
-    assert curve.places == ("-1.5", "0", "2")
-    lines = {}
-    for point in curve.points:
-        lines.setdefault((point.line, point.control), []).append((point.at, round(point.score.mean, 3)))
-    method, control = [("2", 0.6), ("0", 0.7), ("-1.5", 0.5)], [("2", 0.42), ("0", 0.4), ("-1.5", 0.385)]
-    assert lines == {("tcn + late", False): method, ("tcn + concat", False): method, ("elapsed_time", True): control}
-    assert "no lag may be chosen" in curve.note
-    assert "controls" in draw_curve(curve).svg()
-    assert "a lag may be chosen" in build_curves([({**run, "dev": True}, scores) for run, scores in runs])[0].note
-
-
 def given_run(text, score, fusion="p/logreg", controls=(), gain=None):
     """A run that is given this, with the scores of its controls and its gain above `since_slice`."""
     given = Given.read(text)

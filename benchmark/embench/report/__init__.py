@@ -115,7 +115,6 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
             if (beside := floors.floors_section(run))
             else []
         ),
-        *([Section("Lag", "Scores by lag", lags)] if (lags := axis_curves.lag_section(run)) else []),
         *(
             [Section("Calibration data", "Scores by calibration data", by)]
             if (by := axis_curves.given_section(run))

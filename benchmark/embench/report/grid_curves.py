@@ -1,30 +1,21 @@
-"""Scores of a grid against one of its axes: how many subjects or units have labels, the lag at which these are read,
-what test subjects give first, which modalities are taken away."""
+"""Scores of a grid against one of its axes: how many subjects or units have labels, what test subjects give first,
+which modalities are taken away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embench.files import digest, saving, write_text
-from embench.protocols import recorded_given, without_lag
+from embench.protocols import recorded_given
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
-from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
+from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, score_bars
 from embench.report.given_points import draw_given, given_curve
 from embench.report.points import AXIS_TITLES, CURVE_FIELDS, Curve, Point
 from embench.statistics.metrics import metric_facts
-
-LAG_NOTES = {
-    False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
-    "subjects (--dev), and name it in a protocol file before the evaluation on test labels.",
-    True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and "
-    "report the number of lags.",
-}
-"""Whether validation subjects are scored -> what a curve over lags is for."""
 
 
 def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
@@ -42,28 +33,22 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
         if len(places) > 1:
             differing = _differing([run for run, _ in runs], axis)
             points = [point for run, scores in runs for point in _points(axis, run, scores, differing)]
-            note = ""
-            if axis == "lag":  # labels differ from point to point, and with them what reads no signal
-                points += _of_controls(runs, "protocol" in differing)
-                note = LAG_NOTES[all(run["dev"] for run, _ in runs)]
-            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(points), note))
+            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(points)))
     return found
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: removed modalities from top to bottom, all else as lines, those of controls
-    in grey."""
+    """A panel for each dataset and target: removed modalities from top to bottom, all else as lines."""
     if curve.axis == "given":
         return draw_given(curve)
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
     for title, points in curve.panels():
-        metric, lines = Axis(points[0].metric), list(dict.fromkeys(p.line for p in points if not p.control))
+        metric, lines = Axis(points[0].metric), list(dict.fromkeys(p.line for p in points))
         marks: list[Mark] = []
         if (chance := metric_facts(metric.label).chance) is not None:
             marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
-        marks += _lines_of_controls(curve, points)
         for k, name in enumerate(lines):
             own = curve.along(points, name)
             at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
@@ -78,18 +63,6 @@ def draw_curve(curve: Curve) -> Figure:
         else:
             drawn.append(Panel(title, marks, places, metric))
     return figure(drawn, curve.title, curve.about)
-
-
-def _lines_of_controls(curve: Curve, points: list[Point]) -> list[Mark]:
-    """A grey line for each control, under one entry of the legend; a tooltip names it."""
-    marks: list[Mark] = []
-    for name in dict.fromkeys(point.line for point in points if point.control):
-        own = curve.along(points, name)
-        at, means = [curve.places.index(point.at) for point in own], [point.score.mean for point in own]
-        marks.append(line(at, means, colour="muted", width=1.0, label="" if marks else "controls"))
-        tips = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
-        marks.append(scatter(at, means, colour="muted", size=2.0, tips=tips))
-    return marks
 
 
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
@@ -124,24 +97,6 @@ def _points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequen
     ]
 
 
-def _of_controls(runs: Sequence[tuple[Mapping[str, Any], Scores]], several: bool) -> list[Point]:
-    """The points of the controls, which methods share, along the axis `lag`.
-
-    Args:
-        several: whether runs differ in their protocol, which is then named.
-    """
-    found: dict[tuple[str, ...], Point] = {}
-    for run, scores in runs:
-        protocol = f", {without_lag(run['protocol']['name'])}" if several else ""
-        for method in _points("lag", run, scores, ()):
-            for control in scores.controls(method.target):
-                score = control.scores.get(method.metric, Score())
-                point = replace(method, line=f"{control.name}{protocol}", score=score, kind="control")
-                if score.defined:
-                    found.setdefault((point.dataset, point.target, point.metric, point.line, point.at), point)
-    return list(found.values())
-
-
 def _differing(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
     """The parts in which some runs differ besides the axis."""
     parts = [_parts(run, axis) for run in runs]
@@ -157,7 +112,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         or " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
-        "protocol": without_lag(run["protocol"]["name"]),
+        "protocol": run["protocol"]["name"],
         "recipe": run["recipe"]["preset"],
         "settings": " ".join(run["recipe"].get("settings", ())),
         "trained on": f"trained on {name_without_package(config['train_dataset'])}"
@@ -168,22 +123,13 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         else "",
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "label_fraction": f"{_place('label_fraction', run)} of the labels",
-        "lag": f"lag of {_place('lag', run)} s",
         "given": "" if recorded_given(run.get("given")) is None else f"given {_place('given', run)}",
         "drop": f"without {_place('drop', run)}" if config.get("drop") else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
 
 
-def _lags(run: Mapping[str, Any]) -> list[float]:
-    """The lags in s at which the labels of a run's targets are read, each once."""
-    rules = run.get("card", {}).get("label_rules", ())
-    return sorted({float(of["rule"].get("lag_s", 0)) for of in rules if of["name"] in run["targets"]})
-
-
 def _place(axis: str, run: Mapping[str, Any]) -> str:
-    if axis == "lag":
-        return ", ".join(f"{lag_s:g}" for lag_s in _lags(run))
     if axis == "given":
         given = recorded_given(run.get("given"))
         return "" if given is None else given.text
@@ -194,8 +140,6 @@ def _place(axis: str, run: Mapping[str, Any]) -> str:
 
 
 def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
-    if axis == "lag":
-        return tuple(_lags(run))
     value = run["config"].get(axis)
     if axis == "drop":
         return (len(value or ()), *(run["method"]["modalities"].index(m) for m in value or ()))

@@ -10,7 +10,6 @@ from embench.records.scores import Score
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
     "label_fraction": "proportion of the training labels",
-    "lag": "lag of labels in s",
     "given": "units given of each class",
     "drop": "modalities removed at test time",
 }
