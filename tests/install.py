@@ -116,7 +116,7 @@ def score_each_dataset(program: Path, place: Path) -> None:
     """Lists the units of synthetic files of every dataset, and scores predictions of them."""
     for entry in registry.entries("dataset"):
         name = entry.full_name.removeprefix(f"{registry.BUNDLED}/")
-        if entry.alias_of or name == UNLABELLED:
+        if name == UNLABELLED:
             continue
         root = f"made-{name.replace('/', '-')}"
         made, files = ["--data-root", root], f"{root}/{name.partition('/')[0]}"

@@ -40,7 +40,6 @@ def test_status_of_all(embench, root):
     done = embench("data", "status", "--data-root", root, "--json")
     facts = {fact["dataset"]: fact for fact in json.loads(done.out)}
     assert {"amigos", "amigos/long", "stress_predict", "deap", "wesad/chest"} <= set(facts)
-    assert "amigos/short" not in facts  # another name of amigos
     assert facts["amigos"]["state"] == "generated"
     assert facts["stress_predict"]["state"] == "missing"
     assert facts["stress_predict"]["get"] == "embench data fetch stress_predict"

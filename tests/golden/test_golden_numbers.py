@@ -164,7 +164,7 @@ CASES = [
     (kind, entry.name, entry.revision)
     for kind in MAKERS
     for entry in registry.entries(kind)
-    if entry.package == registry.BUNDLED and not entry.alias_of and entry.name not in FOUNDATION
+    if entry.package == registry.BUNDLED and entry.name not in FOUNDATION
 ]
 
 

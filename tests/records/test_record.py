@@ -219,5 +219,5 @@ def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, pa
 
 
 def test_boards_are_named_after_datasets() -> None:
-    names = ["amigos", "embench_plugins/amigos", "embench_plugins/amigos/short", "other/thing"]
-    assert [board_name(name) for name in names] == ["amigos", "amigos", "amigos-short", "other-thing"]
+    names = ["amigos", "embench_plugins/amigos", "embench_plugins/amigos/long", "other/thing"]
+    assert [board_name(name) for name in names] == ["amigos", "amigos", "amigos-long", "other-thing"]

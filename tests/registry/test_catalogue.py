@@ -87,12 +87,6 @@ def test_working_entry_is_preferred_to_a_broken_one_of_the_same_name(other):
     assert registry.find("encoder", "unknown_field").package == "embench_other"
 
 
-def test_alias_gives_what_it_stands_for():
-    assert registry.find("dataset", "amigos/short") == registry.find("dataset", "amigos")
-    assert registry.find("dataset", "embench_plugins/amigos/short").full_name == "embench_plugins/amigos"
-    assert "amigos/short" in registry.names("dataset")
-
-
 def test_file_has_one_name_however_it_is_written(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("class Mine: ...\n")
     monkeypatch.chdir(tmp_path)

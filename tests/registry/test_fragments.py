@@ -68,7 +68,6 @@ def test_broken_entries_are_listed_with_what_is_wrong_and_others_work():
     problems = {(e.kind, e.name): e.broken for e in registry.entries() if e.broken}
     assert "did you mean encoder" in problems["package", "embench_broken"]
     assert "did you mean summary" in problems["encoder", "unknown_field"]
-    assert "`alias_of` is nothing" in problems["metric", "alias"]
     assert registry.load("encoder", "plain").__name__ == "Plain"
     assert "unknown_field" not in registry.names("encoder")
 
@@ -116,10 +115,6 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
         ("metric: {a: {target: 'm:C', revision: 1, summary: s, features: true}}", "unknown field `features`"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, ranks: true}}", "unknown field `ranks`"),
-        (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "not a plugin itself"),
-        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "only the fields"),
-        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, until: 2.0}}}}", "a version as text"),
-        (f"encoder: {{a: {{{GOOD[1:-1]}, until: '2.0'}}}}", "unknown field `until`"),
     ],
 )
 def test_faults_of_a_fragment_are_named(site, text, problem, installing):

@@ -124,7 +124,6 @@ dataset:
   silent: {target: 'embench_other.readers:Silent', revision: 1, summary: s}
   mine: {target: 'embench_other.readers:Own', revision: 1, summary: s}
   both: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesize'}
-  same: {alias_of: both}
   misspelt: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesise'}
   nowhere: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.gone:synthesize'}
 """

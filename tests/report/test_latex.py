@@ -385,7 +385,7 @@ def test_embench_is_cited_with_version_year_and_address(published: list[Record])
 
 def test_every_bundled_plugin_and_dataset_can_be_cited() -> None:
     for entry in registry.entries():
-        if entry.package != registry.BUNDLED or entry.alias_of:
+        if entry.package != registry.BUNDLED:
             continue
         if entry.paper:
             assert bibliography.key_of(entry.paper), entry.full_name

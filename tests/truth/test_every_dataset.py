@@ -88,7 +88,7 @@ def sampled(*names: str) -> list[object]:
 
 def test_all_datasets_with_labels_are_here() -> None:
     named = {entry.name for entry in registry.entries("dataset") if entry.package == "embench_plugins"}
-    assert named - {"amigos/short", "amigos/all", "corpus"} == set(SMALL) == set(EFFECTS)
+    assert named - {"amigos/all", "corpus"} == set(SMALL) == set(EFFECTS)
 
 
 @pytest.mark.slow

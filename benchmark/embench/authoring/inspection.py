@@ -155,8 +155,6 @@ def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
         remedy = "correct the file as shown in docs/guide/plugins/package.md"
         yield PluginCheck(plugin, "registry.yaml", entry.broken, str(entry.source), remedy)
         return
-    if entry.alias_of:
-        return
     if entry.package:
         yield _clash(entry, plugin)
     root = data_folder(entry, data_root) if entry.kind == "dataset" else None

@@ -50,7 +50,7 @@ def status(
         if usable:
             facts[0]["people"] = len(open_dataset(dataset, data_root, own_names=True).subjects())
     else:
-        named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
+        named = registry.entries("dataset")
         facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
         own = [folder.name for folder in own_folders(data_root)]
         facts += [_status_or_fault(*place(name, data_root), name) for name in own]
@@ -102,7 +102,7 @@ def _open_instead(entry: Entry) -> list[dict[str, str]]:
         targets = [name for name in asked if name in dict(other.asks)]
         signals = [name for name in other.modalities if name in entry.modalities]
         own = other.name.partition("/")[0]
-        if other.broken or other.alias_of or own == family or own in found or not (targets and signals):
+        if other.broken or own == family or own in found or not (targets and signals):
             continue
         if get := _how_open(other):
             origins = {question.labels for name, question in other.asks if name in targets}

@@ -147,7 +147,7 @@ def _disk() -> Iterator[Diagnosis]:
 
 
 def _data(chosen: Path | None) -> Iterator[Diagnosis]:
-    datasets = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
+    datasets = [e for e in registry.entries("dataset") if data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in datasets) or "none found"
     wrong = wrong_root(chosen)
     yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)

@@ -71,10 +71,9 @@ def list_plugins(
     homes = {entry.home for entry in found if not entry.broken} | {modality.home for modality in modalities}
     package = [field("home", "package")] if len(homes) > 1 else []
     names = TableColumn("name", registry.written_name, whole=True)
-    summaries = TableColumn("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary)
     for group, entries in grouped((entry.kind, entry) for entry in found if not entry.broken).items():
         read = [field("modalities")] if any(entry.modalities for entry in entries) else []
-        show_table(entries, [names, summaries, *read, *package], title=group)
+        show_table(entries, [names, field("summary"), *read, *package], title=group)
     columns = [*fields("name", "summary", "unit", "read_as"), *package]
     show_table(modalities, columns, title=registry.MODALITY)
     if len(homes) == 1:
@@ -196,12 +195,6 @@ def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
     return {"kind": "modality", **about, **modality.definition(), "source": str(modality.source)}
 
 
-def _alias(entry: Entry) -> str:
-    if entry.until:
-        return f"old name of {entry.alias_of}, until {entry.package} {entry.until}"
-    return f"alias of {entry.alias_of}"
-
-
 def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
     """All facts on a plugin: those of its registry file and, for kinds with recipes, of its class."""
     from embench.cli import recipes
@@ -262,5 +255,5 @@ def _facts(entry: Entry) -> dict[str, object]:
 _FACTS = (
     *("kind", "name", "full_name", "package", "version", "summary", "paper", "modalities", "licence"),
     *("address", "availability", "download", "hours", "asks", "sites", "target", "revision"),
-    *("alias_of", "until", "broken", "source"),
+    *("broken", "source"),
 )

@@ -7,7 +7,6 @@ import importlib
 import os
 import re
 import warnings
-from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -63,13 +62,12 @@ def _in_order(kind: str | None) -> tuple[Entry, ...]:
 
 
 def names(kind: str) -> list[str]:
-    """Names accepted for plugins of this kind: bare names, and `package/name` where a bare name is ambiguous. Old names
-    are left out.
+    """Names accepted for plugins of this kind: bare names, and `package/name` where a bare name is ambiguous.
 
     >>> "auroc_within" in names("metric")
     True
     """
-    return sorted(written_name(entry) for entry in entries(kind) if not (entry.broken or entry.until))
+    return sorted(written_name(entry) for entry in entries(kind) if not entry.broken)
 
 
 def written_name(entry: Entry) -> str:
@@ -112,8 +110,8 @@ def _dataset(full_name: str) -> Entry | None:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for,
-    with a warning where it is an old name. Inside a run of `embench.run`, also an object that it was given.
+    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`. Inside a run of
+    `embench.run`, also an object that it was given.
 
     Raises:
         UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
@@ -132,10 +130,7 @@ def find(kind: str, name: str) -> Entry:
     entry = _choose(kind, name)
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
-    if entry.until:
-        removed = f"{entry.package} {entry.until} removes the old name"
-        _warn_once(f"{kind} `{entry.name}` has the new name `{entry.alias_of}`; {removed}", FutureWarning)
-    return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
+    return entry
 
 
 def _choose(kind: str, name: str) -> Entry:
@@ -162,9 +157,9 @@ def _choose(kind: str, name: str) -> Entry:
 
 
 @lru_cache
-def _warn_once(text: str, category: type[Warning] = UserWarning) -> None:
+def _warn_once(text: str) -> None:
     """Warns once a process: a command looks a name up in many places."""
-    warnings.warn(text, category, stacklevel=4)
+    warnings.warn(text, stacklevel=4)
 
 
 def _unknown(kind: str, name: str) -> UsageError:

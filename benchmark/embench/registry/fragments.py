@@ -63,8 +63,6 @@ class Entry:
         revision: rises when the plugin's results change; part of its code identity in an installed wheel.
         source: the `registry.yaml` it stands in, or the file of the class.
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
-        alias_of: the name it is another name for, or None.
-        until: of an old name, the version of the package that no longer has it; None of all others.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
         describer: `module:function` that writes the first description of a folder of own recordings, or None.
         converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
@@ -94,8 +92,6 @@ class Entry:
     modalities: tuple[str, ...] = ()
     licence: str | None = None
     broken: str | None = None
-    alias_of: str | None = None
-    until: str | None = None
     synthesizer: str | None = None
     describer: str | None = None
     converter: str | None = None
@@ -237,46 +233,34 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
                 yield _broken(MODALITY, str(name), package, version, source, found) if isinstance(found, str) else found
         else:
             for name, fields in plugins.items():
-                yield _entry(str(kind), str(name), fields, plugins, package, version, source)
+                yield _entry(str(kind), str(name), fields, package, version, source)
 
 
-def _entry(
-    kind: str, name: str, fields: Any, others: Mapping[str, Any], package: str, version: str, source: Path
-) -> Entry:
-    alias_of = fields.get("alias_of") if isinstance(fields, Mapping) else None
-    real: Any = others.get(alias_of) if alias_of is not None else fields
-    problem = _problem(kind, name, real)
-    if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
-        problem = f"`alias_of` is {alias_of}, which is not a plugin itself ({did_you_mean(str(alias_of), others)})"
-    elif alias_of is not None and (
-        not set(fields) <= {"alias_of", "until"} or type(fields.get("until", "")) is not str
-    ):
-        problem = "an alias has only the fields `alias_of` and `until` (a version as text)"
-    if problem:
+def _entry(kind: str, name: str, fields: Any, package: str, version: str, source: Path) -> Entry:
+    if problem := _problem(kind, name, fields):
         return _broken(kind, name, package, version, source, problem)
-    entry = Entry(
+    return Entry(
         kind=kind,
         name=name,
         package=package,
         version=version,
-        target=real["target"],
-        revision=real["revision"],
-        summary=real["summary"],
+        target=fields["target"],
+        revision=fields["revision"],
+        summary=fields["summary"],
         source=source,
-        paper=real.get("paper"),
-        modalities=tuple(real.get("modalities") or ()),
-        licence=real.get("licence"),
-        synthesizer=real.get("synthesizer"),
-        describer=real.get("describer"),
-        converter=real.get("converter"),
-        asks=read_questions(real.get(ASKS) or {}),
-        sites=tuple((m, tuple(_listed(places))) for m, places in (real.get(_SITES) or {}).items()),
-        releases=tuple((real.get(_RELEASES) or {}).items()),
-        features=real.get("features", False),
-        ranks=real.get("ranks", False),
-        **{field: real[field] for field in _OF_DATASETS if field in real},
+        paper=fields.get("paper"),
+        modalities=tuple(fields.get("modalities") or ()),
+        licence=fields.get("licence"),
+        synthesizer=fields.get("synthesizer"),
+        describer=fields.get("describer"),
+        converter=fields.get("converter"),
+        asks=read_questions(fields.get(ASKS) or {}),
+        sites=tuple((m, tuple(_listed(places))) for m, places in (fields.get(_SITES) or {}).items()),
+        releases=tuple((fields.get(_RELEASES) or {}).items()),
+        features=fields.get("features", False),
+        ranks=fields.get("ranks", False),
+        **{field: fields[field] for field in _OF_DATASETS if field in fields},
     )
-    return replace(entry, alias_of=alias_of, until=fields.get("until")) if alias_of is not None else entry
 
 
 def _problem(kind: str, name: str, fields: Any) -> str | None:

@@ -155,7 +155,7 @@ def describer(name: str) -> Callable[[Path], str]:
 def converters() -> list[tuple[str, Converter]]:
     """All converters of checkpoints: the full name of the plugin that each is for, and the function. Raises PluginError
     where importing one fails."""
-    named = [entry for entry in entries() if entry.converter and not entry.broken and not entry.alias_of]
+    named = [entry for entry in entries() if entry.converter and not entry.broken]
     return [(entry.full_name, cast("Converter", _function(entry, str(entry.converter)))) for entry in named]
 
 

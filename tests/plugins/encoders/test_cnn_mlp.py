@@ -156,8 +156,6 @@ def test_whole_recordings_for_ratings_and_a_minute_for_what_has_units_of_ten_sec
     """For every bundled dataset by its card's name, as runs ask for it."""
     recipe, continuous = CnnMlp.recipes[preset], set()
     for entry in registry.entries("dataset"):
-        if entry.alias_of:
-            continue
         card: Card = registry.load("dataset", entry.name).card
         kinds = {target.rule.aggregate for target in card.targets}
         view = recipe.on(card.name).view
