@@ -1,4 +1,4 @@
-"""Tables of OpenFace and py-feat: every shape that their versions write, lost frames, frame rates, bad files."""
+"""Tables of OpenFace: every shape that their versions write, lost frames, frame rates, bad files."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from embench.errors import DataError
 from embench.signals.preprocess import preprocess
 from embench_plugins.datasets.deap.reader import Deap
-from embench_plugins.datasets.devices import clips, faces, openface, pyfeat
+from embench_plugins.datasets.devices import clips, faces, openface
 from embench_plugins.datasets.devices.clips import Track
 from embench_plugins.datasets.devices.openface import ACTION_UNITS, CHANNELS, GAZE, LEAST_CONFIDENCE, UNITS
 
@@ -203,72 +203,6 @@ class TestVersions:
         (note,) = faces.lacking(tmp_path, card.modalities["face_au"])
         assert (note.severity, note.what) == ("note", "tables without gaze: face_au has 34 channels")
         assert not list(faces.lacking(tmp_path, FACE))
-
-
-def feat(frames: int = 600, rate: float = 25.0, **changes) -> pd.DataFrame:
-    """A table as py-feat writes it (version 0.6); AU12's probability is the frame's number over 1000."""
-    frame = np.arange(frames)
-    seconds = (frame / rate).astype(int)
-    made = {
-        "FaceRectX": 212.5, "FaceRectY": 80.1, "FaceRectWidth": 140.0, "FaceRectHeight": 160.0, "FaceScore": 0.998,
-        "x_0": 213.0, "y_67": 300.0, "Pitch": 2.1, "Roll": -0.4, "Yaw": 5.5,
-        **{name: frame / 1000 if name == "AU12" else 0.25 for name in pyfeat.CHANNELS},
-        "anger": 0.01, "neutral": 0.9, "input": "clip.mp4", "frame": frame,
-        "approx_time": [f"{s // 60:02d}:{s % 60:02d}" for s in seconds],
-    }  # fmt: skip
-    return pd.DataFrame(made | changes)
-
-
-class TestPyFeat:
-    @pytest.mark.parametrize("rate", [12.5, 24, 25, 30, 30000 / 1001, 60])
-    def test_20_probabilities_at_the_rate_that_the_times_tell(self, tmp_path, rate):
-        track = pyfeat.read(write(tmp_path / "clip.csv", feat(int(65 * rate), rate, AU12=0.5)))
-        assert track.rate == pytest.approx(rate, rel=1e-9)
-        assert track.values.shape == (int(65 * rate), 20)
-        assert track.lost == 0
-
-    def test_the_video_tells_the_rate_better(self, tmp_path):
-        path = write(tmp_path / "clip.csv", feat(60).drop(columns="approx_time"))
-        with pytest.raises(DataError, match="frames a second") as caught:
-            pyfeat.read(path)
-        assert "video" in caught.value.expected
-        assert pyfeat.read(path, fps=29.97).seconds[-1] == pytest.approx(59 / 29.97)
-
-    def test_skipped_frames_lower_the_rate(self, tmp_path):
-        track = pyfeat.read(write(tmp_path / "clip.csv", feat()[::5]))
-        assert track.rate == 5
-        signal = on(track, (0, 24))
-        np.testing.assert_allclose(signal.data[pyfeat.CHANNELS.index("AU12")], np.arange(0, 600, 5) / 1000, atol=1e-6)
-
-    def test_frames_without_a_face_or_score_are_lost(self, tmp_path):
-        content = feat()
-        content.loc[:59, ["FaceScore", *pyfeat.CHANNELS]] = np.nan
-        content.loc[60:89, "FaceScore"] = 0.2
-        assert pyfeat.read(write(tmp_path / "clip.csv", content)).lost == pytest.approx(90 / 600)
-
-    @pytest.mark.parametrize("named", [True, False])
-    def test_of_several_faces_one_is_followed(self, tmp_path, named):
-        other = feat(AU12=1.0, FaceRectWidth=100.0)[:300].assign(Identity="Person_1")
-        both = pd.concat([other, feat().assign(Identity="Person_0")]).sort_values("frame", kind="stable")
-        path = write(tmp_path / "clip.csv", both if named else both.drop(columns="Identity"))
-        shown = pyfeat.read(path).values[:, pyfeat.CHANNELS.index("AU12")]
-        np.testing.assert_allclose(shown, np.arange(600) / 1000, atol=1e-6)
-
-    def test_intensities_are_refused(self, tmp_path):
-        with pytest.raises(DataError, match="from 0 to 1"):
-            pyfeat.read(write(tmp_path / "clip.csv", feat(AU12=3.2)))
-
-    def test_the_two_programs_are_never_mixed(self, tmp_path):
-        ours, theirs = write(tmp_path / "a.csv", table()), write(tmp_path / "b.csv", feat())
-        with pytest.raises(DataError) as caught:
-            faces.card(Deap.card, [ours, theirs])
-        assert str(ours) in caught.value.what
-        assert str(theirs) in caught.value.what
-        alone = faces.card(Deap.card, [theirs]).modalities["face_au"]
-        assert (alone.channels, alone.unit) == (pyfeat.CHANNELS, "probability")
-        assert not list(faces.lacking(tmp_path, alone))
-        _, signals = faces.read(None, theirs, lambda s: (0.0, s), alone)
-        assert signals["face_au"].data.shape == (20, 600)
 
 
 class TestClock:

@@ -4,7 +4,7 @@ these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
 spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
-or py-feat made of these (`faces`).
+made of these (`faces`).
 
 The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
 anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else

@@ -1,4 +1,4 @@
-"""The face of a subject in a recording: a clip, and what OpenFace or py-feat saw in it."""
+"""The face of a subject in a recording: a clip, and what OpenFace saw in it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Finding, ModalityCard
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal, Video
-from embench_plugins.datasets.devices import openface, pyfeat
+from embench_plugins.datasets.devices import openface
 from embench_plugins.datasets.devices.clips import Clip, Track, header, on_clock
 
 CARDS = {
@@ -42,37 +41,22 @@ def tables(root: Path) -> list[Path]:
 
 
 def card(card: Card, found: Iterable[Path]) -> Card:
-    """A dataset's card with the channels that all tables of its folder have; as it stands where there are none.
-
-    Raises:
-        DataError: one table is of OpenFace and another of py-feat, whose action units are not on one scale.
-    """
-    own: dict[str, tuple[ModuleType, Path]] = {}
+    """A dataset's card with the channels that all tables of its folder have; as it stands where there are none."""
     channels: tuple[str, ...] | None = None
     for path in found:
         try:
-            program, names = _columns(path)
+            names = _columns(path)
         except DataError:  # whoever reads the table tells
             continue
-        own.setdefault(program.__name__, (program, path))
-        if len(own) > 1:
-            (one, first), (other, second) = own.values()
-            raise DataError(
-                f"{first} is a table of {one.NAME}, {second} one of {other.NAME}",
-                where=str(second),
-                expected="tables of one program: intensities from 0 to 5 and probabilities cannot be mixed",
-                hint="move the tables of one of the two out of the dataset's folder",
-            )
         channels = names if channels is None else tuple(name for name in channels if name in names)
     if channels is None:
         return card
-    ((program, _),) = own.values()
-    return replace(card, modalities={**card.modalities, "face_au": ModalityCard(channels, math.nan, program.UNIT)})
+    return replace(card, modalities={**card.modalities, "face_au": ModalityCard(channels, math.nan, openface.UNIT)})
 
 
 def lacking(root: Path, promised: ModalityCard) -> Iterator[Finding]:
     """A note on what no recording has, because some tables lack it."""
-    if promised.unit == openface.UNIT and (names := [n for n in openface.CHANNELS if n not in promised.channels]):
+    if names := [n for n in openface.CHANNELS if n not in promised.channels]:
         what = "gaze" if set(names) <= set(openface.GAZE) else f"{', '.join(names[:3])} and {len(names) - 3} others"
         yield Finding("note", str(root), f"tables without {what}: face_au has {len(promised.channels)} channels")
 
@@ -85,13 +69,13 @@ def read(
     A clip whose header cannot be read is handed on, its rate NaN, so that whoever decodes it says so.
 
     Args:
-        table: what OpenFace or py-feat made of the clip, which itself need not be there.
+        table: what OpenFace made of the clip, which itself need not be there.
         span: the seconds of a file, given how long it lasts (0 where nothing tells), at which the recording begins and
             ends; None where such a file cannot be used.
         promised: `face_au` of the dataset's card, whose channels are taken.
 
     Raises:
-        DataError: the table is of neither, or has not these channels.
+        DataError: it is no table of OpenFace, or has not these channels.
     """
     film = _header(clip)
     track = _track(table, film) if table else None
@@ -126,20 +110,17 @@ def look(clip: Path | None, table: Path | None) -> Iterator[Finding]:
 
 
 def _track(table: Path, film: Clip | None) -> Track:
-    program, _ = _columns(table)
-    track: Track = program.read(table, film.fps if film else None)
-    return track
+    return openface.read(table, film.fps if film else None)
 
 
-def _columns(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
-    """The program that wrote a table, and the channels that it has. Raises DataError."""
+def _columns(path: Path) -> tuple[str, ...]:
+    """The channels that a table has. Raises DataError."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             names = {name.strip() for name in file.readline(_LONGEST_HEADER).split(",")}
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    program = pyfeat if {"FaceScore", "FaceRectX"} & names else openface
-    return program, program.channels(names, path)
+    return openface.channels(names, path)
 
 
 def _header(clip: Path | None) -> Clip | None:
