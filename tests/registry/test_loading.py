@@ -146,7 +146,7 @@ def datasets(site, installing):
 
 
 @pytest.mark.usefixtures("datasets")
-@pytest.mark.parametrize(("name", "by"), [("mine", "the class"), ("both", "the function"), ("same", "the function")])
+@pytest.mark.parametrize(("name", "by"), [("mine", "the class"), ("both", "the function")])
 def test_generator_of_the_fragment_comes_before_the_class_own(name, by, tmp_path):
     registry.synthesizer(name)(tmp_path, subjects=1, seed=0, effect=1.0)
     assert (tmp_path / "by").read_text() == by

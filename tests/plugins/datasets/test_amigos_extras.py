@@ -238,15 +238,6 @@ class TestAnnotators:
         np.testing.assert_array_equal(recording.labels["valence_annotator2"].times, np.arange(10) + 0.5)
         assert sheet in AmigosExternal(root).files("P01")
 
-    def test_where_they_are_their_median_and_weighted_mean_are_targets(self, root, sheet):
-        card, without = AmigosExternal(root).card, AmigosExternal.card
-        assert card.targets[: len(without.targets)] == without.targets
-        more = ["arousal_median_value", "arousal_ewe_value", "valence_median_value", "valence_ewe_value"]
-        assert [target.name for target in card.targets[len(without.targets) :]] == more
-        assert card.raters["valence_ewe"].labels == ("valence_annotator1", "valence_annotator2", "valence_annotator3")
-        sheet.unlink()
-        assert AmigosExternal(root).card == without
-
     def test_out_of_range_cells_are_held_within_the_scale(self, root, sheet):
         assert sheet.exists()
         labels = next(AmigosExternal(root).recordings("P01")).labels

@@ -13,9 +13,7 @@ import pandas as pd
 import pytest
 
 from embench.errors import DataError
-from embench.interfaces.raters import weights_of_raters
 from embench.protocols import label_units, load_protocol, make_units, partition, roles
-from embench.store import prepare
 from embench.testing import check_dataset
 from embench_plugins.datasets.devices import openface
 from embench_plugins.datasets.k_emocon import synthetic
@@ -216,26 +214,6 @@ class TestTargets:
         assert targets["valence_external"].rule.annotator == "external"
         assert targets["valence_external_value"].kind == "value"
         assert targets["arousal_partner_value"].rule(np.array([2.0, 5.0])) == 3.5
-
-    def test_observers_become_a_median_and_an_evaluator_weighted_mean_beside_their_mean(self, whole, tmp_path):
-        reader = KEmoCon(whole)
-        store = prepare(reader, "embench_plugins/k_emocon", "0", rate_hz=4.0, cache=tmp_path)
-        labels = store.labels()
-        mean = labels["arousal_external"]["P05"]
-        observers = [labels[f"arousal_external_r{k}"]["P05"] for k in range(1, 6)]
-        at = [{t: v for t, v in zip(label.times, label.values, strict=True) if np.isfinite(v)} for label in observers]
-        weights = weights_of_raters(
-            [read_whole(whole, s).labels for s in reader.subjects()],
-            reader.card.raters["arousal_external_ewe"],
-        )
-        assert (weights > 0.5).all()
-        for time, value in zip(mean.times, mean.values, strict=True):
-            rated = [(own[time], w) for own, w in zip(at, weights, strict=True) if time in own]
-            ratings, own = np.array(rated).T
-            assert value == pytest.approx(ratings.mean())
-            for name, expected in {"median": np.median(ratings), "ewe": (own @ ratings) / own.sum()}.items():
-                label = labels[f"arousal_external_{name}"]["P05"]
-                assert label.values[list(label.times).index(time)] == pytest.approx(expected, abs=1e-12)
 
     def test_a_unit_has_its_two_windows(self, whole):
         recording, protocol = read_whole(whole), load_protocol("subject-independent-v3")

@@ -25,7 +25,6 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
-from embench.interfaces.raters import median_and_ewe
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.amigos import extras, files
@@ -44,11 +43,6 @@ ASSESSED = (*RATINGS, "familiarity", *FELT)
 """The 12 columns of a self-assessment: five scales, then whether each of seven emotions was felt (1 or 0)."""
 CUT = 4.5
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
-_FUSED = {
-    label: raters
-    for name in SCALES
-    for label, raters in median_and_ewe(name, [f"{name}_annotator{n + 1}" for n in range(extras.ANNOTATORS)]).items()
-}
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
 """Who watched the long videos with whom; everybody else was alone."""
 
@@ -286,8 +280,7 @@ class AmigosExternal(Amigos):
     A label has a value for each second of a recording (at its middle): the annotation of the 20 s that it lies in.
     Where two annotated segments overlap, as the first two and the last two of a video do, it is their mean. The
     targets' label is the mean of the three observers as the release gives it, held within -1 and 1. Where
-    External_Annotations.xlsx is there, `arousal_annotator1` and so on are single observers, and the card has targets of
-    their median and their evaluator-weighted mean.
+    External_Annotations.xlsx is there, `arousal_annotator1` and so on are single observers.
     """
 
     card = replace(
@@ -304,12 +297,6 @@ class AmigosExternal(Amigos):
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
     without: ClassVar[tuple[str, ...]] = files.NO_LONG
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        if extras.sheet(self.root, extras.ANNOTATION_SHEET):
-            more = valued(_FUSED, LabelRule("mean", annotator="external"), (-1.0, 1.0))
-            self.card = replace(self.card, targets=(*self.card.targets, *more), raters=_FUSED)
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:

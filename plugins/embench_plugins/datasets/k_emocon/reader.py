@@ -32,12 +32,11 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
-from embench.interfaces.raters import median_and_ewe
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.ratings import binary
 from embench_plugins.datasets.formats.scales import marked, on_scale
 from embench_plugins.datasets.k_emocon.annotations import AGAIN, DIMENSIONS, EMOTIONS, MARKS, read_annotation
 
@@ -46,11 +45,6 @@ BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowG
 SERIALS = {31: "A013E1", 32: "A01A3A"}
 """Two people wore two wristbands, which wrote into one file; the authors keep these."""
 RATERS = ("R1", "R2", "R3", "R4", "R5")
-_FUSED = {
-    label: raters
-    for name in (f"{name}_external" for name in DIMENSIONS)
-    for label, raters in median_and_ewe(name, [f"{name}_{rater.lower()}" for rater in RATERS]).items()
-}
 VOTE = "vote"
 """The most frequent rating of the five, as the release has it: one of several at random where they are as frequent."""
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
@@ -110,7 +104,6 @@ class KEmoCon(Dataset):
                 for name in DIMENSIONS
                 for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
             ),
-            *valued(_FUSED, LabelRule("mean", annotator="external"), (1.0, 5.0)),
             *on_scale(EMOTIONS, LabelRule("mean"), (1.0, 4.0)),
             *marked(MARKS, LabelRule("mean")),
         ),
@@ -119,7 +112,6 @@ class KEmoCon(Dataset):
         longest_s=LONGEST_S,  # units last 10 s, so nothing is padded to it
         labels_public="no",
         fixed_order=True,  # one debate, which all began at its first second: a clock knows where they are in it
-        raters=_FUSED,
     )
 
     def __init__(self, root: Path) -> None:
