@@ -209,7 +209,7 @@ class TestTargets:
     def test_three_perspectives_each_with_its_values(self):
         targets = {target.name: target for target in KEmoCon.card.targets}
         perspectives = [name for name, target in targets.items() if target.label.startswith(("arousal", "valence"))]
-        assert len(perspectives) == 24 + 4
+        assert len(perspectives) == 24
         assert KEmoCon.card.default_targets == ("arousal", "valence")
         assert targets["valence_external"].rule.annotator == "external"
         assert targets["valence_external_value"].kind == "value"
