@@ -20,8 +20,6 @@ LONG = (
 """Plugins that take long to check; others of their kinds do not."""
 LATER = () if WHOLE else drawn(LONG)[len(LONG) // 2 :]
 """Those that are checked for another state of the code; `make rates` checks all."""
-TRACKERS = ("tensorboard", "wandb", "mlflow")
-"""Observers that are called as the library which each of them needs."""
 
 
 @pytest.mark.parametrize(
@@ -32,7 +30,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow")
     ],
 )
 def test_plugin_conforms(kind, name):
-    if name in TRACKERS:
+    if name == "tensorboard":
         pytest.importorskip(name, reason=f"{name} is not installed: pip install {name}")
     if name in FOUNDATION:
         pytest.importorskip(FOUNDATION[name], reason="not installed: pip install '.[foundation]'")

@@ -1,1 +1,1 @@
-"""Observers: a run as the tools for tracking experiments show it. All of them need the extra `track`."""
+"""Observers: a run as tools for tracking experiments show it. They need the extra `track`."""
