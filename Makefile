@@ -174,7 +174,7 @@ install: setup
 
 # Reports and the site in a Chromium of the system's own.
 browser: setup
-	$(PYTEST) -m slow tests/report/test_browser.py tests/site/test_browser.py
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/report/test_browser.py tests/site/test_browser.py
 
 # An independent reader on synthetic files.
 interop: setup .venv-peer/installed

@@ -64,6 +64,15 @@ def installing():
     return installer
 
 
+def pytest_configure():
+    """Gives a worker one core. Processes that a command starts for others would import everything anew, and wait for
+    the cores of the other workers."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
 def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again, and has it look less
     often, which took a twentieth of the time. A run of the whole suite imports now what it imports anyway, lest

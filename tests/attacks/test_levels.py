@@ -192,7 +192,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
 """Kind, as docs/why/audit.md has it -> name -> forgery."""
 SAMPLE = {
     "controls: of a person of another fold", "predictions: decisions alone", "labels and people: a person is left out",
-    "summands: of the neighbour", "what happened on the board: a superseded entry revived",
+    "what else the entry shows: the share that was predicted", "what happened on the board: a superseded entry revived",
     "words of a person: an audit by hand, without findings",
 }  # fmt: skip
 """What every test run tries, of each level one or two; `make rates` tries all."""

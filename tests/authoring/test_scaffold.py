@@ -16,7 +16,7 @@ from embench.cli import main
 from embench.testing import check
 
 from ..docs.pages import GUIDE, files
-from ..sample import sample
+from ..sample import WHOLE, drawn, sample
 
 SHOWN = {name: text for page in GUIDE for name, text in files(page).items()}
 
@@ -71,7 +71,7 @@ def workplace(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", plugin_kinds())
+@pytest.mark.parametrize("kind", plugin_kinds() if WHOLE else drawn(plugin_kinds())[:3])
 def test_the_commands_that_come_next_end_with_a_headline(kind, write, workplace, session_cache, monkeypatch, capsys):
     monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
     monkeypatch.chdir(workplace)

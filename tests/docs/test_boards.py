@@ -15,7 +15,7 @@ from embench.records.audit import read_audit
 from embench.records.record import read_manifest
 from embench.records.superseded import read_superseded
 
-from ..sample import WHOLE
+from ..sample import WHOLE, proof
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.PAGES}
 SHOWN = {name: dict(tables.tables_in(page)) for name, page in PAGES.items()}
@@ -44,6 +44,7 @@ def test_every_figure_of_a_page_stands_in_one_of_its_tables(name):
 
 
 @pytest.mark.slow
+@proof
 def test_findings_are_what_their_template_says_of_the_entries():
     empty = re.sub(
         r"(<!-- table [^>]*-->\n).*?(<!-- table: end -->)", r"\1\2", PAGES["docs/findings.md"], flags=re.DOTALL

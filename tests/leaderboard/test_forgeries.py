@@ -23,7 +23,7 @@ from embench.records.record import read_manifest
 from ..attacks.forger import Forger
 from ..attacks.test_forged_entries import FORGERIES, SAMPLE
 from ..sample import proof
-from .boards import METHOD, Place, place
+from .boards import FEW, Place, place, publish_run
 from .test_verify import honest, published
 
 __all__ = ["honest", "place", "published"]
@@ -126,10 +126,8 @@ def test_entries_without_labels_are_compared_by_their_seal_and_their_published_d
     reader = registry.load("dataset", "stress_predict")
     monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="no"))
     data, boards = ["--data-root", str(place.data)], tmp_path / "boards"
-    assert main(["run", *METHOD, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0
-    [run] = (tmp_path / "runs").glob("stress_predict/*")
-    assert main(["leaderboard", "submit", str(run), "--boards", str(boards), *data]) == 0
-    [folder] = boards.glob("stress_predict/*/handcrafted-lda-*")
+    assert main(["run", *FEW, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0
+    folder = publish_run(tmp_path / "runs", boards, place.data)
     assert not (folder / entry.PREDICTIONS_FILE).exists()
     capsys.readouterr()
     assert verify(folder, *data) == 0

@@ -30,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = ["data", "synthesize", "stress_predict", "--out", root / "data" / "stress_predict"]
     assert main([str(word) for word in (*made, "--subjects", 16, "--length-s", 600)]) == 0
     run = ["run", "--dataset", "stress_predict", "--encoder", "handcrafted", "--fusion", "lda", "--modalities", "temp"]
-    more = ["--protocol", "subject-independent-v3", "--seeds", "0,1", "--data-root", root / "data"]
+    more = ["--protocol", "subject-independent-v3", "--seeds", "0", "--data-root", root / "data"]
     assert main([str(word) for word in (*run, *more, "--runs", root / "runs")]) == 0
     return root
 

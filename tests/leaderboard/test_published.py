@@ -13,7 +13,7 @@ from embench.leaderboard.entries import entry_folders
 from ..sample import drawn, proof
 
 BOARDS, DATA = Path(__file__).parents[2] / "leaderboards", os.environ.get("EMBENCH_TEST_DATA")
-SAMPLE = 4
+SAMPLE = 2
 SOON = ("eegmat", "hku956")
 """Datasets without an accelerometer, of which all that entries are compared with is made in seconds."""
 

@@ -25,10 +25,10 @@ RATES = (
     "truth/test_near_one", "truth/test_person_label", "truth/test_rates", "truth/test_strizhkova2024",
     "truth/test_unseen_stimuli", "truth/test_values", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "attacks/test_levels",
-    "audits/test_clean_runs", "audits/test_real_clocks", "claims/test_faced", "claims/test_papers", "docs/test_boards",
-    "labs/test_labs",
-    "leaderboard/test_forgeries", "leaderboard/test_published", "plugins/datasets/test_synthetic_faces",
-    "records/test_schema", "testing/test_bundled",
+    "audits/test_clean_runs", "audits/test_real_clocks", "authoring/test_scaffold",
+    "claims/test_faced", "claims/test_papers", "docs/test_boards", "labs/test_labs", "leaderboard/test_forgeries",
+    "leaderboard/test_published", "plugins/datasets/test_synthetic_faces",
+    "records/test_schema", "runs/test_video_methods", "testing/test_bundled",
 )  # fmt: skip
 HALVES = (
     ("truth/test_faces", "is_found and amigos"), ("truth/test_faces", "is_found and deap"),
@@ -80,6 +80,7 @@ PROOFS: dict[str, Parts] = {
     "fuzz": {
         **{name: (*PYTHON, "tests.fuzz", str(CASES), name) for name in DAMAGED},
         "own studies": (*PYTHON, "tests.own_cases", str(STUDIES)),
+        "own cases": (*PYTEST, "tests/own_cases/test_own_cases.py", "-k", "read_rightly"),
     },
     "mutants": {
         "map": (*PYTHON, "tests.mutants", "map", "-m", "not slow"),

@@ -10,7 +10,7 @@ import pytest
 from . import __main__ as proofs
 from .parts import PROOFS
 
-ELSEWHERE = ("cluster/", "pairs/")
+ELSEWHERE = ("cluster/", "pairs/", "site/test_browser")
 """Run whole by targets of their own."""
 
 

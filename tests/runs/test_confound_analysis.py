@@ -16,7 +16,7 @@ from embench.runs.run import run
 from embench.statistics.result import Result
 
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, write
+from ..tiny.world import few_folds, make_subjects, write
 
 WORD = "movement"
 
@@ -29,7 +29,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(world: Path, tmp_path: Path) -> Bench:
-    return Bench(world, tmp_path / "runs")
+    return Bench(world, tmp_path / "runs", protocol=few_folds(tmp_path, 2, scoring=3))
 
 
 def run_it(bench: Bench, on_event: EventCallback | None = None, **options: Any) -> Result:

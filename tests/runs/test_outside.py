@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embench import registry
 from embench.engine import estimators
 from embench.engine.assemble import assemble
 from embench.engine.source import Source, grid_of
@@ -51,24 +50,6 @@ for k in np.unique(fold):
     for u, s in zip([u for u, t in zip(units, test) if t], score):
         out.writerow([u["subject"], u["recording"], u["unit"], target, seed, k, repr(float(s))])
 assert not {"embench", "torch"} & set(sys.modules)
-"""
-
-
-WITHOUT_TORCH = """
-import csv, sys
-from embench.cli import main
-
-folder = sys.argv[1]
-own = ["--data-root", folder]
-assert main(["data", "labels", "k_emocon", "--units", folder + "/units.csv", *own]) == 0
-rows = [row for row in csv.DictReader(open(folder + "/units.csv")) if row["target"] == "arousal"]
-with open(folder + "/mine.csv", "w") as file:
-    out = csv.DictWriter(file, [*rows[0], "score"])
-    out.writeheader()
-    out.writerows({**row, "score": (i % 10) / 10} for i, row in enumerate(rows))
-line = ["score", folder + "/mine.csv", "--dataset", "k_emocon", *own, "--out", folder + "/out"]
-assert main(line) == 0
-assert "torch" not in sys.modules
 """
 
 
@@ -234,19 +215,6 @@ def test_and_on_real_subjects(tmp_path, embench):
     inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **requested)
     assert len(outside.predictions) > 10_000
     assert as_if_proven(outside.scores) == inside.scores
-
-
-@pytest.mark.slow
-def test_torch_is_not_imported(tmp_path):
-    """From the list of units to the score, on a dataset that is bundled."""
-    registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0, length_s=200.0)
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "out" / "scores.json").read_text())["headlines"] == {
-        "arousal": "auroc_crossed_matched"
-    }
 
 
 def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored, tmp_path):

@@ -15,6 +15,7 @@ from embench_plugins import torchvision_shim
 from embench_plugins.datasets.amigos.synthetic import short as amigos
 from embench_plugins.datasets.deap import synthetic as deap
 
+from ..sample import WHOLE, drawn
 from ..tiny.world import few_folds
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,9 @@ one film has a header that cannot be right, and s03 has a trial that was not fil
 STEP = "--set encoder.view.step_s=4"
 """`quick` shows a clip every 20 s, and DEAP's films here are of 8 s."""
 
-WHOLE = {"amigos": "ecg+eda,face_au", "deap": "ppg+eda,face_au"}
+BODY_AND_FACE = {"amigos": "ecg+eda,face_au", "deap": "ppg+eda,face_au"}
+TRIED = [*FILMED] if WHOLE else drawn(FILMED)[:1]
+"""`make rates` tries both."""
 LONGEST_S = 28.0
 
 
@@ -72,7 +75,7 @@ def predicted_recordings(found, target="arousal"):
     return set(own["recording"].tolist())
 
 
-@pytest.mark.parametrize("dataset", FILMED)
+@pytest.mark.parametrize("dataset", TRIED)
 def test_videomae_after_mae(dataset, embench_run, tmp_path):
     step = STEP if dataset == "deap" else ""
     line = f"--dataset {dataset} --modalities video --encoder videomae --pretrainer mae --target arousal {step}"
@@ -93,18 +96,18 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
         assert len(manifest["people"]) < 4  # a fold's training subjects
 
 
-@pytest.mark.parametrize("dataset", FILMED)
+@pytest.mark.parametrize("dataset", TRIED)
 def test_timm_frames(dataset, embench_run):
     found = embench_run(f"--dataset {dataset} --modalities video --encoder timm_frames --target arousal")
     assert predicted_recordings(found) == FILMED[dataset]
     assert found.run["cost"]["parameters"] > 50_000
 
 
-@pytest.mark.parametrize("dataset", FILMED)
+@pytest.mark.parametrize("dataset", TRIED)
 def test_action_units_answer_heart_and_skin(dataset, embench_run, runs):
     """Of whole recordings, in eight layers of eight heads; one network answers both targets."""
     found = embench_run(
-        f"--dataset {dataset} --modalities {WHOLE[dataset]} --encoder cnn_mlp --fusion cross_attn "
+        f"--dataset {dataset} --modalities {BODY_AND_FACE[dataset]} --encoder cnn_mlp --fusion cross_attn "
         "--set fusion.build.layers=8 --set fusion.build.heads=8"
     )
     # Who was not filmed is answered from heart and skin.

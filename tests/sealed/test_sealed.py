@@ -54,7 +54,10 @@ def upper_bound(gains: list[float]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_subjects", "folds", "rows"), [(12, 12, 1), (12, 5, 4)], ids=["tried", "reduced"])
+@pytest.mark.parametrize(
+    ("n_subjects", "folds", "rows"),
+    [pytest.param(12, 12, 1, id="tried"), pytest.param(12, 5, 4, id="reduced", marks=proof)],
+)
 def test_the_attack_tells_all_labels_from_whole_records(tmp_path: Path, n_subjects: int, folds: int, rows: int) -> None:
     """From a fold of 12 units and one run, and from folds of 24 to 36 and four runs."""
     rng = np.random.default_rng(3)

@@ -9,6 +9,7 @@ from embench.site import build_site
 from embench.statistics import comparison
 
 from ..published import PUBLISHED, link_entries
+from ..sample import proof
 from .conftest import CHOSEN, FULL_BOARD
 
 pytestmark = pytest.mark.slow
@@ -310,8 +311,10 @@ def test_pages_fit_a_phone(visit, site, kind):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [("light", 1440), ("dark", 390), *(pytest.param(*look, marks=proof) for look in (("light", 390), ("dark", 1440)))],
+)
 @pytest.mark.parametrize("kind", [*KINDS, "methods/handcrafted-svm.html", "entry"])
 def test_axe_finds_nothing_serious(visit, site, kind, scheme, width):
     page = visit(entry_page(site) if kind == "entry" else kind, scheme, width, bypass_csp=True)

@@ -18,8 +18,8 @@ LONG = (
     "amigos_features", "differential_entropy", "eegnet", "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
-LATER = () if WHOLE else drawn(LONG)[len(LONG) // 2 :]
-"""Those that are checked for another state of the code; `make rates` checks all."""
+LATER = () if WHOLE else ("mlp", *drawn(LONG)[len(LONG) // 2 :])
+"""Those that are checked for another state of the code, and one of 5,000 iterations; `make rates` checks all."""
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,15 @@ def _with_all(trials: Trials, names: Iterable[str]) -> Trials:
 @pytest.mark.parametrize("models", [pytest.param("trained", marks=proof), "drawn"])
 def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
     tests = (SHARED_TRAINING, "corrected resampled t", "equivalence", "interval")
-    assert not wrong(rejections(24, models, "f1_weighted"), dict.fromkeys(tests, (0.0, 0.07 + CHANCE)))
+    trials = rejections(24, models, "f1_weighted")
+    assert not wrong(trials, dict.fromkeys(tests, (0.0, 0.07 + CHANCE)), most=MOST if WHOLE else 100)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("headline", ["auroc_within", pytest.param("auroc_crossed_matched", marks=proof)])
 def test_methods_that_learned_nothing_are_seldom_above_chance(headline: str) -> None:
     """Once in 40 by the interval's word."""
-    assert not wrong(false_alarms(24, headline), {"above": (0.0, 0.035 + 0.015)}, most=MOST if WHOLE else 100)
+    assert not wrong(false_alarms(24, headline), {"above": (0.0, 0.035 + 0.015)}, most=MOST if WHOLE else 60)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The first `dataset.yaml` of a folder: what is found in it is right, and what a person must say is asked for."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,13 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path):
         pytest.param("faced_sidecars", {"bids": "watchingVideoClips"}, marks=pytest.mark.slow),
     ],
 )
-def test_real_releases(release, source):
-    assert any(source.items() <= row.items() for row in found(released(release))["recordings"])
+def test_real_releases(release, source, tmp_path):
+    root = released(release)
+    if release == "wearable_stress":  # reading all 44 sessions takes a minute
+        for session in root.glob("Wearable_Dataset/*/S0*"):
+            shutil.copytree(session, tmp_path / session.relative_to(root))
+        root = tmp_path
+    assert any(source.items() <= row.items() for row in found(root)["recordings"])
 
 
 def test_classes_with_quotation_marks_are_read_again_as_they_are(tmp_path):
