@@ -15,6 +15,7 @@ from embench.leaderboard.audited import TEXTS_SINCE
 from embench.records.audit import read_audit
 from embench.records.finding_texts import reworded, wrong_text
 from embench.records.record import read_record
+from embench.statistics.form import result_forms
 
 from ..sample import sample
 
@@ -61,3 +62,17 @@ def test_who_scores_files_is_told_what_to_do_with_files() -> None:
         [finding] = check_validation(record_evidence(entry, replace(known, run=run))).findings
         assert finding.what == "30 methods, including this one, were scored on these test subjects"
         assert todo in finding.todo
+
+
+def test_a_method_that_reads_a_context_is_judged_at_the_level_that_its_audit_and_form_name() -> None:
+    [entry] = (BOARDS / "stress_predict" / "subject-independent-v3").glob("tcn-shared_tf-8*")
+    record, audit = read_record(entry), read_audit(entry)
+    assert audit is not None
+    [now] = [finding.what for name, finding in audit_record(entry, record).findings if name == "controls"]
+    effect = record.scores.adds("stress").levels["full"].effect
+    assert now.startswith("given the protocol phase, an association of the scores with stress is not shown: partial r")
+    assert f"{effect.mean:.2f}" in now
+    [before] = [reworded(f, record.scores)["what"] for f in audit["findings"] if f["check"] == "controls"]
+    assert before == now
+    notes = result_forms(record.run, record.scores)["stress"].notes
+    assert any(note.startswith("The answer given the phase of the protocol decides") for note in notes)

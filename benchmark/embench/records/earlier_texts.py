@@ -45,8 +45,12 @@ EARLIER: Mapping[str, tuple[str, ...]] = {
 """Part of a text of today -> what stood in its place."""
 
 NOT_ADDED = "on {target}, the method is not shown to add to {given}"
-NAMES_THEN = {"time and movement": "clock and movement", "the time since the start": "the clock"}
-"""Confounds -> what `NOT_ADDED` called them."""
+NAMES_THEN = {
+    "time and movement": "clock and movement",
+    "the protocol phase": "clock and movement",
+    "the time since the start": "the clock",
+}
+"""Confounds -> what `NOT_ADDED` called them: two levels by one name, so that the entry's scores tell which is meant."""
 
 
 def wordings(template: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from embench.records.audit import Severity
 from embench.records.earlier_texts import NAMES_THEN, NOT_ADDED, wordings
+from embench.records.scores import Scores
 
 FoundNumbers = Mapping[str, Any]
 SLOTS: Mapping[str, str] = {
@@ -320,8 +321,9 @@ def wrong_text(finding: Mapping[str, Any]) -> str | None:
     return None if any(finding["severity"] in text.severities for text in fitting) else "severity"
 
 
-def reworded(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding in the wording of today; one that says what no audit says, or a severe one, as it is."""
+def reworded(finding: Mapping[str, Any], scores: Scores | None = None) -> dict[str, Any]:
+    """A finding in the wording of today; one that says what no audit says, or a severe one, as it is. `scores`: those
+    that were audited, which tell the level of confounds."""
     what, todo, evidence = (finding.get(name) for name in ("what", "todo", "evidence"))
     found: dict[str, Any] = dict(finding)
     for text in FINDING_TEXTS.get(str(finding.get("check")), ()):
@@ -332,4 +334,8 @@ def reworded(finding: Mapping[str, Any]) -> dict[str, Any]:
             found["todo"] = text.todo
         if is_told:
             break
+    if found.get("check") == "controls" and scores and isinstance(evidence, Mapping):
+        named = {adds.confounds for target in evidence if (adds := scores.adds(target))}
+        if named == {"the protocol phase"}:
+            found["what"] = str(found["what"]).replace("given time and movement", "given the protocol phase")
     return found

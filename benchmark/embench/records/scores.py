@@ -133,6 +133,13 @@ class Adds(_Part):
         """The answer at the level that decides; None where nothing can be said."""
         return self.levels.get(self.judged)
 
+    @property
+    def confounds(self) -> str:
+        """The confounds of the level that decides, in words."""
+        if not self.movement:
+            return "the time since the start"
+        return "the protocol phase" if self.judged == "full" else "time and movement"
+
 
 class Personal(_Part):
     """Gains of a method by what test subjects give first; see `embench.statistics.personal`.

@@ -191,7 +191,7 @@ class RunFacts:
         if found is None:
             return None
         shown = sealed_audit(found) if self.sealed else found
-        return {**shown, "findings": [reworded(finding) for finding in shown["findings"]]}
+        return {**shown, "findings": [reworded(each, self.scores) for each in shown["findings"]]}
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:

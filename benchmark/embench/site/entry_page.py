@@ -26,6 +26,7 @@ from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.finding_texts import reworded
+from embench.records.scores import Scores
 from embench.records.wording import format_share, format_value
 from embench.report.axis_curves import describe_curve
 from embench.report.page import paragraph
@@ -133,7 +134,7 @@ def _page(
         placed=placed,
         targets=[_target(entry, target, curves[target]) for target in entry.targets],
         curve=style_texts(describe_curve(given)) if given else "",
-        findings=_findings(entry.audit),
+        findings=_findings(entry.audit, entry.scores),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_facts(entry),
@@ -175,12 +176,12 @@ def _repeated(reasons: Sequence[str | None]) -> str:
     return reason if times > 1 else ""
 
 
-def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
+def _findings(audit: Mapping[str, Any] | None, scores: Scores) -> list[dict[str, str]] | None:
     """The findings of an audit, whatever its file holds in their place; None where there was no audit."""
     if audit is None:
         return None
     listed = audit["findings"] if isinstance(audit["findings"], list) else []
-    found = [reworded(each) for each in listed if isinstance(each, Mapping)]
+    found = [reworded(each, scores) for each in listed if isinstance(each, Mapping)]
     return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
 
 

@@ -466,6 +466,11 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         yield "The method reads the test subject's whole session, so that its scores may contain the protocol phase."
     elif found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
+    if found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
+        yield (
+            "The answer given the phase of the protocol decides, because the scores may depend on signals outside the "
+            "predicted unit."
+        )
     yield from found.personal
     if text := format_coverage(scores.coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."

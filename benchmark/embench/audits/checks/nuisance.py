@@ -199,7 +199,6 @@ def _adds(adds: Mapping[str, Adds]) -> CheckResult:
     figures = {target: found.decides.model_dump(mode="json") for target, found in adds.items() if found.decides}
     if not nothing:
         return CheckResult(figures)
-    given = {t: "time and movement" if adds[t].movement else "the time since the start" for t in nothing}
-    told = "; ".join(not_associated(target, figures[target], given[target]) for target in nothing)
+    told = "; ".join(not_associated(target, figures[target], adds[target].confounds) for target in nothing)
     todo = "do not present this score as evidence of a physiological effect"
     return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
