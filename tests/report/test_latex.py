@@ -290,6 +290,17 @@ def test_an_estimator_is_described_with_its_settings_and_features(published: lis
         assert supplement.count(escape(", ".join(shown[:3]))) == 1
 
 
+def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published: list[Record]) -> None:
+    of = published[0]
+    parts = of.run["config"]["parts"]
+    build = {**parts["fusion"]["build"], "C": 0.1}
+    other = changed(of, id="other", config={"parts": {**parts, "fusion": {**parts["fusion"], "build": build}}})
+    texts = latex.latex_tables([of, other], rows=["none"]), latex.methods_section([of, other])
+    for text in texts:
+        assert ", C 0.1" in text and ", C 1" in text
+    assert r"\emph{handcrafted + svm" in texts[1]
+
+
 def test_layers_of_a_network_from_python_are_those_of_its_code() -> None:
     of, name = entry_of("cnn_tf-single"), "object:0123456789abcdef0123:MyNet"
     source = [

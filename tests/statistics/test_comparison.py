@@ -253,3 +253,29 @@ def test_methods_are_called_by_their_parts() -> None:
     assert alike.other == "tcn + late after masked_value on eda, ppg (b)"
     outside = changed(one, method={**one.run["method"], "outside": "their network"})
     assert compare(outside, other).one == "their network"
+
+
+def test_methods_of_the_same_parts_are_told_apart_by_the_settings_that_differ() -> None:
+    made = runs(2.0, 1.0, 0.5)
+    views = ({"kind": "window", "length_s": 10.0, "step_s": 10.0}, {"kind": "context", "length_s": 60.0, "step_s": None})
+    method = {"encoders": {"ppg": "object:0123456789abcdef0123:net"}, "fusion": None, "pretrainers": [], "modalities": ["ppg"]}
+    parts = [{"encoder[ppg]": {"plugin": "x", "lr": lr, "view": views[k]}} for k, lr in ((0, 0.01), (1, 0.01), (1, 0.001))]
+    own = [changed(r, method=method, config={"parts": part}) for r, part in zip(made, parts, strict=True)]
+    pair = compare(own[0], own[1])
+    assert (pair.one, pair.other) == ("net on ppg, window 10 s every 10 s", "net on ppg, context 60 s")
+    assert "net on ppg, context 60 s" in pair.sentence
+    [table] = compare_all(own)
+    names = [standing.name for standing in table.standings]
+    assert "net on ppg, encoder lr 0.001, context 60 s" in names and len(set(names)) == 3
+
+
+def test_pipelines_of_the_same_steps_are_told_apart_by_their_hyperparameters() -> None:
+    made = runs(2.0, 1.0)
+    own = []
+    for k, (r, c) in enumerate(zip(made, (0.1, 1), strict=True)):
+        name = f"object:0123456789abcdef012{k}:StandardScaler-SVC"
+        method = {"encoders": {"ppg": "x/handcrafted"}, "fusion": name, "pretrainers": [], "modalities": ["ppg"]}
+        text = f"Pipeline(steps=[('scale', StandardScaler()),\n  ('svc', SVC(C={c}))])"
+        own.append(changed(r, method=method, objects={name: {"repr": text}}))
+    names = [compare(*own).one, compare(*own).other]
+    assert names == [f"handcrafted + StandardScaler-SVC on ppg, SVC(C={c})" for c in (0.1, 1)]

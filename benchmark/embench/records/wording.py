@@ -5,6 +5,7 @@ What a run costs is written by `records/cost.py`.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -251,6 +252,28 @@ def counted(count: int, noun: str) -> str:
 def bare_name(full_name: str) -> str:
     """The last part of `package/name`, `package/name/variant` or `object:DIGEST:Class`."""
     return full_name.rpartition("/")[2] if not full_name.startswith("object:") else full_name.rpartition(":")[2]
+
+
+def recorded_hyperparameters(text: str) -> list[str]:
+    """The steps of a scikit-learn pipeline, or its one estimator, with the hyperparameters that differ from their
+    defaults, from its recorded `repr`; none of any other object.
+
+    >>> recorded_hyperparameters("Pipeline(steps=[('scale', StandardScaler()), ('svc', SVC(C=0.1))])")
+    ['StandardScaler()', 'SVC(C=0.1)']
+    >>> recorded_hyperparameters("<class '__main__.Net'>")
+    []
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return []
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return []
+    steps = next((each.value for each in node.keywords if each.arg == "steps"), None)
+    if node.func.id == "Pipeline" and isinstance(steps, ast.List):
+        named = [each.elts[-1] for each in steps.elts if isinstance(each, ast.Tuple)]
+        return [found for each in named for found in recorded_hyperparameters(ast.unparse(each))]
+    return [ast.unparse(node)]
 
 
 def name_without_package(full_name: str) -> str:

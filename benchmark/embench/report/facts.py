@@ -22,6 +22,7 @@ from embench.leaderboard.sealing import sealed_audit
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, cost
+from embench.records.apart import names_apart
 from embench.records.finding_texts import reworded
 from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
@@ -391,3 +392,10 @@ class RunFacts:
                 shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
             texts.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
         return texts
+
+
+def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
+    """Run -> the name of its method among these runs, with the settings that tell it from others of the same parts."""
+    once = list({run.manifest.id: run for run in runs}.values())
+    names = names_apart([run.row_name for run in once], [run.record.run for run in once])
+    return dict(zip((run.manifest.id for run in once), names, strict=True))

@@ -18,6 +18,7 @@ from scipy import stats
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records import record
+from embench.records.apart import names_apart
 from embench.records.record import Record
 from embench.records.wording import method_name
 from embench.statistics import permutation, significance
@@ -331,9 +332,6 @@ def _tried(of: Record, target: str) -> int | None:
 
 
 def method_names(records: Sequence[Record]) -> list[str]:
-    """The names of records' methods: by their parts, and by the run where several have the same parts."""
-    plain = [method_name(r.run) for r in records]
-    return [
-        name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
-        for name, r in zip(plain, records, strict=True)
-    ]
+    """The names of records' methods: by their parts, where several have the same by the settings that differ, and by the
+    run where none does."""
+    return names_apart([method_name(r.run) for r in records], [r.run for r in records])

@@ -22,7 +22,7 @@ from embench.records.wording import (
     join_with_and,
     number_in_words,
 )
-from embench.report.facts import RunFacts
+from embench.report.facts import RunFacts, row_names
 from embench.report.latex import bibliography
 from embench.report.latex.features import describe_features
 from embench.report.latex.parts import describe_machine, describe_parts, signals_in_words
@@ -50,6 +50,7 @@ def methods_section(records: Sequence[Record]) -> str:
     return render_text(
         "methods.tex",
         groups=list(groups.values()),
+        names={run: name for some in groups.values() for run, name in row_names(some).items()},
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
         costs=lambda run: [text for text in run.measured if not text.startswith("processor ")],

@@ -12,7 +12,7 @@ from embench.records.record import Record
 from embench.records.scores import Control, Score
 from embench.records.wording import format_control, format_score, is_by_construction, join_with_and
 from embench.registry.naming import did_you_mean
-from embench.report.facts import RunFacts
+from embench.report.facts import RunFacts, row_names
 from embench.report.text import escape, render_text
 from embench.statistics.comparison import paired_gap
 from embench.statistics.metrics import metric_facts
@@ -90,12 +90,12 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
     baseline = _strongest(runs, target, headline) if _DIFFERENCE in chosen else None
     gaps = _differences(runs, baseline, target, headline) if baseline else {}
     best = {name: _best(runs, target, name) for name in shown if name not in _COSTS}
-    methods = []
+    methods, names = [], row_names(runs)
     for run in runs:
         first, *others = _scores(run.scores.of(target), shown, format_score, run.costs, best)
         words = [escape(run.answers[target].word(name)) for name in asked]
         apart = [gaps[run.manifest.id]] if gaps else []
-        methods.append([*_about(escape(run.row_name), run, counts), first, *apart, *words, *others])
+        methods.append([*_about(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
     constants = _constants(largest, target, shown) if rows is None else {}
     noted = [name for names in constants.values() for name in names]
@@ -125,7 +125,7 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
         about=_caption(runs, target),
-        baseline=escape(baseline.row_name) if baseline else "",
+        baseline=escape(names[baseline.manifest.id]) if baseline else "",
         bold=any(best.values()),
         rows=methods,
         controls=models,
