@@ -290,6 +290,24 @@ def test_an_estimator_is_described_with_its_settings_and_features(published: lis
         assert supplement.count(escape(", ".join(shown[:3]))) == 1
 
 
+def test_a_pipeline_of_scikit_learn_is_described_with_its_hyperparameters(published: list[Record]) -> None:
+    of, name = published[0], "object:0123456789abcdef0123:StandardScaler-LogisticRegression"
+    steps = ["StandardScaler()", "LogisticRegression(C=0.1,\n class_weight='balanced')"]
+
+    def section(*before: str) -> str:
+        listed = ", ".join(f"('step{k}', {step})" for k, step in enumerate([*before, *steps]))
+        about = {name: {"repr": f"Pipeline(steps=[{listed}])"}}
+        own = changed(of, method={"fusion": name})
+        text = latex.methods_section([replace(own, run={**own.run, "objects": about})])
+        check_balanced(text)
+        return " ".join(text.split())
+
+    text = section()
+    assert r"\texttt{StandardScaler()} and \texttt{LogisticRegression(C=0.1, class\_weight='balanced')}" in text
+    assert "Missing values were replaced by the median of the training rows" in text
+    assert "Missing values were" not in section("SimpleImputer(strategy='mean')")
+
+
 def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published: list[Record]) -> None:
     of = published[0]
     parts = of.run["config"]["parts"]
@@ -297,7 +315,8 @@ def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published:
     other = changed(of, id="other", config={"parts": {**parts, "fusion": {**parts["fusion"], "build": build}}})
     texts = latex.latex_tables([of, other], rows=["none"]), latex.methods_section([of, other])
     for text in texts:
-        assert ", C 0.1" in text and ", C 1" in text
+        assert ", C 0.1" in text
+        assert ", C 1" in text
     assert r"\emph{handcrafted + svm" in texts[1]
 
 

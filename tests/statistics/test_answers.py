@@ -240,6 +240,57 @@ def test_the_sentence_for_a_paper_is_complete_by_itself() -> None:
     assert result_forms(run(), scores(**analysis()))["stress"].sentence == PAPER
 
 
+def sentence_and_notes(**about: Any) -> str:
+    form = result_forms(run(**about), scores(**analysis(judged="full")))["stress"]
+    return " ".join([form.sample, form.sentence, *form.notes])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "text"),
+    [
+        ("object:0123456789abcdef0123:small_cnn", "single", "the network small_cnn on PPG and EDA, tested on"),
+        ("embench_plugins/tcn", "single", "a TCN on PPG and EDA, tested on"),
+        ("embench_plugins/tcn", None, "a TCN on PPG and EDA, tested on"),
+    ],
+)
+def test_a_network_is_named_in_the_sentence_as_its_author_calls_it(encoder: str, fusion: str, text: str) -> None:
+    method = {"encoders": {"ppg+eda": encoder}, "fusion": fusion, "modalities": ["ppg+eda"], "joins": "unimodal"}
+    assert f"On Stress-Predict (n = 34), {text}" in sentence_and_notes(method=method)
+
+
+def test_the_sentence_names_the_other_study_that_was_trained_on() -> None:
+    text = sentence_and_notes(config={"train_dataset": "embench_plugins/wearable_stress"})
+    assert ", trained on Wearable Stress alone and tested on participants not used for training," in text
+
+
+def test_predictions_of_windows_are_not_called_a_file() -> None:
+    method = {"outside": "mine", "encoders": {}, "modalities": []}
+    text = sentence_and_notes(method=method, outside={"file": "predictions.csv", "windows": True})
+    assert "the method mine, trained outside embench on its folds and tested on participants not used for" in text
+    assert "file" not in text
+    assert "whose predictions were given in a file" in sentence_and_notes(method=method, outside={"file": "p.csv"})
+
+
+def test_normalisation_has_one_wording_and_only_a_context_beyond_the_unit_reads_more() -> None:
+    said = "needs the test subject's whole session for normalisation, so it cannot run live"
+    rules = {"leaks": False, "rules": {"unit": {"rating": "recording", "continuous_s": 10.0, "condition_s": 10.0}}}
+
+    def notes(view: dict[str, Any], time_context: str) -> str:
+        config = {"parts": {"encoder[ppg]": {"view": view}}}
+        return sentence_and_notes(
+            target_access="unlabelled", time_context=time_context, config=config, protocol=rules
+        )  # fmt: skip
+
+    for length in (4.0, 10.0):
+        text = notes({"kind": "context", "length_s": length}, "causal")
+        assert said in text
+        assert "this context is not longer than a unit" in text
+        assert "because" not in text
+    beyond = notes({"kind": "context", "length_s": 60.0}, "causal")
+    assert said in beyond
+    assert "decides, because the method reads up to 60 s before the end of each unit." in beyond
+
+
 @pytest.mark.parametrize("width", [80, 100, 118])
 def test_lines_fit_and_no_word_is_torn(width: int) -> None:
     form = result_forms(run(), scores(**analysis()))["stress"]

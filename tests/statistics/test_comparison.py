@@ -257,16 +257,20 @@ def test_methods_are_called_by_their_parts() -> None:
 
 def test_methods_of_the_same_parts_are_told_apart_by_the_settings_that_differ() -> None:
     made = runs(2.0, 1.0, 0.5)
-    views = ({"kind": "window", "length_s": 10.0, "step_s": 10.0}, {"kind": "context", "length_s": 60.0, "step_s": None})
-    method = {"encoders": {"ppg": "object:0123456789abcdef0123:net"}, "fusion": None, "pretrainers": [], "modalities": ["ppg"]}
-    parts = [{"encoder[ppg]": {"plugin": "x", "lr": lr, "view": views[k]}} for k, lr in ((0, 0.01), (1, 0.01), (1, 0.001))]
+    window = {"kind": "window", "length_s": 10.0, "step_s": 10.0}
+    context = {"kind": "context", "length_s": 60.0, "step_s": None}
+    encoders = {"ppg": "object:0123456789abcdef0123:net"}
+    method = {"encoders": encoders, "fusion": None, "pretrainers": [], "modalities": ["ppg"]}
+    settings = [(window, 0.01), (context, 0.01), (context, 0.001)]
+    parts = [{"encoder[ppg]": {"plugin": "x", "lr": lr, "view": view}} for view, lr in settings]
     own = [changed(r, method=method, config={"parts": part}) for r, part in zip(made, parts, strict=True)]
     pair = compare(own[0], own[1])
     assert (pair.one, pair.other) == ("net on ppg, window 10 s every 10 s", "net on ppg, context 60 s")
     assert "net on ppg, context 60 s" in pair.sentence
     [table] = compare_all(own)
     names = [standing.name for standing in table.standings]
-    assert "net on ppg, encoder lr 0.001, context 60 s" in names and len(set(names)) == 3
+    assert "net on ppg, encoder lr 0.001, context 60 s" in names
+    assert len(set(names)) == 3
 
 
 def test_pipelines_of_the_same_steps_are_told_apart_by_their_hyperparameters() -> None:

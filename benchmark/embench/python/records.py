@@ -109,17 +109,23 @@ def score(
         DataError: the file cannot be read, or names what the dataset does not have. CheckFailed: its folds are not what
             the protocol declares. UsageError: names do not fit.
     """
+    return score_options(
+        file,
+        dataset,
+        name=name,
+        protocol=protocol,
+        targets=target,
+        given=None if given is None else str(given),
+        time_context=time_context,
+        data_root=_path(data_root),
+        out=_path(out),
+    )
+
+
+def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> Result:
+    """The result of predictions that are scored with these options, see `external.score`."""
     from embench.runs import external
 
-    about: dict[str, Any] = {
-        "name": name,
-        "protocol": protocol,
-        "targets": target,
-        "given": None if given is None else str(given),
-        "time_context": time_context,
-        "data_root": _path(data_root),
-        "out": _path(out),
-    }
     with predictions_file(file) as path:
         return remember_own(external.score(path, dataset, **about))
 

@@ -44,7 +44,7 @@ from embench.planning.tasks import all_units
 from embench.protocols import Fold, Protocol, load_current_protocol
 from embench.python.door import from_python
 from embench.python.networks import network, view_of_lengths
-from embench.python.records import score
+from embench.python.records import score_options
 from embench.python.running import plugin_name
 
 if TYPE_CHECKING:
@@ -317,9 +317,9 @@ class Windows:
 
         study = self._study
         frame = pd.concat([self._by_unit(np.asarray(own, np.float64), key) for key, own in by_seed.items()])
-        return score(
-            frame, study.request.dataset, name=name, protocol=study.request.protocol, target=study.target.name,
-            time_context=time_context, data_root=study.request.data_root, out=out,
+        return score_options(
+            frame, study.request.dataset, name=name, protocol=study.request.protocol, targets=study.target.name,
+            time_context=time_context, data_root=study.request.data_root, out=out and Path(out), windows=True,
         )  # fmt: skip
 
     def _by_unit(self, values: np.ndarray, seed: int) -> DataFrame:

@@ -60,17 +60,19 @@ class ScoreOptions(TypedDict, total=False):
 
     `name`: what the method is called; by default as the file. `targets`: those to score, with commas between; by
     default all that the file has. `time_context`: which other units of a test session reached a prediction, as its
-    author declares. `out`: the record's folder; by default one below `runs`, the folder of records. The ledger lies
-    beside these. `progress`: called while the data are prepared. `on_fold`: called with (folds whose controls are
-    fitted, folds in all, the target), which takes minutes on large data. `on_scored`: called with the result as it is
-    known before the confound analysis, where that takes time. `on_confounds`: with (models of confounds begun, all of
-    them, the target). `confounds`: False to leave the analysis out; `placebo`: True to compute its placebo.
+    author declares. `windows`: whether the predictions are for windows of embench's own folds. `out`: the record's
+    folder; by default one below `runs`, the folder of records. The ledger lies beside these. `progress`: called while
+    the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in all, the target), which
+    takes minutes on large data. `on_scored`: called with the result as it is known before the confound analysis, where
+    that takes time. `on_confounds`: with (models of confounds begun, all of them, the target). `confounds`: False to
+    leave the analysis out; `placebo`: True to compute its placebo.
     """
 
     name: str | None
     protocol: str
     targets: str | None
     time_context: TimeContext
+    windows: bool
     data_root: Path | None
     out: Path | None
     runs: Path
@@ -372,7 +374,7 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
         id=run_id,
         **facts.content(),
         method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=submission["name"]),
-        outside=dict(submission),
+        outside={**submission, **({"windows": True} if about.get("windows") else {})},
         recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),
         seeds=list(folds),
         pretrain_overlap="unknown",

@@ -332,6 +332,6 @@ def _tried(of: Record, target: str) -> int | None:
 
 
 def method_names(records: Sequence[Record]) -> list[str]:
-    """The names of records' methods: by their parts, where several have the same by the settings that differ, and by the
-    run where none does."""
+    """The names of records' methods: by their parts; where several have the same, by the settings that differ, or else
+    by the run."""
     return names_apart([method_name(r.run) for r in records], [r.run for r in records])

@@ -217,8 +217,8 @@ def _sample(run: Mapping[str, Any]) -> str:
         return f"{n}, scores of validation subjects"
     if run.get("protocol", {}).get("leaks"):
         return f"{n}; training has seen part of the test data"
-    if run.get("outside"):
-        return f"{n}, predictions from a file"
+    if submitted := run.get("outside"):
+        return f"{n}, predictions {'for the test windows of each fold' if submitted.get('windows') else 'from a file'}"
     if other := run.get("config", {}).get("train_dataset"):
         return f"{n}, scored by models trained on {bare_name(str(other))}"
     more = " and on the subject's calibration data" if run.get("given") else ""
@@ -303,11 +303,7 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     n = subjects if isinstance(subjects, int) else len(subjects)
     dataset = _title(about.dataset)
     method = _method_for_paper(run)
-    tested = "tested on participants not used for training"
-    if run.get("protocol", {}).get("leaks"):
-        tested = "tested on data of which part was seen in training"
-    elif run.get("outside"):
-        tested = "whose predictions were given in a file"
+    tested = _tested(run)
     if found.score is None:
         return _unanswered(found, about, f"On {dataset} (n = {n})", method, tested)
     facts = metric_facts(found.metric)
@@ -318,6 +314,19 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
     return " ".join(filter(None, (first, _adjusted(run, found), last)))
+
+
+def _tested(run: Mapping[str, Any]) -> str:
+    """A clause on whom the method was trained and tested on."""
+    if run.get("protocol", {}).get("leaks"):
+        return "tested on data of which part was seen in training"
+    tested = "tested on participants not used for training"
+    if submitted := run.get("outside"):
+        windows = f"trained outside embench on its folds and {tested}"
+        return windows if submitted.get("windows") else "whose predictions were given in a file"
+    if other := (run.get("config") or {}).get("train_dataset"):
+        return f"trained on {_title(name_without_package(str(other)))} alone and {tested}"
+    return tested
 
 
 def _title(dataset: str) -> str:
@@ -408,14 +417,25 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
     method = run["method"]
     if method.get("outside") or not method.get("encoders"):
         return f"the method {method_in_words(run)}"
-    labels = list(dict.fromkeys(vocabulary.label(bare_name(name)) for name in method["encoders"].values()))
+    names = list(dict.fromkeys(map(bare_name, method["encoders"].values())))
     signals = join_with_and([name for modality in method["encoders"] for name in _signals(modality)])
-    fusion = vocabulary.label(bare_name(method["fusion"])) if method.get("fusion") else ""
+    fusion = bare_name(method["fusion"]) if method.get("fusion") else ""
     if method.get("joins") == "estimator" and fusion:
-        return f"{with_article(fusion)} on {join_with_and(labels)} of {signals}"
-    return f"{with_article(labels[0])}{''.join(f' and {each}' for each in labels[1:])} on {signals}" + (
-        f" with {fusion}" if fusion else ""
-    )
+        features = [vocabulary.label(name) for name in names]
+        return f"{_with_kind(fusion, 'estimator')} on {join_with_and(features)} of {signals}"
+    encoders = join_with_and([_with_kind(names[0], "network"), *map(vocabulary.label, names[1:])])
+    joined = f" with {vocabulary.label(fusion)}" if fusion and method.get("joins") != "unimodal" else ""
+    return f"{encoders} on {signals}{joined}"
+
+
+def _with_kind(name: str, kind: str) -> str:
+    """A part with its article; one without a display name by its own name, after what it is.
+
+    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
+    ('a temporal convolutional network', 'the network my_net')
+    """
+    known = vocabulary.label(name)
+    return with_article(known) if name in vocabulary.terms("methods") else f"the {kind} {name}"
 
 
 def with_article(noun: str) -> str:
@@ -462,20 +482,27 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
             f"reduce the partial r of {two_decimals(local.effect.mean)} to 0."
         )
-    if found.reads_session and found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
-        yield "The method reads the test subject's whole session, so that its scores may contain the protocol phase."
-    elif found.reads_session:
+    if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
     if found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
-        yield (
-            "The answer given the phase of the protocol decides, because the scores may depend on signals outside the "
-            "predicted unit."
-        )
+        yield f"The answer given the phase of the protocol decides, {_why_phase_decides(run)}."
     yield from found.personal
     if text := format_coverage(scores.coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
     if looks := _count(run.get("test_looks"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
+
+
+def _why_phase_decides(run: Mapping[str, Any]) -> str:
+    """A clause on what a method may read beyond a unit, as far as its record tells."""
+    views = [part.get("view") or {} for part in ((run.get("config") or {}).get("parts") or {}).values()]
+    contexts = [float(view["length_s"]) for view in views if view.get("kind") == "context" and view.get("length_s")]
+    if not contexts:
+        return "because the scores may depend on signals outside the predicted unit"
+    lengths = (((run.get("protocol") or {}).get("rules") or {}).get("unit") or {}).values()
+    if max(contexts) > min((each for each in lengths if isinstance(each, int | float)), default=0.0):
+        return f"because the method reads up to {max(contexts):g} s before the end of each unit"
+    return "as for all methods with a context, although this context is not longer than a unit"
 
 
 def _more(found: TargetAnswers) -> Iterator[str]:

@@ -11,6 +11,7 @@ import yaml
 from embench import registry
 from embench.errors import DataError
 from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.paths import Template
 from embench_plugins.datasets.own.reader import Own
 
 from .damages.own_bids import study as bids_study
@@ -172,3 +173,44 @@ def test_traits_and_times_are_no_labels_and_a_condition_in_a_name_is_no_stimulus
     assert list(said["targets"]) == ["part1"]
     (tmp_path / "ratings.csv").write_text("\n".join(rows) + "\n")
     assert list(found(tmp_path)["targets"]) == ["strain"]
+
+
+def export(folder: Path) -> Path:
+    """What an E4 wristband writes in one session."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, rate in (("BVP", 64), ("EDA", 4), ("TEMP", 4)):
+        values = "\n".join(f"{x:.3f}" for x in rng.uniform(1, 9, rate * 60))
+        (folder / f"{name}.csv").write_text(f"1600000000.0\n{rate}.0\n{values}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("inside", "template", "who"),
+    [
+        ("S01", "{participant}", "S01"),
+        ("P07/watch", "{participant}/watch", "P07"),
+        ("P07/session1", "{participant}/session1", "P07"),
+        ("raw/VP_12", "raw/{participant}", "VP_12"),
+        ("anna", "{participant}", "anna"),
+    ],
+)
+def test_one_export_of_one_participant_is_described(tmp_path, inside, template, who):
+    export(tmp_path / inside)
+    assert found(tmp_path)["recordings"][0]["e4"] == template
+    assert list(Template(template).matches(tmp_path)) == [(tmp_path / inside, {"participant": who})]
+
+
+@pytest.mark.parametrize("name", ["S01.csv", "S01/eda.csv", "S01/day1/eda.csv"])
+def test_one_file_is_named_by_the_part_of_its_path_that_names_a_participant(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("time,EDA\n" + "".join(f"{k / 4:.2f},{3 + k % 7}\n" for k in range(200)))
+    assert found(tmp_path)["recordings"][0]["files"] == name.replace("S01", "{participant}")
+
+
+def test_an_export_in_the_folder_of_the_study_itself_names_nobody(tmp_path):
+    export(tmp_path / "S01")
+    with pytest.raises(DataError, match="itself the export of an E4") as caught:
+        draft(tmp_path / "S01")
+    assert "move the files" in caught.value.hint

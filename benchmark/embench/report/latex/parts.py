@@ -12,7 +12,7 @@ from embench import registry, vocabulary
 from embench.errors import EmbenchError
 from embench.interfaces.recording import names_in
 from embench.records.method_kind import method_kind
-from embench.records.wording import bare_name, join_with_and
+from embench.records.wording import bare_name, join_with_and, recorded_hyperparameters
 from embench.report.facts import RunFacts
 from embench.report.latex.settings import describe_settings, describe_training, describe_view
 from embench.report.text import code, escape
@@ -114,6 +114,21 @@ def _fusion(run: RunFacts) -> Iterator[str]:
     balanced = recipe.get("class_weight") == "balanced" and "value" not in _kinds(run)
     settings += ["classes weighted inversely to their frequency"] if balanced else []
     yield f"{named} was fitted to {rows}{', with ' * bool(settings)}{'; '.join(settings)}."
+    if about := run.manifest.objects.get(method.fusion):
+        yield from _pipeline(str(about.get("repr", "")))
+
+
+def _pipeline(text: str) -> Iterator[str]:
+    """Sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its recorded `repr`."""
+    if not (steps := recorded_hyperparameters(text)):
+        return
+    defaults = "hyperparameters that are not named have the defaults of scikit-learn"
+    yield f"It was {join_with_and([*map(code, steps)])}; {defaults}."
+    if not any("Imputer(" in step for step in steps):
+        yield (
+            "Missing values were replaced by the median of the training rows, unless all of its steps accept missing "
+            "values."
+        )
 
 
 def _size(run: RunFacts) -> Iterator[str]:

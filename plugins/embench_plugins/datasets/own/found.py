@@ -143,6 +143,13 @@ def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     headers = {path: _header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
     known = _known_names([path for path, header in headers.items() if header is None])
     worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
+    if root in worn:
+        raise DataError(
+            "the folder of the study is itself the export of an E4 wristband, so that nothing names the participant",
+            where=str(root),
+            expected="a folder with one folder for each export, such as study/P01/BVP.csv",
+            hint="move the files of the export into a folder with the name of the participant",
+        )
     found = [_worn(root, group, known) for group in _alike(root, sorted(worn), known)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path, header in headers.items():
@@ -236,6 +243,8 @@ def template_of(
     Args:
         known: names of several words that are not taken apart, and whether they are those of participants.
     """
+    if len(paths) == 1:
+        return _template_of_one(paths[0].relative_to(root), folder=paths[0].is_dir())
     rows = [path.relative_to(root).parts for path in paths]
     text, facts = _template_of(rows, stars, known or {})
     if _reads(text, rows, facts):
@@ -246,6 +255,15 @@ def template_of(
         if len(shape) == 1 and shape != {"*"}:
             formed = formed.replace(f"{{{name}}}", f"{{{name}:{shape.pop()}}}", 1)
     return (formed, facts) if _reads(formed, rows, facts) else _template_of(rows, stars, {})
+
+
+def _template_of_one(path: Path, *, folder: bool) -> tuple[str, dict[str, list[str]]]:
+    """The template of one path: the part of it that looks like a participant's name is one, else its last."""
+    name, suffix = (path.name, "") if folder else (path.stem, path.suffix)
+    parts = [*path.parts[:-1], name]
+    who = max(range(len(parts)), key=lambda k: (max(_personal([parts[k]]), 0), k == len(parts) - 1, -k))
+    told = ["{participant}" if k == who else part for k, part in enumerate(parts)]
+    return f"{'/'.join(told)}{suffix}", {"participant": [parts[who]]}
 
 
 def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequence[str]]) -> bool:
@@ -470,9 +488,6 @@ def _worn(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
 def _described(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
     """Files of signals with their channels; None where they cannot be read."""
     text, facts = template_of(root, paths, known=known)
-    if not facts:  # one file: its name is the subject's
-        inside = paths[0].relative_to(root)
-        text, facts = (inside.parent / f"{{participant}}{inside.suffix}").as_posix(), {"participant": [inside.stem]}
     if sum(1 for _ in Template(text).matches(root)) < len(paths):
         return None
     found = Kind(text, paths, facts)
