@@ -48,11 +48,10 @@ from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.planning.setting import data_places, source_spec
 from embench.planning.tasks import TRAIN, all_units
-from embench.runs import run as runner
 from embench.snapshot import snapshot
 from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.intervals import mean_over_subjects
@@ -129,7 +128,7 @@ def planned(row: Row, data_root: Path, seeds: Sequence[int] = SEEDS) -> Plan:
     """The plan of a row's run on the stress sessions, of which no stage is run; that of the control is for its folds
     alone."""
     fusion = FAST[0] if row.method == MOVEMENT else row.method
-    return runner.plan(
+    return make(
         Request(
             STRESS,
             encoders=("handcrafted",),

@@ -18,13 +18,9 @@ import numpy as np
 
 from bench import ROOT
 from bench.markdown import table
-from embench.interfaces.metric import Undefined
 from embench.planning import power
 from embench.records.record import Record, read_record
-from embench.statistics.common import joined_on_common, recorded_target
-from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, leave_one_out, paired_difference, shared_variance, widen
-from embench.statistics.joined import shared_stimuli
+from embench.statistics.comparison import gap_over_subjects, methods_on_common
 from embench.statistics.significance import smallest_detectable
 
 BOARDS = (
@@ -78,21 +74,11 @@ def board_pairs(dataset: str, target: str, metric: str) -> Iterator[Pair]:
 
 def _gaps(records: Sequence[Record], target: str, metric: str) -> Iterator[tuple[Record, Record, float, int]]:
     """Two records, their smallest detectable difference as `embench compare` has it, and the number of groups."""
-    rule = recorded_target(records[0], target)
-    groups = {subject: group for record in records for subject, group in record.groups.items()}
-    joined = joined_on_common(records, rule, groups)
-    design = records[0].run["cohort"].get("design")
-    jackknife = leave_one_out(joined[0].tested_subjects(), groups, shared_stimuli(design, joined[0]))
-    group = np.array([groups[subject] for subject in jackknife.subjects.tolist()])
-    trained = joined[0].trained(jackknife)
-    scores = [estimate(metric, each, rule, jackknife)[0] for each in joined]
-    for a, b in combinations(range(len(records)), 2):
-        one, other = scores[a], scores[b]
-        if isinstance(one, Estimate) and isinstance(other, Estimate):
-            gap = paired_difference(one, other, group)
-            gap = gap if isinstance(gap, Undefined) else widen(gap, shared_variance(gap.by_seed, trained))
-            if isinstance(gap, Estimate) and gap.error:
-                yield records[a], records[b], smallest_detectable(gap.error, gap.df), gap.df + 1
+    defined = [record for record in records if (score := record.scores.of(target).get(metric)) and score.defined]
+    for one, other in combinations(methods_on_common(defined, target, metric), 2):
+        gap, _ = gap_over_subjects(one, other)
+        if gap.error:
+            yield one.record, other.record, smallest_detectable(gap.error, gap.df), gap.df + 1
 
 
 def measure(file: Path) -> None:

@@ -20,6 +20,7 @@ from bench.scaling import ROOT, WORK
 from bench.scaling.figures import figures
 from bench.scaling.grid import generate, plan_grid
 from bench.scaling.page import insert
+from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.runs import run as runner
 
@@ -36,7 +37,7 @@ def run_small(data: Path, workers: int) -> dict[str, Any]:
                     data_root=data, runs=Path(folder))
             for fusion, before, which in methods
         ]  # fmt: skip
-        plans = [runner.plan(request) for request in asked]
+        plans = [make(request) for request in asked]
         seen: list[tuple[str, float, Mapping[str, Any]]] = []
         done = runner.grid(
             asked, workers=workers, progress=lambda event: seen.append((event["event"], time.perf_counter(), event))

@@ -17,9 +17,8 @@ from bench.scaling.times import names_of, per_row, published, recorded, rows_of
 from embench import registry
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.runs import run as runner
 from embench.snapshot import snapshot
 
 WRISTBAND = ("ppg", "eda", "temp")
@@ -116,7 +115,7 @@ def _plans(asked: Iterable[Request]) -> Iterator[tuple[Request, Plan | None, flo
         for request in asked:
             began = time.process_time()
             try:
-                plan = runner.plan(request)
+                plan = make(request)
             except EmbenchError:
                 plan = None
             yield request, plan, time.process_time() - began

@@ -16,10 +16,9 @@ from embench.engine.fits import window_grids
 from embench.engine.source import grid_of
 from embench.engine.stage import Stage
 from embench.planning.forecast import forecast
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.records.names import board_name
 from embench.records.record import RUN_FILE, read_manifest
-from embench.runs import run as runner
 from embench.snapshot import snapshot
 
 
@@ -69,7 +68,7 @@ def _rows(data: Path) -> Iterator[tuple[Plan, dict[str, float], float]]:
     with snapshot():
         rows = [row for group in groups(data_root=data, runs=WORK / "runs", workers=1).values() for row in group]
         for row in (row for row in rows if row.request.encoders != ("handcrafted",)):
-            plan = runner.plan(row.request)
+            plan = make(row.request)
             entry = BOARDS / board_name(plan.dataset) / plan.protocol.name / plan.id
             if not (entry / RUN_FILE).is_file():
                 continue

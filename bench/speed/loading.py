@@ -14,6 +14,7 @@ from bench.speed.peer import NAME, Peer
 from bench.speed.preparing import WINDOW
 from embench.engine import fits
 from embench.engine.feed import Data
+from embench.planning.plan import make
 from embench.runs import run
 from embench.system import peak_memory
 
@@ -26,7 +27,7 @@ def stage_data(setting: Setting) -> Callable[[], Data]:
         "deap", encoders=("cnn_tf",), fusion="single", modalities="eeg", targets="arousal", recipe="paper", seeds="0",
         data_root=data.deap(setting).parent, runs=setting.work / "runs",
     )  # fmt: skip
-    plan = run.plan(request)
+    plan = make(request)
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
     return lambda: fits.labelled(stage)[0]
 

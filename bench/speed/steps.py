@@ -30,6 +30,7 @@ from embench.engine.supervised import class_weights
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model, Supervised
+from embench.planning.plan import make
 from embench.runs import run
 
 
@@ -152,7 +153,7 @@ def rows(setting: Setting) -> list[Row]:
     with Peer(setting.peer) as peer:
         for case in CASES:
             method = {"encoders": (case.encoder,), "fusion": case.fusion, "modalities": case.modalities}
-            plan = run.plan(run.Request("amigos", **method, **common))
+            plan = make(run.Request("amigos", **method, **common))
             stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "fusion"))
             times = compare(case, stage, setting, peer)
             name = f"step of {case.encoder} {case.fusion} on {case.modalities}, batch {case.batch}"

@@ -18,13 +18,16 @@ import yaml
 
 from embench.cli import main
 from embench.data.cohort import Cohort
-from embench.leaderboard import own_data
-from embench.leaderboard.export import rewrite_entry, write_summands
+from embench.files import aside, replace_folder, temporary
+from embench.leaderboard import own_data, sealing
+from embench.leaderboard.export import SUMMANDS_FILE, write_summands
 from embench.leaderboard.recompute import recomputed_scores
 from embench.records import entry
-from embench.records.audit import read_audit, write_audit
-from embench.records.record import Record, digests_of, read_record
+from embench.records.audit import AUDIT_FILE, read_audit, write_audit
+from embench.records.entry import shared_folder
+from embench.records.record import TUNING_FILE, Record, digests_of, read_record, write_entry
 from embench.records.scores import Scores
+from embench.records.superseded import SUPERSEDED_FILE
 
 from ..leaderboard.boards import working_in
 from ..sample import WHOLE
@@ -149,7 +152,7 @@ class Forger:
             assert isinstance(cohort, Cohort)
             adds = own_data.adds_again(made.manifest, made, cohort)
             made = replace(made, scores=Scores({**made.scores, "adds": adds}))
-        rewrite_entry(self.folder, made)
+        _rewrite(self.folder, made)
         write_summands(self.folder, made)
         self.audit_again()
 
@@ -171,3 +174,13 @@ class Forger:
             bound = {**audit["of"], **digests_of(known)}
             new = {"of": bound, "counts": counts, "findings": findings, "measured": measured}
             write_audit(self.folder, {**audit, **new})
+
+
+def _rewrite(folder: Path, record: Record) -> None:
+    """Writes a published record again; its audit and its summands stay."""
+    with temporary(aside(folder)) as whole:
+        write_entry(whole, record, shared_folder(folder))
+        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, whole / name)
+        replace_folder(folder, whole)

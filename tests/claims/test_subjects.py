@@ -11,7 +11,7 @@ from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.statistics.by_subject import gap_to_control
+from embench.statistics.by_subject import subject_gap
 from embench.statistics.intervals import mean_over_subjects
 
 SUBJECTS, CLIPS, SECONDS = 6, 6, 4
@@ -124,7 +124,7 @@ def test_a_method_is_compared_with_a_control_of_its_own_record():
     columns["method"] = np.repeat([MODEL, "clock"], len(model.record.predictions))
     both = replace(model, record=replace(model.record, predictions=Predictions(columns)))
     expected = shares(decided == EMOTION, SUBJECT) - shares(guessed == EMOTION, SUBJECT)
-    assert gap_to_control(both, "clock").mean == pytest.approx(expected.mean())
+    assert subject_gap(both, replace(both, method="clock")).estimate().mean == pytest.approx(expected.mean())
 
 
 def test_units_are_divided_by_a_label_and_classes_that_a_subject_lacks_do_not_count():

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from embench.planning.plan import make
 from embench.planning.request import Request
-from embench.runs.run import plan
 
 from ..tiny.world import make_subjects, plugin, sharing_stimuli, write
 
@@ -33,7 +33,7 @@ def told(embench, root):
 
 def test_verify_and_a_plan_say_the_same(embench, root):
     request = Request(dataset=TINY, encoders=("handcrafted",), fusion="logreg", targets="arousal", data_root=root)
-    [found] = plan(request).unanswerable()
+    [found] = make(request).unanswerable()
     assert f"arousal: {found.answer}. {found.reason}" == told(embench, root)
 
 
@@ -57,7 +57,7 @@ def test_it_is_said_before_anything_is_trained(root, tmp_path):
     )  # fmt: skip
     with pytest.raises(Begun):
         run(request, follow)
-    [found] = plan(request).unanswerable()
+    [found] = make(request).unanswerable()
     assert f"arousal: {found.answer}. {found.reason} {found.remedy}" in told
 
 

@@ -14,9 +14,10 @@ import pytest
 from embench.engine.executors import jobs, remote
 from embench.engine.stage import Folder
 from embench.errors import MachineError, PluginError, WorkerKilled
+from embench.planning.plan import make
 from embench.planning.setting import stage_folder
 from embench.runs.grids import grid_status, latest_grid
-from embench.runs.run import grid, plan
+from embench.runs.run import grid
 
 from ..sample import proof
 from ..tiny.fixtures import bench, cache, embench, six, striking  # noqa: F401  fixtures
@@ -27,7 +28,7 @@ from .conftest import RAY
 @pytest.fixture
 def work(bench):  # noqa: F811
     """All stages of a small run, as one job runs them."""
-    planned = plan(bench.request("Pool", fusion="late"))
+    planned = make(bench.request("Pool", fusion="late"))
     root = stage_folder(bench.runs).absolute()
     place = root.parent / "slurm" / "embench-0"
     for folder in (root, place):

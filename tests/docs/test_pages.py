@@ -92,8 +92,7 @@ def test_a_page_says_what_exists():
     named = set(re.findall(r"`([^`]+)`", table))
     kinds = ("dataset", "encoder", "pretrainer", "fusion", "observer")
     bundled = {e.name for e in registry.entries() if e.package == registry.BUNDLED and e.kind in kinds}
-    rules = {name for name in protocols.protocol_names() if not protocols.superseded_by(name)}
-    assert named == {name for name in bundled if "/" not in name} | rules
+    assert named == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -21,7 +21,7 @@ from embench.errors import CheckFailed, DataError
 from embench.files import MOST_BYTES
 from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
-from embench.leaderboard.export import export_entry, rewrite_entry
+from embench.leaderboard.export import export_entry
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import compare_seal, sealed_scores, what_tells_labels
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
@@ -148,22 +148,6 @@ def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -
 def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: Path, public: Record) -> None:
     kept = replace(public, scores=Scores({**public.scores, "absent": {"stress": 2}}))
     assert recomputed_scores(read_record(published(tmp_path, kept))) == kept.scores
-
-
-def test_an_entry_of_the_old_format_is_read_and_written_again(tmp_path: Path, public: Record) -> None:
-    folder = tmp_path / "stress_predict" / "subject-independent-v3" / "20f1ab"
-    write_record(folder, public)  # an entry was a copy of the run's files
-    (folder / "audit.json").write_text(
-        '{"version": 2, "run": "20f1ab", "counts": dict.fromkeys(SEVERITIES, 0), "findings": []}'
-    )
-    rewrite_entry(folder, read_record(folder))
-    assert {path.name for path in folder.iterdir()} == {"run.yaml", "scores.json", "predictions.npz", "audit.json"}
-    again = read_record(folder)
-    np.testing.assert_equal(in_order(again.predictions), in_order(public.predictions))
-    assert again.labels is not None
-    assert again.labels.lines() == public.labels.lines()  # type: ignore[union-attr]
-    assert again.folds == public.folds
-    assert again.scores == {name: part for name, part in public.scores.items() if name != "folds"}
 
 
 @pytest.mark.parametrize("kind", ["rows", "labels", "folds", "controls", "control_scores"])

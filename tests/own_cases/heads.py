@@ -12,8 +12,6 @@ from .cells import as_written, workbook
 from .files import AROUSAL, CLIPS, EDA, RATED, clips, column, eda, rated, table, write
 from .outcome import Case, Recordings, must_be_said
 
-DATES = {"channels": {"eda": "2"}, "time": "1", "unit": "uS"}
-
 
 def _signals(change: Callable[[str], str], **own: Any) -> Callable[[Path], None]:
     def make(root: Path) -> None:

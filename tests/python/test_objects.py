@@ -22,7 +22,6 @@ import embench
 from embench.cli import main
 from embench.errors import CheckFailed, PluginError, UsageError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
@@ -163,16 +162,6 @@ class Mean(nn.Module):
 
     def forward(self, x, mask=None):
         return Tokens(self.linear(x.mean(2))[:, None])
-
-
-class Always(Estimator):
-    recipes = dict.fromkeys(PRESETS, Recipe())
-
-    def fit(self, X, y, subjects, weight, val=None):
-        self.share = y.mean()
-
-    def score(self, X):
-        return np.full(len(X), self.share) + 1e-6 * np.nan_to_num(X[:, 0])
 
 
 @pytest.mark.slow

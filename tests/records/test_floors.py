@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.records.floors import is_floor, pretrained_modalities
+from embench.records.floors import floor_keys, matching, pretrained_modalities
 from embench.records.manifest import check_manifest
 from embench.records.record import read_manifest
 
@@ -15,6 +15,10 @@ ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e",
 
 def published(name):
     return read_manifest(BOARD / name)
+
+
+def is_floor(run, other):
+    return matching(floor_keys(run), run.seeds, floor_keys(other), other.seeds)
 
 
 def but(run, place, value):

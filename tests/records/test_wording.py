@@ -8,19 +8,6 @@ from embench.records.scores import Score, Scores
 SCORE = Score(mean=0.5, low=0.4, high=0.6)
 
 
-@pytest.mark.parametrize(
-    ("score", "text"),
-    [
-        (SCORE, "0.500 [0.400, 0.600]"),
-        (Score(mean=0.5, low=None, high=None), "0.500"),
-        (Score(undefined="one class only"), "undefined: one class only"),
-        (Score(), "-"),
-    ],
-)
-def test_score_as_text(score, text):
-    assert wording.score_or_reason(score) == text
-
-
 def test_score_in_other_formats():
     assert wording.format_score(SCORE, "+.2f") == "+0.50 [+0.40, +0.60]"
     assert wording.format_score(SCORE, interval=False) == "0.500"

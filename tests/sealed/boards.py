@@ -16,7 +16,7 @@ from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.leaderboard.export import export_entry
-from embench.protocols import load_protocol, protocol_names, superseded_by
+from embench.protocols import load_protocol, protocol_names
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, write_record
 from embench.statistics.controls import CONTROLS, ControlTask
@@ -35,7 +35,7 @@ DATASETS = {
     "hku956": (20, 30),
 }  # fmt: skip
 """Dataset -> subjects, and seconds that shorten its recordings."""
-PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]
+PROTOCOLS = protocol_names()
 
 Folds = Mapping[int, Sequence[tuple[np.ndarray, np.ndarray]]]
 """Seed -> (training units, test units) of each fold, as positions."""

@@ -137,11 +137,6 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
     return NewPackage(folder, tuple(files), package, tuple(_filled(line, texts) for line in of_kind.commands))
 
 
-def plugin_kinds() -> tuple[str, ...]:
-    """Kinds of new packages: the kinds of plugins, and `estimator`."""
-    return tuple(_KINDS)
-
-
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         why = "a keyword of Python" if keyword.iskeyword(name) else "not a name"

@@ -15,7 +15,7 @@ from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdic
 from embench.data import find
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.recording import parts_of
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.records import record
 from embench.runs import run as runner
@@ -153,7 +153,7 @@ def _plans(wanted: Sequence[ComparedPair]) -> dict[runner.Request, Plan | Embenc
     found: dict[runner.Request, Plan | EmbenchError] = {}
     for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
         try:
-            found[request] = runner.plan(request)
+            found[request] = make(request)
         except EmbenchError as error:
             found[request] = error
     return found

@@ -18,7 +18,7 @@ from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdic
 from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.protocols import label_units
 from embench.records.predictions import MODEL
@@ -127,7 +127,7 @@ def _paper(
     for claim, dataset in wanted:
         try:
             requests = measured_requests(claim, dataset, options)
-            plans |= {request: runner.plan(request) for request in requests.values() if request not in plans}
+            plans |= {request: make(request) for request in requests.values() if request not in plans}
         except EmbenchError as error:
             requested.append((claim, dataset, error))
             continue

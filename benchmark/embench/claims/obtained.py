@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from embench.claims.printed import Printed, PrintedRow, printed_tables
 from embench.claims.requests import claimed_request, targets_there
 from embench.errors import EmbenchError
+from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records.scores import Score
 from embench.records.wording import format_score
@@ -120,7 +121,7 @@ def _finished(request: Request | None, finished: Mapping[str, Result], done: run
     if request is None:
         return "no such target"
     try:
-        plan = runner.plan(request)
+        plan = make(request)
     except EmbenchError as error:
         return f"{error.what} ({error.where})" if error.where and error.where.startswith("--") else error.what
     return finished.get(plan.id) or done.why_missing(plan).what

@@ -74,9 +74,7 @@ def show(
     ] = None,
     columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
     output: Annotated[Format, Option("--format", help="How to print the entries.")] = Format.table,
-    all_boards: Annotated[
-        bool, Option("--all", help="Show all leaderboards whole, with superseded protocols and superseded entries.")
-    ] = False,
+    all_boards: Annotated[bool, Option("--all", help="Show all leaderboards whole, with superseded entries.")] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
     """Print one line per leaderboard. With a dataset, or with options that select leaderboards, print their entries."""
@@ -87,10 +85,9 @@ def show(
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
     found = leaderboard.leaderboard_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
-    chosen = select.select_sections(found, **about, all_boards=all_boards)
-    superseded = len(select.select_sections(found, **about, all_boards=True)) - len(chosen)
+    chosen = select.select_sections(found, **about)
     if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
-        _print_summary(chosen, superseded)
+        _print_summary(chosen)
         return
     several = [(section, [(select.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
@@ -115,23 +112,15 @@ def show(
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not shown:
             console.echo("no entry matches" if found else f"no published entries in {boards}")
-        _note_superseded(superseded)
 
 
-def _note_superseded(count: int) -> None:
-    if count:
-        console.note(f"not shown: {count} superseded leaderboard{'s' * (count > 1)}; --all shows them")
-
-
-def _print_summary(sections: Sequence[BoardSection], superseded: int) -> None:
+def _print_summary(sections: Sequence[BoardSection]) -> None:
     """A line for each leaderboard that ranks under the protocol of runs that name none, and how to see one whole."""
     from embench.leaderboard.summary import ANSWERS, BY_CHANCE, best_supported, summarise
 
-    _note_superseded(superseded)
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
-        counted = "published entries of current protocols" if superseded else "published entries"
-        console.echo(f"no {counted} in this folder; another one is named by --boards")
+        console.echo("no published entries in this folder; another one is named by --boards")
         return
     usual.sort(key=best_supported)
     found = [summarise(section) for section in usual]
@@ -253,9 +242,8 @@ def _echo_markdown(lines: Sequence[Sequence[str]]) -> None:
 def _title(section: BoardSection) -> str:
     other = f", trained on {section.trained_on}" if section.trained_on else ""
     other += f", {section.people} subjects" if section.people else ""
-    old = f" (superseded by {section.superseded_by})" if section.superseded_by else ""
     leaks = ", leaks" if section.leaks else ""
-    return f"{section.dataset}, {section.protocol}{other}{old}{leaks}, target {section.target}"
+    return f"{section.dataset}, {section.protocol}{other}{leaks}, target {section.target}"
 
 
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:

@@ -22,7 +22,7 @@ from embench.errors import UsageError
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
-from embench.registry.naming import did_you_mean, latest_version
+from embench.registry.naming import did_you_mean
 
 
 class Preset(StrEnum):
@@ -55,8 +55,7 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
             files = (Path(embench.__file__).parent / "protocols").glob("*.yaml")
-            names = [path.stem for path in files]
-            known = sorted({latest_version(name, names) for name in names})
+            known = sorted(path.stem for path in files)
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
                 known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})

@@ -44,8 +44,7 @@ DISPLAY_NAMES = {
 
 def listed() -> list[dict[str, Any]]:
     """Name, summary and whether it leaks of each protocol that a new run may use."""
-    names = [name for name in protocols.protocol_names() if not protocols.superseded_by(name)]
-    loaded = [protocols.load_protocol(name) for name in names]
+    loaded = map(protocols.load_protocol, protocols.protocol_names())
     return [
         {
             "kind": KIND,
@@ -79,7 +78,6 @@ def described(name: str) -> dict[str, Any]:
         "kind": KIND,
         "name": protocol.name,
         "summary": protocols.about_protocol(name) if published else f"rules of the file {name}",
-        "superseded by": protocols.superseded_by(name),
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
         "folds": f"one, of the last of {split.folds} segments of each recording, trained on the earlier segments"
         if split.tests

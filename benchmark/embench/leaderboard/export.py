@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from embench.records.manifest import Manifest
 from embench.records.names import board_name, is_own, private_fields, public_run
 from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
-from embench.records.superseded import SUPERSEDED_FILE
 
 SUMMANDS_FILE = "summands.json"
 """Contributions of groups of subjects to the headlines, by which rows are compared."""
@@ -142,20 +140,6 @@ def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
                 where=f"{run_folder / name}, {', '.join(places[:5])}",
                 hint="audit the run again, or remove audit.json" if name == AUDIT_FILE else None,
             )
-
-
-def rewrite_entry(folder: Path, record: Record) -> None:
-    """Writes a published record again, in the current format; its audit and its summands stay.
-
-    Raises:
-        DataError: the record is inconsistent. OSError: the disk refuses.
-    """
-    with temporary(aside(folder)) as whole:
-        write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, whole / name)
-        replace_folder(folder, whole)
 
 
 def write_summands(folder: Path, record: Record) -> None:

@@ -26,7 +26,7 @@ from embench.leaderboard.kept import kept_place
 from embench.leaderboard.row import Row, ShownEntry
 from embench.leaderboard.rows import ranked_rows
 from embench.leaderboard.shown import load_shown_entries
-from embench.protocols import Design, superseded_by
+from embench.protocols import Design
 from embench.records.entry import SHARED_FOLDER
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects
@@ -47,8 +47,8 @@ class BoardSection:
 
     Args:
         source: the dataset's full name.
-        superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
-            part of the test data. `design`: that of the study, None where early records do not tell.
+        leaks: whether training has seen part of the test data. `design`: that of the study, None where early records
+            do not tell.
         people: of how many people the data are, where a leaderboard has rows on others, too.
         rankings: `class_of` rows -> the ranking of its methods. `counts`: question -> for how many methods the answer
             is *yes*; without questions that are not asked or have no answer.
@@ -56,7 +56,6 @@ class BoardSection:
 
     dataset: str
     protocol: str
-    superseded_by: str | None
     trained_on: str | None
     target: str
     leaks: bool
@@ -121,7 +120,7 @@ _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
 def leaderboard_sections(root: Path) -> list[BoardSection]:
-    """All leaderboards in a folder. Those of superseded protocols come after the others."""
+    """All leaderboards in a folder."""
     place, key = kept_place("sections", str(root.resolve())), _key(root)
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
@@ -137,15 +136,14 @@ def sections_of(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboar
     """All sections of these entries, whose folders `load` reads."""
     sections = []
 
-    def place(entry: ShownEntry) -> tuple[str, bool, str, str, str]:
-        successor = superseded_by(entry.protocol) or ""
-        return entry.board, entry.leaks, successor, entry.protocol, entry.trained_on or ""
+    def place(entry: ShownEntry) -> tuple[str, bool, str, str]:
+        return entry.board, entry.leaks, entry.protocol, entry.trained_on or ""
 
     keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
-    for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
-        for people, alike in _by_people(list(group), divided=not leaks and not successor):
+    for (board, leaks, protocol, other), group in groupby(keyed, key=place):
+        for people, alike in _by_people(list(group), divided=not leaks):
             for target in sorted({target for entry in alike for target in entry.rows}):
-                about = (board, protocol, successor or None, other or None, target, leaks, _design(alike))
+                about = (board, protocol, other or None, target, leaks, _design(alike))
                 rows, rankings = ranked_rows(alike, target, load)
                 above = {} if leaks else above_chance_parts([e for e in alike if target in e.rows], target)
                 parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in alike}

@@ -24,7 +24,7 @@ Fields = dict[str, Any]
 ENTRY = "entry"
 """The column of tables that holds the end of an entry's id."""
 
-_ABOUT = ("dataset", "protocol", "target", "trained_on", "superseded_by", "leaks")
+_ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks")
 _PARTS = re.compile(r"(\w+)\s*(!=|>=|<=|=|~)\s*(.*)", re.DOTALL)
 _FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT (contains)"
 
@@ -35,10 +35,8 @@ def select_sections(
     dataset: str | None = None,
     protocol: str | None = None,
     target: str | None = None,
-    all_boards: bool = False,
 ) -> list[BoardSection]:
-    """The boards of a dataset, protocol and target, None standing for any. Boards of superseded protocols are among
-    them only where `protocol` names theirs, or `all_boards` is true.
+    """The boards of a dataset, protocol and target, None standing for any.
 
     Args:
         sections: as `leaderboard_sections` gives them.
@@ -59,9 +57,7 @@ def select_sections(
                 hint=did_you_mean(wanted, known),
             )
         chosen = [section for section in chosen if getattr(section, field) == wanted]
-    if all_boards or protocol is not None:
-        return chosen
-    return [section for section in chosen if not section.superseded_by]
+    return chosen
 
 
 def row_fields(section: BoardSection, row: Row) -> Fields:

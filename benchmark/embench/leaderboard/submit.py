@@ -17,7 +17,7 @@ from embench.leaderboard.checks import check_boards, failures
 from embench.leaderboard.export import DatasetKey, entry_folder, publish_runs, why_not_publishable
 from embench.leaderboard.history import digest_or_place
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
-from embench.protocols import protocol_names, superseded_by
+from embench.protocols import protocol_names
 from embench.records.audit import read_audit
 from embench.records.entry import SHARED_FOLDER, shared_files
 from embench.records.manifest import Manifest
@@ -42,8 +42,6 @@ def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]
         reasons.append(f"{boards} has this entry already")
     if protocol not in protocol_names():
         reasons.append(f"its protocol {protocol} is not one of the published ones")
-    elif successor := superseded_by(protocol):
-        reasons.append(f"its protocol {protocol} is superseded by {successor}")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
     if seeds := seeds_not_taken(run):

@@ -33,7 +33,6 @@ from embench.protocols import (
     protocol_names,
     recorded_given,
     recorded_protocol,
-    superseded_by,
 )
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
@@ -105,7 +104,7 @@ def wrong_score_file(record: Record) -> Iterator[str]:
     for difference in wrong_scores(record, recomputed_scores(record)):
         yield f"scores.json: {difference}"
     about = record.manifest.protocol
-    if not (scored_by_this_revision(record) or superseded_by(about.name) or about.leaks):
+    if not (scored_by_this_revision(record) or about.leaks):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, which the ranked entries have"
 
 
@@ -196,8 +195,8 @@ def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
-        current = about in protocol_names() and not superseded_by(about)
-        known = label_rules(card_for_protocol(load_protocol(about), card)) if current else None
+        published = about in protocol_names()
+        known = label_rules(card_for_protocol(load_protocol(about), card)) if published else None
     except UsageError:
         return  # a package that is not installed here, or a protocol of other datasets
     if known is not None and digest(known) != rules:

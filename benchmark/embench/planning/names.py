@@ -8,7 +8,7 @@ from embench import registry
 from embench.data import find
 from embench.errors import UsageError
 from embench.planning.request import Request
-from embench.protocols import load_current_protocol
+from embench.protocols import load_protocol
 from embench.snapshot import snapshot
 
 
@@ -19,7 +19,7 @@ def check_names(requests: Iterable[Request]) -> None:
     for request in requests:
         if request.seeds is not None:
             _ = request.seed_list
-        load_current_protocol(request.protocol)
+        load_protocol(request.protocol)
         for name in filter(None, (request.dataset, request.train_dataset)):
             find.place(name, request.data_root)
         for text in request.encoders:

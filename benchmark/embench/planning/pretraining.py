@@ -25,7 +25,7 @@ from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request
 from embench.planning.setting import Setting, data_places, stage_folder
-from embench.protocols import Protocol, load_current_protocol
+from embench.protocols import Protocol, load_protocol
 
 STAND_IN = "concat"
 """The fusion of several modalities where each is pretrained by itself; it is never built."""
@@ -99,7 +99,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.
     """
-    protocol, device = load_current_protocol(request.protocol), machine.resolve_device(request.device)
+    protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
     (pretrainer,), names = request.pretrainers, several(request.dataset)
     modality, _, named_source = read_pretrainer(pretrainer)
     if modality or named_source:

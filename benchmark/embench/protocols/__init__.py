@@ -3,11 +3,9 @@
 from embench.protocols.guard import protocol_deviations, prove, prove_given
 from embench.protocols.loading import (
     about_protocol,
-    load_current_protocol,
     load_protocol,
     protocol_names,
     recorded_protocol,
-    superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.placed import Placed
@@ -72,7 +70,6 @@ __all__ = [
     "follow",
     "including",
     "label_units",
-    "load_current_protocol",
     "load_protocol",
     "make_units",
     "partition",
@@ -85,7 +82,6 @@ __all__ = [
     "recorded_protocol",
     "roles",
     "session_lengths",
-    "superseded_by",
     "whole",
     "without_lag",
     "without_variant",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from embench.errors import DataError, Fault, UsageError, breaks_schema
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.protocols.schema import LabelRules, Protocol, StimulusRules
-from embench.registry.naming import did_you_mean, latest_version
+from embench.registry.naming import did_you_mean
 from embench.registry.trust import refuse_file
 from embench.snapshot import cached
 
@@ -41,19 +41,6 @@ def about_protocol(name: str) -> str:
     return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
-def superseded_by(name: str) -> str | None:
-    """The published protocol that supersedes the published one of this name; None where none does.
-
-    >>> superseded_by("subject-independent-v3") is None
-    True
-    """
-    names = protocol_names()
-    if name not in names:
-        return None
-    latest = latest_version(name, names)
-    return None if name == latest else latest
-
-
 @cached
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """The protocol of this name, or the one in this YAML file.
@@ -73,28 +60,10 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         raise UsageError(
             f"no protocol has the name '{name_or_path}'",
             where="--protocol",
-            expected=f"one of {', '.join(_current_names())}, or a path to a YAML file",
-            hint=did_you_mean(str(name_or_path), _current_names()),
+            expected=f"one of {', '.join(protocol_names())}, or a path to a YAML file",
+            hint=did_you_mean(str(name_or_path), protocol_names()),
         )
     return _read(FOLDER / f"{name_or_path}.yaml")
-
-
-@cached
-def load_current_protocol(name_or_path: str | Path) -> Protocol:
-    """Loads a protocol for a new run. Raises UsageError also where a later version took the protocol's place."""
-    protocol = load_protocol(name_or_path)
-    if successor := superseded_by(protocol.name):
-        raise UsageError(
-            f"{protocol.name} is superseded by {successor}; new runs cannot use it",
-            where="--protocol",
-            expected="a current protocol; earlier runs can still be read, compared and audited",
-            hint=f"--protocol {successor}",
-        )
-    return protocol
-
-
-def _current_names() -> list[str]:
-    return [name for name in protocol_names() if not superseded_by(name)]
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
@@ -153,8 +122,8 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise UsageError(
             f"no published protocol has the name '{base}'",
             where=f"{path}, extends",
-            expected=f"one of {', '.join(_current_names())}",
-            hint=did_you_mean(str(base), _current_names()),
+            expected=f"one of {', '.join(protocol_names())}",
+            hint=did_you_mean(str(base), protocol_names()),
         )
     return {**load_protocol(base).model_dump(exclude_none=True), **own}
 

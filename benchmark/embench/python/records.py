@@ -234,7 +234,7 @@ def board(
     boards: str | Path = "leaderboards",
 ) -> DataFrame:
     """The rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show --columns
-    all`; boards of superseded protocols are among them only if `protocol` names theirs.
+    all`.
 
     Args:
         dataset, protocol, target: those whose boards are wanted; by default all.

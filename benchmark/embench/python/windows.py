@@ -41,7 +41,7 @@ from embench.planning.plan import default_workers, rules_of
 from embench.planning.request import Request, request_of
 from embench.planning.setting import data_places, source_spec
 from embench.planning.tasks import all_units
-from embench.protocols import Fold, Protocol, load_current_protocol
+from embench.protocols import Fold, Protocol
 from embench.python.door import from_python
 from embench.python.networks import network, view_of_lengths
 from embench.python.records import score_options
@@ -550,7 +550,6 @@ def _studied(
 
 
 def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
-    load_current_protocol(request.protocol)
     _, rules, card = rules_of(request)
     if rules.personal:
         raise UsageError(

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from embench.interfaces.units import View
 
 TimeContext = Literal["unit", "causal", "offline"]
-OTHER_UNITS: dict[TimeContext, str] = {"unit": "none", "causal": "earlier ones", "offline": "any"}
-"""Names of time contexts in tables; normalisation is not counted."""
 
 
 def context_of(views: Iterable[View | None]) -> TimeContext:

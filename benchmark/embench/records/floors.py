@@ -1,7 +1,7 @@
 """Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
 
 A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has as
-floors, and what it is a floor of, are digests: `is_floor` compares two records, and boards compare hundreds.
+floors, and what it is a floor of, are digests, since boards compare hundreds of records.
 """
 
 from __future__ import annotations
@@ -141,15 +141,10 @@ def floor_keys(run: Manifest) -> FloorKeys:
     return FloorKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
-def is_floor(run: Manifest, other: Manifest) -> FloorKind | None:
-    """The kind of floor that another run is of a pretrained one: on the same data, folds, subjects and labels, with the
-    same head and training; None where it is none."""
-    return matching(floor_keys(run), run.seeds, floor_keys(other), other.seeds)
-
-
 def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Sequence[int]) -> FloorKind | None:
-    """The same, of the keys and seeds of a run and another one. Estimators may have more seeds, since boards ask for
-    more of them; they are compared on those that both have."""
+    """The kind of floor that another run is of a pretrained one, told from the keys and seeds of both: on the same
+    data, folds, subjects and labels, with the same head and training; None where it is none. Estimators may have more
+    seeds, since boards ask for more of them; they are compared on those that both have."""
     for kind, key in keys.wants.items():
         same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
         size = keys.sizes.get(kind)

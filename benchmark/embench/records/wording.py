@@ -156,16 +156,6 @@ def format_control(score: Interval | None, missing: str = "-") -> str:
     return format_score(score, missing=missing)
 
 
-def score_or_reason(score: Score) -> str:
-    """A score with its interval, or the reason why it is undefined.
-
-    >>> from embench.records.scores import Score
-    >>> score_or_reason(Score(undefined="one class only"))
-    'undefined: one class only'
-    """
-    return f"undefined: {score.undefined}" if score.undefined is not None else format_score(score)
-
-
 def format_points(value: float, bounded: bool) -> str:
     """A difference of scores: in hundredths with one decimal where the score is `bounded`, else with three digits."""
     text = f"{100 * value:.1f}" if bounded else f"{value:.3g}"

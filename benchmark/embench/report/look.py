@@ -36,7 +36,7 @@ from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, 
 from embench.runs.controls import describe_controls
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
 from embench.statistics.answers import plain_reason, undefined_in_words
-from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
+from embench.statistics.controls import CONTROLS, FOR_COMPARISON
 from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
 
@@ -270,7 +270,7 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
                 if control.reason
                 else ""
             )
-            rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
+            rows.append((f"({called})" if name in FOR_COMPARISON else called, why, cells))
         caption = f"{target.name}, {found['people'][target.name]} people"
         none = {
             m: _without_names(undefined_in_words(min(why), len(of.store.subjects), of.store.name), of.store)

@@ -12,7 +12,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Given, Protocol
 from embench.records.scores import Control
 from embench.statistics import evaluation
-from embench.statistics.controls import NOT_TO_CLEAR
+from embench.statistics.controls import FOR_COMPARISON
 from embench.statistics.fold_predictions import unpredicted
 from embench.statistics.metrics import metric_facts
 from embench.store import Store
@@ -71,10 +71,10 @@ def describe_controls(
 
 
 def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:
-    """Metric -> the control to clear that scores best, and its score; none where all are undefined."""
+    """Metric -> the best control that is not for comparison, and its score; none where all are undefined."""
     best: dict[str, dict[str, Any]] = {}
     for control in controls:
-        for metric, score in control.scores.items() if control.name not in NOT_TO_CLEAR else ():
+        for metric, score in control.scores.items() if control.name not in FOR_COMPARISON else ():
             if score.defined:
                 sign = 1 if metric_facts(metric).higher else -1
                 if metric not in best or sign * score.mean > sign * best[metric]["mean"]:

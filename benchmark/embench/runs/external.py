@@ -22,7 +22,7 @@ from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.planning.request import Request
-from embench.protocols import Fold, Given, Protocol, load_current_protocol, protocol_deviations
+from embench.protocols import Fold, Given, Protocol, load_protocol, protocol_deviations
 from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
@@ -98,7 +98,7 @@ def score_each(
             the protocol declares. UsageError: names don't fit, or `out` holds another record.
     """
     data_root, called = about.get("data_root"), about.get("name") or path.name.split(".")[0]
-    rules = load_current_protocol(about.get("protocol", Request.protocol))
+    rules = load_protocol(about.get("protocol", Request.protocol))
     card = card_for_protocol(rules, find.card_of(dataset, data_root))
     rows, sha = read_submission(path, card)
     targets = about.get("targets")

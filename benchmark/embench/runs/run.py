@@ -21,7 +21,6 @@ from embench.planning.inputs import input_notes
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.planning.setting import stage_folder
-from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.records.names import is_own
 from embench.records.scores import Scores
@@ -62,18 +61,11 @@ class GridResult:
             )
 
 
-def plan(request: Request, progress: EventCallback | None = None) -> Plan:
-    """The plan of a request; see `embench.planning.plan.make`. Raises UsageError also where the protocol is superseded:
-    plans of recorded runs are made without this."""
-    load_current_protocol(request.protocol)
-    return make(request, progress)
-
-
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
     """The plans of requests as `--dry-run` prints them, made on one state of the disk. Data that are not prepared stay
     so. Raises as `plan` does."""
     with snapshot(), find.without_preparing():
-        return [plan(request, progress).describe() for request in requests]
+        return [make(request, progress).describe() for request in requests]
 
 
 def run(request: Request, progress: EventCallback | None = None, *, placebo: bool = False) -> Result:
@@ -118,7 +110,7 @@ def grid(
     # One that cannot be made is reported before data are prepared, too.
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     with snapshot():
-        plans = [plan(request, on_event) for request in requests]
+        plans = [make(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
     _tell_notes(plans, on_event)

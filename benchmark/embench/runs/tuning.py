@@ -19,7 +19,7 @@ from embench.files import digest, make_folder, saving, write_text
 from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
 from embench.planning.method import resolve_method
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.planning.setting import stage_folder
 from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
@@ -104,7 +104,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         )
     root = stage_folder(request.runs_folder)
     made = [None if trial in errors else predicted_tables(plans[trial].graph.predictions, root) for trial in trials]
-    base, tested = plans[trials[0]], runner.plan(replace(request, dev=False))
+    base, tested = plans[trials[0]], make(replace(request, dev=False))
     own = {_key(expected): expected for expected in base.graph.predictions}
     choices = [
         choose(base, own[key], [None if of is None else of[key] for of in made])

@@ -152,11 +152,6 @@ class _Pace:
         self._took.setdefault(like, []).append(time.monotonic() - began)
         self._left[like] -= 1
 
-    def of_stage(self, stage: Mapping[str, Any]) -> float | None:
-        """Seconds until a stage that is being trained is over; None before its second epoch is."""
-        whole = self._whole(stage["id"])
-        return None if whole is None else whole - (time.monotonic() - self._began[stage["id"]][1])
-
     def _whole(self, id_: str) -> float | None:
         """Seconds that a stage takes which is being trained, from its epochs after the first, before which it loads;
         None where there are none."""

@@ -15,10 +15,9 @@ from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, toge
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
 from embench.planning.forecast import forecast, stage_seconds
 from embench.planning.nuisances import seconds_to_fit
-from embench.planning.plan import Plan, default_workers
+from embench.planning.plan import Plan, default_workers, make
 from embench.planning.setting import stage_folder
 from embench.records.record import RUN_FILE, read_manifest
-from embench.runs import run as runner
 from embench.runs.manifest import device_name
 from embench.runs.tuning import tuning_file
 from embench.sets.rows import BaselineRow
@@ -97,7 +96,7 @@ def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
     """The plan of what a row's search chose for the method of its default `plan`; None where nothing was chosen yet."""
     if row.search and (file := tuning_file(plan, row.search)).is_file():
-        return runner.plan(replace(row.request, tuned=file), progress)
+        return make(replace(row.request, tuned=file), progress)
     return None
 
 
@@ -121,7 +120,7 @@ def forecast_rows(
             unfit.append(row)
             continue
         try:
-            plan = runner.plan(row.request, progress)
+            plan = make(row.request, progress)
             chosen = tuned_plan(row, plan, progress)
             trials = row.search.trials if row.search and not chosen else 0
             plan = chosen or plan

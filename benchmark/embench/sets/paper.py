@@ -12,8 +12,9 @@ from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_cla
 from embench.claims.measured import Measured, examine_measured, measured_requests
 from embench.claims.obtained import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.errors import DataError, EmbenchError
+from embench.planning.plan import make
 from embench.planning.request import Request
-from embench.runs.run import GridResult, plan, title_with_id
+from embench.runs.run import GridResult, title_with_id
 
 
 class PaperClaims(NamedTuple):
@@ -61,7 +62,7 @@ def examine_paper(
 def _reasons(unfit: Iterable[tuple[Request, str]]) -> Iterator[tuple[str, EmbenchError]]:
     for request, reason in unfit:
         with suppress(EmbenchError):  # what cannot be planned is told why where it is asked for
-            yield title_with_id(plan(request)), DataError(reason)
+            yield title_with_id(make(request)), DataError(reason)
 
 
 _LEGS: tuple[Leg, ...] = ("own", "fixed")

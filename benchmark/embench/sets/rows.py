@@ -124,7 +124,7 @@ def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
 
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
-    return card_for_protocol(protocols.load_current_protocol(protocol), find.card_of(dataset, data_root))
+    return card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
 
 
 def _of_rule(

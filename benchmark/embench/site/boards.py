@@ -81,11 +81,6 @@ class Board:
         return ", ".join(filter(None, [*parts, f"{of.people} subjects" if of.people else None]))
 
     @property
-    def current(self) -> bool:
-        """True if it takes new entries that are ranked."""
-        return not self.section.leaks and not self.section.superseded_by
-
-    @property
     def data(self) -> dict[str, Any]:
         """Data for the page's scripts."""
         facts = metric_facts(self.metric)
@@ -116,13 +111,13 @@ class Board:
 def boards_of(
     sections: Sequence[BoardSection], entries: Sequence[ShownEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
-    """The leaderboards, those of a dataset together; within it those that take new entries first, with the best
-    supported ones before the others, then those trained elsewhere, superseded and leaking ones."""
+    """The leaderboards, those of a dataset together; within it those that rank entries first, with the best
+    supported ones before the others, then those trained elsewhere and leaking ones."""
     by_id = {entry.id: entry for entry in entries}
     found = [_of_section(section, by_id, paired) for section in sorted(sections, key=best_supported)]
     return sorted(
         found,
-        key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.superseded_by), bool(b.section.trained_on)),
+        key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)),
     )
 
 

@@ -16,7 +16,7 @@ from embench.records.schema import with_people
 from embench.site.pages import write_page
 from embench.texts import harmless
 
-_ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
+_ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "fixed_order")
 _PLAIN = (
     *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
     *("adds", "adds_level", "adds_effect", "adds_lower", "adds_upper"),

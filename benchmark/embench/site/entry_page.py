@@ -22,7 +22,6 @@ from embench.leaderboard.row import ShownEntry
 from embench.leaderboard.rows import describe_differences
 from embench.leaderboard.summary import dataset_label
 from embench.planning.request import command_again
-from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.finding_texts import reworded
@@ -218,14 +217,12 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 
 
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """Commands that repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol
-    takes no run: the method can be run again under the one that took its place."""
+    """Commands that repeat the run, check it, and write its report, in a clone of the repository."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
-    successor = superseded_by(run.protocol.name)
     return {
-        "run": "" if successor else command_again(run),
-        "from": shlex.join(["embench", "run", "--from", place, *(["--protocol", successor] if successor else [])]),
+        "run": command_again(run),
+        "from": shlex.join(["embench", "run", "--from", place]),
         "report": shlex.join(["embench", "report", place]),
         "audit": shlex.join(["embench", "audit", place]),
     }

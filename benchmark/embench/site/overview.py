@@ -30,6 +30,6 @@ def _lines(boards: Sequence[Board]) -> list[Board]:
     questions: dict[tuple[str, str, str], Board] = {}
     for board in boards:
         of = board.section
-        if board.current and not of.trained_on:  # the first of a question has most subjects
+        if not (of.leaks or of.trained_on):  # the first of a question has most subjects
             questions.setdefault((of.dataset, of.protocol, of.target), board)
     return sorted(questions.values(), key=lambda board: best_supported(board.section))

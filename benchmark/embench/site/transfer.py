@@ -26,7 +26,7 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
     for board in boards:
         if board.section.trained_on:
             place = (board.section.target, board.section.dataset)
-            latest[place] = max(latest.get(place, (False, "")), (board.current, board.section.protocol))
+            latest[place] = max(latest.get(place, (False, "")), (not board.section.leaks, board.section.protocol))
     for (target, dataset), (_, protocol) in sorted(latest.items()):
         chosen = [board for board in boards if _place(board) == (target, protocol, dataset)]
         chosen.sort(key=lambda board: (bool(board.section.trained_on), board.section.trained_on or ""))
@@ -40,7 +40,7 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
         ]
         about: dict[str, Any] = {"target": target, "protocol": protocol, "dataset": dataset}
         about["label"] = dataset_label(dataset)
-        about |= {"superseded_by": chosen[0].section.superseded_by, "metric_name": metric_facts(metric).title}
+        about["metric_name"] = metric_facts(metric).title
         tables.append({**about, "sources": sources, "rows": rows})
     return tables
 

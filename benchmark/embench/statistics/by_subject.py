@@ -6,7 +6,7 @@ A subject's value is the score on all of its units in a seed, whatever their fol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -83,11 +83,6 @@ def subject_gap(first: Scored, second: Scored) -> Each:
     """The score of the first less that of the second in each subject, each on its own units and target."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
-
-
-def gap_to_control(run: Scored, control: str) -> Estimate | Undefined:
-    """The score of the method less that of a control of its record, over subjects."""
-    return subject_gap(run, replace(run, method=control)).estimate()
 
 
 def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> Each:

@@ -94,7 +94,7 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
-    return _over_folds(*pair, _apart(*pair))[1] if pair[0].about.over == "folds" else _gap_over_subjects(*pair)[0]
+    return _over_folds(*pair, _apart(*pair))[1] if pair[0].about.over == "folds" else gap_over_subjects(*pair)[0]
 
 
 def compare_all(
@@ -266,7 +266,7 @@ TestResults = tuple[dict[str, float], Estimate, float | None, float]
 freedom."""
 
 
-def _gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
+def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
     """The difference, and the variance that shared training subjects add, which is in its interval."""
     about = one.about
     gap = paired_difference(one.score, other.score, about.group)
@@ -280,7 +280,7 @@ def _gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Esti
 
 def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
     about = one.about
-    gap, shared = _gap_over_subjects(one, other)
+    gap, shared = gap_over_subjects(one, other)
     _, codes = np.unique(about.group, return_inverse=True)
     if one.summands is not None and other.summands is not None:
         sums = np.bincount(codes, one.summands - other.summands)

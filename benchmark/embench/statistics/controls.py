@@ -255,9 +255,9 @@ whole session, and is shown under the scores of version 3."""
 STIMULUS_MOMENT = "stimulus_moment"
 """The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
 version 3, where subjects share stimuli."""
-NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
-"""Controls that are shown beside a method, which need not be above them: they know the tested subject, the time after
-the unit, or what the headline holds constant."""
+FOR_COMPARISON = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
+"""Controls that a method need not be above: they know the tested subject, the time after the unit, or what the
+headline holds constant."""
 
 
 def boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:

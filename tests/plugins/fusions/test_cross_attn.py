@@ -13,8 +13,6 @@ from embench_plugins.fusions.cross_attn import CrossAttn, asking, shorten
 
 from .networks import fusion, outputs_of
 
-TWO = {"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}
-
 
 def parameters(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
