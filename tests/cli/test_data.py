@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import embench as bench
+from embench.errors import DataError
+
 from ..data.conftest import Server, zipped
 
 SMALL = ["--subjects", "2", "--length-s", "12"]
@@ -179,9 +182,9 @@ def test_a_wrong_variable_is_named_in_one_line(embench, tmp_path, monkeypatch, l
     monkeypatch.chdir(tmp_path)
     (tmp_path / "answers.csv").write_text("subject,recording,unit,target,score\nS1,S1,S1-0,stress,0.5\n")
     done = embench(*line)
-    output = [text for text in (done.out + done.err).splitlines() if "$EMBENCH_DATA is" in text]
+    output = [text for text in (done.out + done.err).splitlines() if "EMBENCH_DATA=" in text]
     assert len(output) == 1, done
-    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, and this path does not exist" in output[0]
+    assert f"EMBENCH_DATA={tmp_path / 'nowhere'} does not exist" in output[0]
     assert done.code == {"data status": 0, "doctor": 1}.get(" ".join(line), 3)
 
 
@@ -401,4 +404,23 @@ def test_a_data_root_one_level_too_deep_is_said_in_a_line(embench, tmp_path, com
 def test_a_data_root_that_does_not_exist_is_said_once(embench, tmp_path):
     done = embench("data", "status", "--data-root", tmp_path / "nowhere")
     assert done.code == 0
-    assert done.err == f"--data-root is {tmp_path / 'nowhere'}, and this path does not exist\n"
+    assert done.err == f"--data-root {tmp_path / 'nowhere'} does not exist\n"
+
+
+def test_missing_data_that_can_be_downloaded_name_the_command(tmp_path):
+    with pytest.raises(DataError, match="no data of Stress-Predict Dataset found") as caught:
+        bench.run(dataset="stress_predict", encoder="handcrafted", fusion="svm", data_root=tmp_path, progress=False)
+    assert f"embench data fetch stress_predict --data-root {tmp_path}" in caught.value.hint
+    assert "in the folder PARENT of data_root=PARENT," in caught.value.expected
+    assert "pass its folder" not in str(caught.value)
+
+
+def test_the_folder_of_one_dataset_is_refused_as_data_root_with_its_parent(tmp_path):
+    (tmp_path / "stress_predict" / "Raw_data").mkdir(parents=True)
+    with pytest.raises(DataError) as caught:
+        bench.run(
+            dataset="stress_predict", encoder="handcrafted", fusion="svm", data_root=tmp_path / "stress_predict",
+            progress=False,
+        )  # fmt: skip
+    assert f"use its parent folder: data_root={tmp_path}" in caught.value.what
+    assert caught.value.hint == "correct the path"

@@ -137,3 +137,18 @@ def test_a_message_keeps_the_words_of_code_alone() -> None:
     assert masked("no recordings of Quirin Ohnefund", (), words) == "no recordings of # #"
     assert masked("Lines 3 and 4 overlap: Schmidt et al.", (), words).startswith("Lines # and # overlap: #")
     assert json.dumps(masked("No such file or directory", (), words)) == '"No such file or directory"'
+
+
+def test_recordings_are_listed_beside_their_pseudonyms_even_if_others_cannot_be_read(root: Path) -> None:
+    class Damaged(Study):
+        def recordings(self, subject: str) -> Iterator[Recording]:
+            if subject == "7":
+                raise DataError("the file is damaged")
+            yield from super().recordings(subject)
+
+    reader = Pseudonymous(Damaged(root))
+    second, first = reader.pseudonyms()
+    [recording] = reader.recordings(first.pseudonym)
+    assert first == ("Anna", recording.subject, "Anna/1", recording.id)
+    assert (second.participant, second.recording) == ("7", "")
+    assert second.pseudonym in reader.subjects()

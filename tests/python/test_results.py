@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import embench
+from embench import vocabulary
 from embench.errors import DataError, UsageError
 from embench.planning.request import OPTIONS, Request
 
@@ -122,15 +123,17 @@ def test_the_plot_orders_what_was_measured_and_draws_the_rest_as_a_line(entry):
     mpl.use("agg")
     ax = entry.plot()
     labels, filled, legend = drawn(ax)
-    assert labels == ["registered_clock", "movement", "model", "study_drift", "session_position"]
+    names = ("registered_clock", "movement", "this method", "study_drift", "session_position")
+    assert labels == [vocabulary.label(name) for name in names]
     assert [container[0].get_xdata()[0] for container in ax.containers] == pytest.approx(
         sorted((c[0].get_xdata()[0] for c in ax.containers), reverse=True)
     )
     assert set(filled.values()) == {True}
-    assert {"model", "control"} < set(legend)
-    (line,) = (" ".join(text.split()) for text in legend if "majority" in text)
-    assert line.startswith("elapsed_time, majority, prior, recording_length: 0.500 by construction")
-    assert "auroc_crossed_matched" in ax.get_xlabel()
+    assert {"this method", "confound-only model"} < set(legend)
+    (line,) = (text for text in (" ".join(each.split()) for each in legend) if "majority class" in text)
+    fixed = ("elapsed_time", "majority", "prior", "recording_length")
+    assert line.startswith(f"{', '.join(map(vocabulary.label, fixed))}: 0.500 by construction")
+    assert ax.get_xlabel() == "Time-matched AUROC, 95 % interval"
 
 
 def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
@@ -138,7 +141,7 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
     ax = entry.plot()
     ax.clear()
     assert entry.plot(metric="accuracy", ax=ax) is ax
-    assert {"model", "control"} <= set(drawn(ax)[2])
+    assert {"this method", "confound-only model"} <= set(drawn(ax)[2])
     with pytest.raises(UsageError, match="no metric"):
         entry.plot(metric="acuracy")
 

@@ -179,8 +179,9 @@ def prepare(
 
 @data_app.command()
 def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json = False) -> None:
-    """List the participants of your own data and their pseudonyms in records, reports and entries."""
+    """List participants and recordings of your own data and their pseudonyms in records, predictions and entries."""
     from embench.data.find import pseudonymous
+    from embench.data.pseudonyms import PseudonymRow
 
     reader = pseudonymous(dataset, data_root)
     if reader is None:
@@ -189,9 +190,8 @@ def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json =
             where=f"embench data pseudonyms {dataset}",
             expected="a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER",
         )
-    rows = [{"participant": name, "pseudonym": pseudonym} for pseudonym, name in reader.owners.items()]
-    rows.sort(key=lambda row: row["participant"])
-    console.answer(as_json, rows, lambda: show_table(rows, fields("participant", "pseudonym")))
+    rows = [row._asdict() for row in reader.pseudonyms()]
+    console.answer(as_json, rows, lambda: show_table(rows, fields(*PseudonymRow._fields)))
 
 
 def _print_store(store: Store) -> None:

@@ -198,26 +198,7 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
                 expected="a folder with recordings and dataset.yaml",
                 hint=f"{reader.card.obtain}",
             )
-        generated = registry.has_synthesizer(entry.full_name)
-        instead = (
-            f"; to try embench with synthetic data: embench data synthesize {folder.name} --out {folder}"
-            if generated
-            else ""
-        )
-        if wrong := wrong_root(data_root):
-            raise DataError(
-                f"no data of {reader.card.title}: {wrong}",
-                where=str(folder),
-                expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default folder",
-                hint=f"correct the path; if you do not have the data yet: {reader.card.obtain}{instead}",
-            )
-        raise DataError(
-            f"no data of {reader.card.title} found",
-            where=str(folder),
-            expected=f"the folder {folder.name}, unchanged from its source, in --data-root, $EMBENCH_DATA or the "
-            "default folder",
-            hint=reader.card.obtain + instead,
-        )
+        raise _no_data(entry, reader.card, folder, data_root)
     with reader_faults(entry.full_name, str(folder)):
         dataset: Dataset = reader(folder)
     if _is_own(entry):
@@ -227,6 +208,28 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
     if own_folder and not own_names and fingerprint.synthetic(folder) is None:
         return Pseudonymous(dataset)
     return dataset
+
+
+def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
+    """The error where a dataset's folder is missing: where it is expected, and how the data are obtained."""
+    at = f" --data-root {data_root}" if data_root else ""
+    get = f"download the data: embench data fetch {folder.name}{at}" if card.downloads else card.obtain
+    if registry.has_synthesizer(entry.full_name):
+        get += f"; to try embench with synthetic data: embench data synthesize {folder.name} --out {folder}"
+    if wrong := wrong_root(data_root):
+        return DataError(
+            f"no data of {card.title}: {wrong}",
+            where=str(folder),
+            expected="the folder that contains the folders of all datasets",
+            hint="correct the path" if "parent folder" in wrong else f"correct the path; {get.replace(at, '')}",
+        )
+    return DataError(
+        f"no data of {card.title} found",
+        where=str(folder),
+        expected=f"the folder {folder.name}, unchanged from its source, in the folder PARENT of --data-root PARENT, in "
+        "$EMBENCH_DATA or in the default folder",
+        hint=get,
+    )
 
 
 def pseudonymous(name: str, data_root: Path | None) -> Pseudonymous | None:

@@ -27,15 +27,15 @@ def wrong_root(chosen: Path | None = None) -> str | None:
     root = data_root(chosen)
     if chosen is None and not os.environ.get("EMBENCH_DATA"):
         return None
-    named = "$EMBENCH_DATA" if chosen is None else "--data-root"
+    named = "EMBENCH_DATA=" if chosen is None else "--data-root "
     if not root.is_dir():
-        return f"{named} is {root}, and this path {'is not a folder' if root.exists() else 'does not exist'}"
+        return f"{named}{root} {'is not a folder' if root.exists() else 'does not exist'}"
     from embench import registry
 
     known = {name.partition("/")[0] for name in registry.names("dataset")}
     if root.resolve().name in known and not any((root / name).is_dir() for name in known):
         parent = root.resolve().parent
-        return f"{named} is {root}, which looks like the folder of one dataset; use its parent folder: {parent}"
+        return f"{named}{root} looks like the folder of one dataset; use its parent folder: {named}{parent}"
     return None
 
 

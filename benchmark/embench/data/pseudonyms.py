@@ -70,6 +70,15 @@ class OwnName(NamedTuple):
     stimulus: str
 
 
+class PseudonymRow(NamedTuple):
+    """A recording's participant and own name, with their pseudonyms."""
+
+    participant: str
+    pseudonym: str
+    recording: str
+    recording_pseudonym: str
+
+
 class Pseudonymous(Dataset):
     """A reader of own recordings whose subjects, groups and recordings have pseudonyms. Names of sessions and stimuli
     stay, unless they hold a date, a long number or a participant's name.
@@ -124,6 +133,19 @@ class Pseudonymous(Dataset):
         """Pseudonym of a recording -> what its owner calls it. Reads all files, since it is kept nowhere."""
         every = (recording for name in self.owners.values() for recording in self.own.recordings(name))
         return {self.names.of("recording", r.id): OwnName(r.id, r.subject, r.group, r.stimulus) for r in every}
+
+    def pseudonyms(self) -> list[PseudonymRow]:
+        """A row for each recording, by participant; one without a recording for a participant whose files cannot be
+        read. Reads all files, as `own_names` does."""
+        rows = []
+        for pseudonym, name in self.owners.items():
+            try:
+                ids = [recording.id for recording in self.own.recordings(name)]
+            except DataError:
+                ids = []
+            rows += [PseudonymRow(name, pseudonym, id_, self.names.of("recording", id_)) for id_ in ids]
+            rows += [] if ids else [PseudonymRow(name, pseudonym, "", "")]
+        return sorted(rows)
 
     def pseudonym_of(self, kind: Named, name: str, known: Container[str]) -> str:
         """The pseudonym of an own name; a text that is none, such as a pseudonym, stays.

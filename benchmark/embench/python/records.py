@@ -149,7 +149,8 @@ def predict(
     """Applies the trained networks or estimators of a run to new recordings, which need no labels.
 
     The scores of a unit are the mean over all seeds and folds of the run; `sd` is their standard deviation. The data
-    that the run was trained on have to be here. `attrs` has the answers and limits of the run as sentences.
+    that the run was trained on have to be here. `attrs` has the answers and limits of the run as sentences. Own
+    recordings have pseudonyms: `embench.dataset(dataset).pseudonyms()` has their own names.
 
     Args:
         run: a result, or the folder of a run.

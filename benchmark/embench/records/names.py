@@ -29,6 +29,7 @@ def names_resolved(
     records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
 ) -> Iterator[None]:
     """Resolves names of these records (folder, record) among installed packages only, for the duration of the context.
+    The code of a method that was given from Python is not needed: the record describes it.
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.
@@ -38,7 +39,8 @@ def names_resolved(
         CheckFailed: without `trust_code`, a field names a class in a file.
     """
     for folder, record in () if trust_code else records:
-        if found := next(((field, text) for field, text in texts_in(record.run) if names_code(text)), None):
+        named = (found for found in texts_in(record.run) if names_code(found[1]) and "object:" not in found[1])
+        if found := next(named, None):
             raise CheckFailed(
                 f"the record names code in a file, which is not run: {found[1]}",
                 where=f"{folder / 'run.yaml'}, {found[0]}",

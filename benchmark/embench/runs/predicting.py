@@ -72,7 +72,9 @@ def predict_with(
             at += len(target.columns)
     result = Result(known.manifest.id, folder, known.run, known.scores)
     answers = [line for form in result.forms.values() for line in first_lines(form)]
-    return NewPredictions(result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, result)))
+    return NewPredictions(
+        result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, dataset, result))
+    )
 
 
 def _new_cohort(plan: Plan, dataset: str) -> Cohort:
@@ -134,11 +136,13 @@ def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]
                 }
 
 
-def _limits(plan: Plan, cohort: Cohort, result: Result) -> Iterator[str]:
+def _limits(plan: Plan, cohort: Cohort, dataset: str, result: Result) -> Iterator[str]:
     """The limits of new predictions, in sentences."""
     count, parts = len(plan.fit.subjects), len(plan.graph.predictions)
     yield f"Trained on {plan.dataset} alone: {count} subjects, in {parts} parts whose scores are averaged."
     yield f"The answers above hold for {plan.dataset}. Nothing was tested on {cohort.card.name}."
     yield "Scores are not diagnoses, and their level depends on the devices and the study of the training data."
+    if find.pseudonymous(dataset, plan.request.data_root):
+        yield f"Subjects and recordings have pseudonyms: `embench data pseudonyms {dataset}` lists their own names."
     if result.synthetic:
         yield "The training data are synthetic: these scores say nothing about real subjects."

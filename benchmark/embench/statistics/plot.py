@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from embench.records.predictions import MODEL
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, is_by_construction
+from embench.vocabulary import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOUR, _GREY = "C0", "0.35"
+_METHOD = "this method"
 
 
 class _Row(NamedTuple):
@@ -34,10 +36,10 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
     for k, row in enumerate(rows):
         _draw_row(ax, k, row)
     for same in fixed:
-        first, names = same[0], ", ".join(row.name for row in same)
+        first, names = same[0], ", ".join(label(row.name) for row in same)
         told = f"{names}: {format_figure(first.score.mean)} by construction"
         ax.axvline(first.score.mean, color=_GREY, linestyle="--", linewidth=1, zorder=1, label=fill(told, 34))
-    ax.set_yticks(range(len(rows)), [row.name for row in rows])
+    ax.set_yticks(range(len(rows)), [_METHOD if row.name == MODEL else label(row.name) for row in rows])
     for tick, row in zip(ax.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if row.name == MODEL else "normal")
     ax.set_ylim(len(rows) - 0.5, -0.5)
@@ -78,5 +80,5 @@ def _draw_row(ax: Axes, k: int, row: _Row) -> None:
         color=colour,
         markerfacecolor=colour if own else "0.8",
         capsize=3,
-        label=MODEL if own else "control",
+        label=_METHOD if own else "confound-only model",
     )

@@ -18,6 +18,7 @@ from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.common import recorded_target
 from embench.statistics.form import ResultForm, as_html, lines, result_forms
 from embench.statistics.metrics import metric_facts
+from embench.vocabulary import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,8 +106,8 @@ class Result:
 
         Args:
             what: `scores` has a row for each method (`model`, and every control), target and metric, with the mean and
-                the ends of its 95 % interval, or why it is undefined. `predictions` has a row for each seed
-                and unit, with the label where it is public.
+                the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label` are their
+                display names. `predictions` has a row for each seed and unit, with the label where it is public.
             method: `model`, the name of a control, or `all`; by default `all` for scores, and `model` for predictions,
                 where rows of controls stand among those of the model.
 
@@ -128,6 +129,8 @@ class Result:
             )
         if what == "scores":
             frame = pd.DataFrame(self._rows(), columns=list(_COLUMNS))
+            frame["method_label"] = ["this method" if name == MODEL else label(name) for name in frame["method"]]
+            frame["metric_label"] = [metric_facts(name).title for name in frame["metric"]]
             return frame if wanted == "all" else frame[frame["method"] == wanted].reset_index(drop=True)
         rows = self.predictions
         if wanted != "all":
@@ -190,7 +193,7 @@ class Result:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
         ax = draw_scores(self.scores, target, metric, ax)
-        ax.set_xlabel(f"{metric}, 95 % interval")
+        ax.set_xlabel(f"{metric_facts(metric).title}, 95 % interval")
         ax.set_title(f"{self.manifest['dataset']['name'].partition('/')[2]}, {target}" + self._mark)
         if (chance := metric_facts(metric).chance) is not None:
             ax.axvline(chance, color="0.8", zorder=0)
