@@ -317,7 +317,7 @@ def test_a_run_of_an_object_is_exported_without_its_code(
     own = replace(own, run={**own.run, "objects": {name: {"repr": "Pipeline(steps=[('svc', SVC(C=3))])"}}})
     of_a_run = {key: value for key, value in own.run.items() if key != "entry"}  # which shares files with others
     record.write_record(tmp_path / "mine", replace(own, run=of_a_run))
-    assert main(["export", str(tmp_path / "mine"), "--latex", "--methods", "--bibtex"]) == 0
+    assert main(["export", str(tmp_path / "mine"), "--methods"]) == 0
     assert "SVC(C=3)" in capsys.readouterr().out
 
 
