@@ -147,7 +147,6 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     texts = (done.out, page.read_text(), opened._repr_html_(), str(opened))
     for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
         assert all(sentence in text for sentence in (form.question, *form.about, form.sentence, *form.notes))
-    assert escape(form.sentence) in embench("export", out, "--latex").out
     assert escape(in_apa(form.sentence)) in embench("export", out, "--methods").out
     assert record.scores.score("stress", "auroc", "registered_clock")
     assert done.err.index("Models without any") < done.err.index("confound analysis")  # the scores come first

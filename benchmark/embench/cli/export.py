@@ -42,7 +42,13 @@ def export(
         Path | None,
         Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
     ] = None,
-    out: Annotated[Path | None, Option(help="File to write; default: standard output.")] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE.tex",
+            help="File to write; of several texts, FILE.tex, FILE_methods.tex and FILE.bib. Default: standard output.",
+        ),
+    ] = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Export tables, methods text or citations of runs for a paper."""
@@ -58,8 +64,15 @@ def export(
     folders = named_runs(runs, dataset, where)
     if table is not None:
         _write_table(folders, dataset, table, trust_code=trust_code)
-    if any(texts.values()):
-        _write(out, _of_runs(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code))
+    if not any(texts.values()):
+        return
+    made = _of_runs(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
+    if out is None:
+        _write(None, "\n".join(made.values()))
+        return
+    beside = {"--methods": out.with_name(f"{out.stem}_methods.tex"), "--bibtex": out.with_suffix(".bib")}
+    for k, (option, text) in enumerate(made.items()):
+        _write(beside[option] if k else out, text)
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -74,24 +87,29 @@ def _of_runs(
     rows: Sequence[str] | None,
     *,
     trust_code: bool,
-) -> str:
+    ranked: bool,
+) -> dict[str, str]:
+    """Option -> its text. `ranked`: the best run comes first; else runs stand as they were named."""
     from embench.data.find import data_at
     from embench.records import record
     from embench.records.names import names_resolved
     from embench.report import latex as paper
+    from embench.report.latex.table import best_first
 
     records = [record.read_record(folder) for folder in runs]
     named = list(zip(runs, records, strict=True))
     of = [record.manifest.dataset.name for record in records]
     with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
-        texts = []
+        if ranked:
+            records = best_first(records)
+        texts = {}
         if chosen["--latex"]:
-            texts.append(paper.latex_tables(records, columns, rows))
+            texts["--latex"] = paper.latex_tables(records, columns, rows)
         if chosen["--methods"]:
-            texts.append(paper.methods_section(records))
+            texts["--methods"] = paper.methods_section(records)
         if chosen["--bibtex"]:
-            texts.append(paper.bibtex(records))
-        return "\n".join(texts)
+            texts["--bibtex"] = paper.bibtex(records)
+        return texts
 
 
 def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:

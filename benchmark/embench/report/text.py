@@ -12,6 +12,7 @@ from embench.texts import visible
 from embench.vocabulary import label
 
 _GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
+_MINUS = re.compile(r"(?<![^\s(\[])-(?=\d)")
 _ENDS = re.compile(r"^ +| +$", re.MULTILINE)
 
 _SPECIAL = {
@@ -21,7 +22,15 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """The text on one line, with every character that LaTeX would act on made harmless."""
+    """The text on one line, with every character that LaTeX would act on made harmless, and minus signs.
+
+    >>> escape("r = -0.03 [-0.1, 0.04], subject-independent-v3")
+    'r = $-$0.03 [$-$0.1, 0.04], subject-independent-v3'
+    """
+    return _MINUS.sub("$-$", _escaped(text))
+
+
+def _escaped(text: object) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
 
 
@@ -36,7 +45,7 @@ def in_apa(text: str) -> str:
 
 def code(text: object) -> str:
     """`text` escaped and in a fixed-width font."""
-    return rf"\texttt{{{escape(text)}}}"
+    return rf"\texttt{{{_escaped(text)}}}"
 
 
 def cite(*keys: str | None) -> str:
