@@ -194,7 +194,7 @@ def test_scores_of_predictions_of_windows_are_those_of_a_run(bench, tmp_path):
     rows = {seed: own.meta["unit"].map(predicted.loc[seed]).to_numpy() for seed in (0, 1)}
     result = own.score(rows, name="mine", out=tmp_path / "out")
     assert result.scores["scores"] == run.scores["scores"]
-    assert str(result)
+    assert "predictions for the test windows of each fold" in str(result)
     with pytest.raises(UsageError, match="shape"):
         own.score(rows[0][:-1], out=tmp_path / "other")
 

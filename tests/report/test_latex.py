@@ -14,8 +14,9 @@ import yaml
 
 from embench import protocols, registry
 from embench.cli import main
-from embench.errors import UsageError
+from embench.errors import CheckFailed, UsageError
 from embench.records import record
+from embench.records.names import names_resolved
 from embench.records.record import Record
 from embench.records.scores import Scores
 from embench.report import latex
@@ -311,17 +312,16 @@ def test_a_pipeline_of_scikit_learn_is_described_with_its_hyperparameters(publis
     assert "Missing values were" not in section("SimpleImputer(strategy='mean')")
 
 
-def test_a_run_of_an_object_is_exported_without_its_code(
-    published: list[Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_of_an_object_is_described_without_its_code(published: list[Record]) -> None:
     of, name = published[0], "object:0123456789abcdef0123:Scaled-SVC"
     parts = {**of.run["config"]["parts"], "fusion": {**of.run["config"]["parts"]["fusion"], "plugin": name}}
     own = changed(of, method={"fusion": name}, config={"parts": parts})
     own = replace(own, run={**own.run, "objects": {name: {"repr": "Pipeline(steps=[('svc', SVC(C=3))])"}}})
-    of_a_run = {key: value for key, value in own.run.items() if key != "entry"}  # which shares files with others
-    record.write_record(tmp_path / "mine", replace(own, run=of_a_run))
-    assert main(["export", str(tmp_path / "mine"), "--methods"]) == 0
-    assert "SVC(C=3)" in capsys.readouterr().out
+    with names_resolved([(Path("mine"), own)]):
+        assert "SVC(C=3)" in latex.methods_section([own])
+    in_a_file = changed(of, method={"fusion": "./mine.py:Net"})
+    with pytest.raises(CheckFailed, match="code in a file"), names_resolved([(Path("theirs"), in_a_file)]):
+        pass
 
 
 def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published: list[Record]) -> None:
