@@ -117,11 +117,17 @@ def baselines(
         _paper_page(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
     figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     with Progress() as progress:
-        kept = write_folder(found, level, options, able, unfit, report, progress.event)
+        kept = write_folder(found, level, options, able, unfit, report, _write_site, progress.event)
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, kept, board)
     done.check()
+
+
+def _write_site(entries: Path, out: Path, notes: Path) -> None:
+    from embench.site import build_site
+
+    build_site(entries, out, notes_folder=notes)
 
 
 def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,6 @@ from embench.sets.files import BaselineSet, SetLevel
 from embench.sets.forecast import RowForecast, as_tuned
 from embench.sets.rows import BaselineRow
 from embench.sets.running import why_failed
-from embench.site import build_site
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown, names_place
 
@@ -63,6 +62,7 @@ def write_folder(
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
     report: Mapping[str, Any],
+    write_site: Callable[[Path, Path, Path], object],
     progress: EventCallback | None = None,
 ) -> Path | None:
     """Writes the folder of a set's rows that are done, in place of an earlier one, and returns it; None where none is.
@@ -73,6 +73,7 @@ def write_folder(
     Args:
         options: fields of a request that were given for all rows.
         able, unfit: as `forecast_rows` gives them. `report`: that of `check_readable`.
+        write_site: writes the site of (folder of entries, folder of the site, folder of notes), as `build_site` does.
 
     Raises:
         MachineError: it cannot be written.
@@ -120,7 +121,9 @@ def write_folder(
         _write_paper(whole / "paper", done, records, _text("head.tex", facts))
         if entries:
             write_text(whole / "pull-request.md", _text("pull-request.md", facts))
-            _write_site(whole, board, _text("note.md", facts))
+            with TemporaryDirectory() as notes:
+                write_text(Path(notes) / f"{board}.md", _text("note.md", facts))
+                write_site(whole / _ENTRIES, whole / "site", Path(notes))
         submitted = ["README.md", *(_files(whole) if entries else ())]
         about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
         write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
@@ -288,9 +291,3 @@ def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[
         write_text(place / "tables.tex", head + latex.latex_tables(every))
         write_text(place / "methods.tex", head + latex.methods_section(every))
         write_text(place / "references.bib", head + latex.bibtex(every))
-
-
-def _write_site(whole: Path, board: str, note: str) -> None:
-    with TemporaryDirectory() as notes:
-        write_text(Path(notes) / f"{board}.md", note)
-        build_site(whole / _ENTRIES, whole / "site", notes_folder=Path(notes))
