@@ -18,11 +18,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from embench import registry
 from embench.cli import main
-from embench.errors import CheckFailed, MachineError, UsageError
+from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
-from embench.python.contents import content_of
 from embench.python.objects import give
 from embench.registry import objects
+from embench.registry.contents import content_of
+from embench.registry.recall import recall_objects
 from embench.registry.trust import installed_only
 
 from ..sample import sample
@@ -183,7 +184,7 @@ def all_of_it(channels, samples):
     return Net(channels, samples), twice(channels), helper.WORDS, {{"x", "y", "zz"}}
 
 if __name__ == "__main__":
-    from embench.python.contents import content_of
+    from embench.registry.contents import content_of
     for letter in "de":
         helper.WORDS = {{"a", "b", "c", letter}}
         print(content_of(all_of_it).digest, content_of(pipe).digest, content_of(Net).digest)
@@ -289,8 +290,6 @@ def answer_of(name):
 
 def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
     name, _ = given
-    with installed_only("run.yaml"), pytest.raises(CheckFailed, match="outside the installed packages"):
-        registry.find("fusion", name)
     objects._GIVEN.clear()  # as in another process
     with pytest.raises(UsageError, match="its name cannot be used here"):
         registry.find("fusion", name)
@@ -300,6 +299,24 @@ def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
     for command in (line, ["run", "--config", str(config)], ["info", name]):
         assert main(command) == 2
         assert "object" in capsys.readouterr().err
+
+
+def test_a_later_process_has_the_objects_of_a_run_where_its_libraries_are_the_same(given):
+    name, _ = given
+    objects._GIVEN.clear()  # as in another process
+    recall_objects([name])
+    with installed_only("run.yaml"):  # nobody else can write to this cache
+        assert registry.load("fusion", name).answer == 42
+    with pytest.raises(UsageError, match="Net was given from Python and is not in this cache") as caught:
+        recall_objects(["object:00000000000000000000:Net"])
+    assert "repeat the same call of embench.run" in caught.value.hint
+    objects._GIVEN.clear()
+    facts = objects.object_file(name.split(":")[1], ".json")
+    installed = json.loads(facts.read_text())["installed"]
+    own = next(home for module, home in installed.items() if module.startswith("embench_plugins."))
+    facts.write_text(facts.read_text().replace(json.dumps(own), '"another version"'))
+    with pytest.raises(UsageError, match="code that has changed since: embench_plugins"):
+        recall_objects([name])
 
 
 def test_a_stored_object_that_others_could_write_is_not_loaded(given):

@@ -43,7 +43,12 @@ def test_a_grid_runs_each_combination_of_names_and_objects(bench):
     assert len(board.results) == 4
     assert not board.failures
     frame = board.to_pandas()
-    assert set(frame.loc[frame["role"] == "baseline", "run"]) == {result.id for result in board.results}
+    methods = frame[frame["role"] == "method"]
+    assert set(methods["run"]) == {result.id for result in board.results}
+    assert methods.loc[methods["reference"], "run"].tolist() == [board.results[0].id]
+    assert methods["comparisons"].max() == len(board.answers) == 3
+    assert all("Holm-corrected" in answer for answer in board.answers)
+    assert {"difference", "reference", "(Holm)."} <= set(repr(board).split())
     alone = embench.run(**about(bench), encoder=plugin("Moments"), fusion=pipeline, modalities="eda")
     assert alone.id in {result.id for result in board.results}
 

@@ -1,4 +1,4 @@
-"""Several methods side by side: sorted, with answers, and paired differences from the first that are corrected."""
+"""Several methods side by side: sorted, with answers, and paired differences from a reference that are corrected."""
 
 import json
 from types import SimpleNamespace
@@ -11,17 +11,18 @@ from embench.statistics import comparison
 from embench.statistics.significance import holm
 
 ABOUT = {"dataset": "embench_plugins/mine", "protocol": "p", "target": "calm", "metric": "auroc_crossed"}
-NONE = {"from_first": None, "from_first_low": None, "from_first_high": None, "p": None, "comparisons": 0}
+NONE = {"from_reference": None, "from_reference_low": None, "from_reference_high": None, "p": None, "comparisons": 0}
 
 
 def method(name, mean, gap=None, **more):
-    found = {} if gap is None else {"from_first": gap, "from_first_low": gap - 0.1, "from_first_high": gap + 0.1}
+    ends = {} if gap is None else {"from_reference_low": gap - 0.1, "from_reference_high": gap + 0.1}
+    found = {} if gap is None else {"from_reference": gap, **ends}
     counted = {} if gap is None else {"p": 0.2, "comparisons": 3, "over": "people"}
     return {
         **ABOUT, "role": "baseline", "best": False, "method": name, "label": name, "sensors": "EDA", "run": f"m-{name}",
         "exploratory": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,
         "above_chance": "yes", "finding": "not shown", "finding_evidence": "partial r 0.10", "not_compared": "",
-        **NONE, **found, **counted, **more,
+        "varied": {}, "reference": False, **NONE, **found, **counted, **more,
     }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def model(name, mean, *, constant=False):
 
 ROWS = [
     method("svm", 0.6, -0.05),
-    method("mine", 0.65, role="own", finding="yes"),
+    method("mine", 0.65, role="own", finding="yes", reference=True),
     method("lda", None, finding="too few data"),
     method("knn", 0.56, -0.09),
     model("movement", 0.7),
@@ -41,13 +42,13 @@ ROWS = [
 ]
 
 
-def test_rows_are_sorted_and_their_differences_are_from_the_first():
+def test_rows_are_sorted_and_their_differences_are_from_the_best():
     cells = board_cells(ROWS)
     assert [row["method"] for row in cells] == ["mine", "svm", "knn", "lda"]
     scores = [row["Stimulus-matched AUROC"] for row in cells]
     assert scores == ["0.65 (0.60 to 0.70)", "0.60 (0.55 to 0.65)", "0.56 (0.51 to 0.61)", "not estimable"]
-    gaps = [row["difference from the first"] for row in cells]
-    assert gaps == ["", "-0.05 (-0.15 to 0.05)", "-0.09 (-0.19 to 0.01)", ""]
+    gaps = [row["difference"] for row in cells]
+    assert gaps == ["reference", "-0.05 (-0.15 to 0.05)", "-0.09 (-0.19 to 0.01)", ""]
     assert [row["given time and movement"] for row in cells] == ["yes", "not shown", "not shown", "too few data"]
     assert not {"dataset", "protocol", "target"} & set(cells[0])
 
@@ -62,12 +63,27 @@ def test_models_stand_apart_from_best_to_worst_and_constants_on_one_line():
 def test_notes_name_the_family_and_what_two_answers_do_not_show():
     differences, answers = board_notes(ROWS)
     assert differences == (
-        "Differences are paired over subjects, with 95 % intervals; p is corrected for the 3 comparisons between two "
-        "rows of this table (Holm)."
+        "Differences are from the best row, the reference, and paired over subjects, with 95 % intervals; p is "
+        "corrected for the 3 comparisons between two rows of this table (Holm)."
     )
     assert answers == "That one answer is yes and another not shown does not show that two rows differ."
     assert board_notes([method("a", 0.6, not_compared="other folds")]) == ["No differences: other folds."]
     assert board_notes([method("a", 0.6)]) == []
+
+
+def test_a_grid_has_its_first_value_as_reference_and_a_column_for_each_varied_setting():
+    def context(seconds, mean, gap=None, **more):
+        varied = {"encoder.view.length_s": seconds, "encoder.lr": None}
+        return method(f"context {seconds}", mean, gap, role="method", label="net", varied=varied, **more)
+
+    rows = [context("10", 0.6, reference=True), context("60", 0.7, 0.1, comparisons=2), context("30", 0.5, -0.1)]
+    cells = board_cells(rows)
+    assert [row["length_s"] for row in cells] == ["60", "10", "30"]
+    assert [row["lr"] for row in cells] == ["own"] * 3
+    assert [row["difference"][:9] for row in cells] == ["0.10 (0.0", "reference", "-0.10 (-0"]
+    assert [row["p (Holm)"] for row in cells] == ["0.200", "", "0.200"]
+    assert "from the first run, the reference" in board_notes(rows)[0]
+    assert "2 comparisons with the reference" in board_notes(rows)[0]
 
 
 def test_which_sensor_is_answered_by_its_own_table_with_the_evidence():

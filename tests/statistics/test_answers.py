@@ -76,6 +76,20 @@ def run(design: str = "fixed_order", *, leaks: bool = False, **more: Any) -> dic
     }
 
 
+def test_an_answer_says_under_how_many_variants_of_the_rule_it_is_yes() -> None:
+    some = {"a third of the penalty": True, "three times the penalty": False, "the headline of what is left": False}
+    evidence = {}
+    for name, variants in (("some", some), ("all", dict.fromkeys(some, True)), ("none", {})):
+        found = scores(**analysis(local=level(0.02), full=level(0.03), variants=variants))
+        evidence[name] = [each.evidence for each in result_forms(run(), found)["stress"].answers]
+        printed = "\n".join(lines(result_forms(run(), found)["stress"], 160))
+        assert ("yes under 1 of 3 variants of the rule" in printed) == (name == "some")
+    told = [more.removeprefix(less) for more, less in zip(evidence["some"], evidence["all"], strict=True)]
+    assert sorted(filter(None, told)) == ["; yes under 1 of 3 variants of the rule"]  # of the level that decides alone
+    assert evidence["all"] == evidence["none"]
+    assert repr(answers(found)).startswith("Time-matched AUROC 0.62 (0.56 to 0.68); more than by chance? yes (")
+
+
 def answers(found: Scores, **about: Any) -> TargetAnswers:
     return answers_of(run(**about), found)["stress"]
 

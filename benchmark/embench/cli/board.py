@@ -26,7 +26,7 @@ def print_board(
         by_run = {run.rpartition("-")[2]: options for run, options in (varied or {}).items()}
         cells = [_with_options(row, by_run.get(row["run"], {})) for row in cells]
         columns = [field(name, name) for name in cells[0]]
-        kept = fitting(cells, columns, ["run", "p"])
+        kept = fitting(cells, columns, ["run", "p", "p (Holm)"])
         named &= "run" in {column.title for column in kept}
         about = [name_without_package(panel[0]["dataset"]), panel[0]["protocol"], panel[0]["target"]]
         show_table(cells, kept, title=", ".join(filter(None, [title, *about])))

@@ -105,7 +105,7 @@ def grid(
         )
     scored = [(result.manifest, result.scores) for result in done.results]
     drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
-    board = board_rows(done.results)
+    board = board_rows(done.results, reference="first")
     if as_json:
         console.document([{**result.json(), "board": _of_run(board, result.id)} for result in done.results])
     else:

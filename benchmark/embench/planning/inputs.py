@@ -47,11 +47,11 @@ def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[st
             )
         for cohort in cohorts:
             if not _as_bundled(part, method.preset, cohort.card.name):
-                check_length(part, m, cohort, path)
+                check_length(part, m, cohort, path, by_setting=given)
 
 
-def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view") -> None:
-    """Refuses an encoder whose windows are longer than all units of a cohort.
+def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view", *, by_setting: bool = False) -> None:
+    """Refuses an encoder whose windows are longer than all units of a cohort. `by_setting`: a setting gives the length.
 
     Raises:
         UsageError: it names both lengths and what to do: the arguments of an object, else the settings at `path`.
@@ -59,7 +59,7 @@ def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view")
     view, longest_s = view_of(encoder_of(part), part.name), _longest(cohort)
     if not _too_long(view, longest_s):
         return
-    length, in_python = f"{view.length_s:g}", is_object(part.name)
+    length, in_python = f"{view.length_s:g}", is_object(part.name) and not by_setting
     raise UsageError(
         f"windows of {length} s, but units of {cohort.card.name} last "
         f"{'at most ' if cohort.shortest_s < longest_s - _EPS else ''}{longest_s:g} s",

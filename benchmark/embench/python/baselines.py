@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -17,8 +17,10 @@ from embench.python.records import predictions_file, remember_own
 from embench.python.running import plugin_name
 from embench.python.showing import DryRun, watcher
 from embench.records.floors import RowFloors
+from embench.records.wording import name_without_package
 from embench.screen.plan import set_plan
 from embench.screen.progress import Progress, Steps
+from embench.screen.tables import table
 from embench.sets.files import SetLevel, find_set
 from embench.sets.forecast import forecast_rows
 from embench.sets.own import check_own, is_scored, own_result, own_rows
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from embench.python.running import AnyEncoder, AnyFusion, Texts
 
     Method: TypeAlias = AnyEncoder | AnyFusion | DataFrame | Result | Path
+
+
+_WIDTH = 100
+"""Characters of a line of a printed table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,18 +63,44 @@ class BaselineBoard:
 
     @property
     def answers(self) -> list[str]:
-        """A sentence for each target: whether the best of one's own methods is better than the best baseline, and
-        whether its scores are associated with the label given time and movement."""
-        return [row["answer"] for row in self.rows if row["role"] == "own" and row["best"]]
+        """Sentences for each target. Of `embench.baselines`: whether the best of one's own methods is better than the
+        best baseline, and whether its scores are associated with the label given time and movement. Of `embench.grid`:
+        whether each run differs from the first, or why that is not known."""
+        why = dict.fromkeys(row["not_compared"] for row in self.rows if row["role"] == "method")
+        return [*self._sentences, *(f"No differences: {reason}." for reason in why if reason)]
+
+    @property
+    def _sentences(self) -> list[str]:
+        return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "own" or row["best"])]
 
     def to_pandas(self) -> DataFrame:
-        """A row for each method and control: `role` (`own`, `baseline`, `control`), whether it is the `best` of its
-        role, `target`, `metric`, `mean` with the ends `low` and `high` of its 95 % interval, and of one's own
-        `over_baseline`, the paired difference from the best baseline, with its ends, and `answer`, whether it is
-        better."""
+        """A row for each method and control.
+
+        - `role`: `own`, `baseline` or `control`; `method` for the runs of a grid. `best`: whether it is the best of its
+          role.
+        - `method`, `label`, `sensors`: its name with its settings, its name without those that vary, what it reads.
+        - A column for each setting that varies, under its path: `encoder.view.length_s`.
+        - `dataset`, `protocol`, `target`, `metric`; `exploratory`: whether the metric stands for a primary metric that
+          is undefined.
+        - `mean` with the ends `low` and `high` of its 95 % interval. `constant`: of a control, whether it scores this
+          by construction.
+        - `above_chance`, `finding`, `finding_evidence`: the answers to more than by chance, and given time and
+          movement.
+        - `reference`: whether differences are from this row: the first run of a grid, else the best. `from_reference`:
+          the paired difference, with its ends; `p`, Holm-corrected for so many `comparisons`; `over`: what was paired.
+          `not_compared`: why there is none.
+        - `answer`: a sentence. `over_baseline`: of one's own, the paired difference from the best baseline, with its
+          ends.
+        - `run`, `folder`, `synthetic`: whose numbers these are, and whether the data are synthetic.
+        """
         import pandas as pd
 
-        return pd.DataFrame(list(self.rows))
+        paths = dict.fromkeys(path for row in self.rows for path in row.get("varied", ()))
+        frame = pd.DataFrame([row | row.get("varied", {}) for row in self.rows]).drop(columns="varied", errors="ignore")
+        for path in paths:
+            with suppress(TypeError, ValueError):  # not a number, as of `encoder.view.kind`
+                frame[path] = pd.to_numeric(frame[path])
+        return frame
 
     def plot(self, target: str | None = None, ax: Axes | None = None) -> Axes:
         """Draws the rows of a target, by default the first, on axes of matplotlib, and returns these.
@@ -85,7 +117,13 @@ class BaselineBoard:
         return draw_board([row for row in self.rows if all(row[name] == first[name] for name in alike)], ax)
 
     def __repr__(self) -> str:
-        return "\n".join([f"{len(self.results)} runs", *(f"  {line}" for line in self._notes)])
+        parts = [f"{len(self.results)} run{'s' if len(self.results) != 1 else ''}"]
+        for rows in board_panels(self.rows):
+            title = ", ".join([name_without_package(rows[0]["dataset"]), rows[0]["protocol"], rows[0]["target"]])
+            cells = [{name: cell for name, cell in row.items() if name != "run"} for row in board_cells(rows)]
+            parts += [f"{title}\n{table(cells, None, _WIDTH)}", *board_notes(rows)]
+            parts.append(table(model_cells(rows), None, _WIDTH))
+        return "\n\n".join(filter(None, [*parts, *self._notes]))
 
     def _repr_html_(self) -> str:
         parts = []
@@ -99,7 +137,12 @@ class BaselineBoard:
         compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
-        return [*self.answers, *compared, *failed, *(generated if any(row["synthetic"] for row in self.rows) else [])]
+        return [
+            *self._sentences,
+            *compared,
+            *failed,
+            *(generated if any(row["synthetic"] for row in self.rows) else []),
+        ]
 
 
 @from_python

@@ -83,8 +83,8 @@ def grid(
         dry_run: trains nothing, and returns the plan of each run.
 
     Returns:
-        A table of all runs with paired differences: `to_pandas()`, `results`, `floors`, and `failures`, which names
-        runs that failed.
+        A board, which prints as a table. Differences are from the first run: the first value of each list. Also
+        `to_pandas()`, `answers`, `results`, `floors`, and `failures`, which names runs that failed.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
@@ -109,7 +109,7 @@ def grid(
     results = [remember_own(result) for result in done.results]
     gaps = gaps_of([read_record(result.folder) for result in results]) if floors else []
     compared = {(record.run["id"], target): found for record, target, found in gaps}
-    return BaselineBoard(board_rows(results), results, done.failures, floors=compared)
+    return BaselineBoard(board_rows(results, reference="first"), results, done.failures, floors=compared)
 
 
 _SHARED = ("seeds", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")

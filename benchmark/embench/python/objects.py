@@ -13,7 +13,7 @@ from typing import Any
 
 from embench.errors import MachineError, UsageError
 from embench.files import PRIVATE, make_folder, write_text, write_whole
-from embench.python.contents import content_of
+from embench.registry.contents import PYTHON, content_of
 from embench.registry.objects import keep_object, object_file, written
 
 LONGEST_NAME = 48
@@ -35,7 +35,8 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
     content = content_of(cls)
     title = re.sub(r"[^\w-]", "_", cls.__name__)
     name = written(content.digest, title if title[:1].isidentifier() else "Given")
-    about = {"kind": kind, "repr": text, "source": source, "files": content.files, "place": _place(cls)}
+    about: dict[str, Any] = {"kind": kind, "repr": text, "source": source, "files": list(content.files)}
+    about |= {"place": _place(cls), "python": PYTHON, "installed": content.installed}
     _store(content.digest, cls, about, content.loose)
     keep_object(name, cls)
     return name
@@ -66,8 +67,8 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
-            if known.get("place") != about["place"]:  # the same code stands elsewhere now
-                write_text(path, json.dumps({**known, "place": about["place"]}, indent=1) + "\n")
+            if {**known, **about} != known:  # the same code stands elsewhere now
+                write_text(path, json.dumps({**known, **about}, indent=1) + "\n")
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is stored now

@@ -110,8 +110,8 @@ def _dataset(full_name: str) -> Entry | None:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`. Inside a run of
-    `embench.run`, also an object that it was given.
+    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; or an object that
+    this process has.
 
     Raises:
         UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
@@ -125,7 +125,6 @@ def find(kind: str, name: str) -> Entry:
         refuse_file(kind, name)
         return _from_file(kind, Path(match["path"]), match["cls"])
     if is_object(name):
-        refuse_file(kind, name)
         return object_entry(kind, name)
     entry = _choose(kind, name)
     if entry.broken:

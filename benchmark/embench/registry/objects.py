@@ -1,8 +1,9 @@
 """Plugins that a user gave from Python as classes, as in a notebook: named by their behaviour, and read by workers.
 
-Their names, `object:DIGEST:TITLE`, mean something only in the process that was given the class, and in its workers: a
-command line, a file or a record cannot name one. The process itself uses the class as it is; workers, which have not
-seen the notebook, read it from the user's own cache, where `embench.python.objects` stores it.
+Their names, `object:DIGEST:TITLE`, mean something in the process that was given the class, and in its workers: a
+command line or a file cannot name one. The process itself uses the class as it is; workers, which have not seen the
+notebook, read it from the user's own cache, where `embench.python.objects` stores it. So does a later process that
+makes the plan of a finished run again: see `embench.registry.recall`.
 """
 
 from __future__ import annotations
@@ -68,13 +69,24 @@ def object_entry(kind: str, name: str) -> Entry:
 def object_class(entry: Entry) -> type[Any]:
     """The class of such an entry. Raises MachineError where the stored file is damaged or somebody else's; what
     loading it raises."""
-    if entry.target in _GIVEN:
-        return _GIVEN[entry.target]
-    _check_own(entry.source)
-    data = entry.source.read_bytes()
-    if hashlib.sha256(data).hexdigest() != object_facts(entry.target)["sha256"]:
-        raise MachineError("the stored object is damaged", where=str(entry.source), hint="delete the object and rerun")
-    _GIVEN[entry.target] = found = pickle.loads(data)  # noqa: S301  the user's own, checked above
+    if entry.target not in _GIVEN:
+        _GIVEN[entry.target] = stored_class(entry.target)
+    return _GIVEN[entry.target]
+
+
+def has_object(name: str) -> bool:
+    """True if this process was given the class of this name."""
+    return name in _GIVEN
+
+
+def stored_class(name: str) -> type[Any]:
+    """The class of this name that the cache holds; see `object_class`."""
+    path = object_file(name.split(":")[1], ".pkl")
+    _check_own(path)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != object_facts(name)["sha256"]:
+        raise MachineError("the stored object is damaged", where=str(path), hint="delete the object and rerun")
+    found: type[Any] = pickle.loads(data)  # noqa: S301  the user's own, checked above
     return found
 
 

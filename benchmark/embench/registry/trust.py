@@ -37,7 +37,7 @@ def refuse_file(what: str, name: str) -> None:
     record, given = _RECORD.get() or (None, None)
     if record and name != given:
         raise CheckFailed(
-            f"a record names a {what} outside the installed packages: {name}",
+            f"a record names {'an' if what[0] in 'aeo' else 'a'} {what} outside the installed packages: {name}",
             where=record,
             expected="the name of an installed plugin, dataset or protocol",
             hint=HINT if what != DATA_FOLDER else f"name it yourself: --dataset {name}; {HINT}",

@@ -24,7 +24,7 @@ from embench.planning.tasks import all_units
 from embench.records.record import RUN_FILE, read_record
 from embench.registry.trust import installed_only
 from embench.runs.rebuild import rebuild_plan
-from embench.statistics.form import first_lines
+from embench.statistics.form import answer_lines
 from embench.statistics.result import Result
 
 
@@ -71,7 +71,7 @@ def predict_with(
             scores.setdefault(target.name, []).append(table[:, at : at + len(target.columns)])
             at += len(target.columns)
     result = Result(known.manifest.id, folder, known.run, known.scores)
-    answers = [line for form in result.forms.values() for line in first_lines(form)]
+    answers = [line for form in result.forms.values() for line in answer_lines(form)]
     return NewPredictions(
         result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, dataset, result))
     )

@@ -1,5 +1,5 @@
-"""The board of a set's runs: methods of one's own, baselines and controls as rows, the differences from the best of
-them, and whether one's own are better, in a sentence."""
+"""The board of several runs: methods of one's own, baselines and controls as rows, the differences from the best of
+them or from the first, and whether one's own are better, in a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
@@ -18,7 +18,7 @@ from embench.records.record import read_record
 from embench.records.scores import Control, Score
 from embench.records.wording import bare_name, is_by_construction, method_name
 from embench.statistics.answers import figures, two_decimals
-from embench.statistics.comparison import compare, compare_with_best, method_names
+from embench.statistics.comparison import compare, compare_with_best, compare_with_first, method_names
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 from embench.statistics.significance import holm
@@ -34,22 +34,40 @@ _ALIKE = ("dataset", "protocol", "target")
 """Fields that the rows of one table share."""
 
 
-def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dict[str, Any]]:
+def board_rows(
+    results: Sequence[Result], own: Collection[str] = (), reference: Literal["best", "first"] = "best"
+) -> list[dict[str, Any]]:
     """The rows for each dataset, protocol and target: one's own methods, whose runs are `own`, then baselines, then
-    the confound-only models of the first of these methods; each best first.
+    the confound-only models of the first of these methods; each best first. Differences are from the best method, or
+    from the `first` of `results`, as in a grid.
 
-    A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `dataset`, `protocol`, `target`,
-    `metric` (the primary metric, or what stands for it where it is undefined; `exploratory` tells), `mean`, `low`,
-    `high` and `synthetic`; that of a method also `sensors`, the answers `above_chance` and `finding` (given time and
-    movement), its `finding_evidence`, `from_first`, the paired difference from the best method, with its ends, the
-    corrected `p` and the number of `comparisons` that it is corrected for, or `not_compared`, the reason why there is
-    none; `run` and `folder`. One's own methods have `over_baseline`, the paired difference from the best baseline on
-    the units of both, and `answer`: whether they are better. The p values in it are Holm-corrected over all of one's
-    own methods and targets.
+    A row has `role` (`own`, `baseline`, in a grid `method`, or `control`), `best` (of its role), `method`, `dataset`,
+    `protocol`, `target`, `metric` (the primary metric, or what stands for it where it is undefined; `exploratory`
+    tells), `mean`, `low`, `high` and `synthetic`; that of a method also `varied` (settings in which the runs differ,
+    with their values), `sensors`, the answers `above_chance` and `finding` (given time and movement), its
+    `finding_evidence`, `reference` (whether differences are from this row), `from_reference`, the paired difference,
+    with its ends, the Holm-corrected `p` and the number of `comparisons` that it is corrected for, or `not_compared`,
+    the reason why there is none; `run` and `folder`. `answer` is a sentence: in a grid on the difference; of one's own
+    methods, whether they are better than the best baseline, from which they have `over_baseline`, the paired difference
+    on the units of both. The p values in it are Holm-corrected over all of one's own methods and targets.
     """
-    panels = list(_panels(results, own))
+    panels = list(_panels(results, own, reference))
     pairs = _paired(panels)
-    return [row for panel in panels for row in chain(_methods(panel, pairs), _controls(panel))]
+    varied = _varied_settings(results)
+    return [row for panel in panels for row in chain(_methods(panel, pairs, varied), _controls(panel))]
+
+
+def _varied_settings(results: Sequence[Result]) -> dict[str, dict[str, str | None]]:
+    """Run -> the settings in which runs differ, with its values; None where it has none."""
+    given = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
+    paths = dict.fromkeys(path for own in given.values() for path in own)
+    differ = [path for path in paths if len({own.get(path) for own in given.values()}) > 1]
+    return {run: {path: own.get(path) for path in differ} for run, own in given.items()}
+
+
+def _split(setting: str) -> tuple[str, str]:
+    path, _, value = setting.partition("=")
+    return path.strip(), value.strip()
 
 
 def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -65,6 +83,8 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     dataset, protocol and target where all are alike."""
     methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_of_row(row))
     metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
+    heads = _short_paths(methods)
+    p = "p (Holm)" if any(row["comparisons"] > 1 for row in methods) else "p"
     for row in methods:
         title = metric_facts(row["metric"]).title + (", exploratory" if row["exploratory"] else "")
         cells.append(
@@ -72,19 +92,27 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 "": row["role"] if row["role"] == "own" else "",
                 "method": row["label"],
                 "sensors": row["sensors"],
+                **{heads[path]: value or "own" for path, value in row["varied"].items()},
                 **{name: row[name] for name in _ALIKE},
                 **({"metric": title} if len(metrics) > 1 else {}),
                 title if len(metrics) == 1 else "score": _score(row),
                 "above chance": row["above_chance"],
                 "given time and movement": row["finding"],
-                "difference from the first": _gap(row),
-                "p": "" if row["p"] is None else two_decimals(row["p"], 3),
+                "difference": _gap(row),
+                p: "" if row["p"] is None else two_decimals(row["p"], 3),
                 "run": row["run"].rpartition("-")[2],
             }
         )
     texts = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
     kept = [name for name, own in texts.items() if (len(own) > 1 if name in _ALIKE else any(own))]
     return [{name: cell[name] for name in kept} for cell in cells]
+
+
+def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Path of a varied setting -> its last part, or the whole path where several end alike."""
+    paths = list(methods[0]["varied"]) if methods else []
+    last = [path.rpartition(".")[2] for path in paths]
+    return {path: short if last.count(short) == 1 else path for path, short in zip(paths, last, strict=True)}
 
 
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -131,9 +159,11 @@ def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if compared := [row for row in methods if row["comparisons"]]:
         over = "folds" if compared[0]["over"] == "folds" else "subjects"
         count = compared[0]["comparisons"]
-        several = f"corrected for the {count} comparisons between two rows of this table" if count > 1 else ""
+        which = "first run" if methods[0]["role"] == "method" else "best row"
+        pairs = "with the reference" if methods[0]["role"] == "method" else "between two rows of this table"
+        several = f"; p is corrected for the {count} comparisons {pairs} (Holm)" if count > 1 else ""
         notes.append(
-            f"Differences are paired over {over}, with 95 % intervals{f'; p is {several} (Holm)' if several else ''}."
+            f"Differences are from the {which}, the reference, and paired over {over}, with 95 % intervals{several}."
         )
         if len({"yes", "not shown"} & {row["finding"] for row in methods}) == 2:
             notes.append("That one answer is yes and another not shown does not show that two rows differ.")
@@ -149,7 +179,7 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
 
         _, ax = plt.subplots(figsize=_size(shown), layout="constrained")
     for k, row in enumerate(shown):
-        colour = {"own": "C0", "baseline": "0.2"}.get(row["role"], "0.5")
+        colour = {"own": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
         fill = "none" if row["role"] == "control" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
@@ -192,7 +222,8 @@ def best_control(result: Result, target: str, metric: str) -> Control | None:
 
 
 class _Panel(NamedTuple):
-    """The runs of a dataset and protocol that have a target, each part best first."""
+    """The runs of a dataset and protocol that have a target, each part best first. `first`: the run from which
+    differences are, of a grid; else empty, and they are from the best."""
 
     dataset: str
     protocol: str
@@ -200,13 +231,19 @@ class _Panel(NamedTuple):
     metric: str
     own: list[Result]
     baselines: list[Result]
+    first: str
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The fields of all rows."""
+        return {name: getattr(self, name) for name in (*_ALIKE, "metric")}
 
 
 _Pairs = Mapping[tuple[str, str, str, str], "Comparison | EmbenchError"]
 """Run of one's own, dataset, protocol and target -> its comparison with the best baseline, or why there is none."""
 
 
-def _panels(results: Sequence[Result], own: Collection[str]) -> Iterator[_Panel]:
+def _panels(results: Sequence[Result], own: Collection[str], reference: Literal["best", "first"]) -> Iterator[_Panel]:
     groups = dict[tuple[str, str, str], dict[str, Result]]()
     for result in results:
         for target in result.scores.headlines:
@@ -215,8 +252,9 @@ def _panels(results: Sequence[Result], own: Collection[str]) -> Iterator[_Panel]
     for (dataset, protocol, target), found in groups.items():
         metric = min(found.values(), key=lambda r: r.id not in own).answers[target].shown
         ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
-        parts = [[r for r in ordered if (r.id in own) == is_own] for is_own in (True, False)]
-        yield _Panel(dataset, protocol, target, metric, *parts)
+        mine, others = ([r for r in ordered if (r.id in own) == is_own] for is_own in (True, False))
+        first = next(iter(found)) if reference == "first" else ""
+        yield _Panel(dataset, protocol, target, metric, mine, others, first)
 
 
 def _paired(panels: Sequence[_Panel]) -> _Pairs:
@@ -239,22 +277,23 @@ def _name(result: Result) -> str:
     return ", ".join([method_name(result.manifest) or result.id, *_settings(result)])
 
 
-def _settings(result: Result) -> list[str]:
-    """A run's settings, and the number of trials among which its folds chose."""
+def _settings(result: Result, varied: Collection[str] = ()) -> list[str]:
+    """A run's settings but those with the paths `varied`, and the number of trials among which its folds chose."""
     trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
-    return [*settings, *([f"tuned ({trials} trials)"] if trials else [])]
+    shown = [text for text in settings if _split(text)[0] not in varied]
+    return [*shown, *([f"tuned ({trials} trials)"] if trials else [])]
 
 
-def _label(result: Result) -> str:
-    """A run's method without its modalities, in the labels of its parts."""
+def _label(result: Result, varied: Collection[str]) -> str:
+    """A run's method without its modalities and the settings with the paths `varied`, in the labels of its parts."""
     method = result.manifest["method"]
     if method.get("outside") or not method.get("encoders"):
-        return _name(result)
+        return ", ".join([method_name(result.manifest) or result.id, *_settings(result, varied)])
     encoders = dict.fromkeys(label(bare_name(name)) for name in method["encoders"].values())
     parts = [" and ".join(encoders), *([label(bare_name(method["fusion"]))] if method.get("fusion") else [])]
     if pretrainers := method.get("pretrainers"):
         parts.append(f"pretrained by {' and '.join(label(bare_name(name.partition(':')[0])) for name in pretrainers)}")
-    return ", ".join(["; ".join(parts), *_settings(result)])
+    return ", ".join(["; ".join(parts), *_settings(result, varied)])
 
 
 def _sensors(result: Result) -> str:
@@ -263,8 +302,8 @@ def _sensors(result: Result) -> str:
     return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
 
 
-def _from_first(panel: _Panel) -> Mapping[str, Comparison] | str:
-    """Run -> the paired comparison of the best method with it; or why there is none."""
+def _compared(panel: _Panel) -> Mapping[str, Comparison] | str:
+    """Run -> its paired comparison with the best method, or of a grid with the first; or why there is none."""
     both = [*panel.own, *panel.baselines]
     scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:
@@ -273,43 +312,57 @@ def _from_first(panel: _Panel) -> Mapping[str, Comparison] | str:
     if len(scored) < 2:
         return "" if len(both) < 2 else "fewer than two of them have a number"
     try:
-        records = [read_record(result.folder) for result in scored.values()]
-        pairs = compare_with_best(records, panel.target, panel.metric)
+        if panel.first and panel.first not in scored:
+            return "the first run has no number"
+        order = sorted(scored, key=lambda run: run != panel.first)
+        records = [read_record(scored[run].folder) for run in order]
+        compare_with = compare_with_first if panel.first else compare_with_best
+        pairs = compare_with(records, panel.target, panel.metric)
     except EmbenchError as error:
         return error.what
-    names = dict(zip(method_names(records), scored, strict=True))
-    return {names[pair.other]: pair for pair in pairs}
+    if panel.first:
+        names = {run: _name(result) for run, result in scored.items()}
+        named = [replace(pair, other=names[panel.first]) for pair in pairs]
+        return {run: replace(pair, one=names[run]) for run, pair in zip(order[1:], named, strict=True)}
+    runs = dict(zip(method_names(records), order, strict=True))
+    return {runs[pair.other]: pair for pair in pairs}
 
 
-def _difference(gaps: Mapping[str, Comparison] | str, result: Result) -> dict[str, Any]:
-    """The fields of a row on its difference from the best method."""
+def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Result) -> dict[str, Any]:
+    """The fields of a row on its difference from the reference."""
+    best = [*panel.own, *panel.baselines][0].id
+    none = {**_interval(None, "from_reference"), "p": None, "comparisons": 0, "not_compared": ""}
+    is_reference = {"reference": result.id == (panel.first or best)}
     if isinstance(gaps, str):
-        return {**_interval(None, "from_first"), "p": None, "comparisons": 0, "not_compared": gaps}
+        return {**is_reference, **none, "not_compared": gaps}
     pair = gaps.get(result.id)
     if pair is None:
-        return {**_interval(None, "from_first"), "p": None, "comparisons": 0, "not_compared": ""}
-    gap = pair.difference  # the best less this one
-    low, high = (None if end is None else -end for end in (gap.high, gap.low))
-    values = {"from_first": -gap.mean, "from_first_low": low, "from_first_high": high}
-    return {**values, "p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
+        return {**is_reference, **none}
+    gap = pair.difference
+    mean, low, high = gap.mean, gap.low, gap.high
+    if not panel.first:  # the best less this one
+        mean, low, high = -mean, None if high is None else -high, None if low is None else -low
+    values = {"from_reference": mean, "from_reference_low": low, "from_reference_high": high}
+    about = {"p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
+    return {**is_reference, **values, **about, **({"answer": pair.sentence} if panel.first else {})}
 
 
-def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
-    _, _, target, metric, own, baselines = panel
-    gaps = _from_first(panel)
-    for role, results in (("own", own), ("baseline", baselines)):
+def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]) -> Iterator[dict[str, Any]]:
+    target, metric, gaps = panel.target, panel.metric, _compared(panel)
+    for role, results in (("own", panel.own), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
             row = {
                 "role": role,
                 "best": k == 0,
                 "method": _name(result),
+                "varied": varied[result.id],
                 "sensors": _sensors(result),
-                "label": _label(result),
-                **panel._asdict(),
+                "label": _label(result, varied[result.id]),
+                **panel.about,
                 "exploratory": metric != result.answers[target].metric,
                 **_interval(result.scores.score(target, metric)),
                 "above_chance": result.answers[target].word("chance"),
-                **_difference(gaps, result),
+                **_difference(gaps, panel, result),
                 "finding": result.answers[target].word("movement"),
                 "finding_evidence": answer.evidence if (answer := result.answers[target].answer("movement")) else "",
                 "run": result.id,
@@ -320,7 +373,7 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
                 pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
                 row |= _interval(getattr(pair, "difference", None), "over_baseline")
                 row["answer"] = _answer(result, panel, pair)
-            yield {name: value for name, value in row.items() if name not in ("own", "baselines")}
+            yield row
 
 
 def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
@@ -328,9 +381,8 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
     known = [(c.name, score) for c in first.scores.controls(panel.target) if (score := c.scores.get(panel.metric))]
     known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(each[1], panel.metric))
     for k, (name, score) in enumerate(known):
-        about = {"role": "control", "best": k == 0, "method": name, **panel._asdict()}
-        row = {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
-        yield {field: value for field, value in row.items() if field not in ("own", "baselines")}
+        about = {"role": "control", "best": k == 0, "method": name, **panel.about}
+        yield {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
@@ -374,9 +426,10 @@ def _score(row: Mapping[str, Any]) -> str:
 
 def _gap(row: Mapping[str, Any]) -> str:
     """The cell of a difference."""
-    if row["from_first"] is None:
-        return ""
-    return figures(Score(mean=row["from_first"], low=row["from_first_low"], high=row["from_first_high"]), 0.0)
+    if row["from_reference"] is None:
+        return "reference" if row["reference"] and not row["not_compared"] else ""
+    mean, low, high = (row[name] for name in _keys("from_reference"))
+    return figures(Score(mean=mean, low=low, high=high), 0.0)
 
 
 def _of_row(row: Mapping[str, Any]) -> float:

@@ -129,9 +129,9 @@ class Exploratory:
     control: tuple[str, Score] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TargetAnswers:
-    """The answers of a run on one target.
+    """The answers of a run on one target; it prints as the primary metric and the answers.
 
     Args:
         metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
@@ -172,6 +172,10 @@ class TargetAnswers:
     def answer(self, question: str) -> Answer | None:
         """The answer to a question, by its id; None where it is not asked."""
         return next((each for each in self.answers if each.question == question), None)
+
+    def __repr__(self) -> str:
+        score = figures(self.score) if self.score else "not estimable"
+        return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
     def word(self, question: str) -> str:
         """The answer in a table's cell; a dash where the question is not asked."""

@@ -16,9 +16,9 @@ _KEYS = {"subjects": "people"}
 """Fields of a comparison that `--json` writes under another key."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two methods on one target.
+    """Two methods on one target; it prints as its sentence.
 
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
@@ -77,6 +77,9 @@ class Comparison:
     def sentence(self) -> str:
         """A sentence that may be quoted."""
         return _sentence(self)
+
+    def __repr__(self) -> str:
+        return self.sentence
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as `embench compare --json` prints it."""

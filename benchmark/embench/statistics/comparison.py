@@ -71,6 +71,10 @@ def compare(
         target: optional where the two have exactly one in common.
         metric: by default the target's headline.
 
+    Returns:
+        A comparison, which prints as a sentence. `difference` is `one` less `other`, with `mean`, `low` and `high`; `p`
+        is of this comparison alone; `better` names the better method, or is None; `sentence` may be quoted.
+
     Raises:
         UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
         DataError: there are no labels, no common units, or the score is undefined on them.
@@ -140,6 +144,22 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
     every = len(records) * len(others) // 2
     corrected = significance.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
     return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
+
+
+def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
+    """Compare each of several runs with the first, on the units that all predict: `other` is the first.
+
+    Holm's correction is over these comparisons, since the first was named before anything was scored.
+
+    Raises:
+        UsageError, DataError: as `compare`.
+    """
+    check_same(records, but=["seeds"])
+    methods = {id(method.record): method for method in methods_on_common(records, target, metric)}
+    first, *others = (methods[id(record)] for record in records)
+    pairs = [_pair(other, first) for other in others]
+    corrected = significance.holm([pair.p for pair in pairs])
+    return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -116,12 +116,24 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         explanation=about.explanation(metric) if found.score else _varies(found),
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
-        answers=() if found.problem else found.answers,
+        answers=() if found.problem else tuple(_with_variants(found)),
         models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in found.models), metric, score)),
         sentence=_sentence(run, found, about),
         notes=tuple(filter(None, _notes(run, scores, found))),
         more=tuple(filter(None, _more(found))),
     )
+
+
+def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
+    """The answers; a *yes* of the confound analysis that some variants of its rule do not give says so."""
+    adds = found.adds
+    judged = "movement" if adds is None or adds.judged == "local" or not adds.movement else "protocol_phase"
+    for each in found.answers:
+        if adds and each.question == judged and each.answer == "yes" and not all(adds.variants.values()):
+            count = f"{sum(adds.variants.values())} of {len(adds.variants)}"
+            yield replace(each, evidence=f"{each.evidence}; yes under {count} variants of the rule")
+        else:
+            yield each
 
 
 @dataclass(frozen=True)
@@ -563,8 +575,7 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
     if form.explanation:
         out += _wrap(form.explanation, width, indent=2)
     if form.answers:
-        rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
-        out += ["", *_table(rows, width)]
+        out += ["", *_answered(form, width)]
     if form.models:
         out += ["", *_without_signal(form, width)]
     out += ["", *_wrap(f'For a paper: "{form.sentence}"', width, indent=2)]
@@ -577,6 +588,17 @@ def first_lines(form: ResultForm, width: int = 100) -> list[str]:
     """The scores known before the confound analysis, in lines of at most `width` characters: the primary metric and the
     models without a signal."""
     return [form.question, *_scored(form, width), *(_without_signal(form, width) if form.models else ())]
+
+
+def answer_lines(form: ResultForm, width: int = 100) -> list[str]:
+    """The scores and all answers, in lines of at most `width` characters."""
+    first, models = [form.question, *_scored(form, width)], _without_signal(form, width) if form.models else []
+    return [*first, *(_answered(form, width) if form.answers else ()), *models]
+
+
+def _answered(form: ResultForm, width: int) -> list[str]:
+    rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
+    return _table(rows, width)
 
 
 def _scored(form: ResultForm, width: int) -> list[str]:

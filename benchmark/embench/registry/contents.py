@@ -23,8 +23,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from embench.errors import UsageError
-from embench.python.installs import installed_code
+from embench.registry.installs import installed_code
 
+PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
+"""The Python whose bytecode counts."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 _GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _OF_C = (
@@ -40,12 +42,13 @@ _NOT_OF_CLASSES = {
 
 @dataclass(frozen=True)
 class ObjectContent:
-    """Content of an object: the digest of all that determines its behaviour, the files with its code, and the loose
-    modules whose code is part of it."""
+    """Content of an object: the digest of all that determines its behaviour, the files with its code, the loose
+    modules whose code is part of it, and the installed modules that it uses, each with the identity of its code."""
 
     digest: str
     files: tuple[str, ...]
     loose: tuple[str, ...]
+    installed: Mapping[str, str]
 
 
 def content_of(value: Any) -> ObjectContent:
@@ -56,13 +59,20 @@ def content_of(value: Any) -> ObjectContent:
             have learned from test subjects; the error names the place inside the object.
     """
     walk = _Walk()
-    walk.texts(f"python {sys.version_info.major}.{sys.version_info.minor}")
+    walk.texts(PYTHON)
     try:
         walk.visit(value)
     except RecursionError as error:
         raise UsageError("the object is nested too deeply to be stored", where=walk.place()) from error
     found = walk.hash.hexdigest()[:20]
-    return ObjectContent(found, tuple(sorted(walk.files)), tuple(sorted(walk.loose)))
+    return ObjectContent(
+        found, tuple(sorted(walk.files)), tuple(sorted(walk.loose)), dict(sorted(walk.installed.items()))
+    )
+
+
+def changed_code(installed: Mapping[str, str]) -> list[str]:
+    """The modules of `ObjectContent.installed` whose code is another one here, or that are not installed."""
+    return [module for module, home in installed.items() if installed_code(module) != home]
 
 
 class _Walk:
@@ -72,6 +82,7 @@ class _Walk:
         self.hash = hashlib.sha256()
         self.files: set[str] = set()
         self.loose: set[str] = set()
+        self.installed: dict[str, str] = {}
         self._seen: dict[int, int] = {}
         self._alive: list[Any] = []  # so that no id is given twice
         self._path: list[str] = []
@@ -127,7 +138,7 @@ class _Walk:
         for item in value:
             own = _Walk()
             own._seen, own._alive, own._path = dict(self._seen), self._alive, self._path
-            own.files, own.loose = self.files, self.loose
+            own.files, own.loose, own.installed = self.files, self.loose, self.installed
             own.visit(item)
             found.append(own.hash.hexdigest())
         self.texts(type(value).__name__, *sorted(found))
@@ -311,6 +322,8 @@ class _Walk:
         found = installed_code(module) if module else None
         if found is None and module and module in sys.modules and module != "__main__":
             self.loose.add(module.partition(".")[0])
+        if found is not None:
+            self.installed[str(module)] = found
         return found
 
     def _fault(self, value: Any, why: str) -> UsageError:
