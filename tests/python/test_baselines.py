@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import embench
+from embench import vocabulary
 from embench.errors import UsageError
 
 from ..tiny.world import plugin
@@ -42,7 +43,9 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert own["answer"] in repr(board)
     assert "<td>own</td>" in board._repr_html_()
     axes = board.plot()
-    assert [label.get_text() for label in axes.get_yticklabels()] == frame.dropna(subset="mean")["method"].tolist()
+    shown = frame.dropna(subset="mean")
+    names = shown["method"].where(shown["role"] != "control", shown["method"].map(vocabulary.label))
+    assert [label.get_text() for label in axes.get_yticklabels()] == names.tolist()
     with pytest.raises(UsageError, match="no target `fear`"):
         board.plot("fear")
 

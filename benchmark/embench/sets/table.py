@@ -183,13 +183,14 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
         fill = "none" if row["role"] == "control" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
-    ax.set_yticks(range(len(shown)), [row["method"] for row in shown])
+    names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in shown]
+    ax.set_yticks(range(len(shown)), names)
     for tick, row in zip(ax.get_yticklabels(), shown, strict=True):
         tick.set_fontweight("bold" if row["role"] == "own" else "normal")
         tick.set_color("0.5" if row["role"] == "control" else "black")
     ax.set_ylim(len(shown) - 0.5, -0.5)
     first = rows[0]
-    ax.set_xlabel(f"{first['metric']}, 95 % interval")
+    ax.set_xlabel(f"{metric_facts(first['metric']).title}, 95 % interval")
     ax.set_title(first["target"] + (" (synthetic data)" if first["synthetic"] else ""))
     if (chance := metric_facts(first["metric"]).chance) is not None:
         ax.axvline(chance, color="0.8", zorder=0)
