@@ -331,9 +331,42 @@ def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published:
     other = changed(of, id="other", config={"parts": {**parts, "fusion": {**parts["fusion"], "build": build}}})
     texts = latex.latex_tables([of, other], rows=["none"]), latex.methods_section([of, other])
     for text in texts:
-        assert ", C 0.1" in text
-        assert ", C 1" in text
-    assert r"\emph{handcrafted + svm" in texts[1]
+        assert "C 0.1" in text
+        assert "C 1" in text
+    assert r"\emph{C 0.1}: On Wearable Stress" in texts[1]
+
+
+def test_runs_that_differ_in_settings_share_a_paragraph_and_the_count_of_evaluations() -> None:
+    of = entry_of("cnn_tf-single")
+    [modality] = of.manifest.method.modalities
+    parts, part = of.run["config"]["parts"], f"encoder[{modality}]"
+    runs = []
+    for tried, length in enumerate((10.0, 30.0, 60.0), 1):
+        config = {"parts": {**parts, part: {**parts[part], "view": {"kind": "context", "length_s": length}}}}
+        run = {**of.run, "entry": None, "id": f"r{tried}", "config": {**of.run["config"], **config}}
+        runs.append(replace(of, run={**run, "tried": tried, "test_looks": tried}))
+    text = " ".join(latex.methods_section(runs).split())
+    check_balanced(text)
+    assert "It was run in three variants, which differ as follows." in text
+    assert all(rf"\emph{{context {length} s}}: \texttt{{cnn\_tf}}" in text for length in (10, 30, 60))
+    for once in (
+        "trained with AdamW",
+        "Hardware and software",
+        "3 evaluations on these labels",
+        "3 methods, including",
+    ):
+        assert text.count(once) == 1
+    assert "o other method was scored" not in text
+
+
+def test_labels_with_their_counts_and_what_held_out_subjects_were_for_are_said() -> None:
+    of = entry_of("cnn_tf-single")
+    text = latex.methods_section([of])
+    assert "was the assigned task (Stroop, interview, hyperventilation), not reported feelings: 3,673 labelled" in text
+    parts = {name: {**part, "selection": "last"} for name, part in of.run["config"]["parts"].items()}
+    last = latex.methods_section([changed(of, config={"parts": parts})])
+    assert "of which the last was kept; the held-out validation subjects were not used for that" in last
+    assert "used the recipe" not in text
 
 
 def test_layers_of_a_network_from_python_are_those_of_its_code() -> None:
@@ -351,6 +384,8 @@ def test_layers_of_a_network_from_python_are_those_of_its_code() -> None:
     check_balanced(text)
     layers = [r"\texttt{Conv1d(channels, 16, kernel\_size=7)}", r"\texttt{ReLU()}", r"\texttt{LSTM(16, 32)}"]
     assert f"builds, in this order: {', '.join(layers)} and " in text
+    assert "with the head that embench adds: layer normalisation and a linear layer" in text
+    assert "recipe" not in text
     broken = replace(own, run={**own.run, "objects": {name: {"repr": "MyNet", "source": [*source, "("]}}})
     assert "Its code is in the record of the run." in latex.methods_section([broken])
 

@@ -193,6 +193,14 @@ def test_unequal_tuning_is_said(tries: tuple[int, int], unequal: bool) -> None:
     assert ("unequal tuning" in c.sentence) is unequal
 
 
+def test_the_order_of_the_runs_of_a_grid_is_no_unequal_tuning() -> None:
+    made = [changed(r, tried={"stress": n}) for n, r in enumerate(runs(2.0, 1.0, 0.5, 0.2), 1)]
+    [table] = compare_all(made)
+    assert not any(pair.unequal_tuning for pair in table.comparisons)
+    [table] = compare_all([*made[:3], changed(made[3], tried={"stress": 9})])
+    assert sum(pair.unequal_tuning for pair in table.comparisons) == 3
+
+
 def test_several_methods_are_put_in_order_and_corrected_together() -> None:
     [table] = compare_all(runs(1.0, 2.6, 1.0, 2.6))
     means = [s.score.mean for s in table.standings]

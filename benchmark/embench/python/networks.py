@@ -144,7 +144,8 @@ def network(
         context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
             before the unit: one row for each unit.
         rate_hz: samples per second that the network reads; by default the protocol's.
-        epochs: passes over the training windows; the recipe `quick` makes at most 2.
+        epochs: passes over the training windows, of which the last is kept: the validation subjects of a fold are not
+            used, except by `embench.tune` and `dev=True`. The recipe `quick` makes at most 2.
         lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
         class_weight: `balanced` weighs classes inversely to their share, `none` alike.
         min_channels: how many channels it needs at least.

@@ -374,18 +374,21 @@ class RunFacts:
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
 
+    def tested_labels(self, target: Target) -> np.ndarray | None:
+        """The labels of the scored units, once each; None where the record has none."""
+        if self.record.labels is None:
+            return None
+        own = self.record.predictions.own  # without the controls, which are most of the rows
+        joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
+        found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
+        return np.concatenate(found) if found else None
+
     def frequencies(self) -> list[str]:
         """The labelled units of each class, or the mean of a value, for each target that has any."""
         texts = []
         for target in self.targets:
-            if self.record.labels is None:
+            if (labels := self.tested_labels(target)) is None:
                 continue
-            own = self.record.predictions.own  # without the controls, which are most of the rows
-            joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
-            found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
-            if not found:
-                continue
-            labels = np.concatenate(found)
             shown = f"mean {labels.mean():.3f}, SD {labels.std():.3f}"
             if target.traits.has_classes:
                 counts = {name: int((labels == k).sum()) for k, name in enumerate(self.classes(target))}

@@ -117,7 +117,10 @@ def compare_all(
     corrected = iter(significance.holm(every))
     tables = []
     for target, those in methods.items():
-        settled = [replace(pair, holm=next(corrected), together=len(every)) for pair in pairs[target]]
+        settled = [
+            replace(pair, holm=next(corrected), together=len(every), unequal_tuning=_unequal(a, b, those, target))
+            for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
+        ]
         different = np.zeros((len(those), len(those)), bool)
         for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
             different[a, b] = different[b, a] = pair.different
@@ -344,6 +347,14 @@ def _record(source: Record | FinishedRun | Path | str) -> Record:
     if isinstance(source, Record):
         return source
     return record.read_record(Path(source if isinstance(source, str | Path) else source.folder))
+
+
+def _unequal(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
+    """True if one of two methods had many more tries before it than the other, without the runs that are compared with
+    both, whatever their order."""
+    low, high = sorted(_tried(m.record, target) or 0 for m in (one, other))
+    between = [m for m in among if m.record.run.get("entry") is None and low < (_tried(m.record, target) or 0) < high]
+    return low > 0 and high - len(between) > UNEQUAL_TUNING_RATIO * low
 
 
 def _tried(of: Record, target: str) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from embench.report.latex.parts import describe_machine, describe_parts, signals
 from embench.report.latex.sample import describe_sample
 from embench.report.text import cite, code, escape, render_text
 from embench.signals.preprocess import RULES, band_after
+from embench.statistics.form import Subject
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
@@ -47,9 +49,13 @@ def methods_section(records: Sequence[Record]) -> str:
         cohort = run.cohort.model_copy(update={"repaired": None})  # which depends on the method's modalities
         alike = [run.dataset.name, run.protocol.hash, cohort, run.targets, run.dev]
         groups.setdefault(str(alike), []).append(RunFacts(record))
+    groups = {key: _counted_together(some) for key, some in groups.items()}
     return render_text(
         "methods.tex",
         groups=list(groups.values()),
+        variants=_variants,
+        described=_described,
+        labels=_labels,
         names={run: name for some in groups.values() for run, name in row_names(some).items()},
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
@@ -59,17 +65,90 @@ def methods_section(records: Sequence[Record]) -> str:
         paper_of=bibliography.paper_of,
         paper_of_protocol=bibliography.paper_of_protocol,
         predicted=_predicted,
-        pretraining=_pretraining,
         primary_metric=_primary_metric,
         shown=_shown,
-        sources=_sources,
+        setting=setting,
         sample=describe_sample,
         averages=_averages,
         bands=_bands,
         features=describe_features,
-        machine=describe_machine,
-        parts=describe_parts,
+        machines=lambda some: dict.fromkeys(describe_machine(run) for run in some if not run.outside),
+        shared_notes=_shared_notes,
     )
+
+
+def _counted_together(some: Sequence[RunFacts]) -> list[RunFacts]:
+    """Runs with the evaluations that their makers had made when the last of these was scored, which is when the text is
+    written; published entries keep their own."""
+    own = [run.manifest for run in some if run.manifest.entry is None]
+    last = max(own, key=lambda run: run.most_of("tried"), default=None)
+    counts = {} if last is None else {name: getattr(last, name) for name in ("tried", "test_looks", "ledger")}
+    return [
+        run if run.manifest.entry else RunFacts(replace(run.record, run={**run.record.run, **counts})) for run in some
+    ]
+
+
+def _variants(some: Sequence[RunFacts]) -> list[list[RunFacts]]:
+    """Runs of the same parts, which differ in settings only, together."""
+    found: dict[str, list[RunFacts]] = {}
+    for run in some:
+        key = [run.manifest.id] if run.outside else [run.row_name, run.manifest.method, run.manifest.given]
+        found.setdefault(str(key), []).append(run)
+    return list(found.values())
+
+
+def _described(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[str]:
+    """Sentences on a method; of several settings of it what they share, then the others under the name of each."""
+    texts = [_sentences(run) for run in variant]
+    shared = [text for text in texts[0] if all(text in each for each in texts)]
+    if len(variant) == 1:
+        return shared
+    own = [
+        rf"\emph{{{escape(setting(run, names))}}}: {' '.join(text for text in each if text not in shared)}".rstrip(": ")
+        for run, each in zip(variant, texts, strict=True)
+    ]
+    return [*shared, f"It was run in {number_in_words(len(variant))} variants, which differ as follows.", *own]
+
+
+def setting(run: RunFacts, names: Mapping[str, str]) -> str:
+    """What tells a run from others of the same parts."""
+    return names[run.manifest.id].removeprefix(run.row_name).lstrip(", ") or run.row_name
+
+
+def _shared_notes(variant: Sequence[RunFacts]) -> list[str]:
+    """The notes that all results of these runs have."""
+    notes = [[note for form in run.forms.values() for note in form.notes] for run in variant]
+    return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
+
+
+def _sentences(run: RunFacts) -> list[str]:
+    """Sentences on the parts of a method, its sources, settings and pretraining."""
+    recipe = run.manifest.recipe
+    made_here = all(name.startswith("object:") for name in run.manifest.method.encoders.values())
+    texts = [] if made_here else [f"Settings not named here are those of embench's recipe {code(recipe.preset)}."]
+    texts += [*describe_parts(run), *_sources(run)]
+    if recipe.settings:
+        texts.append(f"Changed settings: {join_with_and([code(each) for each in recipe.settings])}.")
+    if recipe.assumed:
+        texts.append(f"Assumed (left open by the paper): {join_with_and([code(each) for each in recipe.assumed])}.")
+    return [*texts, *_pretraining(run)]
+
+
+def _labels(run: RunFacts) -> list[str]:
+    """Sentences on what the labels are, and how many units have each class."""
+    sentences = []
+    for target in run.targets:
+        about = Subject.of(run.record.run, target.name)
+        words = [code(part) if k % 2 else escape(part) for k, part in enumerate(about.label.split("`"))]
+        text = f"The label of {escape(in_words(target.name))} was {''.join(words)}"
+        labels = run.tested_labels(target)
+        if labels is not None and about.higher:
+            high = int((labels == 1).sum())
+            text += (
+                f": {high:,} labelled units of {escape(about.higher)}, {len(labels) - high:,} of {escape(about.lower)}"
+            )
+        sentences.append(f"{text}.")
+    return sentences
 
 
 def _predicted(run: RunFacts) -> list[str]:

@@ -135,7 +135,10 @@ def _size(run: RunFacts) -> Iterator[str]:
     cost = run.manifest.cost
     if cost.parameters and method_kind(run.manifest.method) == "network":
         each = " of each fold" if run.manifest.protocol.folds else ""
-        yield f"The networks{each} had {round(cost.parameters):,} parameters in all."
+        head = ", with the head that embench adds: layer normalisation and a linear layer on the mean token"
+        names = run.manifest.method.encoders.values()
+        added = head if _joins(run) == "unimodal" and any(map(registry.is_object, names)) else ""
+        yield f"The networks{each} had {round(cost.parameters):,} parameters in all{added}."
 
 
 def _training(run: RunFacts) -> list[str]:
@@ -197,7 +200,9 @@ def describe_machine(run: RunFacts) -> str:
     """A sentence on processor, threads and libraries."""
     about, config = run.manifest, run.manifest.config
     threads = config.get("threads")
-    several = f" with {threads} thread{'s' if threads > 1 else ''}" if isinstance(threads, int) else ""
+    several = f" with {threads} thread{'s' if threads > 1 else ''} for each process" if isinstance(threads, int) else ""
+    workers = (config.get("request") or {}).get("workers")
+    several += f", {workers} processes at a time" if several and isinstance(workers, int) and workers > 1 else ""
     machine = about.cost.processor or str(about.device)
     shown = {"python": "Python", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
     libraries = [f"{title} {about.versions[name]}" for name, title in shown.items() if name in about.versions]

@@ -122,7 +122,7 @@ def _selection(recipe: Mapping[str, Any]) -> str:
         return f"at most {epochs} epochs, of which the one with the lowest loss on validation subjects was kept{stop}"
     if recipe["selection"] == "best_train":
         return f"{epochs} epochs, of which the one with the highest training accuracy was kept"
-    return f"{epochs} epochs, of which the last was kept"
+    return f"{epochs} epochs, of which the last was kept; the held-out validation subjects were not used for that"
 
 
 def _losses(recipe: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
