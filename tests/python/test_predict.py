@@ -38,8 +38,9 @@ def test_new_subjects_are_predicted_by_all_that_was_trained(two, tmp_path, metho
     assert (frame["sd"] > 0).any()
     assert frame.attrs["answers"]
     assert "6 subjects" in frame.attrs["limits"][0]
-    with pytest.raises(UsageError, match="was trained on recordings"):
+    with pytest.raises(UsageError, match=r"was trained on recordings of .*: p00, p01, p02, p03, p04 \.\."):
         embench.predict(result, plugin("Tiny"))
+    assert "given time and movement" in " ".join(frame.attrs["answers"])
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from embench import registry
-from embench.data.find import place, share_files
+from embench.data.find import open_dataset, place, share_files, subjects_with_files_of
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.planning.plan import Plan, make
@@ -99,7 +99,9 @@ def test_a_corpus_that_holds_the_tested_subjects_files_is_said_to(data, tmp_path
     (root / "corpus" / "held" / "a.mat").write_bytes(next((data / "amigos").rglob("*.mat")).read_bytes())
     assert share_files("corpus", "amigos", root)
     assert not share_files("corpus", "amigos", data)
-    assert share_files("amigos/short", "amigos", data)
+    (only,) = subjects_with_files_of("corpus", "amigos", root)  # the others have no file in the corpus
+    assert only in open_dataset("amigos", root).subjects()
+    assert subjects_with_files_of("corpus", "amigos", data) == []
 
 
 def elsewhere(data: Path, root: Path) -> Path:

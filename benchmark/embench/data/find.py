@@ -338,8 +338,21 @@ def files_digest(name: str, data_root: Path | None, card: Card) -> str:
 def share_files(one: str, other: str, data_root: Path | None) -> bool:
     """True if two names mean one dataset, variants of one, which are of the same subjects, or folders with a file of
     the same contents: a corpus may hold another dataset's recordings."""
-    folders = {place(name, data_root)[1].resolve() for name in (one, other)}
-    return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
+    return same_folder(one, other, data_root) or bool(file_marks(one, data_root) & file_marks(other, data_root))
+
+
+def same_folder(one: str, other: str, data_root: Path | None) -> bool:
+    """True if two names mean one folder of data."""
+    return len({place(name, data_root)[1].resolve() for name in (one, other)}) == 1
+
+
+def subjects_with_files_of(other: str, name: str, data_root: Path | None) -> list[str]:
+    """The subjects of the dataset `name` of whom `other` has a file; all of them where both mean one folder."""
+    dataset = open_dataset(name, data_root)
+    if same_folder(other, name, data_root):
+        return list(dataset.subjects())
+    theirs = fingerprint.contents(open_dataset(other, data_root), cache_root())
+    return [who for who in dataset.subjects() if fingerprint.contents(dataset, cache_root(), [who]) & theirs]
 
 
 @cached

@@ -84,12 +84,17 @@ def _new_cohort(plan: Plan, dataset: str) -> Cohort:
     if plan.setting.given is not None or plan.protocol.trains_on_given:
         raise UsageError("the run adapts to test subjects", where=plan.id, expected="a run without --given")
     for name in filter(None, (plan.request.dataset, plan.request.train_dataset)):
-        if find.share_files(dataset, name, root):
+        shared = find.subjects_with_files_of(dataset, name, root)
+        if not plan.request.pretrainers:  # which may have read subjects without labels, too
+            shared = [who for who in shared if who in {*plan.fit.subjects, *plan.test.subjects}]
+        if shared:
             raise UsageError(
-                f"the run was trained on recordings of {dataset}",
+                f"the run was trained on recordings of {dataset}: {', '.join(shared[:5])}"
+                f"{' ..' if len(shared) > 5 else ''}",
                 where=f"--dataset {dataset}",
                 expected="other subjects",
-                hint="the predictions of its own test subjects are in predictions.csv of the run",
+                hint="leave their recordings out; predictions of the run's own test subjects are in its "
+                "predictions.csv.gz",
             )
     store = find.prepared(dataset, root, plan.protocol, plan.request.workers or 1)
     if absent := [m for m in plan.method.modalities if not set(names_in(m)) <= store.modalities.keys()]:

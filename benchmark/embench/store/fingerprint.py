@@ -80,9 +80,9 @@ def raw_digest(dataset: Dataset, cache: Path) -> bytes:
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
-def contents(dataset: Dataset, cache: Path) -> set[str]:
-    """SHA-256 of all files that decide what a dataset's recordings are, without empty ones."""
-    paths = {path for subject in dataset.subjects() for path in dataset.files(subject)}
+def contents(dataset: Dataset, cache: Path, subjects: Iterable[str] | None = None) -> set[str]:
+    """SHA-256 of all files that decide what the recordings of some subjects are, by default all, without empty ones."""
+    paths = {path for subject in subjects or dataset.subjects() for path in dataset.files(subject)}
     with FileHashes(cache) as hashes:
         return set(hashes.of(path for path in paths if path.stat().st_size).values())
 
