@@ -23,6 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) --no-deps) -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' -c constraints.txt
+	@echo "compiling modules: a minute or two"
 	$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	touch $@
 

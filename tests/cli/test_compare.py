@@ -60,6 +60,18 @@ def test_a_table_and_sentences_to_quote(folders: list[str], capsys: pytest.Captu
     assert out.count("Holm-corrected, 14 subjects") == 3
     assert "is better than c by" in out
     assert "can't be told apart" in out
+    assert "(Holm), which the intervals are not: p may be high where an interval excludes 0" in out
+
+
+def test_it_says_on_how_many_of_the_subjects_differences_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "14 of 15 subjects have units that this metric compares"
+    runs = made(2.0, 0.8)
+    more = [replace(of, run={**of.run, "cohort": {**of.run["cohort"], "subjects": 15}}) for of in runs]
+    for some, is_said in ((runs, False), (more, True)):
+        assert main(["compare", *written(tmp_path / str(is_said), *some)]) == 0
+        assert (text in " ".join(capsys.readouterr().out.split())) is is_said
 
 
 @pytest.mark.parametrize("width", [80, 100])

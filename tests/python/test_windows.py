@@ -236,7 +236,7 @@ def test_splitters_serve_scikit_learn(bench):
 def test_windows_longer_than_units_are_refused(bench):
     with pytest.raises(UsageError, match="windows of 60 s, but units of tiny last at most 12 s") as caught:
         embench.windows(**about(bench, modalities="eda", window_s=60))
-    assert caught.value.where == "modality eda, window_s=60"
+    assert caught.value.where.startswith("modality eda, window_s=60")
     assert caught.value.hint == "context_s=60"
     with pytest.raises(UsageError, match="two ways"):
         embench.windows(**about(bench, modalities="eda", window_s=60, context_s=60))

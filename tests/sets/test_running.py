@@ -129,7 +129,7 @@ def test_each_row_is_a_line_with_its_headline_beside_the_best_control(ran):
     assert [text.partition(":")[0] for text in lines] == ["1 of 3", "2 of 3", "3 of 3"]
     assert all(": arousal: Within-subject AUROC " in text for text in lines)
     assert all("; best model without a signal " in text for text in lines)
-    assert "mine-v1, core: 3 of 3 rows; 2 more do not fit" in " ".join(ran.done.out.split())
+    assert "mine-v1, core: 3 of 3 rows; 2 more need what" in " ".join(ran.done.out.split())
 
 
 def test_a_device_is_measured_when_a_run_on_it_has_ended(ran, tmp_path):
@@ -210,7 +210,7 @@ def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path)
     for _ in range(2):
         done = embench("baselines", *common(bench), "--modalities", "ecg", "--dry-run")
         assert done.code == 0, done.err
-        assert "warnings on the files, which are used all the same; listed by\n  embench data verify" in done.err
+        assert "warnings on the files; all files are used. To list them:\n  embench data verify" in done.err
     lines = done.err.splitlines()
     command = next(after for before, after in pairwise(lines) if before.endswith("listed by"))
     assert embench(*shlex.split(command)[1:]).code == 0

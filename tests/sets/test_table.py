@@ -1,12 +1,13 @@
 """Several methods side by side: sorted, with answers, and paired differences from a reference that are corrected."""
 
 import json
+import warnings
 from types import SimpleNamespace
 
 import pytest
 
 from embench.cli.board import print_board
-from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
+from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells, write_figures
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
@@ -142,3 +143,12 @@ def test_a_grid_prints_the_difference_of_its_rows_and_has_it_as_json(embench, be
     assert "model without any physiological signal" in done.out
     runs = json.loads(embench(*line, "--json").out)
     assert sorted(len(run["board"]) for run in runs) == [1, 1]
+
+
+def test_a_figure_of_one_method_with_a_long_name_has_room_for_its_axes(tmp_path):
+    name = "CNN-Transformer; cross-attention fusion, " + ", ".join(f"encoder.prepare.rate_hz={k}" for k in range(4))
+    rows = [{**method(name, 0.6, role="own"), "synthetic": True}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [figure] = write_figures(rows, tmp_path, "one")
+    assert figure.stat().st_size > 0

@@ -109,7 +109,8 @@ def baselines(
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
-    board = board_rows(every, mine)
+    targets = [name.strip() for name in (options.get("target") or "").split(",") if name.strip()]
+    board = [row for row in board_rows(every, mine) if not targets or row["target"] in targets]
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
@@ -119,7 +120,7 @@ def baselines(
     with Progress() as progress:
         kept = write_folder(found, level, options, able, unfit, report, _write_site, progress.event)
     if not as_json:
-        left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
+        left = f"; {len(unfit)} more need what {dataset} or these options lack: --dry-run names it" if unfit else ""
         _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, kept, board)
     done.check()
 
@@ -133,7 +134,7 @@ def _write_site(entries: Path, out: Path, notes: Path) -> None:
 def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:
     """Says how many warnings there are on the files that will be used."""
     if count := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
-        console.note(f"{count} warning{'s' if count > 1 else ''} on the files, which are used all the same; listed by")
+        console.note(f"{count} warning{'s' if count > 1 else ''} on the files; all files are used. To list them:")
         root = ["--data-root", str(data_root)] if data_root else []
         console.note(f"  {shlex.join(['embench', 'data', 'verify', dataset, *root])}")
 
@@ -184,7 +185,9 @@ def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: 
             console.wrapped("Check its entries, and write them among leaderboards:")
             console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
         else:
-            console.wrapped("It has no entries; its README.md says why.")
+            synthetic = any(row["synthetic"] for row in board)
+            why = "the data are synthetic" if synthetic else "its README.md says why"
+            console.wrapped(f"It has no entries for leaderboards: {why}.")
     for row in board:
         if row["best"] and row["role"] == "own":
             console.wrapped(row["answer"], bold=True)

@@ -69,12 +69,13 @@ def compare(
         return
     whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
     for table in tables:
-        _show(table, whose, every=every)
+        _show(table, whose, max(each.manifest.cohort.size for each in records), every=every)
     floors.show_gaps([each for each in gaps if each[2].gaps], records, metric)
 
 
-def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
-    """A table, and what must be known to read it. `whose`: run -> how many methods were scored, and whose they are."""
+def _show(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
+    """A table, and what must be known to read it. `whose`: run -> how many methods were scored, and whose they are.
+    `cohort`: how many subjects were scored."""
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
@@ -104,15 +105,24 @@ def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
     over = "folds" if pairs[0].over == "folds" else "subjects"
     count = pairs[0].together
     several = f", and p is corrected for the {count} comparisons of this command (Holm)" if count > 1 else ""
-    console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}.")
+    why = ", which the intervals are not: p may be high where an interval excludes 0" if count > 1 else ""
+    console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}{why}.")
+    if pairs[0].subjects < cohort:
+        console.wrapped(
+            f"{pairs[0].subjects} of {cohort} subjects have units that this metric compares; the differences rest on "
+            "these."
+        )
     if every:
         show_table(
             {"one": pair.one, "other": pair.other, "test": name, "p": format_figure(p, ".4f")}
             for pair in pairs
             for name, p in pair.tests.items()
         )
-    for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
+    with_sentence = pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]
+    for pair in with_sentence:
         console.wrapped(pair.sentence)
+    if len(with_sentence) < len(pairs):
+        console.note(f"the sentences are on {table.standings[0].name} and each other method; --json has all pairs")
     if not every:
         console.note("--all shows the other tests and the smallest detectable difference")
     console.echo()

@@ -77,7 +77,7 @@ def _show_first(result: Result) -> None:
     from embench.statistics.form import first_lines
 
     for form in result.forms.values():
-        for line in first_lines(form):
+        for line in first_lines(form, follows=True):
             console.note(line)
 
 

@@ -60,10 +60,11 @@ def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view",
     if not _too_long(view, longest_s):
         return
     length, in_python = f"{view.length_s:g}", is_object(part.name) and not by_setting
+    setting = f"window_s={length} of {part.short}" if in_python else f"{path}.length_s of encoder {part.short}"
     raise UsageError(
         f"windows of {length} s, but units of {cohort.card.name} last "
         f"{'at most ' if cohort.shortest_s < longest_s - _EPS else ''}{longest_s:g} s",
-        where=f"modality {m}, {f'window_s={length}' if in_python else f'{path}.length_s of encoder {part.short}'}",
+        where=f"modality {m}, {setting}",
         expected=f"at most {longest_s:g} s, or a context, which begins before the unit",
         hint=f"context_s={length}" if in_python else f"--set {path}.kind=context",
     )

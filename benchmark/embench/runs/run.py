@@ -302,7 +302,7 @@ def _conclude(
 
     def show(evaluated: Evaluation) -> None:
         forms = write(evaluated).forms.values()
-        lines = [line for form in forms for line in first_lines(form)]
+        lines = [line for form in forms for line in first_lines(form, follows=True)]
         on_event({"event": "scored", "run": planned.id, "lines": lines})
 
     found = write(evaluate.evaluate(planned, root, on_event, first=show, placebo=placebo))

@@ -132,7 +132,7 @@ _WORDS = {
     "giving": "given and scored",
     "inputs": "inputs of encoders: seconds, rate, channels x samples",
     "assumed": "settings that the papers leave open",
-    "flops": "FLOPs",
+    "flops": "FLOPs of one prediction",
     "expected_s": "expected time",
     "nuisances_s": "confound analysis, fitted once for this dataset",
     "smallest_difference": "smallest detectable difference",

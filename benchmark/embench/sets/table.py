@@ -3,6 +3,7 @@ them or from the first, and whether one's own are better, in a sentence."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -184,7 +185,7 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
         fill = "none" if row["role"] == "control" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
     names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in shown]
-    ax.set_yticks(range(len(shown)), names)
+    ax.set_yticks(range(len(shown)), [textwrap.fill(name, _NAME_WIDTH) for name in names])
     for tick, row in zip(ax.get_yticklabels(), shown, strict=True):
         tick.set_fontweight("bold" if row["role"] == "own" else "normal")
         tick.set_color("0.5" if row["role"] == "control" else "black")
@@ -212,8 +213,12 @@ def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) ->
     return [folder / file for file in panels]
 
 
+_NAME_WIDTH = 48
+"""Characters of a line of a method's name in figures."""
+
+
 def _size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    return 8.5, 1.5 + 0.3 * len(rows)
+    return 8.5, 1.5 + 0.3 * len(rows) + 0.17 * sum(len(row["method"]) // _NAME_WIDTH for row in rows)
 
 
 def best_control(result: Result, target: str, metric: str) -> Control | None:

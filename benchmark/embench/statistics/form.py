@@ -562,6 +562,11 @@ def _known(score: Score) -> str:
 _ASKED = "Is the score associated with the label ..."
 _WITHOUT = "Models without any physiological signal, same metric:"
 
+_FOLLOWS = (
+    "The confound analysis follows. Where movement was recorded, it adds the model of the protocol phase, which may "
+    "score higher."
+)
+
 _LEAST = 26
 """Fewest characters of a table's first column beside a last one that is not folded."""
 
@@ -584,10 +589,11 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
     return out
 
 
-def first_lines(form: ResultForm, width: int = 100) -> list[str]:
+def first_lines(form: ResultForm, width: int = 100, *, follows: bool = False) -> list[str]:
     """The scores known before the confound analysis, in lines of at most `width` characters: the primary metric and the
-    models without a signal."""
-    return [form.question, *_scored(form, width), *(_without_signal(form, width) if form.models else ())]
+    models without a signal. `follows`: whether that analysis is still to come."""
+    models = _without_signal(form, width) if form.models else []
+    return [form.question, *_scored(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
 
 
 def answer_lines(form: ResultForm, width: int = 100) -> list[str]:
