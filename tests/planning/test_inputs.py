@@ -62,6 +62,9 @@ def test_a_network_from_python_is_refused_alike(shared):
     with pytest.raises(UsageError, match="windows of 30 s, but units of tiny last at most 12 s") as refused:
         planned(shared, embench.network(pooled, window_s=30))
     assert (refused.value.where, refused.value.hint) == ("modality ecg, window_s=30 of pooled", "context_s=30")
+    with pytest.raises(UsageError, match="windows of 30 s") as refused:  # the setting decides, not the argument
+        planned(shared, embench.network(pooled), set={"encoder.view.length_s": 30})
+    assert refused.value.hint == 'set={"encoder.view.kind": "context"}'
     with pytest.raises(UsageError, match="windows of 30 s, but units") as refused:
         planned(shared, plugin("Pool"), set={"encoder.view.length_s": 30})
     assert refused.value.hint == 'set={"encoder.view.kind": "context"}'

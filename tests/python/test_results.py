@@ -17,6 +17,7 @@ import embench
 from embench import vocabulary
 from embench.errors import DataError, UsageError
 from embench.planning.request import OPTIONS, Request
+from embench.python.records import predictions_file
 
 from ..published import PUBLISHED, link_entries
 from ..tiny.world import plugin
@@ -202,3 +203,9 @@ def test_calibration_has_rows_for_tables(entry):
     sealed = embench.open(next((PUBLISHED / "hku956" / "subject-independent-v3").glob("handcrafted-forest-19*")))
     with pytest.raises(DataError, match="not public"):
         sealed.calibration()
+
+
+def test_a_fault_in_a_table_of_predictions_names_no_temporary_file():
+    with pytest.raises(DataError) as caught, predictions_file(pd.DataFrame({"score": [5.0]})) as path:
+        raise DataError("scores are not probabilities", where=f"{path}, line 2")
+    assert caught.value.where == "the table of predictions, whose first row is line 2, line 2"

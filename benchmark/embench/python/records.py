@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from embench.errors import DataError, UsageError
+from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.python.door import from_python
 from embench.records.context import TimeContext
@@ -139,7 +139,12 @@ def predictions_file(given: str | Path | DataFrame) -> Iterator[Path]:
     with TemporaryDirectory(prefix="embench-score-") as folder:
         path = Path(folder, "predictions.csv")
         given.to_csv(path, index=False, float_format="%.17g")
-        yield path
+        try:
+            yield path
+        except EmbenchError as error:
+            if error.where:
+                error.where = error.where.replace(str(path), "the table of predictions, whose first row is line 2")
+            raise
 
 
 @from_python
