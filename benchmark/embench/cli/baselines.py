@@ -109,8 +109,7 @@ def baselines(
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
-    targets = [name.strip() for name in (options.get("target") or "").split(",") if name.strip()]
-    board = [row for row in board_rows(every, mine) if not targets or row["target"] in targets]
+    board = _of_targets(board_rows(every, mine), options.get("target"))
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
@@ -137,6 +136,12 @@ def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | No
         console.note(f"{count} warning{'s' if count > 1 else ''} on the files; all files are used. To list them:")
         root = ["--data-root", str(data_root)] if data_root else []
         console.note(f"  {shlex.join(['embench', 'data', 'verify', dataset, *root])}")
+
+
+def _of_targets(board: Sequence[Mapping[str, Any]], target: str | None) -> list[Mapping[str, Any]]:
+    """The rows of the targets that were asked for, of all where none was."""
+    targets = [name.strip() for name in (target or "").split(",") if name.strip()]
+    return [row for row in board if not targets or row["target"] in targets]
 
 
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
