@@ -10,6 +10,7 @@ import embench
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.units import View
+from embench.screen.plan import run_plan
 
 from ..tiny.world import plugin
 
@@ -110,3 +111,9 @@ def test_a_plan_says_what_an_encoder_reads(shared):
 def test_info_of_a_dataset_names_the_rates(embench):
     (found,) = json.loads(embench("info", "stress_predict", "--json").out)
     assert found["rates"]["eda"] == "4 Hz (read at 128 Hz)"
+
+
+def test_a_plan_speaks_of_papers_only_where_they_leave_something_open():
+    assert list(run_plan({"assumed": []})) == []
+    [part] = run_plan({"assumed": ["encoder.lr"]})
+    assert part.text == "settings that the papers leave open: encoder.lr"

@@ -124,7 +124,12 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
     try:
         return str(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
-        on_event({"event": "note", "text": f"checking the conformance of {kind} {shown_name(name)}, once"})
+        on_event(
+            {
+                "event": "note",
+                "text": f"checking the conformance of {kind} {shown_name(name)}, once for its code and settings",
+            }
+        )
     try:
         known = check()
     except MachineError as error:

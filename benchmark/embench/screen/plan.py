@@ -54,7 +54,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             low, high = (_value(key, end) for end in description[f"{key}_range"])
             note = description[f"{key}_note"]
             yield PlanPart("text", f"{name}: {low} to {high}, median {_value(key, item)} ({note})")
-        elif not key.startswith("smallest_difference"):
+        elif not key.startswith("smallest_difference") and (item or key != "assumed"):
             yield PlanPart("text", f"{name}: {_value(key, item)}")
 
 
