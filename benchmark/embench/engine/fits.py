@@ -119,8 +119,8 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
         if kind == "pretrained":
             before = Folder(root, stage_id)
             network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
-    for part, digest in stage.params.weights.items():
-        file = Path(stage.places["weights"][digest])
+    for part, checksum in stage.params.weights.items():
+        file = Path(stage.places["weights"][checksum])
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
 

@@ -45,18 +45,18 @@ def select_sections(
         UsageError: no board is of that dataset, protocol or target.
     """
     chosen = list(sections)
-    for field, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
+    for name, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
         if wanted is None:
             continue
-        known = sorted({getattr(section, field) for section in chosen})
+        known = sorted({getattr(section, name) for section in chosen})
         if wanted not in known:
             raise UsageError(
-                f"no leaderboard has the {field} `{wanted}`",
-                where=f"--{field}",
+                f"no leaderboard has the {name} `{wanted}`",
+                where=f"--{name}",
                 expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
                 hint=did_you_mean(wanted, known),
             )
-        chosen = [section for section in chosen if getattr(section, field) == wanted]
+        chosen = [section for section in chosen if getattr(section, name) == wanted]
     return chosen
 
 

@@ -58,16 +58,16 @@ class FindingText(NamedTuple):
             if (found := re.fullmatch(pattern, what)) and template == self.what:
                 return what
             elif found:
-                slots = [field for _, field, _, _ in Formatter().parse(template) if field and field not in known]
+                slots = [name for _, name, _, _ in Formatter().parse(template) if name and name not in known]
                 return self.what.format_map({**dict(zip(slots, found.groups(), strict=True)), **known})
         return None
 
 
 def _pieces(template: str, known: FoundNumbers) -> Iterator[str]:
-    for plain, field, form, _ in Formatter().parse(template):
+    for plain, name, form, _ in Formatter().parse(template):
         yield re.escape(plain)
-        if field is not None:
-            yield re.escape(format(known[field], form or "")) if field in known else f"({SLOTS.get(field, _NAME)})"
+        if name is not None:
+            yield re.escape(format(known[name], form or "")) if name in known else f"({SLOTS.get(name, _NAME)})"
 
 
 def _explained(what: str, todo: str) -> tuple[FindingText, FindingText]:

@@ -35,15 +35,15 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     few = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
     at = epochs if few else epochs + 1  # an axis of names counts from 0
     marks, head, columns = [], ["epoch", "networks"], []
-    for k, (name, (label, dashed)) in enumerate(LOSSES.items()):
+    for k, (name, (title, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
         for i, rows in enumerate(stages):
             for row in rows:
                 curves[i, int(row["epoch"])] = float(row.get(name) or "nan")
         if np.isfinite(curves).any():
             mean, low, high = mean_and_band(curves)
-            marks.append(line(at, mean, low, high, colour=k, dashed=dashed, label=label))
-            head += [label, "10 %", "90 %"]
+            marks.append(line(at, mean, low, high, colour=k, dashed=dashed, label=title))
+            head += [title, "10 %", "90 %"]
             columns += [mean, low, high]
     trained = np.array([sum(any(int(r["epoch"]) == e for r in rows) for rows in stages) for e in epochs])
     note = f"Loss of {len(stages)} networks (folds and seeds): the mean, with a band that contains 80 % of them"

@@ -27,7 +27,7 @@ from embench.sets.table import best_control
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
-from embench.store import cache_root
+from embench.files import cache_root
 from embench.store.fingerprint import synthetic
 from embench.vocabulary import label
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy import stats
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
@@ -331,6 +330,8 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -
             "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
         )
     mean, error, df = float(apart.mean()), significance.corrected_error(apart, about.folds), len(apart) - 1
+    from scipy import stats  # boards are shown without it
+
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)
     gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, subjects, "folds")
