@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embench.audits.checks.sharing import check_samples
+from embench.audits.checks.splits import check_samples
 from embench.audits.collect import collect_evidence
 from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
 from embench.errors import CheckFailed, PluginError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
-from embench.audits.checks.copies import find_matches
+from embench.audits.checks.splits import find_matches
 from embench.data import find
 from embench.protocols import load_protocol
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise

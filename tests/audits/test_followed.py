@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench.audits.checks.followed import follow_stimulus_mean
+from embench.audits.checks.confounds import follow_stimulus_mean
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
 from embench.records.finding_texts import STIMULUS_MEAN, wrong_text

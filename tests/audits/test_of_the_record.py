@@ -9,7 +9,7 @@ import pytest
 
 from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
-from embench.audits.checks.recorded import check_validation
+from embench.audits.checks.records import check_validation
 from embench.audits.collect import record_evidence
 from embench.leaderboard.audited import TEXTS_SINCE
 from embench.records.audit import read_audit

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.audits.checks.evidence import Evidence
-from embench.audits.checks.one_statistic import check_one_statistic
+from embench.audits.checks.confounds import check_one_statistic
+from embench.audits.checks.records import Evidence
 from embench.audits.collect import collect_evidence
 from embench.interfaces.metric import Undefined
 from embench.records.predictions import Predictions

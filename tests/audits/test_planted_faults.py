@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.audits.checks.clock import check_balance
-from embench.audits.checks.recorded import check_scores, check_statements, check_validation
+from embench.audits.checks.confounds import check_balance
+from embench.audits.checks.records import check_scores, check_statements, check_validation
 from embench.audits.checks.subjects import check_shift
 from embench.audits.collect import collect_evidence
 from embench.engine import fits

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from embench.audits.checks.clock import SUSPECT_EXPLAINED
-from embench.audits.checks.shares import MAX_EXPLAINED, explained_share
+from embench.audits.checks.confounds import MAX_EXPLAINED, SUSPECT_EXPLAINED, explained_share
 from embench.audits.checks.subjects import MAX_P_ALONE, find_outlier
 from embench.records.predictions import Predictions
 

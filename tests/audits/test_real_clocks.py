@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.audits.checks.clock import check_explained_by_clock
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.confounds import check_explained_by_clock
+from embench.audits.checks.records import Evidence
 from embench.audits.collect import collect_evidence
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort

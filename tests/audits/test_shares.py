@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from embench.audits.checks.shares import area_under_curve
+from embench.audits.checks.confounds import area_under_curve
 
 from ..sample import sample
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from embench.audits.checks.nuisance import check_controls
+from embench.audits.checks.confounds import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined

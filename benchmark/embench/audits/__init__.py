@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from embench.audits.checks import CHECKS, OF_THE_RECORD, WITHOUT_PREDICTIONS
-from embench.audits.checks.evidence import Evidence, RecordEvidence
+from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.audits.collect import collect_evidence, record_evidence
 from embench.callbacks import EventCallback
 from embench.errors import DataError, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
-from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvidence
+from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
 from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels

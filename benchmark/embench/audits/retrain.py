@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from embench.audits.checks.evidence import Evidence, FittedStatistics
+from embench.audits.checks.records import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
 from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import labelled

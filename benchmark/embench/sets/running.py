@@ -14,7 +14,7 @@ from embench.data import find, verified
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
 from embench.errors import DataError, EmbenchError, MachineError
-from embench.files import make_folder, read_text, write_text
+from embench.files import cache_root, make_folder, read_text, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
@@ -27,7 +27,6 @@ from embench.sets.table import best_control
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
-from embench.files import cache_root
 from embench.store.fingerprint import synthetic
 from embench.vocabulary import label
 
