@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embench import registry
-from embench.authoring.inspection import look_through
+from embench.authoring import look_through
 from embench.cli import main
 from embench.errors import UsageError
 from embench.planning import plan

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from embench import registry
-from embench.authoring.inspection import look_through
-from embench.authoring.scaffold import write_package
+from embench.authoring import look_through, write_package
 from embench.cli import main
 from embench.testing import check
 

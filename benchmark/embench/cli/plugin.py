@@ -16,7 +16,7 @@ from embench.cli.tables import TableColumn, field, show_table
 from embench.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from embench.authoring.inspection import PluginCheck
+    from embench.authoring import PluginCheck
 
 plugin_app = typer.Typer(help="Create and check your own plugin packages.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def new_plugin(
     author: Annotated[str | None, Option(help="Your name, for the licence; default: the git user name.")] = None,
 ) -> None:
     """Create a package with one working plugin and its tests, as a starting point."""
-    from embench.authoring.scaffold import NO_AUTHOR, write_package
+    from embench.authoring import NO_AUTHOR, write_package
 
     package = write_package(kind, name, out, author)
     console.echo(f"{package.folder}: written")
@@ -62,7 +62,7 @@ def check_plugins(
     as_json: Json = False,
 ) -> None:
     """Check plugins: registry entry, import and conformance; exit with 1 on a failure."""
-    from embench.authoring.inspection import look_through
+    from embench.authoring import look_through
 
     found = list(look_through(target, data_root))
     failed = [one for one in found if one.fault]
