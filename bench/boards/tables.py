@@ -26,9 +26,8 @@ from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, low,
 from bench.boards.rows import FAST, FIXED, STRICT, groups
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
+from embench.claims.examine import claimed_request, direction_verdict
 from embench.claims.files import Claim, select_claims
-from embench.claims.requests import claimed_request
-from embench.claims.verdict import direction_verdict
 from embench.data.find import prepared
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined

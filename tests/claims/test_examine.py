@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from embench import registry
-from embench.claims.finished import ClaimRun
-from embench.claims.verdict import direction_verdict
+from embench.claims.examine import direction_verdict
+from embench.claims.files import ClaimRun
 from embench.records import record
 
 from ..sample import sample

@@ -7,9 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 
 from embench import protocols, registry
-from embench.claims.examine import claim_pairs
+from embench.claims.examine import claim_pairs, measured_requests
 from embench.claims.files import Claim, MeasuredClaim, installed_claims, read_claim, select_claims
-from embench.claims.measured import measured_requests
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embench.claims.verdict import direction_verdict
+from embench.claims.examine import direction_verdict
 from embench.records import record
 
 from ..sample import WHOLE, proof

@@ -13,9 +13,8 @@ import pytest
 import yaml
 
 from embench import registry
-from embench.claims.obtained import examine_tables, notes_on_tables, requests_of_tables
-from embench.claims.page import claims_page
-from embench.claims.printed import printed_tables
+from embench.claims.files import printed_tables
+from embench.claims.page import claims_page, examine_tables, notes_on_tables, requests_of_tables
 from embench.errors import UsageError
 from embench.runs import run as runner
 from embench.sets.paper import examine_paper

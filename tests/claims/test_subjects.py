@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.claims.finished import ClaimRun
-from embench.claims.measures import MEASURES
+from embench.claims.files import MEASURES, ClaimRun
 from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record

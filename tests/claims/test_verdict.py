@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench.claims.verdict import direction_verdict, size_verdict
+from embench.claims.examine import direction_verdict, size_verdict
 from embench.statistics.comparison import compare
 
 from .simulated import auroc, method, study

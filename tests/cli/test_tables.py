@@ -3,9 +3,8 @@
 from types import SimpleNamespace
 
 from embench.claims.examine import ClaimResult
-from embench.claims.files import select_claims
-from embench.claims.obtained import PrintedResult
-from embench.claims.printed import printed_tables
+from embench.claims.files import printed_tables, select_claims
+from embench.claims.page import PrintedResult
 from embench.cli import claims
 from embench.cli.tables import TableColumn, field, show_table
 from embench.records.scores import Score

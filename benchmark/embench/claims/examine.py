@@ -1,27 +1,385 @@
-"""Runs what claims compare, under the fixed protocol and under the papers' own, and gives a verdict on each."""
+"""Run what claims compare or measure, and judge each claim."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from embench import protocols
 from embench.callbacks import EventCallback
-from embench.claims.files import Claim
-from embench.claims.measured import Measured
-from embench.claims.requests import claimed_request, targets_there
-from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
+from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
 from embench.data import find
+from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
+from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import parts_of
 from embench.planning.plan import Plan, make
-from embench.planning.request import Request
+from embench.planning.request import Request, request_of
+from embench.planning.settings import of_encoder
+from embench.protocols import label_units
 from embench.records import record
+from embench.records.predictions import MODEL
+from embench.records.record import Record, read_record
 from embench.runs import run as runner
 from embench.snapshot import snapshot
 from embench.statistics import comparison
-from embench.statistics.significance import holm
+from embench.statistics.by_subject import Each
+from embench.statistics.intervals import LEVEL
+from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, corrected_error, holm, t_test
+
+# Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one.
+
+Verdict = Literal[
+    "supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no overlap correction"
+]
+MIN_SEEDS = 3
+"""Fewer seeds decide nothing: they hardly show the part of initial weights and training subjects in a difference."""
+Size = Literal["agrees", "smaller", "larger", "opposite"]
+
+
+def direction_verdict(
+    low: float | None,
+    high: float | None,
+    p: float | None,
+    direction: Literal["higher", "lower"] = "higher",
+    *,
+    seeds: int,
+    allowance: bool,
+) -> Verdict:
+    """The verdict on the direction of a difference, a less b.
+
+    Args:
+        low, high: its 95 % interval; None where nothing can vary.
+        p: of the primary test, corrected for the claims that are tested together.
+        direction: how a's score lies to b's if the claim is right.
+        seeds: how many both sides have. `allowance`: whether the interval allows for subjects, or folds, that share
+            training subjects.
+
+    Returns:
+        `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`:
+        the same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`. In place of
+        the first three: `one seed` or `two seeds` where there are no more; `no overlap correction` where it is missing.
+    """
+    if low is None or high is None:
+        return "undecided"
+    if direction == "lower":
+        low, high = -high, -low
+    if p is not None and p <= ALPHA and (low > 0 or high < 0):
+        verdict: Verdict = "supported" if low > 0 else "contradicted"
+    elif low >= -EQUIVALENCE_MARGIN and high <= EQUIVALENCE_MARGIN:
+        verdict = "equivalent"
+    else:
+        return "undecided"
+    if seeds < MIN_SEEDS:
+        return "one seed" if seeds == 1 else "two seeds"
+    return verdict if allowance else "no overlap correction"
+
+
+def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
+    """Relation of the measured 95 % interval to the published difference: it holds it (`agrees`), or lies nearer to 0
+    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
+    if low is None or high is None:
+        return None
+    if low <= published <= high:
+        return "agrees"
+    if published < 0:
+        published, low, high = -published, -high, -low
+    if low > published:
+        return "larger"
+    return "opposite" if high < 0 and published > 0 else "smaller"
+
+
+# The request of a run that a claim needs.
+
+
+def claimed_request(
+    dataset: str, stated: Mapping[str, Any], targets: Sequence[str], options: Mapping[str, Any]
+) -> Request:
+    """The request of a run on a dataset with these targets; without any, with the default targets of a run.
+
+    Args:
+        stated: what the claim says of the run, by the names of options, with its protocol.
+        options: further fields of a request, where the claim says nothing. Of its settings, those of the encoder of a
+            modality that the run does not read, or reads with another encoder (`encoder[eeg:NAME]`), are of other runs.
+    """
+    ours = [text for setting in options.get("settings") or () if (text := _of_run(setting, stated)) is not None]
+    settings = (*stated.get("set", ()), *ours)
+    own = {name: value for name, value in stated.items() if name != "set"}
+    return request_of(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
+
+
+def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
+    """Those of the wanted targets that a dataset has under a protocol."""
+    card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+    return [name for name in wanted if name in {target.name for target in card.targets}]
+
+
+def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:
+    """The setting as a run takes it, without the encoder's name; None where it is of other runs."""
+    place = of_encoder(setting)
+    if place is None:
+        return setting
+    modality, _, encoder = place.partition(":")
+    read, encoders = stated.get("modalities"), stated.get("encoder", ())
+    if read is not None and modality not in [name.strip() for name in read.split(",")]:
+        return None
+    if encoder and not {encoder, f"{modality}={encoder}"}.intersection(encoders):
+        return None
+    return setting.replace(f"[{place}]", f"[{modality}]", 1)
+
+
+# Runs what claims measure beside scores, and gives a verdict on each value.
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value that a claim says is above its reference, or near it, or why there is none.
+
+    Args:
+        what: what was measured, in words. `mean`, `low`, `high`: of it, with its 95 % interval over the `count` seeds
+            and folds (corrected resampled t), or the subjects or stimuli, that `over` names.
+        p, corrected: that it is not the reference, or where the claim has a margin, not the nearer edge of it; after
+            Holm over the measured values of the paper.
+        published, size: see `MeasuredClaim.published_value`; the size only on the paper's own data.
+        leaks: protocol -> what it gives up, in words, of those that leak.
+    """
+
+    claim: MeasuredClaim
+    dataset: str
+    target: str = ""
+    what: str = ""
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
+    over: Literal["folds", "people", "stimuli"] | None = None
+    p: float | None = None
+    corrected: float | None = None
+    verdict: Verdict | None = None
+    published: float | None = None
+    size: Size | None = None
+    seeds: int = 0
+    synthetic: bool = False
+    status: Literal["measured", "can be run", "missing"] = "measured"
+    reason: str = ""
+    what_to_do: str = ""
+    leaks: Mapping[str, str] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
+
+    @property
+    def holds_reference(self) -> bool:
+        """True if the interval holds the reference."""
+        return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
+
+    def json(self) -> dict[str, Any]:
+        """The row as in `embench claims --json`, without fields that have no value."""
+        values = {name: value for name, value in vars(self).items() if name != "claim"}
+        if self.mean is not None:
+            values["holds_reference"] = self.holds_reference or None
+        return {"reference": self.claim.reference} | {
+            k: v for k, v in values.items() if v is not None and v is not False and v not in ("", (), {})
+        }
+
+
+def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
+    """The request of each run of a claim, by its name. `options` are further fields of a request."""
+    place, found = claim.datasets.get(dataset), {}
+    for name, run in claim.runs.items():
+        own = {option: value for option, value in run.stated.items() if option != "target"}
+        stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | own
+        targets = (run.target,) if run.target else place.targets if place else ()
+        found[name] = claimed_request(dataset, stated, targets, options)
+    return found
+
+
+def examine_measured(
+    claims: Sequence[MeasuredClaim],
+    datasets: Sequence[str],
+    options: Mapping[str, Any],
+    progress: EventCallback | None = None,
+    *,
+    dry_run: bool = False,
+    done: runner.GridResult | None = None,
+) -> list[Measured]:
+    """Runs what the claims need, on their datasets or these, as one grid a paper, or takes what is `done` and runs
+    nothing, and measures: a row for each value. With `dry_run` plans only."""
+    rows = []
+    for paper in dict.fromkeys(claim.paper for claim in claims):
+        wanted = [(c, name) for c in claims if c.paper == paper for name in datasets or c.datasets]
+        rows += _correct_measures(_measure_paper(wanted, options, progress, done, dry_run=dry_run))
+    return rows
+
+
+class _Finished(NamedTuple):
+    plan: Plan
+    folder: Path
+    record: Record
+
+
+def _measure_paper(
+    wanted: Sequence[tuple[MeasuredClaim, str]],
+    options: Mapping[str, Any],
+    progress: EventCallback | None,
+    done: runner.GridResult | None,
+    *,
+    dry_run: bool,
+) -> list[Measured]:
+    requested: list[tuple[MeasuredClaim, str, dict[str, Request] | EmbenchError]] = []
+    plans: dict[Request, Plan] = {}
+    for claim, dataset in wanted:
+        try:
+            requests = measured_requests(claim, dataset, options)
+            plans |= {request: make(request) for request in requests.values() if request not in plans}
+        except EmbenchError as error:
+            requested.append((claim, dataset, error))
+            continue
+        requested.append((claim, dataset, requests))
+    able = list(dict.fromkeys(r for _, _, own in requested if isinstance(own, dict) for r in own.values()))
+    finished = {} if dry_run or not able else _run(able, plans, progress, done)
+    rows = []
+    for claim, dataset, own in requested:
+        if isinstance(own, EmbenchError):
+            rows.append(_missing_measure(claim, dataset, own))
+        elif dry_run:
+            leaks = _leaks(plans[request] for request in own.values())
+            rows.append(Measured(claim, dataset, status="can be run", leaks=leaks))
+        else:
+            rows += _measured(claim, dataset, {name: finished[request] for name, request in own.items()})
+    return rows
+
+
+def _run(
+    requests: Sequence[Request],
+    plans: Mapping[Request, Plan],
+    progress: EventCallback | None,
+    done: runner.GridResult | None,
+) -> dict[Request, _Finished | EmbenchError]:
+    """Each request's run, or why it failed."""
+    done = done or runner.grid(requests, workers=requests[0].workers, progress=progress)
+    folders = {result.id: result.folder for result in done.results}
+    found: dict[Request, _Finished | EmbenchError] = {}
+    for request in requests:
+        plan = plans[request]
+        if plan.id not in folders:
+            found[request] = done.why_missing(plan)
+            continue
+        record = read_record(folders[plan.id])
+        own = record.predictions.take(record.predictions.rows_with(method=MODEL))  # controls are most of a record
+        found[request] = _Finished(plan, folders[plan.id], replace(record, predictions=own))
+    return found
+
+
+def _missing_measure(claim: MeasuredClaim, dataset: str, error: EmbenchError) -> Measured:
+    return Measured(claim, dataset, status="missing", reason=error.what, what_to_do=error.hint or "")
+
+
+def _leaks(plans: Iterable[Plan]) -> dict[str, str]:
+    rules = [plan.protocol for plan in plans]
+    return {rule.name: "; ".join(rule.deviations.values()) for rule in rules if rule.leaks}
+
+
+def _measured(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished | EmbenchError]) -> list[Measured]:
+    done = {}
+    for name, run in runs.items():
+        if isinstance(run, EmbenchError):
+            return [_missing_measure(claim, dataset, run)]
+        done[name] = run
+    first = next(iter(done.values())).plan
+    place = claim.datasets.get(dataset)
+    about: dict[str, Any] = {
+        "runs": tuple(str(run.folder) for run in done.values()),
+        "leaks": _leaks(run.plan for run in done.values()),
+    }
+    rows = []
+    for target in (place.targets if place else ()) or [t.name for t in first.test.targets]:
+        try:
+            runs_of_target = {
+                name: ClaimRun(
+                    run.record,
+                    run.folder,
+                    claim.runs[name].target or target,
+                    claim.metric,
+                    _labels(run.plan.test, claim.by) if claim.by else {},
+                )
+                for name, run in done.items()
+            }
+            for what, values in MEASURES[claim.measure][0](runs_of_target).items():
+                row = Measured(claim, dataset, target, what, **about)
+                rows.append(_with_interval(row, values, first))
+        except EmbenchError as error:
+            rows.append(replace(_missing_measure(claim, dataset, error), target=target, **about))
+    return rows
+
+
+def _labels(cohort: Cohort, name: str) -> dict[str, float]:
+    """Unit -> its label of a target of the card, whether a run is about it or not; NaN where it has none."""
+    (target,) = choose_targets(cohort.card, name)
+    _, labels = label_units(cohort.units, cohort.store.labels()[target.label], target.rule)
+    return dict(zip((unit.id for unit in cohort.units), labels.tolist(), strict=True))
+
+
+def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Measured:
+    over: Literal["folds", "people", "stimuli"] = "folds"
+    if isinstance(values, Each):
+        over, found = values.over, values.estimate()
+        if isinstance(found, Undefined) or found.error is None:
+            raise DataError(f"{row.what}: fewer than two groups of {over} have a value", expected="two or more")
+        mean, error, df, count = found.mean, found.error, found.df, found.subjects
+    else:
+        folds, count = min(len(of_seed) for of_seed in plan.folds.values()), len(values)
+        if count < 2 or folds < 2:
+            raise DataError(f"{row.what}: {count} folds have a value", expected="two or more")
+        mean, error, df = float(values.mean()), corrected_error(values, folds), count - 1
+    from scipy.special import stdtrit
+
+    claim, synthetic = row.claim, plan.test.store.synthetic is not None
+    half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
+    low, high = mean - half, mean + half
+    published = claim.published_value if row.dataset in claim.datasets else None
+    return replace(
+        row,
+        mean=mean,
+        low=low,
+        high=high,
+        count=count,
+        over=over,
+        p=t_test(abs(mean - claim.reference) - (claim.margin or 0.0), error, df),
+        published=published,
+        size=None if synthetic or published is None else size_verdict(published, low, high),
+        seeds=len(plan.folds),
+        synthetic=synthetic,
+    )
+
+
+def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
+    known = [row.p for row in rows if row.p is not None]
+    corrected = iter(holm(known))
+    decided = []
+    for row in rows:
+        if row.p is not None and row.low is not None and row.high is not None:
+            p = next(corrected)
+            verdict: Verdict = "undecided"  # nothing is equivalent: values have no common margin
+            if p <= ALPHA:
+                low, high = _inside(row.claim, row.low, row.high)
+                verdict = direction_verdict(low, high, p, seeds=row.seeds, allowance=True)
+            row = replace(row, corrected=p, verdict=verdict)
+        decided.append(row)
+    return decided
+
+
+def _inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
+    """The ends of the interval as they lie above the reference, or inside the nearer edge of its margin."""
+    low, high = low - claim.reference, high - claim.reference
+    if claim.margin is None:
+        return low, high
+    return claim.margin - max(-low, high), claim.margin - max(low, -high, 0.0)
+
+
+# Runs what claims compare, under the fixed protocol and under the papers' own, and gives a verdict on each.
 
 FIXED_PROTOCOL = Request.protocol
 """The protocol that holds for every method, whose headline is compared."""
@@ -137,7 +495,7 @@ def examine_claims(
     each target of each pair."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
-        rows += _paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers, done)
+        rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers, done)
     return rows
 
 
@@ -169,7 +527,7 @@ def _refusal(pair: ComparedPair, plans: Mapping[runner.Request, Plan | EmbenchEr
     return None
 
 
-def _paper(
+def _examine_paper(
     wanted: Sequence[ComparedPair],
     progress: EventCallback | None,
     workers: int | None,

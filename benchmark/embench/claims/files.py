@@ -1,27 +1,299 @@
-"""Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
-
-Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
-"""
+"""Claims of papers as YAML files: comparisons, measures and printed numbers."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from embench import registry
-from embench.claims.measures import MEASURES
-from embench.claims.subjects import SUBJECT_MEASURES
-from embench.errors import UsageError, breaks_schema, faults
+from embench.errors import DataError, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
+from embench.records.embeddings import Embeddings, read_embeddings
+from embench.records.predictions import ANY_SEED, MODEL
 from embench.registry.naming import did_you_mean
+from embench.statistics.by_subject import (
+    Each,
+    Scored,
+    names_of,
+    of_subjects,
+    scores_of,
+    subject_gap,
+    subject_scores,
+    units_by_seed,
+)
+from embench.statistics.intervals import Jackknife
 from embench.texts import has_control, names_code, names_place, texts_in
+
+# A finished run of a claim, with the quantities that measures read.
+
+SeedAndFold = tuple[int, int]
+"""The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
+
+
+class ClaimRun(Scored):
+    """A claim's run that has finished. `by` has the labels of the target that the claim names."""
+
+    @property
+    def labels(self) -> dict[tuple[int, str], float]:
+        """(seed, unit) -> label; seed is `ANY_SEED` where all seeds share it. Raises DataError: the record has none."""
+        table = self.record.labels
+        if table is None:
+            raise DataError("the record contains no labels", where=str(self.folder))
+        own = table["target"] == self.target
+        keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
+        return dict(zip(keys, table["label"][own].tolist(), strict=True))
+
+    def right(self) -> dict[SeedAndFold, dict[str, bool]]:
+        """Correctness of the method's decisions on labelled units: (seed, fold) -> unit -> right or wrong."""
+        rows, known = self.predictions, self.labels
+        found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
+        columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
+        for seed, fold, unit, decision in zip(*columns, strict=True):
+            if np.isfinite(label := label_of(known, seed, unit)):
+                found[seed, fold][unit] = decision == label
+        return found
+
+    def scores(self) -> dict[SeedAndFold, float]:
+        """The claim's score of each seed and fold where it is defined."""
+        rows = [r for r in self.record.scores.folds if (r["method"], r["target"]) == (MODEL, self.target)]
+        return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
+
+    def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
+        """The epochs of the stages of a kind, of this target or of none."""
+        found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self.record.history:
+            if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
+                found[int(row["seed"]), int(row["fold"] or 0)].append(row)
+        return found
+
+
+def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
+    """The label of a unit under a seed, or under all of them; NaN where there is none."""
+    return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
+
+
+Runs = Mapping[str, ClaimRun]
+
+
+# Measures whose values are of subjects (see `statistics/by_subject.py`). Where a claim names a target `by`, units
+# without a label of it do not count.
+
+
+def score_by_subject(runs: Runs) -> Mapping[str, Each]:
+    """The score of each subject; and of each stimulus, where there are several."""
+    ((_, run),) = runs.items()
+    found = {f"{run.metric}, over subjects": subject_scores(run)}
+    films = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
+    if len(names := names_of(films)) > 1:
+        others = np.tile(~np.eye(len(names), dtype=bool), (len(films), 1, 1))
+        each = Jackknife(names, np.arange(len(names)))
+        found[f"{run.metric}, over stimuli"] = Each("stimuli", scores_of(run, films, names), each, others)
+    return found
+
+
+def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
+    """Score of the first run less that of the second in each subject, each on its own units and target."""
+    return {"difference": subject_gap(*runs.values())}
+
+
+def gap_by_label(runs: Runs) -> Mapping[str, Each]:
+    """Score of a run in each subject on the units of the positive class of the target `by`, less that on those of the
+    negative class."""
+    ((_, run),) = runs.items()
+    positive, negative = [], []
+    for ids, units in units_by_seed(run):
+        label = np.array([run.by.get(unit, np.nan) for unit in ids.tolist()])
+        positive.append(units.take(label == 1))
+        negative.append(units.take(label == 0))
+    return _gap([run], positive, negative)
+
+
+def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
+    """Score of the first run, whose classes are parts of those of the second run's target, on that target, less the
+    score of the second run, in each subject: a class has the sum of the scores of its parts.
+
+    Raises:
+        DataError: units of one class of the first run are of several classes of the second.
+    """
+    fine, coarse = runs.values()
+    merged, own = [], []
+    for (fine_ids, parts), (ids, units) in zip(units_by_seed(fine), units_by_seed(coarse), strict=True):
+        _, at, where = np.intersect1d(fine_ids, ids, return_indices=True)
+        parts, units = parts.take(at), units.take(where)
+        pairs = np.unique(np.stack([parts.y_true, units.y_true]).astype(int), axis=1)
+        part, whole = pairs
+        if len(np.unique(part)) < len(part):
+            raise DataError(
+                f"classes of {fine.target} each cover several classes of {coarse.target}",
+                where=str(fine.folder),
+                expected="classes that each belong to one class of the other target",
+            )
+        score = np.zeros_like(units.score)
+        np.add.at(score.T, whole, parts.score.T[part])
+        merged.append(replace(units, score=score, decision=score.argmax(1).astype(float)))
+        own.append(units)
+    return _gap([fine, coarse], merged, own)
+
+
+SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]] = {
+    "by_subject": (score_by_subject, 1),
+    "gap_by_subject": (gap_by_subject, 2),
+    "gap_by_label": (gap_by_label, 1),
+    "gap_of_merged": (gap_of_merged, 2),
+}
+"""Measures with a value for each subject or stimulus, as `MEASURES`."""
+
+
+def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
+    """The difference of scores in each subject, of the units of both in each seed."""
+    return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}
+
+
+# Measures of finished runs beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
+#
+# Each measure gives values for each seed and fold, (J,), or for each subject or stimulus, which are larger the more a
+# claim is right, or nearer to its reference where it has a margin.
+
+Values = Mapping[str, np.ndarray]
+"""A measure in words -> (J,) of the seeds and folds where it is defined."""
+
+
+def cases(runs: Runs) -> Values:
+    """Share of the units that one run alone gets right that the last run gets right, too; for each run but the last."""
+    *alone, joined = runs
+    right = {name: run.right() for name, run in runs.items()}
+    found = {}
+    for name in alone:
+        shares = []
+        for at in _everywhere(right.values()):
+            correct = {run: right[run][at] for run in runs}
+            units = set.intersection(*(set(units) for units in correct.values()))
+            only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
+            shares += [np.mean([correct[joined][u] for u in only])] if only else []
+        found[f"{joined} is correct where {name} is the only correct single model"] = np.array(shares)
+    return found
+
+
+def disagreements(runs: Runs) -> Values:
+    """Share of the units on which exactly one of two runs is right that the first gets right."""
+    (one, first), (other, second) = runs.items()
+    ours, theirs, shares = first.right(), second.right(), []
+    for at in _everywhere([ours, theirs]):
+        split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
+        shares += [np.mean(split)] if split else []
+    return {f"{one} is correct where {one} and {other} disagree": np.array(shares)}
+
+
+def pretext_accuracy(runs: Runs) -> Values:
+    """The best training accuracy of the pretext task."""
+    ((_, run),) = runs.items()
+    curves = run.curves("pretrain").values()
+    best = [max(float(row["accuracy"]) for row in rows if row.get("accuracy")) for rows in curves]
+    return {"best accuracy of the pretext task": np.array(best)}
+
+
+def sooner(runs: Runs) -> Values:
+    """Number of epochs by which the first run's loss on validation subjects is lowest before the second's."""
+    best = []
+    for run in runs.values():
+        curves = run.curves("unimodal") or run.curves("fusion")
+        best.append({
+            at: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
+            for at, rows in curves.items()
+        })  # fmt: skip
+    first, second = best
+    return {"epochs earlier": np.array([second[at] - first[at] for at in _everywhere(best)], float)}
+
+
+def separation(runs: Runs) -> Values:
+    """Differences between two runs, first less second, in the last hidden layer's share of variance between classes and
+    in its silhouette."""
+    between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
+    return {
+        f"{what}, more": np.array([one[at] - other[at] for at in _everywhere([one, other])])
+        for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
+    }
+
+
+def imbalance(runs: Runs) -> Values:
+    """The share of the more frequent class among the labels."""
+    ((_, run),) = runs.items()
+    known = run.labels
+    by_fold = [[label_of(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
+    share = np.array([np.mean(labels) for labels in by_fold])
+    return {"proportion of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
+
+
+def gap(runs: Runs) -> Values:
+    """Score of the first run less that of the second."""
+    first, second = (run.scores() for run in runs.values())
+    return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
+
+
+def gap_of_gaps(runs: Runs) -> Values:
+    """Difference of the first two runs' scores less that of the last two."""
+    found = [run.scores() for run in runs.values()]
+    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
+    return {"difference of differences": np.array(values)}
+
+
+MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]] = {
+    "cases": (cases, 3),
+    "disagreements": (disagreements, 2),
+    "pretext_accuracy": (pretext_accuracy, 1),
+    "sooner": (sooner, 2),
+    "apart": (separation, 2),
+    "imbalance": (imbalance, 1),
+    "gap": (gap, 2),
+    "gap_of_gaps": (gap_of_gaps, 4),
+    **SUBJECT_MEASURES,
+}
+"""Name -> what measures finished runs, in the order of the claim, and how many it takes."""
+
+
+def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
+    """The seeds and folds that all have."""
+    every = list(by_fold)
+    return [at for at in every[0] if all(at in other for other in every)]
+
+
+def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
+    """Share of a hidden layer's variance that lies between classes, and the silhouette, by seed and fold."""
+    from sklearn.metrics import silhouette_score  # slow to import
+
+    kept, known = read_embeddings(run.folder), run.labels
+    if kept is None:
+        raise DataError("the run saved no hidden layers", where=str(run.folder), expected="a run of a network")
+    kept = kept.take(kept.target == run.target)
+    shares, silhouettes = {}, {}
+    for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
+        hidden: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
+        y = np.array([label_of(known, seed, unit) for unit in hidden.unit.tolist()])
+        x, y = hidden.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
+        if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
+            continue
+        means = np.stack([x[y == label].mean(0) for label in y])
+        total = ((x - x.mean(0)) ** 2).sum()
+        if total > 0:
+            shares[seed, fold] = float(1 - ((x - means) ** 2).sum() / total)
+            silhouettes[seed, fold] = float(silhouette_score(x, y))
+    return shares, silhouettes
+
+
+# Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
+#
+# Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
 
 
 def _texts(value: Any) -> Any:
@@ -142,7 +414,7 @@ class MeasuredClaim(Strict):
     """A claim about something else than two scores, which finished runs can answer.
 
     Args:
-        measure: what is asked of the runs, see `embench.claims.measures`. `runs` stand in the order in which it takes
+        measure: what is asked of the runs, see `embench.claims.files`. `runs` stand in the order in which it takes
             them. The claim is right where the measured value lies above `reference`, or no further than `margin` from
             it.
         by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects count only
@@ -300,3 +572,77 @@ def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | Un
                     hint=did_you_mean(name, sorted(known)),
                 )
     return [claim for claim in claims if paper in (None, claim.paper) and (not ids or claim.id in ids)]
+
+
+# Numbers in the tables of papers, each with the run that it is of, or why it could not be read.
+#
+# Any package can provide some, as `printed/<paper>.yaml` next to its `registry.yaml`.
+
+
+def _with_spread(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_with_spread)]
+"""A number as it is printed, with its spread where one is."""
+
+
+class PrintedRow(Strict):
+    """A row of a paper's tables: the options of its run, on the paper's dataset and by another protocol than the
+    paper's where it names one, and target -> metric -> what is printed."""
+
+    tables: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    row: str
+    dataset: str
+    run: Configuration
+    protocol: str | None = None
+    printed: dict[str, dict[str, Figures]] = Field(min_length=1)
+    remarks: str = ""
+
+    def numbers(self) -> Iterator[tuple[str, str, Sequence[float]]]:
+        """Target, metric, and the number with its spread where one is printed."""
+        for target, scores in self.printed.items():
+            yield from ((target, metric, figures) for metric, figures in scores.items())
+
+
+class UnreadTable(Strict):
+    """A table or a picture of a paper whose numbers are not among ours, and why."""
+
+    table: str
+    what: str
+    why: str
+
+
+class Printed(Strict):
+    """The tables of a paper. `unit` is that of scores that are shares, `spread` says what stands behind ±."""
+
+    paper: Identity
+    protocol: str
+    unit: Literal["share", "percent"]
+    spread: str | None = None
+    rows: Annotated[tuple[PrintedRow, ...], Field(strict=False)]
+    unread: Annotated[tuple[UnreadTable, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _says_what_spreads_are(self) -> Self:
+        if not self.spread and any(len(figures) > 1 for row in self.rows for _, _, figures in row.numbers()):
+            raise ValueError("a number has a spread, but `spread` does not say what the spread is")
+        return self
+
+    def in_words(self, figures: Sequence[float]) -> str:
+        """A number as the paper prints it, a share with its unit."""
+        text = " ± ".join(f"{figure:g}" for figure in figures)
+        return f"{text} %" if self.unit == "percent" else text
+
+
+def printed_tables(paper: str | None = None) -> list[Printed]:
+    """The tables of all papers, or of one, by name. Raises UsageError: a file cannot be read, or breaks the schema."""
+    found = [_read(path) for path in registry.shipped("printed/*.yaml") if paper in (None, path.stem)]
+    return sorted(found, key=lambda printed: printed.paper)
+
+
+def _read(path: Path) -> Printed:
+    printed = read_stated(path, "a table", lambda _: Printed)
+    if printed.paper != path.stem:
+        raise UsageError(f"these are the tables of {printed.paper}", where=str(path), expected=f"{printed.paper}.yaml")
+    return printed

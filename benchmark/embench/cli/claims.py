@@ -18,11 +18,9 @@ from embench.records.cost import format_duration
 from embench.screen.progress import Progress
 
 if TYPE_CHECKING:
-    from embench.claims.examine import ClaimResult
-    from embench.claims.files import AnyClaim, Claim, UntestedClaim
-    from embench.claims.measured import Measured
-    from embench.claims.obtained import PrintedResult
-    from embench.claims.printed import Printed
+    from embench.claims.examine import ClaimResult, Measured
+    from embench.claims.files import AnyClaim, Claim, Printed, UntestedClaim
+    from embench.claims.page import PrintedResult
 
 ALL = "all"
 """The argument that selects every paper."""
@@ -61,7 +59,7 @@ def claims(
     from embench.claims import files
 
     if printed:
-        from embench.claims.printed import printed_tables
+        from embench.claims.files import printed_tables
 
         files.select_claims(None if paper == ALL else paper, ())  # refuses a paper that nobody knows
         _list_printed(printed_tables(None if paper == ALL else paper), options["data_root"], as_json=as_json)
@@ -70,7 +68,7 @@ def claims(
     if not (paper or claim or dry_run):
         _list(chosen, options["data_root"], as_json=as_json)
         return
-    from embench.claims import examine, measured  # with torch, which a list does not need
+    from embench.claims import examine  # with torch, which a list does not need
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
     pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
@@ -78,11 +76,11 @@ def claims(
     measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
-        values = measured.examine_measured(measurable, dataset or (), options, dry_run=True)
+        values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
     else:
         with Progress() as progress:
             rows = examine.examine_claims(pairs, progress=progress.event, workers=options["workers"])
-            values = measured.examine_measured(measurable, dataset or (), options, progress.event)
+            values = examine.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
     document = _document([*tested, *measurable], [*rows, *values], untested)
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))

@@ -7,10 +7,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
+from embench.claims.examine import (
+    ClaimResult,
+    Leg,
+    Measured,
+    claim_pairs,
+    examine_claims,
+    examine_measured,
+    measured_requests,
+)
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
-from embench.claims.measured import Measured, examine_measured, measured_requests
-from embench.claims.obtained import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
+from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.errors import DataError, EmbenchError
 from embench.planning.plan import make
 from embench.planning.request import Request
