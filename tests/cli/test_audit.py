@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from embench.cli.audit import print_audit
+from embench.cli.results import print_audit
 from embench.leaderboard import board
 from embench.leaderboard.export import export_entry
 from embench.records import record

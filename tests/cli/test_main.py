@@ -13,8 +13,8 @@ import pytest
 import typer
 
 from embench import errors
-from embench.cli import app, doctor, listing, main
-from embench.cli.examples import EXAMPLES
+from embench.cli import app, listing, machine, main
+from embench.cli.options import EXAMPLES
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_doctor_finds_a_network_whose_library_cannot_be_imported(embench, tmp_pa
 
 def test_doctor_is_content_otherwise(embench, tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(doctor, "_LIBRARIES", ("torch", "numpy"))
+    monkeypatch.setattr(machine, "_LIBRARIES", ("torch", "numpy"))
     (tmp_path / "amigos").mkdir()
     done = embench("doctor", "--data-root", tmp_path)
     assert done.code == 0, done.out

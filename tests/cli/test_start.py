@@ -9,7 +9,7 @@ import sys
 import pytest
 import typer
 
-from embench.cli import app, start
+from embench.cli import app, machine
 
 from ..published import link_entries
 
@@ -90,7 +90,7 @@ def test_with_data_it_says_a_run_that_fits_them(here, embench, monkeypatch):
     lines = told(embench, monkeypatch)
     method = "--encoder handcrafted --fusion logreg --modalities ecg"
     assert f"embench run --dataset eegmat {method} --seeds 0 --data-root data" in lines
-    monkeypatch.setattr(start, "find_spec", lambda _: None)  # the light installation trains nothing
+    monkeypatch.setattr(machine, "find_spec", lambda _: None)  # the light installation trains nothing
     assert "embench score predictions.csv --dataset eegmat --data-root data" in told(embench, monkeypatch)
 
 

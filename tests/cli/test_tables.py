@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from embench.claims.examine import ClaimResult
 from embench.claims.files import printed_tables, select_claims
 from embench.claims.page import PrintedResult
-from embench.cli import claims
-from embench.cli.tables import TableColumn, field, show_table
+from embench.cli import studies
+from embench.cli.console import TableColumn, field, show_table
 from embench.records.scores import Score
 
 
@@ -47,7 +47,7 @@ def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monke
     about = {"dataset": "amigos", "leg": "fixed", "protocol": "subject-independent-v3", "target": "arousal"}
     gap = Score(mean=0.0321, low=0.01, high=0.05)
     found = ClaimResult(claim, **about, status="compared", difference=gap, cost={"a": 90.0, "b": 30.0})
-    claims.print_claims([claim], [found], [], [])
+    studies.print_claims([claim], [found], [], [])
     text = capsys.readouterr().out
     assert "+0.032 [+0.010, +0.050]" in text
     assert "a 2 min, b 30 s" in text
@@ -62,7 +62,7 @@ def test_a_long_reason_stands_once_below_the_numbers_that_it_is_of(capsys, monke
         for row in tables.rows
         for number in row.numbers()
     ]
-    claims.print_claims([], [], [], [], rows, ["Of deap: more."])
+    studies.print_claims([], [], [], [], rows, ["Of deap: more."])
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("downloaded") == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
-from embench.cli.tables import show_table
+from embench.cli.console import show_table
 
 from ..leaderboard.made_up import put
 from ..published import link_entries

@@ -17,7 +17,7 @@ import typer
 from bench.markdown import table
 from embench import cli, errors
 from embench.cli.console import folded_command
-from embench.cli.examples import EXAMPLES
+from embench.cli.options import EXAMPLES
 
 from .pages import ROOT
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from embench.cli.board import print_board
+from embench.cli.show import print_board
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells, write_figures
 from embench.statistics import comparison
 from embench.statistics.significance import holm

@@ -23,29 +23,7 @@ import typer
 from typer import Option
 
 import embench
-from embench.cli import (
-    audit,
-    baselines,
-    claims,
-    clean,
-    compare,
-    console,
-    data,
-    doctor,
-    examples,
-    export,
-    grid,
-    leaderboard,
-    listing,
-    plugin,
-    predict,
-    remedies,
-    run,
-    score,
-    start,
-    tune,
-    weights,
-)
+from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
 from embench.system import KEPT, killed_worker, lacking, out_of_memory
 from embench.texts import visible
@@ -58,24 +36,24 @@ app = typer.Typer(
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     "Run": {
         "run": run.run,
-        "grid": grid.grid,
-        "tune": tune.tune,
-        "predict": predict.predict,
-        "pretrain": weights.pretrain,
-        "baselines": baselines.baselines,
+        "grid": run.grid,
+        "tune": run.tune,
+        "predict": run.predict,
+        "pretrain": run.pretrain,
+        "baselines": studies.baselines,
         "list": listing.list_plugins,
         "info": listing.info,
     },
-    "Data": {"doctor": doctor.doctor, "data": data.data_app, "clean": clean.clean},
+    "Data": {"doctor": machine.doctor, "data": data.data_app, "clean": machine.clean},
     "Evaluate": {
-        "score": score.score,
-        "compare": compare.compare,
-        "audit": audit.audit,
-        "report": export.report,
-        "claims": claims.claims,
+        "score": results.score,
+        "compare": results.compare,
+        "audit": results.audit,
+        "report": results.report,
+        "claims": studies.claims,
     },
-    "Publish": {"export": export.export, "leaderboard": leaderboard.leaderboard_app},
-    "Extend": {"plugin": plugin.plugin_app, "weights": weights.weights_app},
+    "Publish": {"export": results.export, "leaderboard": leaderboard.leaderboard_app},
+    "Extend": {"plugin": listing.plugin_app, "weights": run.weights_app},
 }
 """Group of the help -> its commands by name."""
 
@@ -85,7 +63,7 @@ for panel, commands in COMMANDS.items():
             app.add_typer(command, name=name, rich_help_panel=panel)
         else:
             app.command(name, rich_help_panel=panel)(command)
-examples.add_examples(app)
+options.add_examples(app)
 
 
 def _evaluate_hints(app: typer.Typer) -> None:
@@ -167,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
             if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # what a shell asks has no arguments either
-                start.start()
+                machine.start()
                 return 0
             if {"--help", "-h"} & set(parsed):
                 _import_help()
@@ -213,14 +191,14 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         error = error.__cause__  # typer takes it for the end of what the user types
     error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error
     if isinstance(error, EmbenchError):
-        command = remedies.of_error(error, arguments, typer.main.get_command(app))
+        command = console.of_error(error, arguments, typer.main.get_command(app))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         context = getattr(error, "ctx", None)
-        text = remedies.of_unknown_option(getattr(error, "option_name", "")) or format_message()
+        text = console.of_unknown_option(getattr(error, "option_name", "")) or format_message()
         if not text:  # a group alone, whose help was printed
             return 2
-        elsewhere = context and remedies.of_unknown_command(text, context.find_root().command)
+        elsewhere = context and console.of_unknown_command(text, context.find_root().command)
         todo = elsewhere or f"{context.command_path if context else 'embench'} --help"
         remedy = "" if "what to do: " in text else f"\n  what to do: {todo}"
         return _fail(f"wrong arguments: {text}{remedy}", 2)

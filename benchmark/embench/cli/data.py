@@ -1,4 +1,4 @@
-"""`embench data`: what data there are, whether they are whole, and how they are made ready."""
+"""`embench data`: which data there are, whether they are complete, and how to get and prepare them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,377 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 from typer import Argument, Option
 
 from embench import registry
-from embench.cli import console, data_describe, data_look, data_status
+from embench.cli import console, data_describe
+from embench.cli.console import fields, grouped, show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
-from embench.cli.tables import fields, grouped, show_table
-from embench.data.locations import data_folder
-from embench.errors import UsageError
+from embench.data.locations import data_folder, wrong_root
+from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.planning.request import Request
+from embench.screen.plan import unanswerable_parts
 from embench.screen.progress import Steps
 from embench.system import cores
 
 if TYPE_CHECKING:
-    from embench.interfaces.dataset import Download
+    from embench.data.checks import CheckedFiles
+    from embench.interfaces.dataset import Card, Dataset, Download, Finding
+    from embench.interfaces.recording import Recording
+    from embench.registry import Entry
     from embench.store import Store
+
+
+# `embench data status` and `data verify`: which datasets are there, whether all of their files can be used, and how to
+# obtain the others.
+
+_CARD = (
+    *("title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability"),
+    *("obtain", "download", "hours", "prepared", "verified_on_real"),
+)
+
+
+def status(
+    dataset: Annotated[str | None, Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """List datasets: where their files are, whether they were verified, and how to obtain them."""
+    from embench.data.find import open_dataset, own_folders, place
+    from embench.store.reading import reader_faults
+
+    usable = True
+    if dataset:
+        facts = [_status(*place(dataset, data_root), dataset)]
+        usable = facts[0]["state"] not in ("missing", "broken")
+        if usable:
+            facts[0]["people"] = len(open_dataset(dataset, data_root, own_names=True).subjects())
+    else:
+        named = registry.entries("dataset")
+        facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
+        own = [folder.name for folder in own_folders(data_root)]
+        facts += [_status_or_fault(*place(name, data_root), name) for name in own]
+    if (wrong := wrong_root(data_root)) and usable:
+        console.note(wrong)
+    console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
+    if not usable:
+        with reader_faults(str(dataset), "subjects"):
+            open_dataset(
+                str(dataset), data_root, own_names=True
+            ).subjects()  # raises: where it was searched for, and what to do
+
+
+def _show(facts: list[dict[str, Any]], card: bool) -> None:
+    show_table(facts, fields("dataset", "state", "verified", "labels_public", "licence", *(["folder"] if card else [])))
+    if card:  # one that is named ends with its own error
+        own = facts[0]
+        show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD if own[key])
+        if "people" in own:
+            console.echo(f"{own['people']} subjects")
+        _show_open(facts)
+        return
+    console.echo(f"data root: {Path(facts[0]['folder']).parent}")
+    for fact in facts:
+        if fact["broken"]:
+            console.note(f"{fact['dataset']}: {fact['broken']}")
+    missing = grouped((fact["get"], fact["dataset"]) for fact in facts if fact["state"] == "missing")
+    for get, names in missing.items():  # variants share a download
+        console.wrapped(f"{', '.join(names)}: {get}")
+    console.echo()
+    _show_open(facts)
+
+
+def _show_open(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the open datasets that ask the same questions as missing ones that must be requested."""
+    families = {fact["dataset"].partition("/")[0]: fact for fact in reversed(facts) if fact["state"] == "missing"}
+    rows = [
+        {"in place of": name, **each} for name, fact in sorted(families.items()) for each in fact["open_instead"][:3]
+    ]
+    show_table(rows, title="open datasets for the same questions (targets and signals that both have)")
+
+
+def _open_instead(entry: Entry) -> list[dict[str, str]]:
+    """The open datasets with targets and signals of a dataset: those with labels of the same origin first, then those
+    with most signals of it. One of each family of variants."""
+    asked, family = dict(entry.asks), entry.name.partition("/")[0]
+    found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
+    for other in registry.entries("dataset"):
+        targets = [name for name in asked if name in dict(other.asks)]
+        signals = [name for name in other.modalities if name in entry.modalities]
+        own = other.name.partition("/")[0]
+        if other.broken or own == family or own in found or not (targets and signals):
+            continue
+        if get := _how_open(other):
+            origins = {question.labels for name, question in other.asks if name in targets}
+            same = any(asked[name].labels == dict(other.asks)[name].labels for name in targets)
+            row = {"dataset": other.name, "targets": ", ".join(targets), "labels": ", ".join(sorted(origins))}
+            found[own] = ((not same, -len(signals), own), {**row, "signals": ", ".join(signals), "get it": get})
+    return [row for _, row in sorted(found.values(), key=lambda each: each[0])]
+
+
+def _how_open(entry: Entry) -> str:
+    """The command that gets an open dataset, or says how; empty where its files must be requested, or its reader is
+    broken."""
+    try:
+        card: Card = registry.load("dataset", entry.full_name).card
+    except (EmbenchError, AttributeError):
+        return ""
+    name = registry.written_name(entry)
+    if card.downloads:
+        return f"embench data fetch {name}"
+    return f"embench data status {name}" if card.labels_public == "yes" else ""
+
+
+def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
+    """The folder and state of a dataset, and what a new user needs from its card; `name` is what the user calls it."""
+    from embench.store import cache_root
+    from embench.store.fingerprint import synthetic
+
+    cls = registry.load("dataset", entry.full_name)
+    card: Card = cls.card
+    found = folder.is_dir() and any(folder.iterdir())
+    fault, record = None, None
+    if found:
+        from embench.data.verified import recall
+        from embench.store.reading import reader_faults
+
+        try:
+            with reader_faults(entry.full_name, "subjects"):
+                reader = cls(folder)
+                card = reader.card  # that of a corpus is its folder's
+                reader.subjects()
+            generated = synthetic(folder) is not None
+            record = recall(reader, registry.code_identity("dataset", entry.full_name), cache_root())
+        except EmbenchError as error:
+            fault = f"{error.what}; {error.hint}" if error.hint else error.what
+    read = card.verified_on_real
+    return {
+        "dataset": name,
+        "title": card.title,
+        "folder": str(folder),
+        "state": "missing" if not found else "broken" if fault else "generated" if generated else "found",
+        "found": found,
+        "generated": found and not fault and generated,
+        "broken": fault,
+        "verified": _verified(record) if found and not fault else None,
+        "verification": record,
+        "modalities": ", ".join(card.default_modalities),
+        "targets": ", ".join(target.name for target in card.targets),
+        "licence": card.licence,
+        "labels_public": card.labels_public,
+        "citation": card.citation,
+        "doi": card.doi,
+        "address": entry.address,
+        "availability": entry.availability,
+        "obtain": card.obtain,
+        "download": entry.download,
+        "hours": entry.hours,
+        "prepared": _prepared_size(card, entry.hours),
+        "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
+        "open_instead": [] if found or _how_open(entry) else _open_instead(entry),
+        "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
+    }
+
+
+def _prepared_size(card: Card, hours: float | None) -> str | None:
+    """About how much the cache holds of a dataset's signals under the default protocol."""
+    from embench.planning.request import Request
+    from embench.protocols import load_protocol
+
+    if hours is None:
+        return None
+    channels = sum(len(own.channels) for m, own in card.modalities.items() if m not in ("video", "face_au"))
+    size = hours * 3600 * load_protocol(Request.protocol).rate_hz * channels * _SAMPLE_BYTES
+    return f"about {size / 1e9:.1f} GB in the cache for all signals; video frames and features need more"
+
+
+_SAMPLE_BYTES = 4
+
+
+def _verified(record: Any) -> str:
+    if not record:
+        return "not verified"
+    found = [f"{record[kind]} {kind}" for kind in ("errors", "warnings") if record[kind]]
+    return f"{record['date'][:10]}, {' and '.join(found) or 'no findings'}"
+
+
+def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
+    """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
+    try:
+        return _status(entry, folder, name)
+    except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
+        fault = str(error).partition("\n")[0]
+        known = {"dataset": name, "folder": str(folder), "state": "broken", "found": False, "generated": False}
+        return {**known, "broken": fault}
+
+
+_SHOWN = 50
+"""Findings that are printed; `--json` has all."""
+
+
+def verify_data(
+    dataset: DatasetName,
+    data_root: DataRoot = None,
+    share: Annotated[
+        Path | None, Option(help="Write a shareable report without samples, labels, names or paths.")
+    ] = None,
+    force: Annotated[
+        bool, Option("--force", help="Read every file again, including unchanged and cached files.")
+    ] = False,
+    exclude_faulty: Annotated[
+        bool,
+        Option(
+            "--exclude-faulty", help="For your own recordings: list unusable parts in dataset.yaml to exclude them."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read all files of a dataset and report missing, damaged and odd ones; exit with 1 on errors."""
+    if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
+        raise UsageError(f"cannot write {share}", where="--share", expected="a file in an existing folder")
+    from embench.data.checks import check_dataset_files, unread
+    from embench.data.describe import DataReport
+    from embench.data.find import is_folder, open_dataset, place
+    from embench.data.headers import header_of
+    from embench.data.verified import remember
+    from embench.store import cache_root
+    from embench.store.fingerprint import synthetic
+
+    entry, folder = place(dataset, data_root)
+    name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
+    report, made_by = DataReport(), registry.load("dataset", entry.full_name)
+    card = made_by.card
+    try:
+        reader = open_dataset(dataset, data_root, own_names=True)
+        if exclude_faulty and (count := reader.exclude_faulty()):
+            console.note(f"{count} entries of `faulty` were added to dataset.yaml: check each entry")
+        reader = open_dataset(dataset, data_root, own_names=True)
+        card, generated = reader.card, synthetic(reader.root) is not None
+        with Steps("subjects", "verified") as steps:
+            headers: list[Recording] = []
+
+            def visit(recording: Recording) -> None:
+                report.add(recording)
+                headers.append(header_of(recording))
+
+            checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
+    except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
+        if share and folder.is_dir():
+            _write_report(
+                share, report.document(name, code, made_by, card, unread(folder, error.what), synthetic=False)
+            )
+        raise
+    shared = report.document(name, code, made_by, card, checked, synthetic=generated)
+    remember(reader, code, checked, cache_root(), shared)
+    if share:
+        _write_report(share, shared)
+    cannot_answer = [] if checked.errors else _unanswerable(dataset, data_root, reader, name, headers)
+    document = {**_document(dataset, checked, generated), "cannot_answer": cannot_answer}
+    console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked, cannot_answer))
+    if checked.errors:
+        raise CheckFailed(
+            f"{checked.errors} of {len(checked.findings)} findings are errors",
+            where=str(reader.root),
+            hint=f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
+            if is_folder(dataset)
+            else None,
+        )
+
+
+def _write_report(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8", newline="\n")
+    console.note(f"{path}: read the file before you share it; it contains no samples, labels, names or paths")
+
+
+def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
+    found = Counter(finding.where for finding in checked.findings)
+    return {
+        "dataset": dataset,
+        "synthetic": generated,
+        "people": checked.subjects,
+        "recordings": checked.recordings,
+        "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
+        "labels": {name: vars(count) for name, count in checked.labels.items()},
+        "files": [
+            {"name": file.name, "bytes": file.size, "sha256": file.sha256, "findings": found[file.name]}
+            for file in checked.files
+        ],
+        "findings": [{"severity": f.severity, "where": f.where, "what": f.what} for f in checked.findings],
+    }
+
+
+def _unanswerable(
+    dataset: str, data_root: Path | None, reader: Dataset, name: str, headers: Sequence[Recording]
+) -> list[Mapping[str, Any]]:
+    """The targets for which the study cannot answer under the default protocol, whatever is trained."""
+    from embench.data.cohort import card_for_protocol, choose_targets
+    from embench.data.find import full_name, pseudonymous
+    from embench.data.headers import header_store
+    from embench.planning.request import Request
+    from embench.protocols import load_protocol
+    from embench.statistics.answerable import find_unanswerable, without_repeats
+
+    own, rules = pseudonymous(dataset, data_root), load_protocol(Request.protocol)
+    if not reader.card.targets:
+        return []
+    # Folds follow from names, and those of own recordings are dealt by pseudonyms.
+    named, of = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
+    try:
+        card = card_for_protocol(rules, of.card)
+        store = header_store(of, full_name(dataset, data_root) if own else name, named)
+        return without_repeats(find_unanswerable(store, card, choose_targets(card, None), rules))
+    except UsageError:  # the protocol is not for this dataset
+        return []
+
+
+_PARTICULAR = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
+"""What findings of one cause differ in: what is quoted or in brackets, and whatever has a digit."""
+
+
+def _cause(finding: Finding) -> tuple[str, str]:
+    what = finding.what.replace(finding.where, "")
+    return finding.severity, _PARTICULAR.sub("#", what)
+
+
+def _as_row(alike: Sequence[Finding]) -> dict[str, str]:
+    """The line of findings with one cause: how many there are, the first two places, and what the first says."""
+    first, places = alike[0], list(dict.fromkeys(finding.where for finding in alike))
+    more = len(alike) - min(len(places), 2)
+    where = ", ".join(places[:2]) + (f" and {more} more" if more else "")
+    what = first.what if len(alike) == 1 else f"{len(alike)} findings like this: {first.what}"
+    return {"severity": first.severity, "where": where, "what": what}
+
+
+def _show_checked(
+    root: Path, card: Card, checked: CheckedFiles, cannot_answer: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    channels = {name: str(len(own.channels)) for name, own in card.modalities.items()}
+    show_table(
+        {"modality": name, "recorded": f"{hours:.2f} h", "channels": channels.get(name)}
+        for name, hours in checked.hours.items()
+    )
+    labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
+    show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
+    alike = grouped((_cause(finding), finding) for finding in checked.findings)
+    show_table(map(_as_row, list(alike.values())[:_SHOWN]), fields("severity", "where", "what"))
+    if len(alike) > _SHOWN:
+        console.echo(f"{len(alike) - _SHOWN} more findings; --json prints all")
+    megabytes = sum(file.size for file in checked.files) / 1e6
+    files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
+    console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
+    if not checked.findings:
+        console.echo(f"{root}: no findings, all files are usable")
+    show_parts(unanswerable_parts(cannot_answer))
+
+
+# `embench data`: what data there are, whether they are whole, and how they are made ready.
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
@@ -36,7 +386,7 @@ _OPEN = re.compile(r"(\s*)(\w+): TODO  # (.*)")
 _LISTED = 5
 """Addresses that `fetch` prints; of more files, only the host."""
 
-data_app.command("status")(data_status.status)
+data_app.command("status")(status)
 
 
 @data_app.command()
@@ -77,10 +427,10 @@ def fetch(
     console.echo(f"{folder}: done; check the files with `embench data verify {entry.name}`")
 
 
-data_app.command("verify")(data_status.verify_data)
+data_app.command("verify")(verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("confounds")(data_describe.confounds)
-data_app.command("look")(data_look.look)
+data_app.command("look")(data_describe.look)
 
 
 @data_app.command()

@@ -1,29 +1,39 @@
-"""`embench list`, which shows what registry files say and imports nothing, and `embench info`."""
+"""`embench list`, `embench info` and `embench plugin`: what is registered, and packages of one's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
+from embench.cli.console import TableColumn, field, fields, grouped, show_table
 from embench.cli.options import DataRoot, Json, completes
-from embench.cli.tables import TableColumn, field, fields, grouped, show_table
-from embench.errors import EmbenchError, UsageError
+from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.context import context_of
 from embench.records.wording import format_value
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
+    from embench.authoring import PluginCheck
+    from embench.interfaces.dataset import Card, ModalityCard
+    from embench.interfaces.encoder import Encoder
     from embench.interfaces.pretraining_data import PretrainingData
+    from embench.interfaces.recipe import Recipe
+    from embench.protocols import Protocol
     from embench.registry import Entry, ModalityDefinition
 
+
+# `embench list`, which shows what registry files say and imports nothing, and `embench info`.
 
 _KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
@@ -43,14 +53,14 @@ def list_plugins(
         _print_matrix(kind, as_json)
         return
     if kind == "protocol":
-        from embench.cli import protocols
+        from embench.cli import show
 
-        console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
+        console.answer(as_json, show.listed() if as_json else None, show.print_listed)
         return
     if kind == "baselines":
-        from embench.cli import baselines
+        from embench.cli import studies
 
-        console.answer(as_json, baselines.listed_sets() if as_json else None, baselines.print_sets)
+        console.answer(as_json, studies.listed_sets() if as_json else None, studies.print_sets)
         return
     if kind is not None and kind not in _KINDS:
         raise UsageError(
@@ -107,9 +117,9 @@ def info(
 ) -> None:
     """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
     if as_yaml:
-        from embench.cli import protocols
+        from embench.cli import show
 
-        console.echo(protocols.protocol_yaml(name).rstrip())
+        console.echo(show.protocol_yaml(name).rstrip())
         return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
@@ -145,7 +155,6 @@ def _print_folder(name: str, *, as_json: bool) -> bool:
 
 def _facts_of_folder(name: str) -> dict[str, Any]:
     """The card of own recordings, in words."""
-    from embench.cli import recipes
     from embench.data.find import card_of
 
     card = card_of(name, None)
@@ -153,20 +162,20 @@ def _facts_of_folder(name: str) -> dict[str, Any]:
     labels = {"targets": {t.name: f"{t.kind} from `{t.label}`" for t in card.targets}}
     silent = ("obtain", "downloads", "verified_on_real", "raters", "targets", "modalities")
     rest = {key: value for key, value in asdict(card).items() if key not in silent and value not in ("", (), None)}
-    rates = recipes.rate_facts(card, Request.protocol)
+    rates = rate_facts(card, Request.protocol)
     return {"kind": "dataset", **rest, "modalities": modalities, "rates": rates, **labels}
 
 
 def _print_protocol(name: str, *, as_json: bool) -> bool:
     """Prints the rules of the protocol of this name; whether there is one."""
-    from embench.cli import protocols
+    from embench.cli import show
     from embench.protocols import protocol_names
 
     if name not in protocol_names() and not name.endswith((".yaml", ".yml")):
         return False
-    facts = protocols.described(name)
+    facts = show.described(name)
     console.answer(
-        as_json, [facts], lambda: _print_facts({protocols.DISPLAY_NAMES.get(k, k): v for k, v in facts.items()}, name)
+        as_json, [facts], lambda: _print_facts({show.DISPLAY_NAMES.get(k, k): v for k, v in facts.items()}, name)
     )
     return True
 
@@ -197,14 +206,13 @@ def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
 
 def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
     """All facts on a plugin: those of its registry file and, for kinds with recipes, of its class."""
-    from embench.cli import recipes
 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
     if entry.kind == "dataset" and not entry.broken:
         with suppress(EmbenchError, ImportError):  # of a reader that cannot be loaded the rest is shown
             card = registry.load("dataset", entry.full_name).card
-            document["rates"] = recipes.rate_facts(card, protocol)
-    if entry.kind not in recipes.WITH_RECIPES or entry.broken:
+            document["rates"] = rate_facts(card, protocol)
+    if entry.kind not in WITH_RECIPES or entry.broken:
         return document
     try:
         plugin = registry.load(entry.kind, entry.full_name)
@@ -212,17 +220,16 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
         return {**document, "not_loaded": str(error).partition("\n")[0]}
     if entry.kind != "pretrainer":
         document["time_context"] = context_of(recipe.view for recipe in plugin.recipes.values())
-    document["recipes"] = recipes.recipe_facts(entry.kind, plugin.recipes, dataset)
+    document["recipes"] = recipe_facts(entry.kind, plugin.recipes, dataset)
     if entry.kind == "encoder" and (known := plugin.known_weights()):
         document["weights"] = [_facts_of_weights(name, data) for name, data in known.items()]
     if dataset and entry.kind == "encoder":
         preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))
-        document["reading"] = recipes.reading_facts(plugin, preset, dataset, data_root, protocol)
+        document["reading"] = reading_facts(plugin, preset, dataset, data_root, protocol)
     return document
 
 
 def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -> None:
-    from embench.cli import recipes
 
     apart = ("recipes", "weights", "reading", "not_loaded")
     facts = {key: value for key, value in document.items() if key not in apart}
@@ -230,12 +237,12 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
     if "not_loaded" in document:
         console.note(f"recipes cannot be shown: {document['not_loaded']}")
     if "recipes" in document:
-        recipes.print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
+        print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
     if "weights" in document:
         console.echo()
         show_table(document["weights"], title="known weights, for encoder.build.weights")
     if "reading" in document:
-        recipes.print_reading(document["reading"])
+        print_reading(document["reading"])
 
 
 def _facts_of_weights(name: str, data: PretrainingData) -> dict[str, str]:
@@ -257,3 +264,249 @@ _FACTS = (
     *("address", "availability", "download", "hours", "asks", "sites", "target", "revision"),
     *("broken", "source"),
 )
+
+
+# Facts of a plugin's class for `embench info`: its recipes as paths of `--set`, and how an encoder reads a dataset. The
+# class is imported for them.
+
+WITH_RECIPES = ("encoder", "pretrainer", "fusion")
+_NOT_SET = ("assumed", "datasets")
+
+
+def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
+    """Preset -> path as `--set` takes it -> value, as it holds for a dataset where one is named."""
+    known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
+    return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
+
+
+def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
+    """A table of the settings that a recipe of the plugin has of its own, and a sentence with the others, which say
+    something where the plugin is trained by gradients."""
+    from embench.interfaces.fusion import Estimator
+    from embench.interfaces.recipe import Recipe
+
+    facts = recipe_facts(kind, plugin.recipes, dataset)
+    usual = dict(_settings(kind, Recipe()))
+    paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
+    own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
+    rows = [{"--set": path, **{name: _as_set(facts[name], path) for name in facts}} for path in own]
+    where = f" on {dataset}" if dataset else ""
+    show_table(rows, title=f"recipes{where}")
+    if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in own]):
+        same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
+        console.wrapped(f"The settings {same} are equal in {'all' if len(facts) > 2 else 'these'} recipes.")
+    elif not rows:
+        console.wrapped("recipes: none changes a setting")
+    if rows:
+        example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
+        value = _as_set(next(settings for settings in facts.values() if example in settings), example)
+        of_one = (
+            f" {kind}[eda].{example.partition('.')[2]} changes the setting for eda only." if kind == "encoder" else ""
+        )
+        console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{of_one}")
+    for preset, recipe in {} if dataset else plugin.recipes.items():
+        for name, changes in recipe.datasets.items():
+            values = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
+            console.wrapped(f"{preset} on {name}: {values}")
+    console.echo()
+
+
+def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
+    """Facts on reading a dataset with an encoder under a protocol: a row for each modality that the encoder accepts,
+    and the modalities that the dataset lacks, or the encoder does not read."""
+    from embench.data import find
+    from embench.protocols import load_protocol
+
+    rules, card = load_protocol(protocol), find.card_of(dataset, data_root)
+    recipe = encoder.recipes[preset].on(card.name)
+    read = [m for m in card.modalities if m in encoder.accepts]
+    wired = {m: _wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
+    return {
+        "dataset": card.name,
+        "protocol": rules.name,
+        "recipe": preset,
+        "modalities": {m: _reading(m, card.modalities[m], encoder(recipe), rules) for m in read},
+        "channels": {m: known for m, known in wired.items() if known},
+        "lacking": sorted(encoder.accepts - set(card.modalities)),
+        "not_read": [m for m in card.modalities if m not in encoder.accepts],
+    }
+
+
+def rate_facts(card: Card, protocol: str) -> dict[str, str]:
+    """Modality -> the rate at which it was recorded, and that at which encoders without a rate of their own read it."""
+    from embench.protocols import load_protocol
+
+    rules = load_protocol(protocol)
+    return {
+        m: f"{_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
+        for m, own in card.modalities.items()
+        if m != "video"
+    }
+
+
+def print_reading(facts: Mapping[str, Any]) -> None:
+    """Prints the facts of `reading_facts`."""
+    title = f"how the encoder reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
+    show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
+    if not facts["modalities"]:
+        console.wrapped(f"{title}: the encoder accepts no modality of {facts['dataset']}", bold=True, colour="red")
+    for m, wired in facts["channels"].items():
+        if "refused" in wired:
+            console.wrapped(f"the encoder cannot read {m}: {wired['refused']}", colour="red")
+            continue
+        made = [name if source == name else f"{name} ({source})" for name, source in wired["read"].items()]
+        left = f"; not used: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
+        console.wrapped(f"channels of {m} in the order of the network: {', '.join(made)}{left}")
+    if facts["not_read"]:
+        console.wrapped(
+            f"modalities of {facts['dataset']} that the encoder does not read: {', '.join(facts['not_read'])}"
+        )
+    if facts["lacking"]:
+        console.wrapped(
+            f"modalities that the encoder accepts and {facts['dataset']} lacks: {', '.join(facts['lacking'])}"
+        )
+    console.echo()
+
+
+def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
+    """The channels of an encoder's network and what each is made of, and those of the dataset that it leaves out; why
+    it refuses them; nothing where it reads them as they are."""
+    try:
+        wired = encoder.network_channels(modality, channels)
+    except UsageError as error:
+        return {"refused": error.what}
+    if list(wired) == list(channels):
+        return {}
+    used = {name for sources in wired.values() for name in sources}
+    return {
+        "read": {name: "-".join(sources) for name, sources in wired.items()},
+        "left_out": [name for name in channels if name not in used],
+    }
+
+
+def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
+    from embench.signals.preprocess import LINEAR, band_after
+
+    count = len(card.channels)
+    channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
+    known = {"channels": channels, "recorded": _recorded(card)}
+    if modality == "video":
+        frames = encoder.recipe.prepare.get("frames_hz")
+        return {**known, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
+    prepared = _prepared_hz(modality, protocol)
+    own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
+    read = "features of " if encoder.reads == "features" else ""
+    rates = (card.rate, prepared, own or prepared)
+    high, low = band_after(modality, rates, card.applied, protocol.preprocess)
+    high = max(high, float(encoder.recipe.prepare.get("high_hz", 0.0)))
+    band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
+    return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
+
+
+def _recorded(card: ModalityCard) -> str:
+    return "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
+
+
+def _prepared_hz(modality: str, protocol: Protocol) -> float:
+    """The rate of a prepared signal, which encoders read unless their recipe names another."""
+    from embench.signals.preprocess import VIDEO_FEATURES_HZ
+
+    return VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
+
+
+def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    return _flat(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
+
+
+def _flat(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Fields of a recipe as `--set` names them, those of `view`, `prepare` and `build` one by one."""
+    for name, value in fields.items():
+        parts = asdict(value) if name == "view" and value is not None else value
+        if isinstance(parts, Mapping):
+            yield from ((f"{kind}.{name}.{key}", item) for key, item in parts.items())
+        else:
+            yield f"{kind}.{name}", value
+
+
+def _as_set(settings: Mapping[str, Any], path: str) -> str:
+    return _text(settings[path]) if path in settings else "-"
+
+
+def _text(value: Any) -> str:
+    """A value as YAML has it, without spaces, which a shell would split."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
+# `embench plugin`: a package of one's own, written and checked.
+
+plugin_app = typer.Typer(help="Create and check your own plugin packages.", no_args_is_help=True)
+
+
+@plugin_app.command("new")
+def new_plugin(
+    kind: Annotated[
+        str,
+        Argument(
+            metavar="KIND", help="dataset, encoder, pretrainer, fusion, estimator (a fusion), metric or observer."
+        ),
+    ],
+    name: Annotated[str, Argument(metavar="NAME", help="Name of the plugin, as users type it.")],
+    out: Annotated[Path | None, Option(help="Folder to write; default: embench-NAME.")] = None,
+    author: Annotated[str | None, Option(help="Your name, for the licence; default: the git user name.")] = None,
+) -> None:
+    """Create a package with one working plugin and its tests, as a starting point."""
+    from embench.authoring import NO_AUTHOR, write_package
+
+    package = write_package(kind, name, out, author)
+    console.echo(f"{package.folder}: written")
+    for path in package.files:
+        console.echo(f"  {path}")
+    if NO_AUTHOR in (package.folder / "LICENSE").read_text(encoding="utf-8"):
+        console.note(f"replace `{NO_AUTHOR}` by your name in LICENSE and pyproject.toml")
+    place = package.folder.as_posix()
+    path = shlex.quote(place if package.folder.is_absolute() else f"./{place}")
+    console.echo(f"next:\n  pip install -e {path}")
+    for line in (f"embench plugin check {package.package}", *package.try_it):
+        console.command(line)
+
+
+@plugin_app.command("check")
+def check_plugins(
+    target: Annotated[
+        str,
+        Argument(
+            metavar="PACKAGE",
+            help="An installed package, the name of a plugin, PACKAGE/NAME, FILE.py or FILE.py:CLASS.",
+        ),
+    ],
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Check plugins: registry entry, import and conformance; exit with 1 on a failure."""
+    from embench.authoring import look_through
+
+    found = list(look_through(target, data_root))
+    failed = [one for one in found if one.fault]
+    if as_json:
+        console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
+    else:
+        check = TableColumn("check", lambda one: one.check, whole=True)
+        show_table(found, [field("plugin"), check, TableColumn("result", _result)], title=f"checks of {target}")
+    if failed:
+        names = ", ".join(dict.fromkeys(one.plugin for one in failed))
+        traces = "".join(f"\n{one.trace}" for one in failed if one.trace)  # which --debug prints
+        raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}") from RuntimeError(traces)
+
+
+def _result(one: PluginCheck) -> str:
+    if one.skipped:
+        return f"not checked: {one.skipped}"
+    if not one.fault:
+        return f"passed ({one.seconds:.1f} s)" if one.seconds else "passed"
+    where = f" Where: {one.where}." if one.where else ""
+    remedy = f" What to do: {one.remedy}." if one.remedy else ""
+    return f"FAILED: {one.fault}.{where}{remedy}"

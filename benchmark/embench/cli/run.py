@@ -1,17 +1,50 @@
-"""`embench run`: one method on one dataset, from the plan to the row."""
+"""`embench run`, `grid`, `tune`, `predict`, `pretrain` and `convert`: everything that trains or applies a method."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import csv
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import Config, DryRunOption, Every, From, Json, WithFloors, with_options
-from embench.planning.request import request_of
+from embench.cli.console import TableColumn, field, show_table
+from embench.cli.options import (
+    Cluster,
+    Config,
+    DataRoot,
+    DryRunOption,
+    Every,
+    ExecutorName,
+    From,
+    Json,
+    TrustCode,
+    WithFloors,
+    cluster_options,
+    completes,
+    read_options,
+    texts,
+    with_options,
+)
+from embench.errors import UsageError
+from embench.planning.request import AXES, Request, command_of, request_of
+from embench.records.cost import format_duration
+from embench.records.wording import format_figure
+from embench.registry.naming import did_you_mean
 from embench.screen.progress import Progress, long_warning, smaller
 
 if TYPE_CHECKING:
-    from embench.planning.request import Request
+    from embench.runs.tuning import Tuned
     from embench.statistics.result import Result
+
+
+# `embench run`: one method on one dataset, from the plan to the row.
 
 
 @with_options(before={"_config": "dev", "_from": "dev"})
@@ -30,7 +63,7 @@ def run(
 
     request = request_of(**options)
     if floors:
-        from embench.cli.floors import run_with_floors
+        from embench.cli.show import run_with_floors
 
         run_with_floors([request], dry_run=dry_run, as_json=as_json)
         return
@@ -61,3 +94,397 @@ def _finished_or_run(request: Request, every: bool, progress: Progress) -> Resul
     from embench.runs import run as runner  # imports torch, which a run that is done does not need
 
     return runner.run(request, progress=progress.event, placebo=every)
+
+
+# `embench grid`: a run for each point of a grid; stages that points share are run once. `grid status` and `grid cancel`
+# are for any terminal that sees the runs folder.
+
+_STATES = {
+    "running": "running",
+    "ended": "ended",
+    "cancelled": "cancelled: rerun the command to resume",
+    "stopped": "stopped: its process is gone; rerun the command to resume",
+    "unknown": "running, or stopped: its process is another machine's",
+}
+
+
+@with_options(
+    points=True,
+    help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
+    before={"executor": "workers", "cluster": "workers", "floors": "workers"},
+)
+def grid(
+    words: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="[GRID.yaml | status FOLDER | cancel FOLDER]",
+            help="YAML file of options and their values; or how far the grid in a runs folder is, or to stop it.",
+        ),
+    ] = None,
+    *,
+    executor: ExecutorName = "local",
+    cluster: Cluster = None,
+    floors: WithFloors = False,
+    dry_run: DryRunOption = False,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Run all combinations of several option values; stages that runs share are computed once."""
+    if words and words[0] in ("status", "cancel"):
+        _look(words[0], words[1:], as_json=as_json)
+        return
+    if words and len(words) > 1:
+        raise UsageError(f"what is `{words[1]}`?", where="embench grid", expected="one file, or status FOLDER")
+    file = Path(words[0]) if words else None
+    line = {name: options.pop(field) for name, field in AXES.items()}
+    axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
+    from embench.planning.names import check_names
+    from embench.planning.points import grid_points
+
+    chosen = cluster_options(cluster or ())
+    requested = [request_of(**options, **point) for point in grid_points(axes)]
+    check_names(requested)
+    from embench.engine import executors
+
+    executors.find_executor(executor)
+    from embench.cli import show  # these import torch, which takes longer than to refuse what is wrong
+    from embench.planning.axes import expand_axes
+    from embench.runs import run as runner
+
+    requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
+    if floors:
+        from embench.cli.show import run_with_floors
+
+        run_with_floors(
+            requests, executor=executor, workers=options["workers"], options=chosen, dry_run=dry_run, as_json=as_json
+        )
+        return
+    if dry_run:
+        show.print_plans(requests, as_json=as_json)
+        return
+    from embench.cli.show import print_board
+    from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+    from embench.sets.table import board_rows
+
+    with Progress() as progress:
+        done = runner.grid(
+            requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
+        )
+    scored = [(result.manifest, result.scores) for result in done.results]
+    drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
+    board = board_rows(done.results, reference="first")
+    if as_json:
+        console.document([{**result.json(), "board": _of_run(board, result.id)} for result in done.results])
+    else:
+        named = print_board(board, varied=_varied(done.results))
+        show.run_folders(done.results, named=named)
+        for curve, files in drawn:
+            show.curve(curve, files)
+    done.check()
+
+
+def _of_run(board: Sequence[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
+    """The rows of a run, one a target."""
+    return [row for row in board if row.get("run") == run]
+
+
+_PARTS = ("dataset", "encoder", "fusion", "modalities", "pretrainer", "set", "target", "protocol")
+"""Options that a table of methods shows anyway."""
+
+
+def _varied(results: Sequence[Result]) -> dict[str, dict[str, str]]:
+    """Run -> its values of the other options in which runs differ."""
+    from embench.cli import show
+
+    options = show.varied([result.manifest for result in results])
+    return {
+        result.id: {name: value for name, value in own.items() if name not in (*_PARTS, "tuned")}
+        for result, own in zip(results, options, strict=True)
+    }
+
+
+def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]]:
+    """The axes a grid file gives; values that all points share go into `common`."""
+    if path is None:
+        return {}
+    axes: dict[str, list[str]] = {}
+    shared = {"seeds", "device"}
+    for key, value in read_options(path).items():
+        name = key.replace("_", "-")
+        if name in shared:
+            common[name] = ",".join(texts(value))
+        elif name in AXES:
+            axes[name] = _axis(name, value)
+        else:
+            raise UsageError(f"unknown option `{key}`", where=str(path), hint=did_you_mean(name, [*AXES, *shared]))
+    return axes
+
+
+def _axis(name: str, value: Any) -> list[str]:
+    if name == "set" and isinstance(value, Mapping):  # {fusion.lr: [1e-4, 1e-3]}
+        return [f"{path}={item}" for path, items in value.items() for item in texts(items)]
+    if isinstance(value, list):  # a point may be a mapping or a list itself: [{eeg: tcn, ecg: cnn_tf}]
+        return [",".join(texts(item)) for item in value]
+    return [",".join(texts(value))]
+
+
+def _look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
+    """Shows how far the grid is that was started last in a runs folder, or asks it to stop."""
+    from embench.runs.grids import OVER, grid_status, latest_grid
+
+    if len(words) != 1:
+        raise UsageError("which runs folder?", where=f"embench grid {verb}", expected=f"embench grid {verb} FOLDER")
+    grid = latest_grid(Path(words[0]))
+    if verb == "cancel":
+        grid.cancel()
+    found = grid_status(grid)
+    if as_json:
+        console.document(found)
+    elif verb == "status":
+        _print_status(found)
+    elif found["state"] in OVER:
+        console.wrapped(f"the grid is not running any more; {_STATES[found['state']]}")
+    else:
+        console.wrapped(
+            "The grid stops within seconds. What is finished is kept, and the command that started it goes on there."
+        )
+
+
+def _print_status(found: Mapping[str, Any]) -> None:
+    console.wrapped(f"grid {found['grid']}: {_STATES[found['state']]}")
+    for each in found["processes"]:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(each["began"]))
+        state = "" if len(found["processes"]) == 1 else f": {each['state']}"
+        console.echo(
+            f"started: {began} on {each['host']}, executor {each['executor']}, {each['workers']} at a time{state}"
+        )
+    runs, stages = found["runs"], found["stages"]
+    console.echo(f"runs: {runs['finished']} of {runs['of']} finished")
+    console.echo("stages: " + ", ".join(f"{count} {word}" for word, count in stages.items()))
+    if found["left_s"] and found["state"] != "ended":
+        console.echo(f"left: about {format_duration(found['left_s'])}")
+    last_sign = TableColumn("last sign", lambda stage: f"{format_duration(stage['silent_s'])} ago")
+    show_table(found["running"], [field("title", "stage at work"), last_sign])
+    show_table(found["failed"], [field("title", "failed stage"), field("error", "why"), field("where")])
+    for title, why in found["failures"].items():
+        console.note(f"missing: {title}: {why}")
+
+
+# `embench tune`: settings of a method, chosen in each fold by the scores of its validation subjects.
+
+
+@with_options(
+    *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
+    *("device", "data-root", "runs", "train-dataset", "workers"),
+    help_texts={"set": "A setting that all trials share."},
+    before={"search": "seeds", "trials": "seeds"},
+)
+def tune(
+    *,
+    search: Annotated[
+        list[str],
+        Option(
+            metavar="PATH=VALUES",
+            help="Settings to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; "
+            "repeatable.",
+        ),
+    ],
+    trials: Annotated[
+        int, Option(min=1, help="Number of trials; the first trial uses the default settings of the method.")
+    ] = 20,
+    sampler_seed: Annotated[int, Option(min=0, help="Seed of the sampled settings.")] = 0,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Choose the settings of a method in each fold, on validation subjects only."""
+    from embench.planning.tuning import Search, space_of
+    from embench.runs import tuning
+
+    space_of(search)
+    with Progress() as progress:
+        found = tuning.tune(
+            request_of(**options), Search(space=tuple(search), trials=trials, seed=sampler_seed), progress.event
+        )
+    document = _json(found)
+    console.answer(as_json, document, lambda: _show(found, document))
+
+
+def _json(found: Tuned) -> dict[str, Any]:
+    choices = found.tuning.choices
+    folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
+    words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
+    command = " ".join([command_of(asdict(found.request)), *([shlex.join(words)] if words else [])])
+    scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
+    return {
+        "score": scores,
+        "choices": len(choices),
+        "trials": found.trials,
+        "file": str(found.file),
+        "command": command,
+    }
+
+
+def _show(found: Tuned, document: dict[str, Any]) -> None:
+    rows = [
+        {
+            "trial": row["trial"],
+            **(dict(setting.split("=", 1) for setting in row["settings"]) or dict.fromkeys(_paths(found), "default")),
+            **{target: "-" if mean is None else format_figure(mean) for target, mean in row["means"].items()},
+            "chosen": f"{row['chosen']} of {document['choices']}",
+        }
+        for row in document["trials"]
+    ]
+    show_table(rows, title=f"{document['score']}, mean over the validation subjects of all folds")
+    for number, error in found.errors.items():
+        console.note(f"{', '.join(found.tuning.search.settings[number])} failed: {error.what}")
+    console.wrapped(
+        "Each fold uses the trial with the best score on its validation subjects. This score is too high because it "
+        "was selected. Test the selected settings (this counts as a test-set evaluation):"
+    )
+    console.command(document["command"])
+
+
+def _paths(found: Tuned) -> list[str]:
+    return [text.partition("=")[0].strip() for text in found.tuning.search.space]
+
+
+# `embench predict`: new recordings, predicted by what a run has trained.
+
+
+def predict(
+    run: Annotated[
+        Path, Argument(metavar="RUN", help="Folder of a finished run; its stages and training data must be here.")
+    ],
+    dataset: Annotated[str, Option(help="New recordings: a dataset, or ./FOLDER of your own data; no labels needed.")],
+    out: Annotated[Path, Option(help="CSV file to write.")] = Path("predictions.csv"),
+    data_root: DataRoot = None,
+    trust_code: TrustCode = False,
+    as_json: Json = False,
+) -> None:
+    """Predict new recordings with what a run has trained; print the answers and limits of the run."""
+    from embench.errors import UsageError
+    from embench.files import saving
+    from embench.runs.predicting import predict_with
+
+    if out.exists():
+        raise UsageError(f"{out} exists", where="--out", expected="a new file")
+    with Progress(()) as progress:
+        found = predict_with(run, dataset, data_root, trust_code=trust_code, progress=progress.event)
+    with saving("the predictions", out), out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(found.rows[0]) if found.rows else ["unit"])
+        writer.writeheader()
+        writer.writerows(found.rows)
+    about = {"run": found.run, "file": str(out), "rows": len(found.rows)}
+    document = {**about, "answers": list(found.answers), "limits": list(found.limits)}
+
+    def show() -> None:
+        for line in found.answers:
+            console.echo(line)
+        console.echo()
+        for line in found.limits:
+            console.wrapped(line)
+        console.echo(f"file: {out}, {len(found.rows)} predictions")
+
+    console.answer(as_json, document, show)
+
+
+# `embench pretrain`: pretrains on all subjects of a dataset or of a folder of recordings, to start runs from; `embench
+# weights`: weights that other code has trained.
+
+
+@with_options(
+    *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
+    help_texts={
+        "fusion": "Fusion of the model; only for a pretrained complete model.",
+        "set": "Change a setting: path=value, for example pretrainer.lr=1e-4; repeatable.",
+    },
+    before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
+)
+def pretrain(
+    *,
+    pretrainer: Annotated[
+        str, Option(autocompletion=completes("pretrainer"), help="Name of a pretrainer; see `embench list pretrainer`.")
+    ],
+    corpus: Annotated[
+        str,
+        Option(
+            metavar="NAME|DIR",
+            autocompletion=completes("dataset"),
+            help="A dataset, or a folder with a dataset.yaml; join several with plus signs.",
+        ),
+    ],
+    seed: Annotated[int, Option(min=0, help="Seed of the initial weights and of the batch order.")] = 0,
+    protocol: Annotated[
+        str,
+        Option(
+            autocompletion=completes("protocol"),
+            help="Protocol for the preprocessing and the units: a name, or a YAML file.",
+        ),
+    ] = Request.protocol,
+    dry_run: DryRunOption = False,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Pretrain on all subjects of a dataset or corpus; write the weights and a description of the data."""
+    from embench.cli import show
+    from embench.planning.pretraining import plan_pretraining
+    from embench.runs import pretrain as runner
+
+    request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
+    if dry_run:
+        document = plan_pretraining(request, seed).describe()
+    else:
+        with Progress() as progress:
+            document = runner.pretrain(request, seed, progress=progress.event).json()
+    print_document = show.print_plan if dry_run else _print_pretrained
+    console.answer(as_json, document, lambda: print_document(document))
+
+
+def _print_pretrained(document: Mapping[str, Any]) -> None:
+    manifest = document["manifest"]
+    if document["synthetic"]:
+        text = (
+            "SYNTHETIC DATA: these weights contain nothing about real subjects, and results that use them cannot "
+            "be published."
+        )
+        console.echo(text, bold=True, colour="yellow")
+    for source in manifest["seen"]:
+        hours = ", ".join(f"{hours:g} h of {m}" for m, hours in source["hours"].items())
+        labels = f", labels of {', '.join(source['targets'])}" if source["labels"] == "source" else ", no labels"
+        title = manifest["title"] if len(manifest["seen"]) == 1 else source["dataset"]
+        console.echo(f"trained on: {title}, {len(source['people'])} subjects, {hours}{labels}")
+    console.echo(f"weights: {document['weights']}")
+    console.echo(f"use the weights with: {document['use']}")
+
+
+weights_app = typer.Typer(help="Convert weights trained by other code.", no_args_is_help=True)
+
+
+@weights_app.callback()
+def _weights() -> None:
+    """Keeps `convert` a command of its own while it is the only one."""
+
+
+@weights_app.command("convert")
+def convert(
+    file: Annotated[Path, Argument(metavar="FILE", help="A checkpoint that torch.save wrote.")],
+    out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Convert a checkpoint to safetensors, with a manifest of its origin; no code in the checkpoint runs."""
+    from embench.runs.convert import convert as run
+
+    document = run(file, out).json()
+    console.answer(as_json, document, lambda: _print_converted(document))
+
+
+def _print_converted(document: Mapping[str, Any]) -> None:
+    manifest = document["manifest"]
+    source = manifest["converted"]
+    console.echo(f"layout: {source['layout']}; SHA-256 {source['sha256']}")
+    for data in manifest["seen"]:
+        labels = "with labels" if data["labels"] == "source" else "without labels"
+        console.echo(f"trained on: {data['dataset']} ({data['title']}), {labels}")
+    if not manifest["seen"]:
+        console.echo("trained on: unknown; runs that start from these weights record this")
+    console.echo(f"use the weights with: {document['use']}")

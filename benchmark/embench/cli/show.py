@@ -1,33 +1,41 @@
-"""`embench show`: a result in its form, tables of several, and plans."""
+"""`embench show`, and results and protocols as other commands print them."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embench import vocabulary
+from embench import protocols, vocabulary
 from embench.cli import console
-from embench.cli.tables import TableColumn, field, grouped, show_parts, show_table
+from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
+from embench.interfaces.kinds import KindName
+from embench.protocols import Design, PersonalRules, Protocol
 from embench.records import cost
+from embench.records.floors import RowFloors
 from embench.records.predictions import MODEL
 from embench.records.scores import Scores
-from embench.records.wording import (
-    format_figure,
-    format_over_folds,
-    format_score,
-    format_value,
-)
+from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
 from embench.screen.plan import SYNTHETIC_WARNING, run_plan
+from embench.screen.progress import Progress
+from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
 from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
+    from embench.planning.floors import FloorRow, Floors
     from embench.planning.request import Request
+    from embench.records.record import Record
     from embench.report.points import Curve
+    from embench.statistics.floor_gaps import Gaps
     from embench.statistics.result import Result
+
+
+# `embench show`: a result in its form, tables of several, and plans.
 
 
 def warn_of_synthetic(synthetic: bool) -> None:
@@ -193,3 +201,297 @@ def _folds(scores: Scores, target: str) -> int:
     """Number of folds in which the method was scored, in the seed with fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
+
+
+# Several methods side by side on a screen, as `grid` and `baselines` print them.
+
+
+def print_board(
+    rows: Sequence[Mapping[str, Any]], title: str = "", varied: Mapping[str, Mapping[str, str]] | None = None
+) -> bool:
+    """Print a table for each dataset, protocol and target, with its notes and the models without a signal; returns
+    whether each table names the runs.
+
+    Args:
+        rows: see `board_rows`. `varied`: run -> the options in which runs differ besides their parts.
+    """
+    panels, named = board_panels(rows), True
+    for panel in panels:
+        cells = board_cells(panel)
+        by_run = {run.rpartition("-")[2]: options for run, options in (varied or {}).items()}
+        cells = [_with_options(row, by_run.get(row["run"], {})) for row in cells]
+        columns = [field(name, name) for name in cells[0]]
+        kept = fitting(cells, columns, ["run", "p", "p (Holm)"])
+        named &= "run" in {column.title for column in kept}
+        about = [name_without_package(panel[0]["dataset"]), panel[0]["protocol"], panel[0]["target"]]
+        show_table(cells, kept, title=", ".join(filter(None, [title, *about])))
+        for note in board_notes(panel):
+            console.wrapped(note)
+        console.echo()
+        show_table(model_cells(panel))
+        show_table(sensor_cells(panel), title="Which sensors are associated with the label?")
+    return named
+
+
+def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
+    """The cells of a row with the options after the sensors."""
+    found: dict[str, str] = {}
+    for name, cell in cells.items():
+        if name == "sensors" or (name == "method" and "sensors" not in cells):
+            found |= {name: cell, **options}
+        else:
+            found[name] = cell
+    return found
+
+
+# `--floors` of `embench run` and `embench grid`: pretrained rows with their floors, as one grid, and the gaps.
+
+
+def run_with_floors(
+    requests: Sequence[Request],
+    *,
+    executor: str = "local",
+    workers: int | None = None,
+    options: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Runs requests, and the floors of those that are pretrained, and prints all rows and the gap to each floor; a dry
+    run prints the plans.
+
+    Raises:
+        UsageError: nothing is pretrained.
+    """
+    from embench.planning.floors import split_pretrained
+    from embench.records.record import read_record
+    from embench.runs import run as runner
+    from embench.statistics.floor_gaps import gaps_of
+
+    found, plain = split_pretrained(requests)
+    for floors in found:
+        _tell(floors)
+    every = list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
+    if dry_run:
+        print_plans(every, as_json=as_json)
+        return
+    with Progress() as progress:
+        done = runner.grid(every, executor=executor, workers=workers, progress=progress.event, options=options)
+    records = [read_record(result.folder) for result in done.results]
+    gaps = gaps_of(records)
+    if as_json:
+        console.document(
+            {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
+        )
+    else:
+        alone = [result for result in done.results if result.id not in _shown_in(gaps)]
+        if alone:
+            results(alone)
+        show_gaps(gaps, records)
+        run_folders(done.results)
+    done.check()
+
+
+def _shown_in(gaps: Sequence[Gaps]) -> set[str]:
+    return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
+
+
+def _tell(floors: Floors) -> None:
+    """Prints the rows of a request with its floors, and how they are trained."""
+    show_table(floors.rows, [field("title", "row"), TableColumn("method", _method)])
+    console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
+
+
+def _method(row: FloorRow) -> str:
+    if row.request is None:
+        return f"none: {row.reason}"
+    asked = row.request
+    after = f" after {', '.join(asked.pretrainers)}" if asked.pretrainers else ""
+    named = [asked.pretrained, *(text.partition("=")[2] for text in asked.settings if ".build.weights=" in text)]
+    weights = ", ".join(dict.fromkeys(filter(None, named)))
+    method = " + ".join(filter(None, [", ".join(asked.encoders), asked.fusion]))
+    return f"{method}{after}{f', weights: {weights}' if weights else ''}"
+
+
+def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
+    """Prints a table for each pretrained run and target: its score, those of its floors, and the gap to each."""
+    from embench.records.wording import method_name
+    from embench.statistics.floor_gaps import shown_metric
+
+    by_id = {record.run["id"]: record for record in records}
+    for record, target, floors in gaps:
+        shown = metric or shown_metric(record, target)
+        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
+        columns = [
+            TableColumn("row", lambda row: row[0]),
+            TableColumn("method", lambda row: method_name(row[1].run)),
+            TableColumn(shown, partial(_score, target, shown)),
+            TableColumn("gap", lambda row: row[2]),
+            TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
+        ]
+        show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
+        if not floors.gaps:
+            console.wrapped(f"{record.run['id']} has no from-scratch or feature comparison here.")
+        elif floors.epochs:
+            console.wrapped(
+                f"Networks were trained for at most {floors.epochs} epochs and stopped before the validation loss "
+                "converged. A gap may come from an undertrained head."
+            )
+    if gaps:
+        console.wrapped(
+            "gap: score of the pretrained network minus the score of the comparison model, paired, with "
+            "a 95 % interval."
+        )
+        console.echo()
+
+
+def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
+    return format_score(row[1].scores.of(target).get(metric))
+
+
+def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+    """The gaps of a run as `--json` prints them."""
+    return {
+        "run": record.run["id"],
+        "target": target,
+        "epochs_at_most": floors.epochs,
+        "floors": [
+            {
+                "kind": gap.kind,
+                "method": gap.name,
+                "run": gap.run,
+                "gap": gap.gap.as_json() if gap.gap else None,
+                "why": gap.why,
+            }
+            for gap in floors.gaps
+        ],
+    }
+
+
+# Protocols for `embench list` and `embench info`: which there are, and their rules in words.
+
+KIND = "protocol"
+_KEPT_APART = {
+    "group": "subjects; subjects of one group share a fold",
+    "recording": "recordings",
+    "segment": "segments",
+    "stimulus": "stimuli",
+    "group+stimulus": "subjects and stimuli; the subject and the stimulus of a test unit are both new",
+}
+_ACCESS = {
+    "none": "only the unit to predict",
+    "baseline": "the unit to predict and the rest before the tasks, if the dataset card declares such a rest",
+    "unlabelled": "all signals, without labels",
+}
+
+_NORMALISED = {
+    "none": "signals keep their unit",
+    "baseline": "z-scored by the subject's rest before the tasks",
+    "subject_unlabelled": "z-scored by all signals of the subject, without labels",
+    "recording_unlabelled": "z-scored by the recording, but for signals whose level tells something",
+    "given": "z-scored by the calibration data of the test subject",
+}
+
+DISPLAY_NAMES = {
+    "headline": "primary metric",
+    "a method reads of test subjects": "a method may read from test subjects",
+    "test subjects give first": "calibration data",
+    "shown beside the confound-only models": "shown next to the confound-only models",
+}
+"""Keys of `described` that have another name on the screen."""
+
+
+def listed() -> list[dict[str, Any]]:
+    """Name, summary and whether it leaks of each protocol that a new run may use."""
+    loaded = map(protocols.load_protocol, protocols.protocol_names())
+    return [
+        {
+            "kind": KIND,
+            "name": protocol.name,
+            "summary": re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(protocol.name))[0],
+            "leaks": "yes" if protocol.leaks else "no",
+        }
+        for protocol in loaded
+    ]
+
+
+def print_listed() -> None:
+    """Prints the protocols as a table."""
+    show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
+
+
+def protocol_yaml(name: str) -> str:
+    """The rules of a protocol as a YAML file, with those of the protocol that it extends."""
+    return protocols.load_protocol(name).yaml()
+
+
+def described(name: str) -> dict[str, Any]:
+    """The rules of a protocol, published or in a file, in words."""
+    protocol, published = protocols.load_protocol(name), name in protocols.protocol_names()
+    split, unit = protocol.split, protocol.unit
+    count = "one fold for each of the" if split.folds == "each" else f"{split.folds} folds of"
+    within = ", within each subject" if split.within else ""
+    rated = "a rated recording" if unit.rating == "recording" else f"{unit.rating:g} s of a rated recording"
+    held_out = protocol.validation.fraction
+    return {
+        "kind": KIND,
+        "name": protocol.name,
+        "summary": protocols.about_protocol(name) if published else f"rules of the file {name}",
+        "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
+        "folds": f"one, of the last of {split.folds} segments of each recording, trained on the earlier segments"
+        if split.tests
+        else f"{count} {_KEPT_APART[split.by]}{within}",
+        "validation": f"{held_out:.0%} of the training subjects" if held_out else "none",
+        "unit": f"{rated}; {unit.continuous_s:g} s for continuous ratings; {unit.condition_s:g} s of a condition",
+        "headline": _headline(protocol),
+        "a method reads of test subjects": _access(protocol),
+        **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
+        **({"shown beside the confound-only models": ", ".join(protocol.references)} if protocol.references else {}),
+        "preprocessing": protocol.preprocess,
+        "rate": f"{protocol.rate_hz:g} Hz, to which all signals are resampled; an encoder may read another",
+        "normalisation": f"{protocol.normalise}: {_NORMALISED[protocol.normalise]}",
+        "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
+        "hash": protocol.hash[:16],
+    }
+
+
+def _access(protocol: Protocol) -> str:
+    known, _, trained_on = protocol.target_access.partition(", ")
+    if trained_on:
+        return f"{_ACCESS[known]}; and labelled {trained_on.removeprefix('labelled ')}"
+    return _ACCESS[known] + (", and the calibration data" if protocol.personal else "")
+
+
+def _given(rules: PersonalRules) -> str:
+    """Words for what test subjects give before they are scored, and how far from that."""
+    later = f"units at least one block and {rules.guard_s:g} s later are scored"
+    if rules.gives == "session":
+        return "their first session, with labels, for training; later sessions are scored"
+    if rules.gives == "blocks":
+        return f"the first half of their blocks, with labels, for training; {later}"
+    return (
+        f"N units of each class (--given N, at most {rules.most}) or units without labels (unlabelled:N), also for "
+        f"normalisation; {later}, and the scored units do not depend on N"
+    )
+
+
+def _headline(protocol: Protocol) -> str:
+    headlines = {
+        "class targets": _of_kind(protocol, "binary"),
+        "continuous targets": _of_kind(protocol, "value"),
+    }
+    if len(set(headlines.values())) == 1:
+        return headlines["class targets"]
+    return "; ".join(f"for {words}: {scores}" for words, scores in headlines.items())
+
+
+def _of_kind(protocol: Protocol, kind: KindName) -> str:
+    designs: Mapping[str, tuple[Design, bool]] = {
+        "for tasks in one fixed order": ("fixed_order", False),
+        "for stimuli that subjects share": ("shared_stimuli", False),
+        "for labels that vary within a shared stimulus": ("shared_stimuli", True),
+        "otherwise": ("free", False),
+    }
+    scores = {text: protocol.headline_for(kind, design, moments) for text, (design, moments) in designs.items()}
+    if len(set(scores.values())) == 1:
+        return next(iter(scores.values()))
+    return ", ".join(f"{score} {text}" for text, score in scores.items())

@@ -1,0 +1,372 @@
+"""`embench` without a command, `embench doctor` and `embench clean`: this machine, its data, runs and storage."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from typer import Argument, Option
+
+import embench
+from embench import registry
+from embench.cli import console
+from embench.cli.console import TableColumn, field, show_table
+from embench.cli.options import DataRoot, Json
+from embench.data.locations import data_folder, data_root, wrong_root
+from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
+from embench.registry import Entry
+from embench.registry.naming import did_you_mean
+from embench.system import INSTALL_TRAINING, cores, lacking, processor_name, version_of
+
+# Output of `embench` without a command: data and runs found here, and the commands to use next.
+
+_BESIDE = (Path("data"), Path(".embench/demo"))
+"""Folders of datasets that the pages' commands write, relative to the working folder."""
+_CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
+"""Modalities with the fastest features; the first one that a dataset has is suggested."""
+
+
+def start() -> None:
+    """Prints the data and runs found, and commands that fit them."""
+    root, found = _datasets()
+    studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
+    runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
+    console.wrapped(
+        f"embench {embench.__version__}, a benchmark for emotion and stress recognition from physiological signals"
+    )
+    data = [f"{', '.join(entry.name for entry in found)} in {root}"] if found else []
+    data += [f"./{study.as_posix()}" for study in studies]
+    console.wrapped(f"data: {', '.join(data) or f'none in {data_root()} or ./data'}")
+    console.wrapped(f"runs: {len(runs) or 'none'} in ./runs")
+    boards = Path("leaderboards").is_dir()
+    if runs:
+        commands = _with_runs([path.parent for path in runs], boards=boards)
+    elif found or studies:
+        commands = _with_data(found, studies, root)
+    else:
+        commands = _with_nothing(boards=boards)
+    for about, line in (*commands, ("list all commands", "embench --help")):
+        console.echo(f"{about}:")
+        console.command(line)
+
+
+def _datasets() -> tuple[Path, list[Entry]]:
+    """The first folder that holds datasets, and these datasets."""
+    known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
+    for root in (data_root(), *_BESIDE):
+        if found := [entry for entry in known if data_folder(entry, root).is_dir()]:
+            return root, found
+    return data_root(), []
+
+
+def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
+    """Commands for runs in these folders, the newest last."""
+    newest = runs[-1]
+    yield "show the newest run in a browser", f"embench report {newest.as_posix()}"
+    if sum(run.parent == newest.parent for run in runs) > 1:
+        yield "compare the runs of this dataset", f"embench compare {newest.parent.as_posix()}/*"
+    if boards and any(Path("leaderboards", newest.parent.name).glob("*/*/run.yaml")):
+        yield "show the published results", f"embench leaderboard show {newest.parent.name}"
+    yield "check the newest run for faults", f"embench audit {newest.as_posix()}"
+
+
+def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
+    """A first number, by this program or, where torch is not installed, by other code."""
+    name = found[0].name if found else f"./{studies[0].as_posix()}"
+    where = f" --data-root {root.as_posix()}" if found and root != data_root() else ""
+    if not found:
+        yield "check your recordings", f"embench data verify {name}"
+    yield "score the confound-only models that a method must beat", f"embench data confounds {name}{where}"
+    if find_spec("torch"):
+        has = [m for m in _CHEAP if found and m in found[0].modalities]
+        method = "--encoder handcrafted --fusion logreg" + (f" --modalities {has[0]}" if has else "")
+        yield "run a first method", f"embench run --dataset {name} {method} --seeds 0{where}"
+    else:
+        yield "list the units to predict", f"embench data labels {name} --units units.csv{where}"
+        yield "score predictions of your own code", f"embench score predictions.csv --dataset {name}{where}"
+
+
+def _with_nothing(*, boards: bool) -> Iterator[tuple[str, str]]:
+    yield "create synthetic data to try embench", "embench data synthesize amigos --out data/amigos --subjects 18"
+    yield "download real open data, 90 MB", "embench data fetch stress_predict --data-root data"
+    yield "list the datasets and how to get them", "embench data status"
+    yield "describe your own recordings", "embench data new FOLDER"
+    if boards:
+        yield "show the published results", "embench leaderboard show"
+
+
+# `embench doctor`: the state of this machine, and its faults.
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pydantic", "soxr")
+_TRAINING_LIBRARIES = ("torch", "torchvision", "transformers", "neurokit2")
+_LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
+
+
+class Diagnosis(NamedTuple):
+    """One line of the report: the subject, the finding, and the remedy."""
+
+    what: str
+    detail: str
+    broken: bool = False
+
+
+def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
+    """Check versions, device, disk, data and plugins; exit with 1 on a fault."""
+    light = _light()
+    training = [] if light else [*_device(), *_networks()]
+    found = [*_versions(light), *training, *_disk(), *_data(data_root), *_plugins(light)]
+    if as_json:
+        console.document([f._asdict() for f in found])
+    else:
+        state = TableColumn("state", lambda diagnosis: "BROKEN" if diagnosis.broken else "ok")
+        show_table(found, [field("what"), state, field("detail")])
+    broken = [f.what for f in found if f.broken]
+    if broken:
+        raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
+
+
+def _light() -> bool:
+    """True of the light installation, without torch; one in which torch is broken is none."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        return lacking(error) is not None
+    except (ImportError, OSError):
+        pass
+    return False
+
+
+def _versions(light: bool) -> Iterator[Diagnosis]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    yield Diagnosis("embench", embench.__version__)
+    kind = f"light, without training; to install training: {INSTALL_TRAINING}" if light else "full"
+    yield Diagnosis("installation", kind)
+    yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
+    for library in _LIBRARIES if light else (*_TRAINING_LIBRARIES, *_LIBRARIES):
+        try:
+            yield Diagnosis(library, f"{version(library)}, {_megabytes(_size(library))}")
+        except PackageNotFoundError:
+            yield Diagnosis(library, "not installed", broken=True)
+
+
+def _device() -> Iterator[Diagnosis]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Diagnosis("device", f"cannot import torch: {error}", broken=True)
+        return
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(number)
+            yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    elif torch.backends.mps.is_available():
+        yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
+    else:
+        yield Diagnosis("device", "cpu; no CUDA device")
+
+    threads = f"{cores()} processors ({processor_name()}); torch uses {torch.get_num_threads()} threads"
+    yield Diagnosis("threads", threads)
+
+
+def _networks() -> Iterator[Diagnosis]:
+    """The encoders that need further libraries, each built once: most import these only then."""
+    from embench.testing import samples
+
+    for entry in registry.entries("encoder"):
+        try:
+            plugin = registry.load("encoder", entry.full_name)
+            libraries = plugin.libraries
+            absent = [name for name in libraries if version_of(name) == "absent"]
+            if not libraries or absent:
+                continue
+            encoder = plugin(plugin.recipes["quick"])
+            rows = samples.rows(encoder, min(encoder.accepts))
+            if encoder.reads != "features":
+                encoder.build(rows.spec)
+        except EmbenchError:
+            continue  # `_plugins` tells what cannot be loaded, and a run which weights are missing
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            text = f"cannot be built with {', '.join(libraries)}: {' '.join(str(error).split())[:200]}"
+            yield Diagnosis(f"encoder {entry.name}", text, broken=True)
+        else:
+            yield Diagnosis(f"encoder {entry.name}", f"can be built with {', '.join(libraries)}")
+
+
+def _size(library: str) -> int:
+    """Bytes of an installed library's files."""
+    from importlib.metadata import files
+
+    paths = (Path(str(file.locate())) for file in files(library) or ())
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _disk() -> Iterator[Diagnosis]:
+    from embench.store import cache_root
+    from embench.store.folders import damaged_folders
+
+    cache = cache_root()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        yield Diagnosis("cache folder", f"cannot write to {cache}: {error.strerror}", broken=True)
+        return
+    free = shutil.disk_usage(cache).free
+    size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    yield Diagnosis("cache folder", f"{cache}, {_megabytes(size)}")
+    damaged = [f"{fault.where}: {fault.what}; delete its folder" for fault in damaged_folders(cache)]
+    yield Diagnosis("prepared data", "; ".join(damaged) or "intact", broken=bool(damaged))
+    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)
+
+
+def _data(chosen: Path | None) -> Iterator[Diagnosis]:
+    datasets = [e for e in registry.entries("dataset") if data_folder(e, chosen).is_dir()]
+    names = ", ".join(e.name for e in datasets) or "none found"
+    wrong = wrong_root(chosen)
+    yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
+
+
+def _plugins(light: bool) -> Iterator[Diagnosis]:
+    working = training = 0
+    for entry in registry.entries():
+        try:
+            if entry.broken:
+                yield Diagnosis(f"{entry.kind} {entry.full_name}", f"{entry.broken} ({entry.source})", broken=True)
+                continue
+            registry.load(entry.kind, entry.full_name)
+            working += 1
+        except EmbenchError as error:
+            if light and isinstance(error, MachineError):  # what it imports is not installed
+                training += 1
+            else:
+                yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
+    yield Diagnosis(
+        "plugins", f"{working} usable" + (f", {training} require the training installation" if training else "")
+    )
+
+
+# `embench clean`: what embench stores where, how large it is, and its deletion.
+
+
+class _Kept(NamedTuple):
+    """Something that embench stores: its name, what it is, the paths, and what its deletion costs."""
+
+    name: str
+    what: str
+    paths: Callable[[Path], Iterator[Path]]
+    cost: str
+
+
+def clean(
+    names: Annotated[
+        list[str] | None,
+        Argument(metavar="[NAME]...", help="Delete: data, objects, checks, stages, runs, log."),
+    ] = None,
+    runs: Annotated[Path, Option(help="Folder of the runs.")] = Path("runs"),
+    yes: Annotated[bool, Option("--yes", help="Delete; without it, only list what would be deleted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what embench stores on this machine, with sizes; delete what is named."""
+    known = {kept.name: kept for kept in _KEPT}
+    for name in names or ():
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UsageError(f"`{name}` is not stored by embench", expected=", ".join(known), hint=hint)
+    chosen = [known[name] for name in dict.fromkeys(names or known)]
+    rows = [_row(kept, runs) for kept in chosen]
+    deleted = bool(names and yes)
+    if deleted:
+        for kept in chosen:
+            for path in list(kept.paths(runs)):
+                _delete(path)
+    if as_json:
+        console.document([{**row, "deleted": deleted} for row in rows])
+        return
+    shown = [{**row, "size": _size_in_words(row["bytes"])} for row in rows]
+    show_table(shown, [field(name) for name in ("name", "what", "size", "where", "if deleted")])
+    if deleted:
+        console.wrapped(f"deleted: {_size_in_words(sum(row['bytes'] for row in rows))}")
+    elif names:
+        console.wrapped("Nothing was deleted. To delete:")
+        console.command(f"embench clean {' '.join(names)} --runs {runs} --yes")
+    else:
+        console.wrapped("To delete some of it: embench clean NAME --yes")
+
+
+def _row(kept: _Kept, runs: Path) -> dict[str, Any]:
+    paths = [path for path in kept.paths(runs) if path.exists()]
+    return {
+        "name": kept.name,
+        "what": kept.what,
+        "bytes": sum(map(_bytes_below, paths)),
+        "where": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else "",
+        "if deleted": kept.cost,
+    }
+
+
+def _bytes_below(path: Path) -> int:
+    """Bytes of a file or of all files below a folder; links are not followed."""
+    each = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(one.lstat().st_size for one in each if one.is_symlink() or one.is_file())
+
+
+def _size_in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+
+
+def _delete(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(f"cannot delete: {error.strerror}", where=error.filename or str(path)) from error
+
+
+def _in_cache(*names: str) -> Callable[[Path], Iterator[Path]]:
+    def found(_: Path) -> Iterator[Path]:
+        from embench.files import cache_root
+
+        yield from (cache_root() / name for name in names)
+
+    return found
+
+
+def _run_folders(runs: Path) -> Iterator[Path]:
+    """The records in a runs folder, `DATASET/RUN`, and what lies beside them; stages are apart."""
+    for record in sorted(runs.glob("*/*/run.yaml")):
+        yield record.parent
+
+
+def _log(_: Path) -> Iterator[Path]:
+    from embench.records.ledger import ledger_home
+
+    yield ledger_home()
+
+
+_KEPT = (
+    _Kept("data", "prepared data, windows and features", _in_cache("store", "derived"), "prepared again when needed"),
+    _Kept("objects", "methods given from Python", _in_cache("objects"), "stored again by the next run"),
+    _Kept(
+        "checks",
+        "results of checks and forecasts",
+        _in_cache("conformance", "verified", "boards", "forecasts", "finished", "file-hashes.sqlite"),
+        "computed again",
+    ),
+    _Kept("stages", "trained stages of runs", lambda runs: iter([runs / "stages"]), "runs train again; results stay"),
+    _Kept("runs", "records of runs, with results", _run_folders, "the results are lost"),
+    _Kept("log", "evaluation log: how often test labels were used", _log, "reports count too few evaluations"),
+)
+"""What embench stores; keys of pseudonyms, which lie in the cache of some machines, are never deleted."""

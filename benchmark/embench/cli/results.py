@@ -1,0 +1,602 @@
+"""`embench compare`, `export`, `report`, `audit` and `score`: commands on finished results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from embench.cli import console
+from embench.cli.console import TableColumn, field, fields, grouped, show_table
+from embench.cli.options import Confounds, DataAt, DataRoot, Every, Json, ProtocolName, TrustCode, completes, named_runs
+from embench.errors import UsageError
+from embench.files import saving, write_text
+from embench.planning.request import Request
+from embench.records.context import TimeContext
+from embench.records.wording import format_figure, format_score, join_with_and
+from embench.screen.progress import Progress, Steps
+from embench.statistics.metrics import metric_facts
+from embench.texts import visible
+
+if TYPE_CHECKING:
+    from embench.interfaces.units import Target
+    from embench.records.audit import Audit
+    from embench.records.manifest import Manifest
+    from embench.statistics.compared import Comparison, Table
+    from embench.statistics.curve_gaps import CurveTable
+    from embench.statistics.intervals import Estimate
+    from embench.statistics.result import Result
+
+
+# `embench compare`: which of several runs is better, by how much, and how small a difference is detectable.
+
+
+def compare(
+    runs: Annotated[
+        list[Path] | None,
+        Argument(
+            metavar="[RUN RUN..]",
+            help="Folders of finished runs or leaderboard entries; default: all runs of --dataset in runs/.",
+        ),
+    ] = None,
+    dataset: DataAt = None,
+    target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
+    metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
+    given: Annotated[
+        str | None,
+        Option(
+            help="Compare what methods gain where test subjects give this first, over nothing given: 5, unlabelled:5."
+        ),
+    ] = None,
+    every: Annotated[
+        bool, Option("--all", help="Show every test, its p, and the smallest detectable difference.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare runs in pairs, on the units that all of them predicted."""
+    from embench.cli.show import as_document, show_gaps
+    from embench.data.find import checked_dataset
+    from embench.records import record
+    from embench.records.looks import scored_and_whose
+    from embench.statistics import comparison, curve_gaps, floor_gaps
+
+    folders = named_runs(runs, dataset, "embench compare")
+    records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
+    if dataset:
+        checked_dataset(dataset, None, [each.manifest.dataset.name for each in records])
+    if given or curve_gaps.are_curves(records):
+        curves = curve_gaps.compare_curves(records, given, targets, metric)
+        if as_json:
+            console.document({"curves": [table.as_json() for table in curves]})
+            return
+        for curve in curves:
+            _show_curves(curve)
+        return
+    tables = comparison.compare_all(records, targets, metric)
+    gaps = floor_gaps.gaps_of(records, metric, [table.target for table in tables])
+    if as_json:
+        found = {"floors": [as_document(*each) for each in gaps]} if gaps else {}
+        console.document({"targets": [table.as_json() for table in tables], **found})
+        return
+    whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
+    for table in tables:
+        _show_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
+    show_gaps([each for each in gaps if each[2].gaps], records, metric)
+
+
+def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
+    """A table, and what must be known to read it. `whose`: run -> how many methods were scored, and whose they are.
+    `cohort`: how many subjects were scored."""
+    if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
+        listed = join_with_and([str(seed) for seed in more.seeds])
+        console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
+    facts = metric_facts(table.metric)
+    score = TableColumn(facts.title, lambda standing: _figures(standing.score, facts.chance))
+    columns = [field("name", "method"), score, field("group"), field("tried", missing="-"), field("run")]
+    title = f"target {table.target}, {facts.title} ({table.metric})"
+    show_table(table.standings, columns, title=title)
+    console.wrapped(
+        "Methods that share a letter are not significantly different. tried: methods that were scored on these test "
+        "subjects when this one was, including this one."
+    )
+    if any(pair.unequal_tuning for pair in table.comparisons):
+        console.wrapped("unequal tuning: tried is more than twice as high for one as for the other.")
+        for standing in table.standings:
+            console.wrapped(f"{standing.name}: {whose[standing.run]}", indent="    ")
+    console.echo()
+    pairs = table.comparisons
+    columns = [
+        *fields("one", "other"),
+        TableColumn("difference", lambda pair: _figures(pair.difference, 0.0)),
+        field("holm", "p, Holm", ".4f"),
+        *([field("smallest", "detectable", missing="-")] if every else []),
+        TableColumn("verdict", _verdict),
+    ]
+    show_table(pairs, columns)
+    over = "folds" if pairs[0].over == "folds" else "subjects"
+    count = pairs[0].together
+    several = f", and p is corrected for the {count} comparisons of this command (Holm)" if count > 1 else ""
+    why = ", which the intervals are not: p may be high where an interval excludes 0" if count > 1 else ""
+    console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}{why}.")
+    if pairs[0].subjects < cohort:
+        console.wrapped(
+            f"{pairs[0].subjects} of {cohort} subjects have units that this metric compares; the differences rest on "
+            "these."
+        )
+    if every:
+        show_table(
+            {"one": pair.one, "other": pair.other, "test": name, "p": format_figure(p, ".4f")}
+            for pair in pairs
+            for name, p in pair.tests.items()
+        )
+    with_sentence = pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]
+    for pair in with_sentence:
+        console.wrapped(pair.sentence)
+    if len(with_sentence) < len(pairs):
+        console.note(f"the sentences are on {table.standings[0].name} and each other method; --json has all pairs")
+    if not every:
+        console.note("--all shows the other tests and the smallest detectable difference")
+    console.echo()
+
+
+def _show_curves(table: CurveTable) -> None:
+    """The scores of methods at each amount, what each gains over nothing given, and how their gains differ."""
+    names = dict.fromkeys(name for _, name in table.scores)
+    rows = [
+        {"given": given, **{name: format_score(table.scores.get((given, name))) for name in names}}
+        for given in dict.fromkeys(given for given, _ in table.scores)
+    ]
+    show_table(rows, title=f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})")
+    figures = (
+        TableColumn("difference", lambda gap: format_score(gap.difference, "+.3f")),
+        field("holm", "p, Holm", ".4f"),
+    )
+    shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
+    show_table(table.gains, [field("one", "method"), field("given"), *figures, shown], title="gain over nothing given")
+    differs = [field("one", "gain of"), field("other", "minus gain of"), field("given"), *figures, shown]
+    show_table(table.differences, differs, title="difference of gains")
+    for gap in (*table.gains, *table.differences):
+        console.wrapped(gap.sentence)
+    console.note("labels explain a gain only where it is above all confound-only models too: see `embench report RUN`")
+    console.echo()
+
+
+def _figures(score: Estimate, null: float | None) -> str:
+    """A score or a difference with its interval."""
+    from embench.records.scores import Score  # takes as long as the rest of the command line
+    from embench.statistics.answers import figures
+
+    return figures(Score(mean=score.mean, low=score.low, high=score.high), null)
+
+
+def _verdict(pair: Comparison) -> str:
+    verdict = "different" if pair.different else "equivalent" if pair.equivalent else "not told apart"
+    return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict
+
+
+# `embench export`: texts and a table of runs for a paper; `embench report`: a run as a page of HTML.
+
+
+def export(
+    runs: Annotated[
+        list[Path] | None,
+        Argument(
+            metavar="[RUN..]",
+            help="Folders of finished runs or leaderboard entries; default: all runs of --dataset in runs/.",
+        ),
+    ] = None,
+    dataset: DataAt = None,
+    latex: Annotated[bool, Option("--latex", help="LaTeX tables of scores (package booktabs).")] = False,
+    columns: Annotated[
+        str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
+    ] = None,
+    rows: Annotated[
+        str | None,
+        Option(help="Confound-only models of --latex after the methods, comma-separated, or none; default: all."),
+    ] = None,
+    methods: Annotated[bool, Option("--methods", help="A methods section, with citations.")] = False,
+    bibtex: Annotated[
+        bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
+    ] = False,
+    table: Annotated[
+        Path | None,
+        Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE.tex",
+            help="File to write; of several texts, FILE.tex, FILE_methods.tex and FILE.bib. Default: standard output.",
+        ),
+    ] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Export tables, methods text or citations of runs for a paper."""
+    texts = {"--latex": latex, "--methods": methods, "--bibtex": bibtex}
+    where = "embench export"
+    if not (runs or dataset):
+        raise UsageError("nothing to export is named", where=where, expected="RUN.. or --dataset")
+    if table is None and not any(texts.values()):
+        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --table")
+    for option, value in (("--columns", columns), ("--rows", rows)):
+        if value is not None and not latex:
+            raise UsageError(f"{option} applies to --latex only", where=option, expected="--latex")
+    folders = named_runs(runs, dataset, where)
+    if table is not None:
+        _write_table(folders, dataset, table, trust_code=trust_code)
+    if not any(texts.values()):
+        return
+    made = _of_runs(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
+    if out is None:
+        _write(None, "\n".join(made.values()))
+        return
+    beside = {"--methods": out.with_name(f"{out.stem}_methods.tex"), "--bibtex": out.with_suffix(".bib")}
+    for k, (option, text) in enumerate(made.items()):
+        _write(beside[option] if k else out, text)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _of_runs(
+    runs: Sequence[Path],
+    dataset: str | None,
+    chosen: Mapping[str, bool],
+    columns: Sequence[str] | None,
+    rows: Sequence[str] | None,
+    *,
+    trust_code: bool,
+    ranked: bool,
+) -> dict[str, str]:
+    """Option -> its text. `ranked`: the best run comes first; else runs stand as they were named."""
+    from embench.data.find import data_at
+    from embench.records import record
+    from embench.records.names import names_resolved
+    from embench.report import latex as paper
+    from embench.report.latex.table import best_first
+
+    records = [record.read_record(folder) for folder in runs]
+    named = list(zip(runs, records, strict=True))
+    of = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
+        if ranked:
+            records = best_first(records)
+        texts = {}
+        if chosen["--latex"]:
+            texts["--latex"] = paper.latex_tables(records, columns, rows)
+        if chosen["--methods"]:
+            texts["--methods"] = paper.methods_section(records)
+        if chosen["--bibtex"]:
+            texts["--bibtex"] = paper.bibtex(records)
+        return texts
+
+
+def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:
+    """Write labels and scores by unit, and print a line of R for them."""
+    from embench.data.find import data_at
+    from embench.records.names import names_resolved
+    from embench.records.record import format_csv, read_record
+    from embench.report.unit_table import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
+
+    records = [read_record(folder) for folder in runs]
+    named, columns = list(zip(runs, records, strict=True)), score_columns(records)
+    of = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
+        rows = unit_rows(records)
+    _write(path, format_csv(rows, [*UNIT_COLUMNS, *columns]))
+    console.echo("A mixed model in R:")
+    for line in mixed_model(path, rows, columns[0]):
+        console.echo(f"  {line}")
+    console.wrapped(WHY_DIFFERENT)
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        typer.echo(visible(text), nl=False)
+        return
+    with saving("the text", path):
+        write_text(path, text)
+    console.echo(f"written: {path}")
+
+
+def report(
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
+    out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        Option(help="Single-modality run to compare the fusion with; repeatable. Default: the runs next to RUN."),
+    ] = None,
+    dataset: DataAt = None,
+    data_root: DataRoot = None,
+    share: Annotated[
+        bool,
+        Option(
+            "--share",
+            help="Omit signals and, unless labels are public, everything that reveals labels or single subjects.",
+        ),
+    ] = False,
+    trust_code: TrustCode = False,
+) -> None:
+    """Write a self-contained HTML report: scores, confound-only models, subjects, training, signals, cost."""
+    from embench import report as reports
+    from embench.audits import audit_record
+
+    with Steps("subjects", "prepared") as steps:
+        path = reports.write_report(
+            run,
+            out or Path(f"{run.resolve().name}.html"),
+            singles=beside or (),
+            dataset=dataset,
+            data_root=data_root,
+            trust_code=trust_code,
+            progress=steps,
+            audit=audit_record,
+            share=share,
+        )
+    _print_summary(run)
+    console.echo(str(path))
+
+
+def _print_summary(run: Path) -> None:
+    """Print a line for each target before the file's name: the primary metric and whether it is above chance."""
+    from embench.cli import show
+    from embench.statistics.result import Result
+
+    found = Result.read(run)
+    if found.synthetic:
+        console.note("SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.")
+    for target, answers in found.answers.items():
+        chance = answers.answer("chance")
+        above = f"; more than by chance: {chance.answer}" if chance and answers.score else ""
+        console.note(f"{target}: {answers.title} {show.in_cell(answers)}{above}")
+    console.note("report, to open in a browser:")
+
+
+# `embench audit`: what would make a run wrong.
+
+_COLOURS = {"severe": "red", "warning": "yellow", "note": None}
+_LONG = 200
+"""Characters of a long list or mapping of the evidence that are printed."""
+
+
+def audit(
+    run: Annotated[Path, Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
+    retrain: Annotated[
+        int, Option(min=0, help="Retrain N times on permuted labels; scores above chance indicate a leak.")
+    ] = 0,
+    dataset: Annotated[
+        str | None, Option(help="Dataset that FILE predicts, or the folder of your own data that the run used.")
+    ] = None,
+    data_root: DataRoot = None,
+    trust_code: TrustCode = False,
+    out: Annotated[Path | None, Option(help="Folder for audit.json; default: the folder of the run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a run or predictions for faults; exit with 1 if a finding is severe."""
+    if out and out.exists() and not out.is_dir():  # said now, not after minutes
+        raise UsageError(f"{out} is not a folder", where="--out", expected="a folder; embench creates a missing one")
+    from embench import audits
+
+    folder = run if run.is_dir() else _scored(run, dataset, data_root)
+    with Progress() as progress:
+        result = audits.audit_run(
+            folder,
+            dataset=dataset,
+            data_root=data_root,
+            retrained=retrain,
+            out=out,
+            trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
+            progress=progress.event,
+        )
+    console.answer(as_json, result.json(), lambda: print_audit(result))
+    if result.counts["severe"]:
+        raise typer.Exit(1)
+
+
+def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
+    """The record that `embench score` makes of a file."""
+    from embench.runs import external
+
+    if dataset is None:
+        raise UsageError(
+            f"{file} is not the folder of a run",
+            where="embench audit",
+            expected="the folder of a run, or a file of predictions with --dataset",
+        )
+    return external.score(file, dataset, data_root=data_root).folder
+
+
+def print_audit(result: Audit, *, skipped: bool = True) -> None:
+    """The findings, the severe ones first, and the `skipped` checks, or how many they are."""
+    from embench.records.audit import format_counts, skipped_lines
+
+    for name, finding in result.findings:
+        console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        for key, value in finding.evidence.items():
+            console.wrapped(f"{key}: {_words(value)}", indent="    ")
+        console.wrapped(f"what to do: {finding.todo}", indent="    ")
+    console.wrapped(f"{result.run}: {len(result.checks)} checks, {format_counts(result.counts)}")
+    lines = skipped_lines(result.skipped)
+    for line in lines if skipped else []:
+        console.note(line)
+    if lines and not skipped:
+        console.note(f"{len(lines)} checks were skipped; --verbose prints the reasons")
+
+
+def _words(value: object) -> str:
+    """A value of the evidence for readers: an interval as in tables, of a long list or mapping what fits three lines.
+
+    >>> _words({"stress: prior": {"mean": 0.0858, "std": 0.2, "low": -0.02, "high": 0.19}, "windows": [3, 4]})
+    'stress: prior: 0.0858 [-0.02, 0.19]; windows: 3, 4'
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        if {"mean", "low", "high"} <= value.keys():
+            mean, low, high = (_words(value[name]) for name in ("mean", "low", "high"))
+            return f"{mean} [{low}, {high}]"
+        return _first([f"{key}: {_words(own)}" for key, own in value.items()], "; ")
+    if isinstance(value, list | tuple):
+        return _first([_words(one) for one in value], "; " if any(isinstance(one, Mapping) for one in value) else ", ")
+    return "-" if value is None else str(value)
+
+
+def _first(parts: Sequence[str], between: str) -> str:
+    lengths = accumulate(len(part) + len(between) for part in parts)
+    shown = max(1, sum(length <= _LONG for length in lengths))
+    more = [f"and {len(parts) - shown} more"] if parts[shown:] else []
+    return between.join([*parts[:shown], *more])
+
+
+# `embench score`: scores predictions made by other code as it scores those of a run.
+
+
+def score(
+    file: Annotated[
+        Path, Argument(metavar="FILE", help="CSV file (may be gzipped): subject, recording, unit, target, score.")
+    ],
+    dataset: Annotated[
+        str, Option(autocompletion=completes("dataset"), help="Dataset that FILE predicts; see `embench list dataset`.")
+    ],
+    name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
+    protocol: ProtocolName = Request.protocol,
+    target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
+    given: Annotated[
+        str | None,
+        Option(help="Calibration data under personalise-v1; default: every amount in the column `given`."),
+    ] = None,
+    time_context: Annotated[
+        TimeContext,
+        Option(help="Units of the test session that a prediction may use besides its own: none, earlier ones, any."),
+    ] = "offline",
+    data_root: DataRoot = None,
+    out: Annotated[Path | None, Option(help="Folder of the record; default: a new folder in ./runs.")] = None,
+    confounds: Confounds = True,
+    every: Every = False,
+    as_json: Json = False,
+) -> None:
+    """Score predictions from other code: primary metric, confound-only models, intervals, audit."""
+    from embench import audits
+    from embench.records.audit import audit_status
+    from embench.runs import external
+
+    with Steps("subjects", "prepared") as steps:
+        results = external.score_each(
+            file, dataset, name=name, protocol=protocol, targets=target, given=given, time_context=time_context,
+            data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "confound-only models fitted"),
+            on_scored=_show_first, on_confounds=steps.part("models", "confound analysis, once for this dataset"),
+            confounds=confounds, placebo=every,
+        )  # fmt: skip
+    # Their names are the user's own.
+    audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
+    if as_json:
+        documents = [_document(result, found) for result, found in zip(results, audited, strict=True)]
+        console.document(documents if len(documents) > 1 else documents[0])
+        return
+    if len(results) == 1:
+        _show_score(results[0], audited[0], dataset, data_root, every=every)
+        return
+    _show_several(results, out)
+    for result, found in zip(results, audited, strict=True):
+        console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
+
+
+def _show_first(result: Result) -> None:
+    """Prints on stderr what is known before the confound analysis."""
+    from embench.statistics.form import first_lines
+
+    for form in result.forms.values():
+        for line in first_lines(form, follows=True):
+            console.note(line)
+
+
+def _document(result: Result, audited: Audit) -> dict[str, Any]:
+    return {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
+
+
+def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
+    from embench.cli import show
+    from embench.data import find
+    from embench.records.record import read_manifest
+
+    run = read_manifest(result.folder)
+    show.result(result, every=every)
+    for known in find.card_of(dataset, data_root).targets:
+        if known.name in result.scores.headlines:
+            _warn_of_scale(result, known)
+    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
+    console.echo()
+    print_audit(audited, skipped=console.flags.verbose)
+
+
+def _show_several(results: Sequence[Result], out: Path | None) -> None:
+    """Prints a row for each amount that test subjects gave, and the curve; `out`: the folder of records, if named."""
+    from embench.cli import show
+    from embench.report.grid_curves import write_curves
+    from embench.runs.external import LEDGER
+
+    show.results(results)
+    scored = [(each.manifest, each.scores) for each in results]
+    for curve, files in write_curves(scored, (out or LEDGER) / "curves"):
+        show.curve(curve, files)
+
+
+def _warn_of_scale(result: Result, target: Target) -> None:
+    """Warns of predicted values that no label can have."""
+    from embench.records.predictions import MODEL
+
+    if target.traits.has_classes or target.scale is None:
+        return
+    rows = result.predictions
+    values = rows["score"][rows.rows_with(method=MODEL, target=target.name)]
+    low, high = target.scale
+    if off := int(((values < low) | (values > high)).sum()):
+        told = f"{target.name}: {off} of {len(values)} predictions are outside the scale of {low:g} to {high:g}"
+        console.wrapped(f"{told}: predictions range from {values.min():.4g} to {values.max():.4g}", colour="yellow")
+
+
+def _print_submission(run: Manifest, *, counted: bool) -> None:
+    """Prints notes on a submission; `counted`: whether units without a prediction count."""
+    from embench.runs.external import NOT_IN_FILE
+
+    submission = run.outside or {}
+    folds = " and ".join(sorted(set(submission["folds"].values())))
+    labelled = run.cohort.size + sum(row["reason"] == NOT_IN_FILE for row in run.cohort.left_out)
+    count = f"{run.cohort.size} of {labelled} labelled subjects"
+    console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
+    for target, missing in submission["missing"].items():
+        if not missing["labelled"]:
+            continue
+        by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
+        line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
+        line += f"; {missing['labelled']} of these units have a label"
+        console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
+    for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
+        console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
+    if run.protocol.leaks:
+        console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
+    console.wrapped("submission: its author declared the training data; embench has not checked them")
+
+
+def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
+    """States in which seeds units have no prediction; empty where there is one seed."""
+    if seeds == 1:
+        return ""
+    if missing["predictions"] == seeds * missing["units"]:
+        return f" in each of {seeds} seeds"
+    return f" in some of {seeds} seeds ({missing['predictions']} predictions in all)"
+
+
+def _some(items: Sequence[str]) -> str:
+    """A list for a line: its first items, and how many there are in all."""
+    return ", ".join(items) if len(items) <= _SHOWN else f"{', '.join(items[: _SHOWN - 1])} ... ({len(items)} in all)"
+
+
+_SHOWN = 6
