@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.data.unpack import MOST_MEMBERS, unpack
+from embench.data.fetch import MOST_MEMBERS, unpack
 from embench.errors import DataError
 from embench.files import folder_mode, make_folder
 from embench.records.submission import read_submission

@@ -26,8 +26,8 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="module")
 def described(root, tmp_path_factory):
     from embench.data.cohort import choose_targets
+    from embench.data.describe import describe_labels
     from embench.data.find import prepared
-    from embench.data.label_report import describe_labels
     from embench.protocols import load_protocol
     from embench.registry import load as load_plugin
 
@@ -118,7 +118,7 @@ def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_lab
 def test_reasons_why_units_have_no_label():
     import numpy as np
 
-    from embench.data.label_report import _dropped
+    from embench.data.describe import _dropped
     from embench.interfaces.recording import Label
     from embench.interfaces.units import LabelRule, Unit
     from embench.protocols import label_units

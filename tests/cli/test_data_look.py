@@ -6,7 +6,7 @@ import stat
 import numpy as np
 import pytest
 
-from embench.data.synthetic import write_synthetic
+from embench.data.find import write_synthetic
 from embench.report.look import dealt_names, names_of_design
 from embench.report.tracks import draw_signal
 

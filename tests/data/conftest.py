@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embench.data import transfer as module
+from embench.data import fetch
 from embench.interfaces.dataset import Card, Download, ModalityCard
 from embench.interfaces.units import LabelRule, Target
 
@@ -103,7 +103,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(module, "WAIT_S", 0.0)
+    monkeypatch.setattr(fetch, "WAIT_S", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     served = Server()
     yield served

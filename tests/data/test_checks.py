@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.data.checks import check_dataset_files
+from embench.data.checks import check_dataset_files, recall, remember
 from embench.data.describe import DataReport, masked
-from embench.data.physical import outside_range
-from embench.data.verified import recall, remember
+from embench.data.quality import outside_range
 from embench.errors import DataError, PluginError
 from embench.interfaces.dataset import Dataset, Download
 from embench.interfaces.recording import Signal

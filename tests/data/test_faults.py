@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench.data.faults import FAULTS, signal_faults
+from embench.data.quality import FAULTS, signal_faults
 from embench.interfaces.recording import Signal
 
 RATE = 16.0

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from embench.data.fetch import fetch
-from embench.data.transfer import TRIES
+from embench.data.fetch import TRIES, fetch
 from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.interfaces.dataset import Download
 from embench.system import locked

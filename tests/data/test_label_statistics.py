@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embench.data.label_statistics import annotator_sets, krippendorff_alpha, pairwise, variance_shares
+from embench.data.describe import annotator_sets, krippendorff_alpha, pairwise, variance_shares
 from embench.interfaces.metric import Undefined
 
 NAN = np.nan

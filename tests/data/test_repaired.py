@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.data.cohort import Cohort, build_cohort
-from embench.data.repaired import repaired_note, repaired_share, repaired_units
+from embench.data.cohort import Cohort, build_cohort, repaired_note, repaired_share, repaired_units
 from embench.protocols import Protocol, load_protocol
 from embench.store import prepare
 

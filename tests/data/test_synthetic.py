@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench.data import synthetic
+from embench.data import find
 from embench.errors import UsageError
 
 
@@ -39,13 +39,13 @@ def test_files_of_ones_own_are_not_touched(tmp_path):
 
 def test_what_was_interrupted_is_written_again(tmp_path, monkeypatch):
     out = tmp_path / "made"
-    whole = synthetic.registry.synthesizer("stress_predict")
+    whole = find.registry.synthesizer("stress_predict")
 
     def interrupted(out, subjects, seed, effect, *, length_s=None):
         whole(out, subjects, seed, effect, length_s=length_s)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthetic.registry, "synthesizer", lambda _: interrupted)
+    monkeypatch.setattr(find.registry, "synthesizer", lambda _: interrupted)
     with pytest.raises(KeyboardInterrupt):
         embench.synthesize("stress_predict", out, subjects=2, length_s=60)
     assert not list(tmp_path.iterdir())

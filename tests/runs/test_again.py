@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.data.synthetic import write_synthetic
+from embench.data.find import write_synthetic
 
 PROGRAM = """
 import sys

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.data.find import open_dataset
-from embench.data.synthetic import write_synthetic
+from embench.data.find import open_dataset, write_synthetic
 from embench.interfaces.recording import Signal
 from embench.signals.plausible import PLAUSIBLE_SIZES, signal_size, unit_fault
 

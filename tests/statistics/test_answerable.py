@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embench.data.cohort import build_cohort
-from embench.data.headers import header_store
+from embench.data.find import header_store
 from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target

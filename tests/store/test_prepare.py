@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_dataset import NAME, SmallDataset, make, write_subjects
 
 from embench.data import find
-from embench.data.synthetic import write_synthetic
+from embench.data.find import write_synthetic
 from embench.errors import DataError, PluginError
 from embench.interfaces.recording import Signal
 from embench.protocols import load_protocol

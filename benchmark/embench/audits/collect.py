@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
 from embench.data import find
-from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
-from embench.data.labelled import cohort_labels
+from embench.data.cohort import build_cohort, card_for_protocol, choose_targets, cohort_labels
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest

@@ -22,7 +22,7 @@ from pathlib import Path
 from string import Template
 
 from embench import registry
-from embench.data.locations import data_folder
+from embench.data import data_folder
 from embench.errors import CheckFailed, EmbenchError, MachineError, PluginError, UsageError
 from embench.files import aside, temporary
 from embench.registry.catalogue import entries, installed

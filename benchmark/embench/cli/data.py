@@ -20,7 +20,7 @@ from embench import registry
 from embench.cli import console, data_describe
 from embench.cli.console import fields, grouped, show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
-from embench.data.locations import data_folder, wrong_root
+from embench.data import data_folder, wrong_root
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.planning.request import Request
 from embench.screen.plan import unanswerable_parts
@@ -145,7 +145,7 @@ def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
     found = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
     if found:
-        from embench.data.verified import recall
+        from embench.data.checks import recall
         from embench.store.reading import reader_faults
 
         try:
@@ -242,11 +242,9 @@ def verify_data(
     """Read all files of a dataset and report missing, damaged and odd ones; exit with 1 on errors."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
         raise UsageError(f"cannot write {share}", where="--share", expected="a file in an existing folder")
-    from embench.data.checks import check_dataset_files, unread
+    from embench.data.checks import check_dataset_files, remember, unread
     from embench.data.describe import DataReport
-    from embench.data.find import is_folder, open_dataset, place
-    from embench.data.headers import header_of
-    from embench.data.verified import remember
+    from embench.data.find import header_of, is_folder, open_dataset, place
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -318,8 +316,7 @@ def _unanswerable(
 ) -> list[Mapping[str, Any]]:
     """The targets for which the study cannot answer under the default protocol, whatever is trained."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import full_name, pseudonymous
-    from embench.data.headers import header_store
+    from embench.data.find import full_name, header_store, pseudonymous
     from embench.planning.request import Request
     from embench.protocols import load_protocol
     from embench.statistics.answerable import find_unanswerable, without_repeats
@@ -455,7 +452,7 @@ def synthesize(
     videos: Annotated[bool, Option("--videos", help="Also write face videos and matching OpenFace output.")] = False,
 ) -> None:
     """Write synthetic data in the format of a dataset; results on synthetic data are marked."""
-    from embench.data.synthetic import write_synthetic
+    from embench.data.find import write_synthetic
 
     entry = registry.find("dataset", dataset)
     write_synthetic(dataset, out, subjects=subjects, seed=seed, effect=effect, length_s=length_s, videos=videos)

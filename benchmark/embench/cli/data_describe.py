@@ -46,7 +46,7 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Summarise labels and signals: classes, units at the threshold, variance, agreement, signal quality."""
-    from embench.data import find, label_report
+    from embench.data import describe, find
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
@@ -55,7 +55,7 @@ def labels(
     if figure:
         drawing.check_path(figure, "--figure")
     store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
-    report = label_report.describe_labels(store, card, chosen, rules)
+    report = describe.describe_labels(store, card, chosen, rules)
     quality: dict[str, list[dict[str, Any]]] = {}
     with Steps("modalities", "judged") as steps:
         for described in report:

@@ -17,7 +17,7 @@ from embench import registry
 from embench.cli import console
 from embench.cli.console import TableColumn, field, show_table
 from embench.cli.options import DataRoot, Json
-from embench.data.locations import data_folder, data_root, wrong_root
+from embench.data import data_folder, default_data_root, wrong_root
 from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
 from embench.registry import Entry
 from embench.registry.naming import did_you_mean
@@ -41,7 +41,7 @@ def start() -> None:
     )
     data = [f"{', '.join(entry.name for entry in found)} in {root}"] if found else []
     data += [f"./{study.as_posix()}" for study in studies]
-    console.wrapped(f"data: {', '.join(data) or f'none in {data_root()} or ./data'}")
+    console.wrapped(f"data: {', '.join(data) or f'none in {default_data_root()} or ./data'}")
     console.wrapped(f"runs: {len(runs) or 'none'} in ./runs")
     boards = Path("leaderboards").is_dir()
     if runs:
@@ -58,10 +58,10 @@ def start() -> None:
 def _datasets() -> tuple[Path, list[Entry]]:
     """The first folder that holds datasets, and these datasets."""
     known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
-    for root in (data_root(), *_BESIDE):
+    for root in (default_data_root(), *_BESIDE):
         if found := [entry for entry in known if data_folder(entry, root).is_dir()]:
             return root, found
-    return data_root(), []
+    return default_data_root(), []
 
 
 def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
@@ -78,7 +78,7 @@ def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str
 def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
     """A first number, by this program or, where torch is not installed, by other code."""
     name = found[0].name if found else f"./{studies[0].as_posix()}"
-    where = f" --data-root {root.as_posix()}" if found and root != data_root() else ""
+    where = f" --data-root {root.as_posix()}" if found and root != default_data_root() else ""
     if not found:
         yield "check your recordings", f"embench data verify {name}"
     yield "score the confound-only models that a method must beat", f"embench data confounds {name}{where}"
@@ -234,7 +234,7 @@ def _data(chosen: Path | None) -> Iterator[Diagnosis]:
     datasets = [e for e in registry.entries("dataset") if data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in datasets) or "none found"
     wrong = wrong_root(chosen)
-    yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
+    yield Diagnosis("data", wrong or f"{default_data_root(chosen)}: {names}", broken=wrong is not None)
 
 
 def _plugins(light: bool) -> Iterator[Diagnosis]:

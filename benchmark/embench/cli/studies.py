@@ -13,7 +13,7 @@ from embench import registry
 from embench.cli import console
 from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
 from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, cluster_options, completes, with_options
-from embench.data.locations import data_folder
+from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.records.cost import format_duration
 from embench.screen.plan import set_plan

@@ -1,29 +1,174 @@
-"""Checks of every dataset from its recordings and card alone, beside those of its own reader."""
+"""Checks of every dataset by `embench data verify`, and the memory of their results."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from embench.callbacks import ProgressCallback
-from embench.data import overall
-from embench.data.physical import outside_range
-from embench.errors import DataError
+from embench.checksums import DamagedError, read_sealed_json, sealed_json
+from embench.data.cohort import choose_targets
+from embench.data.quality import outside_range
+from embench.errors import DataError, EmbenchError
+from embench.files import folder_digest, write_text
 from embench.interfaces.dataset import Card, Dataset, Finding
-from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.interfaces.recording import Label, Recording, Signal, Video, names_in
 from embench.registry import added_modalities
 from embench.signals.copies import SeenSignals
-from embench.signals.plausible import signal_size
+from embench.signals.plausible import known_units, signal_size, unit_fault
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders
 from embench.store.reading import reader_faults, recordings
+
+# Findings of `verify` that need all recordings of a dataset: what nothing can be learned from is an error where runs
+# use it by default.
+
+LEAST_ALIKE = 4
+"""Recordings of a stimulus, or subjects, from which on one can be unlike the others."""
+
+
+@dataclass
+class LabelValues:
+    """The known values of a label: in how many recordings, how many, how many `off` its scale, the least and the
+    greatest."""
+
+    recordings: int = 0
+    known: int = 0
+    off: int = 0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def add(self, label: Label, scale: tuple[float, float] | None) -> None:
+        """Adds those of one recording."""
+        values = np.asarray(label.values, np.float64)
+        values = values[np.isfinite(values)]
+        self.recordings += bool(len(values))
+        self.known += len(values)
+        self.low = min(self.low, float(values.min(initial=np.inf)))
+        self.high = max(self.high, float(values.max(initial=-np.inf)))
+        if scale is not None and label.classes is None:
+            self.off += int(((values < scale[0]) | (values > scale[1])).sum())
+
+
+def varies(signal: Signal) -> bool:
+    """True if any channel has two values that differ."""
+    data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
+    return any(row.size and row.min() < row.max() for row in (row[np.isfinite(row)] for row in data))
+
+
+def dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
+    """The modalities that runs read by default, and of which no recording has anything."""
+    for modality in _read_by_default(card):
+        if modality not in varying:
+            yield Finding("error", modality, f"{modality} is missing or constant in every recording")
+
+
+def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
+    """The labels that nothing can be learned from, which is an error where runs predict them by default."""
+    by_default = {target.label for target in choose_targets(card, None)} if card.targets else set()
+    for name in dict.fromkeys(target.label for target in card.targets):
+        targets = ", ".join(target.name for target in card.targets if target.label == name)
+        own, what = values.get(name, LabelValues()), ""
+        if name not in there:
+            what = f"no recording has this label, and {targets} requires it"
+        elif name in values and not own.known:
+            what = f"this label has no value in any recording, and {targets} requires it"
+        elif own.recordings > 1 and own.low == own.high:
+            what = f"this label is {own.low:g} in all {own.recordings} recordings, and {targets} requires it"
+        elif own.off > own.known / 2:
+            what = f"{own.off} of {own.known} values of this label are outside its scale, and {targets} requires it"
+        if what:
+            yield Finding("error" if name in by_default else "warning", name, what)
+
+
+def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
+    """The modalities whose values are no body's in the unit that the card states, which is an error where runs read
+    them by default and nearly no recording's are; and those whose unit nobody knows here."""
+    for modality, own in sizes.items():
+        unit = card.modalities[modality].unit if modality in card.modalities else ""
+        if fault := unit_fault(modality, unit, own):
+            wrong = [bool(unit_fault(modality, unit, [size])) for size in own if np.isfinite(size)]
+            unusable = np.mean(wrong) >= 0.8 and modality in _read_by_default(card)
+            yield Finding("error" if unusable else "warning", modality, fault)
+        known = known_units(modality)
+        if known and unit not in (*known, "a.u.") and modality in card.modalities:
+            what = (
+                f"{unit} is not a known measurement unit for this modality ({', '.join(known)}), so the values "
+                "are not checked"
+            )
+            yield Finding("note", modality, what)
+
+
+def cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+    """The recordings that are much shorter than those of the same stimulus, where these are about equally long."""
+    for stimulus, lengths in lasting.items():
+        low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
+        if len(lengths) < LEAST_ALIKE or high - low > 0.05 * middle:
+            continue
+        for recording, length in lengths.items():
+            if length < 0.8 * middle:
+                yield Finding(
+                    "warning",
+                    recording,
+                    f"the recording lasts {length:.1f} s, but other recordings of {stimulus} last {middle:.1f} s",
+                )
+
+
+def missing_modalities(held: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """The subjects without a modality that nearly all others have."""
+    for modality in sorted(set().union(*held.values())):
+        having = sum(modality in own for own in held.values())
+        if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
+            for subject, own in held.items():
+                if modality not in own:
+                    yield Finding(
+                        "warning",
+                        subject,
+                        f"the subject has no {modality}, but {having} of {len(held)} subjects have it",
+                    )
+
+
+def alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """The stimuli of one subject alone, where nearly all are shown to most subjects."""
+    people = set().union(*shown.values())
+    shared = [stimulus for stimulus, own in shown.items() if len(own) >= 0.5 * len(people)]
+    if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(shown):
+        for stimulus, own in shown.items():
+            if len(own) == 1:
+                what = f"only this subject has {stimulus}; most subjects share {len(shared)} other stimuli"
+                yield Finding("warning", min(own), what)
+
+
+def few(counts: Mapping[str, int]) -> Iterator[Finding]:
+    """The subjects with fewer recordings than nearly all others, who have equally many."""
+    usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
+    if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
+        for subject, count in counts.items():
+            if count < usual:
+                yield Finding(
+                    "warning",
+                    subject,
+                    f"the subject has {count} recordings; {having} of {len(counts)} subjects have {usual}",
+                )
+
+
+def _read_by_default(card: Card) -> list[str]:
+    """The modalities with samples that runs read where none are named."""
+    names = (name for each in card.default_modalities for name in names_in(each))
+    return [name for name in dict.fromkeys(names) if name != "video"]
+
+
+# Checks of every dataset from its recordings and card alone, beside those of its own reader.
 
 LOST = 0.05
 """Share of a channel's samples from which on it is worth a warning that they are missing."""
@@ -167,7 +312,7 @@ class _General:
         self._shown: dict[str, set[str]] = {}
         self._sizes: dict[str, list[float]] = {}
         self._varying: set[str] = set()
-        self._labels: dict[str, overall.LabelValues] = {}
+        self._labels: dict[str, LabelValues] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -197,7 +342,7 @@ class _General:
                 add(finding)
             if np.asarray(signal.data).ndim == 2 and signal.data.size:
                 self._sizes.setdefault(modality, []).append(signal_size(modality, signal))
-                if modality not in self._varying and overall.varies(signal):
+                if modality not in self._varying and varies(signal):
                     self._varying.add(modality)
             if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
                 add(("error", f"{modality} equals that of {twin}, another subject, in every sample: one is a copy"))
@@ -206,7 +351,7 @@ class _General:
         for label_name, label in recording.labels.items():
             for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
                 add(finding)
-            self._labels.setdefault(label_name, overall.LabelValues()).add(label, self._scales.get(label_name))
+            self._labels.setdefault(label_name, LabelValues()).add(label, self._scales.get(label_name))
 
     def leave_out(self, subject: str) -> None:
         """Compares a subject with no others: some of the recordings could not be read."""
@@ -219,11 +364,11 @@ class _General:
             return  # why nothing could be read is said already
         labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
         if any(self._held.values()):  # a release of labels alone is one
-            self.findings += overall.dead_modalities(self.card, self._varying)
-        self.findings += overall.poor_labels(self.card, labels, self._labels)
-        self.findings += [*overall.cut_short(self._lasting), *overall.missing_modalities(self._held)]
-        self.findings += [*overall.few(self._counts), *overall.alone(self._shown)]
-        self.findings += overall.wrong_units(self.card, self._sizes)
+            self.findings += dead_modalities(self.card, self._varying)
+        self.findings += poor_labels(self.card, labels, self._labels)
+        self.findings += [*cut_short(self._lasting), *missing_modalities(self._held)]
+        self.findings += [*few(self._counts), *alone(self._shown)]
+        self.findings += wrong_units(self.card, self._sizes)
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -314,3 +459,53 @@ def _relative(where: str, root: Path) -> str:
     if where == str(root):
         return "."
     return where.replace(f"{root}{os.sep}", "")
+
+
+# Memory of `verify`, from which `status` can say whether it was done on the files as they are now.
+
+_CHECKS = 2
+"""Raised where checks find more than before, so that files are verified once more."""
+
+
+def remember(
+    dataset: Dataset, code: str, checked: CheckedFiles, cache: Path, report: Mapping[str, Any] | None = None
+) -> None:
+    """Records the time and result of verifying this state of the files, with a report that can be shared (see
+    `DataReport`). Only a note: where the cache cannot be written, nothing is kept."""
+    path = _path(dataset, code, cache)
+    if path is None:
+        return
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "people": checked.subjects,
+        "recordings": checked.recordings,
+        "errors": checked.errors,
+        "warnings": checked.count("warning"),
+        "report": report,
+    }
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, sealed_json(record))
+
+
+def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
+    """The result that `remember` kept for the current files and reader; None where there is none."""
+    path = _path(dataset, code, cache)
+    try:
+        return read_sealed_json(path) if path is not None else None
+    except DamagedError:
+        return None
+
+
+def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
+    """The record's file, named after the checks, the reader's code, and names, sizes and times of the files: contents
+    are not read again, so that `status` is quick."""
+    state = set()
+    try:
+        with reader_faults(dataset.card.name, "files"):
+            for file in (file for subject in dataset.subjects() for file in dataset.files(subject)):
+                stat = file.stat()
+                state.add((str(file), stat.st_size, stat.st_mtime_ns))
+    except EmbenchError:
+        return None
+    return cache / "verified" / f"{folder_digest([_CHECKS, code, sorted(state)])}.json"

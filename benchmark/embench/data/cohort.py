@@ -1,25 +1,22 @@
-"""The subjects and units of a run: who can be trained on and tested, with which labels, and who is excluded and why.
-
-This is the planner's side of the labels: it reads them to hand each stage those of its own training and validation
-units, and nothing else.
-"""
+"""The subjects and units of a run: who is trained on and tested, with which labels, and who is excluded and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from embench.data.cuts import check_centred, check_stimuli, cut_of_targets, exclusions, too_short
-from embench.data.giving import check_one_target, folds_after_giving, placed_units
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
+    Cut,
     Design,
     Fold,
     LabelKind,
@@ -36,12 +33,234 @@ from embench.protocols import (
     make_units,
     partition,
     prove,
+    prove_given,
+    prove_slices,
     session_lengths,
     whole,
 )
+from embench.records.predictions import ANY_SEED, Labels
+from embench.records.wording import format_share
 from embench.registry.naming import did_you_mean
 from embench.snapshot import cached, snapshot
 from embench.store import Store
+from embench.store.store import RecordingEntry
+
+# The cut of a run's recordings into units, which is one for all its targets; what a protocol cannot be applied to, and
+# whom it leaves out.
+
+
+def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
+    """The cut that all targets' recordings share.
+
+    Raises:
+        DataError: the data have no labels for a target. UsageError: targets have different units, or the protocol has a
+            lag and labels do not vary within a recording.
+    """
+    kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
+    if missing := [t.name for t in targets if t.name not in kinds]:
+        raise DataError(
+            "the data have no labels for " + ", ".join(missing),
+            where=str(store.path),
+            hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
+        )
+    _refuse_lag(targets, kinds, protocol)
+    cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
+    if len(set(cuts.values())) > 1:
+        cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
+        raise UsageError(
+            f"these targets have different units: {', '.join(cuts_in_words)}",
+            where="--target",
+            hint="choose targets with the same units: --target " + next(iter(cuts)),
+        )
+    return next(iter(cuts.values()))
+
+
+def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: Protocol) -> None:
+    """Refuses a protocol's lag for labels that it can't shift. The lag that a card itself names stays."""
+    if not protocol.lag_s:
+        return
+    if fixed := [t.name for t in targets if t.rule.lag_s == protocol.lag_s and kinds[t.name] != "continuous"]:
+        varying = [name for name, kind in kinds.items() if kind == "continuous"]
+        raise UsageError(
+            f"a lag of {protocol.lag_s:g} s shifts labels that vary within a recording, but the labels of "
+            f"{', '.join(fixed)} are "
+            f"{'ratings of whole recordings' if kinds[fixed[0]] == 'rating' else 'conditions'}",
+            where=f"protocol {protocol.name}, lag_s",
+            expected="targets of continuous annotations, such as joystick ratings",
+            hint=f"--target {','.join(varying)}" if varying else "remove --lag, or `lag_s` in the file of the protocol",
+        )
+
+
+def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
+    """Raises UsageError where labels are less their subject's mean and the subject's other units are trained on: the
+    mean is of the test labels, too."""
+    centred = ", ".join(target.name for target in targets if target.rule.centred)
+    if centred and not protocol.split.by.startswith("group"):
+        raise UsageError(
+            f"the labels of {centred} are centred on the subject mean, which includes test labels, and "
+            f"{protocol.name} trains on other units of a test subject",
+            where=f"--protocol {protocol.name}",
+            expected="a protocol that splits by subject, or a target that is not centred",
+            hint="--protocol subject-independent-v3",
+        )
+
+
+def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
+    """The error of data without a unit: the longest recording, and the length that one needs."""
+    length = cut.length_s or 0.0
+    longest = max((entry.duration_s for entry in store.recordings), default=0.0)
+    needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
+    synthetic_s = (store.synthetic or {}).get("length_s")
+    longer = math.ceil(synthetic_s * needed / longest / 10) * 10 if synthetic_s and longest else None
+    return DataError(
+        f"every recording is too short for a unit of {length:g} s: the longest recording lasts {longest:.1f} s",
+        where=str(store.path),
+        expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
+        hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
+    )
+
+
+def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: Protocol) -> None:
+    """Raises UsageError where it means nothing to keep stimuli apart. `met_by`: stimulus -> groups of subjects."""
+    if len(met_by) == 1:
+        reason = f"the dataset has only one stimulus, {next(iter(met_by))}"
+    elif card.fixed_order:
+        reason = "all subjects had the tasks in one order, so an unseen stimulus would also be an unseen time"
+    elif max(map(len, met_by.values())) == 1:
+        reason = "no two subjects share a stimulus, so a split by subject already separates stimuli"
+    else:
+        return
+    raise UsageError(
+        f"cannot split {card.name} by stimulus: {reason}",
+        where=f"--protocol {protocol.name}",
+        expected="several stimuli, each shown to several subjects, not in one fixed order",
+        hint="--protocol subject-independent-v3",
+    )
+
+
+def exclusions(
+    store: Store,
+    included_subjects: frozenset[str] | None,
+    labelled: set[str],
+    cut: set[str],
+    sensed: set[str],
+    modalities: Sequence[str],
+    unusable: Mapping[str, str],
+) -> tuple[dict[str, str], ...]:
+    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
+    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities;
+    `unusable`: who cannot give what the protocol asks for -> why."""
+    rows = []
+    for subject in sorted({entry.subject for entry in store.recordings}):
+        if included_subjects is not None and subject not in included_subjects:
+            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
+        elif subject in unusable:
+            rows.append({"subject": subject, "reason": unusable[subject]})
+        elif subject not in labelled:
+            rows.append({"subject": subject, "reason": "no label of any target"})
+        elif subject not in cut:
+            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
+        elif subject not in sensed:
+            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
+    return tuple(rows)
+
+
+# Units that test subjects give of themselves under protocols with `personal`: their order in time, and folds that heed
+# them.
+
+
+def placed_units(
+    store: Store, card: Card, target: Target, units: Sequence[Unit], y: np.ndarray, raw: np.ndarray
+) -> Placed:
+    """The units of a dataset in the order of time, with the labels (n,) and raw values (n,) of a target."""
+    kind: Any = store.label_kinds[target.label]
+    classes = target.n if target.traits.has_classes else 1
+    told = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
+    ordered = card.fixed_order, _session_places(store, card)
+    return Placed(units, y, raw, classes, kind, *ordered, told.pop() if len(told) == 1 else ())
+
+
+def _session_places(store: Store, card: Card) -> dict[str, int]:
+    """Recording -> the place of its session. Raises UsageError where nothing says in which order a subject's came."""
+    of_subject: dict[str, set[str]] = {}
+    for entry in store.recordings:
+        of_subject.setdefault(entry.subject, set()).add(entry.session)
+    for own in of_subject.values():
+        # Names such as `day1` and `day2` have an order, `pre` and `post` have none, and a pseudonym hides it.
+        if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
+            raise UsageError(
+                f"the order of the sessions of {card.name} is not known: {', '.join(sorted(own)[:4])}",
+                where="names of sessions",
+                expected="session names that differ only in a number, such as day1 and day2, or a declared order",
+                hint="declare the order in dataset.yaml: `sessions: [pre, post]`",
+            )
+    known = {name: k for k, name in enumerate(card.sessions)}
+    rest = sorted(set().union(*of_subject.values()) - known.keys(), key=_natural)
+    place = known | {name: len(known) + k for k, name in enumerate(rest)}
+    return {entry.id: place[entry.session] for entry in store.recordings}
+
+
+def folds_after_giving(
+    protocol: Protocol, dataset: str, placed: Placed, slices: Slices, units: Sequence[Unit], folds: Sequence[Fold]
+) -> list[Fold]:
+    """Folds that test what is scored after subjects gave alone and, where a session or blocks are given, train on these
+    too, those of validation subjects included, who stand for test subjects.
+
+    Args:
+        units: those that take part.
+
+    Raises:
+        CheckFailed: what is given is not what the protocol promises.
+    """
+    if protocol.personal is not None:
+        prove_slices(protocol.personal, placed, slices, slices.rank > 0, dataset)
+    given = {unit.id for unit, rank in zip(placed.units, slices.rank.tolist(), strict=True) if rank}
+    scored = {unit.id for unit, asked in zip(placed.units, slices.scored.tolist(), strict=True) if asked}
+
+    def of(fold: Fold) -> Fold:
+        test = tuple(id_ for id_ in fold.test if id_ in scored)
+        if not protocol.trains_on_given:
+            return replace(fold, test=test)
+        learned = tuple(id_ for id_ in (*fold.val, *fold.test) if id_ in given)
+        return replace(fold, train=(*fold.train, *learned), val=tuple(i for i in fold.val if i in scored), test=test)
+
+    found = [each for each in map(of, folds) if each.test]
+    prove_given(protocol, dataset, units, found, given, scored)
+    return found
+
+
+def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
+    """Raises UsageError where subjects would give the labels of several targets at once, or labels are centred, by what
+    is scored, too."""
+    if protocol.personal is None:
+        return
+    if len(targets) > 1:
+        names = [target.name for target in targets]
+        raise UsageError(
+            f"{protocol.name} scores one target at a time, because the calibration data differ between targets",
+            where="--target",
+            expected=f"one of {', '.join(names)}",
+            hint=f"choose one target: --target {names[0]}",
+        )
+    if targets[0].rule.centred or targets[0].rule.cut == "training_mean":
+        raise UsageError(
+            f"labels of {targets[0].name} depend on other units, and {protocol.name} reveals some labels as "
+            "calibration data",
+            where=f"--protocol {protocol.name}",
+            expected="a target whose labels depend on each unit alone",
+            hint="--protocol subject-independent-v3",
+        )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """The key of a name by which `day2` comes before `day10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+# The subjects and units of a run: who can be trained on and tested, with which labels, and who is excluded and why.
+#
+# This is the planner's side of the labels: it reads them to hand each stage those of its own training and validation
+# units, and nothing else.
 
 
 @dataclass(frozen=True)
@@ -399,3 +618,105 @@ def _slots(rule: Any) -> dict[str, Any]:
     # Without what is newer than published rules where it says nothing: their hashes stay what they are.
     values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges", "centred")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+# The labels of a dataset's units, as a record holds them.
+
+
+def cohort_labels(
+    cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
+) -> Labels:
+    """The labels of the units at `index` that have one and are tested, as the card's rules make them; by seed where
+    training subjects decide the cut.
+
+    Args:
+        dealt: seed -> folds.
+    """
+    position = {unit.id: i for i, unit in enumerate(cohort.units)}
+    if cohort.slices is not None:
+        index = [i for i in index if cohort.slices.scored[i]]
+    wanted, rows = set(index), []
+    for target in targets:
+        labels: dict[tuple[int, int], float] = {}
+        if target.rule.cut == "training_mean":
+            keep = set(cohort.positions)
+            for seed, folds in dealt.items():
+                for fold in folds:
+                    train = [position[u] for u in fold.train if position[u] in keep]
+                    label = cohort.labels(target, train)
+                    labels |= {(seed, position[u]): label[position[u]] for u in fold.test if position[u] in wanted}
+        else:
+            labels = {(ANY_SEED, i): cohort.label[target.name][i] for i in index}
+        for (seed, i), known in labels.items():
+            if math.isfinite(known):
+                unit, raw = cohort.units[i], cohort.raw[target.name][i]
+                rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw, known))
+    return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
+
+
+# The units of a run that rest on repaired signals: on samples that were lost and bridged, or that are missing.
+
+MOST_REPAIRED = 0.1
+"""Share of a unit's samples of a modality that may be bridged or missing. Of a unit of 10 s this is one second, about a
+heartbeat; where it is more, whole beats and skin responses can be straight lines."""
+NAMED_ABOVE = 0.05
+"""A run says in a sentence that a larger share of its units is repaired."""
+
+
+def repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Modality of the run -> (n,) whether more than `MOST_REPAIRED` of its samples are bridged or missing, for the
+    units of the run with a label. A sample is bridged where any channel of the modality is."""
+    chosen = cohort.arrays(_labelled(cohort))
+    order = np.argsort(chosen["recording"], kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(chosen["recording"][order])) + 1)
+    found = {m: np.zeros(len(order), bool) for m in cohort.modalities}
+    for rows in groups if len(order) else ():
+        entry = cohort.store.recordings[chosen["recording"][rows[0]]]
+        start, stop = chosen["start"][rows], chosen["stop"][rows]
+        for m, repaired in found.items():
+            sound = [_sound_s(cohort, entry, part, start, stop) for part in names_in(m)]
+            repaired[rows] = np.min(sound, 0) < (1 - MOST_REPAIRED) * (stop - start) - 1e-6
+    return found
+
+
+def repaired_share(cohort: Cohort) -> float:
+    """Share of a run's units with a label of which any of its modalities is repaired, to four digits."""
+    return _share(np.any([*repaired_units(cohort).values()], 0))
+
+
+def repaired_note(cohort: Cohort) -> str | None:
+    """A sentence on the share of repaired units, and the modalities that they are of; None up to `NAMED_ABOVE`."""
+    of_modality = repaired_units(cohort)
+    share = _share(np.any([*of_modality.values()], 0))
+    if share <= NAMED_ABOVE:
+        return None
+    names = ", ".join(m for m, repaired in of_modality.items() if repaired.any())
+    return f"{format_share(share)} of the units rest on bridged or missing samples ({names})"
+
+
+def _share(repaired: np.ndarray) -> float:
+    return round(float(repaired.mean()), 4) if repaired.size else 0.0
+
+
+def _labelled(cohort: Cohort) -> np.ndarray:
+    """The positions of the run's units with a label of any target."""
+    known = np.zeros(len(cohort.units), bool)
+    for target in cohort.targets:
+        known |= np.isfinite((cohort.raw if target.rule.cut == "training_mean" else cohort.label)[target.name])
+    at = np.array(cohort.positions, np.int64)
+    return at[known[at]]
+
+
+def _sound_s(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """(n,) seconds of a modality in the spans `start` to `stop` of a recording that were recorded and not lost."""
+    span = entry.spans.get(part)
+    if span is None:
+        return np.zeros(len(start))
+    sound = _overlap(start, stop, span.t0, span.t0 + span.samples / cohort.store.modalities[part].rate)
+    for first, last, lost in entry.lost.get(part, ()):
+        sound -= _overlap(start, stop, first, last) * lost / (last - first)
+    return sound
+
+
+def _overlap(start: np.ndarray, stop: np.ndarray, first: float, last: float) -> np.ndarray:
+    return np.clip(np.minimum(stop, last) - np.maximum(start, first), 0.0, None)

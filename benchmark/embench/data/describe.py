@@ -1,9 +1,4 @@
-"""A report on data that may not be shared: enough to mend a reader from afar, nothing that the licence protects.
-
-It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
-value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; of messages of the
-reader, which may quote any of these, only words remain that stand in its code.
-"""
+"""Describe a dataset without its data: labels in numbers, and a report that shares no recording."""
 
 from __future__ import annotations
 
@@ -14,16 +9,363 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from embench.data.checks import CheckedFiles
 from embench.files import folder_digest
+from embench.interfaces.agreement import concordance
 from embench.interfaces.dataset import Card, Dataset
+from embench.interfaces.metric import Undefined
+from embench.interfaces.raters import Raters
 from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.protocols import Protocol, cut_of, fitted_rule, label_units, make_units
+from embench.store import Store
+
+# Statistics of labels: the variance that subjects and stimuli explain, and the agreement of annotators.
+
+
+def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
+    """Shares of the variance of `values` (n,) that lie between subjects, between stimuli, and in the rest.
+
+    The rest holds what a subject feels at one stimulus and not at another, changes in time, and noise. The components
+    of y = mean + subject + stimulus + rest, all random, come from Henderson's method 1, which needs no balance and is
+    the usual analysis of variance where there is some (Henderson 1953, doi 10.2307/3001853; Searle, Casella and
+    McCulloch 1992, chapter 5). Negative estimates count as 0. With one subject or one stimulus that factor is excluded.
+    """
+    factors = {}
+    for name, codes in (("person", subject), ("stimulus", stimulus)):
+        kinds, code = np.unique(codes, return_inverse=True)
+        if len(kinds) > 1:
+            factors[name] = np.eye(len(kinds))[code]
+    n = len(values)
+    if not factors or n < 3:
+        return Undefined("too few subjects and units")
+    if np.ptp(values) == 0:
+        return Undefined("the values do not vary")
+    y = values - values.mean()
+    # Uncorrected sums of squares by each factor and of all, less that of the mean, which is 0; and what each is
+    # expected to be as a sum of the unknown components, the factors' in turn, then the rest's.
+    sums, expected = [], []
+    for one in factors.values():
+        size = one.sum(0)
+        sums.append((((y @ one) ** 2) / size).sum())
+        shared = [(((one.T @ other) ** 2).sum(1) / size).sum() for other in factors.values()]
+        expected.append([*shared, float(len(size))])
+    sums.append((y**2).sum())
+    expected.append([float(n)] * (len(factors) + 1))
+    of_mean = [(one.sum(0) ** 2).sum() / n for one in factors.values()]
+    system = np.array(expected) - [*of_mean, 1.0]
+    if np.linalg.matrix_rank(system / np.abs(system).max(), tol=1e-9) < len(system):
+        return Undefined("subject, stimulus and unit cannot be separated")
+    parts = np.linalg.solve(system, np.array(sums)).clip(0)
+    return dict(zip([*factors, "rest"], (parts / parts.sum()).tolist(), strict=True))
+
+
+def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Undefined:
+    """Krippendorff's alpha of annotators: 1 is perfect agreement, 0 what chance gives.
+
+    1 - D_o / D_e of observed and expected disagreement, the squared difference, or 0 and 1 of nominal values
+    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value are excluded.
+
+    Args:
+        values: (annotators, units), NaN where an annotator gave no value.
+    """
+    values = values[:, np.isfinite(values).sum(0) > 1]
+    known = np.isfinite(values)
+    if not values.size:
+        return Undefined("no unit has two annotations")
+    kinds = np.unique(values[known])
+    # Nominal values lie at corners that are all equally far from each other.
+    points = (values[..., None] == kinds).astype(float) if nominal else np.where(known, values, 0.0)[..., None]
+    points = np.where(known[..., None], points - points[known].mean(0), 0.0)
+    m, n = known.sum(0), int(known.sum())
+    # Over ordered pairs of k points the squared distances sum to 2 (k * sum of squares - square of the sum).
+    within = 2 * (m * (points**2).sum((0, 2)) - (points.sum(0) ** 2).sum(1))
+    observed = (within / (m - 1)).sum() / n
+    expected = 2 * n * (points**2).sum() / (n * (n - 1))
+    return float(1 - observed / expected) if len(kinds) > 1 else Undefined("all values are equal")
+
+
+def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
+    """The raw labels of the same quantity as `label`, by several annotators, in sets to be compared.
+
+    `X`, `X_partner`, `X_external` are X as three parties see it; `X_external_r1`, `X_external_r2` (or `X_annotator1`
+    ..) are single observers, whose mean or choice a label of the name before may be, so that the two never stand in one
+    set.
+    """
+    own = _FORM.fullmatch(label)
+    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    parties = [n for n, match in found.items() if own and match["base"] == own["base"] and not match["number"]]
+    return [some for some in (parties, single_raters(found, label)) if len(some) > 1]
+
+
+def single_raters(names: Iterable[str], label: str) -> list[str]:
+    """The raw labels among `names` by single raters of the quantity that `label` is of, such as `X_external_r1` of
+    `X_external`; see `annotator_sets`.
+
+    >>> single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
+    ['calm_r1', 'calm_r2']
+    """
+    own = _FORM.fullmatch(label)
+    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    return [n for n, match in found.items() if own and match["view"] == own["view"] and match["number"]]
+
+
+_FORM = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<number>_(?:r|annotator)\d+)?")
+
+
+def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:
+    """Each two annotators: their common units, Spearman's correlation and Lin's concordance over them, None where one
+    of the two does not vary; of nominal values the share that is equal. `values` (annotators, units)."""
+    rows = []
+    for a, b in combinations(range(len(names)), 2):
+        common = np.isfinite(values[[a, b]]).all(0)
+        one, other = values[a, common], values[b, common]
+        row: dict[str, Any] = {"one": names[a], "other": names[b], "units": int(common.sum())}
+        if nominal:
+            row["equal"] = float((one == other).mean()) if len(one) else None
+        else:
+            varied = len(one) > 2 and np.ptp(one) > 0 and np.ptp(other) > 0
+            row["spearman"] = float(stats.spearmanr(one, other).statistic) if varied else None
+            row["ccc"] = float(concordance(one, other, np.zeros(len(one), int), 1)[0]) if varied else None
+        rows.append(row)
+    return rows
+
+
+# Report on the labels of a dataset under a protocol: shares of classes, ties, exclusions, agreement of raters.
+
+MANY_TIES = 0.05
+"""The share of units on the cut from which on the side of ties decides too many labels."""
+FEW_STIMULI = 10
+"""Number of stimuli in a class below which anything that these few happen to share may tell them apart."""
+MOST_CLASSES = 10
+"""Classes that a warning names."""
+
+
+def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+    """One mapping of plain values a target.
+
+    `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share, and where the
+    stimulus alone decides the label `stimuli`: how many), or `values` (mean, sd, low, high) of targets that are
+    values; `per_person`, the same for each subject with a label; `one_class_only`, the subjects whose labels do not
+    vary, and `without_any_label`; `at_cut`, how many units lie exactly on the cut; `variance`, shares of the raw
+    values' variance; `agreement` of annotators, where the data hold several; `warnings`.
+    """
+    table = store.labels()
+    return [_of_target(store, card, target, protocol, table) for target in targets]
+
+
+def _of_target(
+    store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
+) -> dict[str, Any]:
+    head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
+    kind: Any = store.label_kinds.get(target.label)
+    if kind is None:
+        return {**head, "units": 0, "people": 0, "warnings": ["the data have no labels for it"]}
+    units = make_units(store.recordings, card, kind, protocol)
+    raw, label = label_units(units, table[target.label], target.rule)
+    fitted = target.rule.cut == "training_mean"
+    if fitted:
+        target = replace(target, rule=fitted_rule(target.rule, units, raw))
+        raw, label = label_units(units, table[target.label], target.rule)
+    labelled = np.isfinite(label)
+    subject = np.array([unit.subject for unit in units], dtype=np.str_)
+    stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
+    raw_names = next(iter(table[target.label].values())).classes
+    names = class_names(target, raw_names)
+    subjects = np.unique(subject[labelled]).tolist()
+    by_subject = [{"subject": s, **_shape(label[labelled & (subject == s)], names)} for s in subjects]
+    one_class = [s for s in subjects if len(np.unique(label[labelled & (subject == s)])) < 2]
+    known = np.isfinite(raw)
+    nominal = kind == "condition" or raw_names is not None
+    measured = label if nominal else raw
+    shares: dict[str, float] | Undefined
+    if nominal and target.traits.several:
+        shares = Undefined("classes without an order have no variance")
+    else:
+        some = np.isfinite(measured)
+        shares = variance_shares(measured[some], subject[some], stimulus[some])
+    overall = _shape(label[labelled], names)
+    if names and (stimuli := _stimuli_of_classes(label[labelled], subject[labelled], stimulus[labelled], len(names))):
+        overall["classes"] = [{**c, "stimuli": n} for c, n in zip(overall["classes"], stimuli, strict=True)]
+    described = {
+        **head,
+        "label_kind": kind,
+        "unit_s": cut_of(kind, protocol).length_s,
+        "units": len(units),
+        "without_label": int((~labelled).sum()),
+        "dropped": _dropped(units, table[target.label], target.rule, raw, label),
+        "people": len(subjects),
+        "people_with_several_labels": len(subjects) - len(one_class),
+        "one_class_only": one_class,
+        "without_any_label": sorted(set(subject.tolist()) - set(subjects)),
+        **overall,
+        "at_cut": _at_cut(target.rule, raw[known]),
+        "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
+        "agreement": _agreement(store, units, target, protocol, table, nominal, card.raters.get(target.label)),
+        "per_person": by_subject,
+    }
+    if fitted:
+        cut = f"{target.rule.cut:.3g}"
+        warning = (
+            f"the threshold is the mean over all subjects, {cut}; a run uses the mean of the training part of each fold"
+        )
+        return {**described, "warnings": [warning, *_warnings(target, described)]}
+    return {**described, "warnings": _warnings(target, described)}
+
+
+def _method(shares: Mapping[str, float]) -> dict[str, Any]:
+    factors = [name for name in shares if name != "rest"]
+    effects = (
+        "crossed random effects of subject and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
+    )
+    return {**shares, "method": f"{effects}, Henderson's method 1"}
+
+
+def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
+    """Names of the target's classes, from the names of raw conditions where there are any; none of a value."""
+    rule = target.rule
+    if not target.traits.has_classes:
+        return []
+    if raw is None:
+        two = ["negative", "positive"] if rule.positive else ["low", "high"]
+        return two if target.n == 2 else [str(k) for k in range(target.n)]
+    if rule.positive:
+        return [" or ".join(raw[k] for k in side) for side in (rule.negative, rule.positive)]
+    chosen = rule.classes or tuple(range(target.n))
+    return [raw[k] for k in chosen]
+
+
+def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Distribution of labels (n,) of one subject or of all."""
+    if names:
+        counts = np.bincount(label.astype(int), minlength=len(names))
+        rows = zip(names, counts.tolist(), strict=True)
+        return {
+            "labelled": len(label),
+            "classes": [{"name": n, "units": c, "share": c / max(1, len(label))} for n, c in rows],
+        }
+    if not len(label):
+        return {"labelled": 0, "values": None}
+    figures = {"mean": label.mean(), "sd": label.std(), "low": label.min(), "high": label.max()}
+    return {"labelled": len(label), "values": {name: float(figure) for name, figure in figures.items()}}
+
+
+def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
+    """Number of stimuli of each class, where all who met a stimulus have one label (n,) there; None elsewhere, and
+    where no two subjects met the same stimuli."""
+    met_by: dict[str, set[str]] = {}
+    classes_at: dict[str, set[int]] = {}
+    for y, who, where in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
+        met_by.setdefault(where, set()).add(who)
+        classes_at.setdefault(where, set()).add(y)
+    shared = sum(len(subjects) > 1 for subjects in met_by.values()) > 1
+    if not shared or any(len(found) > 1 for found in classes_at.values()):
+        return None
+    return np.bincount([y for found in classes_at.values() for y in found], minlength=classes).tolist()
+
+
+def _dropped(
+    units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule, raw: np.ndarray, label: np.ndarray
+) -> dict[str, int]:
+    """Reason -> units without a label for it."""
+    first, _ = label_units(units, labels, replace(rule, aggregate="value"))
+    annotated, known, lost = np.isfinite(first), np.isfinite(raw), np.isnan(label)
+    in_band = np.zeros(len(raw), bool)
+    if rule.dead_band:
+        in_band = (raw >= rule.dead_band[0]) & (raw <= rule.dead_band[1])
+    on_cut = raw == rule.cut if rule.cut is not None else np.zeros(len(raw), bool)
+    reasons = {
+        "not annotated": ~annotated,
+        "values disagree": annotated & ~known,
+        "in the dead band": known & lost & in_band,
+        "on the cut": known & lost & on_cut & ~in_band,
+        "a class that does not count": known & lost & ~in_band & ~on_cut,
+    }
+    counts = {reason: int(where.sum()) for reason, where in reasons.items()}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
+    """Number of summary values exactly on the cut; None where the rule has none."""
+    if rule.cut is None:
+        return None
+    count = int((raw == rule.cut).sum())
+    return {"cut": rule.cut, "units": count, "share": count / max(1, len(raw)), "ties": rule.ties}
+
+
+def _agreement(
+    store: Store,
+    units: Sequence[Unit],
+    target: Target,
+    protocol: Protocol,
+    table: Mapping[str, Mapping[str, Label]],
+    nominal: bool,
+    raters: Raters | None,
+) -> list[dict[str, Any]]:
+    """Each set of annotators of the target's label, over the values that the target's rule makes of a unit; those that
+    the card names come first."""
+    kinds: dict[str, Any] = dict(store.label_kinds)
+    cut = cut_of(kinds[target.label], protocol)
+    usable = [n for n, kind in kinds.items() if cut_of(kind, protocol) == cut]
+    found = []
+    named = [name for name in (raters.labels if raters else ()) if name in usable]
+    sets = [some for some in annotator_sets(usable, target.label) if some != named]
+    for names in [named] * (len(named) > 1) + sets:
+        values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])
+        alpha = krippendorff_alpha(values, nominal)
+        found.append({
+            "labels": names,
+            "units": int((np.isfinite(values).sum(0) > 1).sum()),
+            "alpha": None if isinstance(alpha, Undefined) else alpha,
+            "metric": "nominal" if nominal else "interval",
+            **({"undefined": alpha.reason} if isinstance(alpha, Undefined) else {}),
+            "pairs": pairwise(names, values, nominal),
+        })  # fmt: skip
+    return found
+
+
+def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
+    warned = []
+    at_cut = described["at_cut"]
+    if at_cut and at_cut["share"] > MANY_TIES:
+        go = {
+            "low": "count as low; counting them as high would change as many labels",
+            "high": "count as high; counting them as low would change as many labels",
+            "drop": "have no label",
+        }
+        warned.append(
+            f"{at_cut['share']:.0%} of the units are at the threshold of {at_cut['cut']:g} and {go[at_cut['ties']]}"
+        )
+    if target.traits.has_classes:
+        empty = [c["name"] for c in described["classes"] if not c["units"]]
+        if empty:
+            warned.append(f"no unit has the class {' or '.join(empty)}")
+        few = [f"{c['name']} {c['stimuli']}" for c in described["classes"] if 0 < c.get("stimuli", 0) < FEW_STIMULI]
+        if few:
+            named = ", ".join(few[:MOST_CLASSES]) + (f" and {len(few) - MOST_CLASSES} more" * (len(few) > MOST_CLASSES))
+            warned.append(
+                f"some classes have fewer than {FEW_STIMULI} stimuli ({named}), so a score hardly generalises beyond "
+                "these stimuli"
+            )
+    if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
+        warned.append("the labels of most subjects are constant, so these subjects have no within-subject score")
+    return warned
+
+
+# A report on data that may not be shared: enough to mend a reader from afar, nothing that the licence protects.
+#
+# It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
+# value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; of messages of the
+# reader, which may quote any of these, only words remain that stand in its code.
 
 REPORT_FORMAT = 1
 _PARTS = 10

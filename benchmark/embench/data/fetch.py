@@ -1,26 +1,363 @@
-"""Datasets that are free to download: fetched and checked.
-
-What is published as archives is unpacked, and there and whole, or not there. What is published file by file is put in
-its place one by one, each when it is whole, so that some subjects can be fetched first and others later.
-"""
+"""Download free datasets: transfer, check and unpack their files."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
+import stat
+import tarfile
+import time
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from embench.callbacks import BytesCallback, DownloadCallback
-from embench.data.transfer import arrived, checked, transfer
-from embench.data.unpack import check_room, is_archive, leads_out, unpack
 from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
 from embench.registry.naming import did_you_mean
 from embench.store.fingerprint import synthetic
 from embench.system import locked
+from embench.texts import has_control, visible
+
+if TYPE_CHECKING:
+    import requests
+
+
+# Archives unpacked as untrusted files: nothing lands outside the folder, no links, no more than there is room for.
+
+ZIP = (".zip",)
+TAR = (".tar", ".tar.gz", ".tgz")
+_CHUNK = 1 << 20
+MOST_MEMBERS = 20_000
+"""Files in an archive; the datasets have hundreds."""
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
+
+
+def is_archive(name: str) -> bool:
+    """True if `unpack` unpacks files with this name."""
+    return name.lower().endswith(ZIP + TAR)
+
+
+def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
+    """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
+
+    Args:
+        progress: called with (bytes written, bytes in all).
+
+    Raises:
+        DataError: the file is no such archive or damaged, or holds links, devices or names that lead elsewhere.
+        MachineError: there is no room for what it holds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = archive.name.lower()
+    try:
+        if name.endswith(ZIP):
+            _unzip(archive, folder, progress)
+        elif name.endswith(TAR):
+            _untar(archive, folder, progress)
+        else:
+            shutil.copyfile(archive, folder / archive.name)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"cannot unpack the archive: {error}",
+            where=str(archive),
+            expected="a complete zip or tar archive without a password",
+        ) from error
+
+
+def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
+    with zipfile.ZipFile(archive) as source:
+        members = source.infolist()
+        _check_names(archive, [(member.filename, member.is_dir()) for member in members])
+        for member in members:
+            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, member.filename, "a link or a device")
+        total, done = sum(member.file_size for member in members), 0
+        check_room(folder, total)
+        for member in members:
+            target = folder / member.filename
+            if member.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # ZipFile hands out no more than the member's stated size, and compares its checksum at the end.
+            with source.open(member) as content, target.open("wb") as file:
+                while chunk := content.read(_CHUNK):
+                    file.write(chunk)
+                    done += len(chunk)
+                    if progress:
+                        progress(done, total)
+
+
+def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
+    with tarfile.open(archive) as source:
+        members = list(islice(source, MOST_MEMBERS + 1))
+        _check_names(archive, [(member.name, member.isdir()) for member in members])
+        for member in members:
+            if not (member.isfile() or member.isdir()):
+                raise _refused(archive, member.name, "a link or a device")
+        total, done = sum(member.size for member in members), 0
+        check_room(folder, total)
+        for member in members:
+            source.extract(member, folder, filter="data")
+            done += member.size
+            if progress:
+                progress(done, total)
+
+
+def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
+    """Refuses names (each with whether it is a folder's) that cannot all be written below one folder."""
+    if len(members) > MOST_MEMBERS:
+        raise DataError(
+            "the archive contains too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} files"
+        )
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for name, is_folder in members:
+        path = _inside(archive, name)
+        folders.update(path.parents, (path,) if is_folder else ())
+        if not is_folder:
+            files.add(path)
+    if clash := files & folders:
+        raise _refused(archive, str(min(clash)), "both a file and a folder")
+
+
+def _inside(archive: Path, name: str) -> PurePosixPath:
+    """The member's path. Raises DataError where it leads out of the folder, or no file can have it."""
+    if has_control(name) or "\n" in name or "\t" in name:
+        raise _refused(archive, visible(repr(name)[1:-1]), "a name with control characters")
+    parts = _parts(name)
+    if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
+        raise _refused(archive, f"{name[:40]}..", "a name that is too long")
+    if leads_out(name):
+        raise _refused(archive, name, "a name that leaves the folder")
+    return parts
+
+
+def leads_out(name: str) -> bool:
+    """True if a file's name, with `/` or `\\` between its parts, does not lie below the folder that it is to be in.
+
+    >>> leads_out("sub-01/eeg.bdf"), leads_out("../eeg.bdf"), leads_out("/eeg.bdf"), leads_out("C:\\\\eeg.bdf")
+    (False, True, True, True)
+    """
+    parts = _parts(name)
+    return parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0] or "\0" in name
+
+
+def _parts(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
+
+
+def _refused(archive: Path, name: str, why: str) -> DataError:
+    return DataError(
+        f"`{name}` in the archive is {why}; nothing was unpacked",
+        where=str(archive),
+        expected="plain files and folders",
+        hint="do not use this archive: it is not the publisher's archive",
+    )
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises MachineError where `needed` bytes are more than the disk of `folder` has free."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise MachineError(
+            f"not enough disk space: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free",
+            where=str(folder),
+            hint="free some disk space, or choose a larger disk with --data-root",
+        )
+
+
+# One file over HTTP: whole and checked, or an error.
+#
+# Libraries for this start over when the connection breaks. For files of gigabytes that is not good enough, so the
+# transfer is made here: what has arrived is kept in a `.part` file, and the rest is requested by HTTP's `Range`, within
+# one call and in the next.
+
+TRIES = 5
+"""Connections that may break one after another without a byte gained."""
+
+WAIT_S = 2.0
+TIMEOUT_S = 60.0
+_DOWNLOAD_CHUNK = 1 << 14
+"""Bytes written at once; what is left of a chunk when a connection breaks is lost."""
+
+
+def transfer(download: Download, path: Path, folder: Path, progress: DownloadCallback | None = None) -> Path:
+    """`path`, whole and checked. What has arrived of it lies beside it as `.part` until then.
+
+    Args:
+        folder: where the user may put the file instead.
+
+    Raises:
+        DataError: what arrived is not what was published; there is no such file on the server.
+        MachineError: no network or no room.
+    """
+    if path.exists():
+        return checked(download, path, progress)
+    part = _part(path)
+    most, failures = _size(part), 0
+    while True:
+        try:
+            if _connect(download, part, progress):
+                break
+            fault = f"the connection ended after {_size(part):,} bytes"
+        except OSError as error:
+            if not _is_network(error):
+                raise
+            fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        failures = 1 if _size(part) > most else failures + 1
+        most = max(most, _size(part))
+        if failures >= TRIES:
+            raise MachineError(
+                f"cannot download {download.name}: {fault}",
+                where=download.url,
+                expected="a connection to this address",
+                hint=f"rerun the command to resume; or get the file another way, put it into {folder} as "
+                f"{download.name} and rerun the command",
+            )
+        time.sleep(WAIT_S * failures)
+    part.replace(path)
+    _tag(part).unlink(missing_ok=True)
+    return checked(download, path, progress)
+
+
+def checked(download: Download, path: Path, progress: DownloadCallback | None = None, *, kept: bool = False) -> Path:
+    """`path`, if it has the right size and hash; else it is removed, or left where it is the user's own (`kept`).
+
+    Raises:
+        DataError: it has another size or hash.
+    """
+    size = path.stat().st_size
+    if progress:
+        progress(f"checking {download.name}", size, size)
+    wrong = download.size is not None and size != download.size
+    found, expected = f"{size:,} bytes", f"{download.size or 0:,} bytes"
+    if not wrong and download.sha256 is not None:
+        found, expected = f"sha256 {sha256(path)}", f"sha256 {download.sha256.lower()}"
+        wrong = found != expected
+    if not wrong:
+        return path
+    if not kept:
+        path.unlink()
+    raise DataError(
+        f"{download.name} differs from the published file: {found}",
+        where=str(path) if kept else download.url,
+        expected=expected,
+        hint="remove the file and rerun the command" if kept else "embench removed the file; rerun the command later",
+    )
+
+
+def arrived(path: Path) -> int:
+    """Number of bytes of `path` that an earlier transfer left beside it."""
+    return _size(_part(path))
+
+
+def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
+    """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
+    import requests
+
+    have, tag = _size(part), _tag(part)
+    # As it is on the disk: compressed on the way, byte positions would mean something else.
+    headers = {"Accept-Encoding": "identity", "User-Agent": "embench"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if tag.exists():
+            headers["If-Range"] = tag.read_text()  # the whole file, where it is another one by now
+    with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        if response.status_code == 416:  # nothing comes after what we have: it is whole, or longer than the file
+            total = _number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+            if total == have:
+                return True
+            part.unlink()
+            return False
+        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
+            raise DataError(
+                f"the server refused the file ({response.status_code} {response.reason})",
+                where=download.url,
+                expected=download.name,
+                hint="find the new address on the page of the dataset, and put the file into the folder of the dataset",
+            )
+        response.raise_for_status()
+        goes_on = response.status_code == 206
+        begins = _number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
+        if begins != have:
+            have = 0
+            if goes_on:  # another range than requested
+                part.unlink(missing_ok=True)
+                return False
+        length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
+        total = None if length is None else have + length
+        try:
+            _check_offer(download, response, total)
+        except DataError:
+            part.unlink(missing_ok=True)
+            raise
+        check_room(part.parent, (total or have) - have)
+        if etag := response.headers.get("ETag", ""):
+            tag.write_text(etag)
+        with part.open("ab" if have else "wb") as file:
+            for chunk in response.iter_content(_DOWNLOAD_CHUNK):
+                file.write(chunk)
+                have += len(chunk)
+                if progress:
+                    progress(f"downloading {download.name}", have, total or download.size)
+    return total is None or have == total
+
+
+def _check_offer(download: Download, response: requests.Response, total: int | None) -> None:
+    """Raises DataError where the server says beforehand that its file is another one."""
+    if total is not None and download.size not in (None, total):
+        raise DataError(
+            f"the server offers {total:,} bytes",
+            where=download.url,
+            expected=f"{download.size:,} bytes",
+            hint="the publisher replaced the file, or the address shows a web page: open it in a browser",
+        )
+    for answer in (*response.history, response):  # NEMAR's redirects carry the digest of what they lead to
+        named = re.fullmatch(r'"sha256:([0-9a-f]{64})"', answer.headers.get("ETag", ""))
+        if named and download.sha256 is not None and named[1] != download.sha256.lower():
+            raise DataError(
+                f"the server offers another file: sha256 {named[1]}",
+                where=download.url,
+                expected=f"sha256 {download.sha256.lower()}",
+                hint="the publisher replaced the file: look for a newer version of embench",
+            )
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(f"{part.name}.tag")
+
+
+def _is_network(error: OSError) -> bool:
+    import requests
+
+    return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
+
+
+def _number(pattern: str, text: str) -> int | None:
+    match = re.match(pattern, text)
+    return int(match[1]) if match else None
+
+
+# Datasets that are free to download: fetched and checked.
+#
+# What is published as archives is unpacked, and there and whole, or not there. What is published file by file is put in
+# its place one by one, each when it is whole, so that some subjects can be fetched first and others later.
 
 
 def fetch(

@@ -1,32 +1,39 @@
-"""The way from a dataset's name to its reader and its prepared store."""
+"""Find a dataset: from its name to its reader and its prepared store."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
-from embench import registry
+from embench import data, registry
 from embench.callbacks import ProgressCallback
-from embench.data import locations
+from embench.data import data_folder, wrong_root
 from embench.data.cohort import label_rules
-from embench.data.locations import data_folder, wrong_root
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
-from embench.files import digest, saving
+from embench.files import aside, digest, saving, temporary
 from embench.interfaces.dataset import Card, Dataset
+from embench.interfaces.raters import fused_labels
+from embench.interfaces.recording import Label, Recording
 from embench.protocols import Protocol
 from embench.registry import Entry
 from embench.registry.trust import DATA_FOLDER, refuse_file
 from embench.snapshot import cached, cached_call
-from embench.store import Store, cache_root, fingerprint, prepare
+from embench.store import RecordingEntry, Store, cache_root, fingerprint, prepare
+from embench.store.fingerprint import synthetic as mark_of
 from embench.store.reading import reader_faults
+
+# The way from a dataset's name to its reader and its prepared store.
 
 OWN, CORPUS = "own", "corpus"
 """The datasets whose folder may lie anywhere, with labels and without."""
@@ -93,7 +100,7 @@ def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
         return registry.find("dataset", _reader_of(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
     if own and own[2] not in registry.names("dataset"):
-        folder = locations.data_root(data_root) / own[2]
+        folder = data.default_data_root(data_root) / own[2]
         if (folder / "dataset.yaml").is_file():
             return registry.find("dataset", _reader_of(folder)), folder
         if own[1]:
@@ -123,7 +130,7 @@ def _reader_of(folder: Path) -> str:
 
 def own_folders(data_root: Path | None) -> list[Path]:
     """The folders of own recordings below the data root."""
-    root = locations.data_root(data_root)
+    root = data.default_data_root(data_root)
     known = registry.names("dataset")
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
@@ -361,3 +368,103 @@ def file_marks(name: str, data_root: Path | None) -> set[str]:
     hash itself, which seals labels, is not disclosed."""
     found = fingerprint.contents(open_dataset(name, data_root), cache_root())
     return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
+
+
+# Synthetic data in a dataset's format, written to a folder of one's choice.
+
+
+def write_synthetic(
+    dataset: str,
+    out: Path,
+    *,
+    subjects: int,
+    seed: int = 0,
+    effect: float = 1.0,
+    length_s: float | None = None,
+    videos: bool = False,
+    exist_ok: bool = False,
+) -> bool:
+    """Writes synthetic data to `out`, which must be empty or not exist; returns whether anything was written.
+
+    Args:
+        effect: how strongly signals depend on labels, from 0 (not at all) to 1.
+        length_s: length of the longest recording; by default short.
+        videos: also writes videos of faces.
+        exist_ok: leaves data of the same settings that are in `out` as they are.
+
+    Raises:
+        UsageError: there is no such dataset or generator, `out` holds something else, or the generator takes no
+            `length_s` or `videos`.
+    """
+    entry = registry.find("dataset", dataset)
+    write = registry.synthesizer(entry.full_name)
+    known, more = inspect.signature(write).parameters, dict[str, Any]()
+    if length_s is not None:
+        more["length_s"] = length_s
+        if "length_s" not in known:
+            raise UsageError(f"the synthesizer of {entry.name} has a fixed duration", where="--length-s")
+    if videos:
+        more["videos"] = True
+        if "videos" not in known:
+            raise UsageError(
+                f"{entry.name} has no face videos, or its synthesizer does not write them", where="--videos"
+            )
+    settings = {"subjects": subjects, "seed": seed, "effect": effect, **more}
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        earlier = mark_of(out) if out.is_dir() else None
+        if exist_ok and earlier is not None and _is_made_so(earlier, entry.name, settings):
+            return False
+        held = "contains other synthetic data" if exist_ok and earlier is not None else "is not empty"
+        raise UsageError(f"{out} {held}", where="--out", hint="use a new folder")
+    out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with temporary(aside(out)) as whole:  # so that half of them is never taken for all
+        write(whole, **settings)
+        if out.exists():
+            out.rmdir()
+        whole.rename(out)
+    return True
+
+
+def _is_made_so(mark: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
+    """True where data bear the mark of a dataset and of these settings, as far as the mark has them."""
+    wanted = {"dataset": name.partition("/")[0], **settings}
+    return all(mark.get(key, value) == value for key, value in wanted.items())
+
+
+# A dataset's recordings without their samples, so that the design of a study is known before anything is prepared.
+
+
+@dataclass(frozen=True)
+class HeaderStore(Store):
+    """A store without samples, whose labels are in memory. `table`: label name -> recording -> label."""
+
+    table: Mapping[str, Mapping[str, Label]] = field(default_factory=dict)
+
+    def labels(self) -> dict[str, dict[str, Label]]:
+        """{label name: {recording id: Label}}, raw."""
+        return {name: dict(of) for name, of in self.table.items()}
+
+
+def header_of(recording: Recording) -> Recording:
+    """The recording without its samples."""
+    return replace(recording, signals={}, video=None)
+
+
+def header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
+    """The store of a dataset's recordings, without their samples. `name`: the full registry name."""
+    entries, of_recordings = [], {}
+    for r in recordings:
+        start_s, order = None if r.start_s is None else float(r.start_s), None if r.order is None else int(r.order)
+        about = (r.id, r.subject, r.stimulus, r.session, r.group, start_s, order, float(r.duration_s))
+        entries.append(RecordingEntry(*about, spans={}))
+        of_recordings[r.id] = r.labels
+    table: dict[str, dict[str, Label]] = {}
+    for recording, own in fused_labels(of_recordings, dataset.card.raters).items():
+        for label_name, label in own.items():
+            table.setdefault(label_name, {})[recording] = label
+    kinds = {label_name: label.kind for label_name, of in sorted(table.items()) for label in of.values()}
+    subjects = {entry.subject: dict[str, str]() for entry in entries}
+    return HeaderStore(
+        dataset.root, "", name, 0.0, False, None, tuple(entries), {}, (), subjects, kinds, dataset.root, table
+    )

@@ -1,19 +1,4 @@
-"""Signal quality, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
-
-A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
-second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body gives;
-else it counts 1, but in pulse waves and ECGs as much as the beats around it resemble the recording's usual beat. Labels
-are never read, and no score depends on the index: it describes.
-
-| modality | besides straight lines, a second counts 0 if |
-|---|---|
-| eda (uS) | its median is below 0.1 (no contact) or above 100 |
-| temp (degC) | its median is below 20 (not on the skin) or above 42; straight lines count, since temperature is slow |
-| hr (bpm) | its median is outside 30 to 220; straight lines count |
-| eeg (uV) | it spans more than 200 (movement, muscle, a loose electrode) |
-| acc, face_au | (only where all channels are straight at once) |
-| ppg, ecg | there is no beat within 2.5 s of its middle |
-"""
+"""Signal quality: plausible values, faults sample by sample, and an index for each unit."""
 
 from __future__ import annotations
 
@@ -28,13 +13,65 @@ from embench.callbacks import ProgressCallback
 from embench.errors import EmbenchError
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import Signal
 from embench.protocols import UnitId
 from embench.registry import modality_of
 from embench.signals import beats, plausible
-from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS
+from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS, UNIT_SPELLINGS
 from embench.store import Store
 from embench.store.kept import kept
 from embench.system import lacking, version_of
+
+# Values that a body and a sensor on it can give, by unit: one table for all readers.
+
+PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
+    "uS": (-5.0, 200.0),
+    "degC": (0.0, 60.0),
+    "bpm": (20.0, 300.0),
+    "mV": (-500.0, 500.0),
+    "uV": (-500e3, 500e3),
+    "g": (-32.0, 32.0),
+}
+"""Unit -> least and greatest value. Wide enough for any device: electrodes have offsets of up to 300 mV (IEC
+60601-2-27), amplifiers of skin conductance end at 100 uS, accelerometers for the body at 16 g. What lies outside was
+read or written wrongly. Units such as `a.u.` have no range."""
+
+
+def outside_range(modality: str, signal: Signal) -> str | None:
+    """The fault in a signal with values outside the range of its modality, where a package defines one, else of its
+    unit; None where there is none."""
+    unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
+    limits = modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
+    if limits is None:
+        return None
+    low, high = limits
+    data = np.asarray(signal.data)
+    wrong = data[np.isfinite(data) & ((data < low) | (data > high))]
+    if not wrong.size:
+        return None
+    farthest = wrong[np.abs(wrong - (low + high) / 2).argmax()]
+    return (
+        f"{modality} has {wrong.size} values outside {low:g} to {high:g} {unit}, the range of human bodies; the most "
+        f"extreme value is {farthest:g}"
+    )
+
+
+# Signal quality, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
+#
+# A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
+# second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body
+# gives; else it counts 1, but in pulse waves and ECGs as much as the beats around it resemble the recording's usual
+# beat. Labels are never read, and no score depends on the index: it describes.
+#
+# | modality | besides straight lines, a second counts 0 if |
+# |---|---|
+# | eda (uS) | its median is below 0.1 (no contact) or above 100 |
+# | temp (degC) | its median is below 20 (not on the skin) or above 42; straight lines count, since temperature is slow
+# |
+# | hr (bpm) | its median is outside 30 to 220; straight lines count |
+# | eeg (uV) | it spans more than 200 (movement, muscle, a loose electrode) |
+# | acc, face_au | (only where all channels are straight at once) |
+# | ppg, ecg | there is no beat within 2.5 s of its middle |
 
 POOR = 0.5
 """A unit with a lower index is called poor."""
@@ -211,3 +248,113 @@ def _departures(pieces: np.ndarray) -> np.ndarray:
     along = np.linspace(0, 1, pieces.shape[2], dtype=np.float32)
     first, last = pieces[..., :1], pieces[..., -1:]
     return np.asarray(np.ptp(pieces - (first + (last - first) * along), axis=2))
+
+
+# Faults of a recorded signal, sample by sample: what was lost, cut off at a limit, stuck, or is no body's.
+#
+# - `lost`: missing samples (NaN or infinite).
+# - `clipped`: samples at the least or greatest value of a channel, where these pile up: more of them than within the
+#   next
+#   1 % of what the channel spans, in three stretches or more. Of accelerometers from 1.9 g on.
+# - `flat`: equal samples for 5 s; of `temp` and `hr` for 300 s; of `acc` and `face_au` where all channels are so at
+#   once.
+# - `outside`: values that no body and no sensor in contact gives, by modality and unit; of an EEG a second that spans
+#   too
+#   much.
+#
+# The signals are those of the reader, before any filter. No score depends on it.
+
+FAULTS = ("lost", "clipped", "flat", "outside")
+"""The faults by their number, from 1; 0 is none."""
+
+_FLAT_S, _FLAT_SLOW_S = 5.0, 300.0
+_CLIPPED_SAMPLES, _CLIPPED_STRETCHES = 3, 3
+_LEAST_ACC_LIMIT = 1.9
+"""In g; the range of accelerometers for the body begins at 2 g. Who sits still is at one value on purpose."""
+_NEVER_CLIPPED = frozenset({"temp", "hr", "face_au", "eeg_bands"})
+
+
+def signal_faults(modality: str, signal: Signal) -> np.ndarray:
+    """(channels, samples) uint8: 0, or the number of a fault in `FAULTS`, counted from 1.
+
+    >>> x = np.sin(np.arange(400.0))[None]
+    >>> x[0, 40:80] = np.nan
+    >>> np.bincount(signal_faults("resp", Signal(x, 4.0, ("belt",), "a.u."))[0]).tolist()
+    [360, 40]
+    """
+    x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
+    found = np.zeros(x.shape, np.uint8)
+    if not x.size:
+        return found
+    lost = ~np.isfinite(x)
+    x = np.where(lost, np.float32("nan"), x)
+    found[_outside(modality, signal.unit, x, signal.rate)] = 4
+    found[_flat(modality, x, signal.rate)] = 3
+    if modality not in _NEVER_CLIPPED:
+        for row, codes in zip(x, found, strict=True):
+            codes[_clipped(modality, row)] = 2
+    found[lost] = 1
+    return found
+
+
+def stretches_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first positions (n,) of the stretches in which `mask` (T,) is true, and those behind their last.
+
+    >>> starts, stops = stretches_of(np.array([True, True, False, True]))
+    >>> starts, stops
+    (array([0, 3]), array([2, 4]))
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return edges[::2], edges[1::2]
+
+
+def _long(mask: np.ndarray, least: int) -> np.ndarray:
+    """The stretches (T,) of `mask` with this many samples or more."""
+    starts, stops = stretches_of(mask)
+    kept = np.zeros(len(mask) + 1, np.int32)
+    long = stops - starts >= least
+    np.add.at(kept, starts[long], 1)
+    np.add.at(kept, stops[long], -1)
+    return np.cumsum(kept[:-1]) > 0
+
+
+def _flat(modality: str, x: np.ndarray, rate: float) -> np.ndarray:
+    same = np.diff(x, axis=1) == 0
+    if modality in TOGETHER:
+        same = np.broadcast_to(same.all(axis=0), same.shape)
+    least = max(2, math.ceil(rate * (_FLAT_SLOW_S if modality in SLOW else _FLAT_S)) - 1)
+    flat = np.zeros(x.shape, bool)
+    for row, equal in zip(flat, same, strict=True):
+        long = _long(equal, least)
+        row[:-1] |= long
+        row[1:] |= long
+    return flat
+
+
+def _clipped(modality: str, x: np.ndarray) -> np.ndarray:
+    clipped = np.zeros(len(x), bool)
+    there = x[np.isfinite(x)]
+    if not there.size:
+        return clipped
+    near = 0.01 * float(np.subtract(*np.percentile(there, [99.5, 0.5])))
+    for end in (float(there.min()), float(there.max())):
+        if modality == "acc" and abs(end) < _LEAST_ACC_LIMIT:
+            continue
+        at = x == end
+        beside = int((np.abs(there - end) <= near).sum()) - int(at.sum())
+        stuck = _long(at, _CLIPPED_SAMPLES)
+        if int(at.sum()) > beside and len(stretches_of(stuck)[0]) >= _CLIPPED_STRETCHES:
+            clipped |= stuck
+    return clipped
+
+
+def _outside(modality: str, unit: str, x: np.ndarray, rate: float) -> np.ndarray:
+    unit = UNIT_SPELLINGS.get(unit, unit)
+    limits = LEVEL_LIMITS.get((modality, unit)) or modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
+    outside = (x < limits[0]) | (x > limits[1]) if limits else np.zeros(x.shape, bool)
+    if widest := SPAN_LIMITS.get((modality, unit)):
+        each = max(2, round(rate))
+        whole = x.shape[1] // each * each
+        spans = np.ptp(x[:, :whole].reshape(len(x), -1, each), axis=2)
+        outside[:, :whole] |= np.repeat(spans > widest, each, axis=1)
+    return outside

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from embench.data import find
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.data.labelled import cohort_labels
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, cohort_labels, repaired_share
 from embench.data.pseudonyms import KEY_FILE
-from embench.data.repaired import repaired_share
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal

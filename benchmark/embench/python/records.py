@@ -57,7 +57,7 @@ def synthesize(
     Raises:
         UsageError: the folder holds something else, or an argument does not fit the dataset.
     """
-    from embench.data.synthetic import write_synthetic
+    from embench.data.find import write_synthetic
 
     how: dict[str, Any] = {"subjects": subjects, "seed": seed, "effect": effect, "length_s": length_s, "videos": videos}
     write_synthetic(dataset, Path(out), **how, exist_ok=True)

@@ -231,7 +231,7 @@ class RecipePart(_Part):
 class CohortPart(_Part):
     """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
     the session was long; `design`: see `embench.protocols.Design`; `repaired`: of runs,
-    the share of labelled units that rest on bridged or missing samples; see `embench.data.repaired`."""
+    the share of labelled units that rest on bridged or missing samples; see `embench.data.cohort`."""
 
     subjects: Annotated[int | list[Line], AfterValidator(bounds.check_subjects)]
     left_out: list[Any]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from embench import protocols, registry
+from embench.data.describe import class_names
 from embench.data.find import card_of
-from embench.data.label_report import class_names
 from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined

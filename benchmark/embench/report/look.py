@@ -19,9 +19,8 @@ import numpy as np
 from markupsafe import Markup
 
 from embench.callbacks import ProgressCallback
-from embench.data.faults import FAULTS
-from embench.data.label_report import describe_labels
-from embench.data.quality import POOR, describe_quality
+from embench.data.describe import describe_labels
+from embench.data.quality import FAULTS, POOR, describe_quality
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset

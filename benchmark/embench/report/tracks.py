@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from embench.data.faults import FAULTS, signal_faults, stretches_of
+from embench.data.quality import FAULTS, signal_faults, stretches_of
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.report.drawing.panels import ticks
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import embench
 from embench import registry
 from embench.callbacks import EventCallback
-from embench.data.locations import data_folder
+from embench.data import data_folder
 from embench.files import cache_root, digest, make_folder, write_text
 from embench.planning.request import OF_THE_MACHINE, Request
 from embench.registry.catalogue import installed

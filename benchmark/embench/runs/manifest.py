@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.data.cohort import label_rules
+from embench.data.cohort import label_rules, repaired_share
 from embench.data.find import files_digest, is_folder
-from embench.data.repaired import repaired_share
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest

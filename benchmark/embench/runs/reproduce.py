@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.callbacks import EventCallback
 from embench.data import find
-from embench.data.labelled import cohort_labels
+from embench.data.cohort import cohort_labels
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest

@@ -10,7 +10,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.data import find
-from embench.data.repaired import repaired_note
+from embench.data.cohort import repaired_note
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources
 from embench.engine.stage import Stage

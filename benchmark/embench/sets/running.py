@@ -10,7 +10,7 @@ from typing import Any
 
 from embench import registry
 from embench.callbacks import EventCallback, ProgressCallback
-from embench.data import find, verified
+from embench.data import checks, find
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
 from embench.errors import DataError, EmbenchError, MachineError
@@ -44,13 +44,13 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     entry, _ = find.place(dataset, data_root)
     reader = find.open_dataset(dataset, data_root, own_names=True)
     name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
-    known = verified.recall(reader, code, cache_root())
+    known = checks.recall(reader, code, cache_root())
     if known is not None and not known["errors"] and known.get("report"):
         return dict(known["report"])
     report, made_by = DataReport(), registry.load("dataset", name)
     checked = check_dataset_files(reader, name, cache_root(), progress, report.add)
     shared = report.document(name, code, made_by, reader.card, checked, synthetic=synthetic(reader.root) is not None)
-    verified.remember(reader, code, checked, cache_root(), shared)
+    checks.remember(reader, code, checked, cache_root(), shared)
     if faults := [finding for finding in checked.findings if finding.severity == "error"]:
         raise DataError(
             f"{len(faults)} finding{'s' if len(faults) > 1 else ''} in the files of {reader.card.title} "

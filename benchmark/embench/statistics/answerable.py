@@ -296,7 +296,7 @@ class _Study:
 
 def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
     """The names of a binary target's negative and positive class."""
-    from embench.data.label_report import class_names
+    from embench.data.describe import class_names
 
     label = next(iter(cohort.store.labels().get(target.label, {}).values()), None)
     negative, positive = class_names(target, label.classes if label else None)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from embench.data import transfer
+from embench.data import fetch as transfer
 from embench.data.fetch import fetch
 from embench.errors import MachineError
 from embench.interfaces.dataset import Download
