@@ -35,14 +35,10 @@ from bench.markdown import table
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine.assemble import features_of, standardise
-from embench.engine.dropping import without
-from embench.engine.estimators import feature_rows, fit_now
-from embench.engine.feed import Data, FeatureFeed
-from embench.engine.inputs import encoder_of, view_of
-from embench.engine.rows import by_recording, stage_view, view_length
-from embench.engine.source import Source, all_anchors
-from embench.engine.specs import FusionParams, Part
-from embench.engine.stage import Stage
+from embench.engine.feed import Data, FeatureFeed, without
+from embench.engine.fits import feature_rows, fit_now
+from embench.engine.rows import Source, all_anchors, by_recording, encoder_of, stage_view, view_length, view_of
+from embench.engine.stage import FusionParams, Part, Stage
 from embench.errors import CheckFailed
 from embench.files import write_text
 from embench.interfaces.metric import Undefined

@@ -18,8 +18,7 @@ from embench.engine import device as machine
 from embench.engine import loop, network
 from embench.engine.feed import Data, ResidentClips, ResidentFeed
 from embench.engine.rows import Rows
-from embench.engine.specs import Part
-from embench.engine.stage import Folder
+from embench.engine.stage import Folder, Part
 from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.nn import Supervised

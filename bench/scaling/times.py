@@ -13,7 +13,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import groups
 from bench.scaling import WORK
 from embench.engine.fits import window_grids
-from embench.engine.source import grid_of
+from embench.engine.rows import grid_of
 from embench.engine.stage import Stage
 from embench.planning.forecast import forecast
 from embench.planning.plan import Plan, make

@@ -23,8 +23,8 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop, network
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.flops import flops_of
-from embench.engine.specs import Part
+from embench.engine.loop import flops_of
+from embench.engine.stage import Part
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec

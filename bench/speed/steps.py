@@ -24,9 +24,8 @@ from bench.speed.measure import MILLI, Row, Setting, Took, faster, now, share, s
 from bench.speed.peer import NAME, Peer
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
-from embench.engine.specs import FitParams, FusionParams
-from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import class_weights
+from embench.engine.network import class_weights
+from embench.engine.stage import FitParams, Folder, FusionParams, Stage
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model, Supervised

@@ -22,7 +22,7 @@ from embench import registry
 from embench.engine import device, loop, network
 from embench.engine.feed import Data, ResidentClips
 from embench.engine.rows import Rows
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec

@@ -233,7 +233,7 @@ def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
     return each * left * (1 - 1 / workers) > WORKERS_START_S
 
 
-_SLOW_TO_IMPORT = ("sklearn.linear_model", "embench.testing", "embench.engine.alone")
+_SLOW_TO_IMPORT = ("sklearn.linear_model", "embench.testing", "embench.engine.work")
 """Modules that take long to import, with all that they import; none of them asks which plugins are installed."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench import exercise as board
-from embench.engine.inputs import encoder_of
+from embench.engine.rows import encoder_of
 from embench.errors import CheckFailed
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan

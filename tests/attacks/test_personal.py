@@ -11,7 +11,7 @@ import pytest
 
 from embench.audits.checks.splits import check_samples
 from embench.audits.collect import collect_evidence
-from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
+from embench.engine.predict import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
 from embench.errors import CheckFailed, PluginError
 from embench.planning.plan import Plan
 from embench.records.predictions import Predictions

@@ -65,7 +65,7 @@ def test_settings_are_shown_as_set_takes_them_with_their_values(embench):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_setting_shown_can_be_set_to_the_value_shown(embench, preset):
     from embench.cli.listing import _text
-    from embench.engine.specs import Part
+    from embench.engine.stage import Part
     from embench.planning.parts import Method
 
     recipe = registry.load("encoder", "cnn_tf").recipes[preset]

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embench.engine.executors import jobs, remote
+from embench.engine.executors.slurm import Work
 from embench.engine.stage import Folder
+from embench.engine.work import Parent, work_on
 from embench.errors import MachineError, PluginError, WorkerKilled
 from embench.planning.plan import make
 from embench.planning.setting import stage_folder
@@ -33,7 +34,7 @@ def work(bench):  # noqa: F811
     place = root.parent / "slurm" / "embench-0"
     for folder in (root, place):
         folder.mkdir(parents=True)
-    return jobs.Work(tuple(planned.graph.stages.values()), remote.Parent(root), place)
+    return Work(tuple(planned.graph.stages.values()), Parent(root), place)
 
 
 def run_by_submitit(work):
@@ -75,7 +76,7 @@ def test_a_worker_with_other_versions_refuses_its_stages(work):
 
 def test_a_worker_that_does_not_see_the_folder_says_so(work, monkeypatch):
     monkeypatch.chdir(work.parent.folder)
-    error = remote.work_on(work.stages[0], replace(work.parent, root=work.parent.root.with_name("elsewhere")))
+    error = work_on(work.stages[0], replace(work.parent, root=work.parent.root.with_name("elsewhere")))
     assert isinstance(error, MachineError)
     assert "does not see the folder of the stages" in error.what
     assert "--runs" in error.hint

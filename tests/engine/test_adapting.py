@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.engine.personal import (
+from embench.engine.predict import (
     GIVEN,
     TRIAL_GIVEN,
     TRIAL_SCORED,
@@ -17,8 +17,7 @@ from embench.engine.personal import (
     PersonalRows,
     slice_only,
 )
-from embench.engine.source import TESTED, TRAINED
-from embench.engine.standard import standardise_by_given
+from embench.engine.rows import TESTED, TRAINED, standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.testing.samples import targets
 from embench_plugins.fusions.classical import LogReg

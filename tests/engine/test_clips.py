@@ -8,8 +8,7 @@ import torch
 
 from embench.engine.assemble import assemble
 from embench.engine.feed import AT_ONCE, Data, ResidentClips, StreamedClips, split
-from embench.engine.rows import Rows
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Rows, Source, grid_of
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.planning.plan import make

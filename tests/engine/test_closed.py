@@ -9,8 +9,8 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from embench.engine import closed
-from embench.engine.supervised import class_weights, fit_scale, probabilities
+from embench.engine import network
+from embench.engine.network import class_weights, fit_scale, probabilities
 from embench.interfaces.tokens import OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, ValueScale
@@ -38,9 +38,9 @@ def fitted(target, X, y, weight, subjects, balanced=False):
     """A head that was fitted, its penalty, and the scores of rows."""
     outputs = OutputSpec((target,), (class_weights(target, y, weight, balanced),))
     scale = None if target.traits.has_classes else ValueScale(1)
-    head = closed.LinearHead(X.shape[1], outputs.size)
+    head = network.LinearHead(X.shape[1], outputs.size)
     fit_scale(Model({}, {"eda": TokenSpec(1, X.shape[1])}, scale=scale), outputs, y[:, None], weight)
-    penalties = closed.fit_head(head, outputs, scale, X, y[:, None], weight, subjects)
+    penalties = network.fit_head(head, outputs, scale, X, y[:, None], weight, subjects)
 
     def score(X):
         with torch.no_grad():
@@ -55,13 +55,13 @@ def by_sklearn(X, y, weight, subjects):
     weight = weight / weight.mean()
     scaled = StandardScaler().fit(X, sample_weight=weight)
     errors = []
-    for alpha in closed.PENALTIES:
+    for alpha in network.PENALTIES:
         error = 0.0
         for train, test in GroupKFold(5).split(X, groups=subjects):
             model = Ridge(alpha).fit(scaled.transform(X[train]), y[train], sample_weight=weight[train])
             error += weight[test] @ (model.predict(scaled.transform(X[test])) - y[test]) ** 2
         errors.append(error)
-    alpha = closed.PENALTIES[int(np.argmin(errors))]
+    alpha = network.PENALTIES[int(np.argmin(errors))]
     return alpha, make_pipeline(scaled, Ridge(alpha).fit(scaled.transform(X), y, sample_weight=weight))
 
 
@@ -133,7 +133,7 @@ def test_one_class_alone_and_one_subject_alone_make_no_fault(target):
     assert (first < 0.1).all() if target is BINARY else (first > 0.8).all()
     y = (planted(X) > 0).astype(float)
     _, penalty, score = fitted(target, X, y, weight, np.zeros(30))
-    assert penalty == closed.UNCHOSEN
+    assert penalty == network.UNCHOSEN
     assert roc_auc_score(y, score(X)[:, 0] if target is BINARY else score(X)[:, 1]) > 0.8
 
 

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from embench.engine.counting import size_of
+from embench.engine.fits import size_of
 from embench.registry import load
 
 ROWS, FEATURES = 60, 5

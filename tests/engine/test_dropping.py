@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from embench.engine import dropping
-from embench.engine.feed import Data, FeatureFeed
+from embench.engine.feed import Data, FeatureFeed, drop_misleading, dropped_names, dropping_notes, without
 from embench.engine.rows import anchors
 from embench.errors import DataError
 from embench.interfaces.tokens import InputSpec
@@ -38,7 +37,7 @@ def drop(train: int = N, scaled: bool = True, of: Any = None, **columns: np.ndar
     spec = InputSpec("ecg", (len(columns),), tuple(columns))
     data = Data({"ecg": feed}, N, "cpu")
     among = frozenset({"ecg"} if scaled else ())
-    data, specs = dropping.drop(data, {"ecg": spec}, of or store(), grid, np.arange(train), among)
+    data, specs = drop_misleading(data, {"ecg": spec}, of or store(), grid, np.arange(train), among)
     return data.feeds["ecg"].array.numpy(), specs
 
 
@@ -51,13 +50,13 @@ def test_what_z_scoring_leaves_of_means_and_sds_is_dropped_and_named() -> None:
     left, specs = drop(**FINE, mean=rounding, sd=np.sqrt(LENGTHS / (LENGTHS - 1)))
     assert np.isnan(left[:, 6:]).all()
     assert np.isfinite(left[:, :6]).all()
-    assert dropping.dropped_names(specs) == {
+    assert dropped_names(specs) == {
         "ecg": {
             "mean": "constant over the training units",
             "sd": "a function of the length of the recording",
         }
     }
-    (note,) = dropping.notes(specs)
+    (note,) = dropping_notes(specs)
     assert "2 of 8 features of ecg" in note
     assert "constant over the training units: mean" in note
 
@@ -72,7 +71,7 @@ def test_small_values_of_raw_signals_are_no_rounding() -> None:
     small = 1e-9 * (1 + 0.1 * RNG.normal(size=N))
     left, specs = drop(scaled=False, **FINE, small=small)
     assert np.isfinite(left).all()
-    assert dropping.dropped_names(specs) == {}
+    assert dropped_names(specs) == {}
 
 
 def test_a_feature_that_also_tells_something_else_stays() -> None:
@@ -95,7 +94,7 @@ def test_few_units_prove_nothing() -> None:
 
 def test_values_that_are_missing_throughout_are_none_of_its_business() -> None:
     _, specs = drop(**FINE, nothing=np.nan)
-    assert dropping.dropped_names(specs) == {}
+    assert dropped_names(specs) == {}
 
 
 def test_a_modality_of_which_most_would_go_is_refused() -> None:
@@ -108,6 +107,6 @@ def test_a_modality_of_which_most_would_go_is_refused() -> None:
 def test_a_fitted_models_features_are_left_out_wherever_it_predicts() -> None:
     _, specs = drop(**FINE, same=1.0)
     feed = FeatureFeed(torch.ones(3, 7), np.ones(3, bool), "cpu")
-    left = dropping.without(feed, specs["ecg"]).array
+    left = without(feed, specs["ecg"]).array
     assert left.isnan().any(0).tolist() == [False] * 6 + [True]
     assert feed.array.isfinite().all()

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from embench.engine import executors
-from embench.engine.executors.events import Events
+from embench.engine.executors import Events
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, OutOfMemory, PluginError, UsageError
 from embench.runs.run import grid

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.flops import flops_of
+from embench.engine.loop import flops_of
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import Head, Model
 

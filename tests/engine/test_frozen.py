@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from embench.engine.fits import _freeze
-from embench.engine.specs import Common, FusionParams, Part, SourceSpec
+from embench.engine.stage import Common, FusionParams, Part, SourceSpec
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe

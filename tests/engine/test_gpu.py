@@ -13,7 +13,7 @@ from embench.engine import device as machine
 from embench.engine import loop
 from embench.engine.executors import Resources, run_graph
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.source import grid_of
+from embench.engine.rows import grid_of
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import MachineError, UsageError

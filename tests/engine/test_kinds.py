@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from embench.engine.supervised import probabilities
+from embench.engine.network import probabilities
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES

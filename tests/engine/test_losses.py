@@ -11,8 +11,8 @@ import torch
 from embench.engine import network
 from embench.engine.feed import Data, FeatureFeed, split_by_recording
 from embench.engine.loop import fit
+from embench.engine.network import fit_scale
 from embench.engine.stage import Folder
-from embench.engine.supervised import fit_scale
 from embench.interfaces.agreement import concordance
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, TokenSpec

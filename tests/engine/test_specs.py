@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from embench.engine.specs import (
+from embench.engine.stage import (
     Common,
     FitParams,
     FusionParams,
@@ -14,10 +14,10 @@ from embench.engine.specs import (
     PredictParams,
     PretrainParams,
     SourceSpec,
+    Stage,
     fitted_params,
     without_rule,
 )
-from embench.engine.stage import Stage
 from embench.files import digest
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target, View

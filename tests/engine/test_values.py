@@ -12,8 +12,8 @@ from torch import nn
 from embench.engine import network
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import fit
+from embench.engine.network import fit_scale
 from embench.engine.stage import Folder
-from embench.engine.supervised import fit_scale
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target

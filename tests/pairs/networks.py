@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine import estimators, fits, loop, network
-from embench.engine import tokens as stage_tokens
+from embench.engine import fits, loop, network
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.network import fit_scale, probabilities
 from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import fit_scale, probabilities
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, Output, OutputSpec, Tokens
 from embench.nn import FillAbsent, Model, Supervised
@@ -68,7 +67,7 @@ def check_fitted(stage: Stage, plan: Plan, decisions: bool = False) -> network.H
 def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> None:
     """A fusion over frozen nets: on their hidden layers it learns as any other, and over the nets it answers alike."""
     signals, _, train, _, _ = fits.labelled(stage)
-    outputs, hidden = network.output_spec_of(stage.params), stage_tokens.hidden_data(signals, nets)
+    outputs, hidden = network.output_spec_of(stage.params), fits.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
     fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
     model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
@@ -149,10 +148,10 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     """An estimator on features or hidden layers, any of them absent somewhere: neither what lies in absent rows counts,
     nor other rows."""
     data, _, _, _, grid = fits.labelled(stage)
-    data = stage_tokens.hidden_data(data, nets) if nets else data
+    data = fits.hidden_data(data, nets) if nets else data
     (target,), order = network.output_spec_of(stage.params).targets, tuple(data.feeds)
     there = ways(order, data.size)
-    one, other = (estimators.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
+    one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)
     kind, (y, weight) = registry.load("fusion", stage.params.fusion.name), (p.numpy() for p in data.labels)
     fitted = kind(stage.params.fusion.recipe, 0, target.kind, target.n, order)

@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from embench.engine.fits import labelled
-from embench.engine.handover import Site, input_spec
-from embench.engine.network import load_model
+from embench.engine.network import Site, input_spec, load_model
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.interfaces.tokens import Batch

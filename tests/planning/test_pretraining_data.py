@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from embench.audits import audit_run
 from embench.engine.assemble import assemble
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Source, grid_of
 from embench.errors import UsageError
 from embench.planning import weights
 from embench_plugins import pretrained

@@ -14,8 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import embench
-from embench.engine.estimators import feature_rows
-from embench.engine.fits import labelled
+from embench.engine.fits import feature_rows, labelled
 from embench.errors import CheckFailed, UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from embench import registry
 from embench.engine import network
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target

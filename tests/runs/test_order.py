@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.engine.estimators import feature_rows
-from embench.engine.fits import labelled
+from embench.engine.fits import feature_rows, labelled
 from embench.engine.network import describe, load_model
 from embench.engine.stage import Folder
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embench.engine import estimators
+from embench.engine import fits
 from embench.engine.assemble import assemble
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Source, grid_of
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard.export import why_not_publishable
 from embench.planning.plan import make
@@ -176,9 +176,7 @@ def inside_and_outside(root, folder, dataset, target, embench, headline="auroc_w
             grid = grid_of(fitted.modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
             data, _ = assemble(source, fitted.modalities, grid, "cpu")
             entries = source.store.recordings
-            for x, r, start, stop in zip(
-                estimators.feature_rows(data), grid.recording, grid.start, grid.stop, strict=True
-            ):
+            for x, r, start, stop in zip(fits.feature_rows(data), grid.recording, grid.start, grid.stop, strict=True):
                 features[f"{entries[r].id}:{round(1000 * start)}-{round(1000 * stop)}"] = x.tolist()
     with (folder / "features.csv").open("w", newline="") as file:
         csv.writer(file).writerows([unit, *map(repr, x)] for unit, x in features.items())

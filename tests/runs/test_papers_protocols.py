@@ -13,7 +13,7 @@ import yaml
 
 from embench.engine.assemble import assemble
 from embench.engine.fits import labelled
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Source, grid_of
 from embench.engine.stage import Folder
 from embench.errors import DataError, UsageError
 from embench.planning.setting import stage_folder

@@ -11,7 +11,7 @@ import yaml
 
 from embench.engine.assemble import assemble
 from embench.engine.feed import Data
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Source, grid_of
 from embench.errors import UsageError
 from embench.planning.plan import Plan
 from embench.runs.run import run

@@ -85,7 +85,7 @@ def start_apart(
         first: is called there before.
     """
     copies, environment = multiprocessing.get_context("forkserver"), {**os.environ, **(changes or {})}
-    copies.set_forkserver_preload(["embench.engine.alone", "embench.testing"])  # where this is the first of all
+    copies.set_forkserver_preload(["embench.engine.work", "embench.testing"])  # where this is the first of all
     with system.without_main_module():
         process = copies.Process(target=_run, args=(arguments, out, environment, first))
         process.start()

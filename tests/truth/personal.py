@@ -26,8 +26,8 @@ from tabulate import tabulate
 from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort
-from embench.engine.personal import EstimatorAdapter, PersonalPredictions, PersonalRows
-from embench.engine.standard import standardise_by_given
+from embench.engine.predict import EstimatorAdapter, PersonalPredictions, PersonalRows
+from embench.engine.rows import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.interfaces.units import Target
 from embench.planning.giving import normalising_units, slice_units, trial_units

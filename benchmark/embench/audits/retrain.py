@@ -17,9 +17,8 @@ from embench.audits.checks.records import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
 from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import labelled
-from embench.engine.inputs import encoder_of
-from embench.engine.specs import FitParams
-from embench.engine.stage import Stage
+from embench.engine.rows import encoder_of
+from embench.engine.stage import FitParams, Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec

@@ -1,20 +1,28 @@
-"""Builds the data of a stage: from the store, the encoders' views and a grid of anchors to feeds and input specs."""
+"""Build the data of a stage from the store, the encoders' views and a grid of anchors."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from embench.callbacks import EventCallback, ProgressCallback, now_and_then
 from embench.engine import device as machine
-from embench.engine.dropping import without
+from embench.engine import network
 from embench.engine.feed import (
+    AT_ONCE,
     Data,
     FeatureFeed,
+    Feed,
     ResidentClips,
     ResidentFeed,
     RowFeed,
@@ -22,19 +30,168 @@ from embench.engine.feed import (
     StreamedFeed,
     resident,
     resident_clips,
+    sent,
+    without,
 )
-from embench.engine.inputs import clip_spec, encoder_of, feature_spec, signal_spec, spec_with_stats, view_of
-from embench.engine.rows import Grid, Rows, anchor_rows, by_recording, slide, spans_of, stage_view, view_length
-from embench.engine.source import Source, all_anchors, by_subject, keeps_level, normalising, standardises
-from embench.engine.specs import FitParams, Part
-from embench.engine.standard import standardise, standardise_by_given
-from embench.errors import DataError
-from embench.files import digest
+from embench.engine.rows import (
+    Grid,
+    Rows,
+    Source,
+    all_anchors,
+    anchor_rows,
+    by_recording,
+    by_subject,
+    clip_spec,
+    encoder_of,
+    feature_spec,
+    keeps_level,
+    normalising,
+    signal_spec,
+    slide,
+    spans_of,
+    spec_with_stats,
+    stage_view,
+    standardise,
+    standardise_by_given,
+    standardises,
+    view_length,
+    view_of,
+)
+from embench.engine.stage import FitParams, Params, Part, PretrainParams, SourceSpec, Stage
+from embench.errors import DataError, EmbenchError
+from embench.files import cache_root, digest
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive
+from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
+from embench.store.folders import build_once
+from embench.system import fresh_processes, limited_threads, workers_pay, working
+
+# The rows of several datasets as one: each after the other, and channels where the network has those of the first.
+
+
+def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
+    """The spec and the arrays of each dataset that a stage pretrains on: those of the first are the task's own."""
+    beside = stage.params.beside
+    more = [
+        {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
+        for k in range(len(beside))
+    ]
+    return list(zip((stage.params.common.source, *beside), (stage.task, *more), strict=True))
+
+
+@dataclass(frozen=True)
+class PlacedFeed:
+    """Signals (b, C, T) of a dataset whose channels lie otherwise than in that which a network was built for: those
+    that it reads, at positions `read`, come to positions `at` of `channels`; it reads none of the others, which are
+    0."""
+
+    feed: RowFeed
+    read: tuple[int, ...]
+    at: tuple[int, ...]
+    channels: int
+
+    @property
+    def device(self) -> str:
+        """The device of batches."""
+        return self.feed.device
+
+    @property
+    def streamed(self) -> bool:
+        """True if making a batch takes time."""
+        return self.feed.streamed
+
+    @property
+    def values(self) -> int:
+        """0, for a row is of signals."""
+        return self.feed.values
+
+    @property
+    def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
+        return self.feed.present
+
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows (b, channels, T) at positions `index` (b,), and their mask (b, T), None where all are whole."""
+        x, mask = self.feed.batch_rows(index)
+        laid = x.new_zeros(len(x), self.channels, x.shape[2])
+        laid[:, list(self.at)] = x[:, list(self.read)]
+        return laid, mask
+
+
+@dataclass(frozen=True)
+class ChainedFeed:
+    """Rows of one modality of several datasets, one dataset after the other, all of one shape."""
+
+    parts: tuple[Feed, ...]
+    device: str
+
+    @property
+    def streamed(self) -> bool:
+        """True if making a batch of any part takes time."""
+        return any(part.streamed for part in self.parts)
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row of frames."""
+        return max(part.values for part in self.parts)
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
+        return np.concatenate([part.present for part in self.parts])
+
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows (b, *shape) at positions `index` (b,), and their mask (b, T), None where all are whole."""
+        ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
+        owner = np.searchsorted(ends[1:], index, side="right")
+        made = [
+            part.batch_rows(index[owner == k] - ends[k])
+            for k, part in enumerate(self.parts)
+            if (owner == k).any() or not k
+        ]
+        back = sent(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
+        x = torch.cat([rows for rows, _ in made])[back]
+        if all(mask is None for _, mask in made):
+            return x, None
+        return x, torch.cat([_mask_of(rows, mask) for rows, mask in made])[back]
+
+
+def _mask_of(rows: Tensor, mask: Tensor | None) -> Tensor:
+    """The mask (b, T) of rows (b, C, T) or (b, T, 3, H, W), also where all are whole."""
+    length = rows.shape[2] if rows.ndim == 3 else rows.shape[1]
+    return torch.ones(len(rows), length, dtype=torch.bool, device=rows.device) if mask is None else mask
+
+
+def chained(parts: Sequence[Data]) -> Data:
+    """The rows of several data without labels, one after the other."""
+    first, *others = parts
+    if not others:
+        return first
+    feeds = {m: ChainedFeed(tuple(part.feeds[m] for part in parts), first.device) for m in first.feeds}
+    return Data(feeds, sum(part.size for part in parts), first.device)
+
+
+def placed(
+    data: Data, found: Mapping[str, InputSpec], specs: Mapping[str, InputSpec], modalities: Mapping[str, Part]
+) -> Data:
+    """The data with the channels that networks read of them where those of `specs`, for which they are built, are."""
+    feeds: dict[str, Feed] = dict(data.feeds)
+    for m, part in modalities.items():
+        feed, there, here = data.feeds[m], found[m], specs[m]
+        if isinstance(feed, RowFeed) and there.channels != here.channels:
+            with torch.random.fork_rng(devices=[]):
+                read, at = (
+                    network.picked_channels(encoder_of(part).build(spec), range(len(spec.channels)))
+                    for spec in (there, here)
+                )
+            if (read, len(there.channels)) != (at, len(here.channels)):
+                feeds[m] = PlacedFeed(feed, read, at, len(here.channels))
+    return replace(data, feeds=feeds)
+
+
+# Builds the data of a stage: from the store, the encoders' views and a grid of anchors to feeds and input specs.
 
 
 def assemble(
@@ -373,3 +530,135 @@ def with_stats(
             seen = None if mask is None else mask.cpu().numpy()
             out[m] = spec_with_stats(specs[m], encoder, part.name, x.cpu().numpy(), seen)
     return out
+
+
+# Makes the feature tables that stages will read, by several processes, before any stage runs: else one stage would make
+# a table alone, or two that run side by side would both make it.
+
+
+def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
+    """Makes the tables of all stages that fit something to features, if they are not there."""
+    made = set()
+    for stage in todo:
+        params = stage.params
+        if not isinstance(params, FitParams) or isinstance(params, PretrainParams) or params.common.device != "cpu":
+            continue
+        units = tuple(digest(stage.task[f"all_{name}"]) for name in ("recording", "start", "stop"))
+        key = repr((params.common.source, params.modalities, params.recipe.view, units))
+        if key not in made:
+            made.add(key)
+            # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
+            with suppress(EmbenchError, MemoryError):
+                _make(stage, params, workers, on_event)
+
+
+def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
+    source = Source.of(params.common.source, stage.places, stage.task)
+    views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
+    everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
+    for m, part in params.modalities.items():
+        encoder, length_s = encoder_of(part), view_length(views[m], source.longest_s, source.shortest_s)
+        if encoder.reads != "features":
+            continue
+        rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
+        make = partial(_shared, workers, now_and_then(f"computing {part.short} of {m}", on_event))
+        read = (source.store, m, encoder, part.code, everything, views[m], length_s)
+        alike = standardises(source, m)
+        features_of(*read, alike, partial(make, partial(rows, alike)))
+        if by_subject(source) and source.rest is not None:
+            features_at_rest(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
+
+
+def _shared(
+    workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray | None]:
+    """Rows of each recording: by this process, then by `workers` as soon as the rest is large enough."""
+    made: dict[str, np.ndarray | None] = {}
+    took: list[float] = []
+    left = list(wanted)
+    while left and not workers_pay(took, len(left), workers):
+        recording, began = left.pop(0), time.process_time()
+        made[recording] = rows(recording, wanted[recording])
+        took.append(time.process_time() - began)
+        step(len(made), len(wanted), recording)
+    if left:
+        # The stages' own workers will be copies of the same process.
+        with working(fresh_processes(min(workers, len(left)), "embench.engine.work")) as submit:
+            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in left}
+            for recording, future in waiting.items():
+                made[recording] = future.result()
+                step(len(made), len(wanted), recording)
+    return made
+
+
+def _rows(
+    store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
+) -> np.ndarray | None:
+    """The features (n, *shape) of one recording's spans (n, 2), made as in a stage."""
+    encoder = encoder_of(part)  # before the seeds: its module may draw when it is imported
+    machine.seed_everything(seed, threads, "cpu")
+    with limited_threads(threads):
+        return derive.features_in(_opened(store), m, encoder, recording, spans, standardised)
+
+
+@cache
+def _opened(store: str) -> Store:
+    return open_store(Path(store))
+
+
+# Windows of one modality of all units, stored as arrays that are read from disk: what encoders of a run are fed.
+
+_FORMAT = 1
+_X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"
+
+
+class StoredWindows(NamedTuple):
+    """Windows `x` (n, C, T) float32, memory-mapped, zeros where nothing was recorded; `mask` (n, T), True where
+    something was; `present` (n,), windows that a run reads. `level`: whether each fold scales them by its training
+    units, which was not done yet."""
+
+    x: np.ndarray
+    mask: np.ndarray
+    present: np.ndarray
+    level: bool
+
+
+def stored_windows(source: Source, m: str, part: Part, grid: Grid) -> StoredWindows:
+    """The windows of a modality at each anchor of a grid; made now, or found in the cache."""
+    level = keeps_level(source, m)
+    plain = replace(source, normalise="none", keep_level=()) if level else source
+    anchored = [digest(getattr(grid, name)) for name in ("recording", "start", "stop", "unit_start")]
+    made_of = [_FORMAT, source.store.key, m, part.plain("plugin"), plain.normalise, plain.rest, *anchored]
+    target = cache_root() / "derived" / f"windows-{digest(made_of)[:20]}"
+
+    def build(folder: Path) -> None:
+        data, specs = assemble(plain, {m: part}, grid, "cpu")
+        _write(data, specs[m], m, folder)
+
+    folder = build_once(target, build, source.store.mode)
+    x, mask, present = (np.load(folder / name, mmap_mode="r") for name in (_X, _MASK, _PRESENT))
+    return StoredWindows(x, mask, np.asarray(present), level)
+
+
+def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
+    """Writes the windows of the rows of one modality; rows that a run takes for absent stay zeros."""
+    feed, shape = data.feeds[m], (data.size, *spec.shape)
+    x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
+    mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
+    there = np.flatnonzero(feed.present)
+    for first in range(0, len(there), AT_ONCE):
+        index = there[first : first + AT_ONCE]
+        rows, seen = feed.batch_rows(index)
+        x[index] = rows.numpy()
+        mask[index] = True if seen is None else seen.numpy()
+    x.flush()
+    mask.flush()
+    np.save(folder / _PRESENT, feed.present)
+
+
+def training_level(
+    source: Source, m: str, part: Part, grid: Grid, training: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """`mean` and `std` (C,) by which a fold scales a modality: of its training units `recording`, `start` and `stop`
+    (k,)."""
+    return assemble(source, {m: part}, grid.take(np.arange(1)), "cpu", training=training)[1][m].fitted

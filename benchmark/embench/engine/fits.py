@@ -1,36 +1,222 @@
-"""Stages that fit networks: pretraining, unimodal and fusion networks."""
+"""Stages that fit: networks by pretraining or training, and estimators on features or frozen networks."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from embench import registry
-from embench.engine import closed, dropping, network, tokens
-from embench.engine.assemble import assemble, with_stats
-from embench.engine.feed import Data
-from embench.engine.flops import flops_of
-from embench.engine.inputs import encoder_of, view_of
-from embench.engine.loop import FitState, fit
-from embench.engine.mixed import chained, placed, sources_of
-from embench.engine.rows import Grid, slide, stage_view, view_length
-from embench.engine.source import Source, grid_of, keeps_level
-from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
-from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import class_weights, fit_scale
+from embench.engine import device as machine
+from embench.engine import network
+from embench.engine.assemble import assemble, chained, placed, sources_of, with_stats
+from embench.engine.feed import Data, FeatureFeed, Feed, drop_misleading, dropped_names, dropping_notes, sent
+from embench.engine.loop import FitState, fit, flops_of
+from embench.engine.network import HiddenEncoder, LinearHead, Precomputed, class_weights, fit_scale
+from embench.engine.rows import (
+    Grid,
+    Source,
+    all_anchors,
+    encoder_of,
+    grid_of,
+    keeps_level,
+    slide,
+    stage_view,
+    view_length,
+    view_of,
+)
+from embench.engine.stage import FitParams, Folder, FusionParams, Params, PretrainParams, Stage
 from embench.errors import DataError
+from embench.files import digest
+from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import names_in
-from embench.interfaces.tokens import InputSpec, OutputSpec
-from embench.nn import Model, Supervised
+from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import View
+from embench.nn import Head, Model, Supervised
 from embench.store import Store, open_store
+from embench.store.kept import kept_by_one
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
+# Tokens of networks that learn nothing: computed once a stage, not once an epoch; once for all stages of a dataset
+# where they start from weights that stages share.
+
+
+@dataclass(frozen=True)
+class TokenFeed(FeatureFeed):
+    """Tokens `array` (n, L, D) on the device, a summary in front of them where there is one, with their `mask`
+    (n, L), None where all count."""
+
+    mask: Tensor | None = None
+
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Tokens (b, L, D) at positions `index` (b,), and their mask (b, L)."""
+        at = sent(torch.from_numpy(index), self.device)
+        return self.array[at], None if self.mask is None else self.mask[at]
+
+
+def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
+    """Data of the same rows with hidden vectors (n, 1, H) of frozen nets."""
+    return replace(data, feeds={m: tokens_of(data, m, net, net.tokens) for m, net in nets.items()})
+
+
+def tokens_of(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
+    """The tokens that a network makes of all rows of a modality in evaluation mode, in float32; the one `pooled` token
+    (n, 1, D) instead of all where that is enough. `spec` is of all tokens."""
+    module.to(data.device).eval()
+    feed = data.feeds[m]
+    x = torch.zeros(data.size, *_shape(spec, pooled), device=data.device)
+    mask: Tensor | None = None
+    for at, made, counts in _chunks(module, feed, data.at_once, pooled):
+        x[at] = made
+        if counts is not None:
+            mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=data.device) if mask is None else mask
+            mask[at] = counts
+    return TokenFeed(x, feed.present, data.device, mask)
+
+
+def _shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
+    """(L, D) of tokens as one tensor."""
+    return (1 if pooled else spec.length + spec.summary, spec.dim)
+
+
+def _chunks(module: nn.Module, feed: Feed, size: int, pooled: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Positions (b,) of the rows that are there, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
+    there = np.flatnonzero(feed.present)
+    with torch.no_grad():
+        for i in range(0, len(there), size):
+            index = there[i : i + size]
+            tokens = module(*feed.batch_rows(index))
+            yield sent(torch.from_numpy(index), feed.device), *_packed(tokens, pooled)
+
+
+def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
+    """Tokens as one tensor (b, L, D) with their mask: pooled, or behind their summary, where there is one."""
+    if pooled:
+        return tokens.pooled().unsqueeze(1).float(), None
+    if tokens.summary is None:
+        return tokens.x.float(), tokens.mask
+    mask = None if tokens.mask is None else nn.functional.pad(tokens.mask, (1, 0), value=True)
+    return torch.cat([tokens.summary.unsqueeze(1), tokens.x], 1).float(), mask
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """Tokens of a dataset's units, whichever of them a stage has: made once, kept beside the prepared data, and found
+    by all stages whose encoders have the same weights.
+
+    Args:
+        specs: what the stage's encoders are fed. grid: (n,) anchors of its rows.
+        modalities: those whose encoders start from weights that other stages have, too.
+    """
+
+    params: FitParams
+    source: Source
+    specs: Mapping[str, InputSpec]
+    grid: Grid
+    all_view: View
+    modalities: Collection[str]
+
+    def feed(self, m: str, module: nn.Module, spec: TokenSpec, present: np.ndarray, pooled: bool) -> TokenFeed | None:
+        """The tokens of the stage's rows, of which `present` (n,) are there; None where they are not shared."""
+        if m not in self.modalities:
+            return None
+        whole, device = all_anchors(self.source, self.all_view), self.params.common.device
+        at = _positions(self.grid, whole)
+        if at is None:
+            return None
+
+        def make() -> np.ndarray:
+            part = {m: self.params.modalities[m]}
+            data, _ = assemble(self.source, part, whole, device, all_view=self.all_view, specs=self.specs)
+            found = tokens_of(data, m, module, spec, pooled=pooled)
+            columns = [found.array] if found.mask is None else [found.array, found.mask.unsqueeze(2).float()]
+            return torch.cat(columns, 2).cpu().numpy()
+
+        rows = torch.from_numpy(kept_by_one(self.source.store, self._key(m, module, whole, pooled), make)[at])
+        mask = rows[..., spec.dim].bool().to(device) if rows.shape[2] > spec.dim else None
+        return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
+
+    def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
+        """All that decides the tokens, weights by their own content, so that it tells nothing where they came from."""
+        part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
+        view = None if part.recipe.view is None else asdict(part.recipe.view)
+        weights = {name: digest(tensor.float().cpu().numpy()) for name, tensor in module.state_dict().items()}
+        fed = {**{f"stats/{k}": v for k, v in spec.stats.items()}, **{f"fitted/{k}": v for k, v in spec.fitted.items()}}
+        return [
+            "tokens",
+            *(common.engine, dict(common.libraries), common.device, common.threads, self.source.store.key),
+            *(m, part.name, part.code, dict(part.recipe.prepare), dict(part.recipe.build), part.grounds, view),
+            *(weights, list(spec.shape), list(spec.channels), {name: digest(array) for name, array in fed.items()}),
+            *(common.source.plain(), [digest(array) for array in vars(whole).values()], pooled),
+        ]
+
+
+def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path) -> Everywhere | None:
+    """The tokens that a stage may share with others: of encoders that start from files, or from a pretraining that all
+    folds share. Others begin at random, in each stage with other weights."""
+    params = stage.params
+    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
+    for role, stage_id in stage.inputs.items():
+        kind, _, modality = role.partition(":")
+        if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
+            known |= {modality} if modality else set(params.modalities)
+    if not known or stage.places.get("blank"):
+        return None
+    source = Source.of(params.common.source, stage.places, stage.task)
+    if source.given is not None:  # other units normalise in each fold
+        return None
+    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+    return Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
+
+
+def _positions(some: Grid, whole: Grid) -> np.ndarray | None:
+    """(n,) where the anchors of `some` stand among those of `whole`; None where one is not there."""
+    places = {row: i for i, row in enumerate(_anchors(whole))}
+    found = [places.get(row, -1) for row in _anchors(some)]
+    return None if -1 in found else np.array(found, np.int64)
+
+
+def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
+    return zip(*(of.tolist() for of in (grid.recording, grid.start, grid.stop, grid.unit_start)), strict=True)
+
+
+def once(
+    model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: Everywhere | None
+) -> tuple[Model, Data]:
+    """A model that reads tokens where `frozen` encoders read something else, and data with these tokens of all rows; it
+    shares all else with `model`. Both as they are where tokens do not fit in half of the memory (None: what is free).
+
+    The default head reads pooled tokens alone. Any other sees them all.
+    """
+    pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
+    free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
+    size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
+    if size > free // 2 and not pooled:
+        return model, data
+    encoders = {m: model.encoders[m] for m in model.encoders if m in frozen}
+    feeds = dict(data.feeds)
+    for m, encoder in encoders.items():
+        spec, present = model.specs[m], data.feeds[m].present
+        known = shared.feed(m, encoder, spec, present, pooled) if shared else None
+        feeds[m] = known or tokens_of(data, m, encoder, spec, pooled=pooled)
+    stand_ins = {m: Precomputed(summary=model.specs[m].summary and not pooled) for m in encoders}
+    specs = {m: replace(spec, length=1, summary=False) if pooled else spec for m, spec in model.specs.items()}
+    reading = Model({**model.encoders, **stand_ins}, specs, model.fusion, model.head, model.scale)
+    return reading, replace(data, feeds=feeds)
+
+
+# Stages that fit networks: pretraining, unimodal and fusion networks.
 
 
 def of_units(
@@ -88,7 +274,7 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     recording = grid.recording if params.recipe.loss == "ccc_recording" else None
     data = Data(data.feeds, data.size, data.device, y, weight, recording)
     scaled = frozenset(m for m in params.modalities if source.normalise != "none" and not keeps_level(source, m))
-    data, specs = dropping.drop(data, specs, source.store, grid, train, scaled)
+    data, specs = drop_misleading(data, specs, source.store, grid, train, scaled)
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
 
@@ -172,7 +358,7 @@ class Ready:
     def fit(self) -> dict[str, Any]:
         """Fits the network, by its recipe or in closed form, and writes it; returns the stage's result."""
         recipe = self.stage.params.recipe
-        if isinstance(self.model.head, closed.LinearHead):
+        if isinstance(self.model.head, network.LinearHead):
             return self._finish({"epochs": 0, "penalty": self._fit_closed(self.model.head)})
         state = fit(
             self.module, self.module, self.data, self.train, self.val, recipe, self.folder, self.stage.seed,
@@ -180,14 +366,14 @@ class Ready:
         )  # fmt: skip
         return self._finish(_learned(state, self.folder))
 
-    def _fit_closed(self, head: closed.LinearHead) -> dict[str, float]:
+    def _fit_closed(self, head: network.LinearHead) -> dict[str, float]:
         """Fits the head to the training rows' pooled tokens; the penalties that their subjects chose, by target."""
         ((m, encoder),) = self.module.model.encoders.items()
         x, mask = self.data.feeds[m].batch_rows(self.train)
         pooled = encoder(x, mask).pooled().cpu().numpy()
         y, weight = (part[self.train].cpu().numpy() for part in self.data.labels)
         subjects = task_subjects(self.stage)[self.unit[self.train]]
-        return closed.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
+        return network.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
 
     def _finish(self, learned: Mapping[str, Any]) -> dict[str, Any]:
         """Writes the fitted network; returns the stage's result."""
@@ -228,17 +414,17 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     outputs = _labels_of(model, params, data, train, params.recipe)
     model.to(data.device)
     still = [m for m, part in params.modalities.items() if part.recipe.frozen]
-    shared = tokens.everywhere(stage, specs, grid, root) if still else None
-    reading, read = tokens.once(model, data, still, stage.places.get("memory_bytes"), shared)
+    shared = everywhere(stage, specs, grid, root) if still else None
+    reading, read = once(model, data, still, stage.places.get("memory_bytes"), shared)
     module = Supervised(reading, outputs, frozen).to(data.device)
     return Ready(stage, folder, model, module, specs, read, data, train, val, grid.unit, told)
 
 
 def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
     """The features that a stage dropped, for its result; notes them as events at once."""
-    for text in dropping.notes(specs):
+    for text in dropping_notes(specs):
         folder.event("note", text=text)
-    found = dropping.dropped_names(specs)
+    found = dropped_names(specs)
     return {"dropped": found} if found else {}
 
 
@@ -257,7 +443,7 @@ def _over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, 
     data, _, train, val, grid = labelled(stage)
     modules, specs = frozen_networks(stage, params, root)
     token_specs = {m: module.tokens for m, module in modules.items()}
-    data = tokens.hidden_data(data, modules)
+    data = hidden_data(data, modules)
     fused = network.fused(params.fusion, token_specs, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
     model = Model(precomputed, token_specs, fused, scale=network.scale_of(network.output_spec_of(params)))
@@ -395,3 +581,159 @@ def _learned(state: FitState, folder: Folder) -> dict[str, Any]:
     folder.write("history.csv", write)
     kept = state.best_epoch if state.best is not None else state.epoch - 1
     return {"epochs": state.epoch, "kept_epoch": kept}
+
+
+# Estimators on features or on frozen networks: the rows that one is fitted to, and the fit where it predicts.
+
+ROWS_FILE = "rows.npz"
+
+
+def feature_rows(data: Data) -> np.ndarray:
+    """(n, features): all modalities side by side, NaN where one is absent."""
+    parts = []
+    for feed in data.feeds.values():
+        if not isinstance(feed, FeatureFeed):
+            raise TypeError("an estimator reads features or hidden layers, not signals")
+        part = feed.array.cpu().numpy().reshape(data.size, -1).astype(np.float64)
+        part[~feed.present] = np.nan
+        parts.append(part)
+    return np.concatenate(parts, 1)
+
+
+def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
+    """The rows that an estimator is fitted to: the encoders' features, else what frozen unimodal nets say.
+
+    It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
+    """
+    params = stage.params
+    data, specs, train, val, grid = labelled(stage)
+    dropped = features_dropped(specs, folder)
+    modules: dict[str, network.HiddenEncoder] = {}
+    if params.inputs != "features":
+        modules, specs = frozen_networks(stage, params, root)
+        data = hidden_data(data, modules)
+    train, val = (_labelled_rows(data, part) for part in (train, val))
+    rows = _rows(stage, data, train, val, grid)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **rows)
+
+    folder.write(ROWS_FILE, write)
+    network.save_specs(folder, specs)
+    frozen = sum(network.parameter_count(module) for module in modules.values())
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
+
+
+def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
+    """The positions of `part` (k,) whose rows have a label."""
+    return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
+
+
+def _rows(
+    stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
+) -> dict[str, np.ndarray]:
+    """Arrays that an estimator is fitted to, of the rows at positions `train` (n,) and `val` (v,)."""
+    X, (labels, weights) = feature_rows(data), data.labels
+    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
+    subjects = task_subjects(stage)[grid.unit]
+    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
+    if len(val) and len(np.unique(y[val])) > 1:
+        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
+    return rows
+
+
+def fit_now(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
+    """The estimator on features of a stage, fitted without a file of it, and the specs of the features that it
+    reads."""
+    data, specs, train, val, grid = labelled(stage)
+    rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
+    return _fitted(stage.params, stage.seed, _as_rows(rows)), specs
+
+
+def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
+    """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
+    return _fitted(params, folder.result()["seed"], fitted_rows(folder))
+
+
+def fitted_rows(folder: Folder) -> TrainingRows:
+    """The rows that the estimator of a finished stage is fitted to."""
+    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
+        return _as_rows(rows)
+
+
+def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
+    val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
+    return TrainingRows(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+
+
+def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
+    (target,) = network.output_spec_of(params).targets
+    kind = registry.load("fusion", params.fusion.name)
+    machine.seed_everything(seed, params.common.threads, params.common.device)
+    estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
+    estimator.fit(*rows)
+    return estimator
+
+
+# Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction.
+
+
+def size_of(estimator: object) -> tuple[int | None, int | None]:
+    """(parameters, floating-point operations of one row's prediction) of scikit-learn's models inside an estimator.
+
+    Parameters are the floating-point numbers that the fitted models keep, and of a tree one number a node: a threshold
+    or a prediction. Operations are a multiplication and an addition for each of these numbers, one more for each of a
+    support vector's (the distance to it), and of a tree the comparisons on its longest path and one addition. Both None
+    where nothing fitted by scikit-learn is found.
+    """
+    parameters = operations = 0
+    for model in _models(estimator):
+        trees = list(_trees(model))
+        if trees:
+            parameters += sum(nodes for nodes, _ in trees)
+            operations += sum(depth + 1 for _, depth in trees)
+        else:
+            own = sum(array.size for array in _numbers(model))
+            support = getattr(model, "support_vectors_", np.empty(0)).size
+            parameters, operations = parameters + own, operations + 2 * own + support
+    return (parameters, operations) if parameters else (None, None)
+
+
+def _models(holder: object) -> Iterator[BaseEstimator]:
+    """The models that an object holds, at any depth, each once; a forest's parts are counted with it."""
+    from sklearn.base import BaseEstimator  # networks do without it
+
+    waiting, seen = [holder], set()
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, list | tuple):
+            waiting += found
+        elif isinstance(found, BaseEstimator) or found is holder:
+            if isinstance(found, BaseEstimator):
+                yield found
+            if not any(True for _ in _trees(found)):
+                waiting += vars(found).values()
+
+
+def _trees(model: object) -> Iterator[tuple[int, int]]:
+    """(nodes, depth) of each tree of a model made of trees."""
+    for rounds in getattr(model, "_predictors", ()):  # gradient boosting on histograms; there is no public way
+        for tree in rounds:
+            yield len(tree.nodes), int(tree.get_max_depth())
+    several: Any = getattr(model, "estimators_", ())
+    for tree in np.ravel(np.array([t for t in several if hasattr(t, "tree_")], dtype=object)):
+        yield int(tree.tree_.node_count), int(tree.tree_.max_depth)
+    if hasattr(model, "tree_"):
+        yield int(model.tree_.node_count), int(model.tree_.max_depth)
+
+
+def _numbers(model: BaseEstimator) -> Iterator[np.ndarray]:
+    """The arrays of floating-point numbers among a model's public attributes."""
+    for name, value in vars(model).items():
+        for array in value if isinstance(value, list) else (value,):
+            if not name.startswith("_") and isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                yield array

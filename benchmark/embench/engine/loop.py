@@ -1,4 +1,4 @@
-"""The training loop: one for labelled and unlabelled stages, resumable from its checkpoint to the same numbers."""
+"""The training loop, resumable from its checkpoint to the same numbers, and the cost of a forward pass."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from embench.engine import device as machine
 from embench.engine.feed import Data, split, split_by_recording
@@ -21,6 +23,38 @@ from embench.engine.stage import CHECKPOINT, Folder
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
+from embench.nn import Model
+
+# Cost of a network: the operations of one row's forward pass.
+
+
+def flops_of(model: Model, data: Data, train: np.ndarray) -> int:
+    """Floating-point operations of one row's forward pass, attention included, the same on every device; the row is a
+    training row (positions `train`, (k,)) with all modalities where there is one."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    full = data.present[train].all(1)
+    row = train[np.flatnonzero(full)[:1]] if full.any() else train[:1]
+    model.eval()
+    with torch.no_grad(), _in_plain_operations(), FlopCounterMode(display=False) as counter:
+        model(data.batch(row))
+    return int(counter.get_total_flops())
+
+
+@contextmanager
+def _in_plain_operations() -> Iterator[None]:
+    """Attention and Transformer layers as the products that they are made of: of their fused forms torch counts none on
+    a CPU, and not all on a GPU."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+# The training loop: one for labelled and unlabelled stages, resumable from its checkpoint to the same numbers.
 
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.02

@@ -1,33 +1,259 @@
-"""Networks of a stage: built from plugins, started from pretrained weights, saved with what they were built from."""
+"""Networks of a stage: built from plugins, started from pretrained weights, checked and saved."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine.closed import LinearHead
-from embench.engine.inputs import encoder_of
-from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
-from embench.engine.stage import Folder
-from embench.engine.supervised import probabilities
-from embench.errors import PluginError, UsageError
+from embench.engine.channels import Channel, all_fit, channels_of, check_fit
+from embench.engine.rows import (
+    clip_spec,
+    encoder_of,
+    feature_spec,
+    keeps_level,
+    signal_spec,
+    spec_with_stats,
+    standardises,
+    view_length,
+    view_of,
+)
+from embench.engine.stage import FitParams, Folder, FusionParams, Part, SourceSpec, fitted_params
+from embench.errors import DataError, PluginError, UsageError
+from embench.files import digest
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recording import without_channels
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model, ValueScale, checked_tokens
+from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
+from embench.snapshot import cached_call
+from embench.store import Store, blank_clips, derive
+
+# Statistics of training labels for labelled stages, and the meaning of predictions; the loss is in `nn`.
+
+
+def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
+    """Inverse of each class's share of the training rows, 1 on average, at most 1,000; None where classes weigh alike.
+
+    Args:
+        y, weight: (n,) labels, NaN where missing, and weights of the training rows.
+    """
+    if not (balanced and target.traits.has_classes):
+        return None
+    there = np.isfinite(y)
+    shares = np.bincount(y[there].astype(int), weights=weight[there], minlength=target.n)
+    inverse = shares.sum() / (target.n * np.maximum(shares, 1e-12) * (shares > 0) + 1e-12 * (shares == 0))
+    return tuple(inverse.clip(0, 1e3).tolist())
+
+
+def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarray) -> None:
+    """Sets the scale of value targets to mean and SD of the training rows' labels, so that a head's first predictions
+    are of the right size whatever the label's unit.
+
+    Args:
+        y, weight: (n, targets), NaN where a label is missing, and (n,).
+    """
+    if model.scale is None:
+        return
+    for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
+        there = np.isfinite(y[:, t])
+        if not target.traits.has_classes and there.any():
+            values, share = y[there, t].astype(np.float64), weight[there] / weight[there].sum()
+            mean = float(share @ values)
+            std = float(share @ (values - mean) ** 2) ** 0.5
+            model.scale.mean[part] = mean
+            model.scale.std[part] = std if std > 1e-7 * abs(mean) else 1.0
+
+
+def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
+    """(B, columns): the scores of every target, side by side."""
+    parts = zip(outputs.targets, outputs.slices(), strict=True)
+    return torch.cat([OBJECTIVES[target.kind].activation(logits[:, part]) for target, part in parts], 1)
+
+
+# A linear head in closed form: ridge on pooled tokens, its penalty chosen on training subjects held out in turn.
+
+PENALTIES = 10.0 ** np.arange(-1, 7)
+"""Candidates of the penalty on standardised tokens, of rows that weigh 1 on average."""
+_ROUNDED = 1e-3
+"""That share of the mean."""
+HELD_OUT = 5
+"""Number of parts of the training subjects, of which each is held out once."""
+UNCHOSEN = 100.0
+"""Penalty where the training rows are of one subject, so that none can be held out."""
+_SLOPES = (0.05, 50.0)
+"""Bounds of the SD of logits: above 0, so that the order of decisions stays whatever the held-out subjects say."""
+
+
+class LinearHead(nn.Module):
+    """A linear layer on pooled tokens that are standardised by the training rows: (B, D) -> (B, n_out)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+        self.linear = nn.Linear(dim, outputs)
+
+    def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
+        hidden = (tokens.pooled() - self.mean) / self.std
+        return Output(self.linear(hidden), hidden)
+
+
+def fit_head(
+    head: LinearHead,
+    outputs: OutputSpec,
+    scale: ValueScale | None,
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    subjects: np.ndarray,
+) -> dict[str, float]:
+    """Sets a head to what training rows say; returns the penalty that each target got, by its name.
+
+    Classes are coded as -1 and 1, and a scale and an offset, fitted to the decisions on held-out subjects (Platt 1999),
+    turn decisions into logits. Values are fitted in standard scores.
+
+    Args:
+        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN where missing, weights (n,), and whose
+            rows they are (n,).
+    """
+    X = X.astype(np.float64)
+    mean, std = _moments(X, weight)
+    Z = (X - mean) / std
+    slopes, offsets = np.zeros((outputs.size, X.shape[1])), np.zeros(outputs.size)
+    penalties: dict[str, float] = {}
+    weights_of = outputs.class_weights or (None,) * len(outputs.targets)
+    for t, (target, part, classes) in enumerate(zip(outputs.targets, outputs.slices(), weights_of, strict=True)):
+        there = np.isfinite(y[:, t])
+        labels, w = y[there, t].astype(np.float64), weight[there].astype(np.float64)
+        if not there.any():
+            continue
+        if classes is not None:
+            w = w * np.array(classes)[labels.astype(int)]
+        if scale is not None and not target.traits.has_classes:
+            labels = (labels - float(scale.mean[part])) / float(scale.std[part])
+        fitted = fit_target(target, Z[there], labels, w / w.mean(), subjects[there])
+        slopes[part], offsets[part], penalties[target.name] = fitted
+    with torch.no_grad():
+        for own, made in (
+            (head.mean, mean),
+            (head.std, std),
+            (head.linear.weight, slopes),
+            (head.linear.bias, offsets),
+        ):
+            own.copy_(torch.from_numpy(np.asarray(made)))
+    return penalties
+
+
+def fit_target(
+    target: Target, Z: np.ndarray, labels: np.ndarray, weight: np.ndarray, subjects: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`, `weight` and
+    `subjects` (n,). Of `PENALTIES` the one with the smallest squared error on held-out subjects is taken."""
+    coded = _coded(target, labels)
+    held_out = np.full((len(PENALTIES), *coded.shape), np.nan)
+    for train, test in _splits(subjects):
+        slopes, offsets = ridge_paths(Z[train], coded[train], weight[train], PENALTIES)
+        held_out[:, test] = Z[test] @ slopes + offsets[:, None]
+    chosen = np.isfinite(held_out).all()
+    best = int(np.argmin((((held_out - coded) ** 2).sum(2) * weight).sum(1))) if chosen else 0
+    penalty = float(PENALTIES[best]) if chosen else UNCHOSEN
+    (slope,), (offset,) = ridge_paths(Z, coded, weight, np.array([penalty]))
+    if not target.traits.has_classes:
+        return slope.T, offset, penalty
+    a, c = (2.0, np.zeros(coded.shape[1])) if not chosen else _calibrated(held_out[best], labels, weight)
+    return a * slope.T, a * offset + c, penalty
+
+
+def ridge_paths(
+    X: np.ndarray, Y: np.ndarray, weight: np.ndarray, penalties: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes (A, D, K) and offsets (A, K) that make the weighted squared error of `Y` (n, K) on `X` (n, D) plus each of
+    the `penalties` (A,) times the squared slopes smallest (Hoerl and Kennard 1970); offsets go free."""
+    share = weight / weight.sum()
+    x, y = share @ X, share @ Y
+    root = np.sqrt(weight)[:, None]
+    A, B = root * (X - x), root * (Y - y)
+    wide = A.shape[1] > A.shape[0]
+    values, vectors = np.linalg.eigh(A @ A.T if wide else A.T @ A)
+    turned = vectors.T @ (B if wide else A.T @ B)
+    slopes = vectors @ (turned / (np.maximum(values, 0.0)[:, None] + penalties[:, None, None]))
+    slopes = A.T @ slopes if wide else slopes
+    return slopes, y - x @ slopes
+
+
+def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and SD (D,) of rows, 1 for a column of zeros. What hardly varies is
+    rounded, so that a share of the mean is added."""
+    share = weight / weight.sum()
+    mean = share @ X
+    std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDED * mean) ** 2)
+    return mean, np.where(std > 0, std, 1.0)
+
+
+def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
+    """Labels (n,) as what is regressed, (n, K): -1 and 1 for classes, as they are for values."""
+    if not target.traits.has_classes:
+        return labels[:, None]
+    if target.kind == "binary":
+        return 2.0 * labels[:, None] - 1.0
+    return 2.0 * np.eye(target.n)[labels.astype(int)] - 1.0
+
+
+def _splits(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of rows of subjects to learn from and of those held out; nothing where there is one subject."""
+    from sklearn.model_selection import GroupKFold
+
+    parts = min(HELD_OUT, len(np.unique(subjects)))
+    if parts > 1:
+        yield from GroupKFold(parts).split(subjects, groups=subjects)
+
+
+def _calibrated(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+    """The slope, and the offsets (K,), that make logits of decisions (n, K) with the smallest cross-entropy. Labels are
+    smoothed as Platt 1999 says, so that decisions without an error do not make it infinite."""
+    n, K = decisions.shape
+    spread = float(decisions.std(0).mean()) or 1.0
+    kinds = max(K, 2)
+    counts = np.bincount(labels.astype(int), weights=weight, minlength=kinds)
+    sure = (np.eye(kinds) * counts + 1) / (counts[:, None] + kinds)
+    aim = sure[labels.astype(int)][:, 1:] if K == 1 else sure[labels.astype(int)]
+
+    def loss(free: np.ndarray) -> tuple[float, Any]:
+        logits = free[0] / spread * decisions + free[1:]
+        if K == 1:
+            each, p = np.logaddexp(0, logits) - aim * logits, expit(logits)
+        else:
+            p = softmax(logits, axis=1)
+            each = -aim * (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+        slope = (p - aim) * weight[:, None] / n
+        gradient = np.concatenate([[np.sum(slope * decisions) / spread], slope.sum(0)])
+        return float((each * weight[:, None]).sum() / n), gradient
+
+    bounds = [_SLOPES, *[(-10.0, 10.0)] * K]
+    found = minimize(loss, np.array([1.0, *[0.0] * K]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(found[0]) / spread, np.asarray(found[1:])
+
+
+# Networks of a stage: built from plugins, started from pretrained weights, saved with what they were built from.
 
 ANYTHING = Target("anything", "binary", LabelRule(), "")
 """Placeholder target of a whole model that has none to predict; its read-out is thrown away."""
@@ -374,3 +600,146 @@ def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...
 def parameter_count(model: nn.Module) -> int:
     """Number of parameters."""
     return sum(p.numel() for p in model.parameters())
+
+
+# Check that another network can take over what one has learned: both are built, and nothing is trained.
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Dataset of a network: its name, its prepared data, and the stage's spec of it."""
+
+    name: str
+    store: Store
+    source: SourceSpec
+
+
+def input_spec(site: Site, m: str, part: Part) -> InputSpec:
+    """Input spec of an encoder for a modality of a site, from one recording. Raises DataError where there is none."""
+    key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
+    return cached_call(key, lambda: _input_spec(site, m, part))
+
+
+def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
+    encoder, store = encoder_of(part), site.store
+    length_s = view_length(view_of(encoder, part.name), site.source.longest_s, site.source.shortest_s)
+    if encoder.reads == "clips":
+        return clip_spec(m, blank_clips(store, m, encoder), length_s)
+    derived = derive.joined(store, m)
+    for recording, span in derived.spans.items():
+        if encoder.reads == "features":
+            seconds = np.array([[span.t0, span.t0 + min(length_s, span.samples / derived.rate)]])
+            rows = derive.features_in(store, m, encoder, recording, seconds, standardises(site.source, m))
+            if rows is None:
+                continue
+            spec = feature_spec(m, store, encoder, rows.shape[1:])
+        else:
+            streams = encoder.reads == "stream"
+            signal = derive.stream_of(store, m, encoder, recording) if streams else derived.signal(recording)
+            spec = signal_spec(m, encoder, tuple(signal.channels), signal.rate, length_s)
+            rows = np.zeros((1, *spec.shape), np.float32)
+        return spec_with_stats(spec, encoder, part.name, np.nan_to_num(rows), None)
+    raise DataError(f"no recording has {m}", where=site.name, hint="choose other --modalities")
+
+
+def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
+    """All channels of a modality there. Raises PluginError where the dataset declares sites of others."""
+    return channels_of(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
+
+
+def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
+    """The channels that an encoder's network picks of a modality there, or would of other `channels`; all of them where
+    it is fed something else. Raises DataError or PluginError as `input_spec` does."""
+    own, spec = channels_at(site, m), input_spec(site, m, part)
+    channels = channels or own
+    if spec.rate is None or spec.channels != _names(own):
+        return channels
+    spec = replace(spec, channels=_names(channels), shape=(len(channels), *spec.shape[1:]))
+    with torch.random.fork_rng(devices=[]):
+        return picked_channels(encoder_of(part).build(spec), channels)
+
+
+def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
+    """Refuses to go on at another site with a network whose channels there do not fit those that it learned from.
+
+    Raises:
+        UsageError: they do not fit.
+    """
+    if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
+        return  # what is read of them fits as well, whichever it is
+    there, here = (channels_read(site, m, part) for site in (one, other))
+    check_fit(part.short, m, (one.name, there), (other.name, here), where)
+
+
+def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
+    """Refuses to learn from the rows of two sites at once where those of a modality differ in rate or length.
+
+    Raises:
+        UsageError: they differ.
+    """
+    specs = [input_spec(site, m, part) for site in (one, other)]
+    leveled = keeps_level(one.source, m)  # by the first dataset's level, channel by channel
+    if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
+        return
+    each = [" x ".join(map(str, spec.shape)) + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs]
+    raise UsageError(
+        f"{part.short} would read {m} in rows of {each[0]} of {one.name} and of {each[1]} of {other.name} at once",
+        where=where,
+        expected="rows of one rate and length",
+        hint="a window has the same length in all: --set encoder.view.kind=window --set encoder.view.length_s=10"
+        if specs[0].rate == specs[1].rate
+        else "choose another --protocol, or an encoder that has a rate of its own",
+    )
+
+
+def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
+    """True if an encoder makes features of several channels at both sites that it calls alike."""
+    specs = [input_spec(site, m, part) for site in (one, other)]
+    several = all(len(channels_at(site, m)) > 1 for site in (one, other))
+    return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)
+
+
+def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
+    return tuple(channel.name for channel in channels)
+
+
+def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
+    """Refuses to go on at another site with what encoders, and a fusion of them, learned at one, where their tensors
+    have other shapes there. Raises UsageError."""
+    there, here = ({m: input_spec(site, m, part) for m, part in parts.items()} for site in (one, other))
+    if all(_sizes(there[m]) == _sizes(here[m]) for m in parts):
+        return
+    shapes = [_shapes(parts, fusion, specs) for specs in (there, here)]
+    whole = any(view_of(encoder_of(part), part.name).kind == "unit" for part in parts.values())
+    longer = whole and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
+    window = (
+        "a network over whole units is as large as the dataset's longest unit: "
+        "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10"
+    )
+    hint = window if longer else "choose other --modalities, or another encoder"
+    names_that_fit(shapes[1], shapes[0], None, f"{where}: from {one.name} to {other.name}", hint)
+
+
+def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
+    """Refuses weights of a file that have other shapes than a part of the networks at a site, `encoders.ecg` or
+    `fusion`, or nothing for it. Raises UsageError."""
+    with safe_open(file, "pt") as opened:
+        given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
+    specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
+    names_that_fit(_shapes(parts, fusion, specs), given, part, str(file))
+
+
+def _sizes(spec: InputSpec) -> tuple[object, ...]:
+    return spec.shape, spec.channels, spec.rate
+
+
+def _shapes(parts: Mapping[str, Part], fusion: Part | None, specs: Mapping[str, InputSpec]) -> Shapes:
+    """Name -> shape of the tensors of encoders, and of a fusion of them, as a model has them."""
+    with torch.random.fork_rng(devices=[]):
+        if fusion is None:
+            model = Model({m: encoder_of(part).build(specs[m]) for m, part in parts.items()}, {})
+        else:
+            model = build_fusion(parts, fusion, specs, OutputSpec((ANYTHING,)))
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -1,39 +1,51 @@
-"""Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name."""
+"""Run one stage: in this process, in a process of its own, or as a worker on another machine."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import platform
 import re
 import signal
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
+import embench
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError
 from embench.engine import device as machine
-from embench.engine import estimators, fits, network
-from embench.engine.predict import predict_units
-from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
-from embench.engine.stage import Folder, Stage
+from embench.engine import fits, network
+from embench.engine.assemble import derived_again
+from embench.engine.predict import Questions, deviation, predict_units, questions, units_of_rows
+from embench.engine.stage import RESULT, FitParams, Folder, FusionParams, Params, PredictParams, PretrainParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
-from embench.files import make_folder
+from embench.files import make_folder, write_text
+from embench.registry.catalogue import installed
+from embench.registry.fragments import folders
 from embench.registry.objects import shown_name
-from embench.system import limited_threads, locked, out_of_memory, processor_name
+from embench.system import limited_threads, locked, out_of_memory, processor_name, version_of
+
+# Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name.
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
     "unimodal": fits.run_network,
     "fusion": fits.run_network,
-    "estimator": estimators.run_estimator,
+    "estimator": fits.run_estimator,
     "predict": predict_units,
 }
 
@@ -206,3 +218,208 @@ def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
     named = _plugins(stage, root)
     found = [(f"{kind} {shown_name(name)}", registry.find(kind, name)) for kind, name in named]
     return {file: title for title, entry in found for file in registry.code_files(entry)}
+
+
+# Repeats predictions in a process that has seen nothing else: a few rows one by one, and the features of one recording.
+#
+# A plugin can remember its inputs. Where it can't, it must give the same numbers as it gave in the run.
+
+FEW_ROWS = 16
+"""Rows of each stage that are predicted again; all rows of a unit, so that one unit may have more."""
+
+SPANS = 8
+"""Segments of the recording whose features are computed again."""
+
+
+def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
+    """Compares what finished stages predicted with what the same fitted plugins predict here, row by row; to be called
+    in a process of its own. Where methods adapt to subjects, the last subject comes first here.
+
+    Features and streams of the recording that came last among the tested ones are computed again first, without any
+    recording before it.
+
+    Raises:
+        PluginError: some differ; names the plugins, and the units or the recording.
+    """
+    last = max(stages, key=lambda stage: int(stage.task["recording"].max(initial=-1)))
+    for stage in [last, *(stage for stage in stages if stage is not last)]:
+        common, folder = stage.params.common, Folder(root, stage.id)
+        machine.seed_everything(stage.seed, common.threads, common.device)
+        with naming_faults(stage, folder), limited_threads(common.threads):
+            asked = questions(stage, root)
+            if stage is last:
+                _check_recording(stage, asked)
+            _check_rows(stage, asked, folder)
+
+
+def _check_rows(stage: Stage[PredictParams], asked: Questions, folder: Folder) -> None:
+    if not len(asked.rows):
+        return
+    with np.load(folder.file("predictions.npz")) as arrays:
+        known = arrays["score"]
+    rows = _some_units(asked, stage.seed)
+    if stage.params.given:  # whoever came last comes first, so that nobody follows whom it followed
+        rows = np.unique(np.concatenate([_one_unit_of_last(asked), rows]))
+        rows = rows[np.argsort(asked.subject[rows], kind="stable")[::-1]]
+    predictor = asked.predictor(None)
+    alone = np.concatenate([predictor(rows[i : i + 1])["score"] for i in range(len(rows))]).astype(np.float64)
+    table = units_of_rows(alone, asked.grid.unit, len(known), asked.data.size, rows)
+    units = np.flatnonzero(np.isfinite(table).all(1))
+    gap, tolerance = deviation(table[units], known[units]), asked.tolerance
+    if not np.isfinite(alone).all():
+        raise PluginError("the prediction of a single row is not a finite number", where=asked.names)
+    if not (gap <= tolerance).all():
+        named = [f"unit {asked.unit_ids[units[i]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
+        raise PluginError(
+            "a unit's prediction depends on the units that were predicted before it: " + ", ".join(named),
+            where=asked.names,
+            expected=f"the same prediction, within {tolerance:g}",
+            hint="a method must not remember the rows that it predicts, nor use neighbouring rows",
+        )
+
+
+def _some_units(asked: Questions, seed: int) -> np.ndarray:
+    """The rows (k,) of some units, drawn."""
+    of_row = asked.grid.unit[asked.rows]
+    units, counts = np.unique(of_row, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(units))
+    taken = max(1, int((np.cumsum(counts[order]) <= FEW_ROWS).sum()))
+    return asked.rows[np.isin(of_row, units[order[:taken]])]
+
+
+def _one_unit_of_last(asked: Questions) -> np.ndarray:
+    """The rows (k,) of a unit of the subject whose name comes last."""
+    subject, unit = asked.subject[asked.rows], asked.grid.unit[asked.rows]
+    return asked.rows[unit == unit[subject == np.unique(subject)[-1]][0]]
+
+
+def _check_recording(stage: Stage[PredictParams], asked: Questions) -> None:
+    recording = int(stage.task["recording"].max(initial=-1))
+    for m, part in asked.params.modalities.items():
+        pair = derived_again(asked.source, m, part, asked.params, recording, SPANS)
+        if pair is None:
+            continue
+        again, known = pair
+        if again.shape != known.shape or not np.allclose(again, known, rtol=1e-4, atol=1e-5, equal_nan=True):
+            name = asked.source.store.recordings[recording].id
+            raise PluginError(
+                f"{m} of recording {name} gets other features alone than after other recordings",
+                where=part.name,
+                expected="features of a segment that depend on the signal of its recording only",
+                hint="an encoder must not remember recordings, nor the other segments of one",
+            )
+
+
+# Shared parts of executors on other machines: the environment of a worker, and its results of a stage.
+#
+# Stages, prepared data and runs lie in folders that all machines share, under the same absolute paths. Nothing else is
+# needed between the machines, and of these folders only what NFS promises too:
+#
+# - A rename is atomic: a file is there whole or not at all.
+# - A file that was closed on one machine is seen whole by whoever opens it afterwards on another, and a folder that is
+#   listed anew shows what was renamed into it.
+# - `events.jsonl` is appended to by one process at a time. Its reader may be late, and takes only whole lines.
+
+LITTLE_S = 10.0
+"""Seconds that a stage is taken to need whose time is not forecast."""
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions and digests of the source of embench and of the packages of plugins, which must agree wherever the
+    stages of a grid run."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found |= {name: version_of(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
+    found["embench"] = f"{embench.__version__} {_source(Path(embench.__file__).parent)}"
+    for package in installed().values():
+        found[package.name] = " ".join([package.version, *map(_source, folders(package.name))])
+    return found
+
+
+def _source(folder: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Facts that a worker learns of the process that sends it stages."""
+
+    root: Path
+    environment: Mapping[str, str] = field(default_factory=environment)
+    folder: Path = field(default_factory=Path.cwd)
+    path: Sequence[str] = field(default_factory=lambda: tuple(sys.path))
+    variables: Mapping[str, str] = field(
+        default_factory=lambda: {k: v for k, v in os.environ.items() if k.startswith(("EMBENCH_", "OMP_"))}
+    )
+
+    def enter(self) -> None:
+        """Makes this process work as a part of the parent's, and describes it under `workers/` beside the stages.
+
+        Raises:
+            MachineError: this machine doesn't see the folder of the stages, or has other versions.
+        """
+        host = platform.node()
+        if not self.root.is_dir():
+            raise MachineError(
+                f"{host} does not see the folder of the stages",
+                where=str(self.root),
+                expected="the same folder under the same path on all machines",
+                hint="name a shared folder with --runs, and another for prepared data with EMBENCH_CACHE",
+            )
+        os.environ.update(self.variables)
+        if self.folder.is_dir():
+            os.chdir(self.folder)
+        sys.path += [place for place in self.path if place not in sys.path]
+        record = self.root.parent / "workers" / f"{host}.txt"
+        text = "".join(f"{name} {version}\n" for name, version in environment().items())
+        if not record.is_file() or record.read_text() != text:
+            record.parent.mkdir(exist_ok=True)
+            write_text(record, text)
+        self.compare()
+
+    def compare(self) -> None:
+        """Raises MachineError where this process has other versions than the parent."""
+        ours = environment()
+        for name in sorted({*ours, *self.environment}):
+            here, there = ours.get(name, "absent"), self.environment.get(name, "absent")
+            if here != there:
+                raise MachineError(
+                    f"{name} differs on {platform.node()}: {here}, not {there}",
+                    where=sys.executable,
+                    expected="the same versions on all machines, since they decide the numbers",
+                    hint="install embench once in a shared folder, and start it from there",
+                )
+
+
+def as_sent(stage: Stage[Params]) -> Stage[Params]:
+    """A stage as it travels: the number of a GPU means another one, or none, on another machine."""
+    return replace(stage, places={name: place for name, place in stage.places.items() if name != "gpu"})
+
+
+def work_on(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
+    """Runs a stage in a worker; a fault is returned, since every executor wraps what is raised in its own way."""
+    try:
+        parent.enter()
+        for store in stage.places.get("stores", {}).values():
+            if not Path(store).is_dir():
+                raise MachineError(
+                    f"{platform.node()} does not see the prepared data",
+                    where=store,
+                    expected="the same folder under the same path on all machines",
+                    hint="set EMBENCH_CACHE to a shared folder, and rerun the same command",
+                )
+        return run_stage(stage, parent.root)
+    except EmbenchError as error:
+        return error
+
+
+def finished(folder: Folder) -> bool:
+    """True if a stage has finished, also where another machine has just written it: a listing is asked of the server
+    where the name of one file may be remembered as missing."""
+    try:
+        return RESULT in os.listdir(folder.path)  # noqa: PTH208  names are enough
+    except FileNotFoundError:
+        return False

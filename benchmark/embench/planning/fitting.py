@@ -17,9 +17,8 @@ from embench import registry
 from embench.checksums import read_checked, write_checked
 from embench.engine import device as machine
 from embench.engine.predict import SINGLE_ROWS
-from embench.engine.source import grid_of
-from embench.engine.specs import Part
-from embench.engine.stage import Stage
+from embench.engine.rows import grid_of
+from embench.engine.stage import Part, Stage
 from embench.files import cache_root, digest
 from embench.interfaces.fusion import Estimator
 from embench.planning.plan import Plan

@@ -15,11 +15,9 @@ import torch
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.feed import Data
-from embench.engine.flops import flops_of
-from embench.engine.loop import optimiser_of
-from embench.engine.source import grid_of
-from embench.engine.specs import FitParams, FusionParams, PretrainParams
-from embench.engine.stage import Stage
+from embench.engine.loop import flops_of, optimiser_of
+from embench.engine.rows import grid_of
+from embench.engine.stage import FitParams, FusionParams, PretrainParams, Stage
 from embench.files import digest
 from embench.nn import Model
 from embench.planning.expected import together

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from embench.data.cohort import Cohort
-from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
-from embench.engine.source import TESTED, TRAINED
+from embench.engine.predict import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
+from embench.engine.rows import TESTED, TRAINED
 from embench.protocols import Given, Slices
 
 
 def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
     """`all_given` (n,) of all units: those whose signals are their subject's statistics, by the bits of
-    `embench.engine.source`. Training subjects give as many as they may, others the first `units` of each class.
+    `embench.engine.rows`. Training subjects give as many as they may, others the first `units` of each class.
 
     Args:
         train, others: positions of units of these subjects.

@@ -10,16 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench.data.cohort import Cohort
-from embench.engine.personal import LEARNED
-from embench.engine.specs import (
-    FitParams,
-    FusionParams,
-    Params,
-    PredictParams,
-    PretrainParams,
-    without_rule,
-)
-from embench.engine.stage import Stage
+from embench.engine.predict import LEARNED
+from embench.engine.stage import FitParams, FusionParams, Params, PredictParams, PretrainParams, Stage, without_rule
 from embench.errors import UsageError
 from embench.interfaces.units import Target
 from embench.planning.giving import learned_units, normalising_units, slice_units, trial_units, units_of_subjects

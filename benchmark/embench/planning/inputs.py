@@ -10,9 +10,8 @@ import numpy as np
 
 from embench import registry
 from embench.data.cohort import Cohort
-from embench.engine.inputs import encoder_of, view_of
-from embench.engine.rows import view_length
-from embench.engine.specs import Part
+from embench.engine.rows import encoder_of, view_length, view_of
+from embench.engine.stage import Part
 from embench.errors import UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import Signal, names_in, parts_of, without_channels

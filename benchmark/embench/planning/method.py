@@ -11,7 +11,7 @@ from typing import Any
 
 from embench import registry
 from embench.data.find import full_name, is_folder, place
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.errors import UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card

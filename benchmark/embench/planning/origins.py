@@ -12,7 +12,7 @@ from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
 from embench.engine import channels
 from embench.engine.channels import Channel
-from embench.engine.handover import (
+from embench.engine.network import (
     Site,
     channels_at,
     channels_read,
@@ -21,7 +21,7 @@ from embench.engine.handover import (
     check_rows,
     check_shapes,
 )
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import names_in

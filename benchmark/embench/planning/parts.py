@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.interfaces.recipe import Recipe
 from embench.records.context import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins

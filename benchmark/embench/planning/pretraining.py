@@ -13,9 +13,8 @@ from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol
 from embench.engine import device as machine
-from embench.engine.mixed import sources_of
-from embench.engine.specs import PretrainParams
-from embench.engine.stage import Folder, Stage
+from embench.engine.assemble import sources_of
+from embench.engine.stage import Folder, PretrainParams, Stage
 from embench.errors import UsageError
 from embench.files import digest, folder_mode
 from embench.planning.method import read_pretrainer, resolve_method, several

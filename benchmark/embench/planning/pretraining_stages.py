@@ -9,8 +9,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.engine import network
-from embench.engine.specs import Common, Part, PretrainParams, without_rule
-from embench.engine.stage import Stage
+from embench.engine.stage import Common, Part, PretrainParams, Stage, without_rule
 from embench.interfaces.units import Target
 from embench.planning.parts import FUSION, Method, Pretraining
 from embench.planning.setting import Setting, common, source_spec

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.data.cohort import Cohort
-from embench.engine.specs import Common, SourceSpec
-from embench.engine.stage import ENGINE_REVISION
+from embench.engine.stage import ENGINE_REVISION, Common, SourceSpec
 from embench.protocols import Given, Protocol
 from embench.signals.normalise import KEEP_LEVEL
 from embench.system import version_of

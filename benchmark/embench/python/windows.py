@@ -26,13 +26,10 @@ from torch.utils.data import Dataset
 
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, choose_targets
-from embench.engine.assemble import assemble
+from embench.engine.assemble import StoredWindows, assemble, stored_windows, training_level
 from embench.engine.feed import FeatureFeed
-from embench.engine.inputs import encoder_of
-from embench.engine.rows import Grid, anchors
-from embench.engine.source import Source
-from embench.engine.specs import Part
-from embench.engine.windows import StoredWindows, stored_windows, training_level
+from embench.engine.rows import Grid, Source, anchors, encoder_of
+from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
 from embench.planning.inputs import check_length

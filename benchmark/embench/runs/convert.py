@@ -17,7 +17,7 @@ from torch import Tensor
 import embench
 from embench import registry
 from embench.checksums import sealed_yaml
-from embench.engine.specs import Part
+from embench.engine.stage import Part
 from embench.errors import DataError, PluginError, UsageError
 from embench.files import aside, make_folder, sha256, temporary
 from embench.interfaces.conversion import Checkpoint, Conversion

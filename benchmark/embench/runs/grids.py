@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embench.engine.executors.jobs import submissions
+from embench.engine.executors.slurm import submissions
 from embench.engine.stage import Folder
 from embench.errors import DataError
 from embench.files import digest, make_folder, write_text

@@ -14,8 +14,8 @@ import embench
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.data import find
-from embench.engine.alone import check_alone
-from embench.engine.specs import Part
+from embench.engine.stage import Part
+from embench.engine.work import check_alone
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
@@ -86,7 +86,7 @@ def _datasets(plan: Plan) -> dict[str, str]:
 
 def repeat_alone(plan: Plan, root: Path) -> None:
     """Repeats predictions of a finished run in a process that has seen nothing else: see
-    `embench.engine.alone.check_alone`. Raises PluginError where they give other numbers than in the run."""
+    `embench.engine.work.check_alone`. Raises PluginError where they give other numbers than in the run."""
     stages = dict.fromkeys(id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values()))
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())

@@ -12,8 +12,7 @@ import numpy as np
 from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, unlabelled_cohort
-from embench.engine.specs import PredictParams
-from embench.engine.stage import Folder, Stage
+from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import DataError, UsageError
 from embench.interfaces.recording import names_in

@@ -19,8 +19,7 @@ from embench.callbacks import EventCallback
 from embench.checksums import sealed_yaml
 from embench.data import find
 from embench.engine import network
-from embench.engine.specs import Part
-from embench.engine.stage import Folder
+from embench.engine.stage import Folder, Part
 from embench.planning import weights
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request

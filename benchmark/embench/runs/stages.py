@@ -7,8 +7,7 @@ from pathlib import Path
 
 from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome, Resources, run_graph
-from embench.engine.specs import Params
-from embench.engine.stage import Stage
+from embench.engine.stage import Params, Stage
 from embench.errors import MachineError
 from embench.files import aside, make_folder
 from embench.planning.plan import default_workers

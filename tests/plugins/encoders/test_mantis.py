@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from embench.engine.assemble import assemble
-from embench.engine.source import Source, grid_of
+from embench.engine.rows import Source, grid_of
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import InputSpec, TokenSpec
 from embench.testing.samples import targets

@@ -1,28 +1,8 @@
-"""Executors of a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
-`EXECUTORS`.
-
-An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed after
-its inputs, and puts into `outcome` what came of each. It keeps to this:
-
-- A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
-  what another process has finished, so that two graphs may want the same stage at once. One whose files were damaged
-  since is moved aside and run again.
-- A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
-  (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
-  doesn't stop the others. A stage that ran out of memory (OutOfMemory) beside others, or whose worker died, is tried
-  again without them. What breaks the executor itself it raises, as a MachineError.
-- What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
-  while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
-- It asks `resources.check_wanted()` at least every few seconds, and lets that error through.
-- `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
-  same wherever stages run: on other machines this takes a shared file system. `embench.engine.executors.remote` has
-  what executors on other machines share.
-- The numbers don't depend on the executor or on `resources`: a stage is seeded from what it is and uses the threads
-  that its params say.
-"""
+"""Executors of a graph of stages. Call `run_graph`; an executor is a module here or in another package."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -31,10 +11,31 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.checksums import remembering
-from embench.engine.specs import Params
-from embench.engine.stage import Folder, Stage
+from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
 from embench.registry.naming import did_you_mean
+
+# Executors of a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
+# `EXECUTORS`.
+#
+# An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed
+# after its inputs, and puts into `outcome` what came of each. It keeps to this:
+#
+# - A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
+#   what another process has finished, so that two graphs may want the same stage at once. One whose files were damaged
+#   since is moved aside and run again.
+# - A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
+#   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
+#   doesn't stop the others. A stage that ran out of memory (OutOfMemory) beside others, or whose worker died, is tried
+#   again without them. What breaks the executor itself it raises, as a MachineError.
+# - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
+#   while it waits and calls `on_event` (`embench.engine.executors.Events`).
+# - It asks `resources.check_wanted()` at least every few seconds, and lets that error through.
+# - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
+#   same wherever stages run: on other machines this takes a shared file system. `embench.engine.work` has
+#   what executors on other machines share.
+# - The numbers don't depend on the executor or on `resources`: a stage is seeded from what it is and uses the threads
+#   that its params say.
 
 EXECUTORS: dict[str, str] = {
     "local": "embench.engine.executors.local:run_locally",
@@ -159,3 +160,52 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
                 expected=", ".join(known) or "none",
                 hint=did_you_mean(name, known),
             )
+
+
+# Delivery of a stage's events to observers.
+
+
+class Events:
+    """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
+
+    def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
+        self.stage, self.on_event = stage, on_event
+        self.path = Folder(root, stage.id).file("events.jsonl")
+        self.at = self.path.stat().st_size if self.path.is_file() else 0
+        self.begun = False
+
+    def begin(self) -> None:
+        """Reports, the first time it is called, that the stage has started."""
+        if not self.begun:
+            self.begun = True
+            self.on_event({"event": "stage_started", "stage": self.stage.facts})
+
+    def emit(self, event: Mapping[str, Any]) -> None:
+        """Reports an event with the stage it is of."""
+        self.on_event({**event, "stage": self.stage.facts})
+
+    def poll(self) -> None:
+        """Reports the events that a worker appended since the last call, and first that the stage has started."""
+        self.begin()
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    event = json.loads(line)
+                except ValueError:  # on a shared disk, the length of a line may be seen before its content
+                    break
+                self.at += len(line)
+                self.emit(event)
+
+    def end(self, outcome: Outcome, done: int, total: int) -> None:
+        """Reports that the stage has ended, with its figures, or has failed, with the reason; `done` of `total` stages
+        are over."""
+        if self.stage.id in outcome.errors:
+            told: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
+        else:
+            told = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
+        self.emit({**told, "done": done, "total": total})

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options, given_up
-from embench.engine.executors.events import Events
-from embench.engine.specs import Params
-from embench.engine.stage import Stage
-from embench.engine.tables import make_tables
+from embench.engine.assemble import make_tables
+from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, given_up
+from embench.engine.stage import Params, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished, WorkerKilled
 from embench.system import fresh_processes, workers_pay, working
