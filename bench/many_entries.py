@@ -21,8 +21,7 @@ from bench import ROOT
 from bench.speed.measure import Took, embench
 from embench.files import digest
 from embench.leaderboard import verify
-from embench.leaderboard.attestations import Attestation, entry_digest, write_attestation
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import Attestation, entry_digest, entry_folders, write_attestation
 from embench.records.record import read_manifest
 
 BOARD = ROOT / "leaderboards" / "stress_predict"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from embench.leaderboard.kept import code_digest
+from embench.leaderboard.rows import code_digest
 
 WHOLE = "EMBENCH_WHOLE_PROOFS" in os.environ
 """Whether long proofs run whole; their targets in the Makefile set this."""

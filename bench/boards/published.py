@@ -16,9 +16,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
-from embench.leaderboard.sections import BoardSection, leaderboard_sections
-from embench.leaderboard.select import select_sections
-from embench.leaderboard.summary import Summary, summarise
+from embench.leaderboard.tables import BoardSection, Summary, leaderboard_sections, select_sections, summarise
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record

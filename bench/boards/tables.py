@@ -31,7 +31,7 @@ from embench.claims.files import Claim, select_claims
 from embench.data.find import prepared
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.summary import HEADS, best_supported, summarise
+from embench.leaderboard.tables import HEADS, best_supported, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.records.scores import Score

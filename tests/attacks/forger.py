@@ -19,9 +19,9 @@ import yaml
 from embench.cli import main
 from embench.data.cohort import Cohort
 from embench.files import aside, replace_folder, temporary
-from embench.leaderboard import own_data, sealing
-from embench.leaderboard.export import SUMMANDS_FILE, write_summands
-from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard import entries, verify_data
+from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
+from embench.leaderboard.verify import recomputed_scores
 from embench.records import entry
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
@@ -148,9 +148,9 @@ class Forger:
         made = change(read_record(self.folder))
         made = replace(made, scores=recomputed_scores(made))
         if with_data:
-            cohort = own_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
+            cohort = verify_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
             assert isinstance(cohort, Cohort)
-            adds = own_data.adds_again(made.manifest, made, cohort)
+            adds = verify_data.adds_again(made.manifest, made, cohort)
             made = replace(made, scores=Scores({**made.scores, "adds": adds}))
         _rewrite(self.folder, made)
         write_summands(self.folder, made)
@@ -180,7 +180,7 @@ def _rewrite(folder: Path, record: Record) -> None:
     """Writes a published record again; its audit and its summands stay."""
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, entries.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         replace_folder(folder, whole)

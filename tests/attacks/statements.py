@@ -12,9 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from embench.data.find import raw_digest_of
-from embench.leaderboard.attestations import attest
-from embench.leaderboard.export import SUMMANDS_FILE
-from embench.leaderboard.sealing import SEAL_FILE, seal
+from embench.leaderboard.entries import SEAL_FILE, SUMMANDS_FILE, attest, seal_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
 from embench.records.record import digests_of, read_record, write_record
@@ -95,7 +93,7 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     made = replace(record, run=run, labels=None, scores=Scores(scores))
     shutil.rmtree(forger.folder)
     write_record(forger.folder, made)
-    (forger.folder / SEAL_FILE).write_text(seal(record.labels, raw_digest_of("stress_predict", place.data)))
+    (forger.folder / SEAL_FILE).write_text(seal_labels(record.labels, raw_digest_of("stress_predict", place.data)))
     write_audit(forger.folder, {**audit, "of": {**digests_of(made), "code": audit["of"]["code"]}})
 
 

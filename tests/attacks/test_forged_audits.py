@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from embench.cli import main
-from embench.leaderboard.audited import audit_code
-from embench.leaderboard.checks import check_boards, check_entry, failures
-from embench.leaderboard.history import EntryCheck
+from embench.leaderboard.pull_request import EntryCheck, check_boards, check_entry, failures
+from embench.leaderboard.verify import audit_code
 from embench.records.audit import AUDIT_FILE, Audit, AuditFinding, CheckResult, read_audit, write_audit
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, digests_of, read_record

@@ -12,8 +12,8 @@ import pytest
 
 from embench.cli import main
 from embench.errors import DataError
-from embench.leaderboard.checks import check_entry, failures
-from embench.leaderboard.select import as_csv
+from embench.leaderboard.pull_request import check_entry, failures
+from embench.leaderboard.tables import as_csv
 from embench.records.record import read_manifest
 from embench.site import downloads
 

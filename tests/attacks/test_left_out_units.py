@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.leaderboard.checks import check_entry
+from embench.leaderboard.pull_request import check_entry
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 

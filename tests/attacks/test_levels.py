@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embench.cli import main
-from embench.leaderboard.attestations import entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import entry_digest, picked_stages, stages_of
 from embench.records.record import read_manifest, read_record
 
 from ..sample import proof

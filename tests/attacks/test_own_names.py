@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
-from embench.leaderboard import own_data, sealing
-from embench.leaderboard.checks import check_entry
+from embench.leaderboard import entries, verify_data
+from embench.leaderboard.pull_request import check_entry
 
 from .own_names import FOLDER, PEOPLE, make_study, places
 
@@ -89,7 +89,7 @@ def test_a_copy_without_the_key_is_not_compared(base: Path, tmp_path: Path, monk
     found = {check.check: check for check in check_entry(entry, tmp_path)}
     assert (found["labels"].status, "another key of pseudonyms" in found["labels"].reason) == ("not possible", True)
     shutil.copytree(base / "data" / FOLDER / ".embench", tmp_path / "tasks" / ".embench", dirs_exist_ok=True)
-    own_data._cohort.cache_clear()
+    verify_data._cohort.cache_clear()
     found = {check.check: check for check in check_entry(entry, tmp_path)}
     assert found["labels"].status == "passed"
 
@@ -107,7 +107,7 @@ def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
 
 def test_a_report_that_tells_labels_is_not_shared(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = next(base.glob("runs/tasks/handcrafted-*"))  # not the one with --dev
-    monkeypatch.setattr(sealing, "FEWEST_UNITS", 10_000)
+    monkeypatch.setattr(entries, "FEWEST_UNITS", 10_000)
     assert main(["report", str(run), "--share", "--out", str(base / "told.html")]) == 1
     assert not (base / "told.html").exists()
 

@@ -11,7 +11,7 @@ from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
 from embench.audits.checks.records import check_validation
 from embench.audits.collect import record_evidence
-from embench.leaderboard.audited import TEXTS_SINCE
+from embench.leaderboard.verify import TEXTS_SINCE
 from embench.records.audit import read_audit
 from embench.records.finding_texts import reworded, wrong_text
 from embench.records.record import read_record

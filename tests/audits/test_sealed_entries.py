@@ -8,7 +8,7 @@ import pytest
 
 from embench import registry
 from embench.data.find import raw_digest_of
-from embench.leaderboard.export import export_entry
+from embench.leaderboard.entries import export_entry
 from embench.records.record import read_record, write_entry, write_record
 
 from ..tiny.fixtures import cache, embench

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from embench.cli.results import print_audit
-from embench.leaderboard import board
-from embench.leaderboard.export import export_entry
+from embench.leaderboard import tables
+from embench.leaderboard.entries import export_entry
 from embench.records import record
 from embench.records.audit import Audit, AuditFinding, CheckResult, audit_status
 
@@ -99,7 +99,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
 
     def published():
         export_entry(folder, boards, key=lambda _: b"key")
-        board.build_leaderboards(boards)
+        tables.build_leaderboards(boards)
         (page,) = boards.glob("*/README.md")
         return page.read_text()
 

@@ -11,8 +11,8 @@ import pytest
 
 from embench.cli.consent import ask_consent
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard import export
-from embench.leaderboard.packages import packages_of
+from embench.leaderboard import entries
+from embench.leaderboard.pull_request import packages_of
 
 BOARD = "Board of the Faculty, no. 17"
 
@@ -72,8 +72,8 @@ def test_no_other_way_leads_past_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     method = SimpleNamespace(encoders={}, fusion=None, pretrainers=[])
     manifest = SimpleNamespace(dataset=SimpleNamespace(name="own/study"), method=method, versions={})
     assert packages_of(manifest) == {}  # type: ignore[arg-type]
-    monkeypatch.setattr(export, "read_record", lambda _: SimpleNamespace(run={}))
-    monkeypatch.setattr(export.Manifest, "model_validate", lambda _: manifest)
-    monkeypatch.setattr(export, "why_not_publishable", lambda _: [])
+    monkeypatch.setattr(entries, "read_record", lambda _: SimpleNamespace(run={}))
+    monkeypatch.setattr(entries.Manifest, "model_validate", lambda _: manifest)
+    monkeypatch.setattr(entries, "why_not_publishable", lambda _: [])
     with pytest.raises(CheckFailed, match="participants' consent"):
-        export.export_entry(tmp_path, tmp_path, key=lambda _: b"")
+        entries.export_entry(tmp_path, tmp_path, key=lambda _: b"")

@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.attestations import Attestation, entry_digest, write_attestation
+from embench.leaderboard.entries import Attestation, entry_digest, write_attestation
 from embench.records.record import read_manifest
 
 from ..tiny.scored import binary, make_run

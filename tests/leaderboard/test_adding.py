@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from embench.leaderboard.board import build_leaderboards, markdown_table
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import shown_entry
-from embench.leaderboard.sections import AS_MANY, BoardSection, sections_of
-from embench.leaderboard.summary import summarise
+from embench.leaderboard.tables import AS_MANY, BoardSection, build_leaderboards, markdown_table, sections_of, summarise
 from embench.records.scores import Score, Scores
 from embench.statistics.many_rows import count_positive, holds_corrected
 from embench.vocabulary import label

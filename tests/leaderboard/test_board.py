@@ -13,8 +13,8 @@ from embench import registry
 from embench.cli import main
 from embench.errors import CheckFailed, DataError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
-from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
+from embench.leaderboard.entries import Backing
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
 from ..packages import installing

@@ -14,7 +14,7 @@ import pytest
 
 from embench.cli import main
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.checks import check_entry, failures
+from embench.leaderboard.pull_request import check_entry, failures
 from embench.records.record import Record
 
 from .conftest import attest

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.alike import unlike
+from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import UNCONFIRMED, UNKNOWN_FILES
-from embench.leaderboard.row import Row
+from embench.leaderboard.verify_data import unlike
 from embench.records.entry import share_text
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record

@@ -16,7 +16,7 @@ import yaml
 
 from embench import registry
 from embench.cli import main
-from embench.leaderboard.attestations import entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import entry_digest, picked_stages, stages_of
 from embench.records import entry
 from embench.records.record import read_manifest
 

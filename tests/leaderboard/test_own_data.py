@@ -14,7 +14,7 @@ from embench.audits.checks.confounds import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
+from embench.leaderboard.verify_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external

@@ -11,9 +11,8 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
-from embench.leaderboard.alike import already_there
-from embench.leaderboard.packages import not_for_others, packages_of
-from embench.leaderboard.submit import other_subjects
+from embench.leaderboard.pull_request import not_for_others, other_subjects, packages_of
+from embench.leaderboard.verify_data import already_there
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores

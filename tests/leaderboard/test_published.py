@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from embench.leaderboard.checks import check_entry, failures
 from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.pull_request import check_entry, failures
 
 from ..sample import drawn, proof
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from embench.errors import DataError
-from embench.leaderboard import build_leaderboards, kept, leaderboard_sections
-from embench.leaderboard import shown as kept_entries
-from embench.leaderboard.sections import sections_of
-from embench.leaderboard.select import row_fields
-from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import rows as kept
+from embench.leaderboard import rows as kept_entries
+from embench.leaderboard.rows import load_shown_entries
+from embench.leaderboard.tables import row_fields, sections_of
 from embench.records.superseded import Superseded, write_superseded
 
 from .conftest import attest

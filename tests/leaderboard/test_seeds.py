@@ -10,8 +10,8 @@ import pytest
 
 from embench.leaderboard import publish_runs
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
+from embench.leaderboard.pull_request import why_not_submitted
 from embench.leaderboard.rows import ranked_rows, shown_entry
-from embench.leaderboard.submit import why_not_submitted
 from embench.records.record import read_record
 from embench.site.joined_entries import JoinedEntries
 from embench.site.pairing import pairings

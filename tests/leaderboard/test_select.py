@@ -15,9 +15,9 @@ import pytest
 from embench.cli import main
 from embench.errors import UsageError
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.attestations import Backing
-from embench.leaderboard.row import Row
-from embench.leaderboard.select import read_filter, row_fields, select_sections, sorted_rows
+from embench.leaderboard.columns import Row
+from embench.leaderboard.entries import Backing
+from embench.leaderboard.tables import read_filter, row_fields, select_sections, sorted_rows
 from embench.records.superseded import Superseded
 
 from ..published import link_entries

@@ -18,8 +18,8 @@ from embench.cli import main
 from embench.errors import CheckFailed
 from embench.files import digest, parse_yaml
 from embench.interfaces.units import Target
-from embench.leaderboard.export import export_entry
-from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard.entries import export_entry
+from embench.leaderboard.rows import load_shown_entries
 from embench.leaderboard.verify import verify_entries, wrong_scores
 from embench.protocols import Design, Protocol, load_protocol
 from embench.records import entry

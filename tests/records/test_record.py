@@ -12,7 +12,7 @@ import yaml
 
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
-from embench.leaderboard.export import export_entry
+from embench.leaderboard.entries import export_entry
 from embench.protocols import load_protocol
 from embench.records.names import board_name
 from embench.records.record import Record, read_manifest, read_record, write_record

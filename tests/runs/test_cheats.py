@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from embench.errors import PluginError
-from embench.leaderboard.export import publish_runs
+from embench.leaderboard.entries import publish_runs
 from embench.records.ledger import read_ledger
 
 from ..sample import sample

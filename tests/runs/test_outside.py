@@ -15,7 +15,7 @@ from embench.engine import fits
 from embench.engine.assemble import assemble
 from embench.engine.rows import Source, grid_of
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.leaderboard.export import why_not_publishable
+from embench.leaderboard.entries import why_not_publishable
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import ledger, record

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard.export import why_not_publishable
+from embench.leaderboard.entries import why_not_publishable
 from embench.planning.origins import source_of
 from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request

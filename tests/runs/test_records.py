@@ -14,7 +14,7 @@ from embench import report
 from embench.audits.collect import collect_evidence
 from embench.cli import show
 from embench.errors import CheckFailed, PluginError, Unfinished, UsageError
-from embench.leaderboard.export import export_entry
+from embench.leaderboard.entries import export_entry
 from embench.records import ledger, record
 from embench.records.predictions import MODEL
 from embench.runs.run import grid

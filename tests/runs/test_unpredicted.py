@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard.verify import recomputed_scores
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
 from embench.records.record import read_record
 from embench.runs import external

@@ -15,7 +15,7 @@ from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.leaderboard.export import export_entry
+from embench.leaderboard.entries import export_entry
 from embench.protocols import load_protocol, protocol_names
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, write_record

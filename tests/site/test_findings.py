@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from embench.leaderboard.summary import summarise
+from embench.leaderboard.tables import summarise
 from embench.site.number_style import in_one_style
 from embench.vocabulary import label
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard.rows import load_shown_entries
 from embench.protocols import Given
 from embench.records.record import Record, write_record
 from embench.report.axis_curves import given_section

@@ -241,11 +241,11 @@ def test_texts_of_an_entry_are_never_read_as_html(evil_site):
 
 
 def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
-    from embench.leaderboard import sections
-    from embench.leaderboard.attestations import Backing
+    from embench.leaderboard import tables
+    from embench.leaderboard.entries import Backing
     from embench.records.superseded import Superseded
 
-    ranked = sections.ranked_rows
+    ranked = tables.ranked_rows
 
     def checked(entries, target, load):
         rows, rankings = ranked(entries, target, load)
@@ -253,7 +253,7 @@ def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
         superseded = Superseded(by="x-1", why="a fault", on=dt.date(2026, 11, 2))
         return [replace(r, evidence=evidence, suspicious=True, superseded=superseded) for r in rows], rankings
 
-    monkeypatch.setattr(sections, "ranked_rows", checked)
+    monkeypatch.setattr(tables, "ranked_rows", checked)
     site = build_site(few, tmp_path / "out").parent
     row = board_data(site, "hku956")[0]["rows"][0]
     assert row["evidence"]["level"] == "reproduced"

@@ -12,8 +12,8 @@ from embench.audits.collect import collect_evidence, record_evidence
 from embench.callbacks import EventCallback
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.audited import audit_code
-from embench.leaderboard.sealing import sealed_audit
+from embench.leaderboard.entries import sealed_audit
+from embench.leaderboard.verify import audit_code
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.names import names_resolved
 from embench.records.record import Record, digests_of, read_record

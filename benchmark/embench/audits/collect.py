@@ -14,8 +14,8 @@ from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.recompute import reasons_of_controls
-from embench.leaderboard.sealing import SEAL_FILE, compare_seal
+from embench.leaderboard.entries import SEAL_FILE, compare_seal
+from embench.leaderboard.verify import reasons_of_controls
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record

@@ -25,9 +25,9 @@ from embench.statistics.metrics import metric_facts
 from embench.texts import markdown, table_in_markdown
 
 if TYPE_CHECKING:
-    from embench.leaderboard.history import EntryCheck
-    from embench.leaderboard.row import Row
-    from embench.leaderboard.sections import BoardSection
+    from embench.leaderboard.columns import Row
+    from embench.leaderboard.pull_request import EntryCheck
+    from embench.leaderboard.tables import BoardSection
     from embench.runs.reproduce import Reproduction
 
 
@@ -88,34 +88,34 @@ def show(
 ) -> None:
     """Print one line per leaderboard. With a dataset, or with options that select leaderboards, print their entries."""
     from embench import leaderboard
-    from embench.leaderboard import select
+    from embench.leaderboard import tables
 
     if dataset and dataset_option and dataset != dataset_option:
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
     found = leaderboard.leaderboard_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
-    chosen = select.select_sections(found, **about)
+    chosen = tables.select_sections(found, **about)
     if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
         _print_summary(chosen)
         return
-    several = [(section, [(select.row_fields(section, row), row) for row in section.rows]) for section in chosen]
+    several = [(section, [(tables.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
     wanted = _columns(columns, known, output) if known else []
     if metric is not None and known:
         scored = [name.removesuffix("_low") for name in known if name.endswith("_low")]
-        select.check_field(metric, scored[1:], "--metric")
-    keep = [select.read_filter(text, known) for text in filters or []] if known else []
+        tables.check_field(metric, scored[1:], "--metric")
+    keep = [tables.read_filter(text, known) for text in filters or []] if known else []
     shown = []
     for section, rows in several:
         rows = [row for row in rows if all_boards or not row[0]["replaced_by"]]
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
-            shown.append((section, select.sorted_rows(rows, by) if by else rows))
+            shown.append((section, tables.sorted_rows(rows, by) if by else rows))
     if output is Format.json:
         console.document([{name: fields[name] for name in wanted} for _, rows in shown for fields, _ in rows])
     elif output is Format.csv:
-        typer.echo(select.as_csv([fields for _, rows in shown for fields, _ in rows], wanted), nl=False)
+        typer.echo(tables.as_csv([fields for _, rows in shown for fields, _ in rows], wanted), nl=False)
     else:
         for section, rows in shown:
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
@@ -125,7 +125,7 @@ def show(
 
 def _print_summary(sections: Sequence[BoardSection]) -> None:
     """A line for each leaderboard that ranks under the protocol of runs that name none, and how to see one whole."""
-    from embench.leaderboard.summary import ANSWERS, BY_CHANCE, best_supported, summarise
+    from embench.leaderboard.tables import ANSWERS, BY_CHANCE, best_supported, summarise
 
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
@@ -148,7 +148,7 @@ def _print_summary(sections: Sequence[BoardSection]) -> None:
 
 
 def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
-    from embench.leaderboard.select import check_field
+    from embench.leaderboard.tables import check_field
 
     if text is None or text.strip() == "all":
         return list(known)
@@ -165,7 +165,7 @@ def _print_board(
     *,
     whole: bool,
 ) -> None:
-    from embench.leaderboard.summary import models_of
+    from embench.leaderboard.tables import models_of
 
     methods = [each for each in rows if each[1].is_method]
     scored = metric or section.metric
@@ -201,8 +201,7 @@ def _sentences(
     section: BoardSection, methods: Sequence[tuple[Any, Row]], metric: str | None, *, whole: bool, plain: bool
 ) -> tuple[list[str], list[str]]:
     """The sentences above the entries and below them; `plain`: with the columns that are usual."""
-    from embench.leaderboard.board import notes_of
-    from embench.leaderboard.summary import CORRECTED, summarise
+    from embench.leaderboard.tables import CORRECTED, notes_of, summarise
 
     above = [summarise(section).sentence] if whole else []
     above += [section.unranked] if section.unranked and not metric else []
@@ -259,7 +258,7 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """The default columns, and in words those that are the same for all methods. Ranks and answers belong to the
     primary metric, so they are left out where another score is shown."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
-    from embench.leaderboard.summary import answered_questions
+    from embench.leaderboard.tables import answered_questions
 
     texts = {name: {_plain(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
@@ -275,7 +274,7 @@ def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
     """A column of (fields, row) of a leaderboard as a terminal shows it, with all that an answer says where `whole`;
     the column of scores is titled by the score."""
     from embench.leaderboard.columns import COST_FIELDS, columns
-    from embench.leaderboard.sections import QUESTIONS
+    from embench.leaderboard.tables import QUESTIONS
 
     known = columns().get(name)
     if name == "score":
@@ -318,8 +317,8 @@ def _method_on(each: tuple[Any, Row]) -> str:
 
 
 def _plain(value: Any) -> str:
-    from embench.leaderboard.attestations import LEVEL_NAMES
     from embench.leaderboard.columns import as_text
+    from embench.leaderboard.entries import LEVEL_NAMES
 
     if isinstance(value, float):
         return format_figure(value)
@@ -390,7 +389,7 @@ def submit(
     from embench import audits
     from embench.cli.consent import ask_consent
     from embench.data.find import raw_digest_of
-    from embench.leaderboard.submit import other_subjects, refuse, submit_runs, why_not_submitted
+    from embench.leaderboard.pull_request import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
     from embench.records.record import read_manifest
 
@@ -417,7 +416,7 @@ def _print_new(new: Sequence[Path]) -> None:
 
 def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leaking: bool) -> None:
     """Submits the entries of a folder of `embench baselines` one by one."""
-    from embench.leaderboard.submit import submit_entry
+    from embench.leaderboard.pull_request import submit_entry
     from embench.sets.folder import entries_of
 
     new, refused = list[Path](), 0
@@ -471,8 +470,8 @@ def verify_entry(
     as_json: Json = False,
 ) -> None:
     """Check entries without training; exit with 1 if a check fails. Labels are compared with your data, if found."""
-    from embench.leaderboard.attestations import check_name
-    from embench.leaderboard.checks import check_boards, failures
+    from embench.leaderboard.entries import check_name
+    from embench.leaderboard.pull_request import check_boards, failures
 
     if by is not None:
         check_name(by)
@@ -513,10 +512,9 @@ def _summary(checks: Sequence[EntryCheck]) -> str:
 
 
 def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
-    from embench.leaderboard.attestations import attest
-    from embench.leaderboard.checks import compared, failures, folders_at
-    from embench.leaderboard.history import entry_name
-    from embench.leaderboard.own_data import files_here
+    from embench.leaderboard.entries import attest
+    from embench.leaderboard.pull_request import compared, entry_name, failures, folders_at
+    from embench.leaderboard.verify_data import files_here
     from embench.records.record import read_manifest
 
     failed = {check.entry for check in failures(checks)}
@@ -544,9 +542,8 @@ def reproduce(
 
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
-    from embench.leaderboard.attestations import attest, attested_by, check_name
-    from embench.leaderboard.checks import folders_at
-    from embench.leaderboard.history import entry_name
+    from embench.leaderboard.entries import attest, attested_by, check_name
+    from embench.leaderboard.pull_request import entry_name, folders_at
     from embench.runs.reproduce import reproduce_entry
 
     check_name(by)
@@ -607,7 +604,7 @@ def build(
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
     from embench.data.find import raw_digest_of
-    from embench.leaderboard.shown import load_shown_entries
+    from embench.leaderboard.rows import load_shown_entries
     from embench.leaderboard.verify import verify_entries
 
     if runs is not None:

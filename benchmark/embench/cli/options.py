@@ -311,7 +311,7 @@ def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -
     if dataset is None:
         raise UsageError("no run is named", where=command, expected="RUN.., or --dataset for all of its runs in runs/")
     from embench.data.find import full_name
-    from embench.leaderboard.export import finished_runs
+    from embench.leaderboard.entries import finished_runs
 
     name, place = full_name(dataset, None), Request(dataset).runs_folder
     if found := finished_runs(place, name):

@@ -1,7 +1,6 @@
 """Leaderboards: entries as data below `leaderboards/`, and the tables made from them."""
 
-from embench.leaderboard.board import build_leaderboards
-from embench.leaderboard.export import finished_runs, publish_runs
-from embench.leaderboard.sections import leaderboard_sections
+from embench.leaderboard.entries import finished_runs, publish_runs
+from embench.leaderboard.tables import build_leaderboards, leaderboard_sections
 
 __all__ = ["build_leaderboards", "finished_runs", "leaderboard_sections", "publish_runs"]

@@ -1,26 +1,597 @@
-"""Entries of the leaderboards, read from their folders."""
+"""Published entries: read from folders, exported from runs, attested, without labels where a licence forbids them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+import datetime as dt
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from embench.errors import CheckFailed, DataError
-from embench.files import parse_json, read_text
-from embench.leaderboard import sealing
-from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
-from embench.leaderboard.export import HOW_TO_CONSENT, NO_CONSENT, SUMMANDS_FILE, why_not_publishable
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+import embench
+from embench import registry
+from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
+from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
 from embench.records import audit as audits
-from embench.records.entry import SHARED_FOLDER
-from embench.records.manifest import Manifest
-from embench.records.names import board_name, is_own, private_fields
-from embench.records.record import RUN_FILE, read_manifest, read_scores
+from embench.records.audit import AUDIT_FILE, read_audit, write_audit
+from embench.records.entry import SHARED_FOLDER, shared_files, shared_folder
+from embench.records.finding_texts import sealed_text
+from embench.records.manifest import Line, Manifest, Word, as_model
+from embench.records.names import board_name, is_own, private_fields, public_run
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import (
+    RUN_FILE,
+    TUNING_FILE,
+    Record,
+    read_folds,
+    read_manifest,
+    read_record,
+    read_scores,
+    write_entry,
+)
 from embench.records.scores import Score, Scores
-from embench.records.superseded import Superseded, read_superseded
+from embench.records.superseded import SUPERSEDED_FILE, Superseded, read_superseded
 from embench.registry import releases_of
 from embench.statistics.ranking import Summands
+from embench.system import version_of
+
+# Content of an entry whose dataset's labels are not public: nothing from which they could be computed.
+#
+# Predictions and a score of them are an equation about the labels, and the rows of a leaderboard are many. So there are
+# no predictions, no score of a fold, a subject or a training part, and what remains has three digits.
+
+SEAL_FILE = "labels.hmac"
+DIGITS = 3
+FEWEST_UNITS = 24
+"""Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
+SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
+_KEPT = (
+    *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
+    "personal",
+)
+_KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
+CONSTANT_CONTROLS = frozenset({"majority", "prior"})
+"""Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
+accuracy how many of them are right."""
+_UNPUBLISHED = {"undefined": "not published, as labels could be told from it"}
+_SAME_FILES = b"embench: the raw files of this dataset"
+
+
+def why_labels_show(predictions: Predictions, labels: Labels) -> str:
+    """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
+    known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
+    rows = predictions.take(predictions.rows_with(method=MODEL))
+    tested: dict[tuple[str, int, int], int] = {}
+    for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
+        labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
+        tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
+    n, (target, seed, fold) = min((n, place) for place, n in tested.items())
+    if n >= FEWEST_UNITS:
+        return ""
+    return (
+        f"the labels of this dataset are not public, and fold {fold} of seed {seed} tests {n} labelled units of "
+        f"{target}: labels can be told from scores of fewer than {FEWEST_UNITS}; use a protocol with larger folds"
+    )
+
+
+def sealed(record: Record) -> Record:
+    """The record without everything that reveals labels."""
+    return replace(
+        record, predictions=Predictions.none(), labels=None, scores=Scores(sealed_scores(record.scores)), history=()
+    )
+
+
+def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls, and of
+    gains over them, the headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
+    kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
+    headlines = scores["headlines"]
+    for control, by_target in kept["controls"].items():
+        for target, numbers in by_target.items():
+            if control in CONSTANT_CONTROLS:
+                by_target[target] = dict(_UNPUBLISHED)
+            elif "undefined" not in numbers:
+                headline = headlines[target]
+                by_target[target] = {name: number for name, number in numbers.items() if name == headline}
+    for target, personal in kept.get("personal", {}).items():
+        headline = headlines[target]
+        for name, gains in personal["over"].items():
+            personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
+    return kept
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "mean" in value:
+            return {**{n: _rounded(value[n]) for n in _KEPT_NUMBERS if n in value}, "left_out": []}
+        return {name: _rounded(inside) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inside) for inside in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit's findings without numbers and names, which are of single subjects, folds or units."""
+    findings = [
+        {
+            "check": f["check"],
+            "severity": f["severity"],
+            "what": sealed_text(f["check"]),
+            "evidence": {},
+            "todo": f["todo"],
+        }
+        for f in audit["findings"]
+    ]
+    kept = {name: audit[name] for name in ("version", "run", "of", "counts") if name in audit}
+    if "of" in kept:  # a digest of labels would tell whether somebody has guessed them
+        kept["of"] = {name: digest for name, digest in kept["of"].items() if name in ("folds", "code")}
+    return {**kept, "findings": findings, "measured": {}, "not_asked": {}}
+
+
+def sealed_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices of a tuned run without the scores, of a few validation subjects each, that they rest on."""
+    return {**tuning, "choices": [{**choice, "scores": []} for choice in tuning["choices"]]}
+
+
+def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
+    """The part of an entry's folder that must not be there if its labels are not public; empty where there is none."""
+    more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
+    if more:
+        return f"the file {more[0]}"
+    if run.entry is None or run.entry.rows or run.entry.labels or run.entry.controls:
+        return "predictions or labels, shared with other entries"
+    tuned = parse_json(read_text(folder / TUNING_FILE)) if (folder / TUNING_FILE).is_file() else None
+    if tuned is not None and sealed_tuning(tuned) != tuned:
+        return f"scores of validation subjects in {TUNING_FILE}"
+    if sealed_scores(scores) != scores:
+        return "scores of folds, names of subjects, or more than three digits in scores.json"
+    if audit is not None and sealed_audit(audit) != audit:
+        return "measurements in audit.json"
+    return ""
+
+
+def seal_labels(labels: Labels, key: bytes) -> str:
+    """The text of `labels.hmac`: an HMAC over the sorted labels, and one by which it shows whether somebody's raw files
+    give the same key."""
+    content = "\n".join(labels.lines()).encode()
+    return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
+
+
+def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
+    """Compares labels with the seal in the file `path`; `other files` if it was made with another key, so that labels
+    can't be compared.
+
+    Raises:
+        DataError: the file cannot be read, or is no seal.
+    """
+    try:
+        lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError) as error:
+        raise DataError(f"the file of withheld labels cannot be read: {error}", where=str(path)) from error
+    ours = dict(line.split(" ", 1) for line in seal_labels(labels, key).splitlines())
+    if lines.keys() != ours.keys():
+        raise DataError(
+            "the file does not contain withheld labels", where=str(path), expected="the lines `labels` and `files`"
+        )
+    if not hmac.compare_digest(lines["files"], ours["files"]):
+        return "other files"
+    return "same" if hmac.compare_digest(lines["labels"], ours["labels"]) else "other labels"
+
+
+def _hmac(key: bytes, content: bytes) -> str:
+    return hmac.new(key, content, hashlib.sha256).hexdigest()
+
+
+# Attestations: what other people than its author have checked of an entry.
+#
+# An attestation is a small file in `<board>/attestations/`, apart from the entry, so that no edit of an entry raises
+# its own evidence. It names the entry's whole content by a digest: once the entry changes, it is stale. It is a
+# statement of a person, which maintainers review before it is merged.
+
+ATTESTATIONS_FOLDER = "attestations"
+
+Level = Literal["self_reported", "verified", "spot_checked", "reproduced"]
+"""Levels of evidence, from the weakest to the strongest: nobody but the author says so; the entry's files and
+statements fit together; some of its predictions were made again; all were."""
+LEVELS: tuple[Level, ...] = get_args(Level)
+RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
+LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
+
+
+@dataclass(frozen=True)
+class Backing:
+    """The highest level of evidence that others attest of an entry, with who and when."""
+
+    level: Level = "self_reported"
+    by: str | None = None
+    on: str | None = None
+
+    def __str__(self) -> str:
+        name = LEVEL_NAMES[self.level]
+        return f"{name} by {self.by}, {self.on}" if self.by else name
+
+
+PickedFold = tuple[int, int]
+"""A seed and a fold."""
+_NO_FORMULA = r"[^\r\n\t=+@\x{2d}\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
+PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\n\t]*\w)[^\r\n\t]*$", max_length=100)]
+"""A name in tables, which spreadsheets open, so it must not begin a formula."""
+
+
+class Attestation(BaseModel):
+    """A record of what `by` checked of an entry, and with what.
+
+    `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, which follow from the digest and the
+    `nonce`; None where all were, or none. `tolerances` and `greatest`: the allowed differences, and the largest ones
+    found. `files` and `compared`: the raw files and label rules that the entry was compared with (see
+    `embench.data.find.files_digest`), None without data, and the checks in which it was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    protocol: Word
+    entry: Word
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    level: Literal["verified", "spot_checked", "reproduced"]
+    by: PersonName
+    on: dt.date
+    versions: dict[Word, Line]
+    device: Line | None = None
+    nonce: Line | None = None
+    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
+    tolerances: dict[Word, FiniteFloat] = {}
+    greatest: dict[Word, FiniteFloat] = {}
+    files: Word | None = None
+    compared: list[Word] = []
+
+    @model_validator(mode="after")
+    def _fits_its_level(self) -> Self:
+        if {self.nonce is not None, self.stages is not None} != {self.level == "spot_checked"}:
+            raise ValueError("a spot check has a nonce and the stages that follow from it, and nothing else has")
+        return self
+
+
+class FoundAttestation(NamedTuple):
+    """An attestation's file; `stale` says why it no longer counts, empty where it does."""
+
+    path: Path
+    attestation: Attestation
+    stale: str
+
+
+def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
+    """The attestations of the entry in `folder`, by name.
+
+    Raises:
+        DataError: a file breaks its schema. CheckFailed: it is of another entry than its name says, or the stages of a
+            spot check do not follow from the entry and the nonce.
+    """
+    found = []
+    for path in sorted(attestation_folder(folder).glob(f"{run.protocol.name}--{run.id}--*.json")):
+        known = _read(path)
+        if path.name != attestation_name(known.protocol, known.entry, known.by):
+            raise CheckFailed(
+                "an attestation is not what its file name says",
+                where=str(path),
+                expected=attestation_name(known.protocol, known.entry, known.by),
+            )
+        stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
+        if not stale and known.stages is not None:
+            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), stages_of(folder, run))
+            if known.stages != expected:
+                raise CheckFailed(
+                    "the stages of a spot check do not follow from the entry and the nonce",
+                    where=str(path),
+                    expected=f"stages: {json.dumps(expected)}",
+                    hint="make it with `embench leaderboard reproduce`",
+                )
+        found.append(FoundAttestation(path, known, stale))
+    return found
+
+
+def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
+    """The first of the valid attestations of the highest level; None where none is valid."""
+    valid = [each.attestation for each in found if not each.stale]
+    return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
+
+
+def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
+    """Writes what `by` checked today of the entry in `folder`; the path of the file.
+
+    Args:
+        by: see `check_name`.
+        out: the file to write; by default in its place beside the leaderboard's entries.
+        figures: further fields of `Attestation`.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    run = read_manifest(folder)
+    versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
+    stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
+    content = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
+    return write_attestation(folder, run, Attestation.model_validate(content), out)
+
+
+def check_name(by: str) -> str:
+    """The name of a person, before anything is run for it. Raises UsageError where it is none."""
+    try:
+        return TypeAdapter(PersonName).validate_python(by)
+    except ValidationError as error:
+        raise UsageError(
+            f"`{by}` is not a name", where="--by", expected="your name, on one line, without = + - or @ before it"
+        ) from error
+
+
+def attested_by(folder: Path, by: str, level: Level) -> bool:
+    """True if this person attests the entry in `folder` as it is, at this level or a higher one; False where the entry
+    or an attestation cannot be read."""
+    with suppress(EmbenchError):
+        valid = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
+        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
+    return False
+
+
+def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out: Path | None = None) -> Path:
+    """Writes an attestation of the entry in `folder`, by default beside the leaderboard's entries. One by the same
+    person of a higher level stays as it is.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    path = out or attestation_folder(folder) / attestation_name(attestation.protocol, attestation.entry, attestation.by)
+    before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
+    if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
+        return path
+    with saving("the attestation", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(attestation.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def attestation_folder(folder: Path) -> Path:
+    """The folder of attestations of the entry `<board>/<protocol>/<id>`."""
+    return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
+
+
+def attestation_name(protocol: str, entry: str, by: str) -> str:
+    """The name of the file: one for each person and entry."""
+    return f"{protocol}--{entry}--{re.sub(r'[^a-z0-9]+', '-', by.lower()).strip('-') or 'someone'}.json"
+
+
+def entry_digest(folder: Path, run: Manifest) -> str:
+    """The SHA-256 of an entry's whole content: its own files and those that it shares. The later note that it is
+    superseded is not among them."""
+    return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
+
+
+def content_digest(folder: Path, shared: Iterable[Path]) -> str:
+    """The digest of an entry whose shared files are known."""
+    own = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SUPERSEDED_FILE]
+    return digest_of_files((*own, *shared))
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """The SHA-256 of files' names and contents."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
+    return digest.hexdigest()
+
+
+def stages_of(folder: Path, run: Manifest) -> list[PickedFold]:
+    """The (seed, fold) in which an entry has test subjects."""
+    return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
+
+
+def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:
+    """The `count` of these stages that a spot check runs again: whoever made the entry cannot know them, since they
+    follow from its digest and a nonce that is chosen later."""
+
+    def lot(stage: PickedFold) -> str:
+        return hashlib.sha256(f"{digest}/{nonce}/{stage[0]}/{stage[1]}".encode()).hexdigest()
+
+    return sorted(sorted(stages, key=lot)[:count])
+
+
+def _sha256_of(path: Path) -> str:
+    """SHA-256 of a file, cached until its size or times change: entries share most of their files."""
+    status = path.stat()
+    return _kept_sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@cache
+def _kept_sha256(path: Path, _size: int, _modified: int, _changed: int) -> str:
+    return sha256(path)
+
+
+def _read(path: Path) -> Attestation:
+    try:
+        content = parse_json(read_text(path, 1 << 16))
+    except (OSError, ValueError) as error:
+        raise DataError(f"the attestation cannot be read: {error}", where=str(path)) from error
+    expected = "a file as `embench leaderboard reproduce` writes it"
+    return as_model(Attestation, content, "the attestation", str(path), expected)
+
+
+# Export of runs' folders to leaderboard entries: the subset that may be published.
+
+SUMMANDS_FILE = "summands.json"
+"""Contributions of groups of subjects to the headlines, by which rows are compared."""
+
+DatasetKey = Callable[[str], bytes]
+"""Dataset's full name -> a digest of its raw files that is not published itself."""
+
+
+NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
+"""Why a run stays."""
+HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
+
+
+def finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
+    """Return the folders of all finished runs below `runs`/<dataset>/, by name; those of one `dataset`, by its full
+    name."""
+    found = sorted(path.parent for path in Path(runs).glob("*/*/run.yaml") if not path.parent.name.startswith("."))
+    return found if dataset is None else [each for each in found if read_manifest(each).dataset.name == dataset]
+
+
+def publish_runs(
+    folders: Iterable[Path], boards: Path, key: DatasetKey, ethics: str | None = None
+) -> tuple[list[Path], dict[Path, list[str]]]:
+    """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+
+    Args:
+        key, ethics: see `export_entry`.
+
+    Raises:
+        DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
+    """
+    entries, refused = [], {}
+    for folder in folders:
+        if reasons := why_not_publishable(read_manifest(folder)):
+            refused[folder] = reasons
+            continue
+        try:
+            entries.append(export_entry(folder, boards, key=key, ethics=ethics))
+        except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
+            refused[folder] = [error.what]
+    return entries, refused
+
+
+def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str | None = None) -> Path:
+    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced. What it has
+    in common with other entries of the dataset lies in `boards`/<dataset>/shared.
+
+    Labels and predictions go along only where the dataset's card says that labels are public. Otherwise the entry is
+    sealed (see `embench.leaderboard.entries`): `labels.hmac` is what a holder of the raw files compares labels with.
+
+    Args:
+        key: called only where labels are not public, so that public ones need no raw files.
+        ethics: of own data, which board has approved their publication; the entry holds it.
+
+    Raises:
+        CheckFailed: the run may not be published (see `why_not_publishable`), or its labels could be told from its
+            scores. DataError: its folder is incomplete. MachineError: the entry cannot be written.
+    """
+    run_folder = Path(run_folder)
+    record = read_record(run_folder)
+    manifest = Manifest.model_validate(record.run)
+    if reasons := why_not_publishable(manifest):
+        raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
+    if is_own(manifest.dataset.name):
+        if not ethics:
+            raise CheckFailed(f"the run cannot be published: {NO_CONSENT}", where=str(run_folder), hint=HOW_TO_CONSENT)
+        record = replace(record, run={**record.run, "ethics": ethics})
+    labels = record.labels
+    if labels is None:
+        raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
+    record = _without_own_metrics(replace(record, run=public_run(record.run)))
+    audit, seal = read_audit(run_folder), ""
+    tuning = parse_json(read_text(run_folder / TUNING_FILE)) if manifest.config.get("tuned") else None
+    if manifest.card.labels_public != "yes":
+        if reason := why_labels_show(record.predictions, labels):
+            raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
+        seal = seal_labels(labels, key(manifest.dataset.name))
+        record, audit = sealed(record), audit and sealed_audit(audit)
+        tuning = tuning and sealed_tuning(tuning)
+    _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit, TUNING_FILE: tuning})
+    entry = entry_folder(boards, manifest)
+    with saving("the entry", entry), temporary(aside(entry)) as whole:
+        write_entry(whole, record, shared_folder(entry))
+        if seal:
+            write_text(whole / SEAL_FILE, seal)
+        else:
+            write_summands(whole, record)
+        if audit:
+            write_audit(whole, audit)
+        if tuning:
+            write_text(whole / TUNING_FILE, json.dumps(tuning, indent=1) + "\n")
+        replace_folder(entry, whole)
+    return entry
+
+
+def _without_own_metrics(record: Record) -> Record:
+    """The record without the scores by metrics of packages that its author happens to have installed; a headline's
+    metric, which the protocol names, stays."""
+    metrics = (record.run.get("scoring") or {}).get("metrics", {})
+    headlines = set(record.scores.headlines.values())
+    own = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - headlines
+    if not own:
+        return record
+
+    def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
+
+    controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
+    scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})
+    scoring = {**record.run["scoring"], "metrics": {m: code for m, code in metrics.items() if m not in own}}
+    return replace(record, run={**record.run, "scoring": scoring}, scores=scores)
+
+
+def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
+    """Raises CheckFailed where a file that goes along as it is names a place on its author's machine."""
+    for name, content in files.items():
+        if places := private_fields(content):
+            raise CheckFailed(
+                f"{name} names places on this machine, which nobody else has",
+                where=f"{run_folder / name}, {', '.join(places[:5])}",
+                hint="audit the run again, or remove audit.json" if name == AUDIT_FILE else None,
+            )
+
+
+def write_summands(folder: Path, record: Record) -> None:
+    """Writes, of each target that has some, the headline's summands."""
+    from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
+
+    found = {target: headline_summands(record, target) for target in record.scores.headlines}
+    kept = {target: summands.as_json() for target, summands in found.items() if summands}
+    write_text(folder / SUMMANDS_FILE, json.dumps(kept) + "\n")
+
+
+def why_not_publishable(run: Manifest) -> list[str]:
+    """The reasons why a run cannot be on a leaderboard, if any. Under a protocol that leaks it can, without a rank."""
+    reasons = []
+    if run.dataset.synthetic is not None:
+        reasons.append("its data are synthetic")
+    if any(source.get("synthetic") for source in run.pretraining):
+        reasons.append("it was pretrained on synthetic data")
+    if run.dev:
+        reasons.append("it scored validation subjects (--dev)")
+    failed = {part: result for part, result in run.conformance.items() if result != "passed"}
+    reasons += [f"its {part} does not pass the conformance checks ({result})" for part, result in failed.items()]
+    if run.method.outside is not None:
+        reasons.append("its predictions are a submission, which embench cannot reproduce")
+    elif run.recipe.preset == "quick" or not run.recipe.on_board:
+        reasons.append(f"the recipe {run.recipe.preset} never enters a leaderboard")
+    if places := private_fields(public_run(run.content())):
+        reasons.append(f"it names code or files that nobody else has: {', '.join(places)} of run.yaml")
+    return reasons
+
+
+def entry_folder(boards: Path, run: Manifest) -> Path:
+    """Path of a run's entry below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
+    return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
+
+
+# Entries of the leaderboards, read from their folders.
 
 LoadEntry = Callable[[Path], "LeaderboardEntry"]
 """Reads the folder of an entry, or of a run."""
@@ -126,7 +697,7 @@ def load_run(folder: Path, *, sealed: bool = True) -> LeaderboardEntry:
     not as they were written."""
     run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
     if sealed and run.card.labels_public != "yes":
-        scores, audit = Scores(sealing.sealed_scores(scores)), audit and sealing.sealed_audit(audit)
+        scores, audit = Scores(sealed_scores(scores)), audit and sealed_audit(audit)
     return LeaderboardEntry(folder, run, scores, audit)
 
 
@@ -140,7 +711,7 @@ def drop_unshared(root: Path, named: Collection[Path]) -> None:
 def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
     """An entry holds labels if, and only if, they are public."""
     if run.card.labels_public != "yes":
-        if found := sealing.what_tells_labels(folder, run, scores, audit):
+        if found := what_tells_labels(folder, run, scores, audit):
             raise CheckFailed(
                 f"the labels of this dataset are not public, and the entry contains {found}",
                 where=str(folder),

@@ -1,42 +1,167 @@
-"""Rows of a leaderboard: their order, the groups that are ranked against each other, and their fields."""
+"""The lines of leaderboards: their order, the groups that are ranked, and their cache."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import shutil
+import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
-from embench.files import digest
-from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
-from embench.leaderboard.columns import SECONDARY_METRICS
+from pydantic import TypeAdapter, ValidationError
+
+import embench
+from embench import registry
+from embench.checksums import read_checked, write_checked
+from embench.errors import CheckFailed
+from embench.files import cache_root, digest
+from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry
 from embench.leaderboard.entries import (
+    LEVEL_NAMES,
+    RANKED_LEVELS,
     UNCONFIRMED,
     UNKNOWN_FILES,
     LeaderboardEntry,
     LoadEntry,
+    attestation_folder,
+    board_name,
+    content_digest,
+    digest_of_files,
+    entry_digest,
+    entry_folders,
+    finished_runs,
     load_leaderboard_entry,
+    load_run,
     load_summands,
+    why_not_publishable,
 )
-from embench.leaderboard.export import board_name
-from embench.leaderboard.floors import rows_with_floors
-from embench.leaderboard.row import Row, ShownEntry
-from embench.leaderboard.shared import shared_by
 from embench.records.audit import audit_status
-from embench.records.entry import shared_files
-from embench.records.floors import floor_keys
+from embench.records.entry import shared_files, shared_folder
+from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
 from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
 from embench.records.personal_words import given_in_words, least_gain
+from embench.records.record import Record, read_record
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
-from embench.records.wording import bare_name, format_value, in_words, inside_subjects
+from embench.records.wording import OF_SYNTHETIC_DATA, bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
 from embench.statistics.answers import TargetAnswers, Unanswerable, answers_of
 from embench.statistics.form import Subject
 from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
 from embench.statistics.ranking import Ranking, rank_methods
+
+# Cache of what boards show, kept for the user from one command to the next, and named by all that it follows from: the
+# bytes of files, those of embench and of installed plugin packages among them.
+
+_CODE = (".py", ".yaml", ".html", ".j2")
+_FORGOTTEN_S = 30 * 86400
+
+
+def kept_place(kind: str, *names: str) -> Path:
+    """The file of the cache for what this code makes of what `of` names. What code made that is a month old goes when
+    other code begins."""
+    folder = cache_root() / "boards" / code_digest()
+    if not folder.is_dir():
+        for old in folder.parent.glob("*"):
+            with suppress(OSError):  # another process may remove it
+                if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
+                    shutil.rmtree(old)
+    return folder / kind / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the files of embench and of installed plugin packages, by which boards are made."""
+    found, package = hashlib.sha256(), Path(embench.__file__).parent
+    own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
+    for path in (*own, *registry.shipped("**/*.py"), *registry.shipped("**/*.yaml")):
+        found.update(f"{path.name} ".encode() + path.read_bytes())
+    return found.hexdigest()[:32]
+
+
+# Key of an entry's labels, folds and controls: entries with the same key can confirm each other's.
+
+CONTROL_LIBRARIES = ("numpy", "scikit-learn")
+"""The libraries that decide the digits of controls, which are trees."""
+
+
+def board_of(run: Manifest) -> tuple[Any, ...]:
+    """The facts that entries have to share so that their labels and folds are the same on the same people."""
+    return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
+
+
+def few_labels(run: Manifest) -> tuple[Any, ...]:
+    """The number or share of labels that the method and its controls were fitted on; None where it is all."""
+    return run.config.get("label_subjects"), run.config.get("label_fraction")
+
+
+def shared_by(run: Manifest) -> tuple[Any, ...]:
+    """The facts that entries share whose controls are the same: tables of labels, folds, units and controls
+    among them. Of sealed ones, which hold no tables but folds, the controls' scores."""
+    entry = run.entry
+    tables = entry and (entry.labels, entry.folds, entry.rows, entry.controls or entry.control_scores)
+    return board_of(run), few_labels(run), tables
+
+
+# Floors of the pretrained rows of a board, among its other rows.
+
+_GAP = TypeAdapter(FloorGap)
+
+
+def rows_with_floors(
+    rows: Sequence[Row], entries: Mapping[str, ShownEntry], target: str, score: Callable[[Row], tuple[float, ...]]
+) -> list[Row]:
+    """The rows of a target, of which those that are pretrained have the gaps to their floors. Of several floors of one
+    kind and method, the one with the highest `score` is taken; rows that others took the place of are none.
+
+    Args:
+        entries: by the ids of rows.
+    """
+    read = cache(read_record)
+    alive = [row for row in rows if row.superseded is None]
+    found = []
+    for row in rows:
+        own = entries[row.id]
+        if not own.floors.wants:
+            found.append(row)
+            continue
+        best: dict[tuple[FloorKind, str], Row] = {}
+        for other in alive:
+            theirs = entries[other.id].floors
+            if kind := matching(own.floors, row.seeds, theirs, other.seeds):
+                best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
+        gaps = [_gap(kind, name, own, entries[floor.id], target, read) for (kind, name), floor in best.items()]
+        found.append(replace(row, floors=RowFloors(tuple(sorted(gaps, key=floor_order)), own.floors.epochs)))
+    return found
+
+
+def _gap(
+    kind: FloorKind, name: str, row: ShownEntry, floor: ShownEntry, target: str, read: Callable[[Path], Record]
+) -> FloorGap:
+    """The gap to a floor, kept from one command to the next: it takes a quarter of a second."""
+    place = kept_place("floors", row.content, floor.content, target)
+    if content := read_checked(place):
+        with contextlib.suppress(ValidationError):
+            return _GAP.validate_json(content)
+    from embench.statistics.floor_gaps import gap_to_floor  # with scipy, which what is kept does not need
+
+    gap = gap_to_floor(kind, name, read(row.folder), read(floor.folder), target)
+    write_checked(place, _GAP.dump_json(gap, by_alias=True, exclude_unset=True))
+    return gap
+
+
+# Rows of a leaderboard: their order, the groups that are ranked against each other, and their fields.
 
 
 def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
@@ -342,3 +467,103 @@ def _control_rows(entries: Sequence[ShownEntry], target: str, load: LoadEntry) -
 
 def _of(count: Any, target: str) -> Any:
     return count.get(target) if isinstance(count, dict) else count
+
+
+# Contributions of groups of subjects to each method's primary metric, minus those of a constant score.
+
+
+def above_chance_parts(entries: Sequence[ShownEntry], target: str) -> dict[str, Mapping[str, float]]:
+    """Id -> group of subjects -> its contribution beyond that of a constant score; without entries that do not hold
+    contributions. Groups have numbers, in one order for all entries with as many."""
+    found, constant = dict[str, Mapping[str, float]](), dict[str, list[float] | None]()
+    for entry in entries:
+        summands = load_summands(entry.folder).get(target)
+        if summands is None:
+            continue
+        if summands.fits not in constant:
+            constant[summands.fits] = _of_constant(entry, target, summands.fits)
+        groups, chance = len(summands.adds), constant[summands.fits]
+        if chance is not None and len(chance) == groups:
+            found[entry.id] = {f"{k} of {groups}": float(summands.adds[k] - chance[k]) for k in range(groups)}
+    return found
+
+
+def _of_constant(entry: ShownEntry, target: str, fits: str) -> list[float] | None:
+    """Contributions to the metric of a constant score, kept from one command to the next: they take a second."""
+    place = kept_place("chance", fits)
+    if content := read_checked(place):
+        return json.loads(content)
+    from embench.statistics.summands import chance_contributions  # with scipy, which what is kept does not need
+
+    found = chance_contributions(read_record(entry.folder), target)
+    write_checked(place, json.dumps(found).encode())
+    return found
+
+
+# The part that boards show of entries, read from them or kept from before.
+#
+# To read and check an entry takes a hundredth of a second, and boards have thousands. What is kept is named by the
+# bytes of all files that it follows from; where one has changed, or what is kept is damaged, the entry is read.
+
+UNCHECKED = "nobody else has run or checked it"
+"""Mark of a run that is not published."""
+_SHOWN = TypeAdapter(ShownEntry)
+
+
+def load_shown_entries(root: Path) -> list[ShownEntry]:
+    """The part that boards show of all entries below `root`, in the order of their folders. Raises as `load_entries`
+    does."""
+    attested: dict[Path, list[str]] = {}
+    entries = []
+    for folder in entry_folders(root):
+        beside = attestation_folder(folder)
+        if beside not in attested:
+            attested[beside] = sorted(path.name for path in beside.glob("*.json"))
+        entries.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+    return entries
+
+
+def load_shown_runs(runs: Path) -> list[ShownEntry]:
+    """The part that boards show of all finished runs below `runs`/<dataset>/, whether or not they may be published, but
+    those that scored validation subjects. Runs on synthetic data have leaderboards of their own. Raises DataError,
+    CheckFailed where the files of a run are not as they were written."""
+    loaded = (load_run(folder, sealed=False) for folder in finished_runs(runs))
+    return [_shown_run(run) for run in loaded if not run.run.dev]
+
+
+def _shown_run(entry: LeaderboardEntry) -> ShownEntry:
+    """The part that boards show of a run: its rows say why they have no rank, and that nobody has checked them."""
+    shown, reasons = shown_entry(entry), why_not_publishable(entry.run)
+    public = {UNKNOWN_FILES, LEVEL_NAMES[entry.evidence.level]}
+    rows = {
+        target: replace(row, marks=(UNCHECKED, *(mark for mark in row.marks if mark not in public), *reasons))
+        for target, row in shown.rows.items()
+    }
+    board = f"{shown.board}{OF_SYNTHETIC_DATA}" if entry.run.dataset.synthetic is not None else shown.board
+    return replace(shown, rows=rows, board=board)
+
+
+def _of_entry(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """The attestations of the entry in `folder`, of sorted names."""
+    start = f"{folder.parent.name}--{folder.name}--"
+    return takewhile(lambda name: name.startswith(start), names[bisect_left(names, start) :])
+
+
+def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
+    own = sorted(path for path in folder.iterdir() if path.is_file())
+    place = kept_place("entries", *folder.absolute().parts[-3:], digest_of_files((*own, *attestations)))
+    if content := read_checked(place):
+        with suppress(ValidationError):
+            found = replace(_SHOWN.validate_json(content), folder=folder)
+            shared = shared_folder(folder)
+            if found.content == content_digest(folder, [shared / name for name in found.shared]):
+                return found
+    entry = load_leaderboard_entry(folder)
+    try:
+        shown = shown_entry(entry)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        raise CheckFailed(
+            f"a field is missing or is not what embench writes: {type(error).__name__}: {error}", where=str(folder)
+        ) from error
+    write_checked(place, _SHOWN.dump_json(shown, by_alias=True, exclude_unset=True))
+    return shown

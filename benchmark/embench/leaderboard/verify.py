@@ -1,49 +1,344 @@
-"""Checks that published entries follow from their own predictions, labels and folds.
-
-Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
-"""
+"""Check that published entries follow from their own predictions, labels, folds and audit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 import embench
-from embench import registry
+from embench import protocols, registry
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.files import cache_root, digest, saving
+from embench.files import cache_root, digest, read_text, saving
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
-from embench.leaderboard.audited import wrong_audit, wrong_binding
-from embench.leaderboard.entries import read_summands
-from embench.leaderboard.export import SUMMANDS_FILE
-from embench.leaderboard.given import wrong_given
-from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
-from embench.leaderboard.row import ShownEntry
+from embench.leaderboard.columns import ShownEntry
+from embench.leaderboard.entries import SUMMANDS_FILE, read_summands
 from embench.protocols import (
+    MADE_BY_METHOD,
+    SLICE_ONLY,
     access_of,
     load_protocol,
     protocol_names,
     recorded_given,
     recorded_protocol,
 )
-from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.audit import AUDIT_FILE, BOUND_SINCE, SEVERITIES, VERSION, read_audit
 from embench.records.context import context_of
-from embench.records.differences import ABSENT, Difference, differences
+from embench.records.differences import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, differences
+from embench.records.finding_texts import wrong_text
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
-from embench.records.predictions import MODEL, UNPREDICTED
-from embench.records.record import Record, read_record
+from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
+from embench.records.record import Record, digests_of, read_record
+from embench.records.scores import Scores
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
+from embench.statistics.answers import design_of
+from embench.statistics.common import recorded_targets
+from embench.statistics.joined import unit_length
+from embench.statistics.scores import compute_scores
 from embench.statistics.summands import headline_summands
 from embench.texts import FORMULA, texts_in
+
+# Checks of what a record says that test subjects gave.
+
+
+def wrong_given(record: Record) -> Iterator[str]:
+    """Contradictions between what a record says that test subjects gave and its protocol, what it is compared with, and
+    its configuration."""
+    run, given = record.run, recorded_given(record.run.get("given"))
+    protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
+    if (given is not None) != (protocol is not None and protocol.asks_given):
+        said = f"{given.text}, which {name} does not ask" if given else f"not said, which {name} asks"
+        yield f"run.yaml: given: {said}"
+    made = set(MADE_BY_METHOD) & record.scores["controls"].keys()
+    if made and (protocol is None or protocol.personal is None):
+        yield f"scores.json: controls.{min(made)}: nobody gives anything under {name}"
+    if given is None:
+        return
+    expected = {*given.without(), *([SLICE_ONLY] if given.labelled and given.units else [])}
+    outside = run["method"].get("outside") is not None  # who may compare with less
+    if made - expected or (expected - made and not outside):
+        yield f"run.yaml: given: {given.text}, but the method is compared with {', '.join(sorted(made)) or 'nothing'}"
+    if not outside and (ran := run["config"].get("given")) != given.text:
+        yield f"run.yaml: given: {given.text}, but config.given is {ran}"
+
+
+# Checks that an entry predicts every labelled unit of its test subjects: a unit that is left out can't be wrong.
+
+
+def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
+    """Target -> labelled units that lack a prediction in a seed whose folds test their subject, and are not counted as
+    units without one."""
+    tested: defaultdict[str, set[int]] = defaultdict(set)
+    for row in record.folds:
+        if row["role"] == "test":
+            tested[str(row["subject"])].add(int(row["seed"]))
+    rows = record.predictions.own
+    answered = set(zip(rows["target"].tolist(), rows["seed"].tolist(), rows["unit"].tolist(), strict=True))
+    missed: defaultdict[str, set[str]] = defaultdict(set)
+    known = np.flatnonzero(np.isfinite(labels["label"]))
+    columns = (labels[name][known].tolist() for name in ("target", "seed", "subject", "unit"))
+    for target, seed, subject, unit in zip(*columns, strict=True):
+        seeds = tested[subject] if seed == ANY_SEED else tested[subject] & {seed}
+        if any((target, each, unit) not in answered for each in seeds):
+            missed[target].add(unit)
+    return missed
+
+
+def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
+    """Yield the targets of which units are missed: a unit without a prediction counts as lost or tied."""
+    for target, units in missed_units(record, labels).items():
+        yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
+    shares = record.scores.get("coverage", {})
+    for target, share in _shares(record, labels).items() if shares else ():
+        if not abs(share - shares.get(target, math.nan)) <= TOLERANCE:
+            yield f"scores.json: coverage.{target}: {shares.get(target)}, but it follows {share:.6g}"
+
+
+def _shares(record: Record, labels: Labels) -> dict[str, float]:
+    """Target -> the share of labelled units, over all seeds, that are predicted."""
+    rows, found = record.predictions, {}
+    known = np.isfinite(labels["label"])
+    names = zip(*(labels[name][known].tolist() for name in ("target", "seed", "unit")), strict=True)
+    labelled = {(target, unit, seed) for target, seed, unit in names}
+    for target in record.run["targets"]:
+        model, owed = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
+        places = zip(model["unit"].tolist(), model["seed"].tolist(), strict=True)
+        answered = sum(
+            not labelled.isdisjoint({(target, unit, seed), (target, unit, ANY_SEED)}) for unit, seed in places
+        )
+        if answered or len(owed):
+            found[target] = answered / (answered + len(owed))
+    return found
+
+
+# The scores of a published entry, computed again from its own predictions and labels.
+
+FROM_DATA = ("absent", "cuts", "coverage", "adds", "enough_data")
+"""Parts of `scores.json` that only the data can tell: units that were not predicted and the share that was, cuts fitted
+on training labels, what the method adds to clock and movement, and what would give enough comparisons."""
+
+
+def recomputed_scores(record: Record) -> Scores:
+    """The whole `scores.json`, with `folds`; `FROM_DATA` and why a control does not apply are as recorded.
+
+    Nothing is trained, no data are read, and no plugin but the metrics is loaded: targets are those of the record's
+    label rules, and the protocol is the published one of its name, else the one that the record holds.
+
+    Raises:
+        CheckFailed: the record has no labels. DataError: its parts do not fit together.
+        UsageError: its protocol is not known.
+    """
+    run, predictions = record.run, record.predictions
+    if record.labels is None:
+        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=run["id"])
+    about = run["protocol"]
+    published = about["name"] in protocols.protocol_names()
+    rules = None if published else protocols.recorded_protocol(about)
+    scores = compute_scores(
+        predictions,
+        record.labels,
+        targets=recorded_targets(record),
+        protocol=rules or protocols.load_protocol(about["name"]),
+        # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
+        design=design_of(record.manifest.cohort.design, fixed_order=record.manifest.card.fixed_order) or "free",
+        groups=record.groups,
+        unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
+        sessions=record.sessions,
+        not_applicable=reasons_of_controls(record),
+    )
+    return Scores({**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}})
+
+
+def reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
+    """Target -> control -> why it does not apply, as recorded, of controls that predicted nothing."""
+    predictions, reasons = record.predictions, dict[str, dict[str, str]]()
+    predicted = set(predictions.distinct("method", "target"))
+    for control, targets in record.scores["controls"].items():
+        for target, scored in targets.items():
+            if (control, target) not in predicted and "undefined" in scored:
+                reasons.setdefault(target, {})[control] = scored["undefined"]
+    return reasons
+
+
+# Checks that an entry's audit belongs to it and contains only texts of audits.
+#
+# Anybody can write and seal an `audit.json`. Its content is therefore compared with the entry's own files; nothing is
+# audited again, which needs the data.
+
+TEXTS_SINCE = 4
+"""First version of audits with the texts of `FINDING_TEXTS`; the few earlier ones keep their own."""
+_FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "not_asked"})
+_OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
+_PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
+"""Texts in evidence and measurements are names, and reasons why a number is undefined."""
+MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
+"""Thresholds of findings of the checks `validation`, `calibration` and `balance`; the last is the part of a matched
+score that may be due to which of two subjects is later in the session."""
+
+
+def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Fields of an audit that no audit has, texts and numbers that it cannot have found in this entry, and severe
+    findings; each with its place."""
+    version, findings = audit["version"], audit["findings"]
+    if type(version) is not int or not 1 <= version <= VERSION:
+        later = f"expected 1 to {VERSION}; update embench, or audit again"
+        yield f"{AUDIT_FILE}: version: {str(version)[:20]} is none that is known here, {later}"
+        return
+    if audit.get("run") != run.id:
+        yield f"{AUDIT_FILE}: it is of another run, {audit.get('run')}"
+    for name in sorted(audit.keys() - _FIELDS):
+        yield f"{AUDIT_FILE}: {name}: audits have no such field"
+    for severity in SEVERITIES:
+        if audit["counts"].get(severity) != sum(f["severity"] == severity for f in findings):
+            yield f"{AUDIT_FILE}: counts.{severity} is not the number of {severity} findings"
+    for i, finding in enumerate(findings):
+        yield from _wrong_finding(finding, f"findings.{i}", version)
+    for field, text in texts_in(audit.get("measured", {}), "measured"):
+        if not _PLAIN.fullmatch(text):
+            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
+    if version >= BOUND_SINCE and run.card.labels_public == "yes":
+        yield from _left_out(audit, run, scores)
+    if audit.get("measured"):
+        yield from _wrong_figures(audit, run, scores)
+    if severe := [str(f["check"]) for f in findings if f["severity"] == "severe"]:
+        yield f"{AUDIT_FILE}: severe findings: {', '.join(severe)}"
+
+
+def _wrong_finding(finding: Mapping[str, Any], place: str, version: int) -> Iterator[str]:
+    if more := sorted(finding.keys() ^ _OF_FINDING):
+        yield f"{AUDIT_FILE}: {place}.{more[0]}: expected the fields {', '.join(sorted(_OF_FINDING))}"
+        return
+    for field, text in texts_in(finding["evidence"], f"{place}.evidence"):
+        if not _PLAIN.fullmatch(text):
+            yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
+    if version >= TEXTS_SINCE and finding["severity"] != "severe" and (wrong := wrong_text(finding)):
+        text = str(finding[wrong])[:60]
+        yield f"{AUDIT_FILE}: {place}.{wrong}: `{text}` is not what the check {finding['check']} says of its evidence"
+
+
+def _left_out(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Checks that can be made of every entry with labels, and were not."""
+    measured = audit.get("measured", {})
+    for check in _ALWAYS - measured.keys():
+        yield f"{AUDIT_FILE}: measured: the check {check} is missing, which every audit makes; audit the run again"
+    for target in (rule.name for rule in run.card.label_rules if rule.kind == "binary"):
+        if scores.score(target, "ece") and target not in measured.get("calibration", {}):
+            yield f"{AUDIT_FILE}: measured.calibration: {target} is missing, which has an ece; audit the run again"
+
+
+_ALWAYS = frozenset({"access", "scores", "statements", "validation"})
+
+_SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "calibration": {"ece": ("ece", "mean"), "low": ("ece", "low")},
+    "balance": {"matched": ("auroc_crossed_matched", "mean"), "balanced": ("auroc_crossed_balanced", "mean")},
+}
+"""Check -> what it measures of a target -> metric and part of its score that this is."""
+
+
+def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Figures of the audit that differ from those of scores.json and run.yaml."""
+    measured = audit["measured"]
+    for check in ("labels", "scores", "statements"):
+        if differ := measured.get(check, {}).get("differ"):
+            yield f"{AUDIT_FILE}: measured.{check}.differ: {differ}, but of an entry nothing may differ"
+    for check, names in _SCORES.items():
+        for target, figures in measured.get(check, {}).items():
+            for name, (metric, part) in names.items():
+                known = getattr(scores.score(target, metric), part, None)
+                if not _same(figures[name], known):
+                    place = f"measured.{check}.{target}.{name}"
+                    yield f"{AUDIT_FILE}: {place}: {figures[name]}, but the {metric} of this entry is {known}"
+    for target in measured.get("controls", {}).keys() & scores.headlines.keys():
+        figures, adds = measured["controls"][target], scores.adds(target)
+        at = adds and adds.decides
+        if (
+            not at
+            or figures["adds"] != at.adds
+            or not abs(figures["effect"]["mean"] - at.effect.mean) <= NUISANCES_DIFFER
+        ):
+            yield f"{AUDIT_FILE}: measured.controls.{target}: not what the confound analysis of this entry gives"
+    counted = {"tried": run.most_of("tried"), "test looks": run.most_of("test_looks")}
+    for name, looks in measured.get("validation", {}).items():
+        if name in counted and looks != counted[name]:
+            yield f"{AUDIT_FILE}: measured.validation.{name}: {looks}, but run.yaml counts {counted[name]}"
+    yield from _wrong_findings(audit)
+
+
+def _same(measured: float | None, known: float | None) -> bool:
+    return measured is known is None or (known is not None and abs((measured or 0) - known) <= TOLERANCE)
+
+
+def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
+    """Findings that follow from what was measured and are missing, or the other way round."""
+    measured, findings = audit["measured"], audit["findings"]
+    calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
+    controls = measured.get("controls", {})
+    asked = [row for row in controls.values() if isinstance(row, Mapping)]
+    expected = {
+        "calibration": sum((row["low"] or 0) - row["of right probabilities"] > MISCALIBRATED for row in calibration),
+        "balance": sum(row["matched"] - row["balanced"] > UNBALANCED for row in balance),
+        "controls": any(row.get("adds") is False for row in asked),
+        "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
+    }
+    for check, count in expected.items():
+        own = [f for f in findings if f["check"] == check]
+        found = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
+        if found != count:
+            yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {found:d}"
+
+
+def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
+    """The parts of an entry that are not those that were audited; undefined where the audit does not say, or the code
+    that made it is another one than here.
+
+    An audit older than these digests is bound by its figures alone, see `wrong_audit`.
+    """
+    if unbound := why_unbound(audit):
+        return Undefined(f"{unbound}: it is not bound to these predictions")
+    stated, own = audit["of"], digests_of(record)
+    wrong = [
+        f"{AUDIT_FILE}: of.{name}: the audit is of other {name} than the entry contains; audit the run again"
+        for name in sorted(own)
+        if stated.get(name) != own[name]
+    ]
+    wrong += [f"{AUDIT_FILE}: of.{name}: audits name no such digest" for name in sorted(stated.keys() - {*own, "code"})]
+    if not wrong and stated.get("code") != audit_code():
+        return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
+    return wrong
+
+
+def why_unbound(audit: Mapping[str, Any]) -> str:
+    """The reason why an audit names no digests; empty where it has to."""
+    if audit["version"] >= BOUND_SINCE:
+        return ""
+    return f"the audit, of version {audit['version']}, names no digests"
+
+
+@cache
+def audit_code() -> str:
+    """A digest of the source of audits, the same on every machine."""
+    folder, digest = Path(__file__).parents[1] / "audits", hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n{read_text(path)}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+# Checks that published entries follow from their own predictions, labels and folds.
+#
+# Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
 
 MOST_NAMED = 3
 """Number of differences that a message names."""

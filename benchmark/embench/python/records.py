@@ -252,7 +252,7 @@ def board(
     import pandas as pd
 
     from embench.leaderboard import leaderboard_sections
-    from embench.leaderboard.select import row_fields, select_sections
+    from embench.leaderboard.tables import row_fields, select_sections
 
     if not Path(boards).is_dir():
         raise UsageError(

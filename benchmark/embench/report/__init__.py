@@ -13,7 +13,7 @@ from embench.data.find import card_of, data_at, files_digest, prepared
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
-from embench.leaderboard import sealing
+from embench.leaderboard import entries
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.names import names_resolved, public_run
@@ -92,11 +92,11 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
     told."""
     kept = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
-        told = sealing.why_labels_show(record.predictions, record.labels) if record.labels else ""
+        told = entries.why_labels_show(record.predictions, record.labels) if record.labels else ""
         if told:
             raise CheckFailed(f"the report cannot be shared: {told}", where=str(folder))
         cohort = {**kept.run["cohort"], "subjects": record.manifest.cohort.size}
-        kept = sealing.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
+        kept = entries.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
     return RunFacts(kept, folder, Undefined("the report was written to be shared"), for_others=True)
 
 

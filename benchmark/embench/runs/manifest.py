@@ -15,7 +15,7 @@ from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
 from embench.interfaces.recording import names_in
-from embench.leaderboard.packages import packages_of
+from embench.leaderboard.pull_request import packages_of
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request

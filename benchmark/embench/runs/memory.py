@@ -19,7 +19,7 @@ from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import task_subjects
 from embench.engine.predict import deviation
 from embench.engine.stage import Folder, Stage
-from embench.leaderboard.attestations import PickedFold, picked_stages
+from embench.leaderboard.entries import PickedFold, picked_stages
 from embench.planning.graph import ExpectedPredictions, Graph
 from embench.planning.plan import Plan
 from embench.records.differences import TOLERANCE

@@ -22,15 +22,10 @@ from embench.data.cohort import cohort_labels
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest
-from embench.leaderboard.attestations import Level, PickedFold, entry_digest, picked_stages, stages_of
-from embench.leaderboard.checks import check_entry, compared, failures
-from embench.leaderboard.history import entry_name
-from embench.leaderboard.own_data import files_here, labels_apart
-from embench.leaderboard.packages import packages_of
-from embench.leaderboard.recompute import recomputed_scores
-from embench.leaderboard.refitted import controls_apart
-from embench.leaderboard.sealing import sealed_scores
-from embench.leaderboard.verify import means_in
+from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
+from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
+from embench.leaderboard.verify import means_in, recomputed_scores
+from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan, assumed
 from embench.planning.setting import stage_folder
@@ -60,7 +55,7 @@ _MOST_NAMED = 3
 @dataclass
 class Reproduction:
     """The result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty where it is; `notes`:
-    deviations that were allowed; the rest as `embench.leaderboard.attestations.Attestation` holds it."""
+    deviations that were allowed; the rest as `embench.leaderboard.entries.Attestation` holds it."""
 
     entry: str
     level: Level

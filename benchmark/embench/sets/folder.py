@@ -22,16 +22,19 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.data import find
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
-from embench.leaderboard.board import markdown_table, models_table
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run
-from embench.leaderboard.export import publish_runs
-from embench.leaderboard.row import Row
+from embench.leaderboard.columns import Row
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs, sealed, why_labels_show
+from embench.leaderboard.pull_request import severe_findings, why_not_submitted
 from embench.leaderboard.rows import shown_entry
-from embench.leaderboard.sealing import sealed, why_labels_show
-from embench.leaderboard.sections import BoardSection, sections_of
-from embench.leaderboard.select import as_csv, row_fields
-from embench.leaderboard.submit import severe_findings, why_not_submitted
-from embench.leaderboard.summary import summarise
+from embench.leaderboard.tables import (
+    BoardSection,
+    as_csv,
+    markdown_table,
+    models_table,
+    row_fields,
+    sections_of,
+    summarise,
+)
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.finding_texts import reworded

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from embench import registry
-from embench.leaderboard.attestations import LEVEL_NAMES
-from embench.leaderboard.board import notes_of
-from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, columns
-from embench.leaderboard.row import Row, ShownEntry
-from embench.leaderboard.sections import BoardSection
-from embench.leaderboard.summary import (
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, ShownEntry, columns
+from embench.leaderboard.entries import LEVEL_NAMES
+from embench.leaderboard.tables import (
+    BoardSection,
     Summary,
     answered_questions,
     best_supported,
     dataset_label,
     models_of,
+    notes_of,
     score_head,
     summarise,
 )

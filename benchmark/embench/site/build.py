@@ -13,11 +13,10 @@ from pathlib import Path
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
+from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
-from embench.leaderboard.row import ShownEntry
-from embench.leaderboard.sections import sections_of
-from embench.leaderboard.shown import load_shown_entries, load_shown_runs
-from embench.leaderboard.summary import BY_CHANCE, dataset_label
+from embench.leaderboard.rows import load_shown_entries, load_shown_runs
+from embench.leaderboard.tables import BY_CHANCE, dataset_label, sections_of
 from embench.records.names import board_name
 from embench.records.record import read_manifest
 from embench.records.wording import counted, join_with_and

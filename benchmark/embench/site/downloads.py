@@ -8,9 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.columns import SECONDARY_METRICS, columns
-from embench.leaderboard.row import Row
-from embench.leaderboard.sections import BoardSection
+from embench.leaderboard.columns import SECONDARY_METRICS, Row, columns
+from embench.leaderboard.tables import BoardSection
 from embench.records.record import format_csv
 from embench.records.schema import with_people
 from embench.site.pages import write_page

@@ -16,11 +16,10 @@ from embench.callbacks import ProgressCallback
 from embench.checksums import read_checked, write_checked
 from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
-from embench.leaderboard.kept import kept_place
-from embench.leaderboard.row import ShownEntry
-from embench.leaderboard.rows import describe_differences
-from embench.leaderboard.summary import dataset_label
+from embench.leaderboard.rows import describe_differences, kept_place
+from embench.leaderboard.tables import dataset_label
 from embench.planning.request import command_again
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost

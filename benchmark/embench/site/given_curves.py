@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
-from embench.leaderboard.row import ShownEntry
 from embench.protocols import load_protocol, protocol_names
 from embench.records.giving import but_for_given
 from embench.records.record import format_csv, read_manifest

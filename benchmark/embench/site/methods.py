@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import digest
-from embench.leaderboard.row import Row, method_label
-from embench.leaderboard.sections import QUESTIONS
+from embench.leaderboard.columns import Row, method_label
+from embench.leaderboard.tables import QUESTIONS
 from embench.site.boards import Board, answer_of, entry_link, evidence_of, rank_text, superseded_text
 from embench.site.pages import render, write_page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from embench.leaderboard.summary import ANSWERS, BY_CHANCE, HEADS, best_supported
+from embench.leaderboard.tables import ANSWERS, BY_CHANCE, HEADS, best_supported
 from embench.site.boards import EVIDENCE, Board
 from embench.site.pages import render
 

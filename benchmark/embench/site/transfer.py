@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embench.leaderboard.row import Row, method_label
-from embench.leaderboard.summary import dataset_label
+from embench.leaderboard.columns import Row, method_label
+from embench.leaderboard.tables import dataset_label
 from embench.records.wording import inside_subjects
 from embench.site.boards import Board, entry_link
 from embench.site.methods import method_slug

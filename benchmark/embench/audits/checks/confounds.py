@@ -18,7 +18,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known, rows_of
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit, Units
-from embench.leaderboard.audited import UNBALANCED
+from embench.leaderboard.verify import UNBALANCED
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.finding_texts import CLOCK, STIMULUS_MEAN, not_associated
 from embench.records.predictions import MODEL, Predictions

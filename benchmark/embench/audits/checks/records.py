@@ -13,8 +13,7 @@ import numpy as np
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.leaderboard.audited import MANY_METHODS
-from embench.leaderboard.verify import wrong_scores, wrong_statements
+from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
 from embench.protocols import Fold, Protocol, access_of, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE

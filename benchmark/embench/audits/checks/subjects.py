@@ -18,7 +18,7 @@ from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
-from embench.leaderboard.audited import MISCALIBRATED
+from embench.leaderboard.verify import MISCALIBRATED
 from embench.protocols import MADE_BY_METHOD
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.finding_texts import FITTING, LEARNING

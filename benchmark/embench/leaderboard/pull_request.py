@@ -1,0 +1,619 @@
+"""Entries as pull requests: all checks one by one, the history of a leaderboard, and the files to submit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from embench import registry
+from embench.callbacks import ProgressCallback
+from embench.data.cohort import Cohort
+from embench.errors import CheckFailed, EmbenchError, UsageError
+from embench.files import aside, replace_folder, saving, temporary, write_whole
+from embench.interfaces.metric import Undefined
+from embench.leaderboard import verify
+from embench.leaderboard.entries import (
+    ATTESTATIONS_FOLDER,
+    LEVEL_NAMES,
+    SEAL_FILE,
+    SUMMANDS_FILE,
+    UNKNOWN_FILES,
+    DatasetKey,
+    LeaderboardEntry,
+    attestation_folder,
+    entry_digest,
+    entry_folder,
+    entry_folders,
+    load_leaderboard_entry,
+    publish_runs,
+    why_not_publishable,
+)
+from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wrong_binding, wrong_coverage
+from embench.leaderboard.verify_data import (
+    agreed,
+    already_there,
+    cohort_of,
+    unlike,
+    wrong_adds,
+    wrong_cohort,
+    wrong_controls,
+    wrong_labels,
+    wrong_unpredicted,
+)
+from embench.protocols import protocol_names
+from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.entry import PREDICTIONS_FILE, SHARED_FOLDER, shared_files
+from embench.records.ledger import looks_at
+from embench.records.manifest import Manifest
+from embench.records.names import is_own, private_fields
+from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, read_run
+from embench.records.seeds import seeds_not_taken
+from embench.records.superseded import SUPERSEDED_FILE, read_superseded
+from embench.registry.catalogue import installed
+from embench.registry.trust import installed_only
+from embench.texts import names_code, names_place, texts_in
+
+# Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.
+
+CheckStatus = Literal["passed", "failed", "not possible"]
+
+
+class EntryCheck(NamedTuple):
+    """The result of one check of an entry, which is called `board/protocol/id`."""
+
+    entry: str
+    check: str
+    status: CheckStatus
+    reason: str = ""
+
+
+def entry_name(folder: Path) -> str:
+    """The name of an entry in its place, `board/protocol/id`."""
+    return "/".join(Path(folder).absolute().parts[-3:])
+
+
+def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
+    """Checks that every entry and attestation of the boards `earlier` is still there, the entries unchanged but for
+    what took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
+    nothing."""
+    now = {entry_name(folder): folder for folder in entry_folders(boards)}
+    for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
+        protocol, _, rest = path.name.partition("--")
+        board, id_ = path.parts[-3], rest.rpartition("--")[0]
+        if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
+            yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
+    before = {entry_name(folder): folder for folder in entry_folders(earlier)}
+    for name, folder in before.items():
+        wrong = _changed(now.get(name), folder)
+        yield EntryCheck(name, "history", "failed" if wrong else "passed", wrong)
+    for name in sorted(now.keys() - before.keys()):
+        _, protocol, id_ = name.split("/")
+        if own := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
+            reason = f"{own[0].name} came with the entry: others attest it once the entry is there"
+            yield EntryCheck(name, "history", "failed", reason)
+        if lacks := _lacks(now[name]):
+            yield EntryCheck(name, "history", "failed", lacks)
+        yield _alike(name, now, before)
+
+
+def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
+    """Compares a new entry with the earlier ones of its board; without any, with the other new ones."""
+    new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
+    of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
+    others = [folder for each, folder in sorted(of_board.items()) if each in before]
+    try:
+        wrong = unlike(new_entry, others or of_board.values())
+        if same := already_there(new_entry, others):
+            wrong.append(f"{same} is the same entry")
+    except (EmbenchError, OSError) as error:  # which other checks name
+        return EntryCheck(name, "alike", "not possible", str(error))
+    return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))
+
+
+def _lacks(folder: Path) -> str:
+    """The reason that keeps a new entry from a board though earlier ones have it neither; empty where nothing
+    does, or it was not audited, which its row says. What cannot be read is found by other checks."""
+    with suppress(EmbenchError):
+        if read_manifest(folder).dataset.files is None:
+            return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"
+        audit = read_audit(folder)
+        if audit and (reason := why_unbound(audit)):
+            return f"{reason}: audit the run again, and submit it"
+    return ""
+
+
+def _changed(now: Path | None, before: Path) -> str:
+    if now is None:
+        return "the entry was deleted"
+    if digest_or_place(now) != digest_or_place(before):
+        return "the entry was changed: publish another one, and mark this one with `embench leaderboard supersede`"
+    old, new = before / SUPERSEDED_FILE, now / SUPERSEDED_FILE
+    if old.is_file() and not (new.is_file() and new.read_bytes() == old.read_bytes()):
+        return f"{SUPERSEDED_FILE} was deleted or changed"
+    protocol, id_ = before.parts[-2:]
+    kept = {path.name for path in attestation_folder(now).glob("*.json")}
+    for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
+        if path.name not in kept:
+            return f"its attestation {path.name} was deleted"
+    return ""
+
+
+def digest_or_place(folder: Path) -> str:
+    """The digest of an entry that can be read; of another, a text that no digest is equal to."""
+    try:
+        return entry_digest(folder, read_manifest(folder))
+    except (EmbenchError, OSError):
+        return f"unreadable: {folder}"
+
+
+# `embench leaderboard verify`: every check of an entry that needs no training, one by one.
+#
+# Nothing of an entry is executed: its names resolve among installed packages only, and its files hold numbers and
+# texts.
+
+ENTRY_FILES = frozenset(
+    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE}
+    | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
+)
+"""Files that an entry's folder may contain."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An entry that is being checked; its files are read once."""
+
+    folder: Path
+    data_root: Path | None
+
+    @cached_property
+    def run(self) -> Manifest:
+        return read_manifest(self.folder)
+
+    @cached_property
+    def entry(self) -> LeaderboardEntry:
+        return load_leaderboard_entry(self.folder)
+
+    @cached_property
+    def record(self) -> Record:
+        return read_record(self.folder)
+
+
+_Found = Iterable[str] | Undefined
+
+
+def _texts(checked: _Subject) -> Iterator[str]:
+    """Checks texts of run.yaml before they are used."""
+    for field, text in texts_in(read_run(checked.folder)):
+        if names_code(text) or names_place(text):
+            yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
+
+
+def _files(checked: _Subject) -> Iterator[str]:
+    for path in sorted(checked.folder.iterdir()):
+        if path.name not in ENTRY_FILES:
+            yield f"{path.name} is not a file of an entry"
+        elif path.is_symlink() or not path.is_file():
+            yield f"{path.name} is not a regular file"
+
+
+def _form(checked: _Subject) -> Iterator[str]:
+    """Checks that an entry can be read, lies in its place, may be published and, sealed, reveals no labels."""
+    for name, content in {"scores.json": checked.entry.scores, AUDIT_FILE: checked.entry.audit}.items():
+        if places := private_fields(content):
+            yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
+
+
+def _contents(checked: _Subject) -> _Found:
+    """Checks that an entry's tables can be read, and that its shared files exist and match their names."""
+    _ = checked.record  # reading it compares them
+    return []
+
+
+def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+    return lambda checked: check(checked.record)
+
+
+def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+    return lambda checked: check(checked.record.run)
+
+
+def _scores(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
+        return Undefined("the labels are not public, so that only a reproduction can check this")
+    return list(verify.wrong_score_file(checked.record))
+
+
+def _summands(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
+        return Undefined("the labels are not public, and the entry contains none")
+    return list(verify.wrong_summands(checked.folder, checked.record))
+
+
+def _covered(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
+        return Undefined("the labels are not public, so that only a reproduction can check this")
+    return list(wrong_coverage(checked.record, checked.record.labels))
+
+
+def _of_cohort(
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None
+) -> Callable[[_Subject], _Found | None]:
+    """A check with the data here, of entries whose scores have this part."""
+
+    def compare(checked: _Subject) -> _Found | None:
+        if part and part not in checked.entry.scores:
+            return None
+        cohort = cohort_of(checked.run, checked.record, checked.data_root)
+        if isinstance(cohort, Undefined):
+            return cohort
+        return agreed(checked.run, cohort, check(checked.run, checked.record, cohort), checked.data_root)
+
+    return compare
+
+
+def _release(checked: _Subject) -> _Found | None:
+    """Compares the raw files that an entry names with those of releases; where they are unknown, others have to have
+    them, too."""
+    if checked.run.dataset.files is None:
+        return None
+    return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
+
+
+def _audit(checked: _Subject) -> _Found:
+    if checked.entry.audit is None:
+        return Undefined("the entry was not audited")
+    return list(wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
+
+
+def _bound(checked: _Subject) -> _Found | None:
+    """Compares the audit with the files that it is of."""
+    return None if checked.entry.audit is None else wrong_binding(checked.entry.audit, checked.record)
+
+
+def _looks(checked: _Subject) -> _Found:
+    run = checked.run
+    if run.ledger is None or not isinstance(run.test_looks, dict):
+        return Undefined("the record has no digest of the evaluation log")
+    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_looks))
+    if counted is None:
+        return Undefined("only the author's ledger can show it")
+    recorded = {"openings": run.test_looks, "tried": run.tried, "dev": run.dev_looks}
+    wrong = [name for name, value in recorded.items() if value is not None and getattr(counted, name) != value]
+    return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
+
+
+def _superseded(checked: _Subject) -> Iterator[str]:
+    known = read_superseded(checked.folder)
+    if known and not (checked.folder.parent / known.by / "run.yaml").is_file():
+        yield f"{SUPERSEDED_FILE}: there is no entry {known.by} beside it"
+
+
+_READING: dict[str, Callable[[_Subject], _Found]] = {
+    "files": _files,
+    "texts": _texts,
+    "form": _form,
+    "contents": _contents,
+}
+"""Checks without which no other can be made."""
+_CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
+    "fields": _of_record(verify.wrong_fields),
+    "parts": _of_record(verify.wrong_parts),
+    "version": _of_run(verify.wrong_version),
+    "card": _of_run(verify.wrong_card),
+    "protocol": _of_run(verify.wrong_rules),
+    "method": _of_run(verify.wrong_method),
+    "design": _of_record(verify.wrong_design),
+    "folds": _of_record(verify.wrong_folds),
+    "scores": _scores,
+    "summands": _summands,
+    "labels": lambda checked: wrong_labels(checked.folder, checked.run, checked.record, checked.data_root),
+    "release": _release,
+    "cohort": _of_cohort(wrong_cohort),
+    "covered": _covered,
+    "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
+    "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
+    "adds": _of_cohort(wrong_adds, "adds"),
+    "audit": _audit,
+    "bound": _bound,
+    "looks": _looks,
+    "superseded": _superseded,
+}
+
+
+OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
+"""Checks that compare an entry with data."""
+
+_ALL = _READING | _CHECKS
+_ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
+"""Files that may change although an entry did not -> the text for that."""
+
+
+def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
+    """All checks of the entry in `folder`; its labels are compared with data below `data_root` where they are there.
+
+    Args:
+        unchanged: whether the entry was checked before, so that only what others have added is.
+    """
+    folder = Path(folder).absolute()
+    checked, name, broken = _Subject(folder, data_root), entry_name(folder), ""
+    with installed_only(str(folder / "run.yaml")):
+        for check, function in (_ADDED if unchanged else _ALL).items():
+            if broken:
+                yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
+                continue
+            outcome = _outcome(function, checked)
+            if outcome is None:
+                continue
+            status, reason = outcome
+            if status == "failed" and check in _READING:
+                broken = check
+            yield EntryCheck(name, check, status, reason)
+        if not broken:
+            yield EntryCheck(name, "attestations", "passed", _attested(checked))
+
+
+def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> tuple[CheckStatus, str] | None:
+    """None where there is nothing to check."""
+    try:
+        found = check(checked)
+        if found is None:
+            return None
+        if isinstance(found, Undefined):
+            return "not possible", found.reason
+        wrong = list(found)
+    except EmbenchError as error:
+        return "failed", f"{error.what} ({error.where})" if error.where else error.what
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        return "failed", f"a field is missing or is not what embench writes: {type(error).__name__}: {error}"
+    more = f"; and {len(wrong) - verify.MOST_NAMED} more" if len(wrong) > verify.MOST_NAMED else ""
+    return ("failed", "; ".join(wrong[: verify.MOST_NAMED]) + more) if wrong else ("passed", "")
+
+
+def _attested(checked: _Subject) -> str:
+    """Attestations in words; wrong ones were found when the entry was read."""
+    parts = [
+        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
+        for _, a, stale in checked.entry.attestations
+    ]
+    return ", ".join(parts) or "none"
+
+
+def folders_at(path: Path) -> list[Path]:
+    """The entry at `path`, or all entries of the boards, the board or the protocol there.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [path] if (path / "run.yaml").is_file() else entry_folders(path)
+    for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a board, of a protocol
+        found = found or [each.parent for each in sorted(path.glob(pattern))]
+    if not found:
+        raise UsageError("there is no entry", where=str(path), expected="the folder of an entry, or of leaderboards")
+    return found
+
+
+def check_boards(
+    path: Path, data_root: Path | None = None, earlier: Path | None = None, progress: ProgressCallback | None = None
+) -> Iterator[EntryCheck]:
+    """All checks of the entry or the boards at `path`.
+
+    Args:
+        earlier: a former state of the boards, to which entries may only have been added. Of those that are as they
+            were, only what others have added is checked.
+
+    Raises:
+        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all boards.
+    """
+    folders = folders_at(path)
+    if earlier and not entry_folders(path):
+        raise UsageError(
+            "only the folder of all leaderboards has an earlier state", where=str(path), expected="leaderboards"
+        )
+    before = {entry_name(folder): folder for folder in entry_folders(earlier)} if earlier else {}
+    if earlier:
+        yield from check_history(path, earlier)
+    for i, folder in enumerate(folders, 1):
+        known = before.get(entry_name(folder))
+        unchanged = known is not None and digest_or_place(folder) == digest_or_place(known)
+        yield from check_entry(folder, data_root, unchanged=unchanged)
+        if progress:
+            progress(i, len(folders), folder.name)
+
+
+def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
+    """The checks in which the entry of this name was compared with data."""
+    return [c.check for c in checks if c.entry == entry and c.check in OF_DATA and c.status == "passed"]
+
+
+def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
+    """The failed checks."""
+    return [check for check in checks if check.status == "failed"]
+
+
+# The packages whose plugins a run uses, and whether others can install them.
+
+NOBODY = "nobody else can install"
+PUBLISH = (
+    "give the package a version, an author and the address of its repository ([project.urls]) in its pyproject.toml, "
+    "publish it there, install it, and run again"
+)
+
+
+def packages_of(run: Manifest) -> dict[str, str | None]:
+    """Package -> version, of the plugins of a run that are not bundled; None where the record does not say it."""
+    method = run.method
+    names = [
+        *([] if is_own(run.dataset.name) else [run.dataset.name]),
+        *method.encoders.values(),
+        *([method.fusion] if method.fusion else []),
+        *method.pretrainers,
+    ]
+    packages = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name)
+    return {name: run.versions.get(name) for name in packages if name.isidentifier() and name != registry.BUNDLED}
+
+
+def not_for_others(run: Manifest) -> Iterator[str]:
+    """Each package that nobody else can install, with what it lacks."""
+    for name in packages_of(run):
+        package = installed().get(name)
+        distribution = package.distribution if package else None
+        lacks = ["an installation here"] if distribution is None else list(_missing_metadata(distribution))
+        if lacks:
+            version = f" {distribution.version}" if distribution and distribution.version else ""
+            yield f"{NOBODY} the package {name}{version} of its plugins, which lacks {', '.join(lacks)}"
+
+
+def _missing_metadata(distribution: Distribution) -> Iterator[str]:
+    about = distribution.metadata.json
+    if not distribution.version or distribution.version == "0.0.0":
+        yield "a version"
+    author = f"{about.get('author', '')}{about.get('author_email', '')}"
+    if "TODO" in author:
+        yield f"an author (it says `{author}`)"
+    # Written where a package was not installed from an index.
+    source = json.loads(distribution.read_text("direct_url.json") or '{"url": "https://index"}')["url"]
+    project = [line.partition(", ")[2] for line in about.get("project_url", ())]
+    urls = [source, str(about.get("home_page", "")), *project]
+    if not any(re.match(r"(git\+)?https?://", url) for url in urls):
+        yield "a public address"
+
+
+# Preparation of the files of a pull request from finished runs: only what a board takes, checked before writing.
+
+
+def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
+    """The reasons why a run cannot be sent to a board, if any, as far as they show without an audit.
+
+    Args:
+        leaking: whether its author knows that its protocol leaks.
+    """
+    if run.entry is not None:
+        return ["it is an entry already; submit takes the folder of a run"]
+    return _why_not_for_others(run, boards, leaking)
+
+
+def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]:
+    reasons, protocol = why_not_publishable(run), run.protocol.name
+    if entry_folder(boards, run).exists():
+        reasons.append(f"{boards} has this entry already")
+    if protocol not in protocol_names():
+        reasons.append(f"its protocol {protocol} is not one of the published ones")
+    if run.protocol.leaks and not leaking:
+        reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
+    if seeds := seeds_not_taken(run):
+        reasons.append(f"its seeds are {seeds}")
+    if run.config.get("pretrained"):
+        reasons.append("it starts from weights that nobody else has")
+    return [*reasons, *not_for_others(run)]
+
+
+def other_subjects(run: Manifest, boards: Path) -> str | None:
+    """A sentence on a run of another number of people than all rows of its protocol here; None where one is of as many,
+    or there is none."""
+    counts, own = Counter(read_manifest(entry).cohort.people for entry in _beside(run, boards)), run.cohort.people
+    if not counts or own in counts:
+        return None
+    usual, rows = counts.most_common(1)[0]
+    return (
+        f"{run.id} is of {own} people, and {rows} of {counts.total()} entries of {usual}: it gets its own leaderboard"
+    )
+
+
+def _beside(run: Manifest, boards: Path) -> list[Path]:
+    """The folders of the other entries of a run's board."""
+    folder = entry_folder(boards, run)
+    return [path.parent for path in sorted(folder.parent.glob("*/run.yaml")) if path.parent != folder]
+
+
+def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
+    """Sentences on the severe findings of an audit, which keep a run from a board."""
+    found = (audit or {"findings": []})["findings"]
+    return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
+
+
+def submit_runs(
+    folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None, ethics: str | None = None
+) -> list[Path]:
+    """Writes the entries of audited runs, once all of them have passed every check, and returns the files that are new.
+
+    Args:
+        key, ethics: see `embench.leaderboard.entries.export_entry`.
+
+    Raises:
+        CheckFailed: a run is refused; nothing is written. MachineError: the disk refuses.
+    """
+    reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
+    refuse({folder: found for folder, found in reasons.items() if found})
+    with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
+        refuse(publish_runs(folders, Path(trial), key, ethics)[1])
+        drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
+        wrong = {folder: _why_not_beside(entry, boards, data_root) for folder, entry in drafts.items()}
+        refuse({folder: found for folder, found in wrong.items() if found})
+        return [path for entry in drafts.values() for path in _take(entry, boards)]
+
+
+def submit_entry(
+    entry: Path, boards: Path, data_root: Path | None = None, *, leaking: bool = False
+) -> list[Path] | None:
+    """Writes an entry that was made elsewhere, once it has passed every check of `submit_runs`, and returns the files
+    that are new; None where the boards have it already.
+
+    Raises:
+        CheckFailed: it is refused; nothing is written. DataError: it is damaged. MachineError: the disk refuses.
+    """
+    run, audit = read_manifest(entry), read_audit(entry)
+    place = entry_folder(boards, run)
+    if place.exists() and digest_or_place(place) == digest_or_place(entry):
+        return None
+    reasons = [*_why_not_for_others(run, boards, leaking), *severe_findings(audit)]
+    reasons += [] if audit else ["it was not audited"]
+    if reasons := reasons or _why_not_beside(entry, boards, data_root):
+        refuse({entry: reasons})
+    return _take(entry, boards)
+
+
+def _why_not_beside(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
+    """The reasons why an entry that is no part of the boards yet cannot stand there, as its files and others show."""
+    beside = _beside(read_manifest(entry), boards)
+    if same := already_there(entry, beside):
+        return [f"already there: {same}"]
+    if wrong := failures(check_boards(entry, data_root)):
+        return [f"{check.check}: {check.reason}" for check in wrong]
+    return unlike(entry, beside)
+
+
+def _take(entry: Path, boards: Path) -> list[Path]:
+    """Copies an entry, and what it shares, below `boards`; the files that are new."""
+    run = read_manifest(entry)
+    place = entry_folder(boards, run)
+    shared = place.parents[1] / SHARED_FOLDER  # as `boards` is written
+    with saving("the entry", place), temporary(aside(place)) as whole:
+        common = shared_files(entry, run.entry) if run.entry else ()
+        needed = [path for path in common if not (shared / path.name).exists()]
+        shared.mkdir(parents=True, exist_ok=True)
+        for path in needed:
+            write_whole(shared / path.name, partial(shutil.copyfile, path))
+        shutil.copytree(entry, whole, copy_function=shutil.copyfile)
+        replace_folder(place, whole)
+    return [*sorted(place.iterdir()), *(shared / path.name for path in needed)]
+
+
+def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
+    """Raises CheckFailed where a run has any reasons."""
+    if reasons:
+        raise CheckFailed(
+            "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),
+            where=", ".join(map(str, reasons)),
+            expected="finished runs that a leaderboard takes; nothing was written",
+            hint=PUBLISH if any(NOBODY in reason for found in reasons.values() for reason in found) else None,
+        )

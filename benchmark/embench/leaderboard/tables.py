@@ -1,0 +1,726 @@
+"""Leaderboards as tables: sections, selection, a summary in words, and Markdown pages."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from embench import registry, vocabulary
+from embench.checksums import read_checked, write_checked
+from embench.errors import UsageError
+from embench.files import saving, write_text
+from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, Row, ShownEntry, as_text, columns
+from embench.leaderboard.entries import (
+    ATTESTATIONS_FOLDER,
+    LoadEntry,
+    drop_unshared,
+    entry_folders,
+    load_leaderboard_entry,
+)
+from embench.leaderboard.rows import above_chance_parts, class_of, kept_place, load_shown_entries, ranked_rows
+from embench.protocols import Design
+from embench.records.entry import SHARED_FOLDER, shared_folder
+from embench.records.scores import Score
+from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
+from embench.registry.naming import did_you_mean
+from embench.statistics.answers import Unanswerable, design_of, unranked
+from embench.statistics.form import ModelLine, model_lines
+from embench.statistics.many_rows import ManyRows, count_positive, holds_corrected
+from embench.statistics.metrics import metric_facts
+from embench.statistics.ranking import Ranking
+from embench.texts import harmless, markdown, table_in_markdown
+
+# The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
+#
+# To rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where nothing
+# that they follow from has changed: no file of an entry, by its size and times, and none of embench or of an installed
+# plugin package.
+
+QUESTIONS = ("chance", "movement", "protocol_phase")
+"""The questions that a leaderboard answers of each method, by their ids in `statistics.answers`."""
+AS_MANY = "number of methods"
+"""What makes an answer borderline where chance explains as many."""
+
+
+@dataclass(frozen=True)
+class BoardSection:
+    """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
+    (`trained_on`) have sections of their own, as have rows on other people.
+
+    Args:
+        source: the dataset's full name.
+        leaks: whether training has seen part of the test data. `design`: that of the study, None where early records
+            do not tell.
+        people: of how many people the data are, where a leaderboard has rows on others, too.
+        rankings: `class_of` rows -> the ranking of its methods. `counts`: question -> for how many methods the answer
+            is *yes*; without questions that are not asked or have no answer.
+    """
+
+    dataset: str
+    protocol: str
+    trained_on: str | None
+    target: str
+    leaks: bool
+    design: Design | None
+    rows: tuple[Row, ...]
+    rankings: Mapping[str, Ranking]
+    counts: Mapping[str, ManyRows] = field(default_factory=dict)
+    source: str = ""
+    people: int | None = None
+
+    @property
+    def methods(self) -> list[Row]:
+        """The rows that are methods."""
+        return [row for row in self.rows if row.is_method]
+
+    @property
+    def controls(self) -> list[Row]:
+        """The rows that are confound-only models."""
+        return [row for row in self.rows if not row.is_method]
+
+    @property
+    def current(self) -> list[Row]:
+        """The methods that no other entry took the place of."""
+        return [row for row in self.methods if row.superseded is None]
+
+    @property
+    def metric(self) -> str:
+        """The score shown: the primary metric, or the within-subject one where no method has it."""
+        headline = Counter(row.headline for row in self.methods).most_common(1)[0][0]
+        return headline if any(row.scored(headline) for row in self.methods) else inside_subjects(headline)
+
+    @property
+    def problem(self) -> Unanswerable | None:
+        """Why no method has the primary metric; None where one has."""
+        problems = [row.problem for row in self.current or self.methods]
+        return problems[0] if all(problems) else None
+
+    @property
+    def adding(self) -> ManyRows | None:
+        """The count given time and movement."""
+        return self.counts.get("movement")
+
+    @property
+    def fixed_order(self) -> bool:
+        """True where all subjects had the tasks in one order."""
+        return self.design == "fixed_order"
+
+    @property
+    def unranked(self) -> str:
+        """Why nothing is ranked, where no row has the primary metric; empty where one has."""
+        methods = self.methods
+        if self.leaks or any(row.score for row in methods):
+            return ""
+        headline = methods[0].headline
+        inside = inside_subjects(headline)
+        known = [(str(row.control), score) for row in self.controls if (score := row.scored(inside))]
+        best = max(known, key=lambda each: each[1].mean, default=None)
+        return unranked(headline, self.design, best, [s for row in methods if (s := row.scored(inside))])
+
+
+_KEPT = TypeAdapter(tuple[str, list[BoardSection]])
+
+
+def leaderboard_sections(root: Path) -> list[BoardSection]:
+    """All leaderboards in a folder."""
+    place, key = kept_place("sections", str(root.resolve())), _key(root)
+    if content := read_checked(place):
+        with contextlib.suppress(ValidationError):
+            before, sections = _KEPT.validate_json(content)
+            if before == key:
+                return sections
+    sections = sections_of(load_shown_entries(root))
+    write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
+    return sections
+
+
+def sections_of(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboard_entry) -> list[BoardSection]:
+    """All sections of these entries, whose folders `load` reads."""
+    sections = []
+
+    def place(entry: ShownEntry) -> tuple[str, bool, str, str]:
+        return entry.board, entry.leaks, entry.protocol, entry.trained_on or ""
+
+    keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
+    for (board, leaks, protocol, other), group in groupby(keyed, key=place):
+        for people, alike in _by_people(list(group), divided=not leaks):
+            for target in sorted({target for entry in alike for target in entry.rows}):
+                about = (board, protocol, other or None, target, leaks, _design(alike))
+                rows, rankings = ranked_rows(alike, target, load)
+                above = {} if leaks else above_chance_parts([e for e in alike if target in e.rows], target)
+                parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in alike}
+                rows, counts = _counted(rows, parts)
+                sections.append(BoardSection(*about, tuple(rows), rankings, counts, alike[0].dataset, people))
+    return sections
+
+
+def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tuple[int | None, list[ShownEntry]]]:
+    """The entries on so many people each, most first; all together where they are of as many, or not `divided`."""
+    having = sorted({entry.people for entry in entries}, reverse=True)
+    if not divided or len(having) == 1:
+        yield None, list(entries)
+        return
+    for people in having:
+        yield people, [entry for entry in entries if entry.people == people]
+
+
+def _counted(
+    rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> tuple[list[Row], dict[str, ManyRows]]:
+    """For how many methods without a successor the answer to each question is *yes*, and the rows with what follows
+    from the number of methods."""
+    counts: dict[str, ManyRows] = {}
+    marked = {row.id: row for row in rows if row.is_method}
+    for question in QUESTIONS:
+        asked = [r for r in rows if r.superseded is None and _has_answer(r, question)]
+        yes = [row for row in asked if row.word(question) == "yes"]
+        known = [parts[row.id].get(question, {}) for row in asked]
+        if not asked:
+            continue
+        by_chance = count_positive(known, len(yes)) if all(known) else None
+        counts[question] = by_chance or ManyRows(len(asked), len(yes))
+        if question == "movement" and by_chance:
+            effects = [row.answers[question].effect or Score() for row in asked]
+            holds = dict(zip((row.id for row in asked), holds_corrected(known, effects), strict=True))
+            few = not by_chance.beyond_luck
+            marked |= {
+                row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([AS_MANY] * few)))
+                for row in yes
+            }
+    return [marked[row.id] if row.is_method else row for row in rows], counts
+
+
+def _has_answer(row: Row, question: str) -> bool:
+    found = row.answers.get(question)
+    return found is not None and found.effect is not None
+
+
+def _design(entries: Sequence[ShownEntry]) -> Design | None:
+    known = next((entry.design for entry in entries if entry.design), None)
+    return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
+
+
+def _key(root: Path) -> str:
+    """A digest of all that sections follow from but the code: the names, sizes and times of every file of the entries,
+    since attestations are of whole ones, and of what lies beside them for all of a board."""
+    found, folders = hashlib.sha256(), set(entry_folders(root))
+    for board in {folder.parents[1] for folder in folders}:
+        folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
+    for folder in sorted(folders):
+        found.update(f"{folder.relative_to(root)}\n".encode())
+        files = os.scandir(folder) if folder.is_dir() else ()
+        for file in sorted((each for each in files if each.is_file()), key=lambda each: each.name):
+            status = file.stat()  # nobody sets the time of change, which any change of a file moves
+            about = file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            found.update(f"{about}\n".encode())
+    return found.hexdigest()
+
+
+# Selection of boards and rows of the leaderboards: rows as flat records with readable fields, filtered and sorted.
+#
+# Every row of every board has the same fields, so that tables, CSV and JSON agree.
+
+Fields = dict[str, Any]
+"""Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
+
+ENTRY = "entry"
+"""The column of tables that holds the end of an entry's id."""
+
+_ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks")
+_PARTS = re.compile(r"(\w+)\s*(!=|>=|<=|=|~)\s*(.*)", re.DOTALL)
+_FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT (contains)"
+
+
+def select_sections(
+    sections: Sequence[BoardSection],
+    *,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    target: str | None = None,
+) -> list[BoardSection]:
+    """The boards of a dataset, protocol and target, None standing for any.
+
+    Args:
+        sections: as `leaderboard_sections` gives them.
+
+    Raises:
+        UsageError: no board is of that dataset, protocol or target.
+    """
+    chosen = list(sections)
+    for name, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
+        if wanted is None:
+            continue
+        known = sorted({getattr(section, name) for section in chosen})
+        if wanted not in known:
+            raise UsageError(
+                f"no leaderboard has the {name} `{wanted}`",
+                where=f"--{name}",
+                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
+                hint=did_you_mean(wanted, known),
+            )
+        chosen = [section for section in chosen if getattr(section, name) == wanted]
+    return chosen
+
+
+def row_fields(section: BoardSection, row: Row) -> Fields:
+    """One row of a board as a flat record: its board, and the values of all `columns`."""
+    about = {name: getattr(section, name) for name in _ABOUT}
+    return about | {name: column.value(row) for name, column in columns().items()}
+
+
+def check_field(field: str, known: Sequence[str], option: str) -> str:
+    """`field` where it is one of those known. Raises UsageError that names the option, the choices and the nearest."""
+    if field in known:
+        return field
+    names = [name for name in known if not name.endswith(("_low", "_high"))]
+    ends = "; the ends of a score's interval: its name with _low or _high" if len(names) < len(known) else ""
+    expected = f"one of: {', '.join(names)}{ends}"
+    raise UsageError(f"unknown field `{field}`", where=option, expected=expected, hint=did_you_mean(field, names))
+
+
+def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
+    """Returns the predicate of a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda`; a list is compared as
+    its texts joined by commas, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
+
+    Args:
+        known: the fields that rows have.
+
+    Raises:
+        UsageError: the text is no filter, names no field, or compares with what is no number.
+    """
+    found = _PARTS.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"cannot read the filter `{text}`", where="--filter", expected=_FORMS)
+    field, sign, wanted = _printed(found[1], known, "--filter"), found[2], found[3].strip()
+    if sign in (">=", "<="):
+        limit = _number(wanted)
+        if limit is None:
+            raise UsageError(f"`{wanted}` is not a number", where=f"--filter {field}{sign}", expected="a number")
+
+        def within(fields: Fields) -> bool:
+            value = _value(fields, field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return False
+            return value >= limit if sign == ">=" else value <= limit
+
+        return within
+    if sign == "~":
+        return lambda fields: _alike(wanted) in _alike(as_text(_value(fields, field), ","))
+    return lambda fields: _same(_value(fields, field), wanted) == (sign == "=")
+
+
+def _printed(name: str, known: Sequence[str], option: str) -> str:
+    """The field of a name of a field or of a table's head, such as `time` of `time_s`; `entry` is the end of `id`."""
+    titles = {column.title: field for field, column in columns().items() if " " not in column.title}
+    return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
+
+
+def _value(fields: Fields, field: str) -> Any:
+    return fields["id"].rpartition("-")[2] if field == ENTRY else fields[field]
+
+
+def _same(value: Any, wanted: str) -> bool:
+    number = _number(wanted)
+    if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
+        return value == number
+    return _alike(as_text(value, ",")) == _alike(wanted.replace(", ", ","))
+
+
+def _alike(text: str) -> str:
+    """The text without what does not count: case, and `_` for the hyphen that tables print."""
+    return text.lower().replace("_", "-")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
+    """A table with a line for each row; by default all fields. Lists have `; ` between their items, and what is not
+    known is empty."""
+    heads = list(rows[0] if columns is None and rows else columns or ())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([_csv_cell(row[name]) for name in heads] for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> str:
+    """A number below zero is none of a formula."""
+    text = as_text(value, "; ")
+    return text if isinstance(value, int | float) else harmless(text)
+
+
+def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
+    """Rows by a field, from the least, or by `-field` from the greatest; rows without a value come last, and equal ones
+    stay in their order. Raises UsageError where no row has such a field."""
+    field, down = by.removeprefix("-"), by.startswith("-")
+    if rows:
+        field = _printed(field, list(rows[0][0]), "--sort")
+    known = [row for row in rows if _known(_value(row[0], field))]
+    known.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
+    return [*known, *(row for row in rows if not _known(_value(row[0], field)))]
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value != []
+
+
+def _order(value: Any) -> Any:
+    return value if isinstance(value, int | float) else as_text(value).lower()
+
+
+# What a leaderboard shows, in words: its question, its answer as a sentence and as a line of a table, its models
+# without a physiological signal. Terminal, Markdown, site and findings take their words from here.
+
+HEADS = {
+    "question": "question",
+    "methods": "methods",
+    "chance": "above chance (by chance: at most)",
+    "movement": "given time and movement (by chance: at most)",
+    "protocol_phase": "given the protocol phase",
+}
+"""The columns of a summary of several leaderboards."""
+_COUNTED = {
+    "chance": "above chance",
+    "movement": "given time and movement",
+    "protocol_phase": "given the protocol phase",
+}
+"""Question -> the clause on methods for which the answer is *yes*."""
+BY_CHANCE = (
+    "By chance, at most: if no method predicted anything, 95 of 100 such leaderboards would show no more than this "
+    "many."
+)
+ANSWERS = (
+    "Above chance: the interval lies above chance. Given time and movement: the score and the label are still "
+    "associated (partial r above 0) after both are adjusted for the time since the start and movement within 10 min. "
+    "Given the protocol phase: also for the phase of the protocol, inferred from movement of the whole session."
+)
+CORRECTED = "* also after correction for all methods of this leaderboard (maximum statistic over subjects)"
+NO_MODELS = "Scores of models without a physiological signal are not published, as the labels are withheld."
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A leaderboard in one line.
+
+    Args:
+        question: in the dataset's words. `dataset`: its display name. `subjects`: how many were scored.
+        methods: how many no other entry took the place of.
+        cells: question -> for how many methods the answer is *yes*, or why that is not known.
+        reason: why no method has the primary metric; empty where one has.
+        sentence: question, subjects and answer.
+    """
+
+    question: str
+    dataset: str
+    subjects: str
+    methods: int
+    cells: Mapping[str, str]
+    reason: str
+    sentence: str
+
+    @property
+    def line(self) -> dict[str, str]:
+        """The line of a table with the columns `HEADS`."""
+        cells = {name: self.cells[name] for name in HEADS if name in self.cells}
+        line = {"question": f"{self.question} {self.dataset}", "methods": str(self.methods), **cells}
+        return {head: line[name] for name, head in HEADS.items()}
+
+
+def summarise(section: BoardSection) -> Summary:
+    """Return the summary of a leaderboard."""
+    rows = section.current or section.methods
+    asked = registry.questions_of(section.source).get(section.target)
+    question = asked.question if asked else f"{in_words(section.target)}?"
+    problem = section.problem
+    sizes = sorted({row.subjects for row in rows})
+    subjects = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    start = f"{question} {subjects} subjects, {len(rows)} method{'s' * (len(rows) > 1)}"
+    if section.trained_on:
+        start += f" trained on {dataset_label(section.trained_on)}"
+    if section.leaks:
+        answer = "nothing can be concluded, since training has seen part of the test data."
+    elif problem:
+        answer = f"{problem.answer}. {problem.reason}"
+    else:
+        answer = ", ".join(_clauses(section.counts, len(rows))) + "."
+    return Summary(
+        question=question,
+        dataset=dataset_label(section.dataset),
+        subjects=subjects,
+        methods=len(rows),
+        cells={name: _summary_cell(section, name, len(rows)) for name in _COUNTED},
+        reason=problem.reason if problem else "",
+        sentence=f"{start}: {answer}",
+    )
+
+
+def best_supported(section: BoardSection) -> tuple[object, ...]:
+    """Sorts leaderboards: those with a primary metric first, then those with an answer given time and movement, then
+    those with more such methods than chance explains."""
+    adding = section.adding
+    proportion = adding.adding / adding.asked if adding else 0.0
+    few = not (adding and adding.beyond_luck)
+    return section.problem is not None, adding is None, few, -proportion, -len(section.current)
+
+
+def dataset_label(name: str) -> str:
+    """The display name of a dataset; of an unknown one its name as it is."""
+    real = name.removesuffix(OF_SYNTHETIC_DATA)
+    known = vocabulary.terms("datasets").get(real)
+    label = known.label if known else real
+    return label if real == name else f"{label}, synthetic data"
+
+
+def _clauses(counts: Mapping[str, ManyRows], methods: int) -> Iterator[str]:
+    for name, words in _COUNTED.items():
+        if count := counts.get(name):
+            bound = f" (by chance: at most {count.by_luck})" if _has_bound(name, count) else ""
+            yield f"{_of(count, methods)} {words}{bound}"
+
+
+def _summary_cell(section: BoardSection, name: str, methods: int) -> str:
+    if section.problem:
+        return section.problem.answer
+    count = section.counts.get(name)
+    if count is None:
+        return "not computed"
+    return f"{_of(count, methods)} ({count.by_luck})" if _has_bound(name, count) else _of(count, methods)
+
+
+def _of(count: ManyRows, methods: int) -> str:
+    """The number of *yes*, with the number of answers where some methods have none."""
+    return str(count.adding) if count.asked == methods else f"{count.adding} of {count.asked}"
+
+
+def _has_bound(name: str, count: ManyRows) -> bool:
+    return count.by_luck is not None and name != "protocol_phase"
+
+
+def models_of(section: BoardSection) -> list[ModelLine]:
+    """The models without a physiological signal, from best to worst; those with a constant score share the last
+    line."""
+    metric = section.metric
+    best = next((score for row in section.current if (score := row.scored(metric))), None)
+    return list(model_lines(((str(row.control), row.scored(metric)) for row in section.controls), metric, best))
+
+
+def answered_questions(rows: Sequence[Row]) -> list[str]:
+    """The questions that some of these rows answer, in the order of columns."""
+    return [name for name in _COUNTED if any(row.word(name) for row in rows)]
+
+
+def score_head(section: BoardSection) -> str:
+    """The head of the column of scores."""
+    facts = metric_facts(section.metric)
+    return facts.title if section.metric == section.methods[0].headline else f"{facts.title}, not the primary metric"
+
+
+def lead_sentence(ranking: Ranking | None) -> str:
+    """A sentence on the lead of the first of several ranked methods, and the lead that chance explains; empty for a
+    single one."""
+    if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
+        return ""
+    n, bound = len(ranking.ranks), "" if ranking.paired else "at most "
+    return (
+        f"The first of {n} ranked methods is {ranking.lead:.3f} above their mean; by chance, the best of {n} equal "
+        f"methods would be {bound}{ranking.luck:.3f} above it."
+    )
+
+
+# Tables in Markdown, one page a dataset, and a page with a line for each leaderboard.
+
+LEGEND = f"""\
+## How to read this
+- Entries are sorted by the primary metric, in brackets its 95 % confidence interval over subjects. *rank*: the ranks
+  that an entry may have, at 95 % for all comparisons together; entries that cannot be told apart share ranks.
+- *given time and movement*: whether the score and the label are associated after both are adjusted for the time since
+  the start and movement within 10 min; *given the protocol phase*: also for the phase of the protocol, inferred from
+  movement of the whole session. An asterisk: *yes* also after correction for all methods of the leaderboard (maximum
+  statistic over subjects). *Not shown*: the interval includes 0, or the named condition fails.
+- {BY_CHANCE}
+- *audit*: the number of findings of `embench audit`; the entry's `audit.json` lists them. Severe: the scores do not
+  mean what they seem to mean. Suspicious: so good that a leak is the first thing to look for.
+- *evidence*: who has checked the entry. Self-reported: its author published it. Verified: its scores were recomputed
+  from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was. Only
+  spot-checked and reproduced entries have a rank.
+- An entry's folder (last column) and the folder `shared` contain predictions, labels, folds and configuration, from
+  which its numbers can be recomputed. Where the labels of a dataset are withheld, predictions are not published.
+"""
+
+
+def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) -> list[Path]:
+    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
+    that no entry names any more are removed.
+
+    Args:
+        entries: what leaderboards show of all entries below `root`, where that was loaded before.
+
+    Raises:
+        MachineError: the disk refuses.
+    """
+    root = Path(root)
+    entries = load_shown_entries(root) if entries is None else entries
+    sections = sections_of(entries)
+    written = []
+    with saving("the tables", root):
+        drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
+        for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
+            path = root / dataset / "README.md"
+            write_text(path, _page(dataset, list(of_dataset)))
+            written.append(path)
+        root.mkdir(parents=True, exist_ok=True)
+        write_text(root / "README.md", _front(sections))
+    return [*written, root / "README.md"]
+
+
+def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
+    note = (
+        "Generated by `embench leaderboard build` from the entries in this folder; do not edit by hand. All columns: "
+        f"`embench leaderboard show {dataset} --columns all --format csv`.\n"
+    )
+    parts = [f"# {markdown(dataset_label(dataset))}\n", note]
+    for section in sections:
+        parts += _section(section)
+    return "\n".join([*parts, LEGEND])
+
+
+def _section(section: BoardSection) -> Iterator[str]:
+    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{markdown(_apart(section))}\n"
+    yield f"{markdown(summarise(section).sentence)}\n"
+    if section.unranked:
+        yield f"{markdown(section.unranked)}\n"
+    if section.current:
+        yield markdown_table(section.current, section.protocol, head=score_head(section)) + "\n"
+    yield from (f"{text}\n" for text in notes_of(section))
+    yield from models_table(section)
+    if pretrained := [row for row in section.current if row.floors]:
+        yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
+        yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
+    if old := [row for row in section.methods if row.superseded is not None]:
+        yield "Entries that others took the place of. They stay as they were published, without a rank.\n"
+        yield markdown_table(old, section.protocol, head=score_head(section)) + "\n"
+        yield from (f"- `{row.id}`: {markdown(row.superseded.why)}\n" for row in old if row.superseded)
+
+
+def _apart(section: BoardSection) -> str:
+    """What sets a leaderboard apart from others of its target and protocol."""
+    parts = [f"trained on {section.trained_on}" if section.trained_on else ""]
+    parts += [f"{section.people} subjects" if section.people else ""]
+    return "".join(f", {part}" for part in parts if part)
+
+
+def notes_of(section: BoardSection) -> list[str]:
+    """Sentences below the entries: groups that are ranked by themselves, and the lead that chance explains."""
+    notes = []
+    groups = dict.fromkeys(class_of(row) for row in section.current)
+    if len(groups) > 1:
+        counts = {name: sum(class_of(row) == name for row in section.current) for name in groups}
+        told = "; ".join(f"{count} ({name})" for name, count in counts.items())
+        notes.append(f"Ranks compare entries with the same access to data of the test subjects and context: {told}.")
+    return [*notes, *filter(None, map(lead_sentence, section.rankings.values()))]
+
+
+def models_table(section: BoardSection) -> Iterator[str]:
+    """The models without a physiological signal, as a heading and a small table; nothing where none applies."""
+    if not section.controls:
+        return
+    yield "Models without any physiological signal, from best to worst:\n"
+    if lines := models_of(section):
+        marks = [[markdown(line.names), line.score, "above every entry" if line.above else ""] for line in lines]
+        yield table_in_markdown(marks, ["model", score_head(section), ""]) + "\n"
+    else:
+        yield f"{NO_MODELS}\n"
+
+
+def _floors(row: Row, place: str) -> str:
+    about = markdown(f"{row.name}, {row.signals}: {row.floors.words if row.floors else ''}")
+    return f"- [{row.id.rpartition('-')[2]}]({place}/{row.id}), {about}"
+
+
+def _front(sections: Sequence[BoardSection]) -> str:
+    """A line for each leaderboard that takes entries, and links to the others."""
+    current = [section for section in sections if not (section.leaks or section.trained_on)]
+    current.sort(key=best_supported)
+    lines = []
+    for section in current:
+        cells = list(summarise(section).line.values())
+        cells[0] = f"[{markdown(cells[0])}]({section.dataset}/README.md)"
+        lines.append([cells[0] + markdown(_place(section)), *cells[1:]])
+    table = table_in_markdown(lines, list(HEADS.values())) if lines else "No entries yet."
+    others = [
+        f"- [{dataset_label(section.dataset)}]({section.dataset}/README.md){markdown(_place(section))}"
+        for section in sections
+        if section not in current
+    ]
+    title = "Leaking protocols and entries trained on another dataset:\n"
+    listed = "\n".join(["", title, *others, ""])
+    return (
+        "# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n"
+        f"{table}\n\n{BY_CHANCE}\n{listed if others else ''}"
+    )
+
+
+def _place(section: BoardSection) -> str:
+    return f", {section.target}, {section.protocol}{_apart(section)}"
+
+
+def markdown_table(
+    rows: Sequence[Row],
+    place: str,
+    names: Sequence[str] = MARKDOWN_COLUMNS,
+    linked: Collection[str] | None = None,
+    head: str = "",
+) -> str:
+    """The table of some entries. Where none has the primary metric, the score is the one by which they are sorted.
+
+    Args:
+        place: the folder of these entries. `linked`: the ids of those that are there; None for all. `head`: that of the
+            column of scores.
+    """
+    asked = answered_questions(rows)
+    shown = [columns()[name] for name in names if name not in QUESTIONS or name in asked]
+    if any(row.gains_by for row in rows) and "gain" not in names:
+        shown.insert([column.name for column in shown].index("score") + 1, columns()["gain"])
+    metric = _shown_metric(rows)
+    title = head or metric_facts(metric).title
+    heads = [f"**{title}**" if column.name == "score" else column.title for column in shown]
+    links = [
+        f"[{row.id.rpartition('-')[2]}]({place}/{row.id})" if linked is None or row.id in linked else row.id
+        for row in rows
+    ]
+    lines = [
+        [*(_markdown_cell(column, row, metric) for column in shown), link]
+        for row, link in zip(rows, links, strict=True)
+    ]
+    return table_in_markdown(lines, [*heads, "entry"])
+
+
+def _shown_metric(rows: Sequence[Row]) -> str:
+    headline = rows[0].headline
+    return headline if any(row.score for row in rows) else inside_subjects(headline)
+
+
+def _markdown_cell(column: Column, row: Row, metric: str) -> str:
+    """A cell, with warnings in bold."""
+    if column.name == "score":
+        return row.text_of(metric)
+    text = column.text(row) if column.name in ("rank", "audit") else markdown(column.text(row))
+    return text.replace("suspicious", "**suspicious**") if column.name == "audit" else text
