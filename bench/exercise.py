@@ -44,10 +44,9 @@ from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
+from embench.planning.graph import TRAIN, all_units, data_places, source_spec
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.setting import data_places, source_spec
-from embench.planning.tasks import TRAIN, all_units
 from embench.snapshot import snapshot
 from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.intervals import mean_over_subjects

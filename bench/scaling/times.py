@@ -15,8 +15,7 @@ from bench.scaling import WORK
 from embench.engine.fits import window_grids
 from embench.engine.rows import grid_of
 from embench.engine.stage import Stage
-from embench.planning.forecast import forecast
-from embench.planning.plan import Plan, make
+from embench.planning.plan import Plan, forecast, make
 from embench.records.names import board_name
 from embench.records.record import RUN_FILE, read_manifest
 from embench.snapshot import snapshot

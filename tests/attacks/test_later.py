@@ -12,9 +12,9 @@ import yaml
 from embench.cli import main
 from embench.engine.stage import Stage
 from embench.errors import CheckFailed, UsageError
+from embench.planning.graph import TRAIN
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.tasks import TRAIN
 from embench.protocols import NOTHING_GIVEN, load_protocol, prove_given
 
 from ..planning.days import write_days, write_rules

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embench import registry
-from embench.planning.settings import applied
+from embench.planning.parts import applied
 
 PRESETS = ("paper", "small", "quick")
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from embench.errors import UsageError
-from embench.planning.points import grid_points
-from embench.planning.request import command_again
+from embench.planning.request import command_again, grid_points
 from embench.records.record import read_manifest
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"

@@ -15,8 +15,8 @@ from embench.engine.executors.slurm import Work
 from embench.engine.stage import Folder
 from embench.engine.work import Parent, work_on
 from embench.errors import MachineError, PluginError, WorkerKilled
+from embench.planning.graph import stage_folder
 from embench.planning.plan import make
-from embench.planning.setting import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
 

@@ -14,11 +14,10 @@ from embench.data.cohort import build_cohort, card_for_protocol, unlabelled_coho
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Baseline
 from embench.interfaces.recording import Label
-from embench.planning.graph import Builder, Graph
+from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import resolve_method
 from embench.planning.plan import _folds
 from embench.planning.request import Request
-from embench.planning.setting import Setting
 from embench.protocols import Protocol, connected_groups, load_protocol, roles
 from embench.store.store import RecordingEntry, Span
 

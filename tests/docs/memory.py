@@ -10,8 +10,8 @@ from typing import Any
 
 from embench.engine.stage import Stage
 from embench.engine.work import run_stage
+from embench.planning.graph import stage_folder
 from embench.planning.plan import make
-from embench.planning.setting import stage_folder
 
 from .test_papers import request
 

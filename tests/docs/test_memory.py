@@ -6,7 +6,7 @@ import pytest
 
 from bench.speed.measure import command, embench
 from embench.engine.stage import Folder
-from embench.planning.setting import stage_folder
+from embench.planning.graph import stage_folder
 
 from ..sample import proof
 from .memory import MADE, STEPS, stages

@@ -20,9 +20,9 @@ from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import FillAbsent, Present
-from embench.planning import forecast
+from embench.planning import plan as forecast
+from embench.planning.graph import stage_folder
 from embench.planning.plan import make
-from embench.planning.setting import stage_folder
 
 from ..pairs import pretended
 from ..tiny.world import plugin

@@ -11,8 +11,8 @@ from embench.engine.executors import Resources, run_graph
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import PluginError
+from embench.planning.graph import stage_folder
 from embench.planning.plan import make
-from embench.planning.setting import stage_folder
 
 from ..pairs import pretended
 

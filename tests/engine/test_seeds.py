@@ -12,7 +12,7 @@ import torch
 from embench.engine import device
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
-from embench.planning import setting
+from embench.planning import graph
 from embench.planning.plan import make
 from embench.registry import loading
 
@@ -38,7 +38,7 @@ def test_a_library_or_device_moves_no_seed(bench, monkeypatch, fusion):
     request = plan.request
     with pretended.gpu():
         on_gpu = make(replace(request, device="cuda"))
-    monkeypatch.setattr(setting, "libraries", lambda _: {"numpy": "9.9.9", "scikit-learn": "9.9", "torch": "9.9"})
+    monkeypatch.setattr(graph, "libraries", lambda _: {"numpy": "9.9.9", "scikit-learn": "9.9", "torch": "9.9"})
     later = make(request)
     for other in (on_gpu, later):
         assert not plan.graph.stages.keys() & other.graph.stages.keys()  # no result is taken for another's

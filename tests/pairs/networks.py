@@ -18,8 +18,8 @@ from embench.engine.stage import Folder, Stage
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, Output, OutputSpec, Tokens
 from embench.nn import FillAbsent, Model, Supervised
+from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
-from embench.planning.setting import stage_folder
 from embench.testing import samples
 from embench.testing.require import CLOSE_ENOUGH
 

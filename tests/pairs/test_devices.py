@@ -15,10 +15,10 @@ import embench
 import embench_plugins
 from embench.engine import loop
 from embench.engine.executors import Resources, run_graph
+from embench.planning.graph import stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.planning.request import Request
-from embench.planning.setting import stage_folder
 from embench.runs.videos import decode_videos
 
 from ..sample import WHOLE, drawn

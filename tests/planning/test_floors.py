@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from embench.errors import UsageError
-from embench.planning.floors import with_floors
+from embench.planning.pretraining import with_floors
 from embench.planning.request import Request
 from embench.records.names import public_run
 

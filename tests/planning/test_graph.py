@@ -8,9 +8,8 @@ import pytest
 import yaml
 
 from embench.engine.stage import Folder
-from embench.planning import forecast
-from embench.planning.expected import seconds_like_done
-from embench.planning.forecast import stage_seconds
+from embench.planning import plan as forecast
+from embench.planning.plan import seconds_like_done, stage_seconds
 
 from ..tiny.running import Bench
 from ..tiny.world import RULES, few_folds, make_subjects, plugin, write

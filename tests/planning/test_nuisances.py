@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embench.data.cohort import Cohort
-from embench.planning import nuisances
+from embench.planning import plan
 from embench.protocols import load_protocol, whole
 from embench.statistics.adding import studies_of
 from embench.statistics.nuisance.columns import BLOCKS
@@ -32,11 +32,11 @@ def expected(monkeypatch):
             self.now += 1.0
             return self.now
 
-    monkeypatch.setattr(nuisances, "time", Clock())
-    monkeypatch.setattr(nuisances, "cores", lambda: 1)
+    monkeypatch.setattr(plan, "time", Clock())
+    monkeypatch.setattr(plan, "cores", lambda: 1)
 
     def of(cohort: Cohort, seeds: tuple[int, ...] = (0, 1), protocol: str = V3) -> float:
-        return nuisances.seconds_to_fit(cohort, load_protocol(protocol), seeds)
+        return plan.seconds_to_fit(cohort, load_protocol(protocol), seeds)
 
     return of
 

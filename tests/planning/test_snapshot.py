@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from embench.planning.forecast import stage_seconds
-from embench.planning.plan import make
+from embench.planning.plan import make, stage_seconds
 from embench.snapshot import cached, cached_call, snapshot
 
 from ..tiny.world import plugin

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from embench.errors import UsageError
-from embench.planning.axes import expand_axes
 from embench.planning.request import Request
+from embench.planning.weights import expand_axes
 from embench.protocols import Given
 from embench.records.scores import Scores
 from embench.report.grid_curves import build_curves, draw_curve, write_curve

@@ -9,7 +9,7 @@ import pytest
 from embench import registry
 from embench.engine.stage import Folder
 from embench.errors import UsageError
-from embench.planning.losses import check_losses
+from embench.planning.parts import check_losses
 from embench.planning.request import Request
 from embench.records.predictions import Labels, Predictions
 

@@ -16,7 +16,7 @@ from embench.engine.fits import labelled
 from embench.engine.rows import Source, grid_of
 from embench.engine.stage import Folder
 from embench.errors import DataError, UsageError
-from embench.planning.setting import stage_folder
+from embench.planning.graph import stage_folder
 from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
 

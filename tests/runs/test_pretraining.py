@@ -13,11 +13,9 @@ from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.entries import why_not_publishable
-from embench.planning.origins import source_of
-from embench.planning.pretraining_stages import external_stage
+from embench.planning.graph import Setting, data_places, external_stage
 from embench.planning.request import Request
-from embench.planning.setting import Setting, data_places
-from embench.planning.weights import data_seen
+from embench.planning.weights import data_seen, source_of
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain

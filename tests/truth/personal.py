@@ -30,7 +30,7 @@ from embench.engine.predict import EstimatorAdapter, PersonalPredictions, Person
 from embench.engine.rows import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.interfaces.units import Target
-from embench.planning.giving import normalising_units, slice_units, trial_units
+from embench.planning.graph import normalising_units, slice_units, trial_units
 from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY, Given, load_protocol
 from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions

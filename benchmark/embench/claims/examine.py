@@ -17,9 +17,9 @@ from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import parts_of
+from embench.planning.parts import of_encoder
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request, request_of
-from embench.planning.settings import of_encoder
 from embench.protocols import label_units
 from embench.records import record
 from embench.records.predictions import MODEL

@@ -138,8 +138,8 @@ def grid(
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
-    from embench.planning.names import check_names
-    from embench.planning.points import grid_points
+    from embench.planning.parts import check_names
+    from embench.planning.request import grid_points
 
     chosen = cluster_options(cluster or ())
     requested = [request_of(**options, **point) for point in grid_points(axes)]
@@ -148,7 +148,7 @@ def grid(
 
     executors.find_executor(executor)
     from embench.cli import show  # these import torch, which takes longer than to refuse what is wrong
-    from embench.planning.axes import expand_axes
+    from embench.planning.weights import expand_axes
     from embench.runs import run as runner
 
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))

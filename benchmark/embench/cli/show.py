@@ -27,7 +27,7 @@ from embench.statistics.form import lines
 from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
-    from embench.planning.floors import FloorRow, Floors
+    from embench.planning.pretraining import FloorRow, Floors
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.points import Curve
@@ -262,7 +262,7 @@ def run_with_floors(
     Raises:
         UsageError: nothing is pretrained.
     """
-    from embench.planning.floors import split_pretrained
+    from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
     from embench.statistics.floor_gaps import gaps_of

@@ -1,21 +1,31 @@
-"""Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them."""
+"""Whether the plugins of a method fit together, and what each encoder reads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from embench import registry
+from embench.data.cohort import Cohort
+from embench.engine.rows import encoder_of, view_length, view_of
+from embench.engine.stage import Part
 from embench.errors import PluginError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recording import names_in, parts_of
+from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
+from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
+from embench.registry.objects import is_object
+from embench.store import Store
+
+# Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them.
 
 
 def check_parts(method: Method, kind: type[Any]) -> None:
@@ -237,3 +247,200 @@ def _size(fusion: type[Any]) -> str:
     """The number of modalities that a fusion, or an estimator, takes."""
     least, most = getattr(fusion, "arity", (1, None))
     return f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
+
+
+# Refusal of ways to go on from pretraining that a method cannot take.
+
+_ALLOWED = {"encoder": ("full", "frozen", "ridge"), "fusion": ("full", "frozen"), "pretrainer": ("full",)}
+"""Kind of plugin -> the values of `adapt` that it has."""
+
+
+def check_adaptation(method: Method, settings: Sequence[str]) -> None:
+    """Refuses an `adapt` that a part of the method cannot have, and settings that decide nothing. Raises UsageError."""
+    for name, part in method.parts():
+        kind = name.partition("[")[0]
+        adapt = part.recipe.adapt
+        if adapt not in _ALLOWED[kind]:
+            raise UsageError(
+                f"{kind} {part.short} does not support `adapt={adapt}`",
+                where=f"{name}.adapt",
+                expected=" or ".join(_ALLOWED[kind]),
+                hint=f"--set encoder.adapt={adapt}" if kind == "fusion" else None,
+            )
+    for m, part in method.encoders.items():
+        _check_encoder(method, m, part.recipe.adapt)
+    own_loss = [s for s in settings if s.partition("=")[0].strip().endswith(".loss") and s.startswith("encoder")]
+    if own_loss and all(part.recipe.adapt == "ridge" for part in method.encoders.values()):
+        raise UsageError(
+            "ridge uses squared error and has no other loss", where=f"--set {own_loss[0]}", hint="leave it out"
+        )
+    if low_rank := [s for s in settings if ".lora." in s.partition("=")[0]]:
+        raise UsageError("nothing reads `lora`", where=f"--set {low_rank[0]}", hint="leave it out")
+
+
+_TRAINING = frozenset(
+    ("optimiser", "lr", "betas", "momentum", "weight_decay", "schedule", "every", "factor", "warmup", "epochs", "batch")
+).union(("clip", "selection", "patience", "class_weight", "loss", "targets"))
+"""Fields of a recipe that decide how a stage is trained."""
+
+
+def check_trained_by(method: Method, settings: Sequence[str]) -> None:
+    """Refuses settings of how an encoder is trained where the fusion's recipe decides it, unless the fusion has such a
+    setting too. Raises UsageError with the path that decides."""
+    of_fusion = {setting.partition("=")[0].strip() for setting in settings}
+    for setting in settings if method.joins == "tokens" else ():
+        path = setting.partition("=")[0]
+        part, _, field = path.strip().rpartition(".")
+        if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in of_fusion:
+            raise UsageError(
+                f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
+                "nothing",
+                where=f"--set {setting}",
+                expected=f"fusion.{field} for {method.fusion.short}; encoder.{field} for fusions such as late, whose "
+                "encoders are trained by themselves; in a grid of both, one command each",
+                hint=f"did you mean fusion.{field}?",
+            )
+
+
+def _check_encoder(method: Method, m: str, adapt: str) -> None:
+    where = f"encoder[{m}].adapt={adapt}"
+    if method.inputs == "features" and adapt == "ridge":
+        raise UsageError(f"{method.fusion.short} is fitted on features, so no network is adapted", where=where)
+    if method.joins == "tokens" and adapt == "ridge":
+        raise UsageError(
+            f"fusion {method.fusion.short} is trained end to end, but ridge fits a separate head for each encoder",
+            where=where,
+            expected="frozen or full; or a fusion of fitted networks, such as single or late",
+        )
+
+
+# Inputs of a plan's encoders: length of windows or context, rate and shape; and a check that units are long enough.
+
+_EPS = 1e-6
+
+
+def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[str] = ()) -> None:
+    """Refuses views that would not hold the signal that they name: windows longer than all units of a cohort, windows
+    without a length, and whole units where `settings` give one. A bundled recipe of an encoder may have windows longer
+    than units, since networks of a fixed size need them; `input_notes` tells of it.
+
+    Raises:
+        UsageError: it names both lengths and what to do.
+    """
+    for m, part in method.encoders.items():
+        view = view_of(encoder_of(part), part.name)
+        path = "encoder.view" if len(method.encoders) == 1 else f"encoder[{m}].view"
+        if view.kind == "window" and view.length_s is None:
+            raise UsageError("windows have no length", where=f"--set {path}.kind", hint=f"--set {path}.length_s=10")
+        given = any(setting.partition("=")[0].strip() == f"{path}.length_s" for setting in settings)
+        if view.kind == "unit" and given:
+            raise UsageError(
+                f"encoder {part.short} reads whole units, so a length of {view.length_s or 0:g} s changes nothing",
+                where=f"--set {path}.length_s",
+                hint=f"--set {path}.kind=context for the last {view.length_s or 0:g} s before the end of each unit, or "
+                f"--set {path}.kind=window for windows inside it",
+            )
+        for cohort in cohorts:
+            if not _as_bundled(part, method.preset, cohort.card.name):
+                check_length(part, m, cohort, path, by_setting=given)
+
+
+def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view", *, by_setting: bool = False) -> None:
+    """Refuses an encoder whose windows are longer than all units of a cohort. `by_setting`: a setting gives the length.
+
+    Raises:
+        UsageError: it names both lengths and what to do: the arguments of an object, else the settings at `path`.
+    """
+    view, longest_s = view_of(encoder_of(part), part.name), _longest(cohort)
+    if not _too_long(view, longest_s):
+        return
+    length, in_python = f"{view.length_s:g}", is_object(part.name) and not by_setting
+    setting = f"window_s={length} of {part.short}" if in_python else f"{path}.length_s of encoder {part.short}"
+    raise UsageError(
+        f"windows of {length} s, but units of {cohort.card.name} last "
+        f"{'at most ' if cohort.shortest_s < longest_s - _EPS else ''}{longest_s:g} s",
+        where=f"modality {m}, {setting}",
+        expected=f"at most {longest_s:g} s, or a context, which begins before the unit",
+        hint=f"context_s={length}" if in_python else f"--set {path}.kind=context",
+    )
+
+
+def _longest(cohort: Cohort) -> float:
+    """The length in s of the longest unit that may be trained on or tested."""
+    return max(cohort.units[i].stop - cohort.units[i].start for i in cohort.eligible)
+
+
+def _too_long(view: View, longest_s: float) -> bool:
+    return view.kind == "window" and (view.length_s or 0.0) > longest_s + _EPS
+
+
+def _as_bundled(part: Part, preset: str, dataset: str) -> bool:
+    """True if the view is that of a bundled encoder's recipe."""
+    if registry.find("encoder", part.name).package != registry.BUNDLED:
+        return False
+    return bool(registry.load("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
+
+
+def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
+    """For each encoder the seconds of its windows or context, its rate in Hz and the shape (C, T) of its input; None
+    where it has none, as features have no rate."""
+    rows = []
+    for m, part in method.encoders.items():
+        encoder = encoder_of(part)
+        view = view_of(encoder, part.name)
+        length_s = view_length(view, cohort.longest_s, cohort.shortest_s)
+        rate, channels = _rate_and_channels(encoder, m, cohort.store, length_s)
+        rows.append(
+            {
+                "modality": m,
+                "encoder": part.short,
+                "window_s": length_s if view.kind != "context" else None,
+                "step_s": (view.step_s or view.length_s) if view.kind == "window" else None,
+                "context_s": length_s if view.kind == "context" else None,
+                "rate_hz": rate,
+                "shape": f"{channels} x {round(length_s * rate)}" if rate and channels else None,
+            }
+        )
+    return rows
+
+
+def input_notes(method: Method, cohort: Cohort) -> list[str]:
+    """The same in sentences, and a note on windows of a bundled recipe that are longer than all units."""
+    notes = []
+    for row in input_rows(method, cohort):
+        length = f"a context of {row['context_s']:g} s" if row["context_s"] else f"windows of {row['window_s']:g} s"
+        at = f" at {row['rate_hz']:g} Hz" if row["rate_hz"] else ""
+        shape = f" ({row['shape']})" if row["shape"] else ""
+        notes.append(f"{row['encoder']} reads {row['modality']}: {length}{at}{shape}")
+        view = view_of(encoder_of(method.encoders[row["modality"]]), row["encoder"])
+        if _too_long(view, longest_s := _longest(cohort)):
+            notes.append(
+                f"units last at most {longest_s:g} s, so {row['window_s'] - longest_s:g} s of each window of "
+                f"{row['encoder']} are empty"
+            )
+    return notes
+
+
+def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) -> tuple[float | None, int | None]:
+    """Rate in Hz and number of channels of an encoder's input: those of the prepared signal, or of what the encoder
+    makes of noise in its place. None where it reads features, or refuses noise."""
+    if encoder.reads == "features":
+        return None, None
+    if encoder.reads == "clips":
+        return float(encoder.recipe.prepare["frames_hz"]), 3
+    channels, hz = prepared_as(store, m)
+    if encoder.reads == "signal":
+        return hz, len(channels)
+    noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
+    unit = "+".join(store.modalities[part].unit for part in names_in(m))
+    with suppress(Exception):  # the plugin boundary; what it refuses is reported when the run reads the signal
+        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=without_channels(m)))
+        return float(made.rate), len(made.channels)
+    return None, None
+
+
+def prepared_as(store: Store, m: str) -> tuple[tuple[str, ...], float]:
+    """Channels and rate in Hz of the prepared signal of a run's modality."""
+    parts = parts_of(m)
+    names = tuple(name for part, one in parts for name in ((one,) if one else store.modalities[part].channels))
+    return names, store.modalities[parts[0][0]].rate

@@ -5,29 +5,345 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from embench.data.cohort import Cohort
-from embench.engine.predict import LEARNED
-from embench.engine.stage import FitParams, FusionParams, Params, PredictParams, PretrainParams, Stage, without_rule
-from embench.errors import UsageError
-from embench.interfaces.units import Target
-from embench.planning.giving import learned_units, normalising_units, slice_units, trial_units, units_of_subjects
-from embench.planning.parts import Method, Origin, Pretraining
-from embench.planning.pretraining_stages import beside, external_stage, pretrain_params, stage_ids, weights_to_start
-from embench.planning.setting import Setting, common
-from embench.planning.tasks import (
-    TRAIN,
-    VAL,
-    all_units,
-    recorded_segments,
-    roles_of_units,
-    segments_of,
-    task_of,
+from embench.engine import network
+from embench.engine.predict import GIVEN, LEARNED, TRIAL_GIVEN, TRIAL_SCORED
+from embench.engine.rows import TESTED, TRAINED
+from embench.engine.stage import (
+    ENGINE_REVISION,
+    Common,
+    FitParams,
+    FusionParams,
+    Params,
+    Part,
+    PredictParams,
+    PretrainParams,
+    SourceSpec,
+    Stage,
+    without_rule,
 )
-from embench.protocols import NOTHING_GIVEN, Fold, Given
+from embench.errors import UsageError
+from embench.interfaces.recording import names_in
+from embench.interfaces.units import Target
+from embench.planning.parts import FUSION, Method, Origin, Pretraining
+from embench.protocols import NOTHING_GIVEN, Fold, Given, Protocol, Slices
+from embench.signals.normalise import KEEP_LEVEL
+from embench.snapshot import cached
+from embench.system import version_of
+
+# Settings that all stages of a run share, and what of them goes into the stages' params.
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the file to start from."""
+
+    protocol: Protocol
+    device: str
+    threads: int
+    drop: tuple[str, ...] = ()
+    dev: bool = False
+    label_subjects: int | None = None
+    label_fraction: float | None = None
+    given: Given | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Any] = field(default_factory=dict)
+
+
+def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
+    """Params that every stage has; without a fold where all folds share the stage."""
+    source = source_spec(setting.protocol, cohort, setting.given if cohort.slices else None)
+    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
+
+
+def source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) -> SourceSpec:
+    """Data facts of a cohort in the params of stages. Where subjects give units, these normalise them, or where a run
+    is given nothing, training units do; other datasets' subjects, to pretrain on, are normalised by all they have."""
+    normalise: str = protocol.normalise
+    if normalise == "given":
+        normalise = "subject_unlabelled" if given is None or given.session else "given" if given.units else "training"
+    rest = cohort.card.baseline if protocol.normalise == "baseline" else None
+    return SourceSpec(
+        cohort.store.key,
+        cohort.longest_s,
+        cohort.shortest_s,
+        normalise,
+        (rest.start_s, rest.stop_s) if rest else None,
+        tuple(sorted(KEEP_LEVEL)) if protocol.normalise == "recording_unlabelled" else (),
+    )
+
+
+def libraries(device: str) -> dict[str, str]:
+    """Other causes of a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
+    found = dict(_versions())
+    if device == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
+
+
+def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
+    """Folders and licences of the data of some cohorts, for `Setting.places`."""
+    return {
+        "stores": {c.store.key: str(c.store.path) for c in cohorts},
+        "licences": {c.store.key: c.card.licence for c in cohorts},
+    }
+
+
+def stage_folder(runs: Path) -> Path:
+    """The folder of stages, shared by all runs of a runs folder."""
+    return Path(runs) / "stages"
+
+
+# The arrays that a pretraining stage works on: segments of recordings, or a source's labelled units.
+
+TRAIN, VAL = 0, 1
+
+Segment = tuple[int, float, float, int]
+"""Recording (position in the store), start, stop (s), role."""
+
+
+def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
+    """All recordings of subjects with a role that take part in the protocol. A video decides when a recording begins
+    only where it is among the modalities: signals give the same numbers with and without one beside them. Alone it
+    decides without them: they may begin before it."""
+    taking_part = {unit.recording for unit in cohort.roster}
+    alone = set(which) == {"video"}
+    return [
+        (
+            r,
+            min((s.t0 for m, s in entry.spans.items() if (m == "video") == alone or m in which), default=0.0),
+            entry.duration_s,
+            roles[entry.subject],
+        )
+        for r, entry in enumerate(cohort.store.recordings)
+        if entry.subject in roles and entry.id in taking_part
+    ]
+
+
+def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Stretches of recordings that have any of the modalities."""
+    sensors = [set(entry.spans) for entry in cohort.store.recordings]
+    sensed = [s for s in segments if any(set(names_in(m)) <= sensors[s[0]] for m in which)]
+    recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
+    return {
+        "recording": np.array(recording, np.int64),
+        "start": np.array(start, np.float64),
+        "stop": np.array(stop, np.float64),
+        "role": np.array(role, np.int64),
+        **all_units(cohort),
+    }
+
+
+def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+    """All units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
+    targets)."""
+    labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
+    sensors = [set(entry.spans) for entry in cohort.store.recordings]
+    at = cohort.columns["recording"]
+    index = [
+        i
+        for i in cohort.positions
+        if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= sensors[at[i]] for m in which)
+    ]
+    role = np.full(len(index), TRAIN, np.int64)
+    return {**cohort.arrays(index), "role": role, "y": labels[index], **all_units(cohort)}
+
+
+def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Arrays `all_*` (n,) on all units of the dataset, over which features are standardised."""
+    return {f"all_{name}": array for name, array in cohort.columns.items()}
+
+
+def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
+    """Segments covered by a fold's training and validation units, for splits that keep some of a training subject's
+    segments or recordings for others; units of one role that touch are one segment."""
+    at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
+    units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
+    segments: list[Segment] = []
+    for recording, start, stop, role in units:
+        if segments and segments[-1][::3] == (recording, role) and start <= segments[-1][2]:
+            start = segments.pop()[1]
+        segments.append((recording, start, stop, role))
+    return segments
+
+
+def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
+    """Maps the subjects of the units at `index` to a role."""
+    return dict.fromkeys((cohort.units[i].subject for i in index), role)
+
+
+# Arrays of the stages that fit and predict with what test subjects give of themselves first.
+
+
+def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
+    """`all_given` (n,) of all units: those whose signals are their subject's statistics, by the bits of
+    `embench.engine.rows`. Training subjects give as many as they may, others the first `units` of each class.
+
+    Args:
+        train, others: positions of units of these subjects.
+    """
+    slices = _slices(cohort)
+    found = np.zeros(len(cohort.units), np.int64)
+    found[slices.given(slices.most) & units_of_subjects(cohort, train)] |= TRAINED
+    found[slices.given(units) & units_of_subjects(cohort, others)] |= TESTED
+    return {"all_given": found}
+
+
+def slice_units(
+    cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays `slice_*` (m,) of a stage that predicts: the units that its test subjects give, and where they have labels
+    also those of training subjects on whom it is tried how much to adapt, with what is scored of these.
+
+    Args:
+        test: positions of units of the test subjects.
+        trial: positions of the units of the others, as far as a run may use their labels.
+        y: (n, targets) labels of all units.
+    """
+    slices = _slices(cohort)
+    first, tried = slices.given(given.units), np.isin(np.arange(len(cohort.units)), trial)
+    parts = [(GIVEN, first & units_of_subjects(cohort, test))]
+    if given.labelled:
+        parts += [(TRIAL_GIVEN, first & tried), (TRIAL_SCORED, slices.scored & tried)]
+    at = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
+    role = np.repeat([role for role, _ in parts], [int(mask.sum()) for _, mask in parts])
+    labels = y[at] if given.labelled else np.full((len(at), y.shape[1]), np.nan)
+    arrays = {f"slice_{name}": array for name, array in cohort.arrays(at).items()}
+    return {**arrays, "slice_role": role.astype(np.int64), "slice_y": labels}
+
+
+def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays `slice_*` (m,) of a stage that predicts: the units at `learned` (m,), which its test subjects gave to
+    train on, and by whose labels alone they are predicted beside. `y`: (n, targets) labels of all units."""
+    arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
+    return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
+
+
+def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
+    """(n,) whether a unit is of a subject of those at `index`."""
+    recording = cohort.columns["recording"]
+    subject = np.array([entry.subject for entry in cohort.store.recordings])
+    return np.isin(subject, subject[recording[index]])[recording]
+
+
+def _slices(cohort: Cohort) -> Slices:
+    if cohort.slices is None:
+        raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
+    return cohort.slices
+
+
+MOST_TRIED = 8
+"""Training subjects, at most, on whom it is tried how much to adapt."""
+
+
+def trial_units(
+    cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray, *, left_out: bool = False
+) -> np.ndarray:
+    """Positions of the units of the subjects on whom it is tried how much to adapt: validation subjects, to whom
+    nothing was fitted; training subjects where there are none, or these are tested, and beside them where each is
+    `left_out` of what is fitted for it."""
+    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
+    own = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
+    names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
+    return np.array([i for i in own.tolist() if cohort.units[i].subject in names], np.int64)
+
+
+# Stages that pretrain: their params, what they start from, and those on other datasets than the one that is split.
+
+
+def external_stage(
+    method: Method,
+    step: Pretraining,
+    sources: Sequence[Cohort],
+    setting: Setting,
+    seed: int,
+    before: Mapping[str, Stage[PretrainParams]],
+) -> Stage[PretrainParams]:
+    """The stage of a step on all subjects of external sources: nothing of a run's own dataset, fold or targets is in
+    it, so that all who need it share it, unless it goes on from what a fold was pretrained on. `before` has the stages
+    that it goes on from, by role."""
+    which, (source, *others) = method.of(step), sources
+    if step.labels == "source":
+        targets, task = source.targets, labelled_units(source, which)
+    else:
+        targets = (network.ANYTHING,) if step.modality is None else ()
+        task = {**_of_all(source, which), **beside(others, which)}
+    fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
+    params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)
+    description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
+    return Stage("pretrain", params, stage_ids(before), task, setting.places, description)
+
+
+def beside(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of the task of a stage that sees all subjects of other sources beside those of its first."""
+    return {f"more{k}_{name}": array for k, other in enumerate(others) for name, array in _of_all(other, which).items()}
+
+
+def _of_all(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+    roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
+    return task_of(source, recorded_segments(source, roles, which), which)
+
+
+def stage_ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
+    """Role -> id of these stages."""
+    return {role: stage.id for role, stage in stages.items()}
+
+
+def pretrain_params(
+    method: Method,
+    step: Pretraining,
+    setting: Setting,
+    targets: Sequence[Target],
+    before: Mapping[str, Stage[PretrainParams]],
+    shared: Common,
+    others: Sequence[Cohort] = (),
+) -> PretrainParams:
+    """The params of a step of pretraining; `before` has the stages that it goes on from, by role, and `others` are the
+    sources that it sees beside that of the `shared` params."""
+    which, whole = method.of(step), step.modality is None
+    return PretrainParams(
+        shared,
+        modalities={m: _learning(method.encoders[m]) for m in which},
+        pretrainer=step.part,
+        fusion=_learning(method.fusion) if whole else None,
+        recipe=step.part.recipe,
+        targets=tuple(map(without_rule, targets)),
+        weights=weights_to_start(setting, which, before, whole=whole),
+        step=max((stage.params.step + 1 for stage in before.values()), default=0),
+        beside=tuple(source_spec(setting.protocol, other) for other in others),
+    )
+
+
+def weights_to_start(
+    setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
+) -> dict[str, str]:
+    """External weights, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
+    parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
+    if whole and "pretrained" not in before:
+        parts.append(FUSION)
+    return {part: setting.weights[part] for part in parts if part in setting.weights}
+
+
+@cached
+def _learning(part: Part) -> Part:
+    """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
+    return replace(part, recipe=replace(part.recipe, adapt="full"))
+
+
+# The graph of stages of a run: pretraining, fits, fusions and predictions for every seed, fold and target.
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,10 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import parts_of
-from embench.planning.adapting import check_adaptation, check_trained_by
-from embench.planning.compatibility import check_inputs, check_parts
+from embench.planning.compatibility import check_adaptation, check_inputs, check_parts, check_trained_by
 from embench.planning.hub import find_assets
-from embench.planning.parts import Method, Pretraining
+from embench.planning.parts import Method, Pretraining, applied
 from embench.planning.request import Request, assign
-from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean
 from embench.store import decoder_versions
 from embench.system import version_of

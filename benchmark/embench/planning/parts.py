@@ -1,15 +1,31 @@
-"""Parts of a plan: the method with its plugins and recipes resolved, and its steps of pretraining."""
+"""Parts of a method: plugins with their recipes and settings, and what a request leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort
 from embench.engine.stage import Part
+from embench.errors import UsageError, faults
+from embench.files import parse_yaml
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.units import Target, View
+from embench.planning.request import Request
+from embench.protocols import NORMALISE, Given, Protocol, load_protocol
 from embench.records.context import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
+from embench.registry.naming import did_you_mean, nearest
+from embench.snapshot import snapshot
+
+# Parts of a plan: the method with its plugins and recipes resolved, and its steps of pretraining.
 
 FUSION = "fusion"
 """Name of the whole model beside the modalities in names of weights."""
@@ -87,3 +103,300 @@ class Method:
             for i, p in enumerate(self.pretraining)
         ]
         return [*named, ("fusion", self.fusion)]
+
+
+# Settings of `--set path=value`, which change the recipes of a method, one field at a time.
+
+_KINDS = ("encoder", "pretrainer", "fusion", "protocol")
+_SETTING = re.compile(
+    r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?$"
+)
+
+
+def of_encoder(setting: str) -> str | None:
+    """The modality of a setting of one encoder alone, such as `encoder[ecg[left]+eda].lr=1e-4`; None of any other."""
+    found = _SETTING.match(setting.partition("=")[0].strip())
+    return found[2] if found and found[1] == "encoder" else None
+
+
+def chosen_normalisation(settings: Sequence[str]) -> str | None:
+    """The value of `protocol.normalise` in settings; None where it stands in none."""
+    values = [value for path, _, value in (each.partition("=") for each in settings) if path.strip() == NORMALISE]
+    return values[-1].strip() if values else None
+
+
+def applied(method: Method, settings: Sequence[str]) -> Method:
+    """The method with what `--set` changes in its recipes.
+
+    Raises:
+        UsageError: a setting cannot be read, or names or holds what no recipe of the method can.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if path.strip() == NORMALISE:
+            continue  # the protocol's, see `chosen_normalisation`
+        found = _SETTING.match(path.strip())
+        if not equals or not found:
+            kind, dot, rest = path.strip().partition(".")
+            near = nearest(kind, _KINDS) if dot else []
+            raise UsageError(
+                f"cannot read `{setting}`",
+                where=f"--set {setting}",
+                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4, fusion.batch=32 or "
+                f"{NORMALISE}=none",
+                hint=f"did you mean {near[0]}.{rest}?" if near and near[0] != kind else None,
+            )
+        kind, which, name, key = found.groups()
+        value = parse_yaml(text)
+        if (name, key) == ("frozen", None) and isinstance(value, bool):
+            name, value = "adapt", "frozen" if value else "full"  # as published rows have it
+        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
+            value = float(value)  # YAML reads 1e-4 as text
+        method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
+    return method
+
+
+def _changed(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
+    if kind == "fusion":
+        return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
+    if kind == "encoder":
+        if which and which not in method.encoders:
+            raise UsageError(
+                f"the run has no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders)
+            )
+        chosen = [which] if which else list(method.encoders)
+        changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
+        return replace(method, encoders=changed)
+    named = [which in (None, str(i), p.part.short, p.modality) for i, p in enumerate(method.pretraining)]
+    if not any(named):
+        raise UsageError("the run has no such pretrainer", where=f"--set {setting}", hint="add --pretrainer NAME")
+    steps = [
+        replace(p, part=replace(p.part, recipe=change(p.part.recipe))) if hit else p
+        for p, hit in zip(method.pretraining, named, strict=True)
+    ]
+    return replace(method, pretraining=tuple(steps))
+
+
+def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
+    known = [n for n in vars(recipe) if n != "datasets"]
+    path = setting.partition("=")[0].strip()
+    if name not in known:
+        raise UsageError(
+            f"`{path}` is not a setting",
+            where=f"--set {setting}",
+            expected=", ".join(known),
+            hint=_meant(path, name if key is None else f"{name}.{key}", recipe),
+        )
+    old = getattr(recipe, name)
+    if key is None:
+        if isinstance(old, Mapping | View):
+            raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
+        return replace(recipe, **{name: _fitting(Recipe, name, value, setting)})
+    parts = asdict(old) if isinstance(old, View) else dict(old or {})
+    if name == "view" and old is None:
+        parts = asdict(View())
+    if key not in parts:
+        raise UsageError(
+            f"`{path}` is not a setting: `{name}` has no part `{key}`",
+            where=f"--set {setting}",
+            expected=", ".join(parts),
+            hint=_meant(path, f"{name}.{key}", recipe),
+        )
+    if name == "view":
+        return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
+    changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
+    return replace(recipe, **changed)
+
+
+def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
+    """The path that was meant, as `fusion.build.C` by `fusion.C`: that of the nearest field, wherever it stands.
+    `wrong` is the end of `path` that the recipe lacks."""
+    known = []
+    for name, value in vars(recipe).items():
+        parts = asdict(value) if isinstance(value, View) else value
+        known += [f"{name}.{key}" for key in parts] if isinstance(parts, Mapping) else [name]
+    fields = {each: each.rpartition(".")[2] for each in known}
+    near = nearest(wrong.rpartition(".")[2], fields.values())[:1]
+    meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
+    return f"did you mean {' or '.join(meant)}?" if meant else None
+
+
+_LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
+
+
+def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
+    """The value, if a field of a recipe or view can hold it."""
+    hint = get_type_hints(record)[field]
+    try:
+        fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError as error:
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        message = faults(error)[0].what
+        raise UsageError(
+            f"{value!r} is not valid: {message[:1].lower()}{message[1:]}",
+            where=f"--set {setting}",
+            hint=did_you_mean(str(value), choices),
+        ) from error
+    if fits is not None and field in _LEAST and fits < _LEAST[field]:
+        raise UsageError(f"{field} is too small", where=f"--set {setting}", expected=f"at least {_LEAST[field]:g}")
+    return fits
+
+
+def _typed(old: Any, value: Any, setting: str) -> Any:
+    """The value, if it is of the kind that stood there before (a whole number may stand for a number)."""
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if old is not None and value is not None and type(old) is not type(value):
+        raise UsageError(
+            f"{value!r} has the wrong type", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
+        )
+    return value
+
+
+# Refusal of losses from which the networks of a method learn nothing.
+
+
+def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[str], cohort: Cohort) -> None:
+    """Refuses a `loss` that is set for classes or for an estimator, and one by recording for labels that vary in none.
+
+    Raises:
+        UsageError: with the targets or the setting that would fit.
+    """
+    values = [target for target in targets if not target.traits.has_classes]
+    for setting in settings:
+        path = setting.partition("=")[0].strip()
+        if not path.endswith(".loss") or ".build." in path:
+            continue
+        if not values:
+            raise UsageError(
+                f"`loss` applies to continuous targets only, and {targets[0].name} has {targets[0].traits.words}",
+                where=f"--set {setting}",
+                expected="a continuous target; for class targets use class_weight",
+            )
+        if method.joins == "estimator" and path == "fusion.loss":
+            raise UsageError(
+                f"{method.fusion.short} is not a network and has its own loss",
+                where=f"--set {setting}",
+                hint="remove the setting, or choose a network as --fusion",
+            )
+    for name, part in method.parts():
+        if part.recipe.loss == "ccc_recording" and (flat := [t.name for t in values if not _varies(cohort, t)]):
+            raise UsageError(
+                f"labels of {', '.join(flat)} are constant within every recording, and ccc_recording requires labels "
+                "that vary",
+                where=f"{name}.loss",
+                hint=f"--set {name}.loss=ccc_batch",
+            )
+
+
+def _varies(cohort: Cohort, target: Target) -> bool:
+    """True if two units of one recording have different labels."""
+    label = cohort.label[target.name]
+    known = np.flatnonzero(np.isfinite(label))
+    seen: dict[str, float] = {}
+    return any(seen.setdefault(cohort.units[i].recording, label[i]) != label[i] for i in known.tolist())
+
+
+# Options of a request that leave something out: modalities of the test, subjects and labels of the training, what test
+# subjects give.
+
+
+def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
+    """The modalities that are removed at test time. Raises UsageError where none is left."""
+    chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
+    for m in chosen:
+        if m not in method.modalities:
+            raise UsageError(
+                f"`{m}` is not a modality of this run",
+                where="--drop",
+                expected=", ".join(method.modalities),
+                hint=f"embench grid --drop {m}" if m in ("each", "all") else None,
+            )
+    if len(chosen) >= len(method.modalities):
+        raise UsageError("--drop removes all modalities", where=f"--drop {request.drop}")
+    return chosen
+
+
+def labelled_subjects(request: Request) -> int | None:
+    """The number of training subjects with labels, None for all of them."""
+    text = request.label_subjects
+    if text is None or text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(
+            f"`{text}` is not a number of subjects",
+            where="--label-subjects",
+            expected="a number of at least 1, or all",
+            hint="for several values: embench grid",
+        )
+    return int(text)
+
+
+def labelled_fraction(request: Request) -> float | None:
+    """The share of labels, None for all of them."""
+    text = request.label_fraction
+    try:
+        share = 1.0 if text is None else float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"`{text}` is not a proportion of labels",
+            where="--label-fraction",
+            expected="a number above 0 and at most 1, such as 0.1",
+            hint="for several values: embench grid",
+        )
+    return None if share == 1 else share
+
+
+def given_units(request: Request, protocol: Protocol) -> Given | None:
+    """The units that test subjects give to a run; None under protocols that decide it themselves."""
+    if protocol.personal and request.train_dataset:
+        raise UsageError(
+            f"{protocol.name} cannot train on another dataset",
+            where=f"--train-dataset {request.train_dataset}",
+            expected="training and test subjects of one dataset",
+        )
+    if not protocol.asks_given:
+        if request.given is not None:
+            raise UsageError(
+                f"{protocol.name} does not let a run choose calibration data",
+                where=f"--given {request.given}",
+                hint="--protocol personalise-v1",
+            )
+        return None
+    return Given.read(request.given or "0")
+
+
+# Names that nothing has, refused before any library is imported that trains.
+
+
+@snapshot()
+def check_names(requests: Iterable[Request]) -> None:
+    """Checks the seeds of requests and the names of their protocols, datasets, encoders and fusions, as far as plans
+    would refuse them, too. Raises UsageError."""
+    for request in requests:
+        if request.seeds is not None:
+            _ = request.seed_list
+        load_protocol(request.protocol)
+        for name in filter(None, (request.dataset, request.train_dataset)):
+            find.place(name, request.data_root)
+        for text in request.encoders:
+            registry.find("encoder", text.split("=", 1)[-1])
+        _check_one("encoder", [text for text in request.encoders if "=" not in text])
+        fusions = (request.fusion or "").split(",")
+        for name in filter(None, fusions):
+            registry.find("fusion", name)
+        _check_one("fusion", fusions)
+
+
+def _check_one(kind: str, names: Sequence[str]) -> None:
+    """Refuses several names where one stands for all modalities: other points of a grid repeat the option."""
+    if len(names) > 1:
+        again = " ".join(f"--{kind} {name}" for name in names)
+        raise UsageError(
+            f"--{kind} has several names in one value", where=f"--{kind} {','.join(names)}",
+            hint=f"for a run of each, repeat the option: {again}",
+        )  # fmt: skip

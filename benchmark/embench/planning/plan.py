@@ -1,38 +1,58 @@
-"""The plan of a run: everything resolved and laid out before anything is trained. Making it trains nothing."""
+"""The plan of a run, laid out before anything is trained, and the forecast of its time, memory and disk."""
 
 from __future__ import annotations
 
+import heapq
+import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
 
 from embench import registry
 from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
+from embench.engine import fits, network
+from embench.engine.feed import Data
+from embench.engine.loop import flops_of, optimiser_of
+from embench.engine.rows import grid_of
+from embench.engine.stage import FitParams, Folder, FusionParams, PretrainParams, Stage
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.nn import Model
 from embench.planning import weights
-from embench.planning.expected import left_to_do, seconds_like_done
-from embench.planning.graph import Builder, Graph
-from embench.planning.inputs import check_views, input_rows
-from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
-from embench.planning.losses import check_losses
+from embench.planning.compatibility import check_views, input_rows
+from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
 from embench.planning.method import grounded, named_method, resolve_method, without_paths
-from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
-from embench.planning.parts import FUSION, Method
+from embench.planning.parts import (
+    FUSION,
+    Method,
+    check_losses,
+    chosen_normalisation,
+    dropped_modalities,
+    given_units,
+    labelled_fraction,
+    labelled_subjects,
+)
 from embench.planning.power import describe_difference, published_spread
 from embench.planning.request import Request, command_of
-from embench.planning.setting import Setting, data_places, stage_folder
-from embench.planning.settings import chosen_normalisation
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
+from embench.planning.weights import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.floors import RANDOM
 from embench.records.manifest import Overlap
@@ -40,11 +60,282 @@ from embench.records.method_kind import MethodKind
 from embench.records.seeds import seeds_taken
 from embench.records.wording import name_without_package
 from embench.snapshot import cached_call, snapshot
+from embench.statistics.adding import studies_of
+from embench.statistics.nuisance.accelerometer import movement_of, windows_of
+from embench.statistics.nuisance.behaviour import behaviour_of, modalities_held
+from embench.statistics.nuisance.columns import Study
+from embench.statistics.nuisance.members import careful_trees
 from embench.store import blank_clips
-from embench.system import cores
+from embench.system import cores, limited_threads
 
 if TYPE_CHECKING:
     from embench.statistics.answerable import UnanswerableTarget
+
+
+# Expected duration of waiting stages, each and together, from finished stages of the same kind.
+
+CHEAP = ("estimator", "predict")
+"""Kinds of stages that train no network: nothing is known of them before one like them is done."""
+
+
+def left_to_do(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[Any]]:
+    """The stages of a graph that are not done."""
+    return [stage for stage in stages if not Folder(root, stage.id).done]
+
+
+def seconds_like_done(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
+    """The expected seconds of each cheap stage that waits, by id, as those of its kind took that are done; none where
+    none is."""
+    took: dict[str, list[float]] = defaultdict(list)
+    todo = []
+    for stage in stages:
+        if stage.kind in CHEAP:
+            folder = Folder(root, stage.id)
+            if not folder.done:
+                todo.append(stage)
+            elif (seconds := folder.seconds()) is not None:
+                took[stage.kind].append(seconds)
+    return {stage.id: median(took[stage.kind]) for stage in todo if stage.kind in took}
+
+
+def together(seconds: Iterable[float], workers: int) -> float:
+    """Seconds until all are over which workers take one after the other, each the next that waits.
+
+    >>> together([10, 10, 10], 2), together([], 2)
+    (20.0, 0.0)
+    """
+    free = [0.0] * max(workers, 1)
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
+# Forecast of the time to fit what clock and movement tell of a dataset's labels, once, as scores of version 3 hold it
+# constant. Only one model is fitted, and a few windows are read.
+
+_COLUMNS = 112
+"""Columns of the one model: as many as those of the models that take most of the time."""
+_CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
+"""Time of all models of a fold, as multiples of that model's: those on the clock, the accelerometer, other modalities
+of movement, and contact. Measured with 2,000 and 9,000 training units, to within a sixth."""
+_WINDOWS = 64
+
+
+def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
+    """Seconds until all models of the confound analysis are fitted that a run in these seeds needs and that are not
+    kept; without the placebo."""
+    if protocol.leaks:
+        return 0.0
+    studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
+    of_targets = [list(of_seeds.values()) for of_seeds in studies.values() if not isinstance(of_seeds, Undefined)]
+    if not of_targets:
+        return 0.0
+    seconds, study = 0.0, of_targets[0][0]
+    for of_target in of_targets:
+        if models := sum(_models(each) for each in of_target):
+            seconds += models * _model_s(of_target[0]) / cores()
+    if acc := cohort.store.modalities.get("acc"):
+        rate = acc.rate
+        if not study.observed.was_kept("movement"):
+            seconds += _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
+    if _has_behaviour(study) and not study.observed.was_kept("behaviour"):
+        seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
+    return seconds
+
+
+def _models(study: Study) -> float:
+    """The models of all folds that are not kept, in units of the one that is measured."""
+    has_acc = "acc" in study.cohort.store.modalities
+    local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
+    of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.was_kept(name))
+    return len(study.parts) * of_blocks
+
+
+def _has_behaviour(study: Study) -> bool:
+    return bool(set(modalities_held(study.cohort.store)) - {"acc"})
+
+
+def _model_s(study: Study) -> float:
+    train, _ = study.parts[0]
+    classes = study.target.traits.has_classes
+    x = np.random.default_rng(0).standard_normal((len(train), _COLUMNS))
+    y = study.y[train].astype(int) if classes else study.y[train]
+    with limited_threads(1):
+        return _shortest(lambda: careful_trees(0, classes).fit(x, y))
+
+
+def _reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
+    """Seconds to read all units, of those for a few."""
+    few = study.units[np.unique(np.linspace(0, len(study.units) - 1, _WINDOWS).astype(int))]
+    return _shortest(lambda: read(few)) * len(study.units) / len(few)
+
+
+def _shortest(work: Callable[[], object]) -> float:
+    """The shorter of two times, in s of this process, whatever else runs: libraries are loaded in the first one."""
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+# Forecast of a plan's cost: networks are built and a few rows are put through them, on the device that will train.
+
+ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
+_LONG_STEP_S = 10.0
+"""Seconds of a step on a CPU that are too long to wait for."""
+_STEPS = 5
+"""Steps on a CPU of which the shortest counts."""
+_FORWARD = 1 / 3
+"""Cost of a row that nothing is learned from, relative to a training row."""
+
+
+def forecast(
+    graph: Graph, workers: int, done: Collection[str] = (), known: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, Any]:
+    """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages but those `done`;
+    `known` are the seconds of stages that train no network, as far as anything tells.
+
+    A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
+    to nothing beside the nets themselves and are excluded.
+    """
+    measured = _measured(graph.stages.values())
+    waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
+    return {
+        "parameters": sum(m[0] for m in measured.values()),
+        "flops": sum(m[1] for m in measured.values()),
+        "expected_s": round(together((_seconds(waiting, measured) | dict(known)).values(), workers), 1),
+    }
+
+
+def _training_rows(stage: Stage[FitParams]) -> float:
+    """The rows of an epoch, those of validation weighted by their cost."""
+    rows = 0.0
+    for role, cost in ((0, 1.0), (1, _FORWARD)):
+        where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
+        rows += cost * len(grid_of(stage.params.modalities, stage.params.recipe.view, *where))
+    return rows
+
+
+def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
+    """Expected seconds of each of these stages of a method by itself, by id. Cheap stages are left out; those that fail
+    in the trial count as nothing, and will be reported when they are run."""
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = (0, 0, 0.0)
+            with suppress(Exception):
+                measured[kind] = _measure_once(stage)
+    return _seconds(stages, measured)
+
+
+_Measured = Mapping[frozenset[str], tuple[int, int, float]]
+"""Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
+
+
+def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = _measure_once(stage)
+    return measured
+
+
+def _fits(stage: Stage[Any]) -> bool:
+    return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
+
+
+def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for s in stages:
+        if _fits(s):
+            row_s = measured[frozenset(s.params.modalities)][2]
+            cost = row_s * _training_rows(s) * _passes(s)
+        elif s.kind == "pretrain":
+            cost = _pretraining_s(s, measured)
+        else:
+            continue
+        seconds[s.id] = cost
+    return seconds
+
+
+def _passes(stage: Stage[FitParams]) -> float:
+    """Passes over the training rows, in epochs of training: under a head alone an encoder that does not learn reads
+    them once."""
+    recipe = stage.params.recipe
+    return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
+
+
+def _pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
+    which = frozenset(stage.params.modalities)
+    costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
+    if "y" in stage.task:
+        rows = _training_rows(stage)
+    else:
+        rows = float(sum((role == 0).sum() for _, role in fits.window_grids(stage)))
+    return max(costs, default=0.0) * rows * stage.params.recipe.epochs
+
+
+def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
+    """`_measure`, once for a network on the same data, whatever it starts from and whichever runs of a grid have it."""
+    other = ("seed", "fold", "weights", "every_epoch")
+    decides = {name: value for name, value in stage.params.plain().items() if name not in other}
+    return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
+
+
+def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
+    """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
+    machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
+    data, specs, train, _, _ = fits.labelled(_fewer(stage))
+    params, outputs = stage.params, network.output_spec_of(stage.params)
+    if isinstance(params, FusionParams):
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
+    else:
+        model = network.build_unimodal(params.modalities, specs, outputs)
+    model.to(data.device)
+    flops = flops_of(model, data, train)
+    model.train()
+    fullest = train[np.argsort(~data.present[train].all(1), kind="stable")]
+    rows = np.resize(fullest, params.recipe.batch)  # which take hardly longer than two, where networks are small
+    optimiser = optimiser_of(params.recipe, model)
+    first = rows if data.device != "cpu" else rows[:ROWS]
+    seconds = _step_s(model, data, first, optimiser)  # the first step loads libraries and kernels
+    if data.device == "cpu" and seconds / len(first) * len(rows) > _LONG_STEP_S:
+        return network.parameter_count(model), flops, seconds / len(first)
+    steps = [_step_s(model, data, rows, optimiser)]
+    while data.device == "cpu" and len(steps) < _STEPS and sum(steps) < _LONG_STEP_S / _STEPS:
+        steps.append(_step_s(model, data, rows, optimiser))
+    return network.parameter_count(model), flops, min(steps) / len(rows)  # memory is asked for in the first ones
+
+
+def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.Optimizer) -> float:
+    """Seconds of a step of training on rows (b,) of the data; on a CPU those of this process, whatever else runs."""
+    clock = time.process_time if data.device == "cpu" else time.perf_counter
+    began = clock()
+    with machine.training_precision(data.device):
+        total = model(data.batch(rows)).logits.float().sum()
+    optimiser.zero_grad()
+    total.backward()
+    optimiser.step()
+    if data.device != "cpu":
+        torch.get_device_module(data.device).synchronize()
+    return clock() - began
+
+
+def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
+    """A copy of the stage with some of its training units, enough for a few that have a modality, of which no video is
+    decoded."""
+    units = np.flatnonzero(stage.task["role"] == 0)
+    first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
+    own = ("recording", "start", "stop", "role", "y")
+    task = {k: v[first] if k in own else v for k, v in stage.task.items()}
+    return replace(stage, task=task, places={**stage.places, "blank": True})
+
+
+# The plan of a run: everything resolved and laid out before anything is trained. Making it trains nothing.
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -175,8 +466,6 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
         cohort can show."""
-        from embench.planning.forecast import forecast
-        from embench.planning.nuisances import seconds_to_fit
 
         cannot_answer = [self._as_json(each) for each in self.unanswerable()]
         asked = self.request.confounds and not self.request.dev

@@ -1,30 +1,35 @@
-"""The plan of a pretraining by itself, on all subjects of datasets or of folders of recordings: no fold, no test set.
-
-It is a stage like any other, so that a run with the same source and recipe finds it.
-"""
+"""Plans around pretraining: pretraining by itself, and the runs that a pretrained network is compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from embench import registry
 from embench.data import find
-from embench.data.cohort import Cohort, card_for_protocol
+from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
 from embench.engine.assemble import sources_of
+from embench.engine.device import resolve_device
 from embench.engine.stage import Folder, PretrainParams, Stage
-from embench.errors import UsageError
+from embench.errors import EmbenchError, UsageError
 from embench.files import digest, folder_mode
+from embench.interfaces.dataset import Card
+from embench.planning.graph import Setting, data_places, external_stage, stage_folder
 from embench.planning.method import read_pretrainer, resolve_method, several
-from embench.planning.origins import check_mixed, source_of
 from embench.planning.parts import Method
-from embench.planning.plan import THREADS, assumed, default_workers
-from embench.planning.pretraining_stages import external_stage
+from embench.planning.plan import THREADS, assumed, default_workers, rules_of
 from embench.planning.request import Request
-from embench.planning.setting import Setting, data_places, stage_folder
+from embench.planning.weights import at_random, check_mixed, source_of
 from embench.protocols import Protocol, load_protocol
+from embench.records.floors import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
+from embench.records.wording import join_with_and
+
+# The plan of a pretraining by itself, on all subjects of datasets or of folders of recordings: no fold, no test set.
+#
+# It is a stage like any other, so that a run with the same source and recipe finds it.
 
 STAND_IN = "concat"
 """The fusion of several modalities where each is pretrained by itself; it is never built."""
@@ -127,3 +132,201 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     setting = Setting(protocol, method.device, THREADS, places=places)
     stages = {step.modality: external_stage(method, step, sources, setting, seed, {}) for step in steps}
     return PretrainingPlan(request, protocol, method, names, sources, seed, method.device, stages)
+
+
+# Floors of a request that starts from pretrained weights: requests for the same network at random, frozen and from
+# scratch, and for simple features, all trained alike.
+
+_TRAINS: Mapping[str, tuple[str, ...]] = {
+    "unimodal": ("encoder",),
+    "tokens": ("fusion",),
+    "hidden": ("encoder", "fusion"),
+    "estimator": ("encoder",),
+}
+"""How modalities meet -> the parts whose recipes train a network."""
+_ADAPTS = re.compile(r"(encoder|fusion)(\[.+\])?\.(adapt|frozen)\s*=")
+
+
+class NothingPretrained(UsageError):
+    """Refusal of floors for a request that starts from nothing."""
+
+
+@dataclass(frozen=True)
+class FloorRow:
+    """A row beside a pretrained one, or that row itself (`kind` is None). Without a `request`, `reason` says why there
+    is no such floor."""
+
+    kind: FloorKind | None
+    request: Request | None
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """The words for it."""
+        return FLOOR_WORDS[self.kind] if self.kind else "pretrained"
+
+
+@dataclass(frozen=True)
+class Floors:
+    """A pretrained row and its floors, in this order; `training`: in words, how all of them are trained."""
+
+    rows: tuple[FloorRow, ...]
+    training: str
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests of all rows that there are."""
+        return [row.request for row in self.rows if row.request]
+
+
+def with_floors(request: Request) -> Floors:
+    """A request and its floors. All networks are trained until the loss on validation subjects has not fallen for five
+    epochs, at most 100, where the request does not set these itself; by the recipe's own schedule where the protocol
+    has no validation subjects.
+
+    Raises:
+        NothingPretrained: it starts from nothing. UsageError: it is tuned, or cannot be planned.
+    """
+    if request.tuned:
+        raise UsageError(
+            "settings tuned for a pretrained method do not apply to its from-scratch and feature comparison",
+            where=f"--floors, --tuned {request.tuned}",
+            expected="--floors without --tuned",
+        )
+    stated, protocol, card = rules_of(request)
+    method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
+    before = pretrained_parts(stated, method)
+    if not before:
+        raise NothingPretrained(
+            "--floors requires a pretrained encoder or a pretrainer, and this method has neither",
+            where="--floors",
+            expected="encoder weights (--set encoder.build.weights=..), --pretrained or --pretrainer",
+        )
+    settings, words = _training(request, method, protocol)
+    row = replace(request, settings=(*settings, *request.settings))
+    rows = [FloorRow(None, row), *_at_random(row, stated, method, card, before), *_features(request, method, card)]
+    return Floors(tuple(rows), words)
+
+
+def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
+    """The floors of the requests that are pretrained, and the other requests.
+
+    Raises:
+        NothingPretrained: none is pretrained.
+    """
+    found: list[Floors] = []
+    plain: list[Request] = []
+    last: NothingPretrained | None = None
+    for request in requests:
+        try:
+            found.append(with_floors(request))
+        except NothingPretrained as error:
+            plain, last = [*plain, request], error
+    if last is not None and not found:
+        raise last
+    return found, plain
+
+
+def pretrained_parts(request: Request, method: Method) -> list[str]:
+    """The modalities whose encoders start from weights."""
+    if request.pretrained == RANDOM:
+        return []
+    steps = {m for step in method.pretraining for m in method.of(step)}
+    return [
+        m
+        for m, part in method.encoders.items()
+        if request.pretrained or m in steps or part.recipe.build.get("weights", RANDOM) != RANDOM
+    ]
+
+
+def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
+    """The settings that all rows get, before those of the request, which go before them; and how all are trained."""
+    kinds = () if method.inputs == "features" else _TRAINS[method.joins]
+    if not kinds:
+        return (), f"{method.fusion.short} is fitted on features, and no network is trained"
+    if not protocol.validation.fraction:
+        return (), f"{protocol.name} has no validation subjects: all networks are trained as the recipe says"
+    settings = tuple(f"{kind}.{name}={value}" for kind in kinds for name, value in TRAINING.items())
+    own = [text for text in request.settings if re.search(r"\.(selection|patience|epochs)\s*=", text)]
+    stated = f", except for {join_with_and(own)}" if own else ""
+    return settings, (
+        "all networks are trained until the loss on validation subjects has not fallen for "
+        f"{TRAINING['patience']} epochs, at most {TRAINING['epochs']}{stated}"
+    )
+
+
+def _at_random(
+    row: Request, stated: Request, method: Method, card: Card, before: Collection[str]
+) -> Iterator[FloorRow]:
+    """The same network at random: frozen, with the row's own head, and trained from scratch."""
+    if method.inputs == "features":
+        yield FloorRow("random_frozen", at_random(row, card))
+        yield FloorRow("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
+        return
+    settings = tuple(text for text in row.settings if not _ADAPTS.match(text))
+    plain = at_random(replace(row, settings=settings), card)
+    usual = resolve_method(replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu")
+    default = {name: part.recipe.adapt for name, part in usual.parts()}
+    own = {name: part.recipe.adapt for name, part in method.parts()}
+    trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
+    heads = {f"encoder[{m}]": "ridge" if own[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
+    kinds: dict[FloorKind, dict[str, str]] = {
+        "random_frozen": {**{name: own[name] for name in trained}, **heads},
+        "scratch": dict.fromkeys(trained, "full"),
+    }
+    for kind, adapted in kinds.items():
+        yield FloorRow(kind, replace(plain, settings=(*plain.settings, *_adapting(adapted, default))))
+
+
+def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
+    """The settings by which parts go on as wanted, those of all encoders in one where they are alike."""
+    changed = {name: value for name, value in adapted.items() if value != default[name]}
+    of_encoders = {name: value for name, value in changed.items() if name != "fusion"}
+    if len(of_encoders) == len(adapted) - 1 and len(set(of_encoders.values())) == 1:
+        yield f"encoder.adapt={next(iter(of_encoders.values()))}"
+        of_encoders = {}
+    yield from (f"{name}.adapt={value}" for name, value in of_encoders.items())
+    if "fusion" in changed:
+        yield f"fusion.adapt={changed['fusion']}"
+
+
+def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow]:
+    """Simple features of the same modalities in an estimator; of EEG also those of its covariance."""
+    parts = list(dict.fromkeys(part for m in method.modalities for part in m.split("+")))
+    if VIDEO in parts and FACE not in card.modalities:
+        yield FloorRow(
+            "features", None, f"{card.name} has no {FACE}, and there are no handcrafted features of video frames"
+        )
+        return
+    read = list(dict.fromkeys(FACE if part == VIDEO else part for part in parts))
+    choices: list[tuple[str, ...]] = [("handcrafted",)]
+    eeg = [part for part in read if registry.known_as({"eeg"}, part.partition("[")[0])]
+    if eeg:
+        choices.append(
+            ("tangent_space",) if len(eeg) == len(read) else ("handcrafted", *(f"{m}=tangent_space" for m in eeg))
+        )
+    targets = choose_targets(card, request.targets)
+    for classes, fusion in ((True, "logreg"), (False, "ridge")):
+        fitting = [target.name for target in targets if target.traits.has_classes == classes]
+        for encoders in choices if fitting else ():
+            yield _checked(
+                replace(
+                    request,
+                    encoders=encoders,
+                    fusion=fusion,
+                    modalities=",".join(read),
+                    targets=request.targets if len(fitting) == len(targets) else ",".join(fitting),
+                    pretrainers=(),
+                    pretrained=None,
+                    settings=(),
+                ),
+                card,
+            )
+
+
+def _checked(request: Request, card: Card) -> FloorRow:
+    try:
+        resolve_method(request, card, list(card.modalities), "cpu")
+    except EmbenchError as error:
+        return FloorRow("features", None, error.what)
+    return FloorRow("features", request)

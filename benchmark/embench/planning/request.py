@@ -1,11 +1,12 @@
-"""A user's request, validated as far as possible without data; and the options of a request."""
+"""A user's request, checked as far as possible without data, and the points of a grid."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
@@ -14,6 +15,9 @@ from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
     from embench.records.manifest import Manifest
+
+
+# A user's request, validated as far as possible without data; and the options of a request.
 
 
 @dataclass(frozen=True)
@@ -385,3 +389,40 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
             f"{what} missing for {', '.join(missing)}", where=f"--{what}", hint=f"add --{what} {missing[0]}=NAME"
         )
     return {m: own.get(m) or general[0] for m in modalities}
+
+
+# Points of a grid: every combination of the values of its options.
+
+_NONE = "none"
+"""A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
+
+
+def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+    """The fields of a request for each point: the product of all axes, the last one changing fastest.
+
+    Raises:
+        UsageError: the dataset or the encoder is missing.
+    """
+    for name in ("dataset", "encoder"):
+        if not axes.get(name):
+            raise UsageError(f"a grid needs at least one --{name}", hint=f"embench list {name}")
+    chosen_axes: list[tuple[str, Sequence[str]]] = [(name, values) for name, values in axes.items() if name != "set"]
+    by_path: dict[str, list[str]] = {}
+    for setting in axes.get("set", ()):
+        by_path.setdefault(setting.partition("=")[0], []).append(setting)
+    chosen_axes += [("set", values) for values in by_path.values()]
+    for chosen in product(*(values for _, values in chosen_axes)):
+        fields: dict[str, Any] = {"fusion": None, "modalities": None, "targets": None}
+        for (name, _), value in zip(chosen_axes, chosen, strict=True):
+            _put(fields, name, value)
+        yield fields
+
+
+def _put(fields: dict[str, Any], name: str, value: str) -> None:
+    field = AXES[name]
+    if name == "set":
+        fields[field] = (*fields.get(field, ()), value)
+    elif name in ("encoder", "pretrainer"):
+        fields[field] = () if value == _NONE else tuple(value.split(","))
+    elif value != _NONE:
+        fields[field] = value

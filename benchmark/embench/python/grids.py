@@ -7,13 +7,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from embench.planning.axes import expand_axes
-from embench.planning.floors import split_pretrained
 from embench.planning.hub import offline
-from embench.planning.names import check_names
-from embench.planning.points import grid_points
-from embench.planning.request import AXES, Request, request_of
+from embench.planning.parts import check_names
+from embench.planning.pretraining import split_pretrained
+from embench.planning.request import AXES, Request, grid_points, request_of
 from embench.planning.tuning import Search
+from embench.planning.weights import expand_axes
 from embench.python.baselines import BaselineBoard
 from embench.python.door import from_python
 from embench.python.records import remember_own

@@ -32,12 +32,11 @@ from embench.engine.rows import Grid, Source, anchors, encoder_of
 from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
-from embench.planning.inputs import check_length
+from embench.planning.compatibility import check_length
+from embench.planning.graph import all_units, data_places, source_spec
 from embench.planning.method import chosen_modalities, resolve_method
 from embench.planning.plan import default_workers, rules_of
 from embench.planning.request import Request, request_of
-from embench.planning.setting import data_places, source_spec
-from embench.planning.tasks import all_units
 from embench.protocols import Fold, Protocol
 from embench.python.door import from_python
 from embench.python.networks import network, view_of_lengths

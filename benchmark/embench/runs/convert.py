@@ -22,7 +22,7 @@ from embench.errors import DataError, PluginError, UsageError
 from embench.files import aside, make_folder, sha256, temporary
 from embench.interfaces.conversion import Checkpoint, Conversion
 from embench.planning import weights
-from embench.planning.setting import libraries
+from embench.planning.graph import libraries
 from embench.runs.pretrain import describe_part
 from embench.system import in_fresh_process
 

@@ -16,8 +16,7 @@ from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
-from embench.planning.nuisances import seconds_to_fit
-from embench.planning.plan import Plan
+from embench.planning.plan import Plan, seconds_to_fit
 from embench.protocols import SLICE_ONLY, roles
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL

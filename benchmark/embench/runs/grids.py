@@ -24,7 +24,7 @@ from embench.engine.executors.slurm import submissions
 from embench.engine.stage import Folder
 from embench.errors import DataError
 from embench.files import digest, make_folder, write_text
-from embench.planning.setting import stage_folder
+from embench.planning.graph import stage_folder
 from embench.records.record import RUN_FILE
 from embench.system import process_start_s
 

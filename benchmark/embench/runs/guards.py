@@ -20,9 +20,9 @@ from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
-from embench.planning.inputs import prepared_as
+from embench.planning.compatibility import prepared_as
+from embench.planning.graph import libraries
 from embench.planning.plan import Plan
-from embench.planning.setting import libraries
 from embench.records import ledger
 from embench.registry.objects import shown_name
 from embench.store import cache_root

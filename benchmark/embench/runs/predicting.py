@@ -16,10 +16,8 @@ from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import DataError, UsageError
 from embench.interfaces.recording import names_in
-from embench.planning.graph import ExpectedPredictions
+from embench.planning.graph import ExpectedPredictions, all_units, common, data_places, stage_folder
 from embench.planning.plan import Plan
-from embench.planning.setting import common, data_places, stage_folder
-from embench.planning.tasks import all_units
 from embench.records.record import RUN_FILE, read_record
 from embench.registry.trust import installed_only
 from embench.runs.rebuild import rebuild_plan

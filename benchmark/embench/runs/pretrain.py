@@ -21,9 +21,9 @@ from embench.data import find
 from embench.engine import network
 from embench.engine.stage import Folder, Part
 from embench.planning import weights
+from embench.planning.graph import libraries
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
-from embench.planning.setting import libraries
 from embench.runs.stages import run_stages
 from embench.runs.videos import decode_videos
 

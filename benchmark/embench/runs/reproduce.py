@@ -26,9 +26,8 @@ from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
 from embench.leaderboard.verify import means_in, recomputed_scores
 from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
-from embench.planning.graph import Graph
+from embench.planning.graph import Graph, stage_folder
 from embench.planning.plan import Plan, assumed
-from embench.planning.setting import stage_folder
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
 from embench.records.differences import ABSENT, TOLERANCE, Difference, differences

@@ -16,11 +16,10 @@ from embench.engine.executors import Outcome, Resources
 from embench.engine.stage import Stage
 from embench.errors import EmbenchError, PluginError, Unfinished
 from embench.files import folder_mode, make_folder
-from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
-from embench.planning.inputs import input_notes
-from embench.planning.plan import Plan, make
+from embench.planning.compatibility import input_notes
+from embench.planning.graph import stage_folder
+from embench.planning.plan import CHEAP, Plan, left_to_do, make, seconds_like_done, together
 from embench.planning.request import Request
-from embench.planning.setting import stage_folder
 from embench.records import embeddings, ledger, record
 from embench.records.names import is_own
 from embench.records.scores import Scores
@@ -219,7 +218,7 @@ def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
         todo = left_to_do(own.values(), root)
         if any(stage.kind not in CHEAP for stage in todo):
-            from embench.planning.forecast import stage_seconds
+            from embench.planning.plan import stage_seconds
 
             seconds |= stage_seconds(todo)
         seconds |= seconds_like_done(list(own.values()), root)

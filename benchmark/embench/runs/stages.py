@@ -10,9 +10,9 @@ from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.stage import Params, Stage
 from embench.errors import MachineError
 from embench.files import aside, make_folder
+from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
-from embench.planning.setting import stage_folder
 
 ON_A_CLUSTER = 100
 """Default number of stages, or jobs of them, that run at a time on other machines."""

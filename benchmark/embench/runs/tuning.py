@@ -17,11 +17,10 @@ from embench.engine.stage import Folder
 from embench.errors import CheckFailed, EmbenchError, Unfinished, UsageError
 from embench.files import digest, make_folder, saving, write_text
 from embench.interfaces.units import Target, Units
-from embench.planning.graph import ExpectedPredictions
+from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.setting import stage_folder
 from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
 from embench.protocols import load_protocol
 from embench.runs import evaluate

@@ -11,12 +11,20 @@ from typing import Any
 from embench.callbacks import EventCallback
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
-from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
-from embench.planning.forecast import forecast, stage_seconds
-from embench.planning.nuisances import seconds_to_fit
-from embench.planning.plan import Plan, default_workers, make
-from embench.planning.setting import stage_folder
+from embench.planning.graph import stage_folder
+from embench.planning.plan import (
+    CHEAP,
+    Plan,
+    default_workers,
+    forecast,
+    left_to_do,
+    make,
+    seconds_like_done,
+    seconds_to_fit,
+    stage_seconds,
+    together,
+)
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs.manifest import device_name
 from embench.runs.tuning import tuning_file
