@@ -9,7 +9,7 @@ import pytest
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
 from embench.protocols import Fold, load_protocol, partition
-from embench.protocols.given_folds import GivenRow, given_folds
+from embench.protocols.partition import GivenRow, given_folds
 
 from .cohorts import cohort
 

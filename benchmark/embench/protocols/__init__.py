@@ -1,20 +1,26 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
-from embench.protocols.guard import protocol_deviations, prove, prove_given
-from embench.protocols.loading import (
-    about_protocol,
-    load_protocol,
-    protocol_names,
-    recorded_protocol,
+from embench.protocols.partition import (
+    Fold,
+    FoldRow,
+    connected_groups,
+    follow,
+    partition,
+    protocol_deviations,
+    prove,
+    prove_given,
+    roles,
 )
-from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.placed import Placed
 from embench.protocols.schema import (
     NORMALISE,
     Design,
     PersonalRules,
     Protocol,
     ReferenceName,
+    about_protocol,
+    load_protocol,
+    protocol_names,
+    recorded_protocol,
     without_lag,
     without_variant,
 )
@@ -33,6 +39,7 @@ from embench.protocols.slices import (
 from embench.protocols.units import (
     Cut,
     LabelKind,
+    Placed,
     UnitId,
     cut_of,
     fitted_rule,

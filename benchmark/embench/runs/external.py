@@ -23,7 +23,7 @@ from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.planning.request import Request
 from embench.protocols import Fold, Given, Protocol, load_protocol, protocol_deviations
-from embench.protocols.given_folds import GivenRow, given_folds
+from embench.protocols.partition import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
