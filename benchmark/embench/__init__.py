@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embench.python.baselines import baselines as baselines
+    from embench.python.grids import baselines as baselines
     from embench.python.grids import grid as grid
     from embench.python.grids import tune as tune
     from embench.python.networks import encoder as encoder
@@ -49,7 +49,7 @@ _HOMES = {
     "Score": "embench.records.scores",
     "Scores": "embench.records.scores",
     "audit": "embench.python.records",
-    "baselines": "embench.python.baselines",
+    "baselines": "embench.python.grids",
     "benchmark": "embench.python.running",
     "board": "embench.python.records",
     "compare": "embench.statistics.comparison",

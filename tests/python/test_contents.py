@@ -20,7 +20,7 @@ from embench import registry
 from embench.cli import main
 from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
-from embench.python.objects import give
+from embench.python.records import give
 from embench.registry import objects
 from embench.registry.contents import content_of
 from embench.registry.recall import recall_objects

@@ -26,7 +26,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
 from embench.leaderboard.entries import why_not_publishable
-from embench.python.estimators import estimator_class, needs_imputing, weight_parameter
+from embench.python.networks import estimator_class, needs_imputing, weight_parameter
 from embench.python.running import plugin_name
 from embench.records.record import read_manifest, read_scores
 from embench.registry import objects

@@ -1,24 +1,208 @@
-"""Records of runs and entries, boards and datasets, opened from Python by the functions behind the commands."""
+"""Open runs, entries, leaderboards and datasets from Python, with errors in Python's words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from inspect import Parameter, signature
+from keyword import iskeyword
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from embench.errors import DataError, EmbenchError, UsageError
+from embench.errors import DataError, EmbenchError, MachineError, UsageError
+from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.planning.request import Request
-from embench.python.door import from_python
 from embench.records.context import TimeContext
+from embench.registry.contents import PYTHON, content_of
+from embench.registry.naming import did_you_mean
+from embench.registry.objects import keep_object, object_file, written
 from embench.statistics.result import Result
+from embench.system import KEPT
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from embench.interfaces.dataset import Dataset
     from embench.records.audit import Audit
+
+
+# Errors of all Python functions: they name Python's arguments, and suggest the nearest names.
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
+_SETTING = re.compile(r"(?<![\w-])--set ([\w.+\[\]]+)=([^\s,;:]+)")
+
+_METHODS = ("model", "classifier", "clf", "estimator", "network")
+"""Arguments of other libraries, for which ours has two."""
+_OURS = (
+    'a network is an `encoder`, a classifier a `fusion`: embench.{}(dataset=.., encoder="handcrafted", '
+    'fusion="logreg"); or embench.benchmark(model, dataset)'
+)
+
+
+def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The function, whose errors speak of arguments where the command line has options."""
+    known = [p.name for p in signature(function).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+
+    @wraps(function)
+    def called(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        for name in named:
+            if name not in known:
+                is_method = name in _METHODS and "encoder" in known
+                raise UsageError(
+                    f"embench.{function.__name__} has no argument `{name}`",
+                    expected=", ".join(known),
+                    hint=_OURS.format(function.__name__) if is_method else did_you_mean(name, known),
+                )
+        try:
+            return function(*arguments, **named)
+        except EmbenchError as error:
+            error.what = str(in_python(error.what))
+            error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
+            raise
+        except KeyboardInterrupt:
+            raise _in_one_sentence() from None
+
+    return called
+
+
+def _in_one_sentence() -> KeyboardInterrupt:
+    """An interrupt that is printed as one sentence in place of a traceback, in scripts and in notebooks."""
+    error = KeyboardInterrupt(f"interrupted; {KEPT}")
+    error._render_traceback_ = lambda: [str(error)]  # type: ignore[attr-defined]  # the name that IPython looks for
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if "_render_traceback_" in vars(raised):
+            sys.stderr.write(f"{raised}\n")
+        else:
+            before(kind, raised, trace)
+
+    if getattr(before, "__module__", None) != __name__:
+        sys.excepthook = hook
+    return error
+
+
+def in_python(text: str | None) -> str | None:
+    """A message's text with arguments in place of options; commands are unchanged.
+
+    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
+    ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
+    >>> in_python("--set encoder.view.kind=context for the last 30 s")
+    'set={"encoder.view.kind": "context"} for the last 30 s'
+    """
+    if text is None or "embench " in text:
+        return text
+    text = _SETTING.sub(r'set={"\1": "\2"}', text)
+    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)
+
+
+# Stores classes that a user gives from Python, as in a notebook, for worker processes, which read them by name.
+
+LONGEST_NAME = 48
+"""Characters of an object's name, which ids and tables hold."""
+
+_TITLE = re.compile(r"[^\W\d_][\w-]*")
+
+
+def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
+    """The name of a class that a user gives as a plugin of a kind; it is stored for worker processes.
+
+    Args:
+        text: what it is, for the record: the `repr` of what the user gave. `source`: its code, where it is known.
+
+    Raises:
+        UsageError: it cannot be stored, or holds a network that exists already. MachineError: the cache cannot be
+            written.
+    """
+    content = content_of(cls)
+    title = re.sub(r"[^\w-]", "_", cls.__name__)
+    name = written(content.digest, title if title[:1].isidentifier() else "Given")
+    about: dict[str, Any] = {"kind": kind, "repr": text, "source": source, "files": list(content.files)}
+    about |= {"place": _defined_at(cls), "python": PYTHON, "installed": content.installed}
+    _store(content.digest, cls, about, content.loose)
+    keep_object(name, cls)
+    return name
+
+
+def _defined_at(cls: type[Any]) -> str | None:
+    """File and line at which a class begins, or the function that makes its networks; None where they are unknown."""
+    source = getattr(cls, "make", cls)
+    try:
+        return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
+    except (OSError, TypeError):
+        return None
+
+
+def checked_name(name: str) -> str:
+    """A name that a user gives to an object. Raises UsageError where it can't stand in ids and tables."""
+    if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"`{name}` is not a valid name",
+            where="name=",
+            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first",
+        )
+    return name
+
+
+def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[str]) -> None:
+    path = object_file(digest, ".json")
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
+            if {**known, **about} != known:  # the same code stands elsewhere now
+                write_text(path, json.dumps({**known, **about}, indent=1) + "\n")
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is stored now
+    data = _pickled(cls, loose)
+    text = json.dumps({**about, "sha256": hashlib.sha256(data).hexdigest()}, indent=1)
+    try:
+        make_folder(path.parent, PRIVATE)
+        write_whole(path.with_suffix(".pkl"), lambda whole: whole.write_bytes(data))
+        write_text(path, text + "\n")
+    except OSError as error:
+        raise MachineError(f"cannot store the object: {error.strerror}", where=str(path)) from error
+
+
+def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
+    import cloudpickle
+
+    with _by_value(loose):
+        try:
+            return bytes(cloudpickle.dumps(cls, protocol=5))
+        except Exception as error:
+            raise UsageError(
+                f"cannot store {cls.__name__} for worker processes: {error}",
+                hint="create parts that cannot be stored inside the functions that need them",
+            ) from error
+
+
+@contextmanager
+def _by_value(loose: Sequence[str]) -> Iterator[None]:
+    """Stores loose modules with the object, as they are in memory: their files may have changed since."""
+    import cloudpickle
+
+    ours = [m for m in loose if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
+    for name in ours:
+        cloudpickle.register_pickle_by_value(sys.modules[name])
+    try:
+        yield
+    finally:
+        for name in ours:
+            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+
+
+# Records of runs and entries, boards and datasets, opened from Python by the functions behind the commands.
 
 _OWN: set[Path] = set()
 """The folders of records that this process made: the names in them are the user's own."""

@@ -15,24 +15,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench import registry
+from embench.callbacks import EventCallback
 from embench.data.cohort import card_for_protocol
 from embench.data.find import card_of
 from embench.errors import UsageError
 from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
 from embench.protocols import load_protocol
-from embench.python.door import from_python, in_python
-from embench.python.objects import give
-from embench.python.records import remember_own
-from embench.python.showing import DryRun, watcher
-from embench.screen.plan import run_plan
+from embench.python.records import from_python, give, in_python, remember_own
+from embench.screen.plan import PlanPart, plan_text, run_plan
 from embench.screen.progress import Progress, smaller
 
 if TYPE_CHECKING:
@@ -47,6 +46,37 @@ if TYPE_CHECKING:
     AnyPretrainer: TypeAlias = str | type[Pretrainer]
     AnyFusion: TypeAlias = str | type[Fusion | Estimator] | BaseEstimator
     Texts: TypeAlias = str | Sequence[str]
+
+
+# What Python functions show: the events of a run on stderr, and the plan of a dry run.
+
+
+@dataclass(frozen=True, repr=False)
+class DryRun:
+    """A plan, as `dry_run=True` returns it; its text is what `--dry-run` prints.
+
+    Args:
+        document: what `--dry-run --json` prints.
+    """
+
+    document: Mapping[str, Any]
+    parts: Iterable[PlanPart]
+
+    def __repr__(self) -> str:
+        return plan_text(self.parts)
+
+
+def watcher(shown: Progress | None) -> EventCallback:
+    """The callback that shows events; without progress, notes on objects and what leaderboards reject."""
+
+    def watch(event: Mapping[str, Any]) -> None:
+        if shown:
+            shown.event(event)
+        elif event["event"] == "note" and ("leaderboards reject" in event["text"] or "note on" in event["text"]):
+            sys.stderr.write(f"{event['text']}\n")
+
+    return watch
+
 
 _BASES = {
     "encoder": ("embench.interfaces.encoder", ("Encoder",)),
@@ -214,8 +244,8 @@ def _named(model: Any, name: str) -> type[Any]:
         raise UsageError(
             f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
         )
-    from embench.python.estimators import estimator_class
-    from embench.python.objects import checked_name
+    from embench.python.networks import estimator_class
+    from embench.python.records import checked_name
 
     if isinstance(model, type):
         return type(checked_name(name), (model,), {"__module__": model.__module__, "__doc__": model.__doc__})
@@ -255,7 +285,7 @@ def plugin_name(kind: str, given: Any) -> str | None:
             expected="the class itself; each fold creates its own object",
         )
     if kind == "fusion":
-        from embench.python.estimators import estimator_class, is_estimator
+        from embench.python.networks import estimator_class, is_estimator
 
         if is_estimator(given):
             return give(kind, estimator_class(given), text=_described(given))

@@ -38,9 +38,8 @@ from embench.planning.method import chosen_modalities, resolve_method
 from embench.planning.plan import default_workers, rules_of
 from embench.planning.request import Request, request_of
 from embench.protocols import Fold, Protocol
-from embench.python.door import from_python
 from embench.python.networks import network, view_of_lengths
-from embench.python.records import score_options
+from embench.python.records import from_python, score_options
 from embench.python.running import plugin_name
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Their names, `object:DIGEST:TITLE`, mean something in the process that was given the class, and in its workers: a
 command line or a file cannot name one. The process itself uses the class as it is; workers, which have not seen the
-notebook, read it from the user's own cache, where `embench.python.objects` stores it. So does a later process that
+notebook, read it from the user's own cache, where `embench.python.records` stores it. So does a later process that
 makes the plan of a finished run again: see `embench.registry.recall`.
 """
 
