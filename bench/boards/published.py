@@ -17,8 +17,7 @@ from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
 from embench.leaderboard.tables import BoardSection, Summary, leaderboard_sections, select_sections, summarise
-from embench.records.manifest import Manifest
-from embench.records.method_kind import method_kind
+from embench.records.manifest import Manifest, method_kind
 from embench.records.record import Record, read_record
 from embench.records.scores import Adds, AddsAt, Score, Scores
 from embench.records.wording import bare_name

@@ -16,8 +16,7 @@ from embench.engine.fits import window_grids
 from embench.engine.rows import grid_of
 from embench.engine.stage import Stage
 from embench.planning.plan import Plan, forecast, make
-from embench.records.names import board_name
-from embench.records.record import RUN_FILE, read_manifest
+from embench.records.record import RUN_FILE, board_name, read_manifest
 from embench.snapshot import snapshot
 
 

@@ -22,12 +22,18 @@ from embench.files import aside, replace_folder, temporary
 from embench.leaderboard import entries, verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
 from embench.leaderboard.verify import recomputed_scores
-from embench.records import entry
+from embench.records import record as entry
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
-from embench.records.entry import shared_folder
-from embench.records.record import TUNING_FILE, Record, digests_of, read_record, write_entry
+from embench.records.record import (
+    SUPERSEDED_FILE,
+    TUNING_FILE,
+    Record,
+    digests_of,
+    read_record,
+    shared_folder,
+    write_entry,
+)
 from embench.records.scores import Scores
-from embench.records.superseded import SUPERSEDED_FILE
 
 from ..leaderboard.boards import working_in
 from ..sample import WHOLE

@@ -15,9 +15,8 @@ from embench.data.find import raw_digest_of
 from embench.leaderboard.entries import SEAL_FILE, SUMMANDS_FILE, attest, seal_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
-from embench.records.record import digests_of, read_record, write_record
+from embench.records.record import Superseded, digests_of, read_record, write_record, write_superseded
 from embench.records.scores import Scores
-from embench.records.superseded import Superseded, write_superseded
 
 from .answers import How, Place, rows_of, scored
 from .forger import Forger

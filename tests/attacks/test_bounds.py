@@ -14,7 +14,7 @@ import pytest
 from embench.data.fetch import MOST_MEMBERS, unpack
 from embench.errors import DataError
 from embench.files import folder_mode, make_folder
-from embench.records.submission import read_submission
+from embench.records.predictions import read_submission
 from embench_plugins.datasets.stress_predict.reader import StressPredict
 
 HEAD = "subject,recording,unit,target,seed,fold,score"

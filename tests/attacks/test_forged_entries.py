@@ -15,7 +15,7 @@ import pytest
 
 from embench.cli import main
 from embench.protocols import load_protocol
-from embench.records import entry
+from embench.records import record
 
 from ..sample import WHOLE, proof
 from .forger import TABLES, Forger, needs_recordings, published, tables
@@ -35,7 +35,7 @@ def _folds_of_two() -> Any:
 
 def _without_labels(f: Forger) -> None:
     f.edit_scores(lambda s: _headline(s).update(mean=0.95))
-    entry.shared_path(entry.shared_folder(f.folder), "labels", f.run["entry"]["labels"]).unlink()
+    record.shared_path(record.shared_folder(f.folder), "labels", f.run["entry"]["labels"]).unlink()
 
 
 def _labels_left_out(f: Forger) -> None:
@@ -51,8 +51,8 @@ def _cleaner_audit(f: Forger) -> None:
 
 
 def _eight_million_rows(f: Forger) -> None:
-    run, shared = f.run, entry.shared_folder(f.folder)
-    text = entry.read_shared_text(shared, "rows", run["entry"]["rows"])
+    run, shared = f.run, record.shared_folder(f.folder)
+    text = record.read_shared_text(shared, "rows", run["entry"]["rows"])
     header, _, body = text.partition("\n")
     path = shared / f"rows-{'0' * 32}.csv.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
@@ -99,8 +99,8 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     ),
     "predictions that are no numbers": lambda f: f.edit_numbers(lambda scores: np.full_like(scores, np.nan)),
     "rows twice": lambda f: f.edit_shared("rows", lambda rows: rows.extend(rows[:2000])),
-    "predictions cut short": lambda f: _cut(f.folder / entry.PREDICTIONS_FILE),
-    "predictions deleted": lambda f: (f.folder / entry.PREDICTIONS_FILE).unlink(),
+    "predictions cut short": lambda f: _cut(f.folder / record.PREDICTIONS_FILE),
+    "predictions deleted": lambda f: (f.folder / record.PREDICTIONS_FILE).unlink(),
     "rules of the protocol, hash kept": lambda f: f.edit_run(lambda run: run["protocol"].update(rules=_folds_of_two())),
     "access to data of test subjects": lambda f: f.edit_run(lambda run: run.update(target_access="none")),
     "the method's name": lambda f: f.edit_run(lambda run: run["method"].update(fusion="embench_plugins/svm")),

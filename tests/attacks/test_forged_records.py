@@ -18,8 +18,8 @@ import yaml
 
 from embench.cli import main
 from embench.records import record
+from embench.records.manifest import SCHEMA
 from embench.records.predictions import Labels, Predictions
-from embench.records.schema import SCHEMA
 
 from ..sample import WHOLE
 

@@ -6,7 +6,7 @@ import pytest
 from embench.audits.checks.confounds import follow_stimulus_mean
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
-from embench.records.finding_texts import STIMULUS_MEAN, wrong_text
+from embench.records.audit import STIMULUS_MEAN, wrong_text
 from embench.statistics.joined import Joined
 
 FOLDS = 4

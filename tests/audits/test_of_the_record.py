@@ -12,8 +12,7 @@ from embench.audits.checks import CHECKS, OF_THE_RECORD
 from embench.audits.checks.records import check_validation
 from embench.audits.collect import record_evidence
 from embench.leaderboard.verify import TEXTS_SINCE
-from embench.records.audit import read_audit
-from embench.records.finding_texts import reworded, wrong_text
+from embench.records.audit import read_audit, reworded, wrong_text
 from embench.records.record import read_record
 from embench.statistics.form import result_forms
 

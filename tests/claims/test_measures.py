@@ -7,7 +7,7 @@ import pytest
 
 from embench.claims.files import MEASURES, ClaimRun
 from embench.errors import DataError
-from embench.records.embeddings import Embeddings, write_embeddings
+from embench.records.predictions import Embeddings, write_embeddings
 from embench.records.scores import Scores
 
 from .simulated import method, study

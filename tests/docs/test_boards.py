@@ -11,8 +11,7 @@ from bench.boards.published import Board, Row, asked, question
 from bench.boards.rows import groups
 from embench.leaderboard.entries import entry_folders
 from embench.records.audit import read_audit
-from embench.records.record import read_manifest
-from embench.records.superseded import read_superseded
+from embench.records.record import read_manifest, read_superseded
 
 from ..sample import WHOLE, proof
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from embench import registry
-from embench.records.method_kind import method_kind
+from embench.records.manifest import method_kind
 from embench.records.record import read_manifest
 from embench.testing import check
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from embench.protocols import load_protocol
-from embench.records.schema import SCHEMA
+from embench.records.manifest import SCHEMA
 
 from .conftest import attest
 

@@ -14,9 +14,8 @@ from embench.leaderboard import leaderboard_sections
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import UNCONFIRMED, UNKNOWN_FILES
 from embench.leaderboard.verify_data import unlike
-from embench.records.entry import share_text
 from embench.records.predictions import MODEL, Predictions
-from embench.records.record import Record
+from embench.records.record import Record, share_text
 from embench.registry import releases_of
 
 from .conftest import attest

@@ -25,10 +25,22 @@ from embench.leaderboard.entries import compare_seal, export_entry, sealed_score
 from embench.leaderboard.verify import recomputed_scores
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
-from embench.records import entry
 from embench.records.audit import SEVERITIES
 from embench.records.predictions import MODEL, Predictions
-from embench.records.record import TUNING_FILE, Record, as_yaml, read_manifest, read_record, write_record
+from embench.records.record import (
+    TUNING_FILE,
+    Record,
+    as_yaml,
+    join_predictions,
+    read_manifest,
+    read_numbers,
+    read_record,
+    read_shared_numbers,
+    share_numbers,
+    split_predictions,
+    write_numbers,
+    write_record,
+)
 from embench.records.scores import Scores
 from embench.statistics.scores import compute_scores
 
@@ -100,13 +112,13 @@ def test_predictions_come_back_to_the_bit(tmp_path: Path, make_run: Callable[...
     made = make_run(classes=classes)
     of_control = (made.predictions["method"] == "elapsed_time") & (made.predictions["subject"] == "s03")
     some = made.predictions.take(~of_control)  # a control need not answer every unit
-    rows, model, controls = entry.split_predictions(some)
-    entry.write_numbers(tmp_path / "model.npz", model)
-    name = entry.share_numbers(tmp_path, "controls", controls)
-    again = entry.join_predictions(
+    rows, model, controls = split_predictions(some)
+    write_numbers(tmp_path / "model.npz", model)
+    name = share_numbers(tmp_path, "controls", controls)
+    again = join_predictions(
         rows,
-        entry.read_numbers(tmp_path / "model.npz"),
-        entry.read_shared_numbers(tmp_path, "controls", name),
+        read_numbers(tmp_path / "model.npz"),
+        read_shared_numbers(tmp_path, "controls", name),
         tmp_path,
     )
     np.testing.assert_equal(in_order(again), in_order(some))
@@ -115,17 +127,17 @@ def test_predictions_come_back_to_the_bit(tmp_path: Path, make_run: Callable[...
 def test_predictions_of_which_float32_is_not_exact_are_kept_whole(tmp_path: Path, make_run: Callable[..., Any]) -> None:
     made = make_run()
     columns = {**made.predictions.columns, "score": made.predictions["score"] + 123456789.0}
-    rows, model, controls = entry.split_predictions(Predictions(columns))
-    again = entry.join_predictions(rows, model, controls, tmp_path)
+    rows, model, controls = split_predictions(Predictions(columns))
+    again = join_predictions(rows, model, controls, tmp_path)
     assert in_order(again)["score"] == in_order(Predictions(columns))["score"]
 
 
 def test_a_control_that_answers_more_than_the_model_is_refused(make_run: Callable[..., Any]) -> None:
     p = make_run().predictions
     with pytest.raises(DataError, match="twice, or one that the model does not"):
-        entry.split_predictions(p.take((p["method"] != MODEL) | (p["subject"] != "s00")))
+        split_predictions(p.take((p["method"] != MODEL) | (p["subject"] != "s00")))
     with pytest.raises(DataError, match="predicts a unit twice"):
-        entry.split_predictions(Predictions.concatenate([p, p.take(p["method"] == MODEL)]))
+        split_predictions(Predictions.concatenate([p, p.take(p["method"] == MODEL)]))
 
 
 def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -> None:
@@ -159,9 +171,9 @@ def test_a_shared_file_that_was_altered_or_is_missing_is_named(tmp_path: Path, p
     elif path.suffix == ".json":
         path.write_bytes(whole.replace(b"0.5", b"0.9", 1))
     else:
-        numbers = entry.read_numbers(path)
+        numbers = read_numbers(path)
         numbers["elapsed_time/score"] = 1 - numbers["elapsed_time/score"]
-        entry.write_numbers(path, numbers)
+        write_numbers(path, numbers)
     for content, text in ((None, "was altered"), (whole[: len(whole) // 2], "cannot be read|was altered")):
         if content is not None:
             path.write_bytes(content)
@@ -207,7 +219,7 @@ def test_a_file_that_unpacks_to_far_more_than_a_board_has_is_not_unpacked(tmp_pa
     with zipfile.ZipFile(folder / "predictions.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.writestr("score.npy", zeros)
     with pytest.raises(DataError, match="too long"):
-        entry.read_numbers(folder / "predictions.npz")
+        read_numbers(folder / "predictions.npz")
     (rows,) = (folder.parents[1] / "shared").glob("rows-*")
     rows.write_bytes(gzip.compress(zeros, 1))
     with pytest.raises(DataError, match="too long") as error:
@@ -217,8 +229,8 @@ def test_a_file_that_unpacks_to_far_more_than_a_board_has_is_not_unpacked(tmp_pa
 
 def test_predictions_of_other_rows_do_not_fit(tmp_path: Path, public: Record) -> None:
     folder = published(tmp_path, public)
-    numbers = entry.read_numbers(folder / "predictions.npz")
-    entry.write_numbers(folder / "predictions.npz", {name: values[1:] for name, values in numbers.items()})
+    numbers = read_numbers(folder / "predictions.npz")
+    write_numbers(folder / "predictions.npz", {name: values[1:] for name, values in numbers.items()})
     with pytest.raises(DataError, match="do not fit the rows"):
         read_record(folder)
 

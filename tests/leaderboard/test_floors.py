@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from embench.leaderboard import build_leaderboards, leaderboard_sections
-from embench.records.record import read_record
-from embench.records.superseded import Superseded, write_superseded
+from embench.records.record import Superseded, read_record, write_superseded
 from embench.statistics.comparison import compare
 from embench.texts import markdown
 

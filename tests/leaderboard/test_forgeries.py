@@ -17,7 +17,7 @@ import yaml
 from embench import registry
 from embench.cli import main
 from embench.leaderboard.entries import entry_digest, picked_stages, stages_of
-from embench.records import entry
+from embench.records import record
 from embench.records.record import read_manifest
 
 from ..attacks.forger import Forger
@@ -96,7 +96,7 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
 ) -> None:
     monkeypatch.setenv("EMBENCH_DATA", str(place.data))
     forger = Forger(copied)
-    rows = entry.read_shared_text(entry.shared_folder(copied), "rows", forger.run["entry"]["rows"]).splitlines()
+    rows = record.read_shared_text(record.shared_folder(copied), "rows", forger.run["entry"]["rows"]).splitlines()
     heads = rows[0].split(",")
     at = [tuple(int(row.split(",")[heads.index(name)]) for name in ("seed", "fold")) for row in rows[1:]]
     moved = np.array([stage == (1, 2) for stage in at])
@@ -128,7 +128,7 @@ def test_entries_without_labels_are_compared_by_their_seal_and_their_published_d
     data, boards = ["--data-root", str(place.data)], tmp_path / "boards"
     assert main(["run", *FEW, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0
     folder = publish_run(tmp_path / "runs", boards, place.data)
-    assert not (folder / entry.PREDICTIONS_FILE).exists()
+    assert not (folder / record.PREDICTIONS_FILE).exists()
     capsys.readouterr()
     assert verify(folder, *data) == 0
     assert "labels        passed" in capsys.readouterr().out
@@ -174,7 +174,7 @@ def test_a_pickle_is_not_read(published: Path, tmp_path: Path) -> None:
             return open, (str(tmp_path / "RAN"), "w")
 
     for content in (pickle.dumps(Bomb()), None):
-        path = published / entry.PREDICTIONS_FILE
+        path = published / record.PREDICTIONS_FILE
         if content is None:
             with path.open("wb") as file:
                 np.savez(file, score=np.array([Bomb()], dtype=object))

@@ -19,9 +19,16 @@ from embench.leaderboard.rows import class_of, load_shown_entries, ranked_rows
 from embench.leaderboard.verify import wrong_statements
 from embench.leaderboard.verify_data import already_there, unlike
 from embench.protocols import MADE_BY_METHOD, Given, load_protocol
-from embench.records import entry
 from embench.records.predictions import Predictions
-from embench.records.record import Record, read_record
+from embench.records.record import (
+    PREDICTIONS_FILE,
+    Record,
+    read_numbers,
+    read_record,
+    read_shared_numbers,
+    shared_folder,
+    write_numbers,
+)
 from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.personal import COMPARED
@@ -87,7 +94,7 @@ def test_methods_share_controls_and_not_what_each_is_compared_with(tmp_path: Pat
     other = publish(tmp_path, personal_record(Given(5), "cnn_tf-single-1123456789", others=0.25))
     parts = [read_record(folder).run["entry"] for folder in (one, other)]
     assert parts[0] == parts[1]
-    shared = entry.read_shared_numbers(entry.shared_folder(one), "controls", parts[0]["controls"])
+    shared = read_shared_numbers(shared_folder(one), "controls", parts[0]["controls"])
     assert {name.partition("/")[0] for name in shared} == set(METHODS) - {"model", *MADE_BY_METHOD}
     assert unlike(one, [other]) == []
 
@@ -139,11 +146,11 @@ def test_a_record_of_nothing_is_compared_with_nothing(record: Record) -> None:
 
 def test_no_control_is_taken_from_an_entry_s_own_files(published: Path) -> None:
     """Others confirm what is shared; a method that brought its own controls would bring weak ones."""
-    numbers = entry.read_numbers(published / entry.PREDICTIONS_FILE)
-    entry.write_numbers(published / entry.PREDICTIONS_FILE, {**numbers, "majority/score": numbers["score"]})
+    numbers = read_numbers(published / PREDICTIONS_FILE)
+    write_numbers(published / PREDICTIONS_FILE, {**numbers, "majority/score": numbers["score"]})
     with pytest.raises(DataError, match="majority/score"):
         read_record(published)
-    entry.write_numbers(published / entry.PREDICTIONS_FILE, numbers)
+    write_numbers(published / PREDICTIONS_FILE, numbers)
     before = read_record(published).scores["controls"]
     edit(published / "scores.json", lambda s: s["controls"].update(majority=s["controls"]["slice_only"]))
     assert read_record(published).scores["controls"] == before

@@ -17,7 +17,7 @@ from embench.leaderboard import rows as kept
 from embench.leaderboard import rows as kept_entries
 from embench.leaderboard.rows import load_shown_entries
 from embench.leaderboard.tables import row_fields, sections_of
-from embench.records.superseded import Superseded, write_superseded
+from embench.records.record import Superseded, write_superseded
 
 from .conftest import attest
 from .made_up import put

@@ -18,7 +18,7 @@ from embench.leaderboard import leaderboard_sections
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import Backing
 from embench.leaderboard.tables import read_filter, row_fields, select_sections, sorted_rows
-from embench.records.superseded import Superseded
+from embench.records.record import Superseded
 
 from ..published import link_entries
 from .made_up import put

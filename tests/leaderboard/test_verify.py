@@ -22,9 +22,8 @@ from embench.leaderboard.entries import export_entry
 from embench.leaderboard.rows import load_shown_entries
 from embench.leaderboard.verify import verify_entries, wrong_scores
 from embench.protocols import Design, Protocol, load_protocol
-from embench.records import entry
 from embench.records.predictions import MODEL, Predictions
-from embench.records.record import Record, as_yaml, write_record
+from embench.records.record import PREDICTIONS_FILE, Record, as_yaml, read_numbers, write_numbers, write_record
 from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.scores import compute_scores
@@ -212,8 +211,8 @@ def test_another_design_is_refused_though_scores_follow_from_it(tmp_path: Path, 
 
 
 def test_predictions_moved_towards_the_labels_are_refused(published: Path) -> None:
-    numbers = entry.read_numbers(published / entry.PREDICTIONS_FILE)
-    entry.write_numbers(published / entry.PREDICTIONS_FILE, {**numbers, "score": np.sqrt(numbers["score"])})
+    numbers = read_numbers(published / PREDICTIONS_FILE)
+    write_numbers(published / PREDICTIONS_FILE, {**numbers, "score": np.sqrt(numbers["score"])})
     with pytest.raises(CheckFailed, match=r"scores\.json: scores\.stress"):
         verify(published)
 

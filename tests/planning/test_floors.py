@@ -7,7 +7,7 @@ import pytest
 from embench.errors import UsageError
 from embench.planning.pretraining import with_floors
 from embench.planning.request import Request
-from embench.records.names import public_run
+from embench.records.record import public_run
 
 
 def asked(dataset="stress_predict", encoder="cnn_tf", **options):

@@ -9,8 +9,7 @@ import pytest
 
 from embench.errors import DataError
 from embench.records import predictions
-from embench.records.columns import TextColumn
-from embench.records.predictions import Predictions
+from embench.records.predictions import Predictions, TextColumn
 
 
 @pytest.fixture

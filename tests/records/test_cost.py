@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from embench.records.cost import COST_COLUMNS, NOT_MEASURED, format_cost
+from embench.records.wording import COST_COLUMNS, NOT_MEASURED, format_cost
 
 MEASURED = {
     "wall_s": 5000.0, "parameters": 15_521, "flops": 4_488_256, "device": "cuda", "peak_memory_mb": 2150.4,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from embench.records.floors import floor_keys, matching, pretrained_modalities
 from embench.records.manifest import check_manifest
+from embench.records.pretraining_comparison import floor_keys, matching, pretrained_modalities
 from embench.records.record import read_manifest
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.records.ledger import append_to_ledger, ledger_home
-from embench.records.looks import published_among, scored_in_words, whose_in_words
+from embench.records.ledger import append_to_ledger, ledger_home, published_among, scored_in_words, whose_in_words
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest
 

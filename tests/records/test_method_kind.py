@@ -4,8 +4,7 @@ import pytest
 
 from embench import registry
 from embench.interfaces.fusion import Estimator
-from embench.records.manifest import MethodPart
-from embench.records.method_kind import method_kind
+from embench.records.manifest import MethodPart, method_kind
 
 
 def method(encoder, fusion, **recorded):

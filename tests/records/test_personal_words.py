@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from embench.records.personal_words import gain_sentences, least_gain
 from embench.records.scores import Scores
+from embench.records.wording import gain_sentences, least_gain
 
 
 def gap(mean: float | None) -> dict[str, Any]:

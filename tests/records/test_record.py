@@ -14,9 +14,8 @@ from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import export_entry
 from embench.protocols import load_protocol
-from embench.records.names import board_name
-from embench.records.record import Record, read_manifest, read_record, write_record
-from embench.records.schema import SCHEMA
+from embench.records.manifest import SCHEMA
+from embench.records.record import Record, board_name, read_manifest, read_record, write_record
 from embench.statistics.scores import compute_scores
 
 RUN: dict[str, Any] = {

@@ -14,8 +14,7 @@ import yaml
 
 from embench import report
 from embench.audits import audit_record
-from embench.records.embeddings import Embeddings, write_embeddings
-from embench.records.predictions import Labels, Predictions
+from embench.records.predictions import Embeddings, Labels, Predictions, write_embeddings
 from embench.records.record import read_record, write_record
 from embench.records.scores import Scores
 

@@ -16,8 +16,7 @@ from embench import protocols, registry
 from embench.cli import main
 from embench.errors import CheckFailed, UsageError
 from embench.records import record
-from embench.records.names import names_resolved
-from embench.records.record import Record
+from embench.records.record import Record, names_resolved
 from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.facts import RunFacts

@@ -5,13 +5,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from embench.records import embeddings
+from embench.records.predictions import read_embeddings
 
 
 @pytest.mark.slow
 def test_networks_leave_a_hidden_vector_for_every_predicted_unit(bench):
     result = bench.run("Pool", fusion="concat", targets="arousal,valence", seeds="0,1")
-    kept = embeddings.read_embeddings(result.folder)
+    kept = read_embeddings(result.folder)
     rows = result.predictions.take(result.predictions["method"] == "model")
     predicted = sorted(zip(*(rows[c].tolist() for c in ("target", "seed", "fold", "unit")), strict=True))
     columns = (kept.target, kept.seed, kept.fold, kept.unit)
@@ -24,7 +24,7 @@ def test_networks_leave_a_hidden_vector_for_every_predicted_unit(bench):
 def test_the_read_out_of_a_units_hidden_vector_is_its_score(bench):
     """Where a unit is one row, what was kept is what the last layer read: recomputed here by hand."""
     result = bench.run("Pool", fusion="single", modalities="eda", settings=("encoder.view.kind=unit",))
-    kept, predictions = embeddings.read_embeddings(result.folder), result.predictions
+    kept, predictions = read_embeddings(result.folder), result.predictions
     rows = predictions.take(predictions["method"] == "model")
     score = dict(zip(rows["unit"].tolist(), rows["score"].tolist(), strict=True))
     for fold in np.unique(kept.fold).tolist():
@@ -39,8 +39,8 @@ def test_the_read_out_of_a_units_hidden_vector_is_its_score(bench):
 @pytest.mark.slow
 def test_estimators_leave_what_they_read_of_frozen_nets_and_nothing_of_features(bench):
     on_features = bench.run("Moments", fusion="logreg", modalities="eda")
-    assert embeddings.read_embeddings(on_features.folder) is None
+    assert read_embeddings(on_features.folder) is None
     on_hidden = bench.run("Pool", fusion="logreg")
-    kept = embeddings.read_embeddings(on_hidden.folder)
+    kept = read_embeddings(on_hidden.folder)
     assert kept.x.shape[1] == 8
     assert len(kept) == (on_hidden.predictions["method"] == "model").sum()

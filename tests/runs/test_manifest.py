@@ -6,8 +6,7 @@ import gzip
 import pytest
 
 from embench.records import record
-from embench.records.manifest import Manifest
-from embench.records.method_kind import method_kind
+from embench.records.manifest import Manifest, method_kind
 from embench.runs.external import score
 from embench.runs.run import grid
 

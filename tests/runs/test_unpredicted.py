@@ -136,7 +136,7 @@ def test_what_a_file_lacks_is_counted_once_whatever_the_seeds(
 
 
 def test_a_published_entry_keeps_what_was_not_predicted(root: Path) -> None:
-    from embench.records.entry import join_predictions, split_predictions
+    from embench.records.record import join_predictions, split_predictions
 
     record = read_record(scored(root, "kept", few_folds(root), lambda about, *_: about["order"] != 3).folder)
     path = Path("rows.csv.gz")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from embench.cli import main
-from embench.records.entry import write_numbers
-from embench.records.schema import with_people
+from embench.records.manifest import with_people
+from embench.records.record import write_numbers
 from embench.site import build, build_site
 from embench.statistics.result import Result
 from embench.vocabulary import label
@@ -243,7 +243,7 @@ def test_texts_of_an_entry_are_never_read_as_html(evil_site):
 def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     from embench.leaderboard import tables
     from embench.leaderboard.entries import Backing
-    from embench.records.superseded import Superseded
+    from embench.records.record import Superseded
 
     ranked = tables.ranked_rows
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from embench.interfaces.metric import Undefined
-from embench.records import embeddings
-from embench.records.embeddings import Embeddings
+from embench.records import predictions
+from embench.records.predictions import Embeddings
 from embench.statistics.probes import linear_probe
 
 from ..sample import sample
@@ -59,8 +59,8 @@ def test_one_recording_is_not_asked_for_its_stimulus(make_run):
 def test_embeddings_come_back_from_their_file_padded_to_the_widest(tmp_path):
     one = Embeddings(np.array(["a"]), np.array([0]), np.array([1]), np.array(["r:0-10"]), np.ones((1, 2), np.float32))
     other = Embeddings(np.array(["b"]), np.array([2]), np.array([1]), np.array(["q:0-10"]), np.ones((1, 3), np.float32))
-    embeddings.write_embeddings(tmp_path, Embeddings.concatenate([one, other]))
-    kept = embeddings.read_embeddings(tmp_path)
+    predictions.write_embeddings(tmp_path, Embeddings.concatenate([one, other]))
+    kept = predictions.read_embeddings(tmp_path)
     assert kept.x.tolist() == [[1, 1, 0], [1, 1, 1]]
     assert (kept.target.tolist(), kept.fold.tolist(), kept.unit.tolist()) == (["a", "b"], [0, 2], ["r:0-10", "q:0-10"])
-    assert embeddings.read_embeddings(tmp_path / "elsewhere") is None
+    assert predictions.read_embeddings(tmp_path / "elsewhere") is None

@@ -15,8 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.verify import audit_code
 from embench.records.audit import Audit, CheckResult, write_audit
-from embench.records.names import names_resolved
-from embench.records.record import Record, digests_of, read_record
+from embench.records.record import Record, digests_of, names_resolved, read_record
 from embench.runs.rebuild import rebuild_plan
 
 _E = TypeVar("_E", bound=RecordEvidence)

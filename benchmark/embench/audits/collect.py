@@ -18,7 +18,7 @@ from embench.leaderboard.entries import SEAL_FILE, compare_seal
 from embench.leaderboard.verify import reasons_of_controls
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
-from embench.records import embeddings, record
+from embench.records import predictions, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
@@ -95,7 +95,7 @@ def collect_evidence(
         unit_length_s=cohort.length_s,
         dealt=dealt,
         rescored=rescored,
-        embeddings=embeddings.read_embeddings(folder),
+        embeddings=predictions.read_embeddings(folder),
         statistics=statistics,
         sources=sources,
         missing_sources=missing,
@@ -122,7 +122,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
         sessions=known.sessions or {},
         unit_length_s=unit_length(known.predictions["unit"]) if len(known.predictions) else float("nan"),
         rescored=known.scores,
-        embeddings=embeddings.read_embeddings(folder),
+        embeddings=predictions.read_embeddings(folder),
     )
 
 

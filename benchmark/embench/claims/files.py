@@ -19,8 +19,7 @@ from embench.errors import DataError, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
-from embench.records.embeddings import Embeddings, read_embeddings
-from embench.records.predictions import ANY_SEED, MODEL
+from embench.records.predictions import ANY_SEED, MODEL, Embeddings, read_embeddings
 from embench.registry.naming import did_you_mean
 from embench.statistics.by_subject import (
     Each,

@@ -10,7 +10,7 @@ import typer
 from embench.cli import console
 from embench.errors import UsageError
 from embench.records.manifest import Manifest
-from embench.records.names import is_own
+from embench.records.record import is_own
 
 _LONGEST = 200
 _ALWAYS = (

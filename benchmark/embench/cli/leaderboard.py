@@ -443,7 +443,7 @@ def supersede(
 ) -> None:
     """Mark an entry as superseded by another: it stays as it is, without a rank."""
     from embench.leaderboard.entries import load_leaderboard_entry
-    from embench.records.superseded import Superseded, write_superseded
+    from embench.records.record import Superseded, write_superseded
 
     old = load_leaderboard_entry(entry)
     if by == old.run.id or not (entry.absolute().parent / by / "run.yaml").is_file():

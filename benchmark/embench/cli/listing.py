@@ -19,7 +19,7 @@ from embench.cli.console import TableColumn, field, fields, grouped, show_table
 from embench.cli.options import DataRoot, Json, completes
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
-from embench.records.context import context_of
+from embench.records import context_of
 from embench.records.wording import format_value
 from embench.registry.naming import did_you_mean
 

@@ -16,7 +16,7 @@ from embench.cli.options import Confounds, DataAt, DataRoot, Every, Json, Protoc
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.planning.request import Request
-from embench.records.context import TimeContext
+from embench.records import TimeContext
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.screen.progress import Progress, Steps
 from embench.statistics.metrics import metric_facts
@@ -61,7 +61,7 @@ def compare(
     from embench.cli.show import as_document, show_gaps
     from embench.data.find import checked_dataset
     from embench.records import record
-    from embench.records.looks import scored_and_whose
+    from embench.records.ledger import scored_and_whose
     from embench.statistics import comparison, curve_gaps, floor_gaps
 
     folders = named_runs(runs, dataset, "embench compare")
@@ -256,7 +256,7 @@ def _of_runs(
     """Option -> its text. `ranked`: the best run comes first; else runs stand as they were named."""
     from embench.data.find import data_at
     from embench.records import record
-    from embench.records.names import names_resolved
+    from embench.records.record import names_resolved
     from embench.report import latex as paper
     from embench.report.latex.table import best_first
 
@@ -279,8 +279,7 @@ def _of_runs(
 def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:
     """Write labels and scores by unit, and print a line of R for them."""
     from embench.data.find import data_at
-    from embench.records.names import names_resolved
-    from embench.records.record import format_csv, read_record
+    from embench.records.record import format_csv, names_resolved, read_record
     from embench.report.unit_table import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
 
     records = [read_record(folder) for folder in runs]

@@ -34,8 +34,7 @@ from embench.cli.options import (
 )
 from embench.errors import UsageError
 from embench.planning.request import AXES, Request, command_of, request_of
-from embench.records.cost import format_duration
-from embench.records.wording import format_figure
+from embench.records.wording import format_duration, format_figure
 from embench.registry.naming import did_you_mean
 from embench.screen.progress import Progress, long_warning, smaller
 

@@ -14,9 +14,9 @@ from embench.cli import console
 from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
 from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol
-from embench.records import cost
-from embench.records.floors import RowFloors
+from embench.records import wording
 from embench.records.predictions import MODEL
+from embench.records.pretraining_comparison import RowFloors
 from embench.records.scores import Scores
 from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
 from embench.screen.plan import SYNTHETIC_WARNING, run_plan
@@ -62,7 +62,7 @@ def result(found: Result, *, every: bool = False) -> None:
         if every:
             _scores(found.answers[target], found.scores)
             show_not_applicable(found.scores, target, found.manifest["dataset"]["name"])
-    console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
+    console.wrapped(f"cost: {', '.join(wording.measured_costs(found.manifest['cost'])) or wording.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
         console.note("`--all` shows seeds, variants, tasks and other metrics; `embench report RUN` draws them")
@@ -84,7 +84,7 @@ def results(found: Sequence[Result]) -> None:
             "score" if len(metrics) > 1 else answers.title: in_cell(answers),
             "above chance": answers.word("chance"),
             "given time and movement": answers.word("movement"),
-            "time": cost.format_cost(each.manifest["cost"])["time"],
+            "time": wording.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
         for each, options in zip(found, differing, strict=True)

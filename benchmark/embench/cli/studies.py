@@ -15,7 +15,7 @@ from embench.cli.console import TableColumn, field, fields, fitting, grouped, sh
 from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, cluster_options, completes, with_options
 from embench.data import data_folder
 from embench.errors import EmbenchError
-from embench.records.cost import format_duration
+from embench.records.wording import format_duration
 from embench.screen.plan import set_plan
 from embench.screen.progress import Progress, Steps
 from embench.snapshot import snapshot

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from embench.leaderboard.entries import LEVEL_NAMES, Backing
 from embench.protocols import Design
-from embench.records.context import TimeContext
-from embench.records.cost import format_cost
-from embench.records.floors import NO_FLOORS, FloorKeys, RowFloors
+from embench.records import TimeContext
 from embench.records.manifest import CostPart
+from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloors
+from embench.records.record import Superseded
 from embench.records.scores import Adds, Score
-from embench.records.superseded import Superseded
-from embench.records.wording import format_share, join_with_and
+from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics.answers import Answer, Unanswerable, figures, two_decimals
 from embench.statistics.metrics import metric_facts
 from embench.vocabulary import label

@@ -30,24 +30,30 @@ from embench import registry
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
 from embench.records import audit as audits
-from embench.records.audit import AUDIT_FILE, read_audit, write_audit
-from embench.records.entry import SHARED_FOLDER, shared_files, shared_folder
-from embench.records.finding_texts import sealed_text
+from embench.records.audit import AUDIT_FILE, read_audit, sealed_text, write_audit
 from embench.records.manifest import Line, Manifest, Word, as_model
-from embench.records.names import board_name, is_own, private_fields, public_run
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import (
     RUN_FILE,
+    SHARED_FOLDER,
+    SUPERSEDED_FILE,
     TUNING_FILE,
     Record,
+    Superseded,
+    board_name,
+    is_own,
+    private_fields,
+    public_run,
     read_folds,
     read_manifest,
     read_record,
     read_scores,
+    read_superseded,
+    shared_files,
+    shared_folder,
     write_entry,
 )
 from embench.records.scores import Score, Scores
-from embench.records.superseded import SUPERSEDED_FILE, Superseded, read_superseded
 from embench.registry import releases_of
 from embench.statistics.ranking import Summands
 from embench.system import version_of

@@ -52,13 +52,22 @@ from embench.leaderboard.verify_data import (
 )
 from embench.protocols import protocol_names
 from embench.records.audit import AUDIT_FILE, read_audit
-from embench.records.entry import PREDICTIONS_FILE, SHARED_FOLDER, shared_files
 from embench.records.ledger import looks_at
-from embench.records.manifest import Manifest
-from embench.records.names import is_own, private_fields
-from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, read_run
-from embench.records.seeds import seeds_not_taken
-from embench.records.superseded import SUPERSEDED_FILE, read_superseded
+from embench.records.manifest import Manifest, seeds_not_taken
+from embench.records.record import (
+    PREDICTIONS_FILE,
+    SHARED_FOLDER,
+    SUPERSEDED_FILE,
+    TUNING_FILE,
+    Record,
+    is_own,
+    private_fields,
+    read_manifest,
+    read_record,
+    read_run,
+    read_superseded,
+    shared_files,
+)
 from embench.registry.catalogue import installed
 from embench.registry.trust import installed_only
 from embench.texts import names_code, names_place, texts_in

@@ -45,15 +45,19 @@ from embench.leaderboard.entries import (
     why_not_publishable,
 )
 from embench.records.audit import audit_status
-from embench.records.entry import shared_files, shared_folder
-from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
-from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
-from embench.records.method_kind import method_kind
-from embench.records.personal_words import given_in_words, least_gain
-from embench.records.record import Record, read_record
+from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
+from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.record import Record, read_record, shared_files, shared_folder
 from embench.records.scores import Adds
-from embench.records.seeds import seeds_not_taken
-from embench.records.wording import OF_SYNTHETIC_DATA, bare_name, format_value, in_words, inside_subjects
+from embench.records.wording import (
+    OF_SYNTHETIC_DATA,
+    bare_name,
+    format_value,
+    given_in_words,
+    in_words,
+    inside_subjects,
+    least_gain,
+)
 from embench.registry import BUNDLED
 from embench.statistics.answers import TargetAnswers, Unanswerable, answers_of
 from embench.statistics.form import Subject

@@ -31,7 +31,7 @@ from embench.leaderboard.entries import (
 )
 from embench.leaderboard.rows import above_chance_parts, class_of, kept_place, load_shown_entries, ranked_rows
 from embench.protocols import Design
-from embench.records.entry import SHARED_FOLDER, shared_folder
+from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
 from embench.registry.naming import did_you_mean

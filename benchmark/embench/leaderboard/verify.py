@@ -34,14 +34,12 @@ from embench.protocols import (
     recorded_given,
     recorded_protocol,
 )
-from embench.records.audit import AUDIT_FILE, BOUND_SINCE, SEVERITIES, VERSION, read_audit
-from embench.records.context import context_of
-from embench.records.differences import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, differences
-from embench.records.finding_texts import wrong_text
+from embench.records import context_of
+from embench.records.audit import AUDIT_FILE, BOUND_SINCE, SEVERITIES, VERSION, read_audit, wrong_text
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record, digests_of, read_record
-from embench.records.scores import Scores
+from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.answers import design_of

@@ -20,12 +20,10 @@ from embench.leaderboard.entries import CONSTANT_CONTROLS, SEAL_FILE, compare_se
 from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, shared_by
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in, recomputed_scores
 from embench.protocols import MADE_BY_METHOD, Protocol, load_protocol, protocol_names, recorded_given, recorded_protocol
-from embench.records.differences import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.records.manifest import Manifest
-from embench.records.names import is_own
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
-from embench.records.record import RUN_FILE, Record, read_manifest, read_record, read_scores
-from embench.records.superseded import SUPERSEDED_FILE
+from embench.records.record import RUN_FILE, SUPERSEDED_FILE, Record, is_own, read_manifest, read_record, read_scores
+from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import releases_of
 from embench.statistics import evaluation
 from embench.statistics.adding import Studies, laid_out, studies_of, what_it_adds

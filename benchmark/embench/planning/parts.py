@@ -20,7 +20,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import Target, View
 from embench.planning.request import Request
 from embench.protocols import NORMALISE, Given, Protocol, load_protocol
-from embench.records.context import TimeContext, context_of
+from embench.records import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
 from embench.registry.naming import did_you_mean, nearest
 from embench.snapshot import snapshot

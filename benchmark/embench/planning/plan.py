@@ -54,10 +54,8 @@ from embench.planning.request import Request, command_of
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.planning.weights import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
-from embench.records.floors import RANDOM
-from embench.records.manifest import Overlap
-from embench.records.method_kind import MethodKind
-from embench.records.seeds import seeds_taken
+from embench.records.manifest import MethodKind, Overlap, seeds_taken
+from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
 from embench.snapshot import cached_call, snapshot
 from embench.statistics.adding import studies_of

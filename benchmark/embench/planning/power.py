@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embench.files import parse_yaml
-from embench.records.method_kind import MethodKind
+from embench.records.manifest import MethodKind
 
 OTHER_DATASETS = "elsewhere"
 """The datasets of all published pairs, in place of a name: for datasets without any."""

@@ -24,7 +24,7 @@ from embench.planning.plan import THREADS, assumed, default_workers, rules_of
 from embench.planning.request import Request
 from embench.planning.weights import at_random, check_mixed, source_of
 from embench.protocols import Protocol, load_protocol
-from embench.records.floors import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
+from embench.records.pretraining_comparison import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
 from embench.records.wording import join_with_and
 
 # The plan of a pretraining by itself, on all subjects of datasets or of folders of recordings: no fold, no test set.

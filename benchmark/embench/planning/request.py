@@ -324,8 +324,7 @@ OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
 
 def command_again(run: Manifest) -> str:
     """The command that asks for a recorded run, without the seeds that it has by default; empty for a submission."""
-    from embench.records.method_kind import method_kind
-    from embench.records.seeds import seeds_taken
+    from embench.records.manifest import method_kind, seeds_taken
 
     request = run.config.get("request")
     usual = seeds_taken(method_kind(run.method), run.protocol.folds)[0]

@@ -39,9 +39,9 @@ from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.request import Request, assign
 from embench.protocols import Protocol, load_protocol
 from embench.records import record
-from embench.records.floors import RANDOM
 from embench.records.manifest import OVERLAP_OF, Overlap
-from embench.records.names import family_of
+from embench.records.pretraining_comparison import RANDOM
+from embench.records.record import family_of
 from embench.store import Store
 
 # Weights to start from: what `embench pretrain` made, the encoders of a run, a bare safetensors file, or none.

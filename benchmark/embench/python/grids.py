@@ -18,7 +18,7 @@ from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
 from embench.python.running import DryRun, plugin_name, request_with, watcher
-from embench.records.floors import RowFloors
+from embench.records.pretraining_comparison import RowFloors
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
 from embench.screen.plan import run_plan, set_plan

@@ -1,7 +1,4 @@
-"""The model of `run.yaml`: a `Manifest`, with which it is written and validated.
-
-A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
-"""
+"""The model of `run.yaml`: a `Manifest`, with which it is written and validated."""
 
 from __future__ import annotations
 
@@ -13,20 +10,130 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     FiniteFloat,
     ModelWrapValidatorHandler,
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
+from embench import registry
 from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
-from embench.records import bounds
-from embench.records.context import TimeContext
+from embench.records import TimeContext
 from embench.texts import has_control, texts_in
+
+# Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
+
+MOST_SECONDS = 3.2e9
+"""A century, the stages of a run one after another."""
+MOST_PARAMETERS = 10**15
+"""A thousand times the largest networks that were ever trained."""
+MOST_OPERATIONS = 1e21
+"""Bound on the operations of one row's prediction: each of so many parameters used a million times."""
+MOST_MEGABYTES = 1e9
+"""A petabyte, more than any machine has as memory."""
+MOST_JOULES = 1e15
+"""A power station of a gigawatt, for eleven days."""
+MOST_LOOKS = 10**9
+"""A look a second, for thirty years."""
+MOST_SUBJECTS = 10**10
+"""About all people alive."""
+_DIGITS = 24
+"""Number of digits that a message repeats."""
+
+MOST_GIVEN = 10**6
+"""Units of a class that a subject gives: more than any session has."""
+
+Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
+Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
+Operations = Annotated[int | float, Field(ge=0, le=MOST_OPERATIONS)]
+Megabytes = Annotated[float, Field(ge=0, le=MOST_MEGABYTES, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Joules = Annotated[float, Field(ge=0, le=MOST_JOULES, allow_inf_nan=False)]
+
+
+def _few_enough(counted: Any, info: ValidationInfo) -> Any:
+    for name, count in (counted if isinstance(counted, Mapping) else {"": counted}).items():
+        if count is not None and not 0 <= count <= MOST_LOOKS:
+            field = f"{info.field_name}.{name}".rstrip(".")
+            raise ValueError(f"{field}: {shortened(count)}, expected 0 to {MOST_LOOKS:,}")
+    return counted
+
+
+def check_subjects(subjects: Any) -> Any:
+    """The number of subjects, or their names, as they are. Raises ValueError beyond the bound."""
+    if isinstance(subjects, int) and not 0 <= subjects <= MOST_SUBJECTS:
+        raise ValueError(f"{shortened(subjects)}, expected 0 to {MOST_SUBJECTS:,}")
+    return subjects
+
+
+def shortened(number: object) -> str:
+    """A number for a message, cut where it is very long."""
+    text = str(number)
+    return text if len(text) <= _DIGITS else f"{text[:_DIGITS]}.. ({len(text)} characters)"
+
+
+CountedLooks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
+"""A number, of each target or of all."""
+
+
+def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
+    """The units of each class that test subjects gave first, under protocols that ask: empty where it was nothing,
+    `labelled: 5`, `unlabelled: 5` or `unlabelled: session`. Raises ValueError where it is none of these."""
+    known = not given or given == {"unlabelled": "session"}
+    if not known and len(given) == 1 and given.keys() <= {"labelled", "unlabelled"}:
+        [units] = given.values()
+        known = isinstance(units, int) and not isinstance(units, bool) and 1 <= units <= MOST_GIVEN
+    if not known:
+        raise ValueError("expected {}, {labelled: N}, {unlabelled: N} or {unlabelled: session}")
+    return given
+
+
+# The schema of `run.yaml` and `scores.json`, and the names of an earlier one that some documents keep.
+
+SCHEMA = 2
+_KEY = "schema"
+_OVER = {"subjects": "people", "subjects and stimuli": "people and stimuli"}
+
+
+def without_schema(content: Any, where: str, default: int | None = None) -> Any:
+    """Return a file's content without its schema; as it is where it is not a mapping.
+
+    Args:
+        default: the schema of a content that names none.
+
+    Raises:
+        DataError: it has another schema, or none.
+    """
+    if not isinstance(content, Mapping):
+        return content
+    schema = content.get(_KEY, default)
+    if isinstance(schema, bool) or schema != SCHEMA:
+        raise DataError(
+            f"the file has schema {schema!r}, which is not known here" if _KEY in content else "the file has no schema",
+            where=f"{where}, {_KEY}",
+            expected=f"{_KEY}: {SCHEMA}",
+            hint="run the method again, or read the record with the embench that wrote it",
+        )
+    return {name: part for name, part in content.items() if name != _KEY}
+
+
+def with_people(number: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename `subjects` to `people` in a number, as audits, downloads and `embench compare --json` have it."""
+    renamed = {"people" if name == "subjects" else name: value for name, value in number.items()}
+    if renamed.get("over") in _OVER:
+        renamed["over"] = _OVER[renamed["over"]]
+    return renamed
+
+
+# The model of `run.yaml`: a `Manifest`, with which it is written and validated.
+#
+# A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -206,7 +313,7 @@ class TrainedOnPart(_Part):
 
 class MethodPart(_Part):
     """`encoders`: modality -> full name; `fusion` is None where there is none. `joins`, `inputs`: None in records of
-    earlier versions (see `records/method_kind.py`). `outside`: the name of a method whose predictions are a submission
+    earlier versions (see `records/manifest.py`). `outside`: the name of a method whose predictions are a submission
     (`embench score`); nothing else is known of it."""
 
     encoders: dict[Modality, PluginName]
@@ -233,11 +340,11 @@ class CohortPart(_Part):
     the session was long; `design`: see `embench.protocols.Design`; `repaired`: of runs,
     the share of labelled units that rest on bridged or missing samples; see `embench.data.cohort`."""
 
-    subjects: Annotated[int | list[Line], AfterValidator(bounds.check_subjects)]
+    subjects: Annotated[int | list[Line], AfterValidator(check_subjects)]
     left_out: list[Any]
-    session_s: dict[str, bounds.Seconds] | None = None
+    session_s: dict[str, Seconds] | None = None
     design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
-    repaired: bounds.Share | None = None
+    repaired: Share | None = None
 
     @property
     def size(self) -> int:
@@ -265,14 +372,14 @@ class CostPart(_Part):
     """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row. `cpu_s`:
     of all cores together. `gpu_s`: how long stages held a GPU. `processor`: the names of the stages' processors."""
 
-    wall_s: bounds.Seconds | None
-    parameters: bounds.Parameters | None
-    flops: bounds.Operations | None
+    wall_s: Seconds | None
+    parameters: Parameters | None
+    flops: Operations | None
     device: Line
-    peak_memory_mb: bounds.Megabytes | None
-    energy_j: bounds.Joules | None = None
-    cpu_s: bounds.Seconds | None = None
-    gpu_s: bounds.Seconds | None = None
+    peak_memory_mb: Megabytes | None
+    energy_j: Joules | None = None
+    cpu_s: Seconds | None = None
+    gpu_s: Seconds | None = None
     processor: Line | None = None
 
 
@@ -288,7 +395,7 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
-    given: Annotated[dict[str, int | str], AfterValidator(bounds.check_given)] | None = None
+    given: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
     giving: Line | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
@@ -336,9 +443,9 @@ class Manifest(Circumstances):
     kept_units: dict[Modality, Line] = {}
     dev: bool
     cost: CostPart
-    test_looks: bounds.CountedLooks
-    tried: bounds.CountedLooks
-    dev_looks: bounds.CountedLooks = None
+    test_looks: CountedLooks
+    tried: CountedLooks
+    dev_looks: CountedLooks = None
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
@@ -394,3 +501,74 @@ def check_texts(content: Any, where: str) -> None:
     """Raises DataError where a text of a record's file, or a key, has a control character."""
     if field := next((field for field, text in texts_in(content) if has_control(text)), None):
         raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")
+
+
+# The facts in which recorded runs agree that differ in what test subjects give first alone.
+
+_OF_WHAT_IS_GIVEN = ("request", "given", "file", "seeds")
+
+
+def but_for_given(run: Manifest) -> list[Any]:
+    """Facts of a run's method and data, equal in those that differ in what test subjects give, or in seeds, alone."""
+    config = {name: value for name, value in run.config.items() if name not in _OF_WHAT_IS_GIVEN}
+    return [run.protocol.name, run.dev, run.method.outside, config]
+
+
+# Kind of a method, features or network, and whether its scores only rank; the same everywhere.
+
+MethodKind = Literal["features", "network"]
+
+
+def method_kind(method: MethodPart) -> MethodKind:
+    """`features` where an estimator is fitted to what encoders compute, and no network is trained; else `network`.
+
+    Records of earlier versions do not say so. There the catalogue decides, from which a plugin may have gone; then it
+    counts as a network.
+    """
+    if method.inputs is not None:
+        return "features" if method.inputs == "features" else "network"
+    parts = [("fusion", method.fusion), *(("encoder", name) for name in method.encoders.values())]
+    return "features" if all(_is_of_features(kind, name) for kind, name in parts) else "network"
+
+
+def only_ranks(method: MethodPart) -> bool:
+    """True if the catalogue says that the scores of a method rank units and are not probabilities. It does not say so
+    of a method that it does not know, such as a submission, whose format asks for probabilities."""
+    return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
+
+
+def _is_of_features(kind: str, name: str | None) -> bool:
+    return any(entry.features for entry in registry.entries(kind) if entry.full_name == name)
+
+
+# The seeds that a board takes, and that runs have by default; each is a partition of the subjects and an
+# initialisation.
+
+SHARED_SEEDS = (0, 1, 2)
+"""The seeds that all ranked rows of a board have: rows are compared in these partitions."""
+
+_TEN_SEEDS = tuple(range(10))
+
+
+def seeds_taken(kind: MethodKind, folds: int | Literal["each"]) -> tuple[tuple[int, ...], ...]:
+    """The lists of seeds that a board takes of methods of a kind; the first is the default of a run.
+
+    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that they
+    have ten partitions; all other methods may have as many. Where `each` subject is a fold, partitions
+    differ in their validation subjects alone.
+
+    >>> seeds_taken("features", "each"), [len(seeds) for seeds in seeds_taken("network", 5)]
+    (((0, 1, 2),), [3, 10])
+    """
+    if folds == "each":
+        return (SHARED_SEEDS,)
+    return (_TEN_SEEDS,) if kind == "features" else (SHARED_SEEDS, _TEN_SEEDS)
+
+
+def seeds_not_taken(run: Manifest) -> str | None:
+    """The seeds of a run and those that a board wants instead, in words; None where it takes them."""
+    taken = seeds_taken(method_kind(run.method), run.protocol.folds)
+    if tuple(sorted(run.seeds)) in taken:
+        return None
+    wanted = " or ".join(f"0 to {seeds[-1]}" if len(seeds) > 3 else ", ".join(map(str, seeds)) for seeds in taken)
+    return f"{', '.join(map(str, run.seeds))} instead of {wanted}"

@@ -1,26 +1,198 @@
-"""Predictions and labels of a run as equal-length columns, from which others can recompute scores, and their files.
-
-Files are gzipped CSV whose bytes depend on their rows alone.
-"""
+"""Predictions, labels and embeddings of a run as columns, and files of predictions by other code."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
+import math
+import re
+import sys
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import lru_cache
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from embench.errors import DataError
-from embench.files import read_bytes, reading, unzipped_parts
-from embench.records.columns import Columns, TextColumn
+from embench.errors import DataError, UsageError
+from embench.files import read_arrays, read_bytes, reading, saving, unzipped, unzipped_parts, write_whole
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.protocols import Given
 from embench.texts import has_control
+
+# Columns of a table with many rows: texts, of which most stand there again and again, are kept once.
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of texts: `names` (k,) in order, each once, and the position of each row's among them, `code` (n,)."""
+
+    names: np.ndarray
+    code: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Iterable[Iterable[str]]) -> TextColumn:
+        """The texts of all parts, one after the other.
+
+        >>> TextColumn.of([["b", "a"], ["b"]]).code
+        array([1, 0, 1], dtype=int32)
+        """
+        seen: defaultdict[str, int] = defaultdict(count().__next__)
+        codes = [np.fromiter(map(seen.__getitem__, part), np.int32) for part in parts]
+        return cls._sorted(np.array(list(seen), np.str_), np.concatenate([*codes, np.array([], np.int32)]))
+
+    @classmethod
+    def same(cls, text: str, rows: int) -> TextColumn:
+        """A column with the same text in all rows."""
+        return cls(np.array([text]), np.zeros(rows, np.int32))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TextColumn]) -> TextColumn:
+        """The rows of all parts."""
+        named = cls.of(part.names.tolist() for part in parts)
+        ends = np.cumsum([len(part.names) for part in parts])
+        places = np.split(named.code, ends[:-1])
+        return cls(named.names, np.concatenate([at[part.code] for at, part in zip(places, parts, strict=True)]))
+
+    @classmethod
+    def _sorted(cls, names: np.ndarray, code: np.ndarray) -> TextColumn:
+        order = np.argsort(names)
+        place = np.empty(len(names), np.int32)
+        place[order] = np.arange(len(names))
+        return cls(names[order], place[code])
+
+    def used(self) -> TextColumn:
+        """The column without names that no row has."""
+        used = np.bincount(self.code, minlength=len(self.names)) > 0
+        return TextColumn(self.names[used], (np.cumsum(used, dtype=np.int32) - 1)[self.code])
+
+    def take(self, index: np.ndarray | slice) -> TextColumn:
+        """The rows at `index`."""
+        return TextColumn(self.names, self.code[index])
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def array(self) -> np.ndarray:
+        """(n,) the texts."""
+        return np.asarray(self.names[self.code])
+
+
+class Columns(Mapping[str, np.ndarray]):
+    """Columns (n,) by name; those of texts are made when they are asked for."""
+
+    def __init__(self, stored: Mapping[str, TextColumn | np.ndarray]) -> None:
+        self.stored = dict(stored)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        column = self.stored[name]
+        return column.array() if isinstance(column, TextColumn) else column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.stored.values()), ()))
+
+    def take(self, index: np.ndarray | slice) -> Columns:
+        """The rows at `index`: positions (m,), a mask (n,) or a slice."""
+        return Columns({n: c.take(index) if isinstance(c, TextColumn) else c[index] for n, c in self.stored.items()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Columns]) -> Columns:
+        """All rows in the order of `parts`; a column of numbers that a part does not have is NaN there."""
+        joined: dict[str, TextColumn | np.ndarray] = {}
+        for name in max((part.stored for part in parts), key=len):
+            columns = [part.stored.get(name, np.full(part.rows, np.nan)) for part in parts]
+            texts = [column for column in columns if isinstance(column, TextColumn)]
+            numbers = [column for column in columns if not isinstance(column, TextColumn)]
+            joined[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
+        return cls(joined)
+
+
+# A run's `embeddings.npz`: the last hidden layer of every predicted unit, for probes and maps.
+
+EMBEDDINGS_FILE = "embeddings.npz"
+_MOST_BYTES = 1 << 32
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One row for each target, seed and unit that was predicted: `target`, `fold`, `seed`, `unit` (n,) and `x` (n, H)
+    float32, a unit's rows averaged. Networks narrower than the widest are filled up with zeros."""
+
+    target: np.ndarray
+    fold: np.ndarray
+    seed: np.ndarray
+    unit: np.ndarray
+    x: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def take(self, index: np.ndarray) -> Embeddings:
+        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
+        return Embeddings(self.target[index], self.fold[index], self.seed[index], self.unit[index], self.x[index])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """All rows in the order of `parts`."""
+        widest = max(part.x.shape[1] for part in parts)
+        x = [np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts]
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in EMBEDDING_COLUMNS if name != "x"
+        }
+        return cls(x=np.concatenate(x), **columns)
+
+
+EMBEDDING_COLUMNS = ("target", "fold", "seed", "unit", "x")
+
+
+def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
+    """Raises MachineError where the disk is full or read-only."""
+    columns: dict[str, Any] = {name: getattr(embeddings, name) for name in EMBEDDING_COLUMNS}
+
+    def put(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **columns)
+
+    path = Path(run_folder) / EMBEDDINGS_FILE
+    with saving("the embeddings", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, put)
+
+
+def read_embeddings(run_folder: Path) -> Embeddings | None:
+    """The embeddings of a run; None where it has none (an estimator on features, an entry of a board, a run made before
+    they were kept).
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = Path(run_folder) / EMBEDDINGS_FILE
+    if not path.is_file():
+        return None
+    arrays = read_arrays(path, _MOST_BYTES)
+    if missing := [name for name in EMBEDDING_COLUMNS if name not in arrays]:
+        raise DataError(f"the embeddings lack {', '.join(missing)}", where=str(path))
+    return Embeddings(**{name: arrays[name] for name in EMBEDDING_COLUMNS})
+
+
+# Predictions and labels of a run as equal-length columns, from which others can recompute scores, and their files.
+#
+# Files are gzipped CSV whose bytes depend on their rows alone.
 
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
 INTEGER_COLUMNS = ("fold", "seed")
@@ -361,3 +533,215 @@ def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
         each = {v: float(v or "nan") for v in dict.fromkeys(column)}
     kind = np.int64 if name in INTEGER_COLUMNS else np.float64
     return np.fromiter(map(each.__getitem__, column), kind, len(column))
+
+
+# Submissions, which are predictions of third-party code: the file's lines, checked one by one.
+
+REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
+OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision", "given")
+
+NO_FOLD = -1
+"""The fold of a row that names none."""
+
+MOST_SEEDS = 50
+"""A file holds no more: each seed is scored as a partition of its own."""
+
+_MOST_WHOLE = 2**31
+_MOST_FAULTS = 1000
+"""Number of faulty lines after which reading stops."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class SubmittedRow(NamedTuple):
+    """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
+    where the line has none; `given`: what test subjects gave, as `--given` says it, empty where the line does not."""
+
+    line: int
+    subject: str
+    recording: str
+    unit: str
+    target: str
+    seed: int
+    fold: int
+    scores: tuple[float, ...]
+    decision: float | None
+    given: str = ""
+
+
+def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
+    """The rows of a CSV file, gzipped or not, and the SHA-256 of its text. Columns that are not known are not read; of
+    several methods in a run's own file the model is.
+
+    Raises:
+        DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
+    """
+    text = _text(path)
+    lines = _lines(text, path)
+    head = [name.strip() for name in next(lines, (1, []))[1]]
+    classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
+    missing = [name for name in REQUIRED_COLUMNS if name not in head]
+    if not {"score", "score_0"} & set(head):
+        missing.append("score")
+    if missing or len(set(head)) < len(head):
+        twice = [name for name, count in Counter(head).items() if count > 1]
+        raise DataError(
+            f"the file lacks the column {', '.join(missing)}" if missing else f"{', '.join(twice)} stands there twice",
+            where=f"{path}, line 1",
+            expected=f"{', '.join(REQUIRED_COLUMNS)} and score (several classes: score_0, score_1, ..); optional: "
+            f"{', '.join(OPTIONAL_COLUMNS[1:])}",
+        )
+    kinds = {t.name: t for t in card.targets}
+    faults, rows, first = Faults(path), [], dict[tuple[object, ...], int]()
+    for line, cells in lines:
+        if len(cells) != len(head):
+            faults.add("lines have another number of fields than the first", line)
+            continue
+        row = dict(zip(head, map(str.strip, cells), strict=True))
+        if row.get("method") == UNPREDICTED:  # a record's, which has them from what is not there
+            continue
+        target = kinds.get(row["target"])
+        if target is None:
+            expected = f"targets of {card.name}: {', '.join(kinds)}"
+            faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
+            continue
+        parsed = _row(row, line, target, classes, faults)
+        method = row.get("method", MODEL)
+        key = (method, parsed and parsed.seed, parsed and parsed.given, row["target"], row["unit"])
+        if parsed and (before := first.setdefault(key, line)) != line:
+            faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
+        rows.append((method, parsed))
+    faults.check()
+    methods = list(dict.fromkeys(method for method, _ in rows))
+    if not rows:
+        raise DataError("the file contains no prediction", where=str(path))
+    if len(methods) > 1 and MODEL not in methods:
+        raise DataError(
+            f"the file contains {len(methods)} methods: {', '.join(methods[:5])}",
+            where=f"{path}, column method",
+            expected="one method a file",
+        )
+    wanted = MODEL if MODEL in methods else methods[0]
+    kept = [row for method, row in rows if method == wanted and row is not None]
+    if len(seeds := {row.seed for row in kept}) > MOST_SEEDS:
+        raise DataError(
+            f"the file contains {len(seeds)} seeds", where=f"{path}, column seed", expected=f"at most {MOST_SEEDS}"
+        )
+    return kept, hashlib.sha256(text.encode()).hexdigest()
+
+
+class Faults:
+    """Faults of a file with their lines: the first kind of fault is reported, with all of its lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, list[tuple[int, str]]] = {}
+        self.expected: dict[str, str | None] = {}
+
+    def add(self, what: str, line: int, example: str = "", expected: str | None = None) -> None:
+        """Notes a fault of kind `what` in a line, with the text there and the expected one."""
+        self.found.setdefault(what, []).append((line, example))
+        self.expected.setdefault(what, expected)
+        if len(self.found[what]) >= _MOST_FAULTS:
+            self.check()
+
+    def check(self, hint: str | None = None) -> None:
+        """Raises DataError where there was any."""
+        for what, places in self.found.items():
+            lines = ", ".join(str(line) for line, _ in places[:5])
+            more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+            example = f", such as {places[0][1]}" if places[0][1] else ""
+            raise DataError(
+                f"{what}{example}",
+                where=f"{self.path}, line{'s' if len(places) > 1 else ''} {lines}{more}",
+                expected=self.expected[what],
+                hint=hint,
+            )
+
+
+def _text(path: Path) -> str:
+    with reading(path, missing="there is no such file", expected="CSV, gzipped or not"):
+        content = read_bytes(Path(path))
+        text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+    if has_control(text.replace("\r\n", "\n")):
+        raise DataError("a text has control characters", where=str(path), expected="plain text")
+    return text
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers, from 1 on, and fields; blank lines are passed over."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for cells in reader:
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
+
+
+def _row(
+    row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
+) -> SubmittedRow | None:
+    """The line as a row; None where it is faulty."""
+    several, has_classes = target.traits.several, target.traits.has_classes
+    if several and tuple(classes) != target.columns:
+        expected = ", ".join(target.columns)
+        faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
+        return None
+    if "score" not in row and not several:
+        faults.add(f"the predictions of {target.name} must be in a column `score`", line, expected="score")
+        return None
+    scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
+    if len(scores) < len(target.columns):
+        example = row.get(target.columns[0], "")
+        faults.add("scores are not finite numbers", line, example, "one for each row; leave other rows out")
+        return None
+    if has_classes and (min(scores) < 0 or max(scores) > 1):
+        expected = "from 0 to 1; decision values become probabilities by 1 / (1 + exp(-value)), which keeps their order"
+        faults.add("scores are not probabilities", line, f"{max(scores, key=abs):g}", expected)
+        return None
+    if several and abs(sum(scores) - 1) > 0.01:
+        faults.add("class probabilities of a row do not sum to 1", line, f"{sum(scores):g}")
+        return None
+    whole = {}
+    for name, default in (("seed", 0), ("fold", NO_FOLD)):
+        text = row.get(name, "")
+        number = _whole(text) if text else default
+        if number is None:
+            faults.add(f"values of {name} are not whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
+            return None
+        whole[name] = number
+    decision = _number(row["decision"]) if row.get("decision") else None
+    if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
+        faults.add("decisions are not classes", line, row["decision"], f"0 to {target.n - 1}")
+        return None
+    if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
+        faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
+        return None
+    if (given := _given(row.get("given", ""))) is None:
+        faults.add(
+            "values of `given` are not an amount of calibration data", line, row["given"], "0, 5, unlabelled:5, session"
+        )
+        return None
+    subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
+    return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision, given)
+
+
+@lru_cache
+def _given(text: str) -> str | None:
+    """A text of `given` in one spelling; None where it is nothing that can be."""
+    try:
+        return Given.read(text).text if text else ""
+    except UsageError:
+        return None
+
+
+@lru_cache
+def _whole(text: str) -> int | None:
+    number = _number(text)
+    return None if number is None or number < 0 or number % 1 or number >= _MOST_WHOLE else int(number)
+
+
+def _number(text: str) -> float | None:
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan  # float() takes "1_0" and other scripts' digits
+    return value if math.isfinite(value) else None

@@ -1,18 +1,25 @@
-"""The folder a run leaves behind: written whole or not at all, and read again with its schema checked."""
+"""The folder of a run or of a published entry: written whole or not at all, read with its schema checked."""
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
+import gzip
+import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import yaml
+from pydantic import BaseModel, ConfigDict
 
+from embench import registry
 from embench.checksums import sealed_yaml, unsealed_yaml
 from embench.errors import CheckFailed, DataError
 from embench.files import (
@@ -22,21 +29,294 @@ from embench.files import (
     make_folder,
     parse_json,
     parse_yaml,
+    read_arrays,
+    read_bytes,
     read_text,
     reading,
     saving,
     sha256,
+    unzipped,
     write_text,
     write_whole,
 )
 from embench.protocols import MADE_BY_METHOD
-from embench.records import entry
-from embench.records.embeddings import EMBEDDINGS_FILE
-from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
-from embench.records.predictions import Labels, Predictions, columns_text, read_columns
-from embench.records.schema import SCHEMA, without_schema
+from embench.records.manifest import (
+    SCHEMA,
+    EntryPart,
+    Line,
+    Manifest,
+    Word,
+    as_model,
+    check_manifest,
+    check_texts,
+    without_schema,
+)
+from embench.records.predictions import (
+    COUNTS_LOST,
+    COUNTS_TIED,
+    EMBEDDINGS_FILE,
+    MODEL,
+    UNPREDICTED,
+    Columns,
+    Labels,
+    Predictions,
+    TextColumn,
+    as_scored,
+    columns_text,
+    nine_digits,
+    read_columns,
+)
+from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
-from embench.texts import has_control
+from embench.registry.trust import HINT, installed_only
+from embench.texts import has_control, names_code, names_place, texts_in
+
+# The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
+#
+# `<board>/shared/` holds the rows that were predicted, labels, folds, and the controls' predictions and scores. Each
+# file is named by a digest of its content, so that other cohorts, folds or versions of a control lie beside each other.
+
+ENTRY_VERSION = 2
+"""Version of the format of entries. Entries without a version hold gzipped tables of their own, as a run does."""
+SHARED_FOLDER = "shared"
+PREDICTIONS_FILE = "predictions.npz"
+
+SharedKind = Literal["rows", "labels", "folds", "controls", "control_scores"]
+_SUFFIXES: dict[SharedKind, str] = {
+    "rows": ".csv.gz",
+    "labels": ".csv.gz",
+    "folds": ".csv.gz",
+    "controls": ".npz",
+    "control_scores": ".json",
+}
+SHARED_KINDS = tuple(_SUFFIXES)
+_ROW = Predictions.FIXED
+"""The columns of `Predictions` with the predictions; those of the shared rows are the model's."""
+
+Numbers = Mapping[str, np.ndarray]
+"""Name -> numbers (n,), uint8, float32 or float64."""
+
+
+def shared_folder(entry: Path) -> Path:
+    """The folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    return Path(entry).resolve().parent.parent / SHARED_FOLDER
+
+
+def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
+    """The file of this kind whose content has the digest `name`."""
+    return Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
+
+
+def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
+    """Paths of the shared files of the entry in `folder`, whether they exist or not."""
+    names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
+    return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
+
+
+def share_text(folder: Path, kind: SharedKind, text: str) -> str:
+    """Writes a text among the shared files unless it lies there; its digest."""
+    content, name = text.encode(), digest_of_text(text)
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+        write_whole(path, lambda whole: whole.write_bytes(packed))
+    return name
+
+
+def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
+    """Writes numbers among the shared files unless they lie there; their digest."""
+    name = digest_of_numbers(numbers)
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_numbers(path, numbers)
+    return name
+
+
+def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
+    """Raises DataError where the file is missing, damaged or not what its name says."""
+    path = shared_path(folder, kind, name)
+    with _reading(path):
+        content = read_bytes(path)
+        if path.suffix == ".gz":
+            content = unzipped(content, path)
+        text = content.decode()
+    _check_name(path, name, _digest(content))
+    return text
+
+
+def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, np.ndarray]:
+    """Raises DataError where the file is missing, damaged or not what its name says."""
+    path = shared_path(folder, kind, name)
+    with _reading(path):
+        numbers = _read_planes(path)
+    _check_name(path, name, digest_of_numbers(numbers))
+    return numbers
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(
+        path,
+        missing="a file that entries of this leaderboard have in common is missing",
+        home="the entry in its place below `leaderboards/`, with the folder `shared` of its dataset",
+    )
+
+
+def _check_name(path: Path, name: str, digest: str) -> None:
+    if digest != name:
+        raise DataError(
+            "the file was altered: its content does not match the digest in its name",
+            where=str(path),
+            expected=f"the digest {name}, but it is {digest}",
+            hint="restore the file, or publish the run again",
+        )
+
+
+def digest_of_text(text: str) -> str:
+    """The digest by which the shared file with this text is named."""
+    return _digest(text.encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def digest_of_numbers(numbers: Numbers) -> str:
+    """The digest of names, kinds and values: how they are compressed doesn't matter."""
+    digest = hashlib.sha256()
+    for name in sorted(numbers):
+        values = numbers[name]
+        digest.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def write_numbers(path: Path, numbers: Numbers) -> None:
+    """Writes an NPZ file. Of each array (n,) it holds uint8 (1, 4 or 8, n), the first bytes of all numbers, then the
+    second and so on: exponents lie together, and compress."""
+    planes = {
+        name: np.ascontiguousarray(np.ascontiguousarray(v).view(np.uint8).reshape(len(v), v.itemsize).T)
+        for name, v in numbers.items()
+    }
+
+    def put(whole: Path) -> None:
+        with whole.open("wb") as file:
+            np.savez_compressed(file, **planes)  # type: ignore[arg-type]  # numpy's own flags are keywords as well
+
+    write_whole(path, put)
+
+
+def read_numbers(path: Path) -> dict[str, np.ndarray]:
+    """The numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
+    with reading(path, home="the entry's own predictions"):
+        return _read_planes(path)
+
+
+def _read_planes(path: Path) -> dict[str, np.ndarray]:
+    kinds, planes = {1: "u1", 4: "<f4", 8: "<f8"}, read_arrays(path)
+    if any(p.dtype != np.uint8 or p.ndim != 2 or len(p) not in kinds for p in planes.values()):
+        raise DataError("an array does not consist of numbers", where=str(path), expected="as embench wrote it")
+    return {name: np.ascontiguousarray(p.T).view(kinds[len(p)])[:, 0] for name, p in planes.items()}
+
+
+def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The predicted rows as CSV, in the order of target, unit and seed; the method's own numbers for them, those of the
+    model, not finite in units that it did not predict (see `Units`), and of what is compared with it alone
+    (`nothing_given/score`); and the controls' (`elapsed_time/score`), NaN where a control has none. `join_predictions`
+    gives the predictions again, exactly.
+
+    Raises:
+        DataError: a row is predicted twice by a method, or by a control and not by the model.
+    """
+    model = predictions.own
+    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
+    place = {row: i for i, row in enumerate(_rows(model))}
+    own_numbers, controls = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
+    for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
+        found = own_numbers if name in MADE_BY_METHOD else controls
+        own = predictions.take(predictions.rows_with(method=name))
+        at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
+        if (at < 0).any() or not np.diff(np.sort(at)).all():
+            raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
+        for column, values in _numbers(own).items():
+            every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)
+            found[f"{name}/{column}"] = every.copy()
+            found[f"{name}/{column}"][at] = values
+    if len(place) < len(model):
+        raise DataError("the model predicts a unit twice", where="predictions")
+    text = columns_text({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
+    return text, own_numbers, controls
+
+
+def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> Predictions:
+    """The predictions that `split_predictions` took apart; `path` is that of the rows.
+
+    Raises:
+        DataError: the parts do not fit together.
+    """
+    about = read_columns(rows, path)
+    methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}}
+    for name, values in (*own.items(), *controls.items()):
+        method = name.rpartition("/")[0]
+        if (name in own) != (method in ("", *MADE_BY_METHOD)):
+            raise DataError(f"`{name}` is in the wrong place", where=str(path), expected="as embench wrote it")
+        methods.setdefault(method or MODEL, {})[name.rpartition("/")[2]] = values
+    parts = []
+    for method, columns in methods.items():
+        if any(len(values) != about.rows for values in columns.values()):
+            raise DataError(f"the numbers of `{method}` do not fit the rows that were predicted", where=str(path))
+        part = Predictions(Columns({**about.stored, "method": TextColumn.same(method, about.rows), **columns}))
+        known = np.isfinite(np.stack(list(columns.values()))).any(0)
+        parts.append(part.take(known))
+        if method == MODEL and not known.all():
+            parts.append(_unpredicted(part.take(~known)))
+    return Predictions.concatenate(parts)
+
+
+def _without_predictions(model: Predictions) -> Predictions:
+    """The model's rows, with numbers that are not finite in those of `UNPREDICTED`: inf where ties, else NaN."""
+    missing = model.rows_with(method=UNPREDICTED)
+    if not missing.any():
+        return model
+    counted = as_scored(model["score"])
+    numbers = [name for name in model.columns if name not in Predictions.FIXED]
+    return Predictions({**model.columns, **{name: np.where(missing, counted, model[name]) for name in numbers}})
+
+
+def _unpredicted(rows: Predictions) -> Predictions:
+    """The rows of `UNPREDICTED`, from the model's rows without a finite number."""
+    tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
+    nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
+    method = TextColumn.same(UNPREDICTED, len(rows))
+    return Predictions(
+        Columns({**rows.table.stored, **nothing, "method": method, "score": np.where(tied, COUNTS_TIED, COUNTS_LOST)})
+    )
+
+
+def _rows(predictions: Predictions) -> list[tuple[object, ...]]:
+    return list(zip(*(predictions[name].tolist() for name in _ROW[1:-1]), strict=True))
+
+
+def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Scores and decisions, each in the smallest kind that is exact."""
+    found = {}
+    for name in predictions.columns:
+        if name not in Predictions.FIXED:
+            narrow = predictions[name].astype(np.float32)
+            kinds = [narrow]
+            if name == "decision":
+                kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
+            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), predictions[name], equal_nan=True))
+            found[name] = next(same, predictions[name])
+    return found
+
+
+def _scored(values: np.ndarray, column: str) -> np.ndarray:
+    """Numbers with the precision of `Predictions`."""
+    return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))
+
+
+# The folder a run leaves behind: written whole or not at all, and read again with its schema checked.
 
 RUN_FILE = "run.yaml"
 TUNING_FILE = "tuning.json"
@@ -122,9 +402,9 @@ def read_record(folder: Path) -> Record:
         run={name: value for name, value in run.items() if name != FILES},
         predictions=Predictions.read(folder / "predictions.csv.gz"),
         labels=Labels.read(labels) if labels.exists() else None,
-        folds=_rows(folder / "folds.csv", FOLD_FIELDS),
+        folds=_read_rows(folder / "folds.csv", FOLD_FIELDS),
         scores=read_scores(folder),
-        history=_rows(history) if history.exists() else (),
+        history=_read_rows(history) if history.exists() else (),
     )
 
 
@@ -135,19 +415,19 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
     Raises:
         DataError: the record is inconsistent. OSError: the disk refuses.
     """
-    parts: dict[str, Any] = {"version": entry.ENTRY_VERSION}
+    parts: dict[str, Any] = {"version": ENTRY_VERSION}
     folder.mkdir(parents=True)
     if record.labels is not None:
-        rows, numbers, controls = entry.split_predictions(record.predictions)
-        entry.write_numbers(folder / entry.PREDICTIONS_FILE, numbers)
-        parts["rows"] = entry.share_text(shared, "rows", rows)
-        parts["labels"] = entry.share_text(shared, "labels", columns_text(record.labels.columns))
-        parts["controls"] = entry.share_numbers(shared, "controls", controls)
-    parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
+        rows, numbers, controls = split_predictions(record.predictions)
+        write_numbers(folder / PREDICTIONS_FILE, numbers)
+        parts["rows"] = share_text(shared, "rows", rows)
+        parts["labels"] = share_text(shared, "labels", columns_text(record.labels.columns))
+        parts["controls"] = share_numbers(shared, "controls", controls)
+    parts["folds"] = share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
     by_control = record.scores["controls"]
     made = {name: value for name, value in by_control.items() if name in MADE_BY_METHOD}
     others = {name: value for name, value in by_control.items() if name not in made}
-    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(others))
+    parts["control_scores"] = share_text(shared, "control_scores", _as_json(others))
     own = {name: value for name, value in record.scores.items() if name not in ("controls", "folds")}
     own |= {"controls": made} if made else {}
     write_text(folder / "scores.json", _as_json(own))
@@ -157,39 +437,39 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
 def digests_of(record: Record) -> dict[str, str]:
     """Digests of what an audit looks at, the same of a run and of the entry that is published from it: of folds, and
     where labels are public of predictions, labels and controls."""
-    found = {"folds": entry.digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
+    found = {"folds": digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
     if record.labels is not None:
-        rows, numbers, controls = entry.split_predictions(record.predictions)
-        found["predictions"] = entry.digest_of_text(f"{entry.digest_of_text(rows)} {entry.digest_of_numbers(numbers)}")
-        found["labels"] = entry.digest_of_text(columns_text(record.labels.columns))
-        found["controls"] = entry.digest_of_numbers(controls)
+        rows, numbers, controls = split_predictions(record.predictions)
+        found["predictions"] = digest_of_text(f"{digest_of_text(rows)} {digest_of_numbers(numbers)}")
+        found["labels"] = digest_of_text(columns_text(record.labels.columns))
+        found["controls"] = digest_of_numbers(controls)
     return found
 
 
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
-    shared = entry.shared_folder(folder)
+    shared = shared_folder(folder)
     predictions, labels = Predictions.none(), None
     if parts.rows and parts.labels and parts.controls:
-        predictions = entry.join_predictions(
-            entry.read_shared_text(shared, "rows", parts.rows),
-            entry.read_numbers(folder / entry.PREDICTIONS_FILE),
-            entry.read_shared_numbers(shared, "controls", parts.controls),
-            entry.shared_path(shared, "rows", parts.rows),
+        predictions = join_predictions(
+            read_shared_text(shared, "rows", parts.rows),
+            read_numbers(folder / PREDICTIONS_FILE),
+            read_shared_numbers(shared, "controls", parts.controls),
+            shared_path(shared, "rows", parts.rows),
         )
-        place = entry.shared_path(shared, "labels", parts.labels)
-        labels = Labels(read_columns(entry.read_shared_text(shared, "labels", parts.labels), place))
+        place = shared_path(shared, "labels", parts.labels)
+        labels = Labels(read_columns(read_shared_text(shared, "labels", parts.labels), place))
     return Record(run, predictions, labels, _shared_folds(folder, parts), read_scores(folder, parts))
 
 
 def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
     """The folds of a run, or of a published entry. Raises DataError where they are missing or damaged."""
-    return _shared_folds(folder, run.entry) if run.entry else _rows(Path(folder) / "folds.csv", FOLD_FIELDS)
+    return _shared_folds(folder, run.entry) if run.entry else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
 
 
 def _shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
-    shared = entry.shared_folder(folder)
-    text = entry.read_shared_text(shared, "folds", parts.folds)
-    return _parse_rows(text, entry.shared_path(shared, "folds", parts.folds), FOLD_FIELDS)
+    shared = shared_folder(folder)
+    text = read_shared_text(shared, "folds", parts.folds)
+    return _parse_rows(text, shared_path(shared, "folds", parts.folds), FOLD_FIELDS)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -264,16 +544,16 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
 
 
 def _read_control_scores(folder: Path, parts: EntryPart) -> Any:
-    if parts.version > entry.ENTRY_VERSION:
+    if parts.version > ENTRY_VERSION:
         raise DataError(
             f"the entry has version {parts.version} of its format",
             where=str(folder),
-            expected=f"{entry.ENTRY_VERSION} or less",
+            expected=f"{ENTRY_VERSION} or less",
             hint="update embench",
         )
-    shared = entry.shared_folder(folder)
-    text = entry.read_shared_text(shared, "control_scores", parts.control_scores)
-    return _parse_json(text, entry.shared_path(shared, "control_scores", parts.control_scores))
+    shared = shared_folder(folder)
+    text = read_shared_text(shared, "control_scores", parts.control_scores)
+    return _parse_json(text, shared_path(shared, "control_scores", parts.control_scores))
 
 
 def _as_json(content: Any) -> str:
@@ -326,7 +606,7 @@ def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def _read_rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     return _parse_rows(_text(path), path, names)
 
 
@@ -348,3 +628,109 @@ def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> li
 def _text(path: Path, most: int = MOST_BYTES) -> str:
     with reading(path, home="the folder of a finished run"):
         return read_text(path, most)
+
+
+# Names in records: their resolution, and names that only their author's machine knows.
+
+LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
+"""Options that may name places on a user's machine; of weights that were started from the hash is published, and
+pretrainers stand elsewhere in the record, without paths."""
+
+
+def board_name(dataset: str) -> str:
+    """A dataset's folder of leaderboards: its name, without the bundled package's, a variant after a hyphen."""
+    return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
+
+
+@contextmanager
+def names_resolved(
+    records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
+) -> Iterator[None]:
+    """Resolves names of these records (folder, record) among installed packages only, for the duration of the context.
+    The code of a method that was given from Python is not needed: the record describes it.
+
+    Args:
+        trust_code: whether the user vouches for their authors, so that classes in files are imported.
+        given: a folder of data that the user names.
+
+    Raises:
+        CheckFailed: without `trust_code`, a field names a class in a file.
+    """
+    for folder, record in () if trust_code else records:
+        named = (found for found in texts_in(record.run) if names_code(found[1]) and "object:" not in found[1])
+        if found := next(named, None):
+            raise CheckFailed(
+                f"the record names code in a file, which is not run: {found[1]}",
+                where=f"{folder / 'run.yaml'}, {found[0]}",
+                expected="names of installed plugins",
+                hint=HINT,
+            )
+    where = ", ".join(str(folder / "run.yaml") for folder, _ in records)
+    with installed_only(where, trust_code=trust_code, given=given):
+        yield
+
+
+def is_own(dataset: str) -> bool:
+    """Tells whether a dataset's full name in records is that of somebody's own recordings.
+
+    >>> is_own("own/study"), is_own("embench_plugins/own")
+    (True, False)
+    """
+    return dataset.startswith("own/")
+
+
+def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.yaml without `LOCAL_OPTIONS`; a protocol's file goes by the protocol's name, since the record
+    holds its rules."""
+    config = dict(run["config"])
+    if "request" in config:
+        asked = config["request"]
+        kept = {name: value for name, value in asked.items() if name not in LOCAL_OPTIONS or value == RANDOM}
+        if "protocol" in kept:
+            kept["protocol"] = run["protocol"]["name"]
+        for option, part in (("dataset", "dataset"), ("train_dataset", "trained_on")):
+            if names_place(str(kept.get(option))):
+                kept[option] = run[part]["name"]
+        config["request"] = kept
+    return {**run, "config": config}
+
+
+def private_fields(content: Any) -> list[str]:
+    """The fields of a record's file that name a class in a file, or a place on a machine, which nobody else has."""
+    return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
+
+
+def family_of(dataset: str) -> str:
+    """A dataset's full name without its variant, which is of the same subjects; a class in a file has none."""
+    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])
+
+
+# `superseded.yaml` in an entry's folder: which entry took its place, and why. The entry itself stays as it is.
+
+SUPERSEDED_FILE = "superseded.yaml"
+
+
+class Superseded(BaseModel):
+    """`by`: the id of the entry of the same board and protocol that took its place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Word
+    why: Line
+    on: dt.date
+
+
+def read_superseded(folder: Path) -> Superseded | None:
+    """None where nothing took the entry's place. Raises DataError where the file is damaged."""
+    path = Path(folder) / SUPERSEDED_FILE
+    if not path.is_file():
+        return None
+    return as_model(Superseded, read_yaml(path), "the file", str(path), "the fields by, why and on")
+
+
+def write_superseded(folder: Path, content: Superseded) -> Path:
+    """Raises MachineError where the file cannot be written."""
+    path = Path(folder) / SUPERSEDED_FILE
+    with saving("the file", path):
+        write_text(path, as_yaml(content.model_dump()))
+    return path

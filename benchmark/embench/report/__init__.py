@@ -16,8 +16,7 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard import entries
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
-from embench.records.names import names_resolved, public_run
-from embench.records.record import Record, read_record
+from embench.records.record import Record, names_resolved, public_run, read_record
 from embench.report import (
     about,
     axis_curves,

@@ -8,8 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from embench.errors import EmbenchError
-from embench.records.giving import but_for_given
-from embench.records.manifest import Manifest
+from embench.records.manifest import Manifest, but_for_given
 from embench.records.record import read_manifest, read_record
 from embench.records.scores import Scores
 from embench.report.facts import RunFacts

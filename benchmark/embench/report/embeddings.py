@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.embeddings import Embeddings, read_embeddings
-from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
 from embench.records.wording import join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Panel, error_bars, figure, scatter
 from embench.report.facts import RunFacts

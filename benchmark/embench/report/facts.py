@@ -21,15 +21,13 @@ from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.rows import given_of
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
-from embench.records import audit, cost
+from embench.records import audit, wording
 from embench.records.apart import names_apart
-from embench.records.finding_texts import reworded
-from embench.records.looks import scored_and_whose
-from embench.records.manifest import Manifest, RulePart
-from embench.records.method_kind import method_kind
-from embench.records.names import is_own
+from embench.records.audit import reworded
+from embench.records.ledger import scored_and_whose
+from embench.records.manifest import Manifest, RulePart, method_kind
 from embench.records.predictions import MODEL
-from embench.records.record import Record
+from embench.records.record import Record, is_own
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.answers import TargetAnswers, answers_of
@@ -335,12 +333,12 @@ class RunFacts:
     @property
     def costs(self) -> Mapping[str, str]:
         """The cost of the run, by `COST_COLUMNS`."""
-        return cost.format_cost(self.record.run["cost"])
+        return wording.format_cost(self.record.run["cost"])
 
     @property
     def measured(self) -> list[str]:
         """The costs that were measured, with their names."""
-        return cost.measured_costs(self.record.run["cost"])
+        return wording.measured_costs(self.record.run["cost"])
 
     @property
     def opened(self) -> str:

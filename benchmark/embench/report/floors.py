@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from embench.errors import EmbenchError
-from embench.records.floors import FloorGap, floor_keys, matching
+from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.wording import format_score, method_name
 from embench.report.facts import RunFacts

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, Given, recorded_given
-from embench.records.personal_words import least_gain
 from embench.records.scores import Score, Scores
-from embench.records.wording import format_figure, format_score
+from embench.records.wording import format_figure, format_score, least_gain
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
 from embench.report.points import AXIS_TITLES, Curve, Point
 from embench.statistics.metrics import metric_facts

@@ -18,8 +18,7 @@ from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
 from embench.planning.plan import Plan, seconds_to_fit
 from embench.protocols import SLICE_ONLY, roles
-from embench.records.embeddings import Embeddings
-from embench.records.predictions import MODEL
+from embench.records.predictions import MODEL, Embeddings
 from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.evaluation import ConfoundAnalysis, Evaluation

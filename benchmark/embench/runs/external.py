@@ -24,10 +24,9 @@ from embench.files import digest
 from embench.planning.request import Request
 from embench.protocols import Fold, Given, Protocol, load_protocol, protocol_deviations
 from embench.protocols.partition import GivenRow, given_folds
-from embench.records import ledger, record
-from embench.records.context import TimeContext
+from embench.records import TimeContext, ledger, record
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
-from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
+from embench.records.predictions import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
 from embench.runs import given_files
 from embench.statistics import evaluation

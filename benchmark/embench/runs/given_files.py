@@ -13,7 +13,7 @@ import numpy as np
 from embench.data.cohort import Cohort
 from embench.errors import DataError, UsageError
 from embench.protocols import NOTHING_GIVEN, SLICE_ONLY, Given, Protocol
-from embench.records.submission import SubmittedRow
+from embench.records.predictions import SubmittedRow
 from embench.statistics.fold_predictions import FoldPredictions
 
 UnitUse = Literal["given", "gap", "scored", "no label"]

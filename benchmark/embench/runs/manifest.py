@@ -29,8 +29,7 @@ from embench.records.manifest import (
     TrainedOnPart,
     WeightsPart,
 )
-from embench.records.names import is_own
-from embench.records.record import TUNING_FILE
+from embench.records.record import TUNING_FILE, is_own
 from embench.registry.catalogue import installed
 from embench.signals.preprocess import band_after
 from embench.statistics import evaluation

@@ -22,7 +22,7 @@ from embench.engine.stage import Folder, Stage
 from embench.leaderboard.entries import PickedFold, picked_stages
 from embench.planning.graph import ExpectedPredictions, Graph
 from embench.planning.plan import Plan
-from embench.records.differences import TOLERANCE
+from embench.records.scores import TOLERANCE
 from embench.runs.guards import outside_parts, write_down_refusal
 
 FOLLOWED = 0.2

@@ -30,10 +30,10 @@ from embench.planning.graph import Graph, stage_folder
 from embench.planning.plan import Plan, assumed
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
-from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
 from embench.records.manifest import CostPart, Manifest
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
+from embench.records.scores import ABSENT, TOLERANCE, Difference, differences
 from embench.registry.catalogue import installed
 from embench.registry.trust import installed_only
 from embench.runs import evaluate

@@ -20,8 +20,8 @@ from embench.planning.compatibility import input_notes
 from embench.planning.graph import stage_folder
 from embench.planning.plan import CHEAP, Plan, left_to_do, make, seconds_like_done, together
 from embench.planning.request import Request
-from embench.records import embeddings, ledger, record
-from embench.records.names import is_own
+from embench.records import ledger, predictions, record
+from embench.records.record import is_own
 from embench.records.scores import Scores
 from embench.registry.hooks import Observers
 from embench.runs import again, evaluate, guards, kept
@@ -332,7 +332,7 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
     kept.keep_weights(planned, root)
     kept.keep_tuning(planned)
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
-        embeddings.write_embeddings(planned.folder, embedded)
+        predictions.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
 
 

@@ -14,8 +14,8 @@ from embench.files import saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
+from embench.records.manifest import seeds_taken
 from embench.records.record import format_csv
-from embench.records.seeds import seeds_taken
 from embench.runs.given_files import use_of
 from embench.store import Store
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from embench.records import cost
-from embench.records.cost import format_duration
-from embench.records.wording import format_value
+from embench.records import wording
+from embench.records.wording import format_duration, format_value
 from embench.screen.tables import TableColumn, field, grouped, table
 
 SYNTHETIC_WARNING = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
@@ -150,5 +149,5 @@ def _value(key: str, item: Any) -> str:
     if key in ("expected_s", "nuisances_s"):
         return f"about {format_duration(item)}"
     if key in ("parameters", "flops"):
-        return cost.format_cost({key: item})["FLOPs" if key == "flops" else key]
+        return wording.format_cost({key: item})["FLOPs" if key == "flops" else key]
     return format_value(item, ".4g") or "none"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from embench.callbacks import ProgressCallback
-from embench.records.cost import format_duration
+from embench.records.wording import format_duration
 from embench.texts import visible
 
 if TYPE_CHECKING:

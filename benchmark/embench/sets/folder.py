@@ -36,11 +36,9 @@ from embench.leaderboard.tables import (
     summarise,
 )
 from embench.planning.request import command_of
-from embench.records.audit import AUDIT_FILE, read_audit
-from embench.records.finding_texts import reworded
-from embench.records.names import board_name, is_own, names_resolved
+from embench.records.audit import AUDIT_FILE, read_audit, reworded
 from embench.records.predictions import MODEL
-from embench.records.record import Record, read_manifest, read_record
+from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
 from embench.report import latex
 from embench.report.text import templates_of
 from embench.sets.files import BaselineSet, SetLevel

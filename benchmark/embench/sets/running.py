@@ -17,9 +17,8 @@ from embench.errors import DataError, EmbenchError, MachineError
 from embench.files import cache_root, make_folder, read_text, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
-from embench.records.cost import format_duration
-from embench.records.names import is_own
-from embench.records.wording import format_figure, format_score
+from embench.records.record import is_own
+from embench.records.wording import format_duration, format_figure, format_score
 from embench.runs import run as runner
 from embench.runs.tuning import tune
 from embench.sets.forecast import RowForecast

@@ -17,8 +17,7 @@ from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
 from embench.leaderboard.rows import load_shown_entries, load_shown_runs
 from embench.leaderboard.tables import BY_CHANCE, dataset_label, sections_of
-from embench.records.names import board_name
-from embench.records.record import read_manifest
+from embench.records.record import board_name, read_manifest
 from embench.records.wording import counted, join_with_and
 from embench.report.axis_curves import describe_curve
 from embench.report.drawing import STYLE

@@ -10,8 +10,8 @@ from typing import Any
 
 from embench.leaderboard.columns import SECONDARY_METRICS, Row, columns
 from embench.leaderboard.tables import BoardSection
+from embench.records.manifest import with_people
 from embench.records.record import format_csv
-from embench.records.schema import with_people
 from embench.site.pages import write_page
 from embench.texts import harmless
 

@@ -21,11 +21,9 @@ from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leader
 from embench.leaderboard.rows import describe_differences, kept_place
 from embench.leaderboard.tables import dataset_label
 from embench.planning.request import command_again
-from embench.records.audit import audit_status
-from embench.records.cost import format_cost
-from embench.records.finding_texts import reworded
+from embench.records.audit import audit_status, reworded
 from embench.records.scores import Scores
-from embench.records.wording import format_share, format_value
+from embench.records.wording import format_cost, format_share, format_value
 from embench.report.axis_curves import describe_curve
 from embench.report.page import paragraph
 from embench.report.points import Curve

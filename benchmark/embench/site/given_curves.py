@@ -9,7 +9,7 @@ from pathlib import Path
 from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
 from embench.protocols import load_protocol, protocol_names
-from embench.records.giving import but_for_given
+from embench.records.manifest import but_for_given
 from embench.records.record import format_csv, read_manifest
 from embench.records.wording import method_name
 from embench.report.grid_curves import build_curves

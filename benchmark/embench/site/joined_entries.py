@@ -11,9 +11,8 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.records.entry import PREDICTIONS_FILE, read_numbers
 from embench.records.predictions import MODEL, Predictions, nine_digits
-from embench.records.record import read_record
+from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
 from embench.statistics.common import joined_on_common, recorded_targets
 from embench.statistics.joined import Joined
 

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 from embench.interfaces.recording import names_in
 from embench.protocols import Design
-from embench.records.personal_words import gain_sentences
 from embench.records.scores import Adds, AddsAt, Control, Score, Scores
-from embench.records.wording import inside_subjects, join_with_and
+from embench.records.wording import gain_sentences, inside_subjects, join_with_and
 from embench.statistics.metrics import metric_facts
 from embench.vocabulary import label
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.manifest import MethodPart
-from embench.records.method_kind import only_ranks
+from embench.records.manifest import MethodPart, only_ranks
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.statistics.intervals import (

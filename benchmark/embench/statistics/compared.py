@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from embench import vocabulary
-from embench.records.schema import with_people
+from embench.records.manifest import with_people
 from embench.records.wording import format_p, format_points, join_with_and
 from embench.statistics.intervals import Estimate
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING

@@ -18,12 +18,10 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.protocols import NOTHING_GIVEN, Given, recorded_given
-from embench.records.giving import but_for_given
-from embench.records.personal_words import given_in_words
+from embench.records.manifest import but_for_given, with_people
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record
-from embench.records.schema import with_people
-from embench.records.wording import format_p, format_points
+from embench.records.wording import format_p, format_points, given_in_words
 from embench.statistics import significance
 from embench.statistics.common import check_same, common_targets
 from embench.statistics.comparison import ComparedMethod, method_names, methods_on_common

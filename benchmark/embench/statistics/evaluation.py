@@ -20,7 +20,7 @@ from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
 from embench.protocols import Fold, Given, Protocol, access_of, connected_groups, roles
-from embench.records.context import TimeContext
+from embench.records import TimeContext
 from embench.records.manifest import (
     AddedModalityPart,
     CardPart,

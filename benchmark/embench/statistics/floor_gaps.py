@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from embench.errors import EmbenchError
-from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects

@@ -11,8 +11,7 @@ import numpy as np
 from embench.data.cohort import Cohort
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol
-from embench.records.columns import Columns, TextColumn
-from embench.records.predictions import COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Predictions
+from embench.records.predictions import COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Columns, Predictions, TextColumn
 
 
 @dataclass(frozen=True)

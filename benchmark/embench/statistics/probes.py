@@ -19,8 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from embench.interfaces.metric import Undefined
 from embench.protocols import UnitId
-from embench.records.embeddings import Embeddings
-from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
 from embench.system import limited_threads
 
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"

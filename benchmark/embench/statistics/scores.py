@@ -14,8 +14,8 @@ from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design
+from embench.records.manifest import SCHEMA
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.records.schema import SCHEMA
 from embench.records.scores import Scores
 from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
 from embench.statistics.intervals import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from embench.files import digest
+from embench.records.manifest import SHARED_SEEDS
 from embench.records.record import Record
-from embench.records.seeds import SHARED_SEEDS
 from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
 from embench.statistics.estimates import contributions
 from embench.statistics.intervals import leave_one_out

@@ -19,8 +19,7 @@ from embench.interfaces.ranking import mean_of_known, rows_of
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit, Units
 from embench.leaderboard.verify import UNBALANCED
-from embench.records.audit import AuditFinding, CheckResult
-from embench.records.finding_texts import CLOCK, STIMULUS_MEAN, not_associated
+from embench.records.audit import CLOCK, STIMULUS_MEAN, AuditFinding, CheckResult, not_associated
 from embench.records.predictions import MODEL, Predictions
 from embench.records.scores import Adds
 from embench.statistics.intervals import Estimate, mean_over_subjects

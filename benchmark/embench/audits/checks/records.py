@@ -16,15 +16,11 @@ from embench.interfaces.units import Target, Unit
 from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
 from embench.protocols import Fold, Protocol, access_of, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Severity
-from embench.records.differences import TOLERANCE
-from embench.records.embeddings import Embeddings
-from embench.records.ledger import looks_at
-from embench.records.looks import scored_in_words
+from embench.records.ledger import looks_at, scored_in_words
 from embench.records.manifest import Manifest
-from embench.records.names import family_of
-from embench.records.predictions import MODEL, Labels, Predictions
-from embench.records.record import Record
-from embench.records.scores import Scores
+from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
+from embench.records.record import Record, family_of
+from embench.records.scores import TOLERANCE, Scores
 from embench.statistics.joined import Joined, join
 from embench.store import Store
 

@@ -22,8 +22,7 @@ from embench.interfaces.recording import names_in
 from embench.planning.tuning import Choice, Tuning, read_tuning
 from embench.protocols.partition import GIVES
 from embench.records.audit import AuditFinding, CheckResult, Severity
-from embench.records.names import family_of
-from embench.records.record import TUNING_FILE
+from embench.records.record import TUNING_FILE, family_of
 from embench.store import Store
 from embench.store.kept import kept
 from embench.system import version_of

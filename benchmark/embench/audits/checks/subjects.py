@@ -20,8 +20,7 @@ from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.verify import MISCALIBRATED
 from embench.protocols import MADE_BY_METHOD
-from embench.records.audit import AuditFinding, CheckResult, Severity
-from embench.records.finding_texts import FITTING, LEARNING
+from embench.records.audit import FITTING, LEARNING, AuditFinding, CheckResult, Severity
 from embench.records.predictions import MODEL
 from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects

@@ -8,7 +8,7 @@ from embench import registry
 from embench.errors import EmbenchError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import names_in
-from embench.records.method_kind import method_kind
+from embench.records.manifest import method_kind
 from embench.records.wording import bare_name, counted, join_with_and
 from embench.report.facts import RunFacts
 from embench.report.latex.parts import signals_in_words

@@ -11,8 +11,7 @@ import numpy as np
 
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.recording import names_in
-from embench.records.manifest import RuleOfTargetPart
-from embench.records.method_kind import method_kind
+from embench.records.manifest import RuleOfTargetPart, method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.wording import (

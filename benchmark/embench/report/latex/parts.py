@@ -11,7 +11,7 @@ from typing import Any
 from embench import registry, vocabulary
 from embench.errors import EmbenchError
 from embench.interfaces.recording import names_in
-from embench.records.method_kind import method_kind
+from embench.records.manifest import method_kind
 from embench.records.wording import bare_name, join_with_and, recorded_hyperparameters
 from embench.report.facts import RunFacts
 from embench.report.latex.settings import describe_settings, describe_training, describe_view

@@ -8,7 +8,7 @@ import numpy as np
 
 from embench.data.find import open_dataset
 from embench.errors import EmbenchError
-from embench.records.names import is_own
+from embench.records.record import is_own
 from embench.records.wording import join_with_and
 from embench.report.facts import RunFacts
 from embench.report.text import escape

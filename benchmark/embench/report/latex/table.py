@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from embench import vocabulary
 from embench.errors import EmbenchError, UsageError
-from embench.records import cost
-from embench.records.method_kind import method_kind
+from embench.records import wording
+from embench.records.manifest import method_kind
 from embench.records.record import Record
 from embench.records.scores import Control, Score
 from embench.records.wording import bare_name, is_by_construction, join_with_and
@@ -26,7 +26,7 @@ DEFAULT_COLUMNS = (
 )  # fmt: skip
 """The columns besides method and primary metric: metrics where any of a table's runs has them; subjects and seeds where
 the runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
-_COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
+_COSTS = {name.lower(): name for name in wording.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 _DIFFERENCE = "difference"
 EN_DASH = "--"

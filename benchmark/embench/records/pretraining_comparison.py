@@ -1,8 +1,4 @@
-"""Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
-
-A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has as
-floors, and what it is a floor of, are digests, since boards compare hundreds of records.
-"""
+"""A pretrained run beside the same network from scratch and simple features."""
 
 from __future__ import annotations
 
@@ -12,11 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from embench.files import digest
-from embench.records.manifest import Manifest, tuned_trials
-from embench.records.method_kind import method_kind
+from embench.records.manifest import Manifest, method_kind, tuned_trials
 from embench.records.scores import Score
 from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
+
+# Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
+#
+# A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has
+# as floors, and what it is a floor of, are digests, since boards compare hundreds of records.
 
 FloorKind = Literal["random_frozen", "scratch", "features"]
 FLOOR_WORDS: Mapping[FloorKind, str] = {
