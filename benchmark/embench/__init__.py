@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from embench.records.scores import Scores as Scores
     from embench.registry import load as load
     from embench.registry import names as names
-    from embench.registry.hooks import hookimpl as hookimpl
+    from embench.registry.loading import hookimpl as hookimpl
     from embench.statistics.comparison import compare as compare
     from embench.statistics.result import Result as Result
 
@@ -57,7 +57,7 @@ _HOMES = {
     "encoder": "embench.python.networks",
     "features": "embench.python.windows",
     "grid": "embench.python.grids",
-    "hookimpl": "embench.registry.hooks",
+    "hookimpl": "embench.registry.loading",
     "load": "embench.registry",
     "names": "embench.registry",
     "network": "embench.python.networks",

@@ -1,6 +1,6 @@
 import pytest
 
-from embench.registry import objects
+from embench.registry import catalogue
 
 from ..tiny.fixtures import bench, cache, shared, six
 from ..tiny.running import command
@@ -12,7 +12,7 @@ __all__ = ["bench", "cache", "shared", "six"]
 def nothing_given():
     """Objects of one test mean nothing in another."""
     yield
-    objects._GIVEN.clear()
+    catalogue._GIVEN.clear()
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ from embench.cli import main
 from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.python.records import give
-from embench.registry import objects
-from embench.registry.contents import content_of
-from embench.registry.recall import recall_objects
-from embench.registry.trust import installed_only
+from embench.registry import catalogue
+from embench.registry.contents import content_of, recall_objects
+from embench.registry.fragments import installed_only
 
 from ..sample import sample
 
@@ -271,7 +270,7 @@ def given(tmp_path, monkeypatch):
     base = registry.load("fusion", "logreg")
     cls = type("Mine", (base,), {"answer": 42, "__module__": "__main__"})
     yield give("fusion", cls, text="my own"), cls
-    objects._GIVEN.clear()
+    catalogue._GIVEN.clear()
 
 
 @pytest.mark.slow
@@ -290,7 +289,7 @@ def answer_of(name):
 
 def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
     name, _ = given
-    objects._GIVEN.clear()  # as in another process
+    catalogue._GIVEN.clear()  # as in another process
     with pytest.raises(UsageError, match="its name cannot be used here"):
         registry.find("fusion", name)
     line = ["run", "--dataset", "amigos", "--encoder", "handcrafted", "--fusion", name, "--modalities", "eda"]
@@ -303,15 +302,15 @@ def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
 
 def test_a_later_process_has_the_objects_of_a_run_where_its_libraries_are_the_same(given):
     name, _ = given
-    objects._GIVEN.clear()  # as in another process
+    catalogue._GIVEN.clear()  # as in another process
     recall_objects([name])
     with installed_only("run.yaml"):  # nobody else can write to this cache
         assert registry.load("fusion", name).answer == 42
     with pytest.raises(UsageError, match="Net was given from Python and is not in this cache") as caught:
         recall_objects(["object:00000000000000000000:Net"])
     assert "repeat the same call of embench.run" in caught.value.hint
-    objects._GIVEN.clear()
-    facts = objects.object_file(name.split(":")[1], ".json")
+    catalogue._GIVEN.clear()
+    facts = catalogue.object_file(name.split(":")[1], ".json")
     installed = json.loads(facts.read_text())["installed"]
     own = next(home for module, home in installed.items() if module.startswith("embench_plugins."))
     facts.write_text(facts.read_text().replace(json.dumps(own), '"another version"'))
@@ -322,11 +321,11 @@ def test_a_later_process_has_the_objects_of_a_run_where_its_libraries_are_the_sa
 def test_a_stored_object_that_others_could_write_is_not_loaded(given):
     name, _ = given
     entry = registry.find("fusion", name)
-    objects._GIVEN.clear()
+    catalogue._GIVEN.clear()
     entry.source.parent.chmod(0o777)
     with pytest.raises(MachineError, match="other users can write"):
-        objects.object_class(entry)
+        catalogue.object_class(entry)
     entry.source.parent.chmod(0o700)
     entry.source.write_bytes(entry.source.read_bytes() + b" ")
     with pytest.raises(MachineError, match="damaged"):
-        objects.object_class(entry)
+        catalogue.object_class(entry)

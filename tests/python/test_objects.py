@@ -29,7 +29,7 @@ from embench.leaderboard.entries import why_not_publishable
 from embench.python.networks import estimator_class, needs_imputing, weight_parameter
 from embench.python.running import plugin_name
 from embench.records.record import read_manifest, read_scores
-from embench.registry import objects
+from embench.registry import catalogue
 from embench.runs import guards
 from embench.testing import check_encoder, check_estimator
 from embench.testing.encoders import check_input_of
@@ -184,7 +184,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     (about,) = run["objects"].values()
     assert "LogisticRegression(max_iter=2000)" in about["repr"]
     assert any("code or files that nobody else has" in why for why in why_not_publishable(read_manifest(result.folder)))
-    objects._GIVEN.clear()  # as in another process
+    catalogue._GIVEN.clear()  # as in another process
     assert main(["run", "--from", str(result.folder), "--data-root", str(features["data_root"])]) == 2
     assert "is an object of another Python process" in capsys.readouterr().err
     assert main(["report", str(result.folder), "--out", str(tmp_path / "r.html")]) == 1

@@ -9,7 +9,7 @@ import torch
 
 import embench
 from embench.errors import PluginError
-from embench.registry.hooks import Observers
+from embench.registry.loading import Observers
 
 STAGE = {"id": "abc", "kind": "fusion", "fold": 0}
 

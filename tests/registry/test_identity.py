@@ -11,7 +11,7 @@ import pytest
 
 import embench_plugins
 from embench import registry
-from embench.registry import identity as identity_of_code
+from embench.registry import loading
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_bundled_plugins_are_known_by_their_source_here():
 
 def test_bundled_plugins_have_one_identity_in_a_wheel_and_in_an_editable_installation(monkeypatch):
     editable = registry.code_identity("dataset", "stress_predict")
-    monkeypatch.setattr(identity_of_code, "_from_wheel", lambda _: True)
-    assert identity_of_code.code_identity.__wrapped__("dataset", "stress_predict") == editable
+    monkeypatch.setattr(loading, "_from_wheel", lambda _: True)
+    assert loading.code_identity.__wrapped__("dataset", "stress_predict") == editable
 
 
 EDIT_AND_ASK = """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embench import registry
-from embench.registry.identity import source_closure
+from embench.registry.loading import source_closure
 from embench.system import lacking
 
 ROOT = Path(__file__).parents[2]

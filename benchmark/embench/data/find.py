@@ -27,7 +27,7 @@ from embench.interfaces.raters import fused_labels
 from embench.interfaces.recording import Label, Recording
 from embench.protocols import Protocol
 from embench.registry import Entry
-from embench.registry.trust import DATA_FOLDER, refuse_file
+from embench.registry.fragments import DATA_FOLDER, refuse_file
 from embench.snapshot import cached, cached_call
 from embench.store import RecordingEntry, Store, cache_root, fingerprint, prepare
 from embench.store.fingerprint import synthetic as mark_of

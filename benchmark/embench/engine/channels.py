@@ -8,7 +8,7 @@ from typing import NamedTuple
 from embench import registry
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recording import parts_of
-from embench.registry.modality import SITES
+from embench.registry.fragments import SITES
 
 ELSEWHERE = frozenset({"ppg", "resp", "temp", "eda"})
 """Modalities that show the same of the body at several sites, so that one may be trained on and another tested."""

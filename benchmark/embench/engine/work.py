@@ -34,9 +34,8 @@ from embench.engine.predict import Questions, deviation, predict_units, question
 from embench.engine.stage import RESULT, FitParams, Folder, FusionParams, Params, PredictParams, PretrainParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder, write_text
-from embench.registry.catalogue import installed
+from embench.registry.catalogue import installed, shown_name
 from embench.registry.fragments import folders
-from embench.registry.objects import shown_name
 from embench.system import limited_threads, locked, out_of_memory, processor_name, version_of
 
 # Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name.

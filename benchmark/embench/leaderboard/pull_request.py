@@ -69,7 +69,7 @@ from embench.records.record import (
     shared_files,
 )
 from embench.registry.catalogue import installed
-from embench.registry.trust import installed_only
+from embench.registry.fragments import installed_only
 from embench.texts import names_code, names_place, texts_in
 
 # Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.

@@ -22,7 +22,7 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
 from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
-from embench.registry.objects import is_object
+from embench.registry.catalogue import is_object
 from embench.store import Store
 
 # Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them.

@@ -21,9 +21,9 @@ from embench.errors import DataError, EmbenchError, MachineError, UsageError
 from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.planning.request import Request
 from embench.records import TimeContext
+from embench.registry.catalogue import keep_object, object_file, written
 from embench.registry.contents import PYTHON, content_of
 from embench.registry.naming import did_you_mean
-from embench.registry.objects import keep_object, object_file, written
 from embench.statistics.result import Result
 from embench.system import KEPT
 

@@ -68,7 +68,7 @@ from embench.records.predictions import (
 )
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
-from embench.registry.trust import HINT, installed_only
+from embench.registry.fragments import HINT, installed_only
 from embench.texts import has_control, names_code, names_place, texts_in
 
 # The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.

@@ -1,9 +1,15 @@
 """Registry of plugins, from files alone, and the import of a class by its name."""
 
 from embench.registry.catalogue import (
+    added_modalities,
     entries,
     find,
+    is_object,
+    known_as,
+    modalities,
+    modality_of,
     names,
+    object_facts,
     questions_of,
     refresh,
     releases_of,
@@ -11,10 +17,18 @@ from embench.registry.catalogue import (
     sites,
     written_name,
 )
-from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
-from embench.registry.identity import code_identity
+from embench.registry.fragments import (
+    BROKEN_PACKAGE,
+    BUNDLED,
+    MODALITY,
+    PLUGIN_KINDS,
+    Entry,
+    ModalityDefinition,
+    Question,
+)
 from embench.registry.loading import (
     code_files,
+    code_identity,
     converters,
     describer,
     has_synthesizer,
@@ -23,10 +37,6 @@ from embench.registry.loading import (
     source_file,
     synthesizer,
 )
-from embench.registry.modalities import added_modalities, known_as, modalities, modality_of
-from embench.registry.modality import MODALITY, ModalityDefinition
-from embench.registry.objects import is_object, object_facts
-from embench.registry.question import Question
 
 __all__ = [
     "BROKEN_PACKAGE",

@@ -1,22 +1,148 @@
-"""Entries by name: those of all packages together, and the rules where two of them clash."""
+"""Plugins and modalities by name, of all packages together."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import json
+import multiprocessing
 import os
+import pickle
 import re
 import warnings
+from collections.abc import Set as AbstractSet
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from embench.errors import PluginError, UsageError
-from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
-from embench.registry.modality import MODALITY
+from embench.errors import MachineError, PluginError, UsageError
+from embench.files import cache_root
+from embench.registry.fragments import (
+    BROKEN_PACKAGE,
+    BUNDLED,
+    MODALITY,
+    PLUGIN_KINDS,
+    Entry,
+    ModalityDefinition,
+    Package,
+    Question,
+    folders,
+    packages,
+    refuse_file,
+)
 from embench.registry.naming import did_you_mean, our_words
-from embench.registry.objects import is_object, object_entry
-from embench.registry.question import Question
-from embench.registry.trust import refuse_file
+from embench.system import others_can_write
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import Card
+
+
+# Plugins that a user gave from Python as classes, as in a notebook: named by their behaviour, and read by workers.
+#
+# Their names, `object:DIGEST:TITLE`, mean something in the process that was given the class, and in its workers: a
+# command line or a file cannot name one. The process itself uses the class as it is; workers, which have not seen the
+# notebook, read it from the user's own cache, where `embench.python.records` stores it. So does a later process that
+# makes the plan of a finished run again: see `embench.registry.contents`.
+
+_OBJECT = "object:"
+_OBJECT_NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):(?!\d)[\w-]+")
+_GIVEN: dict[str, type[Any]] = {}
+"""Name -> the class that this process was given."""
+
+
+def is_object(name: str) -> bool:
+    """True if a name is that of an object, of any process."""
+    return name.startswith(_OBJECT)
+
+
+def written(digest: str, title: str) -> str:
+    """The name of an object, by the digest of its behaviour."""
+    return f"{_OBJECT}{digest}:{title}"
+
+
+def shown_name(name: str) -> str:
+    """The name of a plugin for readers: that of an object without its digest."""
+    return name.rpartition(":")[2] if is_object(name) else name
+
+
+def keep_object(name: str, cls: type[Any]) -> None:
+    """Lets this process use a class that it was given, under its name."""
+    _GIVEN[name] = cls
+
+
+def object_entry(kind: str, name: str) -> Entry:
+    """The entry of a class that was given from Python.
+
+    Raises:
+        UsageError: this process was not given it.
+    """
+    found = _OBJECT_NAME.fullmatch(name)
+    worker = multiprocessing.parent_process() is not None  # which gets its names from the process that it works for
+    if found is None or not (name in _GIVEN or worker):
+        raise UsageError(
+            f"{kind} {name} is an object of another Python process, so its name cannot be used here",
+            expected="the name of a plugin, or ./file.py:Class",
+            hint="pass the object itself, from Python: embench.run(...)",
+        )
+    about = object_facts(name)
+    line = str(about["repr"]).partition("\n")[0][:200]
+    return Entry(kind, name, "", found["digest"], name, 1, line, object_file(found["digest"], ".pkl"))
+
+
+def object_class(entry: Entry) -> type[Any]:
+    """The class of such an entry. Raises MachineError where the stored file is damaged or somebody else's; what
+    loading it raises."""
+    if entry.target not in _GIVEN:
+        _GIVEN[entry.target] = stored_class(entry.target)
+    return _GIVEN[entry.target]
+
+
+def has_object(name: str) -> bool:
+    """True if this process was given the class of this name."""
+    return name in _GIVEN
+
+
+def stored_class(name: str) -> type[Any]:
+    """The class of this name that the cache holds; see `object_class`."""
+    path = object_file(name.split(":")[1], ".pkl")
+    _check_own(path)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != object_facts(name)["sha256"]:
+        raise MachineError("the stored object is damaged", where=str(path), hint="delete the object and rerun")
+    found: type[Any] = pickle.loads(data)  # noqa: S301  the user's own, checked above
+    return found
+
+
+def object_facts(name: str) -> dict[str, Any]:
+    """`repr`, `source` (or None), `files` and `place` (or None) of an object: what it is, the files in which its code
+    stands, and file and line at which it begins. Raises MachineError where it is not stored here."""
+    path = object_file(name.split(":")[1], ".json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise MachineError(
+            "the cache no longer contains the object", where=str(path), hint="rerun from Python with the object"
+        ) from error
+
+
+def object_file(digest: str, suffix: str) -> Path:
+    """The file that an object is stored in: `.pkl`, or `.json` with the facts."""
+    return cache_root() / "objects" / f"{digest}{suffix}"
+
+
+def _check_own(path: Path) -> None:
+    """Refuses a file that somebody else could have written: loading it runs code."""
+    for place in (path, path.parent):
+        if others_can_write(place):
+            raise MachineError(
+                "other users can write to the folder of stored objects, so embench does not read it",
+                where=str(place),
+                expected="a private folder with permissions 0700",
+                hint="set EMBENCH_CACHE to a private folder",
+            )
+
+
+# Entries by name: those of all packages together, and the rules where two of them clash.
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
 
@@ -204,3 +330,93 @@ def _check_kind(kind: str) -> None:
             expected=f"one of {', '.join(kinds)}",
             hint=did_you_mean(kind, kinds),
         )
+
+
+# The modalities that there are, and the names by which encoders know them.
+
+
+def modalities() -> list[ModalityDefinition]:
+    """All modalities, the bundled ones first; one that two packages define stands here twice."""
+    return [modality for package in installed().values() for modality in package.modalities]
+
+
+def modality_of(name: str, where: str = "") -> ModalityDefinition:
+    """The modality of this name.
+
+    Args:
+        where: what names it, for errors.
+
+    Raises:
+        PluginError: no installed package defines it, or two define it differently.
+
+    >>> modality_of("eda").package
+    'embench_plugins'
+    """
+    same = [modality for modality in modalities() if modality.name == name]
+    if not same:
+        raise _undefined(name, where)
+    first = same[0]
+    for other in same[1:]:
+        if fields := first.difference(other.definition()):
+            raise PluginError(
+                f"{first.home} and {other.home} define modality `{name}` differently: {', '.join(fields)}",
+                where=where,
+                expected="one definition of a modality",
+                hint=f"uninstall one of the packages; the definitions are in {first.source} and {other.source}",
+            )
+    return first
+
+
+def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
+    """The modalities of a dataset's card that packages add to the bundled ones.
+
+    Raises:
+        PluginError: one is not defined, or the card has it in another unit than its definition.
+    """
+    found = {name: modality_of(name, f"{where}, its dataset card") for name in card.modalities}
+    for name, modality in found.items():
+        unit = card.modalities[name].unit
+        if modality.unit is not None and unit != modality.unit:
+            raise PluginError(
+                f"the dataset card has {name} in {unit}",
+                where=f"{where}, its dataset card",
+                expected=f"{modality.unit}, because {modality.home} defines {name} in this measurement unit",
+            )
+    return {name: modality for name, modality in found.items() if modality.package != BUNDLED}
+
+
+def known_as(accepts: AbstractSet[str], modality: str) -> str | None:
+    """The name by which an encoder that `accepts` these knows a run's modality, and reads it; None where it does not.
+    Channels in brackets are not its concern. A modality that it does not accept is known to it by what the definition
+    says in `read_as`.
+
+    >>> known_as({"ecg", "eda"}, "ecg[left]+eda"), known_as({"ecg"}, "eda")
+    ('ecg+eda', None)
+    """
+    from embench.interfaces.recording import names_in
+
+    names = [_known_part(accepts, part) for part in names_in(modality)]
+    return None if None in names else "+".join(name for name in names if name is not None)
+
+
+def _known_part(accepts: AbstractSet[str], name: str) -> str | None:
+    from embench.interfaces.encoder import ANY_SIGNAL
+
+    if name in accepts or (accepts >= ANY_SIGNAL and name != "video"):
+        return name
+    read_as = modality_of(name).read_as
+    return read_as if read_as in accepts else None
+
+
+def _undefined(name: str, where: str) -> PluginError:
+    known = list(dict.fromkeys(modality.name for modality in modalities()))
+    broken = [e for e in entries() if e.broken and (e.kind == BROKEN_PACKAGE or (e.kind, e.name) == (MODALITY, name))]
+    hint = did_you_mean(name, known) or "define it under `modality` in the registry.yaml of a package"
+    for entry in broken:
+        hint = f"{hint}; {entry.package} is broken: {entry.broken}"
+    return PluginError(
+        f"no installed package defines the modality `{name}`",
+        where=where,
+        expected=f"one of {', '.join(known)}",
+        hint=f"{hint}; embench list modality",
+    )

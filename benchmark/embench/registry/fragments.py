@@ -1,26 +1,284 @@
-"""Finds the packages that offer plugins and reads their `registry.yaml`, without importing any of them."""
+"""Packages that offer plugins: their `registry.yaml`, with modalities and questions, read without an import."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import embench
+from embench.errors import CheckFailed
 from embench.files import safe_loader
-from embench.registry.modality import MODALITY, SITES, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
-from embench.registry.question import ASKS, Question, problem_of_questions, read_questions
 from embench.snapshot import cached
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
     import yaml
+
+
+# Trust in names that decide what code runs: a user's own command, or a record that anybody may have written.
+
+_RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", default=None)
+"""The record whose names are being resolved, and a folder that the user named all the same; None where a user names all
+that is to be run."""
+
+DATA_FOLDER = "folder of data"
+HINT = "if you trust the author, rerun with --trust-code"
+
+
+@contextmanager
+def installed_only(record: str, *, trust_code: bool = False, given: str | None = None) -> Iterator[None]:
+    """Resolves names among installed packages only, and never to a file or a folder, for the duration of the context.
+
+    Args:
+        record: the file that the names come from.
+        trust_code: whether the user vouches for it, so that all names resolve as a user's own do.
+        given: a folder that the user names, which is read.
+    """
+    token = _RECORD.set(None if trust_code else (record, given))
+    try:
+        yield
+    finally:
+        _RECORD.reset(token)
+
+
+def refuse_file(what: str, name: str) -> None:
+    """Raises CheckFailed where a record names `name`, which lies outside of packages, and nobody vouches for it."""
+    record, given = _RECORD.get() or (None, None)
+    if record and name != given:
+        raise CheckFailed(
+            f"a record names {'an' if what[0] in 'aeo' else 'a'} {what} outside the installed packages: {name}",
+            where=record,
+            expected="the name of an installed plugin, dataset or protocol",
+            hint=HINT if what != DATA_FOLDER else f"name it yourself: --dataset {name}; {HINT}",
+        )
+
+
+# Modalities as `registry.yaml` describes them: the bundled ones, and those that packages add.
+
+MODALITY = "modality"
+"""The section of `registry.yaml`, and the kind of an entry that stands for a modality that can't be used."""
+
+SITES = (
+    "wrist", "finger", "palm", "arm", "chest", "abdomen", "neck", "ear", "forehead", "ankle", "foot", "zygomaticus",
+    "corrugator", "trapezius",
+)  # fmt: skip
+"""Places of sensors on the body, in words of a `registry.yaml` and as names of channels; of an EMG, the muscle."""
+
+_FIELDS = ("summary", "unit", "range", "rate_hz", "interpolate", "filter", "read_as")
+_EDGES = ("high", "low", "order", "notch")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = ("fusion", "training", "type")
+_NOT_READ_AS = "video"
+
+
+@dataclass(frozen=True)
+class ModalityDefinition:
+    """A modality and how it is prepared. What a package leaves open of one of its own is: any unit, no limits, the
+    protocol's rate, no filter. Of the bundled ones, the protocols' rules say it.
+
+    Args:
+        unit: the one in which a card has to give it; None: any.
+        limits: least and greatest value that a sensor gives, in `unit`.
+        rate_hz: the rate to which it is brought; None: the protocol's common one.
+        linear: a derived series, not a wave: straight lines between its values, and no filter.
+        filter: `high` and `low` (edges in Hz), `order` and `notch`, as `embench.signals.preprocess.Rule` has them.
+        read_as: the bundled modality as which encoders read it that do not name it themselves.
+    """
+
+    name: str
+    package: str
+    version: str
+    source: Path
+    summary: str
+    unit: str | None = None
+    limits: tuple[float, float] | None = None
+    rate_hz: float | None = None
+    linear: bool = False
+    filter: tuple[tuple[str, Any], ...] = ()
+    read_as: str | None = None
+
+    @property
+    def home(self) -> str:
+        """Package and version, for readers."""
+        return f"{self.package} {self.version}"
+
+    def definition(self) -> dict[str, Any]:
+        """All fields that determine numbers, as plain values, on which two packages must agree."""
+        left_out = ("name", "package", "version", "source", "summary")
+        plain = {key: value for key, value in asdict(self).items() if key not in left_out}
+        return {**plain, "limits": self.limits and list(self.limits), "filter": dict(self.filter)}
+
+    def difference(self, recorded: Mapping[str, Any]) -> list[str]:
+        """The fields of a definition in which it differs from this one."""
+        own = self.definition()
+        return [key for key in own if own[key] != recorded.get(key)]
+
+
+def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> ModalityDefinition | str:
+    """A modality from its fields in a `registry.yaml`, or what is wrong with them."""
+    if problem := _problem(name, fields):
+        return problem
+    edges = {"order": 4, **fields["filter"]} if "filter" in fields else {}
+    edges |= {key: float(edges[key]) for key in ("high", "low") if key in edges}
+    low, high = fields.get("range", (None, None))
+    return ModalityDefinition(
+        name=name,
+        package=package,
+        version=version,
+        source=source,
+        summary=fields["summary"],
+        unit=fields.get("unit"),
+        limits=None if low is None else (float(low), float(high)),
+        rate_hz=float(fields["rate_hz"]) if "rate_hz" in fields else None,
+        linear="interpolate" in fields,
+        filter=tuple(sorted(edges.items())),
+        read_as=fields.get("read_as"),
+    )
+
+
+def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
+    """The conflict of a package's modality with the bundled ones, or None."""
+    if modality.name in bundled:
+        return f"`{modality.name}` is a modality of {bundled[modality.name].home}, and no package can redefine it"
+    readable = [name for name in bundled if name != _NOT_READ_AS]
+    if modality.read_as is not None and modality.read_as not in readable:
+        hint = did_you_mean(modality.read_as, readable) or "known: " + ", ".join(readable)
+        return f"`read_as` is {modality.read_as!r}, expected a bundled modality of signals ({hint})"
+    return None
+
+
+def _problem(name: str, fields: Any) -> str | None:
+    if not _NAME.fullmatch(name):
+        return "the name of a modality consists of small letters, digits and `_`, and begins with a letter"
+    if hasattr(dict, name) or name in _TAKEN:
+        return f"`{name}` has a reserved meaning: choose another name"
+    if not isinstance(fields, Mapping):
+        return "the entry is not a mapping of fields"
+    for key in fields:
+        if key not in _FIELDS:
+            return f"unknown field `{key}` ({did_you_mean(str(key), _FIELDS) or 'known: ' + ', '.join(_FIELDS)})"
+    if "summary" not in fields:
+        return "`summary` is missing"
+    for key in ("summary", "unit", "read_as"):
+        if key in fields and (not isinstance(fields[key], str) or not fields[key]):
+            return f"`{key}` is {fields[key]!r}, expected text"
+    if "rate_hz" in fields and not _positive(fields["rate_hz"]):
+        return f"`rate_hz` is {fields['rate_hz']!r}, expected a number above 0"
+    if "interpolate" in fields and fields["interpolate"] != "linear":
+        return f"`interpolate` is {fields['interpolate']!r}, expected linear, or omit the field"
+    return _problem_of_range(fields) or _problem_of_filter(fields)
+
+
+def _problem_of_range(fields: Mapping[str, Any]) -> str | None:
+    if "range" not in fields:
+        return None
+    if "unit" not in fields:
+        return "`range` requires `unit`, the measurement unit of its values"
+    limits = fields["range"]
+    if not isinstance(limits, list) or len(limits) != 2 or not all(map(_number, limits)) or limits[0] >= limits[1]:
+        return f"`range` is {limits!r}, expected [least, greatest]"
+    return None
+
+
+def _problem_of_filter(fields: Mapping[str, Any]) -> str | None:
+    if "filter" not in fields:
+        return None
+    edges = fields["filter"]
+    if "interpolate" in fields:
+        return "`filter` and `interpolate` exclude each other: a derived series is not filtered"
+    if not isinstance(edges, Mapping) or not edges:
+        return f"`filter` is {edges!r}, expected some of {', '.join(_EDGES)}"
+    for key, value in edges.items():
+        if key not in _EDGES:
+            return f"unknown field `{key}` of `filter` ({did_you_mean(str(key), _EDGES) or ', '.join(_EDGES)})"
+        if key == "notch" and not isinstance(value, bool):
+            return f"`notch` of `filter` is {value!r}, expected true or false"
+        if key == "order" and (type(value) is not int or not 1 <= value <= 10):
+            return f"`order` of `filter` is {value!r}, expected an integer from 1 to 10"
+        if key in ("high", "low") and not _positive(value):
+            return f"`{key}` of `filter` is {value!r}, expected an edge in Hz above 0"
+    if not {"high", "low", "notch"} & set(edges):
+        return "`filter` has no effect: set high (high-pass edge in Hz), low (low-pass edge) or notch"
+    if "high" in edges and "low" in edges and edges["high"] >= edges["low"]:
+        return (
+            f"`filter` removes everything: its lower edge high is {edges['high']} Hz, its upper edge low is "
+            f"{edges['low']} Hz"
+        )
+    return None
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+# Questions of targets, as a dataset's `registry.yaml` says them, for readers who know neither dataset nor target.
+
+ASKS = "asks"
+"""The field of a dataset's entry: target -> its `question` and its `labels`."""
+
+LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
+"""Origins of labels: the given task, the class of a film or another stimulus, subjects' reports of themselves,
+observers' ratings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The question that a target asks, and the origin of its labels (one of `LABEL_ORIGINS`).
+
+    Args:
+        higher, lower: the states that are told apart, as nouns in a sentence: that of class 1, that of class 0.
+        detail: what the labels are; empty where their origin says enough.
+        order: in which order everybody was in these states, as a clause; empty where that differed.
+    """
+
+    question: str
+    labels: str
+    higher: str = ""
+    lower: str = ""
+    detail: str = ""
+    order: str = ""
+
+
+_OPTIONAL = frozenset({"higher", "lower", "detail", "order"})
+
+
+def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
+    """Target -> its question, of a field without `problem_of_questions`."""
+    return tuple((target, Question(**about)) for target, about in asks.items())
+
+
+def problem_of_questions(asks: Any) -> str | None:
+    """Describes the first fault of the field; None where it has none."""
+    if not isinstance(asks, Mapping):
+        return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
+    for target, about in asks.items():
+        if not isinstance(about, Mapping) or set(about) - _OPTIONAL != {"question", "labels"}:
+            optional = ", ".join(sorted(_OPTIONAL))
+            return f"`{ASKS}` of {target!r} requires `question` and `labels`, and may also have {optional}"
+        if wrong := [name for name in _OPTIONAL & set(about) if not isinstance(about[name], str)]:
+            return f"`{wrong[0]}` of {target!r} is {about[wrong[0]]!r}, expected text"
+        if not isinstance(about["question"], str) or not about["question"]:
+            return f"`question` of {target!r} is {about['question']!r}, expected text"
+        if about["labels"] not in LABEL_ORIGINS:
+            hint = did_you_mean(str(about["labels"]), LABEL_ORIGINS) or f"known: {', '.join(LABEL_ORIGINS)}"
+            return f"`labels` of {target!r} is {about['labels']!r} ({hint})"
+    return None
+
+
+# Finds the packages that offer plugins and reads their `registry.yaml`, without importing any of them.
 
 GROUP = "embench"
 API = 1
@@ -32,7 +290,7 @@ BROKEN_PACKAGE = "package"
 """The kind of an entry that stands for a package whose plugins cannot even be listed."""
 
 _REQUIRED = ("target", "revision", "summary")
-_OPTIONAL = ("paper", "modalities", "licence")
+_OPTIONAL_KEYS = ("paper", "modalities", "licence")
 _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
 """The functions that a plugin of a kind may have beside its class."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
@@ -46,7 +304,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
 }  # fmt: skip
 _WORDS = {"hours": "a number", **dict.fromkeys(_FLAGS, "true or false")}
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_FRAGMENT_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -237,7 +495,7 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
 
 
 def _entry(kind: str, name: str, fields: Any, package: str, version: str, source: Path) -> Entry:
-    if problem := _problem(kind, name, fields):
+    if problem := _fragment_problem(kind, name, fields):
         return _broken(kind, name, package, version, source, problem)
     return Entry(
         kind=kind,
@@ -263,14 +521,19 @@ def _entry(kind: str, name: str, fields: Any, package: str, version: str, source
     )
 
 
-def _problem(kind: str, name: str, fields: Any) -> str | None:
+def _fragment_problem(kind: str, name: str, fields: Any) -> str | None:
     """The fault in an entry's fields, or None."""
-    if not _NAME.fullmatch(name):
+    if not _FRAGMENT_NAME.fullmatch(name):
         return "a name consists of letters, digits, `_`, `-`, `.`, and at most one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "the entry is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
-    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, ASKS, _SITES, _RELEASES) if kind == "dataset" else ()))
+    known = (
+        *_REQUIRED,
+        *_OPTIONAL_KEYS,
+        *extras,
+        *((*_OF_DATASETS, ASKS, _SITES, _RELEASES) if kind == "dataset" else ()),
+    )
     known += _FLAGS_OF.get(kind, ())
     for key in fields:
         if key not in known:

@@ -1,4 +1,4 @@
-"""Import of an entry's class when it is used, checked against the interface of its kind."""
+"""Import the class of an entry when it is used: its interface, its identity, and hooks for observers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import pluggy
 
 from embench.errors import EmbenchError, PluginError, UsageError
-from embench.registry.catalogue import entries, find
-from embench.registry.fragments import Entry, module_file
+from embench.registry.catalogue import entries, find, installed, is_object, object_class, object_facts
+from embench.registry.fragments import BUNDLED, Entry, module_file
 from embench.registry.naming import did_you_mean
-from embench.registry.objects import is_object, object_class, object_facts
+from embench.snapshot import cached
 from embench.system import lacking
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
     from embench.interfaces.conversion import Converter
     from embench.interfaces.dataset import Synthesizer
+
+
+# Import of an entry's class when it is used, checked against the interface of its kind.
 
 _BASES = {
     "dataset": ("embench.interfaces.dataset:Dataset",),
@@ -274,3 +280,250 @@ def _is_abstract(cls: type[Any], name: str) -> bool:
 def _fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | None = None) -> PluginError:
     text = f"cannot use {entry.kind} `{entry.name}` of {entry.home}: {what}"
     return PluginError(text, where=origin(entry), expected=expected, hint=hint)
+
+
+# Code identity of a plugin's results, as text for cache keys and stage ids.
+
+
+@cached
+def code_identity(kind: str, name: str) -> str:
+    """The identity of a plugin's code; equal identity means equal results.
+
+    For an installed wheel of another package its version and `revision`: its author raises the revision when results
+    change. Otherwise (a bundled plugin, an editable install, a file) the source without comments and docstrings of the
+    plugin's module and of all modules of its package that it imports, directly or not. Data files and imports made by
+    hand (`import_module`) are not seen.
+
+    Raises:
+        UsageError: there is no such plugin.
+        PluginError: its source can't be found or read.
+    """
+    entry = find(kind, name)
+    if is_object(entry.target):
+        return f"object {entry.target.split(':')[1]}"  # made of all that decides what it does
+    target = entry.target.rpartition(":")
+    if entry.package != BUNDLED and _from_wheel(entry):
+        return f"{entry.package} {entry.version} {entry.target} revision {entry.revision}"
+    return f"{entry.package or 'file'} {target[0] if entry.package else ''}:{target[2]} source {_source_digest(entry)}"
+
+
+def _from_wheel(entry: Entry) -> bool:
+    """True if the package's own files are among those its distribution installed (an editable install has none)."""
+    package = installed().get(entry.package)
+    distribution = package.distribution if package else None
+    if distribution is None:
+        return False
+    inside = f"{entry.package.replace('.', '/')}/registry.yaml"
+    listed = any(file.as_posix() == inside for file in distribution.files or ())
+    return listed and Path(str(distribution.locate_file(inside))).resolve() == entry.source.resolve()
+
+
+def _source_digest(entry: Entry) -> str:
+    path = source_file(entry)
+    if path is None:
+        raise PluginError(f"cannot find the source of {entry.kind} `{entry.name}`", where=str(entry.source))
+    digest = hashlib.sha256()
+    module = entry.target.rpartition(":")[0] if entry.package else ""
+    try:
+        codes = source_closure(module)[0] if entry.package else {"": _read(path)[0]}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PluginError(f"cannot read the source of {entry.kind} `{entry.name}`: {error}", where=str(path)) from error
+    for name in sorted(codes):
+        digest.update(f"{name}\n{codes[name]}\n".encode())
+    return digest.hexdigest()[:20]
+
+
+def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
+    """Module name -> its code, of a module and all it needs of its own top-level package, and their files; nothing is
+    imported."""
+    top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
+    files: list[Path] = []
+    while waiting:
+        name = waiting.pop()
+        path = None if name in codes else module_file(name)
+        if path is None:
+            continue
+        codes[name], imported = _read(path, name)
+        files.append(path)
+        parts = name.split(".")
+        waiting += [".".join(parts[:n]) for n in range(1, len(parts))]  # importing a.b.c runs a and a.b first
+        waiting += [i for i in imported if i == top or i.startswith(f"{top}.")]
+    return codes, files
+
+
+def bare_code(module: str) -> str:
+    """The code of a module without comments and docstrings, empty where it has no source."""
+    path = module_file(module)
+    return "" if path is None else _read(path, module)[0]
+
+
+@cached
+def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:
+    """A file's code without comments and docstrings, and the modules that it imports."""
+    return _parsed(path.read_bytes(), module, path.name == "__init__.py")
+
+
+@cache
+def _parsed(source: bytes, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+    tree = ast.parse(source)
+    imported = tuple(_imports(tree, module, is_package=is_package))
+    return ast.unparse(_bare(tree)), imported
+
+
+def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + is_package]
+                base = ".".join([*parts, *([base] if base else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)  # may be modules themselves
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    """The tree without docstrings; comments are not in it anyway."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+# Hooks of a run for observers, and their calls: observers see copies, and can't stop or change a run.
+
+PROJECT = "embench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks an observer's methods: `@embench.hookimpl`. A method may leave out arguments that it does not need."""
+
+
+Event = Literal["run_started", "stage_started", "epoch_ended", "stage_ended", "run_ended"]
+
+
+class LifecycleSpec:
+    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings.
+
+    >>> class Losses:
+    ...     @hookimpl
+    ...     def epoch_ended(self, epoch, figures):
+    ...         print(epoch, figures["loss"])
+    >>> Observers([Losses()]).tell("epoch_ended", stage={"kind": "fit"}, epoch=1, figures={"loss": 0.7})
+    1 0.7
+    """
+
+    @hookspec
+    def run_started(self, run: Mapping[str, Any]) -> None:
+        """A run begins; `run` is its resolved configuration."""
+
+    @hookspec
+    def stage_started(self, stage: Mapping[str, Any]) -> None:
+        """A stage begins; `stage` has `id`, `kind`, `runs` (the ids of the runs that need it: in a grid, runs share
+        stages) and, where they apply, `fold`, `seed`, `modality`, `target`."""
+
+    @hookspec
+    def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:
+        """An epoch (from 1) of a stage is over; `figures` has the losses and what else the method reports."""
+
+    @hookspec
+    def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+        """A stage is done; `figures` has its cost."""
+
+    @hookspec
+    def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+        """The run is over and its record is written; `scores` is what `scores.json` holds;
+        `embench.Scores(scores)` reads it as objects."""
+
+
+class Observers:
+    """Calls observers one after the other; one that raises is disabled with a warning, the others go on.
+
+    Args:
+        observers: objects with methods marked by `hookimpl`.
+
+    Raises:
+        PluginError: an observer watches nothing, or something that there is not.
+    """
+
+    def __init__(self, observers: Iterable[object] = ()) -> None:
+        self._active = [(_title(observer), _manager(observer)) for observer in observers]
+
+    @classmethod
+    def named(cls, names: Sequence[str]) -> Observers:
+        """The observers that these names mean, each made without arguments.
+
+        Raises:
+            UsageError: there is no such observer.
+            PluginError: an observer cannot be imported or made, or watches nothing.
+        """
+        observers = []
+        for name in names:
+            entry = find("observer", name)
+            try:
+                observers.append(load_entry(entry)())
+            except EmbenchError:
+                raise
+            except Exception as error:  # the plugin boundary
+                problem = f"cannot create observer `{entry.name}` of {entry.home}: {type(error).__name__}: {error}"
+                raise PluginError(problem, where=origin(entry)) from error
+        return cls(observers)
+
+    def tell(self, hook: Event, **event: Any) -> None:
+        """Passes an event to every observer, with the arguments that its hook has."""
+        for title, manager in list(self._active):
+            own = {key: plain(value) for key, value in event.items()}  # a copy each: none can reach another's or ours
+            try:
+                getattr(manager.hook, hook)(**own)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin boundary
+                self._active.remove((title, manager))
+                problem = f"{type(error).__name__}: {error}"
+                warnings.warn(f"observer {title} is disabled, because it raised in {hook}: {problem}", stacklevel=2)
+
+
+def plain(value: Any) -> Any:
+    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake.
+
+    >>> plain({"targets": ("arousal", "valence")})
+    {'targets': ['arousal', 'valence']}
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # one number of numpy or torch
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list | tuple) else sorted(items, key=str)
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"an event must contain plain values only, not {type(value).__name__}")
+
+
+def _title(observer: object) -> str:
+    return f"{type(observer).__module__}.{type(observer).__qualname__}"
+
+
+def _manager(observer: object) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(LifecycleSpec)
+    try:
+        manager.register(observer)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        known = ", ".join(name for name in vars(LifecycleSpec) if not name.startswith("_"))
+        raise PluginError(
+            f"observer {_title(observer)} does not match the hooks: {error}", expected=f"hooks {known}"
+        ) from error
+    if not manager.get_hookcallers(observer):
+        hint = "mark its methods with @embench.hookimpl"
+        raise PluginError(f"observer {_title(observer)} implements no hook", hint=hint)
+    return manager

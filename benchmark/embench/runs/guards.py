@@ -24,7 +24,7 @@ from embench.planning.compatibility import prepared_as
 from embench.planning.graph import libraries
 from embench.planning.plan import Plan
 from embench.records import ledger
-from embench.registry.objects import shown_name
+from embench.registry.catalogue import shown_name
 from embench.store import cache_root
 from embench.system import in_fresh_process
 from embench.texts import visible

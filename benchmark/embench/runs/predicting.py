@@ -19,7 +19,7 @@ from embench.interfaces.recording import names_in
 from embench.planning.graph import ExpectedPredictions, all_units, common, data_places, stage_folder
 from embench.planning.plan import Plan
 from embench.records.record import RUN_FILE, read_record
-from embench.registry.trust import installed_only
+from embench.registry.fragments import installed_only
 from embench.runs.rebuild import rebuild_plan
 from embench.statistics.form import answer_lines
 from embench.statistics.result import Result

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from embench.errors import EmbenchError
 from embench.planning.request import recorded_request
 from embench.records.record import TUNING_FILE, Record
-from embench.registry.recall import recall_objects
+from embench.registry.contents import recall_objects
 from embench.system import lacking
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.scores import ABSENT, TOLERANCE, Difference, differences
 from embench.registry.catalogue import installed
-from embench.registry.trust import installed_only
+from embench.registry.fragments import installed_only
 from embench.runs import evaluate
 from embench.runs.manifest import cost_of, kept_units
 from embench.runs.memory import drawn_folds, part_of, remembered_labels

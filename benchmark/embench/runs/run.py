@@ -23,7 +23,7 @@ from embench.planning.request import Request
 from embench.records import ledger, predictions, record
 from embench.records.record import is_own
 from embench.records.scores import Scores
-from embench.registry.hooks import Observers
+from embench.registry.loading import Observers
 from embench.runs import again, evaluate, guards, kept
 from embench.runs.grids import GridFile
 from embench.runs.manifest import manifest

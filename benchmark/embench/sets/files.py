@@ -19,8 +19,8 @@ from embench.claims.files import select_claims
 from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.planning.tuning import space_of
+from embench.registry.fragments import refuse_file
 from embench.registry.naming import did_you_mean
-from embench.registry.trust import refuse_file
 
 SetLevel = Literal["core", "extended", "full"]
 SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)

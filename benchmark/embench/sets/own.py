@@ -13,9 +13,9 @@ from embench.data import find
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.records.record import RUN_FILE
+from embench.registry.catalogue import is_object, object_facts, shown_name
 from embench.registry.loading import classes_in
 from embench.registry.naming import did_you_mean
-from embench.registry.objects import is_object, object_facts, shown_name
 from embench.runs import external, guards
 from embench.sets.files import ALL_TOGETHER, EACH_ALONE, RowRule
 from embench.sets.forecast import RowForecast

@@ -18,7 +18,7 @@ from embench.planning.method import chosen_modalities, read_pretrainer, resolve_
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.planning.tuning import Search
-from embench.registry.objects import shown_name
+from embench.registry.catalogue import shown_name
 from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.sets.paper import requests_of_paper

@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from embench.errors import CheckFailed
-from embench.registry.hooks import Observers
+from embench.registry.loading import Observers
 from embench.testing.require import Check, leaves_no_trace
 
 _RUN = {"id": "r", "dataset": "amigos"}
