@@ -36,7 +36,7 @@ from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.records.scores import Score
 from embench.report.facts import RunFacts
-from embench.report.people import group_scores
+from embench.report.sections import group_scores
 from embench.statistics.by_subject import subject_gap, subject_scores
 from embench.statistics.common import recorded_target
 from embench.statistics.intervals import Estimate

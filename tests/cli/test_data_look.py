@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from embench.data.find import write_synthetic
-from embench.report.look import dealt_names, names_of_design
-from embench.report.tracks import draw_signal
+from embench.report.look import dealt_names, draw_signal, names_of_design
 
 from ..data.test_faults import RATE, Signal, sound
 from ..tiny.fixtures import cache

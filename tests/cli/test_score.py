@@ -7,7 +7,7 @@ import pytest
 
 import embench as embench_module
 from embench.records.record import read_record
-from embench.report.text import escape, in_apa
+from embench.report.latex.bibliography import escape, in_apa
 from embench.statistics.answers import answers_of
 from embench.statistics.form import result_forms
 

@@ -21,8 +21,8 @@ from embench.records.record import read_record, write_record
 from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.facts import RunFacts
-from embench.report.headline import headline_section
-from embench.report.text import escape, in_apa
+from embench.report.latex.bibliography import escape, in_apa
+from embench.report.sections import headline_section
 from embench.site import build_site
 from embench.statistics.form import ResultForm, lines
 from embench.statistics.result import Result

@@ -8,7 +8,7 @@ from embench.interfaces.units import LabelRule, Target, Units
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.report.curves import RATE_GRID, calibration_curves, confusion_matrix, mean_and_band, roc_curves
+from embench.report.figures import RATE_GRID, calibration_curves, confusion_matrix, mean_and_band, roc_curves
 from embench.report.fusion_gain import method_predictions, min_max_envelope
 from embench.statistics.joined import Joined
 

@@ -20,8 +20,8 @@ from embench.report.drawing import (
     line,
     rule,
     scatter,
+    ticks,
 )
-from embench.report.drawing.panels import ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 

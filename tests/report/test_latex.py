@@ -21,7 +21,7 @@ from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
-from embench.report.text import escape
+from embench.report.latex.bibliography import escape
 from embench.statistics.answers import figures
 from embench.statistics.comparison import paired_gap
 

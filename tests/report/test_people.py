@@ -11,7 +11,7 @@ from embench import report
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import read_record
 from embench.report.facts import RunFacts
-from embench.report.people import SMALLEST_GROUP, group_scores
+from embench.report.sections import SMALLEST_GROUP, group_scores
 from embench.statistics.common import recorded_target
 from embench.statistics.scores import compute_scores
 

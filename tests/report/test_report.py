@@ -17,9 +17,8 @@ from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
 from embench.records.record import read_manifest, read_record, read_scores
-from embench.report.about import facts_section, notices
 from embench.report.facts import RunFacts
-from embench.report.headline import headline_section, scores_section
+from embench.report.sections import facts_section, headline_section, notices, scores_section
 from embench.runs import external
 from embench.statistics.common import recorded_target
 from embench.statistics.result import Result

@@ -13,7 +13,7 @@ from embench.cli import main
 from embench.errors import DataError, UsageError
 from embench.records.predictions import Predictions
 from embench.records.record import Record, write_record
-from embench.report.unit_table import score_columns, unit_rows
+from embench.report.facts import score_columns, unit_rows
 
 from ..leaderboard.test_verify import made_record
 from ..tiny import scored

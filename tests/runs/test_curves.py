@@ -15,7 +15,7 @@ from embench.planning.request import Request
 from embench.planning.weights import expand_axes
 from embench.protocols import Given
 from embench.records.scores import Scores
-from embench.report.grid_curves import build_curves, draw_curve, write_curve
+from embench.report.axis_curves import build_curves, draw_curve, write_curve
 
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, write

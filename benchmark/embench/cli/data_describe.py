@@ -49,7 +49,7 @@ def labels(
     from embench.data import describe, find
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
-    from embench.report import drawing, label_figure
+    from embench.report import drawing
     from embench.runs.units_list import units_table, write_units
 
     if figure:
@@ -65,7 +65,7 @@ def labels(
                 quality[kind] = describe_quality(store, ids, steps)
             described["quality"] = quality.get(kind, [])
     if figure:
-        label_figure.draw_labels(card.title, report).save(figure)
+        drawing.draw_labels(card.title, report).save(figure)
     if units:
         own = find.pseudonymous(dataset, data_root)
         write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))

@@ -280,7 +280,7 @@ def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust
     """Write labels and scores by unit, and print a line of R for them."""
     from embench.data.find import data_at
     from embench.records.record import format_csv, names_resolved, read_record
-    from embench.report.unit_table import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
+    from embench.report.facts import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
 
     records = [read_record(folder) for folder in runs]
     named, columns = list(zip(runs, records, strict=True)), score_columns(records)
@@ -538,7 +538,7 @@ def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | 
 def _show_several(results: Sequence[Result], out: Path | None) -> None:
     """Prints a row for each amount that test subjects gave, and the curve; `out`: the folder of records, if named."""
     from embench.cli import show
-    from embench.report.grid_curves import write_curves
+    from embench.report.axis_curves import write_curves
     from embench.runs.external import LEDGER
 
     show.results(results)

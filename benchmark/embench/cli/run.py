@@ -162,7 +162,7 @@ def grid(
         show.print_plans(requests, as_json=as_json)
         return
     from embench.cli.show import print_board
-    from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+    from embench.report import axis_curves  # slow to import, and a dry run draws nothing
     from embench.sets.table import board_rows
 
     with Progress() as progress:
@@ -170,7 +170,7 @@ def grid(
             requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
         )
     scored = [(result.manifest, result.scores) for result in done.results]
-    drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
+    drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")
     if as_json:
         console.document([{**result.json(), "board": _of_run(board, result.id)} for result in done.results])

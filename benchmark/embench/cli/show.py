@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from embench.planning.pretraining import FloorRow, Floors
     from embench.planning.request import Request
     from embench.records.record import Record
-    from embench.report.points import Curve
+    from embench.report.axis_curves import Curve
     from embench.statistics.floor_gaps import Gaps
     from embench.statistics.result import Result
 
@@ -126,7 +126,7 @@ def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
     """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
-    from embench.report.points import AXIS_TITLES
+    from embench.report.axis_curves import AXIS_TITLES
 
     for title, points in found.panels():
         rows = {place: {AXIS_TITLES[found.axis]: place} for place in found.places}

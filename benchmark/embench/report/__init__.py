@@ -17,21 +17,22 @@ from embench.leaderboard import entries
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.record import Record, names_resolved, public_run, read_record
-from embench.report import (
-    about,
-    axis_curves,
-    curves,
-    embeddings,
-    floors,
-    fusion_gain,
-    headline,
-    people,
-    quality,
-    training,
-)
+from embench.report import axis_curves, figures, fusion_gain
 from embench.report.facts import RunFacts
+from embench.report.figures import probability_checks
 from embench.report.page import Section, by_labelled_target, render_page
-from embench.report.probabilities import probability_checks
+from embench.report.sections import (
+    audit_section,
+    cost_section,
+    facts_section,
+    floors_section,
+    headline_section,
+    page_header,
+    people_section,
+    quality_section,
+    scores_by_subject,
+    scores_section,
+)
 from embench.store import Store
 
 
@@ -101,17 +102,17 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
 
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
-        Section("Result", "Result", headline.headline_section(run)),
-        Section("Subjects", "Scores by subject", by_labelled_target(run, headline.scores_by_subject, narrow=True)),
-        Section("ROC", "ROC curve", by_labelled_target(run, curves.roc_or_values, narrow=True)),
+        Section("Result", "Result", headline_section(run)),
+        Section("Subjects", "Scores by subject", by_labelled_target(run, scores_by_subject, narrow=True)),
+        Section("ROC", "ROC curve", by_labelled_target(run, figures.roc_or_values, narrow=True)),
         Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
-        Section("Decisions", "Decisions", by_labelled_target(run, curves.decisions, narrow=True)),
-        Section("Training", "Learning curves", training.training_section(run)),
-        Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
+        Section("Decisions", "Decisions", by_labelled_target(run, figures.decisions, narrow=True)),
+        Section("Training", "Learning curves", figures.training_section(run)),
+        Section("Embeddings", "Embeddings", figures.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         *(
             [Section("Pretraining", "From-scratch and feature comparison", beside)]
-            if (beside := floors.floors_section(run))
+            if (beside := floors_section(run))
             else []
         ),
         *(
@@ -119,17 +120,17 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
             if (by := axis_curves.given_section(run))
             else []
         ),
-        Section("Scores", "All scores", headline.scores_section(run)),
-        Section("Quality", "Scores by the quality of signals", quality.quality_section(run)),
-        Section("People", "Scores by group of subjects", people.people_section(run)),
-        Section("Audit", "Audit", about.audit_section(run)),
-        Section("Cost", "Cost", about.cost_section(run)),
-        Section("The run", "Details of the run", about.facts_section(run)),
+        Section("Scores", "All scores", scores_section(run)),
+        Section("Quality", "Scores by the quality of signals", quality_section(run)),
+        Section("People", "Scores by group of subjects", people_section(run)),
+        Section("Audit", "Audit", audit_section(run)),
+        Section("Cost", "Cost", cost_section(run)),
+        Section("The run", "Details of the run", facts_section(run)),
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
     if run.record.labels is not None and run.manifest.card.labels_public != "yes":
         footer += " It is not for others, as the labels are not public; for them, write one with --share."
-    return render_page(f"{run.name}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
+    return render_page(f"{run.name}: {run.manifest.dataset.name}", page_header(run), sections, footer)
 
 
 def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:

@@ -1,8 +1,8 @@
-"""Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others."""
+"""Facts of a finished run for everything that describes one, and its units as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from embench import protocols, registry
 from embench.data.describe import class_names
 from embench.data.find import card_of
-from embench.errors import EmbenchError
+from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -26,15 +26,17 @@ from embench.records.apart import names_apart
 from embench.records.audit import reworded
 from embench.records.ledger import scored_and_whose
 from embench.records.manifest import Manifest, RulePart, method_kind
-from embench.records.predictions import MODEL
+from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, is_own
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.common import recorded_targets
 from embench.statistics.form import ResultForm, result_forms
-from embench.statistics.joined import Joined, join
+from embench.statistics.joined import Joined, join, labels_of
 from embench.store import Store
+
+# Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others.
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
 METHOD_UNKNOWN = "unknown: other code made the predictions"
@@ -400,3 +402,99 @@ def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
     once = list({run.manifest.id: run for run in runs}.values())
     names = names_apart([run.row_name for run in once], [run.record.run for run in once])
     return dict(zip((run.manifest.id for run in once), names, strict=True))
+
+
+# Labels and scores of runs by unit, as a table for a mixed model.
+
+UNIT_COLUMNS = ("target", "subject", "stimulus", "recording", "unit", "start_s", "rating")
+"""The columns of a unit; those of scores follow."""
+WHY_DIFFERENT = (
+    "Its result may differ from that of embench: it assumes one slope, also compares subjects, adjusts for neither "
+    "time nor movement, and takes scores as independent, although the models that made them share training subjects."
+)
+
+
+def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, then the score of each run
+    (`score` of a single one), averaged over seeds. Blank are the label of a unit whose class depends on the seed, and
+    the score of a unit that a run did not predict.
+
+    Raises:
+        UsageError: the runs are of several datasets or protocols, or a target has several classes. DataError: the
+            labels of a record are withheld.
+    """
+    if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
+        raise UsageError(
+            "the runs have several datasets or protocols", where="--table", expected="runs with the same units"
+        )
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, record in zip(score_columns(records), records, strict=True):
+        if record.labels is None:
+            raise DataError("the labels of this record are withheld", where=record.manifest.id, expected="a run")
+        for target in recorded_targets(record):
+            if target.kind not in ("binary", "value"):
+                raise UsageError(
+                    f"{target.name} has several classes", where="--table", expected="binary or continuous targets"
+                )
+            for key, row, score in _scored(record.predictions.own, record.labels, target):
+                rows.setdefault(key, row)[name] = score
+    return [rows[key] for key in sorted(rows)]
+
+
+def score_columns(records: Sequence[Record]) -> list[str]:
+    """Return the name of each run's column: its sensors, encoders and fusion, with the end of its id where two share
+    these."""
+    if len(records) == 1:
+        return ["score"]
+    names = [_method(record.run) for record in records]
+    ids = [record.manifest.id.rpartition("-")[2] for record in records]
+    return [name if names.count(name) == 1 else f"{name}_{id_}" for name, id_ in zip(names, ids, strict=True)]
+
+
+def mixed_model(path: Path, rows: Sequence[Mapping[str, Any]], column: str) -> tuple[str, str]:
+    """Return the two lines of R that fit the mixed model of the first target's ratings to the table in `path`."""
+    targets = list(dict.fromkeys(row["target"] for row in rows))
+    binary = all(row["rating"] in (0, 1, "") for row in rows if row["target"] == targets[0])
+    call, family = ("glmer", ", family = binomial") if binary else ("lmer", "")
+    subset = f', subset = target == "{targets[0]}"' if len(targets) > 1 else ""
+    stimuli = {row["stimulus"] for row in rows if row["target"] == targets[0]}
+    formula = f"rating ~ {column} + (1|subject)" + (" + (1|stimulus)" if len(stimuli) > 1 else "")
+    return f"lme4::{call}({formula},", f'  data = read.csv("{path.as_posix()}"){family}{subset})'
+
+
+def _method(run: Mapping[str, Any]) -> str:
+    method = run["method"]
+    if method.get("outside"):
+        parts = [in_words(str(method["outside"]))]
+    else:
+        parts = [*method["modalities"], *dict.fromkeys(map(bare_name, (method.get("encoders") or {}).values()))]
+        parts += [bare_name(method["fusion"])] if method.get("fusion") else []
+    # A name in R has letters, digits, dots and underscores.
+    return "_".join(["score", *("".join(c if c.isalnum() else "." for c in part) for part in parts)])
+
+
+def _scored(own: Predictions, labels: Labels, target: Target) -> Iterator[tuple[tuple[str, str], dict[str, Any], Any]]:
+    """Yield the key, the row and the mean score of each labelled unit of a target."""
+    own = own.take(own.rows_with(target=target.name))
+    label, columns = labels_of(own, labels, target), dict(own.columns)  # a column of texts is made at each access
+    unit, predicted = columns["unit"], columns["method"] == MODEL
+    order = np.argsort(unit, kind="stable")
+    ends = np.flatnonzero(unit[order][1:] != unit[order][:-1]) + 1
+    for at in np.split(order, ends) if len(order) else ():
+        known = np.unique(label[at][np.isfinite(label[at])])
+        if not len(known):
+            continue
+        first, scores = at[0], columns["score"][at][predicted[at]]
+        row: dict[str, Any] = {name: str(columns[name][first]) for name in ("subject", "stimulus", "recording", "unit")}
+        start = float(columns["start_s"][first])
+        row |= {
+            "target": target.name,
+            "start_s": _number(start) if np.isfinite(start) else "",
+            "rating": _number(known[0]) if len(known) == 1 else "",
+        }
+        yield (target.name, row["unit"]), row, _number(scores.mean()) if len(scores) else ""
+
+
+def _number(value: float) -> float | int:
+    """A number to nine significant digits, whole ones without a point."""
+    return int(value) if float(value).is_integer() else float(f"{value:.9g}")

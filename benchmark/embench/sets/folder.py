@@ -40,7 +40,7 @@ from embench.records.audit import AUDIT_FILE, read_audit, reworded
 from embench.records.predictions import MODEL
 from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
 from embench.report import latex
-from embench.report.text import templates_of
+from embench.report.latex.bibliography import templates_of
 from embench.sets.files import BaselineSet, SetLevel
 from embench.sets.forecast import RowForecast, as_tuned
 from embench.sets.rows import BaselineRow

@@ -24,10 +24,9 @@ from embench.planning.request import command_again
 from embench.records.audit import audit_status, reworded
 from embench.records.scores import Scores
 from embench.records.wording import format_cost, format_share, format_value
-from embench.report.axis_curves import describe_curve
+from embench.report.axis_curves import Curve, describe_curve
+from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
-from embench.report.points import Curve
-from embench.report.probabilities import describe_probabilities
 from embench.site.addresses import addresses
 from embench.site.boards import Board, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries

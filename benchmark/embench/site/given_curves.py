@@ -12,8 +12,7 @@ from embench.protocols import load_protocol, protocol_names
 from embench.records.manifest import but_for_given
 from embench.records.record import format_csv, read_manifest
 from embench.records.wording import method_name
-from embench.report.grid_curves import build_curves
-from embench.report.points import CURVE_FIELDS, Curve
+from embench.report.axis_curves import CURVE_FIELDS, Curve, build_curves
 from embench.site.pages import write_page
 
 

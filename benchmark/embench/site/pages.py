@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from embench.report.text import templates_of
+from embench.report.latex.bibliography import templates_of
 from embench.site import number_style
 from embench.site.addresses import addresses
 from embench.statistics.metrics import metric_facts

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from embench import registry, vocabulary
+from embench.data.find import open_dataset
+from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
-from embench.interfaces.recording import names_in
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import MODALITIES, names_in
 from embench.records.manifest import RuleOfTargetPart, method_kind
 from embench.records.predictions import MODEL
-from embench.records.record import Record
+from embench.records.record import Record, is_own
 from embench.records.wording import (
     bare_name,
     counted,
@@ -21,18 +28,448 @@ from embench.records.wording import (
     in_words,
     join_with_and,
     number_in_words,
+    recorded_hyperparameters,
 )
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex import bibliography
-from embench.report.latex.features import describe_features
-from embench.report.latex.parts import describe_machine, describe_parts, signals_in_words
-from embench.report.latex.sample import describe_sample
-from embench.report.text import cite, code, escape, render_text
+from embench.report.latex.bibliography import cite, code, escape, render_text
 from embench.signals.preprocess import RULES, band_after
 from embench.statistics.form import Subject
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
+
+# Settings of a recipe in words: sizes and switches, the input, and the training of a stage.
+
+_WORDS = {
+    "C": "C =",
+    "asks": "query modality",
+    "candidates": "chosen on training subjects from",
+    "dim": "token width",
+    "ffn": "feed-forward width",
+    "heads": "attention heads",
+    "hidden": "hidden width",
+    "impute": "missing values by",
+    "least": "least samples in a leaf",
+    "leaves": "most leaves",
+    "lr": "learning rate",
+    "norm": "layer normalisation",
+    "pca": "variance kept by principal components",
+    "pos": "positional encoding",
+}
+"""Settings that bundled plugins abbreviate; all others by their own names."""
+
+_OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+_SCHEDULES = {"cosine": "cosine decay to 0", "linear": "linear decay to 0", "constant": "constant"}
+_LOSSES = {
+    "mse": "squared error",
+    "mae": "absolute error",
+    "ccc_batch": "1 minus the concordance correlation in a batch",
+    "ccc_recording": "1 minus the concordance correlation in each recording",
+}
+
+
+def format_number(value: float) -> str:
+    r"""A number as a paper prints it.
+
+    >>> format_number(0.001), format_number(1e-05), format_number(128.0)
+    ('0.001', '$10^{-5}$', '128')
+    """
+    digits, _, power = f"{value:g}".partition("e")
+    if not power:
+        return digits
+    times = "" if digits == "1" else rf"{digits} \times "
+    return f"${times}10^{{{int(power)}}}$"
+
+
+def describe_settings(settings: Mapping[str, Any], modalities: Sequence[str]) -> list[str]:
+    """Settings of a method on these modalities, such as `kernels 9, 5 and 3`, for LaTeX; without those that are off."""
+    return [text for name, value in settings.items() if (text := _setting(name, value, modalities))]
+
+
+def _setting(name: str, value: Any, modalities: Sequence[str]) -> str:
+    if value is None or value is False or value in ("", [], {}) or not _applies(name, modalities):
+        return ""
+    words = escape(_WORDS.get(name, in_words(name)))
+    if value is True:
+        return words
+    if isinstance(value, Mapping):
+        inner = describe_settings(value, modalities)
+        return f"{words} ({', '.join(inner)})" if inner else ""
+    return f"{words} {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return join_with_and([_value(each) for each in value])
+    return format_number(value) if isinstance(value, int | float) else escape(value)
+
+
+def _applies(name: str, modalities: Sequence[str]) -> bool:
+    """False of a setting for a modality that the method doesn't read, such as `face_kernels` or `eeg`."""
+    of = [m for m in MODALITIES if name == m or name.startswith((f"{m}_", f"{m.partition('_')[0]}_"))]
+    return not of or any(m in each for m in of for each in modalities)
+
+
+def describe_view(view: Mapping[str, Any] | None) -> str:
+    """Describe in words what a stage reads of a unit."""
+    about = view or {}
+    kind, length, step = about.get("kind", "unit"), about.get("length_s"), about.get("step_s")
+    if kind == "context" and length:
+        return rf"one window of {length:g}~s for each unit, which ends with the unit and may begin before it"
+    if kind == "window" and length:
+        return rf"windows of {length:g}~s, one every {step or length:g}~s"
+    return "whole units"
+
+
+def describe_training(recipe: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    """Optimiser, learning rate, batch, epochs, the rule that selects one, and the loss on targets of these kinds."""
+    return "; ".join([", ".join(_steps(recipe)), _selection(recipe), *_losses(recipe, kinds)])
+
+
+def _steps(recipe: Mapping[str, Any]) -> Iterator[str]:
+    optimiser = recipe["optimiser"]
+    decay = f"weight decay {format_number(recipe['weight_decay'])}"
+    moments = f"momentum {recipe['momentum']:g}" if optimiser == "sgd" else _betas(recipe["betas"])
+    yield f"{_OPTIMISERS.get(optimiser, escape(optimiser))} ({moments}, {decay})"
+    schedule = _SCHEDULES.get(recipe["schedule"], f"times {recipe['factor']:g} every {recipe['every']} epochs")
+    warmup = recipe.get("warmup")
+    after = f" after {warmup} epoch{'s' if warmup > 1 else ''} of linear warm-up" if warmup else ""
+    yield f"learning rate {format_number(recipe['lr'])} ({schedule}{after})"
+    if recipe.get("layer_decay", 1.0) != 1.0:
+        yield f"multiplied by {recipe['layer_decay']:g} from layer to layer, from the head down"
+    yield f"batches of {recipe['batch']}"
+    if recipe.get("clip") is not None:
+        yield f"gradient norm at most {recipe['clip']:g}"
+
+
+def _betas(betas: Sequence[float]) -> str:
+    return rf"$\beta$ = {join_with_and([f'{beta:g}' for beta in betas])}"
+
+
+def _selection(recipe: Mapping[str, Any]) -> str:
+    epochs, patience = recipe["epochs"], recipe.get("patience", 0)
+    if recipe["selection"] == "early_stop":
+        stop = f", and training stopped after {patience} epochs without a lower one" if patience < epochs else ""
+        return f"at most {epochs} epochs, of which the one with the lowest loss on validation subjects was kept{stop}"
+    if recipe["selection"] == "best_train":
+        return f"{epochs} epochs, of which the one with the highest training accuracy was kept"
+    return f"{epochs} epochs, of which the last was kept; the held-out validation subjects were not used for that"
+
+
+def _losses(recipe: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
+    found = dict.fromkeys(kinds)
+    balanced = ", classes weighted inversely to their frequency" if recipe.get("class_weight") == "balanced" else ""
+    if "binary" in found:
+        yield f"loss: binary cross-entropy{balanced}"
+    if "classes" in found:
+        yield f"loss: cross-entropy{balanced}"
+    if "value" in found:
+        yield f"loss: {_LOSSES[recipe.get('loss', 'mse')]} of labels standardised by the training units"
+
+
+# The parts of a method in sentences: what networks are built of and read, how they were trained, and what estimators
+# were fitted with; from the recipes that a record holds.
+
+_CONTAINERS = frozenset({"Module", "ModuleDict", "ModuleList", "Parameter", "Sequential"})
+_TRAINED: Mapping[str, Sequence[str]] = {
+    "tokens": ("fusion",), "unimodal": ("encoder",), "hidden": ("encoder", "fusion"), "estimator": ("encoder",),
+}  # fmt: skip
+"""How modalities meet -> the parts whose recipes trained networks; of an estimator on features there is none."""
+
+
+def describe_parts(run: RunFacts) -> list[str]:
+    """Sentences on encoders, fusion and training."""
+    return [*_encoders(run), *_fusion(run), *_size(run), *_training(run)]
+
+
+def signals_in_words(modalities: Sequence[str]) -> str:
+    """`PPG, EDA and skin temperature`."""
+    names = [vocabulary.label(name, "modalities") for each in modalities for name in names_in(each)]
+    return escape(join_with_and(list(dict.fromkeys(names))))
+
+
+def _encoders(run: RunFacts) -> Iterator[str]:
+    """Sentences on each encoder, once for the modalities that it treats alike."""
+    groups: dict[str, list[str]] = {}
+    for modality, name in run.manifest.method.encoders.items():
+        if recipe := run.parts.get(f"encoder[{modality}]"):
+            alike = [recipe.get(field) for field in ("view", "prepare", "build", "frozen")]
+            groups.setdefault(str([name, *alike, run.manifest.kept_units.get(modality)]), []).append(modality)
+    for modalities in groups.values():
+        recipe, name = run.parts[f"encoder[{modalities[0]}]"], run.manifest.method.encoders[modalities[0]]
+        if method_kind(run.manifest.method) == "features":
+            of = f"{signals_in_words(modalities)} over {describe_view(recipe.get('view'))}"
+            yield f"{_named('encoder', name)} computed features of {of}."
+            if settings := describe_settings(recipe.get("prepare", {}), modalities):
+                yield f"Settings: {'; '.join(settings)}."
+        else:
+            yield from _network(run, name, recipe, modalities)
+
+
+def _network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Sequence[str]) -> Iterator[str]:
+    """Sentences on the input of a network and its layers."""
+    prepare, view = dict(recipe.get("prepare", {})), recipe.get("view") or {}
+    rate = prepare.pop("rate_hz", None) or prepare.pop("frames_hz", None) or (run.rules.rate_hz if run.rules else None)
+    how = f"in {describe_view(view)}"
+    if rate:
+        samples = f" ({round(view['length_s'] * rate):,} samples)" if view.get("length_s") else ""
+        how += rf", at {rate:g}~Hz{samples}"
+    if unit := run.manifest.kept_units.get(modalities[0]):
+        how += f", in its unit instead of z-scores ({escape(unit)})"
+    yield f"{_named('encoder', name)} read {signals_in_words(modalities)} {how}."
+    if prepared := describe_settings(prepare, modalities):
+        yield f"Its input: {'; '.join(prepared)}."
+    if built := describe_settings(recipe.get("build", {}), modalities):
+        yield f"Its network: {'; '.join(built)}."
+    if about := run.manifest.objects.get(name):
+        layers = layers_in("\n".join(about.get("source", ())))
+        found = (
+            f"builds, in this order: {join_with_and([*map(code, layers)])}" if layers else "is in the record of the run"
+        )
+        yield f"Its code {found}."
+    if recipe.get("frozen"):
+        yield "Its weights stayed as they were before training."
+
+
+def layers_in(source: str) -> list[str]:
+    """The layers that code makes of `torch.nn`, in its order; none where it cannot be read.
+
+    >>> layers_in("net = nn.Sequential(nn.Conv1d(channels, 8, kernel_size=9), nn.ReLU())")
+    ['Conv1d(channels, 8, kernel_size=9)', 'ReLU()']
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(source))
+    except SyntaxError:
+        return []
+    layers = [
+        (node.lineno, node.col_offset, node.func.attr, node.args, node.keywords)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if ast.unparse(node.func.value) in ("nn", "torch.nn") and node.func.attr not in _CONTAINERS
+    ]
+    return [
+        f"{name}({', '.join([*map(ast.unparse, args), *(f'{k.arg}={ast.unparse(k.value)}' for k in keywords)])})"
+        for _, _, name, args, keywords in sorted(layers, key=lambda layer: layer[:2])
+    ]
+
+
+def _fusion(run: RunFacts) -> Iterator[str]:
+    method, recipe = run.manifest.method, run.parts.get("fusion")
+    if not method.fusion or recipe is None or _joins(run) == "unimodal":
+        return
+    settings = describe_settings(recipe.get("build", {}), method.modalities)
+    named = _named("fusion", method.fusion)
+    if _joins(run) != "estimator" and method_kind(method) != "features":
+        yield f"{named} joined the modalities{': ' * bool(settings)}{'; '.join(settings)}."
+        return
+    fitted_to = {"hidden": "the hidden layers of these networks", "decisions": "the decisions of these networks"}
+    rows = fitted_to.get(method.inputs or "", "these features")
+    balanced = recipe.get("class_weight") == "balanced" and "value" not in _kinds(run)
+    settings += ["classes weighted inversely to their frequency"] if balanced else []
+    yield f"{named} was fitted to {rows}{', with ' * bool(settings)}{'; '.join(settings)}."
+    if about := run.manifest.objects.get(method.fusion):
+        yield from _pipeline(str(about.get("repr", "")))
+
+
+def _pipeline(text: str) -> Iterator[str]:
+    """Sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its recorded `repr`."""
+    if not (steps := recorded_hyperparameters(text)):
+        return
+    defaults = "hyperparameters that are not named have the defaults of scikit-learn"
+    yield f"It was {join_with_and([*map(code, steps)])}; {defaults}."
+    if not any("Imputer(" in step for step in steps):
+        yield (
+            "Missing values were replaced by the median of the training rows, unless all of its steps accept missing "
+            "values."
+        )
+
+
+def _size(run: RunFacts) -> Iterator[str]:
+    cost = run.manifest.cost
+    if cost.parameters and method_kind(run.manifest.method) == "network":
+        each = " of each fold" if run.manifest.protocol.folds else ""
+        head = ", with the head that embench adds: layer normalisation and a linear layer on the mean token"
+        names = run.manifest.method.encoders.values()
+        added = head if _joins(run) == "unimodal" and any(map(registry.is_object, names)) else ""
+        yield f"The networks{each} had {round(cost.parameters):,} parameters in all{added}."
+
+
+def _training(run: RunFacts) -> list[str]:
+    """A sentence for all parts that were trained alike."""
+    method, groups = run.manifest.method, dict[str, list[str]]()
+    trained = {*(() if method_kind(method) == "features" else _TRAINED.get(_joins(run), ())), "pretrainer"}
+    for part, recipe in run.parts.items():
+        kind = part.partition("[")[0]
+        if kind in trained and "optimiser" in recipe:  # a record may hold parts of another form
+            how = describe_training(recipe, [] if kind == "pretrainer" else _kinds(run))
+            groups.setdefault(how, []).append(_who(run, part, recipe))
+    sentences = []
+    for how, those in groups.items():
+        several = len(set(those)) > 1 or those[0] == _END_TO_END
+        who = join_with_and(list(dict.fromkeys(those)))
+        sentences.append(f"{who} {'were' if several else 'was'} trained with {how}.")
+    return sentences
+
+
+def _joins(run: RunFacts) -> str:
+    """How modalities meet; records of before don't say, so that the fusion does where it is installed."""
+    method = run.manifest.method
+    if method.joins or not method.fusion:
+        return method.joins or ""
+    try:
+        return str(getattr(registry.load("fusion", method.fusion), "inputs", "estimator"))
+    except EmbenchError:
+        return ""
+
+
+_END_TO_END = "Encoders and fusion"
+
+
+def _who(run: RunFacts, part: str, recipe: Mapping[str, Any]) -> str:
+    if part == "fusion" and _joins(run) == "tokens":
+        return _END_TO_END
+    named = code(bare_name(recipe["plugin"]))
+    return f"The pretext task {named}" if part.startswith("pretrainer") else named
+
+
+def _kinds(run: RunFacts) -> list[str]:
+    return [rule.kind for rule in run.manifest.card.label_rules if rule.name in run.answers]
+
+
+def _named(kind: str, name: str) -> str:
+    """A plugin with what it is, in brackets."""
+    about = vocabulary.definition(bare_name(name), "methods")
+    if not about:
+        try:
+            about = "" if registry.is_object(name) else registry.find(kind, name).summary
+        except EmbenchError:
+            about = ""
+    about = about.strip().removesuffix(".")
+    lower = f"{about[0].lower()}{about[1:]}" if about[1:2].islower() or about[1:2] == " " else about
+    return f"{code(bare_name(name))}{f' ({escape(lower)})' if lower else ''}"
+
+
+def describe_machine(run: RunFacts) -> str:
+    """A sentence on processor, threads and libraries."""
+    about, config = run.manifest, run.manifest.config
+    threads = config.get("threads")
+    several = f" with {threads} thread{'s' if threads > 1 else ''} for each process" if isinstance(threads, int) else ""
+    workers = (config.get("request") or {}).get("workers")
+    several += f", {workers} processes at a time" if several and isinstance(workers, int) and workers > 1 else ""
+    machine = about.cost.processor or str(about.device)
+    shown = {"python": "Python", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
+    libraries = [f"{title} {about.versions[name]}" for name, title in shown.items() if name in about.versions]
+    uses = f", {escape(join_with_and(libraries))}" if libraries else ""
+    return f"Hardware and software: {escape(machine)}{several}{uses}."
+
+
+# The participants and design of a study of one's own, in sentences for a methods section.
+
+
+def describe_sample(run: RunFacts) -> list[str]:
+    """Return sentences on the sex and age of scored participants, as their table has them, and on stimuli, orders and
+    signals; none of datasets that others published."""
+    if not is_own(run.manifest.dataset.name):
+        return []
+    return [*_participants(run), *_design(run)]
+
+
+def _participants(run: RunFacts) -> list[str]:
+    subjects = run.manifest.cohort.subjects
+    try:
+        reader = open_dataset(run.manifest.dataset.name, None)
+        known = [] if isinstance(subjects, int) else [reader.subject_info(subject) for subject in subjects]
+    except EmbenchError:  # the folder is not named
+        known = []
+    sentences = []
+    if sexes := Counter(facts["sex"] for facts in known if facts.get("sex")):
+        sentences.append(f"Sex as recorded: {join_with_and([f'{escape(k)} {n}' for k, n in sexes.most_common()])}.")
+    ages = [
+        float(age) for facts in known if (age := facts.get("age", "").replace(",", ".")).replace(".", "", 1).isdigit()
+    ]
+    if len(ages) > 1:
+        spread = f"M = {np.mean(ages):.1f}, SD = {np.std(ages, ddof=1):.1f}, range {min(ages):g} to {max(ages):g}"
+        sentences.append(
+            f"Age in years: {spread}{'' if len(ages) == len(known) else f', of {len(ages)} participants'}."
+        )
+    return sentences
+
+
+def _design(run: RunFacts) -> list[str]:
+    own = run.record.predictions.own
+    rows = own.take(own["seed"] == own["seed"].min()) if len(own) else own
+    shown: dict[str, dict[str, float]] = {}
+    for subject, stimulus, start in zip(rows["subject"], rows["stimulus"], rows["start_s"], strict=True):
+        starts = shown.setdefault(str(subject), {})
+        starts[str(stimulus)] = min(float(start), starts.get(str(stimulus), np.inf))
+    if not shown:
+        return []
+    counts = [len(starts) for starts in shown.values()]
+    each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    text = f"Each participant had {each} of {len({name for starts in shown.values() for name in starts})} stimuli"
+    if all(np.isfinite(list(starts.values())).all() for starts in shown.values()):
+        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown.values()}
+        text += f", in {len(orders)} different orders" if len(orders) > 1 else ", in one order"
+    return [f"{text}."]
+
+
+# The features of estimators by name, as a supplement to the methods section.
+
+
+def describe_features(runs: Sequence[RunFacts]) -> list[str]:
+    """A sentence for each encoder and modality whose features an estimator was fitted to, once, with their names, and
+    those that were dropped; it takes the plugin and the dataset's card."""
+    sentences: dict[str, None] = {}
+    for run in runs:
+        if run.outside or method_kind(run.manifest.method) != "features":
+            continue
+        for modality, name in run.manifest.method.encoders.items():
+            if listed := _listed(run, modality, name):
+                dropped = run.manifest.dropped.get(modality, {})
+                sentences[f"{code(bare_name(name))} of {listed}.{_dropped(dropped)}"] = None
+    return list(sentences)
+
+
+def _listed(run: RunFacts, modality: str, name: str) -> str:
+    recipe, card = run.parts.get(f"encoder[{modality}]"), run.folder_card or run.card
+    parts = names_in(modality)
+    if recipe is None or card is None or any(part not in card.modalities for part in parts):
+        return ""
+    channels = tuple(channel for part in parts for channel in card.modalities[part].channels)
+    try:
+        settings = {key: value for key, value in recipe.items() if key not in ("plugin", "code")}
+        names = registry.load("encoder", name)(Recipe.of(settings)).feature_names("+".join(parts), channels)
+    except (EmbenchError, TypeError):  # not installed here, or its recipes have other fields now
+        return ""
+    if not names:
+        return ""
+    listed, each = _without_channels(names, channels)
+    return f"{signals_in_words([modality])}, {counted(len(names), 'feature')}{each}: {escape(', '.join(listed))}"
+
+
+def _without_channels(names: Sequence[str], channels: Sequence[str]) -> tuple[list[str], str]:
+    """The names of the features that all channels have alike, and how many channels; else all names."""
+    first = f"{channels[0]}_" if channels else ""
+    base = [name.removeprefix(first) for name in names if name.startswith(first)]
+    every = {f"{channel}_{name}" for channel in channels for name in base}
+    if len(channels) > 1 and len(every) == len(names) and every == set(names):
+        return base, f" ({len(base)} of each of the channels {escape(join_with_and(list(channels)))})"
+    return list(names), ""
+
+
+def _dropped(dropped: Mapping[str, str]) -> str:
+    if not dropped:
+        return ""
+    reasons: dict[str, list[str]] = {}
+    for name, why in dropped.items():
+        reasons.setdefault(why, []).append(name)
+    return (
+        " Dropped in some fold: " + "; ".join(f"{escape(', '.join(n))} ({escape(w)})" for w, n in reasons.items()) + "."
+    )
+
+
+# The methods section of a paper on some runs, in LaTeX, from the records and their protocols.
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 """Wording for records made before intervals came from the jackknife, which give the number of replicates."""

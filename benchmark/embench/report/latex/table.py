@@ -14,7 +14,7 @@ from embench.records.scores import Control, Score
 from embench.records.wording import bare_name, is_by_construction, join_with_and
 from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts, row_names
-from embench.report.text import escape, in_apa, render_text
+from embench.report.latex.bibliography import escape, in_apa, render_text
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import paired_gap
 from embench.statistics.metrics import metric_facts

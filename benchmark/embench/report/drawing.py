@@ -1,0 +1,613 @@
+"""Charts as SVG that follow the reader's light or dark mode, and the same shapes as PNG or PDF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from embench.errors import UsageError
+from embench.records.wording import Interval
+
+# Primitives of a drawing: lines, areas, rectangles, dots and words, in pixels, with colours by name.
+
+FIGURE_FORMATS = (".svg", ".png", ".pdf")
+_LIGHT = {"ink": "#1c2330", "muted": "#5a6473", "grid": "#e2e6ec", "paper": "#ffffff"}
+_DARK = {"ink": "#e8ecf2", "muted": "#a3adba", "grid": "#303844", "paper": "#151a21"}
+# Okabe and Ito's colours, which readers with any kind of colour vision can tell apart; yellow is too pale on white.
+_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07D00", "#56B4E9", "#7A6FD0")
+_SERIES_DARK = ("#56B4E9", "#F28C4B", "#2FC497", "#E39AC2", "#E6B422", "#8CC9EE", "#A79DF2")
+_NAMES = (*_LIGHT, *map(str, range(len(_SERIES))))
+SYMBOLS = ("circle", "square", "diamond", "triangle")
+Anchor = Literal["start", "middle", "end"]
+
+
+def _variables(colours: Sequence[str]) -> str:
+    return "".join(f"--d-{name}:{colour};" for name, colour in zip(_NAMES, colours, strict=True))
+
+
+STYLE = (
+    f":root{{{_variables([*_LIGHT.values(), *_SERIES])}}}"
+    f"@media(prefers-color-scheme:dark){{:root{{{_variables([*_DARK.values(), *_SERIES_DARK])}}}}}"
+    ".drawing{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}"
+    + "".join(f".drawing .f{n}{{fill:var(--d-{n})}}.drawing .s{n}{{stroke:var(--d-{n});fill:none}}" for n in _NAMES)
+)
+"""Styles of the classes in an SVG: a page with several figures holds them once (`svg(alone=False)`)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A primitive at `at`, (n, 2) pixels from the top left corner; of a rectangle two corners."""
+
+    kind: Literal["line", "area", "rect", "dot", "cloud", "text"]
+    at: np.ndarray
+    colour: str
+    size: float = 1.0
+    """Width of a line, radius of a dot, height of a text."""
+    opacity: float = 1.0
+    dashed: bool = False
+    symbol: str = "circle"
+    text: str = ""
+    """The words of a text; of anything else its tooltip."""
+    anchor: Anchor = "middle"
+    turn: float = 0.0
+    """Degrees, clockwise."""
+    bold: bool = False
+
+
+def colour_name(colour: int | str) -> str:
+    """The name of a colour: of a series by its number, which wraps around, else as it is."""
+    return str(colour % len(_SERIES)) if isinstance(colour, int) else colour
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished drawing, with a description for readers who cannot see it."""
+
+    title: str
+    about: str
+    width: float
+    height: float
+    shapes: Sequence[Shape]
+
+    def svg(self, *, alone: bool = True) -> str:
+        """An SVG element. `alone`: with its style and background; else the page around it holds `STYLE`."""
+        text = f"{self.title}. {self.about}" if self.about else self.title
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-label={quoteattr(text)} '
+            f'viewBox="0 0 {self.width:g} {self.height:g}" width="{self.width:g}" height="{self.height:g}">'
+            f"<title>{escape(self.title)}</title>"
+        )
+        about = f"<desc>{escape(self.about)}</desc>" if self.about else ""
+        style = f'<style>{STYLE}</style><rect class="fpaper" width="100%" height="100%"/>' if alone else ""
+        return "\n".join([head + about + style, *map(_svg, self.shapes), "</svg>"])
+
+    def save(self, path: Path) -> None:
+        """Writes .svg; .png and .pdf in the light colours. The same shapes give the same bytes."""
+        path = Path(path)
+        if path.suffix.lower() == ".svg":
+            path.write_text(self.svg() + "\n", encoding="utf-8", newline="\n")
+        else:
+            _print(self, path)
+
+
+def check_path(path: Path, where: str) -> None:
+    """Raises UsageError where no figure can be written to `path`; `where` is the option that named it."""
+    if path.suffix.lower() not in FIGURE_FORMATS:
+        raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FIGURE_FORMATS)}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", where=where)
+
+
+def _outline(symbol: str, x: float, y: float, r: float) -> list[tuple[float, float]]:
+    if symbol == "square":
+        return [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]
+    if symbol == "diamond":
+        return [(x, y - 1.3 * r), (x + 1.3 * r, y), (x, y + 1.3 * r), (x - 1.3 * r, y)]
+    return [(x, y - 1.2 * r), (x + 1.15 * r, y + r), (x - 1.15 * r, y + r)]
+
+
+def _path(points: Any, close: bool = False) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + ("Z" if close else "")
+
+
+def _svg(shape: Shape) -> str:
+    faint = f' opacity="{shape.opacity:g}"' if shape.opacity < 1 else ""
+    fill = f'class="f{shape.colour}"{faint}'
+    if shape.kind == "text":
+        ((x, y),) = shape.at
+        turn = f' transform="rotate({shape.turn:g} {x:.1f} {y:.1f})"' if shape.turn else ""
+        bold = ' font-weight="600"' if shape.bold else ""
+        place = f'x="{x:.1f}" y="{y:.1f}" font-size="{shape.size:g}" text-anchor="{shape.anchor}"'
+        return f"<text {fill} {place}{bold}{turn}>{escape(shape.text)}</text>"
+    if shape.kind == "cloud":
+        # A line of no length with round ends is a dot: thousands of them are one short path.
+        dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in shape.at if np.isfinite(x + y))
+        width = f'stroke-width="{2 * shape.size:g}" stroke-linecap="round"'
+        return f'<path class="s{shape.colour}" {width} stroke-opacity="{shape.opacity:g}" d="{dots}"/>'
+    if shape.kind == "line":
+        dashes = ' stroke-dasharray="4 3"' if shape.dashed else ""
+        drawn = f'path class="s{shape.colour}"{faint} stroke-width="{shape.size:g}"{dashes} d="{_path(shape.at)}"'
+    elif shape.kind == "area":
+        drawn = f'path {fill} d="{_path(shape.at, close=True)}"'
+    elif shape.kind == "rect":
+        (x, y), (w, h) = shape.at.min(0), np.ptp(shape.at, axis=0)
+        drawn = f'rect {fill} x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"'
+    elif shape.symbol == "circle":
+        ((x, y),) = shape.at
+        drawn = f'circle {fill} cx="{x:.1f}" cy="{y:.1f}" r="{shape.size:g}"'
+    else:
+        ((x, y),) = shape.at
+        drawn = f'path {fill} d="{_path(_outline(shape.symbol, x, y, shape.size), close=True)}"'
+    return f"<{drawn}><title>{escape(shape.text)}</title></{drawn.split()[0]}>" if shape.text else f"<{drawn}/>"
+
+
+def _print(figure: Figure, path: Path) -> None:
+    """Writes a figure with matplotlib. A pixel is a point, so that letters and lines keep their sizes."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Sheet
+
+    colours = dict(zip(_NAMES, [*_LIGHT.values(), *_SERIES], strict=True))
+    with mpl.rc_context({"font.family": "sans-serif"}):
+        sheet = Sheet(figsize=(figure.width / 72, figure.height / 72), facecolor="white")
+        axes = sheet.add_axes((0, 0, 1, 1), xlim=(0, figure.width), ylim=(figure.height, 0))
+        axes.set_axis_off()
+        for k, shape in enumerate(figure.shapes):
+            _put(axes, shape, {"color": colours[shape.colour], "alpha": shape.opacity, "zorder": k})
+        # No date: the same shapes give the same bytes.
+        about: dict[str, Any] = {"Title": figure.title, **({"CreationDate": None} if path.suffix == ".pdf" else {})}
+        sheet.savefig(path, metadata=about, dpi=150)
+
+
+def _put(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
+    x, y = shape.at[:, 0], shape.at[:, 1]
+    if shape.kind == "text":
+        about = {
+            "horizontalalignment": {"start": "left", "middle": "center", "end": "right"}[shape.anchor],
+            "verticalalignment": "baseline",
+            "rotation": -shape.turn,
+            "rotation_mode": "anchor",
+            "fontweight": "bold" if shape.bold else "normal",
+            "fontsize": 0.88 * shape.size,  # its letters are wider than a browser's
+        }
+        axes.text(x[0], y[0], shape.text, **about, **look)
+    elif shape.kind == "line":
+        axes.plot(x, y, linewidth=shape.size, linestyle=(0, (4, 3)) if shape.dashed else "-", **look)
+    elif shape.kind == "area":
+        axes.fill(x, y, linewidth=0, **look)
+    elif shape.kind == "rect":
+        axes.fill(x[[0, 1, 1, 0]], y[[0, 0, 1, 1]], linewidth=0, **look)
+    else:
+        marker = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^"}[shape.symbol]
+        axes.scatter(x, y, s=(2 * shape.size) ** 2, marker=marker, linewidth=0, **look)
+
+
+# Marks of a panel. A mark knows the data that it spans, and its shapes once the axes are known.
+
+Colour = int | str
+NOWHERE = np.empty((0, 2))
+Frame = Callable[[Any, Any], np.ndarray]
+"""Data (n,), (n,) -> (n, 2) pixels."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark on a panel: the data it spans (NaN where it sets no limits), its shapes, its legend's text and sample."""
+
+    x: np.ndarray
+    y: np.ndarray
+    shapes: Callable[[Frame], list[Shape]]
+    legend: str = ""
+    key: tuple[Shape, ...] = ()
+
+
+def _floats(*columns: Any) -> list[np.ndarray]:
+    return [np.asarray(column, np.float64).reshape(-1) for column in columns]
+
+
+def _unbroken(at: np.ndarray) -> list[np.ndarray]:
+    """The stretches of two points and more between NaN."""
+    finite = np.isfinite(at).all(1)
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(int)))
+    return [at[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True) if b - a > 1]
+
+
+def line(
+    x: Any,
+    y: Any,
+    low: Any = None,
+    high: Any = None,
+    *,
+    colour: Colour = 0,
+    label: str = "",
+    dashed: bool = False,
+    width: float = 1.8,
+    symbol: str = "",
+    opacity: float = 1.0,
+) -> Mark:
+    """A line, broken where `y` is NaN, with a band from `low` to `high` and a `symbol` at each point where asked."""
+    x, y = _floats(x, y)
+    edges = _floats(low, high) if low is not None else []
+    name = colour_name(colour)
+
+    def shapes(frame: Frame) -> list[Shape]:
+        drawn = []
+        if edges:
+            down, up = (frame(x, np.where(np.isfinite(sum(edges)), edge, np.nan)) for edge in edges)
+            for one, other in zip(_unbroken(down), _unbroken(up), strict=True):
+                drawn.append(Shape("area", np.concatenate([other, one[::-1]]), name, opacity=0.18))
+        drawn += [Shape("line", part, name, width, opacity, dashed) for part in _unbroken(frame(x, y))]
+        if symbol:
+            drawn += [Shape("dot", at[None], name, 3.5, symbol=symbol) for at in frame(x, y) if np.isfinite(at).all()]
+        return drawn
+
+    key = [Shape("line", NOWHERE, name, width, dashed=dashed)]
+    if symbol:
+        key.append(Shape("dot", NOWHERE, name, 3.5, symbol=symbol))
+    return Mark(np.tile(x, 1 + len(edges)), np.concatenate([y, *edges]), shapes, label, tuple(key))
+
+
+def scatter(
+    x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
+    opacity: float = 0.75, tips: Sequence[str] = (),
+) -> Mark:  # fmt: skip
+    """A scatter; `tips` holds the tooltip of each. Circles without any are one path, small in the file."""
+    x, y = _floats(x, y)
+    name = colour_name(colour)
+
+    def shapes(frame: Frame) -> list[Shape]:
+        at = frame(x, y)
+        if not tips and symbol == "circle":
+            return [Shape("cloud", at, name, size, opacity)]
+        texts = tips or [""] * len(at)
+        return [
+            Shape("dot", p[None], name, size, opacity, symbol=symbol, text=t) for p, t in zip(at, texts, strict=True)
+        ]
+
+    return Mark(x, y, shapes, label, (Shape("dot", NOWHERE, name, size, symbol=symbol),))
+
+
+def error_bars(
+    at: Any, mean: Any, low: Any, high: Any, *, across: bool = False, colour: Colour = 0, label: str = "",
+    symbol: str = "circle", tips: Sequence[str] = (),
+) -> Mark:  # fmt: skip
+    """Points with whiskers from `low` to `high`, upright at x = `at`; lying at y = `at` where `across`."""
+    at, mean, low, high = _floats(at, mean, low, high)
+    name = colour_name(colour)
+    x, y = np.tile(at, 3), np.concatenate([mean, low, high])
+
+    def shapes(frame: Frame) -> list[Shape]:
+        drawn, n = [], len(at)
+        place = frame(y, x) if across else frame(x, y)
+        cap = np.array([0.0, 4.0] if across else [4.0, 0.0])
+        for k in range(n):
+            middle, ends, tip = place[k], place[[n + k, 2 * n + k]], tips[k] if tips else ""
+            if np.isfinite(ends).all():
+                drawn.append(Shape("line", ends, name, 1.6, text=tip))
+                drawn += [Shape("line", np.stack([end - cap, end + cap]), name, 1.6) for end in ends]
+            if np.isfinite(middle).all():
+                drawn.append(Shape("dot", middle[None], name, 4.2, symbol=symbol, text=tip))
+        return drawn
+
+    key = (Shape("dot", NOWHERE, name, 4.2, symbol=symbol),)
+    return Mark(y, x, shapes, label, key) if across else Mark(x, y, shapes, label, key)
+
+
+def score_bars(at: Any, scores: Sequence[Interval], **look: Any) -> Mark:
+    """Error bars of scores with their intervals, which look as `error_bars` says."""
+    return error_bars(at, *([getattr(score, end) for score in scores] for end in ("mean", "low", "high")), **look)
+
+
+def bars(
+    at: Any, value: Any, base: Any = 0.0, *, across: bool = False, colour: Colour = 0, label: str = "",
+    width: Any = 0.72, opacity: float = 1.0,
+) -> Mark:  # fmt: skip
+    """Bars from `base` to `value`, upright at x = `at`; lying at y = `at` where `across`. `width`: of all or each."""
+    at, value = _floats(at, value)
+    base = np.broadcast_to(np.asarray(base, np.float64), value.shape)
+    name = colour_name(colour)
+
+    def shapes(frame: Frame) -> list[Shape]:
+        one, other = at - width / 2, at + width / 2
+        first, last = (frame(base, one), frame(value, other)) if across else (frame(one, base), frame(other, value))
+        corners = np.stack([first, last], 1)
+        return [Shape("rect", c, name, opacity=opacity) for c in corners if np.isfinite(c).all()]
+
+    sides, span = np.concatenate([at - width / 2, at + width / 2]), np.concatenate([value, base])
+    x, y = (span, sides) if across else (sides, span)
+    return Mark(x, y, shapes, label, (Shape("rect", NOWHERE, name, opacity=opacity),))
+
+
+def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0, top: float | None = None) -> Mark:
+    """A table of cells (rows, columns), stronger to `top` (the largest), each with its text; row 0 where y = 0."""
+    table = np.asarray(values, np.float64)
+    rows, columns = table.shape
+    largest = top if top is not None else (np.nanmax(table) if np.isfinite(table).any() else 1.0)
+    share = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1)
+
+    def shapes(frame: Frame) -> list[Shape]:
+        drawn = []
+        for i in range(rows):
+            for k in range(columns):
+                cell = frame([k - 0.48, k + 0.48], [i - 0.48, i + 0.48])
+                drawn.append(
+                    Shape("rect", cell, colour_name(colour), opacity=round(0.05 + 0.5 * float(share[i, k]), 3))
+                )
+                if texts:  # on half of a colour ink can be read, on light and on dark
+                    drawn.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
+        return drawn
+
+    return Mark(np.array([-0.5, columns - 0.5]), np.array([-0.5, rows - 0.5]), shapes)
+
+
+def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: Colour = "muted") -> Mark:
+    """A dashed line over the whole panel, at `x` or at `y`."""
+
+    def shapes(frame: Frame) -> list[Shape]:
+        ends = frame([-np.inf, np.inf], [y, y]) if math.isnan(x) else frame([x, x], [-np.inf, np.inf])
+        return [Shape("line", ends, colour_name(colour), 1.2, dashed=True)]
+
+    return Mark(
+        np.array([x]), np.array([y]), shapes, label, (Shape("line", NOWHERE, colour_name(colour), 1.2, dashed=True),)
+    )
+
+
+# Axes with ticks, titles and legends, and how panels stand together.
+
+SMALL, TITLE = 11.0, 13.0
+_LETTER = 0.56
+"""Mean width of a letter, of its height: there is no font to measure here."""
+_MARGIN = 16.0
+"""Right of a plot: half of the number at the end of its axis."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale; with `names` there is one place for each, 0, 1, ..; a y-axis has the first on top."""
+
+    label: str = ""
+    low: float | None = None
+    high: float | None = None
+    names: Sequence[str] = ()
+    ticks: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Marks on two axes. `height` is that of the plot inside the axes, in pixels."""
+
+    title: str
+    marks: Sequence[Mark]
+    x: Axis = field(default_factory=Axis)
+    y: Axis = field(default_factory=Axis)
+    height: float = 220.0
+
+
+def figure(
+    panels: Sequence[Panel],
+    title: str,
+    about: str = "",
+    *,
+    columns: int = 1,
+    width: float = 720.0,
+    heading: bool = False,
+) -> Figure:
+    """Panels in rows of `columns`, `width` pixels wide in all. `about` is a description for readers who cannot see it;
+    `heading` writes the title on top."""
+    shapes: list[Shape] = []
+    top, each = 4.0, width / columns
+    if heading:
+        shapes.append(_text(4, 18, title, size=15, anchor="start", bold=True))
+        top = 30.0
+    lefts = [max(map(_left, panels[k::columns])) for k in range(min(columns, len(panels)))]  # one under the other
+    for start in range(0, len(panels), columns):
+        row = panels[start : start + columns]
+        plot, foot = top + max(_head(panel, each) for panel in row), top
+        for k, panel in enumerate(row):
+            drawn, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
+            shapes += drawn
+            foot = max(foot, end)
+        top = foot + 10
+    return Figure(title, about, width, math.ceil(top), shapes)
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers from `low` to `high`, `most` steps or fewer."""
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * next(s for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
+    return [round(k * step, 12) for k in range(first, last + 1)]
+
+
+def _numbers(places: Sequence[float]) -> list[str]:
+    """Numbers with as few decimals as all of them need."""
+    decimals = next((d for d in range(7) if all(abs(round(p, d) - p) < 1e-9 for p in places)), 7)
+    return [f"{place:.{decimals}f}" for place in places]
+
+
+def _text(x: float, y: float, text: str, *, size: float = SMALL, colour: str = "ink", **about: Any) -> Shape:
+    return Shape("text", np.array([[x, y]], float), colour, size, text=text, **about)
+
+
+def _wide(text: str, size: float = SMALL) -> float:
+    return _LETTER * size * len(text)
+
+
+def _domain(axis: Axis, spans: Sequence[np.ndarray]) -> tuple[float, float]:
+    if axis.names:
+        return -0.5, len(axis.names) - 0.5
+    values = np.concatenate([*spans, np.empty(0)])
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    pad = 0.04 * (high - low) or 0.5
+    low = low - pad if axis.low is None else axis.low
+    high = high + pad if axis.high is None else axis.high
+    return float(low), float(high if high > low else low + 1)
+
+
+def _places(axis: Axis, domain: tuple[float, float], most: int) -> tuple[list[float], list[str]]:
+    if axis.names:
+        return list(range(len(axis.names))), list(axis.names)
+    found = ticks(*domain, most) if axis.ticks else []
+    return found, _numbers(found)
+
+
+def _legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
+    """Lines of (mark, where it begins)."""
+    lines: list[list[tuple[Mark, float]]] = []
+    at = width
+    for mark in panel.marks:
+        if mark.legend:
+            wide = 26 + _wide(mark.legend) + 10
+            if at + wide > width:
+                lines.append([])
+                at = 0.0
+            lines[-1].append((mark, at))
+            at += wide
+    return lines
+
+
+def _head(panel: Panel, width: float) -> float:
+    return (20 if panel.title else 6) + 17 * len(_legend(panel, width - _MARGIN)) + 4
+
+
+def _left(panel: Panel) -> float:
+    _, names = _places(panel.y, _domain(panel.y, [m.y for m in panel.marks]), 5)
+    return (20 if panel.y.label else 4) + max([_wide(name) for name in names], default=0) + 8
+
+
+def _panel(panel: Panel, x0: float, top: float, width: float, left: float, plot: float) -> tuple[list[Shape], float]:
+    """Shapes of a panel whose plot begins at (`left`, `plot`), and where it ends below."""
+    right, bottom = x0 + width, plot + panel.height
+    across = _domain(panel.x, [m.x for m in panel.marks])
+    up = _domain(panel.y, [m.y for m in panel.marks])
+    if panel.y.names:
+        up = up[::-1]
+    frame = _frame(across, up, (left, right), (bottom, plot))
+    shapes = [_text(x0 + 4, top + 14, panel.title, size=TITLE, anchor="start", bold=True)] if panel.title else []
+    for k, entries in enumerate(_legend(panel, width)):
+        for mark, at in entries:
+            shapes += _key(mark, x0 + 4 + at, top + (20 if panel.title else 6) + 17 * k)
+    axes, end = _axes(panel, frame, across, up, x0)
+    shapes += axes
+    for mark in panel.marks:
+        shapes += mark.shapes(frame)
+    return shapes, end
+
+
+def _frame(
+    across: tuple[float, float], up: tuple[float, float], columns: tuple[float, float], rows: tuple[float, float]
+) -> Frame:
+    def frame(x: object, y: object) -> np.ndarray:
+        at = np.stack(np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64)), -1)
+        start, stop = np.array([across[0], up[0]]), np.array([across[1], up[1]])
+        low, high = np.minimum(start, stop), np.maximum(start, stop)
+        share = (np.clip(at, low, high) - start) / (stop - start)  # what lies beyond the axes stands on their edge
+        origin, end = np.array([columns[0], rows[0]]), np.array([columns[1], rows[1]])
+        return origin + share * (end - origin)
+
+    return frame
+
+
+def _key(mark: Mark, x: float, y: float) -> list[Shape]:
+    shapes = []
+    for key in mark.key:
+        if key.kind == "line":
+            at = np.array([[x, y + 7], [x + 20, y + 7]])
+        elif key.kind == "rect":
+            at = np.array([[x + 4, y + 1], [x + 16, y + 13]])
+        else:
+            at = np.array([[x + 10, y + 7]])
+        shapes.append(replace(key, at=at))
+    return [*shapes, _text(x + 26, y + 11, mark.legend, anchor="start")]
+
+
+def _axes(
+    panel: Panel, frame: Frame, across: tuple[float, float], up: tuple[float, float], x0: float
+) -> tuple[list[Shape], float]:
+    (left, plot), (right, bottom) = frame(across[0], up[1]), frame(across[1], up[0])
+    shapes = [Shape("line", np.array([[left, bottom], [right, bottom]]), "muted")]
+    places, names = _places(panel.y, up if not panel.y.names else (0, 1), max(3, int(panel.height // 40)))
+    for place, name in zip(places, names, strict=True):
+        y = frame(across[0], place)[1]
+        if not panel.y.names:
+            shapes.insert(0, Shape("line", np.array([[left, y], [right, y]]), "grid"))
+        shapes.append(_text(left - 6, y + 4, name, colour="muted", anchor="end"))
+    if panel.y.label:
+        shapes.append(_text(x0 + 13, (plot + bottom) / 2, panel.y.label, colour="muted", turn=-90))
+    places, names = _places(panel.x, across, max(2, int((right - left) // 60)))
+    room = (right - left) / max(1, len(names))
+    turned = bool(panel.x.names) and max(map(_wide, names)) + 4 > room
+    for place, name in zip(places, names, strict=True):
+        x = frame(place, up[0])[0]
+        if not panel.x.names:
+            shapes.insert(0, Shape("line", np.array([[x, plot], [x, bottom]]), "grid"))
+        about: dict[str, Any] = {"turn": -40.0, "anchor": "end"} if turned else {}
+        shapes.append(_text(x + (4 if turned else 0), bottom + 15, name, colour="muted", **about))
+    end = bottom + (0.7 * max(map(_wide, names)) + 16 if turned else 20 if names else 6)
+    if panel.x.label:
+        shapes.append(_text((left + right) / 2, end + 11, panel.x.label, colour="muted"))
+        end += 17
+    return shapes, end
+
+
+# Charts as SVG that follow the reader's light or dark, and the same shapes as PNG or PDF.
+#
+# panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("subjects"), Axis(low=0, high=1)) figure([panel],
+# "What this shows").save(Path("curve.svg"))
+#
+# A chart is made of marks (`line scatter error_bars score_bars bars heat rule`) on the axes of a `Panel`; `figure` lays
+# panels out in columns. Colours are names ("ink", "muted", "grid", "paper") or the number of a series.
+
+__all__ = [
+    "FIGURE_FORMATS",
+    "STYLE",
+    "SYMBOLS",
+    "Axis",
+    "Figure",
+    "Mark",
+    "Panel",
+    "bars",
+    "check_path",
+    "error_bars",
+    "figure",
+    "heat",
+    "line",
+    "rule",
+    "scatter",
+    "score_bars",
+]
+
+
+# The labels of a dataset as a figure: one panel a target, one bar a subject.
+
+
+def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
+    """The per-subject part of what `label_report.report` says."""
+    panels = [_label_panel(target) for target in targets if target.get("per_person")]
+    return figure(panels, f"{title}: labels of each subject", width=640, heading=True)
+
+
+def _label_panel(target: Mapping[str, Any]) -> Panel:
+    rows = target["per_person"]
+    at = np.arange(len(rows))
+    marks: list[Mark]
+    if "values" in target:
+        mean, sd = (np.array([row["values"][key] for row in rows]) for key in ("mean", "sd"))
+        marks, x = (
+            [error_bars(at, mean, mean - sd, mean + sd, across=True)],
+            Axis(f"{target['label']}, mean and SD of units"),
+        )
+    else:
+        marks, x, done = [], Axis("proportion of units", 0, 1), np.zeros(len(rows))
+        for k, about in enumerate(target["classes"]):
+            share = np.array([row["classes"][k]["share"] for row in rows])
+            marks.append(bars(at, done + share, done, across=True, colour=k, label=about["name"]))
+            done = done + share
+    return Panel(target["target"], marks, x, Axis("subject", names=[row["subject"] for row in rows]), 15.0 * len(rows))

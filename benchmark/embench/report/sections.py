@@ -1,0 +1,660 @@
+"""Sections of a report: the primary metric, subjects, signal quality, pretraining, settings and cost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from embench.data.quality import TERCILES, quality_of_units, terciles
+from embench.errors import EmbenchError
+from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import names_in
+from embench.interfaces.units import Target
+from embench.leaderboard.rows import describe_differences
+from embench.records import audit as audits
+from embench.records.predictions import MODEL, Predictions
+from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
+from embench.records.record import Record, read_manifest, read_record
+from embench.records.scores import Score
+from embench.records.wording import (
+    bare_name,
+    counted,
+    format_figure,
+    format_interval,
+    format_score,
+    format_share,
+    format_value,
+    is_by_construction,
+    method_name,
+)
+from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
+from embench.report.facts import METHOD_UNKNOWN, NO_LABELS, RunFacts, rule_in_words
+from embench.report.page import (
+    SectionBody,
+    as_sentence,
+    by_target,
+    fact_list,
+    figure_row,
+    figure_with_table,
+    html_table,
+    join_named,
+    join_parts,
+    paragraph,
+    render_macro,
+    with_reasons,
+)
+from embench.statistics.answers import TargetAnswers
+from embench.statistics.estimates import estimate
+from embench.statistics.floor_gaps import floors_of, shown_metric
+from embench.statistics.form import as_html
+from embench.statistics.intervals import Estimate, leave_one_out, with_interval
+from embench.statistics.joined import Joined, join, labels_of, shared_stimuli, unit_length
+from embench.statistics.metrics import metric_facts
+from embench.statistics.scores import with_interval_of
+from embench.store import Store
+from embench.vocabulary import label
+
+# The primary metric beside the confound-only models, the subjects one by one, and all scores.
+
+HEADLINE_WIDTH = 520.0
+
+
+def headline_section(run: RunFacts) -> SectionBody | Undefined:
+    """The section with the primary metric beside the confound-only models as a drawing, and with the result in words.
+    Remarks that hold of all targets stand once, at its end."""
+    drawings = {target.name: _drawing(run, target) for target in run.targets}
+    texts = [texts for _, texts in drawings.values()]
+    shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
+    own = {
+        name: drawn
+        + Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
+        + join_parts(paragraph(text) for text in texts if text not in shared)
+        for name, (drawn, texts) in drawings.items()
+    }
+    body = join_named(own)
+    if isinstance(body, Undefined):
+        return body
+    return replace(body, shown=join_parts([body.shown, *map(paragraph, shared), _exploratory(run)]))
+
+
+def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
+    """The drawing of a target, and remarks on it."""
+    scores, name = run.scores, target.name
+    metric, model = run.answers[name].metric, run.answers[name].score
+    if model is None:
+        return Markup(), []
+    applied: dict[str, Score] = {}
+    silent: dict[str, str] = {}
+    for control in sorted(scores.controls(name), key=lambda control: control.name):
+        if score := scores.score(name, metric, control.name):
+            applied[control.name] = score
+        else:
+            silent[label(control.name)] = control.why_undefined(metric)
+    height = 30.0 * (1 + len(applied))
+    drawn = _headlines(run, name, metric, {"model": model, **applied}, height)
+    notes = [
+        f"Models without a physiological signal that do not apply: {with_reasons(silent)}." if silent else "",
+        f"Excluded from the primary metric: {'; '.join(model.left_out)}." if model.left_out else "",
+    ]
+    return figure_row([drawn]), [*filter(None, notes)]
+
+
+def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
+    """The method, first of `scores`, and the controls."""
+    marks = []
+    if (chance := metric_facts(metric).chance) is not None:
+        marks.append(rule(x=chance, label="chance"))
+    for k, score in enumerate(scores.values()):
+        look: dict[str, Any] = {"colour": "muted", "symbol": "diamond"} if k else {"colour": 0, "symbol": "circle"}
+        marks.append(score_bars([k], [score], across=True, **look))
+    title = metric_facts(metric).title
+    names = [label(method) if k else "the method" for k, method in enumerate(scores)]
+    panel = Panel(f"{title}: method and models without a signal", marks, Axis(title), Axis(names=names), height)
+    named = list(zip(names, scores.values(), strict=True))
+    listed = ", ".join(f"{name} {format_figure(score.mean)}" for name, score in named)
+    about = f"With {run.level} intervals: {listed}."
+    head = ("method", metric, "low", "high", "SD", "over", "subjects")
+    rows = [(name, s.mean, s.low, s.high, s.std, s.over, s.subjects) for name, s in named]
+    note = f"The primary metric with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
+    drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
+    return figure_with_table(drawn, head, rows, note)
+
+
+def _exploratory(run: RunFacts) -> Markup:
+    """The method and the confound-only models in the exploratory scores; nothing where there is none. A model with the
+    same scores on all targets stands once."""
+    targets = [name for name, found in run.answers.items() if found.exploratory]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
+    cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
+    for name in targets:
+        methods = {control.name: control.scores for control in run.scores.controls(name) if not control.reason}
+        named = {label(method): scores for method, scores in methods.items()}
+        for method, scores in {"the method": run.scores.of(name), **named}.items():
+            found = [scores.get(metric) for metric in metrics]
+            if any(score and score.defined for score in found):
+                cells.setdefault(method, {})[name] = tuple(map(format_score, found))
+    rows = []
+    for method, row in cells.items():
+        if len(set(row.values())) == 1 and len(row) == len(targets):
+            rows.append((method, *next(iter(row.values()))))
+        else:
+            rows += [(f"{method}, {target}", *found) for target, found in row.items()]
+    if not rows:
+        return Markup()
+    titles = [metric_facts(metric).title for metric in metrics]
+    return html_table(("", *titles), rows, "Other scores: no rank and no answer rests on them.")
+
+
+_OF_WHAT = {
+    "subjects": "the mean over subjects, with a t interval over groups of subjects",
+    "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+    "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
+    "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
+    "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
+}
+"""Definitions of a score, by what its SD is over."""
+
+
+def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
+    """The score inside each subject, with the range over seeds and the strongest control."""
+    joined = run.joined_units(target)
+    metric = target.traits.within
+    model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
+    if model is None:
+        return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
+    names = leave_one_out(joined[MODEL].tested_subjects(), {}).subjects
+    seeds = np.array(
+        [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
+    )
+    known = np.flatnonzero(np.isfinite(model))
+    order = known[np.argsort(-model[known], kind="stable")]
+    low, high = seeds[:, order].min(0), seeds[:, order].max(0)
+    at = np.arange(len(order))
+    chance = metric_facts(metric).chance or 0.0
+    marks = [
+        rule(x=chance, label="chance"),
+        error_bars(
+            at,
+            model[order],
+            low,
+            high,
+            across=True,
+            label="model, lowest and highest seed" if len(seeds) > 1 else "model",
+        ),
+    ]
+    head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
+    control, _ = run.scores.strongest(target.name, metric) or (None, None)
+    theirs = _inside(run, target, joined[control]) if control in joined else None
+    if control and theirs is not None:
+        strongest = f"strongest model without a signal: {label(control)}"
+        marks.append(scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=strongest))
+        head.append(label(control))
+        columns.append(theirs[order])
+    panel = Panel("", marks, Axis(metric), Axis("subject", names=names[order].tolist()), 15.0 * len(order))
+    left_out = names[~np.isfinite(model)].tolist()
+    beyond = int((model[order] > chance).sum())
+    note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
+    headline = run.scores.headlines[target.name]
+    if control and theirs is not None and is_by_construction(run.scores.score(target.name, headline, control)):
+        note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
+    if left_out:
+        note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
+    drawn = figure([panel], f"{metric} of each subject, {target.name}", note, width=HEADLINE_WIDTH)
+    rows = [(names[i], *(float(column[k]) for column in columns)) for k, i in enumerate(order)]
+    return figure_row([figure_with_table(drawn, head, rows, note)])
+
+
+def _inside(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
+    """(P,) the score inside each tested subject, None where no subject has one."""
+    groups = run.record.groups
+    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
+    return found.subject_values if isinstance(found, Estimate) else None
+
+
+def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
+    return np.full(size, np.nan) if values is None else values
+
+
+def scores_section(run: RunFacts) -> Markup:
+    """The section with a table of all scores of each target."""
+    tables = []
+    for target in run.targets:
+        headline = run.scores.headlines[target.name]
+        stimulus = run.scores.control_scores(target.name, "stimulus_mean")
+        rows = []
+        undefined = {}
+        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != headline):
+            name = f"{metric} (primary)" if metric == headline else metric
+            if not score.defined:
+                undefined[name] = score.undefined or "without a reason"
+                continue
+            of_stimulus = run.scores.score(target.name, metric, "stimulus_mean")
+            beside = (of_stimulus and of_stimulus.mean,) if stimulus else ()
+            rows.append((name, score.mean, score.low, score.high, score.std, *beside, "; ".join(score.left_out)))
+        caption = f"Scores of {target.name}, with {run.level} intervals"
+        heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
+        width = len(heads) - (not any(row[-1] for row in rows))
+        table = html_table(heads[:width], [row[:width] for row in rows], caption) if rows else Markup()
+        tables.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
+    note = (
+        "Scores of folds are averaged over seeds, then over folds, and never pooled over folds. Matched metrics hold "
+        "constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and time "
+        "(auroc_crossed_time), or subject, time and length of the session (auroc_crossed_matched). Metrics of "
+        "continuous targets have concordance in place of auroc in their names. The column stimulus_mean is the score "
+        "of a model that uses only which stimulus was shown."
+    )
+    return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))
+
+
+# Description of the run: marks that a reader must see first, its cost, its audit, and its settings.
+
+OVERLAPS = {
+    "unlabelled_target": "it saw signals of the test subjects",
+    "labelled_target": "it saw labels of the test subjects",
+    "unknown": "the subjects that it saw are unknown",
+}
+"""Pretraining that keeps a row from being ranked."""
+
+
+def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
+    """(whether it is bad, title, text), for the top of the page."""
+    about, outside = run.manifest, run.outside
+    recipe, protocol = about.recipe, about.protocol
+    leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
+    overlap = OVERLAPS.get(about.pretrain_overlap, "")
+    unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
+    audit = run.audit or run.audited
+    findings = audit["findings"] if isinstance(audit, Mapping) else []
+    severe = [found["what"] for found in findings if found["severity"] == "severe"]
+    differences = "" if outside else ", ".join(describe_differences(about))
+    trial = f"{recipe.preset} is for trials and never enters a leaderboard"
+    assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
+    marks = [
+        (run.synthetic, True, "Synthetic data", "these numbers say nothing about real subjects"),
+        (protocol.leaks, True, "Leaks", leaks),
+        (about.dev, False, "Development", "validation subjects were scored; the test labels stayed closed"),
+        (overlap and not outside, True, "Pretraining", overlap),
+        *((True, False, "Primary metric", text) for text in unknown),
+        *((True, True, "Audit", what) for what in severe),
+        (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
+        (differences, False, "Differences from the plain method", differences),
+        (not recipe.on_board and not outside, False, "Recipe", trial),
+        (recipe.assumed, False, "Assumed", assumed),
+    ]
+    return [(bad, title, text) for holds, bad, title, text in marks if holds]
+
+
+def page_header(run: RunFacts) -> Markup:
+    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and primary
+    metrics."""
+    about = run.manifest
+    seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
+    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
+    line += f", {len(run.excluded)} excluded" if run.excluded else ""
+    listed = [(bad, called, as_sentence(text)) for bad, called, text in notices(run)]
+    return render_macro("header", run.name, line, about.id, listed, [*map(_card, run.answers.values())])
+
+
+def _card(found: TargetAnswers) -> dict[str, str]:
+    word = found.problem.answer if found.problem else "not estimable"
+    return {
+        "target": found.target,
+        "metric": found.title,
+        "value": format_score(found.score, ".2f", missing="\N{EM DASH}", interval=False),
+        "interval": format_interval(found.score, "{} to {}", ".2f") if found.score else word,
+        "answers": "; ".join(f"{each.text.removesuffix('?')}: {each.answer}" for each in found.answers),
+    }
+
+
+def cost_section(run: RunFacts) -> Markup:
+    """The section on time, parameters, operations, memory and energy."""
+    note = (
+        "Time: the sum over all stages. Parameters and FLOPs: the method of one fold, for the prediction of one row. "
+        "Memory: the highest use of a stage. Energy: that of the GPU."
+    )
+    return fact_list(list(run.costs.items())) + paragraph(note)
+
+
+def audit_section(run: RunFacts) -> Markup | Undefined:
+    """The section on the audit: its findings, and the checks that were skipped."""
+    content = run.audit or run.audited
+    if content is None:
+        return Undefined("this run has not been audited; run `embench audit RUN`")
+    if isinstance(content, Undefined):
+        return content
+    found = [
+        (f["severity"], f.get("check", ""), f["what"], _recorded(_short(f.get("evidence", ""))), f.get("todo", ""))
+        for f in content["findings"]
+    ]
+    found_of = {severity: n for severity, n in content["counts"].items() if n}
+    status = audits.format_counts(found_of).capitalize() or "Nothing found"
+    summary = paragraph(f"{status}.{'' if run.audit else _audited_now(content)}")
+    listed = (
+        html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
+    )
+    silent = content.get("not_asked") or {}
+    skipped = with_reasons({name: ", ".join(why.splitlines()) for name, why in silent.items()})
+    return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
+
+
+def _audited_now(content: Mapping[str, Any]) -> str:
+    """The note on an audit that a report made by itself."""
+    return (
+        f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
+        "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
+    )
+
+
+def facts_section(run: RunFacts) -> Markup:
+    """The section on how the run came about: data, protocol, cohort, method, versions."""
+    about = run.manifest
+    subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
+    rows = [
+        *([("command", f"`{run.command}`")] if run.command else []),
+        ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
+        ("reader verified on real data", _recorded(about.dataset.verified_on_real)),
+        ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
+        ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
+        ("subjects", f"{about.cohort.size}{subjects}"),
+        ("units that rest on bridged or missing samples", format_share(about.cohort.repaired, "not recorded")),
+        ("excluded", "; ".join(run.excluded) or "none"),
+        (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
+        ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
+        ("fusion", METHOD_UNKNOWN if run.outside else about.method.fusion or "none"),
+        ("pretraining", METHOD_UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
+        ("overlap of pretraining with test subjects", run.overlap),
+        *([("weights", "; ".join(run.weights))] if run.weights else []),
+        ("what the method saw of a test subject", run.access),
+        *([] if run.outside else _recipe(run)),
+        ("seeds", ", ".join(map(str, about.seeds))),
+        ("submission", _recorded(run.record.run.get("outside", "no"))),
+        ("evaluations on the test labels, including this one", _recorded(about.test_looks)),
+        ("methods scored on these test subjects", run.opened or "not recorded"),
+        ("scorings of validation subjects", _recorded(about.dev_looks)),
+        *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
+        *([("features dropped", _dropped(about.dropped))] if about.dropped else []),
+        ("embench", about.embench_version),
+        ("versions", _recorded(about.versions)),
+        ("device", _recorded(about.device)),
+        ("signals available for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
+    ]  # fmt: skip
+    rules = [
+        (rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in about.card.label_rules
+    ]
+    return (
+        fact_list(rows)
+        + _folds(run)
+        + html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
+    )
+
+
+def _recipe(run: RunFacts) -> list[tuple[str, str]]:
+    recipe = run.manifest.recipe
+    return [
+        ("recipe", recipe.preset),
+        ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
+        ("changed settings", ", ".join(run.manifest.changed_settings) or "none"),
+    ]
+
+
+def _folds(run: RunFacts) -> Markup:
+    """The numbers of subjects in folds; folds of the same numbers share a row."""
+    subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for row in run.record.folds:
+        if row["fold"] != "":
+            roles = subjects.setdefault((row["seed"], row["fold"]), {"train": set(), "val": set(), "test": set()})
+            roles.setdefault(row["role"], set()).add(row["subject"])
+    sizes = Counter(tuple(len(roles[name]) for name in ("train", "val", "test")) for roles in subjects.values())
+    head = ("folds", "training subjects", "validation subjects", "test subjects")
+    rows = [(str(n), *size) for size, n in sorted(sizes.items())]
+    return html_table(head, rows, f"Subjects in the folds of {counted(len(run.manifest.seeds), 'seed')}")
+
+
+def _dropped(dropped: Mapping[str, Mapping[str, str]]) -> str:
+    return "; ".join(f"{m}: {name} ({why})" for m, features in dropped.items() for name, why in features.items())
+
+
+def _short(evidence: Any) -> Any:
+    """Evidence with each score as its mean and interval."""
+    if isinstance(evidence, Mapping) and "mean" in evidence:
+        return format_score(Score.model_validate(evidence))
+    if isinstance(evidence, Mapping):
+        return {name: _short(value) for name, value in evidence.items()}
+    return [_short(value) for value in evidence] if isinstance(evidence, list) else evidence
+
+
+def _recorded(value: Any) -> str:
+    return format_value(value, missing="not recorded")
+
+
+# Scores by the quality of signals: the units with the worst, the middle and the best signal, each by themselves.
+
+_NOTE = (
+    "Descriptive: the scored units in three parts, by an index of how good the signal of a modality is (0 to 1), which "
+    "is made of the prepared signals and knows no labels. Units with a poor signal may differ from others in more than "
+    "that: in who was recorded, when and with which labels. A third has fewer units and subjects, so that its interval "
+    "is wider, and the primary metric may not be estimable. Units with the same index stay together, so that the "
+    "parts may differ in size."
+)
+_NOT_KNOWN = "It is not known which signals the predictions were made of: all that the dataset has are shown."
+
+
+def quality_section(run: RunFacts) -> Markup | Undefined:
+    """The section of scores by tercile of quality."""
+    if run.record.labels is None:
+        return NO_LABELS
+    if isinstance(run.store, Undefined):
+        return run.store
+    store = run.store
+    modalities = list(store.modalities) if run.outside else run.manifest.method.modalities
+    chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
+    tables = [_quality_table(run, store, target, chosen) for target in run.targets]
+    silent = {modality: why for _, reasons in tables for modality, why in reasons.items()}
+    undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
+    which = [paragraph(_NOT_KNOWN)] if run.outside else []
+    return join_parts([paragraph(_NOTE), *which, *(table for table, _ in tables), undivided])
+
+
+def _quality_table(
+    run: RunFacts, store: Store, target: Target, modalities: Sequence[str]
+) -> tuple[Markup, dict[str, str]]:
+    """The table of a target, and why signals are not divided."""
+    ours = own_predictions(run, target)
+    ids = np.unique(ours["unit"])
+    rows: list[tuple[Any, ...]] = []
+    silent = {}
+    metrics = [run.scores.headlines[target.name], "auroc" if target.traits.has_classes else target.traits.within]
+    metrics = list(dict.fromkeys(metrics))
+    for modality in modalities:
+        index = quality_of_units(store, modality, ids.tolist())
+        if isinstance(index, Undefined):
+            silent[modality] = index.reason
+            continue
+        if not np.isfinite(index).any() or np.nanmin(index) == np.nanmax(index):
+            silent[modality] = f"all units have the index {np.nanmax([*index, -np.inf]):.2f}"
+            continue
+        part = terciles(index)
+        for k, name in enumerate(TERCILES):
+            in_third = part == k
+            if not in_third.any():
+                rows.append((f"{modality}, {name}", None, 0, 0, None, None, None, None, "no units: too many are equal"))
+                continue
+            span = f"{index[in_third].min():.2f} to {index[in_third].max():.2f}"
+            some = ours.take(np.isin(ours["unit"], ids[in_third]))
+            people = len(np.unique(some["subject"]))
+            rows += [
+                (f"{modality}, {name}", span, int(in_third.sum()), people, metric, *score_cells(found))
+                for metric in metrics
+                if (found := score_of_part(run, target, metric, some, unit_length(ids))) is not None
+            ]
+    heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
+    table = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
+    return table, silent
+
+
+def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
+    """Mean, ends of the interval and remarks of a score, as the cells of a table."""
+    if isinstance(score, Undefined):
+        return None, None, None, f"undefined: {score.reason}"
+    return score.mean, score.low, score.high, "; ".join(score.left_out)
+
+
+def own_predictions(run: RunFacts, target: Target) -> Predictions:
+    """The method's predictions of units that have a label. The record has labels."""
+    table = run.record.predictions
+    ours = table.take(table.rows_with(method=MODEL, target=target.name))
+    return ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]
+
+
+def score_of_part(
+    run: RunFacts, target: Target, metric: str, some: Predictions, length_s: float
+) -> Estimate | Undefined | None:
+    """A score of some of a run's `own_predictions`; None where the metric does not apply.
+
+    Args:
+        length_s: of the run's units, see `unit_length`.
+    """
+    record = run.record
+    joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
+    stimuli = shared_stimuli(run.manifest.cohort.design, joined)
+    found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
+    return None if found is None else with_interval_of(metric, found)
+
+
+# Scores of groups of subjects, by what the dataset records of them (sex, age band).
+
+SMALLEST_GROUP = 5
+"""Least subjects of a group: a score of fewer says nothing about others, and too much about each."""
+
+_GROUPS_NOTE = (
+    "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
+    f"groups. Groups of fewer than {SMALLEST_GROUP} subjects are not scored. Between two groups stands the difference, "
+    "with an interval that takes them as independent and is not corrected for the number of groups looked at. An "
+    "interval that holds 0 does not show that a method works alike for both, and a difference does not say why: groups "
+    "may differ in age, in movement or in how the sensor sat."
+)
+
+
+class GroupScore(NamedTuple):
+    """The score of a group of subjects, or the difference between two.
+
+    `fact`: what is recorded, such as `sex`; `group`: its value; `subjects`: how many have it and are tested.
+    """
+
+    fact: str
+    group: str
+    subjects: int
+    metric: str
+    score: Estimate | Undefined
+    is_difference: bool = False
+
+
+def people_section(run: RunFacts) -> SectionBody | Undefined:
+    """The section of scores by group of subjects."""
+    if run.record.labels is None:
+        return NO_LABELS
+    if isinstance(run.store, Undefined):
+        return run.store
+    known = run.store.subjects
+    if not any(known.values()):
+        return Undefined("the dataset records nothing of its subjects, such as sex or age band")
+    return by_target(run, lambda run, target: _table(run, target, known), paragraph(_GROUPS_NOTE))
+
+
+def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup | Undefined:
+    rows = [
+        (f"{one.fact}: {one.group}", one.subjects, one.metric, *score_cells(one.score))
+        for one in group_scores(run, target, known)
+    ]
+    if not rows:
+        return Undefined(f"nothing recorded of the subjects divides them into groups of at least {SMALLEST_GROUP}")
+    heads = ("group", "subjects", "score", "mean", "low", "high", "remarks")
+    return html_table(heads, rows, f"Scores of {target.name} by group of subjects")
+
+
+def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Iterator[GroupScore]:
+    """The headline and the score within a subject, of each group of enough subjects.
+
+    Where a fact divides the subjects into two such groups, the difference follows them.
+
+    Args:
+        known: subject -> what is recorded of it.
+    """
+    ours = own_predictions(run, target)
+    length_s, tested = unit_length(np.unique(ours["unit"])), np.unique(ours["subject"]).tolist()
+    for fact in sorted({fact for facts in known.values() for fact in facts}):
+        group_of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
+        groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
+        if len(groups) < 2:
+            continue
+        for metric in dict.fromkeys([run.scores.headlines[target.name], target.traits.within]):
+            found = []
+            for group in groups:
+                members = [subject for subject, value in group_of.items() if value == group]
+                score = score_of_part(run, target, metric, ours.take(np.isin(ours["subject"], members)), length_s)
+                if score is not None:
+                    found.append(GroupScore(fact, group, len(members), metric, score))
+            yield from found
+            if len(found) == 2 and (difference := _difference(*found)):
+                yield difference
+
+
+def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
+    """`one` minus `other`; None where one of them has no score, or no error."""
+    a, b = one.score, other.score
+    if isinstance(a, Undefined) or isinstance(b, Undefined) or a.error is None or b.error is None:
+        return None
+    gap = replace(a, mean=a.mean - b.mean, subjects=a.subjects + b.subjects, left_out=a.left_out + b.left_out)
+    gap = with_interval(gap, math.hypot(a.error, b.error), min(a.df, b.df))
+    name, subjects = f"{one.group} minus {other.group}", one.subjects + other.subjects
+    return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)
+
+
+# The gap of a pretrained run to its floors, which are looked for beside its folder.
+
+_HEAD = ("comparison", "method", "score", "gain over it", "run")
+_ABOUT = (
+    "Runs of the same network with random weights and of handcrafted features, on the same data and folds, with the "
+    "same head and training. Gain: the difference of this run's score from theirs, paired over subjects."
+)
+
+_NONE = "No from-scratch or feature run lies beside the folder of this run."
+
+
+def floors_section(run: RunFacts) -> Markup | None:
+    """The floors of a pretrained run on each target; None where nothing is pretrained, or others may see the report."""
+    if run.for_others or run.outside or not floor_keys(run.manifest).wants:
+        return None
+    beside = {other.run["id"]: other for other in _beside(run)}
+    parts = [_pretraining_section(run, beside, target) for target in run.record.scores.headlines]
+    return join_parts([paragraph(_ABOUT), *parts]) if beside else paragraph(_NONE)
+
+
+def _beside(run: RunFacts) -> Iterator[Record]:
+    keys = floor_keys(run.manifest)
+    for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
+        try:
+            about = read_manifest(path.parent)
+            if matching(keys, run.manifest.seeds, floor_keys(about), about.seeds):
+                yield read_record(path.parent)
+        except EmbenchError:  # another run's record that cannot be read
+            continue
+
+
+def _pretraining_section(run: RunFacts, beside: dict[str, Record], target: str) -> Markup:
+    metric = shown_metric(run.record, target)
+    found = floors_of(run.record, beside.values(), target, metric)
+    rows = [_row(gap, beside[gap.run], target, metric) for gap in (found.gaps if found else ())]
+    note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
+    return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
+
+
+def _row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
+    score = format_score(other.scores.of(target).get(metric))
+    return gap.floor, method_name(other.run), score, gap.text, gap.run
