@@ -16,7 +16,7 @@ from embench.engine.executors import Resources, run_graph
 from embench.errors import CheckFailed, PluginError
 from embench.records.ledger import read_ledger
 from embench.registry import catalogue
-from embench.runs.memory import remembered_labels
+from embench.runs.guards import remembered_labels
 from embench.testing import check_estimator
 
 from ..leaderboard.boards import FEW, Place, place, publish_run

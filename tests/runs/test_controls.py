@@ -7,7 +7,7 @@ from embench.data.find import card_of, prepared
 from embench.errors import DataError
 from embench.planning.request import Request
 from embench.protocols import load_protocol
-from embench.runs.controls import describe_controls
+from embench.runs.external import describe_controls
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK
 
 from ..tiny.running import Bench

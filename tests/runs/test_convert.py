@@ -17,7 +17,7 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import record
 from embench.records.manifest import Manifest
-from embench.runs.convert import convert
+from embench.runs.pretrain import convert
 from embench.runs.run import run
 from embench_plugins.conversions import wer_ssl as converter
 from embench_plugins.datasets.wesad.synthetic import synthesize

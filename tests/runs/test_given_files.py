@@ -19,7 +19,7 @@ from embench.protocols import load_protocol
 from embench.records.record import read_record
 from embench.records.scores import Personal
 from embench.runs import external
-from embench.runs.units_list import units_table
+from embench.runs.external import units_table
 
 from ..audits.planting import audit_run
 from ..planning.days import write_days, write_rules

@@ -14,7 +14,7 @@ from embench.planning.plan import make
 from embench.planning.tuning import Range, Search, Tuning, read_tuning, space_of
 from embench.records.ledger import read_ledger
 from embench.records.record import TUNING_FILE, read_manifest, read_record
-from embench.runs.rebuild import rebuild_plan
+from embench.runs.again import rebuild_plan
 from embench.runs.run import run
 from embench.runs.tuning import choose, predicted_tables, tune
 

@@ -16,7 +16,7 @@ from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.verify import audit_code
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
-from embench.runs.rebuild import rebuild_plan
+from embench.runs.again import rebuild_plan
 
 _E = TypeVar("_E", bound=RecordEvidence)
 _Checked = tuple[dict[str, CheckResult], dict[str, str]]

@@ -22,7 +22,7 @@ from embench.records import predictions, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
-from embench.runs.rebuild import rebuild_plan
+from embench.runs.again import rebuild_plan
 from embench.statistics.common import recorded_targets
 from embench.statistics.fold_predictions import wrongly_owed
 from embench.statistics.joined import unit_length

@@ -25,7 +25,7 @@ from embench.interfaces.tokens import InputSpec
 from embench.planning.plan import Plan, default_workers, make
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
-from embench.runs.memory import drawn_folds, part_of, permute_labels, remembered_labels
+from embench.runs.guards import drawn_folds, part_of, permute_labels, remembered_labels
 from embench.runs.tuning import choose, predicted_tables
 from embench.statistics.metrics import metric_facts
 

@@ -50,7 +50,7 @@ def labels(
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing
-    from embench.runs.units_list import units_table, write_units
+    from embench.runs.external import units_table, write_units
 
     if figure:
         drawing.check_path(figure, "--figure")
@@ -197,7 +197,7 @@ def confounds(
     as_json: Json = False,
 ) -> None:
     """Score confound-only models: how well time, stimulus, position, length and movement predict labels."""
-    from embench.runs.controls import describe_controls
+    from embench.runs.external import describe_controls
 
     numbers = Request(dataset, seeds=seeds).seed_list
     store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)

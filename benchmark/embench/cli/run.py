@@ -363,7 +363,7 @@ def predict(
     """Predict new recordings with what a run has trained; print the answers and limits of the run."""
     from embench.errors import UsageError
     from embench.files import saving
-    from embench.runs.predicting import predict_with
+    from embench.runs.reproduce import predict_with
 
     if out.exists():
         raise UsageError(f"{out} exists", where="--out", expected="a new file")
@@ -471,7 +471,7 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint to safetensors, with a manifest of its origin; no code in the checkpoint runs."""
-    from embench.runs.convert import convert as run
+    from embench.runs.pretrain import convert as run
 
     document = run(file, out).json()
     console.answer(as_json, document, lambda: _print_converted(document))

@@ -353,7 +353,7 @@ def predict(
     """
     import pandas as pd
 
-    from embench.runs.predicting import predict_with
+    from embench.runs.reproduce import predict_with
 
     folder = _folder(run)
     found = predict_with(folder, dataset, _path(data_root), trust_code=trust_code or _is_own(folder))

@@ -30,7 +30,7 @@ from embench.records.scores import Control, Scores
 from embench.records.wording import format_control, in_words, name_without_package
 from embench.report.drawing import ticks
 from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
-from embench.runs.controls import describe_controls
+from embench.runs.external import describe_controls
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
 from embench.statistics.answers import plain_reason, undefined_in_words

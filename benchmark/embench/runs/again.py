@@ -1,8 +1,4 @@
-"""A run whose work is done, found without a plan of it: a plan imports what trains, which takes longer than all else.
-
-After a run, the cache keeps where its record lies, and sizes and times of all files that decide a plan: code, data,
-prepared data and stages. The same command reads the record where none of them has changed; else it is planned.
-"""
+"""Finished runs: found on disk without a plan, and their plans made again."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +15,24 @@ import embench
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.data import data_folder
+from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
-from embench.planning.request import OF_THE_MACHINE, Request
+from embench.planning.request import OF_THE_MACHINE, Request, recorded_request
+from embench.records.record import TUNING_FILE, Record
 from embench.registry.catalogue import installed
+from embench.registry.contents import recall_objects
 from embench.registry.fragments import folders
 from embench.statistics.result import Result
+from embench.system import lacking
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
+
+
+# A run whose work is done, found without a plan of it: a plan imports what trains, which takes longer than all else.
+#
+# After a run, the cache keeps where its record lies, and sizes and times of all files that decide a plan: code, data,
+# prepared data and stages. The same command reads the record where none of them has changed; else it is planned.
 
 _PASSING = {"__pycache__", "kept", "lock"}
 """Files and folders that say nothing of what is beside them."""
@@ -142,3 +149,32 @@ def _files(folder: Path) -> list[tuple[str, int, int, int]]:
                 raise OSError(f"{entry.path} is a link to a folder")
             found.append((entry.path, about.st_size, about.st_mtime_ns, about.st_ino))
     return found
+
+
+# The plan of a finished run, made again from its record.
+
+
+def rebuild_plan(
+    known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
+) -> tuple[Plan | None, str]:
+    """The plan that the request of the run in `folder` has here, with this folder of runs, ready for its stages; or why
+    it has none, with what to do."""
+    request = recorded_request(known.run["config"], runs, data_root, dataset)
+    if request is None:
+        return None, "its predictions are a submission"
+    if request.tuned:
+        request = replace(request, tuned=folder / TUNING_FILE)
+    try:
+        from embench.planning.plan import make
+        from embench.runs.videos import decode_videos
+    except ModuleNotFoundError as error:
+        if lacking(error) is None:
+            raise
+        return None, f"{error.name} is not installed on this machine"
+    try:
+        recall_objects(known.run.get("objects", ()))
+        planned = make(request)
+        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
+        return planned, ""
+    except EmbenchError as error:
+        return None, f"{error.what}; {error.hint}" if error.hint else error.what

@@ -1,7 +1,4 @@
-"""Submissions, scored as a run is: the file is read, checked, joined with labels, and recorded.
-
-Nothing here needs torch.
-"""
+"""Predictions made by other code, scored as a run is: read, checked, joined with labels, and recorded."""
 
 from __future__ import annotations
 
@@ -11,29 +8,210 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.data.pseudonyms import Pseudonymous
+from embench.data.pseudonyms import OwnName, Pseudonymous
 from embench.errors import DataError, UsageError
-from embench.files import digest
+from embench.files import digest, saving, write_text
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import Fold, Given, Protocol, load_protocol, protocol_deviations
+from embench.protocols import NOTHING_GIVEN, SLICE_ONLY, Fold, Given, Protocol, load_protocol, protocol_deviations
 from embench.protocols.partition import GivenRow, given_folds
 from embench.records import TimeContext, ledger, record
-from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, seeds_taken
 from embench.records.predictions import NO_FOLD, Faults, SubmittedRow, read_submission
+from embench.records.record import format_csv
+from embench.records.scores import Control
 from embench.records.wording import name_without_package
-from embench.runs import given_files
 from embench.statistics import evaluation
+from embench.statistics.controls import FOR_COMPARISON
 from embench.statistics.evaluation import ConfoundAnalysis, Evaluation
-from embench.statistics.fold_predictions import FoldPredictions, decide
+from embench.statistics.fold_predictions import FoldPredictions, decide, unpredicted
+from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
+from embench.store import Store
 from embench.texts import has_control
+
+# Scores that methods must beat: those of controls, which read no signals but the accelerometer's.
+
+
+def describe_controls(
+    store: Store,
+    card: Card,
+    targets: Sequence[Target],
+    protocol: Protocol,
+    seeds: Sequence[int],
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """The controls of a dataset, fitted and scored in the folds of a run with these seeds. The numbers are those of a
+    run's `scores.json`, if all subjects have any of the run's modalities; where a run says what test subjects give,
+    those of one to which they give nothing.
+
+    Args:
+        progress: called with (folds whose controls are fitted, folds in all, the target).
+
+    Returns:
+        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `best`
+        {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
+        `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of:
+        `dataset`, `synthetic`, `protocol`, `seeds`.
+
+    Raises:
+        UsageError: there is too little to split. DataError: nobody has a label. CheckFailed: the folds are not what
+            the protocol declares.
+    """
+    found: dict[str, Any] = {
+        "dataset": store.name,
+        "synthetic": store.synthetic is not None,
+        "protocol": protocol.name,
+        "seeds": list(seeds),
+        **{key: {} for key in ("people", "left_out", "headlines", "controls", "best")},
+    }
+    cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
+    blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
+    done, total = 0, sum(map(len, blank))
+
+    def on_fold(of_target: int, _: int, name: str) -> None:
+        if progress:
+            progress(done + of_target, total, name)
+
+    given = Given() if protocol.asks_given else None
+    for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
+        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False, given=given).scores
+        done += len(folds)
+        found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
+        found["headlines"] |= scores.headlines
+        for name, by_target in scores.content["controls"].items():
+            found["controls"].setdefault(name, {}).update(by_target)
+        found["best"][target.name] = _best(scores.controls(target.name))
+    return found
+
+
+def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:
+    """Metric -> the best control that is not for comparison, and its score; none where all are undefined."""
+    best: dict[str, dict[str, Any]] = {}
+    for control in controls:
+        for metric, score in control.scores.items() if control.name not in FOR_COMPARISON else ():
+            if score.defined:
+                sign = 1 if metric_facts(metric).higher else -1
+                if metric not in best or sign * score.mean > sign * best[metric]["mean"]:
+                    best[metric] = {"control": control.name, "mean": score.mean}
+    return best
+
+
+# Files of predictions under protocols to which test subjects give something first: how much of it each row is given,
+# and which units it may be of.
+
+UnitUse = Literal["given", "gap", "scored", "no label"]
+WHY_UNTESTED: Mapping[UnitUse, str] = {
+    "given": "that are calibration data, which are never scored",
+    "gap": "in the gap between calibration data and scored units",
+    "no label": "without a label, which are not scored",
+}
+"""Use of a unit -> what rows of it are of."""
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """The rows of a file: what test subjects give -> rows; None under protocols that do not ask. `wanted`: those to be
+    scored; the others are what they are compared with."""
+
+    rows: Mapping[Given | None, Sequence[SubmittedRow]]
+    wanted: Sequence[Given | None]
+
+    def changed(self, change: Callable[[Sequence[SubmittedRow]], list[SubmittedRow]]) -> GivenRows:
+        """The same with other rows."""
+        return GivenRows({given: change(rows) for given, rows in self.rows.items()}, self.wanted)
+
+
+def use_of(cohort: Cohort, i: int) -> UnitUse:
+    """The use of a unit of a subject who takes part, under a protocol to which subjects give units."""
+    slices = cohort.slices
+    if slices is None:
+        raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
+    if slices.scored[i]:
+        return "scored"
+    labelled = np.isfinite(cohort.label[cohort.targets[0].name][i])
+    return "given" if slices.rank[i] > 0 else "gap" if labelled else "no label"
+
+
+def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None, path: Path) -> GivenRows:
+    """The rows by what test subjects give: by the column `given`, or all by the option `given`, which chooses among
+    several of the column.
+
+    Raises:
+        UsageError: it is not said what they give, or the protocol gives nothing. DataError: some rows do not say it.
+    """
+    named = {row.given for row in rows}
+    if not protocol.asks_given:
+        if given is not None or named != {""}:
+            raise UsageError(
+                f"{protocol.name} does not let a file choose calibration data",
+                where=f"--given {given}" if given is not None else f"{path}, column given",
+                hint="--protocol personalise-v1",
+            )
+        return GivenRows({None: rows}, [None])
+    asked = [Given.read(text) for text in given.split(",")] if given is not None else []
+    if named == {""}:
+        if len(asked) != 1:
+            raise UsageError(
+                "the amount of calibration data is not known"
+                if not asked
+                else "the rows do not name their amount of calibration data",
+                where=str(path),
+                expected="a column `given`, or --given with one of 0, 5, unlabelled:5, session",
+                hint="for predictions without calibration data: --given 0",
+            )
+        return GivenRows({asked[0]: rows}, asked)
+    if "" in named:
+        lines = [str(row.line) for row in rows if not row.given]
+        raise DataError(
+            f"{len(lines)} rows do not name the amount of calibration data, but other rows do",
+            where=f"{path}, lines {', '.join(lines[:5])}",
+        )
+    held = sorted(map(Given.read, named), key=lambda each: each.place)
+    if unknown := [each.text for each in asked if each not in held]:
+        raise UsageError(
+            f"the file has no rows with {', '.join(unknown)} given",
+            where=f"--given {given}",
+            expected=", ".join(each.text for each in held),
+        )
+    return GivenRows({each: [row for row in rows if row.given == each.text] for each in held}, asked or held)
+
+
+def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, str]]:
+    """Name of a comparison -> the file's own rows for it; and why it has none of the others."""
+    found, absent = {}, {}
+    for name, less in given.without().items() if given else ():
+        if less in rows.rows:
+            found[name] = rows.rows[less]
+        else:
+            what = "nothing" if name == NOTHING_GIVEN else less.text
+            absent[name] = f"the file has no predictions with {what} given"
+    if given and given.labelled and given.units:
+        absent[SLICE_ONLY] = "the features of predictions made elsewhere are not known"
+    return found, absent
+
+
+def with_beside(
+    predictions: Sequence[FoldPredictions], others: Mapping[str, Sequence[FoldPredictions]]
+) -> list[FoldPredictions]:
+    """Predictions with those of comparisons, of the same folds, beside them."""
+    return [
+        replace(of_fold, beside={name: made[k].score for name, made in others.items()})
+        for k, of_fold in enumerate(predictions)
+    ]
+
+
+# Submissions, scored as a run is: the file is read, checked, joined with labels, and recorded.
+#
+# Nothing here needs torch.
 
 LEDGER = Path("runs")
 NOT_IN_FILE = "no prediction in the file"
@@ -112,7 +290,7 @@ def score_each(
             where="--name",
             expected="plain text on one line, at most 200 characters",
         )
-    parted = given_files.by_given(rules, rows, given, path)
+    parted = by_given(rules, rows, given, path)
     if single and len(parted.wanted) > 1:
         held = ", ".join(each.text for each in parted.wanted if each)
         raise UsageError(
@@ -140,7 +318,7 @@ class _File:
     dataset: str
     rules: Protocol
     whole: Cohort
-    parted: given_files.GivenRows
+    parted: GivenRows
 
 
 class _Read(NamedTuple):
@@ -176,7 +354,7 @@ def _read(file: _File, given: Given | None) -> _Read:
         fitted = ((seed, seed not in own) for seed in folds)
         return [a for seed, f in fitted for a in _fold_predictions(rules, cohort, some, seed, folds[seed], fitted=f)]
 
-    less, absent = given_files.compared_with(file.parted, given)
+    less, absent = compared_with(file.parted, given)
     for some in less.values():
         theirs, _ = _folds(rules, cohort, [row for row in some if row.seed in folds and row.subject in kept], path)
         if any(theirs[seed] != folds[seed] for seed in theirs):
@@ -185,7 +363,7 @@ def _read(file: _File, given: Given | None) -> _Read:
                 where=str(path),
                 expected="the same folds for every amount of calibration data",
             )
-    predictions = given_files.with_beside(predicted(rows), {name: predicted(some) for name, some in less.items()})
+    predictions = with_beside(predicted(rows), {name: predicted(some) for name, some in less.items()})
     submission = {
         "name": file.called,
         "file": path.name,
@@ -289,7 +467,7 @@ def _check_tested(
         if row.unit not in tested:
             why = f"that {protocol.name} uses for training and does not test"
             if cohort.slices is not None:
-                why = given_files.WHY_UNTESTED.get(given_files.use_of(cohort, place[row.unit]), why)
+                why = WHY_UNTESTED.get(use_of(cohort, place[row.unit]), why)
             faults.add(f"the file has rows for units {why}", row.line, row.unit)
         elif protocol.split.tests and row.fold not in (NO_FOLD, tested[row.unit]):
             faults.add(f"the fold differs from the fold of {protocol.name}", row.line, str(row.fold))
@@ -416,3 +594,61 @@ def _check_free(folder: Path, run_id: str) -> None:
             where=f"--out {folder}",
             hint="choose another --out; or delete the folder if you do not need that record",
         )
+
+
+# The list of units that a file of predictions may be of.
+
+
+def units_table(
+    store: Store,
+    card: Card,
+    targets: Sequence[Target],
+    protocol: Protocol,
+    names: Mapping[str, OwnName] | None = None,
+) -> list[dict[str, Any]]:
+    """Units of a dataset: a row for each target and unit, with what a file of predictions must repeat (`subject`,
+    `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
+    where there is none), and under `fold_K` the fold of partition K that tests the unit (blank where none does), of all
+    that a board takes. Where test subjects give units first, `use` says whether a unit is `given`, scored, or in the
+    gap between, and `rank` its place among those of its class that are given.
+
+    Args:
+        names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
+    """
+    rows, seeds = [], seeds_taken("network", protocol.split.folds)[-1]
+    for target in targets:
+        if target.label not in store.label_kinds:
+            continue
+        cohort = build_cohort(store, card, (target,), None, protocol)
+        tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in seeds]
+        groups = cohort.groups
+        for i in cohort.eligible:
+            unit, label = cohort.units[i], cohort.label[target.name][i]
+            known = OwnName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
+            called = names[unit.recording] if names else known
+            rows.append(
+                {
+                    "subject": called.subject, "group": called.group, "recording": called.recording,
+                    "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
+                    "start_s": unit.start, "stop_s": unit.stop,
+                    "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
+                    **_use(cohort, i),
+                    **{f"fold_{seed}": fold_of.get(unit.id, "") for seed, fold_of in zip(seeds, tested, strict=True)},
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _use(cohort: Cohort, i: int) -> dict[str, Any]:
+    """The use and rank of a unit, where subjects give some first."""
+    if cohort.slices is None:
+        return {}
+    return {"use": use_of(cohort, i), "rank": int(cohort.slices.rank[i]) or ""}
+
+
+def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
+    if not rows:
+        raise UsageError("no unit has any of the targets, so the list is empty", where=str(path))
+    with saving("the list of units", path):
+        write_text(Path(path), format_csv(rows, list(rows[0])))

@@ -1,33 +1,46 @@
-"""Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer
-alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
+"""Guards of plugins that are not bundled: conformance, dependence on other units, and remembered labels."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+import secrets
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import embench
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.data import find
-from embench.engine.stage import Part
+from embench.engine import device as machine
+from embench.engine.executors import Resources, run_graph
+from embench.engine.fits import task_subjects
+from embench.engine.predict import deviation
+from embench.engine.stage import Folder, Part, Stage
 from embench.engine.work import check_alone
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.leaderboard.entries import PickedFold, picked_stages
 from embench.planning.compatibility import prepared_as
-from embench.planning.graph import libraries
+from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
 from embench.records import ledger
+from embench.records.scores import TOLERANCE
 from embench.registry.catalogue import shown_name
 from embench.store import cache_root
 from embench.system import in_fresh_process
 from embench.texts import visible
+
+# Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer alone
+# as they did in the run. The bundled ones are tested, and a changed one changes the record.
 
 PASSED = "passed"
 
@@ -171,3 +184,200 @@ def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
         text = f"{error.what}. What to do: {what}" if remedy and "the plugin raised" not in error.what else error.what
         return "failed: " + " ".join(visible(text).split())[:1000]
     return PASSED
+
+
+# Detection of labels that plugins which are not bundled keep beside those that embench hands them, in a module or in a
+# file: stages that are run again on labels in another order show it.
+
+FOLLOWED = 0.2
+"""The correlation with true labels from which on predictions follow them. Of 195 honest fits on real recordings none
+followed them by more than .06 both as it was trained and trained on swapped labels: these turn the correlation."""
+
+
+def permute_labels(planned: Plan, k: int) -> Plan:
+    """The plan with the training labels permuted within each subject, differently for each `k`;
+    test labels are as they are. Labels of source datasets stay."""
+    return _reordered(planned, lambda y, rng: y[rng.permutation(len(y))], k)
+
+
+def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The labels with their lower and upper halves exchanged; equal ones at random. No class keeps its label that has
+    half of the units or fewer."""
+    order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
+    out[order] = np.roll(y[order], len(y) // 2)
+    return out
+
+
+def _reordered(
+    planned: Plan, reorder: Callable[..., np.ndarray], k: int = 0, subjects: Collection[str] | None = None
+) -> Plan:
+    """The plan with the training labels (n,) of each subject, or of some, as `reorder(labels, rng)` gives them back; of
+    all subjects, also those that they give before they are tested."""
+    stages: dict[str, Stage[Any]] = {}
+    renamed: dict[str, str] = {}
+    own = planned.fit.store.key
+
+    def changed(stage: Stage[Any]) -> Stage[Any]:
+        task = dict(stage.task)
+        if "y" in task and stage.params.common.source.store == own:
+            rng = np.random.default_rng([k, int(stage.id[:8], 16)])
+            task["y"] = _within(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
+        if "slice_y" in task and subjects is None:
+            rng = np.random.default_rng([k, int(stage.id[:8], 16), 1])
+            task["slice_y"] = _within(task["slice_y"], task_subjects(stage, "slice_"), partial(reorder, rng=rng), None)
+        return replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
+
+    for id_, stage in planned.graph.stages.items():
+        reordered = changed(stage)
+        stages[reordered.id] = reordered
+        renamed[id_] = reordered.id
+    predictions = [
+        replace(each, stage=renamed[each.stage], beside={name: renamed[id_] for name, id_ in each.beside.items()})
+        for each in planned.graph.predictions
+    ]
+    return replace(planned, graph=Graph(stages, predictions))
+
+
+def _within(
+    y: np.ndarray,
+    subject: np.ndarray,
+    reorder: Callable[[np.ndarray], np.ndarray],
+    subjects: Collection[str] | None,
+) -> np.ndarray:
+    """`y` (n, targets) with the labels of each subject's rows in another order; missing ones stay where they are."""
+    out = y.copy()
+    for column in out.T:
+        for name in np.unique(subject):
+            if subjects is None or name in subjects:
+                own = np.flatnonzero((subject == name) & np.isfinite(column))
+                column[own] = reorder(column[own])
+    return out
+
+
+def part_of(graph: Graph, picked: Collection[PickedFold]) -> Graph:
+    """The stages that the predictions of some seeds and folds need."""
+    predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
+    needed = {id_ for expected in predictions for id_ in expected.stages}
+    for id_, stage in reversed(graph.stages.items()):  # each comes after its inputs
+        if id_ in needed:
+            needed |= set(stage.inputs.values())
+    return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
+
+
+def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
+    """Labels of these seeds and folds that a method knows by another way than from its training labels, in words,
+    and in the ledger; nothing where all its parts are bundled.
+
+    Args:
+        root: the folder of stages, in which those of these seeds and folds are done, or run now.
+    """
+    if not outside_parts(planned):
+        return []
+    found = [*(_moved(planned, each, root, on_event) for each in picked), _kept(planned, picked, root, on_event)]
+    remembered = [what for what in found if what]
+    if remembered:
+        write_down_refusal(planned, root)
+    return remembered
+
+
+def drawn_folds(planned: Plan) -> list[PickedFold]:
+    """Two seeds and folds at random, as for a spot check."""
+    stages = sorted({(expected.seed, expected.fold) for expected in planned.graph.predictions})
+    return picked_stages(planned.id, secrets.token_hex(8), 2, stages)
+
+
+def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
+    """A sentence if predictions of a seed and fold change where another fold of the seed, run before, learns other
+    labels of the tested subjects; None where they do not, where no other fold trains on these subjects, and where their
+    own fold does."""
+    if planned.fit is not planned.test:
+        return None
+    (seed, fold), units = picked, planned.fit.units
+    own = part_of(planned.graph, [picked])
+    tested = {units[i].subject for expected in own.predictions for i in expected.units}
+
+    def shared(expected: ExpectedPredictions) -> int:
+        return sum(units[i].subject in tested for i in expected.train)
+
+    others = [each for each in planned.graph.predictions if each.seed == seed and each.fold != fold]
+    other = max(others, key=shared, default=None)
+    if other is None or not shared(other) or any(map(shared, own.predictions)):
+        return None
+    _run(own, root, on_event)
+    pair = replace(planned, graph=part_of(planned.graph, [picked, (seed, other.fold)]))
+    changed = _reordered(pair, _swapped, subjects=tested).graph
+    again = part_of(changed, [picked])
+    with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
+        _run(part_of(changed, [(seed, other.fold)]), Path(folder), on_event)
+        _run(again, Path(folder), on_event)
+        gap = max(
+            float(np.nan_to_num(deviation(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
+            for a, b in zip(own.predictions, again.predictions, strict=True)
+        )
+    device = planned.setting.device
+    if gap <= (TOLERANCE if device == "cpu" else machine.tolerance(device)):
+        return None
+    return (
+        f"it remembers labels: predictions of seed {seed}, fold {fold} differ by up to {gap:.2g} after fold "
+        f"{other.fold} was trained on other labels of the subjects that they are of"
+    )
+
+
+def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> str | None:
+    """A sentence if predictions follow the labels although all training labels are swapped within each subject, which a
+    method that learns from these cannot do; None where they do not."""
+    part = replace(planned, graph=part_of(planned.graph, picked))
+    _run(part.graph, root, on_event)
+    turned = _reordered(part, _swapped)
+    with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
+        _run(turned.graph, Path(folder), on_event)
+        least = min(
+            _follows_labels(planned, part_of(graph, [each]).predictions, place)
+            for graph, place in ((part.graph, root), (turned.graph, Path(folder)))
+            for each in picked
+        )
+    if least <= FOLLOWED:
+        return None
+    return (
+        "it remembers labels: its predictions follow the true ones within subjects although it was trained on swapped "
+        f"ones (a correlation of {least:.2f} at least)"
+    )
+
+
+def _run(graph: Graph, root: Path, on_event: EventCallback) -> None:
+    """Runs stages one after the other in this process, so that one may remember the inputs of another."""
+    run_graph(list(graph.stages.values()), root, resources=Resources(1), on_event=on_event).check(graph.stages)
+
+
+def _scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
+    with np.load(Folder(root, expected.stage).file("predictions.npz")) as arrays:
+        return np.asarray(arrays["score"])
+
+
+def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], root: Path) -> float:
+    """The correlation, within subjects, of a fold's predictions with labels less swapped ones, averaged over targets:
+    above 0 where predictions follow the true labels, below where the swapped ones."""
+    cohort, found = planned.fit if planned.request.dev else planned.test, list[float]()
+    for expected in predictions:
+        table, index, at = _scores(root, expected), np.array(expected.units), 0
+        subject = np.array([cohort.units[i].subject for i in index])
+        for target in expected.targets:
+            own = table[:, at : at + len(target.columns)]
+            at += len(target.columns)
+            y = cohort.labels(target, expected.train if planned.fit is cohort else cohort.positions)[index]
+            known = np.isfinite(y) & np.isfinite(own[:, 0])
+            y, rng = y[known, None], np.random.default_rng(0)
+            turned = _within(y, subject[known], partial(_swapped, rng=rng), None)
+            if target.traits.several:
+                y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
+            one, other = (_centred(values, subject[known]) for values in (own[known], y - turned))
+            found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))
+    return float(np.mean(found))
+
+
+def _centred(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """`values` (n, columns) less their mean in each subject."""
+    _, code, count = np.unique(subject, return_inverse=True, return_counts=True)
+    total = np.zeros((len(count), values.shape[1]))
+    np.add.at(total, code, values)
+    return np.asarray(values - (total / count[:, None])[code])

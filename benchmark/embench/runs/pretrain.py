@@ -1,4 +1,4 @@
-"""Pretraining by itself: runs its plan and writes the weights, with a manifest of the subjects they have seen."""
+"""Pretrain by itself, or convert a checkpoint of other code: weights with a manifest of their origin."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
+from torch import Tensor
 
 import embench
+from embench import registry
 from embench.callbacks import EventCallback
 from embench.checksums import sealed_yaml
 from embench.data import find
 from embench.engine import network
 from embench.engine.stage import Folder, Part
+from embench.errors import DataError, PluginError, UsageError
+from embench.files import aside, make_folder, sha256, temporary
+from embench.interfaces.conversion import Checkpoint, Conversion
 from embench.planning import weights
 from embench.planning.graph import libraries
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
-from embench.runs.stages import run_stages
+from embench.runs.run import run_stages
 from embench.runs.videos import decode_videos
+from embench.system import in_fresh_process
+
+# Pretraining by itself: runs its plan and writes the weights, with a manifest of the subjects they have seen.
 
 
 @dataclass(frozen=True)
@@ -112,3 +120,163 @@ def describe_part(part: Part) -> dict[str, Any]:
     """A plugin with its code and recipe, as manifests of weights have it."""
     recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}
+
+
+# Conversion of a checkpoint of other code into safetensors and a manifest with its origin.
+
+OF_A_LIBRARY = "model.safetensors"
+"""The file's name where a library's network is loaded from the folder; such folders have no `weights.FILE`."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Weights that were converted: where they lie, how they are named in a run, and their manifest."""
+
+    folder: Path
+    use: str
+    manifest: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """The document of `embench weights convert --json`."""
+        return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
+
+
+def convert(file: Path, out: Path) -> Converted:
+    """Reads a checkpoint of torch in a process of its own, where it can run no code, and writes its tensors as
+    safetensors, with a manifest, into a new folder. Where a plugin knows the layout, the tensors get the names that
+    they have in the plugin's network.
+
+    Raises:
+        UsageError: `out` is not empty. DataError: there is no such file, it is no checkpoint, holds more than tensors
+            and plain values, or lacks what its layout has. PluginError: a converter's names or shapes are wrong.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not empty", where="--out", hint="use a new folder")
+    if not file.is_file():
+        raise DataError("the file does not exist", where=str(file), expected="a checkpoint that torch.save wrote")
+    digest = sha256(file)
+    make_folder(out.parent)
+    with temporary(aside(out)) as folder:
+        make_folder(folder)
+        raw = folder / "raw"
+        entry = in_fresh_process(f"while reading {file.name}", extract_tensors, file, raw)
+        found = _converted(Checkpoint(load_file(raw), digest, file))
+        raw.unlink()
+        name = weights.FILE if found.encoders else OF_A_LIBRARY
+        (folder / name).write_bytes(as_safetensors(dict(found.tensors), {"format": "pt"}))
+        if found.config is not None:
+            (folder / "config.json").write_text(json.dumps(found.config, indent=1) + "\n")
+        source = {"layout": found.layout, "file": file.name, "sha256": digest, "entry": entry}
+        manifest = _converted_manifest(found, source, sha256(folder / name))
+        text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
+        (folder / weights.MANIFEST).write_text(text, newline="\n")
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
+    setting = found.setting or "encoder.build.weights"
+    return Converted(out, f"--pretrained {out}" if found.encoders else f"--set {setting}={out}", manifest)
+
+
+def _converted(checkpoint: Checkpoint) -> Conversion:
+    for name, converter in registry.converters():
+        found = converter(checkpoint)
+        if found is not None:
+            empty = [key for key, value in found.tensors.items() if not isinstance(value, Tensor)]
+            if empty or not found.tensors:
+                raise PluginError("the conversion wrote no tensors", where=name, expected="name -> tensor")
+            tensors = {key: value.contiguous().clone() for key, value in found.tensors.items()}
+            return Conversion(**{**vars(found), "tensors": tensors})
+    return Conversion("unknown", checkpoint.tensors)
+
+
+def _converted_manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """The manifest of converted weights: contents, origin and training data; the same keys as after `embench pretrain`,
+    as far as they are known."""
+    parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
+    return {
+        "id": f"converted-{source['sha256'][:10]}",
+        "embench_version": embench.__version__,
+        "synthetic": False,
+        "converted": dict(source),
+        "scope": "model" if found.fusion else "encoder",
+        "pretrainer": _part("pretrainer", found.pretrainer, found.recipe) if found.pretrainer else None,
+        "encoders": parts,
+        "fusion": _part("fusion", found.fusion, found.recipe) if found.fusion else None,
+        "modalities": list(parts),
+        "channels": {},
+        "title": "; ".join(data.title for data in found.seen) or "unknown",
+        "seen": [_entry(asdict(data)) for data in found.seen],
+        "sha256": digest,
+        "versions": {"python": platform.python_version(), **libraries("cpu")},
+        "files": [],
+    }
+
+
+def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Training data in the form that stages record; subjects and hours are not known."""
+    return {**source, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
+
+
+def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
+    plugin = registry.load(kind, name)
+    return describe_part(
+        Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
+    )
+
+
+def extract_tensors(file: Path, out: Path) -> str:
+    """Writes the one state dict that a checkpoint holds to `out`, as safetensors, and returns its name in the file, or
+    nothing where it is the whole file. To be called in a process of its own: what the file holds is not trusted.
+
+    Raises:
+        DataError: it is no checkpoint, or holds objects of other code, or no state dict, or several.
+    """
+    import argparse
+
+    import torch
+
+    try:
+        # Training scripts leave their options beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever is wrong with the file
+        try:
+            objects = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        except Exception:  # noqa: BLE001  it is not even an archive
+            objects = []
+        raise DataError(
+            f"the checkpoint contains objects of other code: {', '.join(sorted(objects))[:200]}"
+            if objects
+            else "the file is not a checkpoint, or it is damaged",
+            where=str(file),
+            expected="a torch.save file that contains only tensors and plain values",
+            hint="save the weights with the original code: torch.save(model.state_dict(), FILE)",
+        ) from error
+    states = _states(content)
+    if len(states) != 1:
+        what = f"several: {', '.join(states)}" if states else "none"
+        raise DataError(
+            f"the checkpoint must contain one state dict, but has {what}",
+            where=str(file),
+            expected="one mapping of names to tensors",
+            hint="save the state dict that you need: torch.save(content[NAME], FILE)",
+        )
+    ((name, state),) = states.items()
+    if all(key.startswith("module.") for key in state):  # as torch's DataParallel names them
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    # Layers may share a tensor, which safetensors does not store.
+    plain = {key: value.detach().clone().contiguous() for key, value in state.items()}
+    out.write_bytes(as_safetensors(plain))
+    return name
+
+
+def _states(content: Any) -> dict[str, dict[str, Tensor]]:
+    """The mappings of names to tensors in a checkpoint: itself, or those one level below."""
+    if not isinstance(content, Mapping):
+        return {}
+    found = {"": content, **{str(name): value for name, value in content.items() if isinstance(value, Mapping)}}
+    return {
+        name: dict(state)
+        for name, state in found.items()
+        if state and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,28 +14,132 @@ from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import repaired_note
 from embench.engine import executors
-from embench.engine.executors import Outcome, Resources
-from embench.engine.stage import Stage
-from embench.errors import EmbenchError, PluginError, Unfinished
-from embench.files import folder_mode, make_folder
+from embench.engine.executors import Outcome, Resources, run_graph
+from embench.engine.stage import Folder, Params, Stage
+from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
+from embench.files import aside, folder_mode, make_folder, write_text
 from embench.planning.compatibility import input_notes
 from embench.planning.graph import stage_folder
-from embench.planning.plan import CHEAP, Plan, left_to_do, make, seconds_like_done, together
+from embench.planning.plan import CHEAP, Plan, default_workers, left_to_do, make, seconds_like_done, together
 from embench.planning.request import Request
 from embench.records import ledger, predictions, record
-from embench.records.record import is_own
+from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
 from embench.registry.loading import Observers
-from embench.runs import again, evaluate, guards, kept
+from embench.runs import again, evaluate, guards
+from embench.runs.evaluate import manifest
 from embench.runs.grids import GridFile
-from embench.runs.manifest import manifest
-from embench.runs.stages import run_stages, workers_of
 from embench.runs.videos import decode_videos
 from embench.snapshot import snapshot
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Evaluation
 from embench.statistics.form import first_lines
 from embench.statistics.result import Result
+
+# Runs the stages of a plan in the folder that all runs of a runs folder share.
+
+ON_A_CLUSTER = 100
+"""Default number of stages, or jobs of them, that run at a time on other machines."""
+
+
+def workers_of(
+    request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
+) -> int:
+    """Number of stages that run at a time: the requested one, else one that suits the devices of the stages, or a
+    cluster."""
+    if workers or request.workers:
+        return workers or request.workers or 1
+    return default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
+
+
+def run_stages(
+    stages: Sequence[Stage[Params]],
+    request: Request,
+    on_event: EventCallback | None,
+    *,
+    executor: str = "local",
+    resources: Resources | None = None,
+    outcome: Outcome | None = None,
+) -> tuple[Outcome, Path]:
+    """Runs stages that are not done yet, and returns their outcome and their folder.
+
+    Args:
+        resources: by default the workers that suit the request.
+        outcome: the outcome to fill and return, for a caller that reads it at events.
+
+    Raises:
+        MachineError: the folder cannot be written, or a worker was killed.
+    """
+    root = stage_folder(request.runs_folder)
+    _writable(root)
+    resources, watch = resources or Resources(workers_of(request, stages)), on_event or (lambda _: None)
+    return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
+
+
+def _writable(root: Path) -> None:
+    """Finds out before anything is trained whether results can be kept."""
+    try:
+        make_folder(root)  # stages of all datasets lie here
+        probe = aside(root / "probe")
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(
+            f"cannot write to this folder: {error.strerror}", where=str(root), hint="choose another folder with --runs"
+        ) from error
+
+
+# Files of a run's stages that it keeps beside the record: the course of training, and the fitted networks.
+
+
+def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    """Rows of all stages' learning curves, an epoch each, with the stage they belong to."""
+    rows = []
+    for stage in planned.graph.stages.values():
+        path = Folder(root, stage.id).file("history.csv")
+        if path.is_file():
+            columns = {
+                "stage": stage.id,
+                "kind": stage.kind,
+                **{k: stage.description.get(k, "") for k in ("seed", "fold", "modality", "target")},
+            }
+            with path.open(newline="") as file:
+                rows += [{**columns, **row} for row in csv.DictReader(file)]
+    return rows
+
+
+def keep_tuning(planned: Plan) -> None:
+    """The choices of a tuned run beside the record."""
+    if planned.tuning:
+        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
+
+
+def keep_weights(planned: Plan, root: Path) -> None:
+    """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
+    for expected in planned.graph.predictions:
+        fitted = planned.graph.stages[planned.graph.stages[expected.stage].inputs["fitted"]]
+        frozen = {role.split(":")[1]: id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")}
+        targets = "_".join(target.name for target in expected.targets)
+        for name, id_ in {"": fitted.id, **frozen}.items():
+            source = Folder(root, id_).file("weights.safetensors")
+            if source.is_file():
+                parts = [f"seed{expected.seed}", f"fold{expected.fold}", targets, *([name] if name else [])]
+                _keep(source, planned.folder / "weights" / f"{'-'.join(parts)}.safetensors")
+
+
+def _keep(source: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        try:
+            place.hardlink_to(source)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, place)
+    except OSError as error:
+        raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
+
+
+# One run, or a grid of runs, from plan to record.
 
 
 @dataclass(frozen=True)
@@ -326,11 +432,11 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
         evaluated.labels,
         evaluate.fold_rows(planned),
         evaluated.scores,
-        kept.history(planned, root),
+        history(planned, root),
     )
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
-    kept.keep_weights(planned, root)
-    kept.keep_tuning(planned)
+    keep_weights(planned, root)
+    keep_tuning(planned)
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         predictions.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)

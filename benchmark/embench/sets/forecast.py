@@ -26,7 +26,7 @@ from embench.planning.plan import (
     together,
 )
 from embench.records.record import RUN_FILE, read_manifest
-from embench.runs.manifest import device_name
+from embench.runs.evaluate import device_name
 from embench.runs.tuning import tuning_file
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
