@@ -19,8 +19,7 @@ from embench.data.find import raw_digest_of
 from embench.errors import EmbenchError
 from embench.records.audit import AUDIT_FILE
 from embench.screen.progress import Progress, format_duration
-from embench.sets.forecast import RowForecast, forecast_rows, lefts
-from embench.sets.running import check_readable, run_rows
+from embench.sets.running import RowForecast, check_readable, forecast_rows, lefts, run_rows
 from embench.snapshot import snapshot
 
 

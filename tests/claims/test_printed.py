@@ -17,7 +17,7 @@ from embench.claims.files import printed_tables
 from embench.claims.page import claims_page, examine_tables, notes_on_tables, requests_of_tables
 from embench.errors import UsageError
 from embench.runs import run as runner
-from embench.sets.paper import examine_paper
+from embench.sets.rows import examine_paper
 
 PAPERS = {tables.paper: tables for tables in printed_tables()}
 PAGES = Path(__file__).parents[2] / "docs" / "papers"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embench.planning.fitting import estimator_seconds
+from embench.sets.running import estimator_seconds
 from embench_plugins.fusions.classical import LogReg
 
 from ..tiny.running import Bench

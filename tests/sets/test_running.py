@@ -16,8 +16,8 @@ from embench import registry
 from embench.cli import main
 from embench.records.record import read_run
 from embench.sets.files import find_set
-from embench.sets.forecast import forecast_rows, has_finished
 from embench.sets.rows import baseline_rows
+from embench.sets.running import forecast_rows, has_finished
 from embench.sets.table import board_rows
 from embench.statistics.result import Result
 

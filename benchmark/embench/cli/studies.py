@@ -86,11 +86,17 @@ def baselines(
     from embench.engine.executors import find_executor
     from embench.sets.files import find_set
     from embench.sets.folder import write_folder
-    from embench.sets.forecast import forecast_rows
-    from embench.sets.own import check_own, is_scored, own_result, own_rows
-    from embench.sets.plan import plan_document
     from embench.sets.rows import baseline_rows
-    from embench.sets.running import check_readable, run_rows
+    from embench.sets.running import (
+        check_own,
+        check_readable,
+        forecast_rows,
+        is_scored,
+        own_result,
+        own_rows,
+        plan_document,
+        run_rows,
+    )
     from embench.sets.table import board_rows, write_figures
 
     find_executor(executor)
@@ -174,7 +180,7 @@ def _paper_page(
     `rows`: what is done of them, and those that do not fit."""
     from embench.claims.page import claims_page
     from embench.files import make_folder, write_text
-    from embench.sets.paper import examine_paper
+    from embench.sets.rows import examine_paper
 
     done, unfit = rows
     found = examine_paper(paper, dataset, options, done, ((row.request, row.reason) for row in unfit))

@@ -25,11 +25,17 @@ from embench.screen.plan import run_plan, set_plan
 from embench.screen.progress import Progress, Steps
 from embench.screen.tables import table
 from embench.sets.files import SetLevel, find_set
-from embench.sets.forecast import forecast_rows
-from embench.sets.own import check_own, is_scored, own_result, own_rows
-from embench.sets.plan import plan_document
 from embench.sets.rows import baseline_rows
-from embench.sets.running import check_readable, run_rows
+from embench.sets.running import (
+    check_own,
+    check_readable,
+    forecast_rows,
+    is_scored,
+    own_result,
+    own_rows,
+    plan_document,
+    run_rows,
+)
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
 from embench.snapshot import snapshot
 from embench.statistics.floor_gaps import gaps_of

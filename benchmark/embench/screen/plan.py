@@ -70,7 +70,7 @@ def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]
 
 
 def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[PlanPart]:
-    """The plan of a baseline set, from the document of `embench.sets.plan`."""
+    """The plan of a baseline set, from the document of `embench.sets.running`."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
     rows = [

@@ -42,9 +42,8 @@ from embench.records.record import Record, board_name, is_own, names_resolved, r
 from embench.report import latex
 from embench.report.latex.bibliography import templates_of
 from embench.sets.files import BaselineSet, SetLevel
-from embench.sets.forecast import RowForecast, as_tuned
 from embench.sets.rows import BaselineRow
-from embench.sets.running import why_failed
+from embench.sets.running import RowForecast, as_tuned, why_failed
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown, names_place
 

@@ -1,33 +1,535 @@
-"""Runs of the rows of a set: after a check of the data, a line for each row, and a file for each that fails."""
+"""Forecast and run the methods of a set, bundled ones and the user's."""
 
 from __future__ import annotations
 
+import math
+import platform
+import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from embench import registry
 from embench.callbacks import EventCallback, ProgressCallback
+from embench.checksums import read_checked, write_checked
 from embench.data import checks, find
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
-from embench.errors import DataError, EmbenchError, MachineError
-from embench.files import cache_root, make_folder, read_text, write_text
-from embench.planning.plan import Plan
+from embench.engine import device as machine
+from embench.engine.predict import SINGLE_ROWS
+from embench.engine.rows import grid_of
+from embench.engine.stage import Folder, Part, Stage
+from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError
+from embench.files import cache_root, digest, make_folder, read_text, write_text
+from embench.interfaces.fusion import Estimator, Fusion
+from embench.planning.graph import stage_folder
+from embench.planning.plan import (
+    CHEAP,
+    Plan,
+    default_workers,
+    forecast,
+    left_to_do,
+    make,
+    seconds_like_done,
+    seconds_to_fit,
+    stage_seconds,
+    together,
+)
 from embench.planning.request import command_of
-from embench.records.record import is_own
+from embench.records.record import RUN_FILE, is_own, read_manifest
 from embench.records.wording import format_duration, format_figure, format_score
+from embench.registry.catalogue import is_object, object_facts, shown_name
+from embench.registry.loading import classes_in
+from embench.registry.naming import did_you_mean
+from embench.runs import external, guards
 from embench.runs import run as runner
-from embench.runs.tuning import tune
-from embench.sets.forecast import RowForecast
+from embench.runs.evaluate import device_name
+from embench.runs.tuning import tune, tuning_file
+from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
+from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
+from embench.snapshot import cached_call, snapshot
+from embench.statistics.answerable import without_repeats
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
+from embench.store import Store, derive
 from embench.store.fingerprint import synthetic
+from embench.system import limited_threads, version_of
 from embench.vocabulary import label
+
+# Forecast of what features and estimators on them cost: features of one recording are computed, and an estimator is
+# fitted to random numbers in the shape of a fold's training rows, on this machine. Only how long that took is kept.
+
+_MOST_ROWS, _FIRST_ROWS = 2000, 200
+"""Training rows of the trial, of which more are extrapolated, from this many and from half of them; and of the fit
+before it, in which libraries are loaded."""
+
+
+class FeaturesCost(NamedTuple):
+    """Seconds of one process to compute a modality's features of all units, and how many numbers a unit has."""
+
+    seconds: float
+    width: int
+
+
+def features_cost(plan: Plan, modality: str) -> FeaturesCost:
+    """The cost of the features of a modality, by those of one recording; once for plans of the same data."""
+    part, store = plan.method.encoders[modality], plan.fit.store
+    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
+    return cached_call(key, lambda: _features_cost(plan, store, modality, part))
+
+
+def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> FeaturesCost:
+    encoder = registry.load("encoder", part.name)(part.recipe)
+    there = derive.joined(store, modality).spans
+    units = [unit for unit in plan.fit.units if unit.recording in there]
+    counts = Counter(unit.recording for unit in units)
+    recording = sorted(counts, key=lambda name: (counts[name], name))[len(counts) // 2]
+    spans = np.array([(unit.start, unit.stop) for unit in units if unit.recording == recording])
+    seconds, values = _timed(lambda: derive.features_in(store, modality, encoder, recording, spans))
+    return FeaturesCost(seconds * len(units) / len(spans), 0 if values is None else math.prod(values.shape[1:]))
+
+
+def training_rows(plan: Plan, *, validation: bool = False) -> int:
+    """The rows that a method is fitted to in its first fold; with `validation`, those that it is validated on, too."""
+    stage = next(stage for stage in plan.graph.stages.values() if "role" in stage.task)
+    return len(_rows(stage, (0, 1) if validation else (0,)))
+
+
+def _rows(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
+    """The positions (n,) of a stage's units of some roles, each as often as it has rows."""
+    train = np.flatnonzero(np.isin(stage.task["role"], roles))
+    where = (stage.task[name][train] for name in ("recording", "start", "stop"))
+    return train[grid_of(stage.params.modalities, stage.params.recipe.view, *where).unit]
+
+
+def estimator_seconds(plan: Plan, width: int) -> float:
+    """Seconds to fit a plan's estimator in its first fold, to rows of `width` numbers; measured once on a machine for
+    plans whose estimators, labels and widths are the same. 0 where the trial fails, which will be reported when it is
+    run."""
+    stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
+    part = plan.method.fusion
+    about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
+    here = [platform.node(), platform.machine(), *(version_of(name) for name in ("numpy", "scikit-learn"))]
+    place = cache_root() / "forecasts" / digest([*about, *here])
+    with suppress(Exception):
+        if known := read_checked(place):
+            return float(known)
+        seconds = _fit_s(plan, stage, width)
+        write_checked(place, repr(seconds).encode())
+        return seconds
+    return 0.0
+
+
+def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
+    at = _rows(stage)
+    y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
+    at, y = at[np.isfinite(y)], y[np.isfinite(y)]
+    kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
+
+    def fitting(rows: int) -> Callable[[], None]:
+        part = rng.permutation(len(y))[:rows]
+        X, subjects = rng.standard_normal((len(part), width)), stage.task["recording"][at[part]].astype(str)
+        machine.seed_everything(0, stage.params.common.threads, "cpu")
+        estimator = kind(plan.method.fusion.recipe, 0, target.kind, target.n, plan.method.modalities)
+
+        def work() -> None:
+            estimator.fit(X, y[part], subjects, np.ones(len(part)))
+            for row in range(min(SINGLE_ROWS, len(X))):  # as is checked of every stage that predicts
+                estimator.score(X[row : row + 1])
+
+        return work
+
+    def seconds(rows: int) -> float:
+        return _timed(fitting(rows), fitting(min(rows, _FIRST_ROWS)))[0]
+
+    if len(y) <= _MOST_ROWS:
+        return seconds(len(y))
+    half, whole = seconds(_MOST_ROWS // 2), seconds(_MOST_ROWS)
+    power = min(2.0, max(1.0, math.log2(whole / half))) if half > 0 and whole > 0 else 1.0
+    return whole * (len(y) / _MOST_ROWS) ** power
+
+
+def _timed(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
+    """The seconds of this process, whatever else runs, that work takes with one thread, as stages have, and its result.
+    Before, `first` is done, which loads libraries: by default the same."""
+    with limited_threads(1):
+        (first or work)()
+    with limited_threads(1):  # of what was loaded, too
+        began = time.process_time()
+        result = work()
+        return time.process_time() - began, result
+
+
+# Forecast of the rows of a set on this machine: hours, memory and disk; in the order of what they tell an hour.
+
+SCORED_S, AUDITED_S = 0.03, 0.08
+"""Seconds of one process to score, and to audit, an hour of sessions, of a seed and a target, as was measured."""
+PROCESS_MB, PREDICT_S = 500.0, 0.1
+"""Memory of a process that works on stages before it reads data, and seconds of a stage that trains nothing."""
+
+
+@dataclass(frozen=True)
+class RowForecast:
+    """A row that can be run, with its plan and what it will cost.
+
+    Args:
+        seconds: of each of its stages, by id; of those that are done as they took. `once`: of what other rows need,
+            too, by name: features, and what clock and movement tell; and of its audit.
+        scored_s: seconds to score it. `memory_mb`: of all processes together, as was measured of rows that are done.
+        disk_mb: what it adds to the runs folder.
+        trials: number of a tuned row whose settings are still to be chosen, whose `plan` is the default; else 0.
+    """
+
+    row: BaselineRow
+    plan: Plan
+    seconds: Mapping[str, float]
+    once: Mapping[str, float]
+    scored_s: float
+    memory_mb: float
+    disk_mb: float
+    trials: int = 0
+
+    @property
+    def done(self) -> bool:
+        """True if its record is there."""
+        return not self.trials and (self.plan.folder / RUN_FILE).is_file()
+
+    @property
+    def measured(self) -> bool:
+        """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
+        device, runs = self.plan.setting.device, self.plan.request.runs_folder
+        return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
+
+    def left_s(self, counted: Collection[str] = ()) -> float:
+        """Seconds until it is done, without stages and parts that are `counted` already."""
+        if self.done:
+            return 0.0
+        if self.trials:
+            once = sum(seconds for name, seconds in self.once.items() if name not in counted)
+            own = together(self.seconds.values(), _workers(self.plan)) + self.scored_s
+            return self.trials * own + once
+        todo = left_to_do((s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan))
+        once = sum(seconds for name, seconds in self.once.items() if name not in counted)
+        return together((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
+
+    @property
+    def parts(self) -> set[str]:
+        """The names of what `left_s` counts."""
+        return {*self.seconds, *self.once}
+
+
+def has_finished(runs: Path, device: str) -> bool:
+    """True if the record of a run on this device is in a runs folder."""
+    name = device_name(device)
+    return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
+
+
+def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
+    """The seconds that each row will take after those before it."""
+    counted: set[str] = set()
+    for row in rows:
+        yield row.left_s(counted)
+        counted |= set() if row.done else row.parts
+
+
+def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
+    """The plan of what a row's search chose for the method of its default `plan`; None where nothing was chosen yet."""
+    if row.search and (file := tuning_file(plan, row.search)).is_file():
+        return make(replace(row.request, tuned=file), progress)
+    return None
+
+
+def as_tuned(row: RowForecast) -> RowForecast:
+    """The row with the plan of what its search has chosen meanwhile."""
+    chosen = tuned_plan(row.row, row.plan) if row.trials else None
+    return replace(row, plan=chosen, trials=0) if chosen else row
+
+
+@snapshot()
+def forecast_rows(
+    rows: Sequence[BaselineRow], progress: EventCallback | None = None
+) -> tuple[list[RowForecast], list[BaselineRow]]:
+    """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
+    those on features, then networks, what takes longer later, and each before it is tuned; two requests that mean one
+    run are one row. Data are prepared, and networks tried, where that was not done yet. Raises UsageError where no row
+    can be run."""
+    found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
+    for row in rows:
+        if row.reason:
+            unfit.append(row)
+            continue
+        try:
+            plan = make(row.request, progress)
+            chosen = tuned_plan(row, plan, progress)
+            trials = row.search.trials if row.search and not chosen else 0
+            plan = chosen or plan
+            if (plan.id, trials) not in found:
+                made = _forecast(row, plan)
+                found[plan.id, trials] = replace(made, trials=trials, disk_mb=made.disk_mb * (trials or 1))
+        except EmbenchError as error:
+            unfit.append(replace(row, reason=error.what))
+    if not found:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
+        raise UsageError(
+            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
+        )
+    defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
+
+    def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
+        own, seconds = each.row.level == "own", defaults.get(each.row.request, 0.0)
+        return not own, each.plan.method.inputs != "features", seconds, bool(each.row.search)
+
+    return sorted(found.values(), key=place), unfit
+
+
+def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
+    root, stages = _root(plan), list(plan.graph.stages.values())
+    todo = left_to_do(stages, root)
+    waiting = {stage.id for stage in todo}
+    seconds = {s.id: Folder(root, s.id).seconds() or 0.0 for s in stages if s.id not in waiting}
+    seconds |= dict.fromkeys(waiting, PREDICT_S)
+    once, width, parameters = dict[str, float](), 0, 0
+    if todo and plan.method.inputs == "features":
+        computed = any(stage.kind == "estimator" and stage.id not in waiting for stage in stages)
+        for m, part in plan.method.encoders.items():
+            cost = features_cost(plan, m)
+            once |= {} if computed else {f"features {part.name} {m}": cost.seconds / _workers(plan)}
+            width += cost.width
+        fit_s = estimator_seconds(plan, width)
+        seconds |= {stage.id: PREDICT_S + fit_s for stage in todo if stage.kind == "predict"}
+    elif any(stage.kind not in CHEAP for stage in todo):
+        seconds |= stage_seconds(todo)
+        with suppress(Exception):  # a trial that fails is reported where it is run
+            parameters = forecast(plan.graph, 1)["parameters"]
+    seconds |= seconds_like_done(stages, root)
+    size = sum(plan.test.sessions.values()) / 3600 * len(plan.folds) * len(plan.test.targets)
+    if not (row.request.dev or (plan.folder / RUN_FILE).is_file()):
+        once |= _nuisances(plan) if row.request.confounds else {}
+        if plan.test.store.synthetic is None:
+            once[f"audit of {plan.id}"] = AUDITED_S * size
+    sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)
+    return RowForecast(row, plan, seconds, once, SCORED_S * size, *sizes)
+
+
+def _nuisances(plan: Plan) -> dict[str, float]:
+    """Seconds to fit what clock and movement tell of the labels, for each seed, which other rows have, too."""
+    seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
+    about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
+    whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
+    return {f"nuisances {about} {seed}": whole / len(seeds) for seed in seeds}
+
+
+def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
+    """The memory of all processes: measured of a row that is done, else of what a stage holds: its data, and of a
+    network weights, gradients and two moments."""
+    if (plan.folder / RUN_FILE).is_file() and (measured := read_manifest(plan.folder).cost.peak_memory_mb):
+        return measured * _workers(plan)
+    if width:
+        own = 3 * 8 * training_rows(plan) * width
+    else:
+        modalities = [m for name in plan.method.modalities for m in name.split("+")]
+        held = [m.partition("[")[0] for m in modalities]
+        own = sum(plan.fit.store.array(m).nbytes for m in held if m != "video") + 16 * parameters
+    return (PROCESS_MB + own / 1e6) * _workers(plan)
+
+
+def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
+    """What stages will write: rows of estimators, weights, predictions."""
+    size = 0
+    for stage in todo:
+        if stage.kind == "predict":
+            size += 8 * len(stage.task["recording"])
+        else:
+            size += 4 * training_rows(plan, validation=True) * width if stage.kind == "estimator" else 4 * parameters
+    return size / 1e6
+
+
+def _root(plan: Plan) -> Path:
+    return stage_folder(plan.request.runs_folder)
+
+
+def _workers(plan: Plan) -> int:
+    return plan.request.workers or default_workers({plan.setting.device})
+
+
+# The plan of a baseline set.
+
+
+def plan_document(
+    found: BaselineSet, level: str, dataset: str, able: Sequence[RowForecast], unfit: Sequence[BaselineRow]
+) -> dict[str, Any]:
+    """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
+    rows: list[dict[str, Any]] = [
+        {
+            "row": each.row.title,
+            "level": each.row.level,
+            "run": None if each.trials else each.plan.id,
+            "device": each.plan.setting.device,
+            "measured": each.measured,
+            "done": each.done,
+            "expected_s": round(left_s, 1),
+            "memory_mb": round(each.memory_mb),
+            "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
+            "command": _command(each),
+        }
+        for each, left_s in zip(able, lefts(able), strict=True)
+    ]
+    return {
+        "set": found.name,
+        "hash": found.hash,
+        "draft": found.draft,
+        "level": level,
+        "dataset": dataset,
+        "synthetic": able[0].plan.test.store.synthetic is not None,
+        "expected_s": round(sum(row["expected_s"] for row in rows), 1),
+        "memory_mb": max(row["memory_mb"] for row in rows),
+        "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
+        "cannot_answer": without_repeats([found for each in able for found in each.plan.unanswerable()]),
+        "rows": rows,
+        "does_not_fit": [{"row": row.title, "level": row.level, "reason": row.reason} for row in unfit],
+    }
+
+
+def _command(each: RowForecast) -> str:
+    """The command that makes a row; the one that chooses its settings where that is still to be done."""
+    search = each.row.search
+    if not each.trials or search is None:
+        return command_of(vars(each.plan.request if search else each.row.request))
+    words = [word for text in search.space for word in ("--search", text)]
+    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
+    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
+
+
+# One's own methods beside the rows of a set: plugins by name or in files, predictions, and finished runs.
+
+WHERE = "--with"
+_EXPECTED = "the name of an encoder, fusion or estimator, FILE.py:Class, a CSV file of predictions, or a run's folder"
+_FEATURES, _NETWORK = "handcrafted", "cnn_tf"
+"""The encoders below one's own estimator, and below one's own fusion."""
+
+
+def own_rows(names: Sequence[str], dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+    """The rows of one's own methods, which are plugins, files or objects; see `own_rules`.
+
+    Raises:
+        UsageError: there is no such method, or it fits nothing of this dataset. PluginError: it cannot be imported.
+    """
+    rows = []
+    for name in names:
+        found = rows_of_rules([("own", rule) for rule in own_rules(name)], dataset, options)
+        if not any(not row.reason for row in found):
+            reasons = "; ".join(dict.fromkeys(row.reason for row in found))
+            raise UsageError(f"{shown_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
+        rows += found
+    return rows
+
+
+def own_rules(name: str) -> list[RowRule]:
+    """The rows that one's own method has, as a set would write them.
+
+    An estimator stands on handcrafted features, as those of the sets do, of each modality and of all together. An
+    encoder reads each modality by itself, and all together: with linear estimators where it computes features, else as
+    a network, with the fusion `late` for all. A fusion joins the networks that `embench run` has by default.
+    """
+    kind, plugin = _method(name)
+    both, late = (EACH_ALONE, ALL_TOGETHER), (ALL_TOGETHER,)
+    if kind == "fusion":
+        if issubclass(plugin, Estimator) and plugin.reads == "features":
+            return [RowRule(encoder=(_FEATURES,), fusion=(name,), modalities=both)]
+        return [RowRule(encoder=(_NETWORK,), fusion=(name,), modalities=late)]
+    if "features" in plugin.offers:
+        return [
+            RowRule(encoder=(name,), fusion=("logreg",), modalities=both, targets="classes"),
+            RowRule(encoder=(name,), fusion=("ridge",), modalities=both, targets="values"),
+        ]
+    return [RowRule(encoder=(name,)), RowRule(encoder=(name,), fusion=("late",), modalities=late)]
+
+
+def is_scored(text: str) -> bool:
+    """True if a text names predictions or a finished run, which nothing has to be trained for."""
+    return text.endswith((".csv", ".csv.gz")) or Path(text, RUN_FILE).is_file()
+
+
+def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) -> Result:
+    """A finished run, or that in a folder; or predictions in a CSV file, scored as by `embench score` under these
+    options.
+
+    Raises:
+        UsageError: the run is one on another dataset. UsageError, DataError, CheckFailed: as `embench.score` and
+            `embench.open`.
+    """
+    if isinstance(given, str) and not Path(given, RUN_FILE).is_file():
+        if options.get("dev"):
+            what = "predictions of other code cover test subjects only, so validation subjects cannot be scored"
+            raise UsageError(what, where=f"{WHERE} {given}", expected="no --dev")
+        fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
+        return external.score(Path(given), dataset, **fields)
+    result = given if isinstance(given, Result) else Result.read(Path(given))
+    named, wanted = result.manifest["dataset"]["name"], find.full_name(dataset, options.get("data_root"))
+    if named != wanted:
+        raise UsageError(
+            f"{result.id} is a run on {named}", where=f"{WHERE} {result.folder}", expected=f"one on {wanted}"
+        )
+    return result
+
+
+def check_own(rows: Sequence[RowForecast], progress: EventCallback) -> None:
+    """Tries the conformance of one's own methods, before anything is trained.
+
+    Raises:
+        CheckFailed: one does not conform; says which check it failed.
+    """
+    for row in rows:
+        if row.row.level == "own":
+            for part, found in guards.conformance(row.plan, progress).items():
+                if found != guards.PASSED and not part.startswith("dataset"):
+                    raise CheckFailed(
+                        f"{row.row.title}: its {part} {found.removeprefix('failed: ')}",
+                        where=WHERE,
+                        expected="a method that passes its checks, before hours of training its baselines",
+                        hint="for details: embench plugin check; embench.run runs the method without this check",
+                    )
+
+
+def _method(name: str) -> tuple[str, type[Any]]:
+    """Kind and class of a plugin that is an encoder, a fusion or an estimator."""
+    file, _, cls = name.rpartition(":")
+    if is_object(name):
+        kinds = [str(object_facts(name)["kind"])]
+    elif file.endswith(".py"):
+        if not Path(file).expanduser().is_file():
+            raise UsageError(f"the file {file} does not exist", where=f"{WHERE} {name}", expected=_EXPECTED)
+        found = next((each for each in classes_in(Path(file)) if each.__name__ == cls), object)
+        kinds = ["fusion"] if issubclass(found, Fusion | Estimator) else ["encoder"]
+    else:
+        kinds = [kind for kind in ("encoder", "fusion") if _known(kind, name)]
+    if not kinds:
+        known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
+        raise UsageError(
+            f"no method has the name `{name}`",
+            where=f"{WHERE} {name}",
+            expected=_EXPECTED,
+            hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
+        )
+    return kinds[0], registry.load(kinds[0], name)
+
+
+def _known(kind: str, name: str) -> bool:
+    with suppress(UsageError):
+        registry.find(kind, name)
+        return True
+    return False
+
+
+# Runs of the rows of a set: after a check of the data, a line for each row, and a file for each that fails.
 
 TUNED = "-tuned"
 """The end of the name of a file that says why a row could not be tuned."""
