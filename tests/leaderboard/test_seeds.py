@@ -13,8 +13,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.pull_request import why_not_submitted
 from embench.leaderboard.rows import ranked_rows, shown_entry
 from embench.records.record import read_record
-from embench.site.joined_entries import JoinedEntries
-from embench.site.pairing import pairings
+from embench.site.entry_page import JoinedEntries, pairings
 from embench.statistics.comparison import compare
 from embench.statistics.ranking import rank_methods
 from embench.statistics.summands import headline_summands

@@ -191,7 +191,7 @@ def test_means_over_subjects_are_paired_as_in_python(visit):
         {"fits": "f", "adds": a.tolist(), "by_seed": s.tolist(), "values": v.tolist()}
         for a, s, v in zip(adds, by_seed, values, strict=True)
     ]
-    from embench.site.pairing import _quantiles
+    from embench.site.entry_page import _quantiles
 
     fit = {"trained": [["".join(map(str, map(int, row))) for row in seed] for seed in trained],
            "codes": groups.tolist(), "quantiles": _quantiles(8)}  # fmt: skip

@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from embench.leaderboard.tables import summarise
-from embench.site.number_style import in_one_style
+from embench.site.pages import in_one_style
 from embench.vocabulary import label
 
 from .conftest import pages
@@ -83,7 +83,7 @@ def test_pages_say_what_they_are_about(site):
 def test_pages_link_what_the_package_names_and_nothing_else(urls, expected, monkeypatch):
     from email.message import Message
 
-    from embench.site import addresses
+    from embench.site import pages as addresses
     from embench.site.pages import render
 
     about = Message()

@@ -14,7 +14,7 @@ from embench.records.record import Record, write_record
 from embench.report.axis_curves import given_section
 from embench.report.facts import RunFacts
 from embench.site import build_site
-from embench.site.given_curves import given_curves
+from embench.site.leaderboards import given_curves
 
 from ..leaderboard.test_given import personal_record
 from ..leaderboard.test_verify import publish

@@ -1,42 +1,195 @@
-"""The page of an entry: its result, all that its record says, and how to repeat it."""
+"""The page of an entry: its result, its record, and a comparison with other entries subject by subject."""
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from embench.callbacks import ProgressCallback
 from embench.checksums import read_checked, write_checked
+from embench.errors import DataError
 from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
 from embench.leaderboard.columns import ShownEntry
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
 from embench.leaderboard.rows import describe_differences, kept_place
 from embench.leaderboard.tables import dataset_label
 from embench.planning.request import command_again
 from embench.records.audit import audit_status, reworded
+from embench.records.predictions import MODEL, Predictions, nine_digits
+from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
 from embench.records.scores import Scores
 from embench.records.wording import format_cost, format_share, format_value
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
-from embench.site.addresses import addresses
-from embench.site.boards import Board, evidence_of, rank_text, superseded_text
-from embench.site.joined_entries import JoinedEntries
-from embench.site.methods import method_slug
-from embench.site.number_style import style_texts
-from embench.site.pages import notice, render, write_page
-from embench.site.pairing import pairings
+from embench.site.leaderboards import Board, evidence_of, method_slug, rank_text, superseded_text
+from embench.site.pages import addresses, notice, render, style_texts, write_page
 from embench.statistics.calibration import calibration
+from embench.statistics.common import joined_on_common, recorded_targets
+from embench.statistics.estimates import estimate
 from embench.statistics.form import as_html, result_forms
+from embench.statistics.intervals import Estimate, leave_one_out
+from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
+from embench.statistics.ranking import Summands
+from embench.statistics.significance import MAX_PERMUTATIONS, group_permutations, smallest_detectable
+from embench.statistics.summands import shared_part
+
+# The predictions of entries, joined with labels. Entries of one board mostly predicted the same units in the same
+# folds: these are joined once, with row numbers in place of scores.
+
+
+@dataclass(frozen=True)
+class JoinedRows:
+    """The labelled units of a target that entries predicted, or should have, with the numbers of their rows as scores.
+
+    `groups`: subject -> group. `rows`: how many rows an entry's file has.
+    """
+
+    joined: Joined
+    target: Target
+    groups: Mapping[str, str]
+    rows: int
+
+    def scored(self, entry: LeaderboardEntry) -> Joined:
+        """The units with the scores of an entry, not finite in those that it does not predict. Raises DataError where
+        its file is damaged."""
+        path = entry.folder / PREDICTIONS_FILE
+        numbers = read_numbers(path)
+        if "score" not in numbers or len(numbers["score"]) != self.rows:
+            raise DataError("the numbers do not fit the predicted units", where=str(path))
+        score = nine_digits(numbers["score"].astype(np.float64))
+        return Joined({
+            seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
+            for seed, folds in self.joined.seeds.items()
+        })  # fmt: skip
+
+
+class JoinedEntries:
+    """The joined rows of entries, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], JoinedRows | None] = {}
+
+    def of(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
+        """Joins an entry's rows of a target. None where it does not hold predictions and the rule of the target's
+        labels, or a target of it has several classes. Raises DataError where files are damaged."""
+        parts = entry.run.entry
+        if parts is None or not (parts.rows and parts.labels):
+            return None
+        key = (entry.board, parts.rows, parts.labels, parts.folds, target)
+        if key not in self._made:
+            self._made[key] = _joined(entry, target)
+        return self._made[key]
+
+
+def _joined(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
+    record = read_record(entry.folder)
+    model = record.predictions.own
+    target = next((each for each in recorded_targets(record) if each.name == name), None)
+    if target is None or "score_0" in model.columns:
+        return None
+    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))  # as the shared rows lie
+    number, n = np.arange(len(model), dtype=float), len(model)
+    numbered = Predictions({**model.columns, "method": np.full(n, MODEL), "score": number, "decision": np.zeros(n)})
+    [joined] = joined_on_common([replace(record, predictions=numbered)], target, record.groups)
+    return JoinedRows(joined, target, record.groups, len(model))
+
+
+# Data with which a page compares two rows subject by subject, as `embench compare` does.
+#
+# p comes from the summands that entries hold. The interval of a difference is that of `statistics.intervals`: a
+# jackknife over groups of subjects, or a t interval over subjects. It needs the score without each group, or the values
+# of subjects, which are computed here from the entries' predictions.
+
+_DIGITS = 9
+
+
+def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict[tuple[str, str], dict[str, Any]]:
+    """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
+    `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
+    in common. `seeds`: those that are compared, where a row has more. Rows without summands are not in it.
+
+    Raises:
+        DataError: an entry's predictions, or what it shares with others, are damaged.
+    """
+    found = {}
+    for entry in entries:
+        for target, summands in entry.summands.items():
+            pair = _pairing(entry, target, summands, joined.of(entry, target))
+            if pair:
+                found[entry.run.id, target] = pair
+    return found
+
+
+def _pairing(
+    entry: LeaderboardEntry, target: str, summands: Summands, rows: JoinedRows | None
+) -> dict[str, Any] | None:
+    if rows is None:
+        return None
+    joined = shared_part(rows.scored(entry))
+    jackknife = leave_one_out(joined.tested_subjects(), rows.groups)
+    score, _ = estimate(entry.scores.headlines[target], joined, rows.target, jackknife)
+    if not isinstance(score, Estimate) or score.without_stimulus is not None:
+        return None
+    groups, trained = len(summands.adds), summands.trained.astype(int)
+    pair: dict[str, Any] = {
+        "fits": summands.fits,
+        "adds": _listed(summands.adds),
+        "by_seed": [_listed(seed) for seed in summands.by_seed],
+        **({"seeds": list(joined.seeds)} if len(joined.seeds) < len(entry.run.seeds) else {}),
+        "shared": {
+            "trained": [["".join(map(str, row)) for row in seed] for seed in trained.tolist()],
+            "codes": jackknife.codes.tolist(),
+            "quantiles": _quantiles(groups),
+        },
+    }
+    if score.subject_values is not None:
+        return pair | {"values": _listed(score.subject_values)}
+    if score.without is not None:
+        return pair | {"without": _listed(score.without)}
+    return None
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    return [None if x != x else round(float(x), _DIGITS) for x in values]
+
+
+@cache
+def _quantiles(groups: int) -> Mapping[str, list[float]]:
+    """Degrees of freedom -> the 97.5 % quantile of t, and the smallest difference that shows with 80 % power, in
+    standard errors."""
+    from scipy.special import stdtrit
+
+    return {
+        str(df): [round(float(stdtrit(df, 0.975)), _DIGITS), round(smallest_detectable(1.0, df), _DIGITS)]
+        for df in range(1, groups)
+    }
+
+
+def flips_script(groups: int) -> str:
+    """A script with the sign flips of this many groups, where they are random draws; empty where all are enumerated."""
+    if 2**groups <= MAX_PERMUTATIONS:
+        return ""
+    bits = np.packbits(group_permutations(groups), axis=None)
+    text = base64.b64encode(bits.tobytes()).decode()
+    return f'"use strict";\n(window.FLIPS = window.FLIPS || {{}})[{groups}] = "{text}";\n'
+
+
+# The page of an entry: its result, all that its record says, and how to repeat it.
 
 COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
