@@ -50,7 +50,7 @@ from embench.planning.request import Request
 from embench.snapshot import snapshot
 from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.intervals import mean_over_subjects
-from embench.statistics.nuisance.accelerometer import movement_features
+from embench.statistics.nuisance_movement import movement_features
 from embench.store import derive
 from embench.system import limited_threads, version_of
 

@@ -19,8 +19,7 @@ from bench.adds.attacks.fitting import boosting, crossfit
 from bench.adds.attacks.scoring import within
 from bench.adds.recompute import left, partial_correlation, standardised
 from bench.adds.study import Study, read_study
-from embench.statistics.nuisance.clock import basis
-from embench.statistics.nuisance.sessions import Sessions
+from embench.statistics.nuisance_models import Sessions, basis
 
 WEIGHTS = 0.0, 0.02, 0.05, 0.1, 0.2
 

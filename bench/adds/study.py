@@ -20,7 +20,7 @@ from embench.protocols import load_protocol
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_manifest, read_record
 from embench.statistics.controls import CONTROLS
-from embench.statistics.nuisance.accelerometer import windows_of
+from embench.statistics.nuisance_movement import windows_of
 
 SEEDS = (0, 1, 2)
 """The partitions that all published entries have."""

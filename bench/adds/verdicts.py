@@ -11,8 +11,7 @@ from bench.adds.study import SEEDS, Study, read_study
 from embench.errors import DataError
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
-from embench.statistics.adding import ADDS_LEVELS, held_constant, studies_of, tested_units
-from embench.statistics.adds import Added, added, scored
+from embench.statistics.confound_test import ADDS_LEVELS, Added, added, held_constant, scored, studies_of, tested_units
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 
 HEADLINE = "auroc_crossed_matched"

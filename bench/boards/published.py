@@ -21,12 +21,9 @@ from embench.records.manifest import Manifest, method_kind
 from embench.records.record import Record, read_record
 from embench.records.scores import Adds, AddsAt, Score, Scores
 from embench.records.wording import bare_name
-from embench.statistics.by_subject import Scored
-from embench.statistics.compared import Comparison
-from embench.statistics.comparison import compare
-from embench.statistics.intervals import Estimate
-from embench.statistics.ranking import Summands
-from embench.statistics.summands import headline_summands
+from embench.statistics.comparison import Comparison, compare
+from embench.statistics.gains import Scored, headline_summands
+from embench.statistics.intervals import Estimate, Summands
 
 WITHIN = "auroc_within"
 

@@ -37,12 +37,9 @@ from embench.records.predictions import MODEL
 from embench.records.scores import Score
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
-from embench.statistics.by_subject import subject_gap, subject_scores
-from embench.statistics.common import recorded_target
-from embench.statistics.intervals import Estimate
-from embench.statistics.ranking import rank_methods
-from embench.statistics.significance import holm
-from embench.statistics.spread import mean_and_error, spread_of
+from embench.statistics.gains import subject_gap, subject_scores
+from embench.statistics.intervals import Estimate, holm, mean_and_error, rank_methods, spread_of
+from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
 FINDINGS, PEOPLE = DOCS / "findings.md", DOCS / "why" / "intended-use.md"

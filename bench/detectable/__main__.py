@@ -18,10 +18,10 @@ import numpy as np
 
 from bench import ROOT
 from bench.markdown import table
-from embench.planning import power
 from embench.records.record import Record, read_record
+from embench.statistics import answerable
 from embench.statistics.comparison import gap_over_subjects, methods_on_common
-from embench.statistics.significance import smallest_detectable
+from embench.statistics.intervals import smallest_detectable
 
 BOARDS = (
     ("stress_predict", "stress", "auroc_crossed_matched"),
@@ -68,7 +68,7 @@ def board_pairs(dataset: str, target: str, metric: str) -> Iterator[Pair]:
         for one, other, smallest, groups in _gaps(records, target, metric):
             read = [sorted(record.run["method"]["modalities"]) for record in (one, other)]
             ids = one.run["id"], other.run["id"]
-            sd = smallest / power.smallest_difference(groups, 1.0)
+            sd = smallest / answerable.smallest_difference(groups, 1.0)
             yield Pair(dataset, target, kind, int(read[0] == read[1]), *ids, round(smallest, 5), round(sd, 5))
 
 
@@ -150,8 +150,8 @@ def file_for_plans(pairs: Sequence[Pair]) -> str:
     for kind in ("features", "network"):
         lines.append(f"{kind}:")
         of_kind = {board: own for board, own in _by_board(pairs).items() if board[0] == kind}
-        for dataset in [*dict.fromkeys(board[1] for board in of_kind), power.OTHER_DATASETS]:
-            chosen = [own for board, own in of_kind.items() if dataset in (board[1], power.OTHER_DATASETS)]
+        for dataset in [*dict.fromkeys(board[1] for board in of_kind), answerable.OTHER_DATASETS]:
+            chosen = [own for board, own in of_kind.items() if dataset in (board[1], answerable.OTHER_DATASETS)]
             edges = quantiles([np.array([pair.sd for pair in own]) for own in chosen])
             lines.append(f"  {dataset}: [{', '.join(f'{edge:.3f}' for edge in edges)}, {sum(map(len, chosen))}]")
     return "\n".join(lines) + "\n"
@@ -165,5 +165,5 @@ if __name__ == "__main__":
     if chosen.measure:
         measure(chosen.pairs)
     known = read_pairs(chosen.pairs)
-    power.PUBLISHED_PAIRS.write_text(file_for_plans(known))
+    answerable.PUBLISHED_PAIRS.write_text(file_for_plans(known))
     print(foretold(known))

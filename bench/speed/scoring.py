@@ -14,7 +14,7 @@ from bench.speed.measure import Row, Setting, Took, alone, embench, figure, shar
 from embench import registry
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.statistics import permutation
+from embench.statistics import comparison
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined
@@ -128,7 +128,7 @@ def _intervals(setting: Setting) -> list[Row]:
         f"auroc_crossed with its interval, {STIMULI} stimuli": (lambda: scored(("auroc_crossed",), films), 1.0),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: permutation.permuted_differences("f1_weighted", joined, other, SUBJECTS, np.arange(N_SUBJECTS)),
+            lambda: comparison.permuted_differences("f1_weighted", joined, other, SUBJECTS, np.arange(N_SUBJECTS)),
             None,
         ),
     }

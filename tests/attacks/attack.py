@@ -10,10 +10,9 @@ import numpy as np
 
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record
-from embench.statistics.common import recorded_targets
 from embench.statistics.estimates import ScoreOrReason, contributions, estimate
 from embench.statistics.intervals import Estimate, leave_one_out, paired_difference, shared_variance, widen
-from embench.statistics.joined import Joined, join, labels_of, unit_length
+from embench.statistics.joined import Joined, join, labels_of, recorded_targets, unit_length
 
 from .clocks import Clock
 

@@ -10,7 +10,7 @@ from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.statistics.by_subject import subject_gap
+from embench.statistics.gains import subject_gap
 from embench.statistics.intervals import mean_over_subjects
 
 SUBJECTS, CLIPS, SECONDS = 6, 6, 4

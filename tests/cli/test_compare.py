@@ -13,7 +13,7 @@ from embench.cli import main
 from embench.records import record
 from embench.records.record import Record
 from embench.statistics.comparison import compare
-from embench.statistics.significance import SHARED_TRAINING
+from embench.statistics.intervals import SHARED_TRAINING
 
 from ..truth.cohorts import draw_labels, draw_lengths, partitions, recorded
 

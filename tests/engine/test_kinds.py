@@ -11,8 +11,8 @@ from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES
 from embench.protocols import load_protocol
-from embench.statistics.fold_predictions import decide
-from embench.statistics.inside import WITHIN_SUBJECT_SCORES
+from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
+from embench.statistics.evaluation import decide
 from embench.testing import samples
 
 

@@ -15,7 +15,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.tables import AS_MANY, BoardSection, build_leaderboards, markdown_table, sections_of, summarise
 from embench.records.scores import Score, Scores
-from embench.statistics.many_rows import count_positive, holds_corrected
+from embench.statistics.intervals import count_positive, holds_corrected
 from embench.vocabulary import label
 
 ROOT = Path(__file__).parents[2] / "leaderboards"

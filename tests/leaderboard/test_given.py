@@ -31,7 +31,7 @@ from embench.records.record import (
 )
 from embench.records.scores import Scores
 from embench.statistics import evaluation
-from embench.statistics.personal import COMPARED
+from embench.statistics.scores import COMPARED
 
 from ..tiny import scored
 from .made_up import put

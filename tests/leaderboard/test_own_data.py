@@ -18,7 +18,7 @@ from embench.leaderboard.verify_data import cohort_of, wrong_adds, wrong_cohort,
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external
-from embench.statistics.adds import VARIANTS
+from embench.statistics.confound_test import VARIANTS
 
 pytestmark = pytest.mark.slow
 

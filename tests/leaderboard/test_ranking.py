@@ -16,12 +16,10 @@ from embench.leaderboard import leaderboard_sections, publish_runs
 from embench.records import record
 from embench.records.record import Record
 from embench.records.scores import Score
-from embench.statistics import many_rows, ranking
+from embench.statistics import intervals
 from embench.statistics.comparison import compare
-from embench.statistics.intervals import add_one, mean_over_subjects
-from embench.statistics.ranking import Ranking, Summands, rank_methods
+from embench.statistics.intervals import SHARED_TRAINING, Ranking, Summands, add_one, mean_over_subjects, rank_methods
 from embench.statistics.scores import compute_scores
-from embench.statistics.significance import SHARED_TRAINING
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
 from .conftest import attest
@@ -89,10 +87,10 @@ def test_a_row_that_predicts_fewer_units_does_not_cost_the_others_their_paired_c
 def test_flips_and_rows_that_are_looked_at_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     board = a_board(np.random.default_rng(0), 6, lead=0.25)
     effects = [dict(zip("abcdefgh", row, strict=True)) for row in np.random.default_rng(0).normal(0.5, 1, (9, 8))]
-    whole = rank_methods(*board), many_rows.count_positive(effects, 3)
-    monkeypatch.setattr(ranking, "_AT_ONCE", 7)
-    monkeypatch.setattr(many_rows, "_AT_ONCE", 2)
-    assert (rank_methods(*board), many_rows.count_positive(effects, 3)) == whole
+    whole = rank_methods(*board), intervals.count_positive(effects, 3)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 7)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 2)
+    assert (rank_methods(*board), intervals.count_positive(effects, 3)) == whole
 
 
 def test_what_seeds_disagree_about_keeps_methods_together() -> None:

@@ -15,8 +15,8 @@ from embench.leaderboard.rows import ranked_rows, shown_entry
 from embench.records.record import read_record
 from embench.site.entry_page import JoinedEntries, pairings
 from embench.statistics.comparison import compare
-from embench.statistics.ranking import rank_methods
-from embench.statistics.summands import headline_summands
+from embench.statistics.gains import headline_summands
+from embench.statistics.intervals import rank_methods
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
 from .test_ranking import finished, key_of

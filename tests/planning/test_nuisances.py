@@ -10,8 +10,8 @@ import pytest
 from embench.data.cohort import Cohort
 from embench.planning import plan
 from embench.protocols import load_protocol, whole
-from embench.statistics.adding import studies_of
-from embench.statistics.nuisance.columns import BLOCKS
+from embench.statistics.confound_test import studies_of
+from embench.statistics.nuisance_columns import BLOCKS
 
 from ..statistics.nuisance.test_behaviour import SAMPLES, SUBJECTS, UNITS, store_of, study_over
 from ..tiny.running import Bench

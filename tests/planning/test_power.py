@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.planning.power import describe_difference, published_spread
+from embench.statistics.answerable import describe_difference, published_spread
 from embench.statistics.comparison import compare
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"

@@ -12,7 +12,7 @@ from embench.records.predictions import MODEL, Predictions
 from embench.records.record import read_record
 from embench.report.facts import RunFacts
 from embench.report.sections import SMALLEST_GROUP, group_scores
-from embench.statistics.common import recorded_target
+from embench.statistics.joined import recorded_target
 from embench.statistics.scores import compute_scores
 
 

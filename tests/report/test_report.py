@@ -20,7 +20,7 @@ from embench.records.record import read_manifest, read_record, read_scores
 from embench.report.facts import RunFacts
 from embench.report.sections import facts_section, headline_section, notices, scores_section
 from embench.runs import external
-from embench.statistics.common import recorded_target
+from embench.statistics.joined import recorded_target
 from embench.statistics.result import Result
 from embench.statistics.scores import compute_scores
 from embench.vocabulary import label

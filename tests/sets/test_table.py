@@ -9,7 +9,7 @@ import pytest
 from embench.cli.show import print_board
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells, write_figures
 from embench.statistics import comparison
-from embench.statistics.significance import holm
+from embench.statistics.intervals import holm
 
 ABOUT = {"dataset": "embench_plugins/mine", "protocol": "p", "target": "calm", "metric": "auroc_crossed"}
 NONE = {"from_reference": None, "from_reference_low": None, "from_reference_high": None, "p": None, "comparisons": 0}

@@ -174,8 +174,15 @@ def test_means_over_subjects_are_paired_as_in_python(visit):
     """A score of which entries hold the values of subjects: a t interval over groups, which need not be single."""
     import numpy as np
 
-    from embench.statistics.intervals import mean_over_subjects, paired_difference, shared_variance, widen
-    from embench.statistics.significance import shared_training_test, sign_flips, smallest_detectable
+    from embench.statistics.intervals import (
+        mean_over_subjects,
+        paired_difference,
+        shared_training_test,
+        shared_variance,
+        sign_flips,
+        smallest_detectable,
+        widen,
+    )
 
     rng = np.random.default_rng(3)
     groups = np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7])

@@ -10,7 +10,7 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
-from embench.statistics.adds import (
+from embench.statistics.confound_test import (
     RULE,
     VARIANTS,
     Added,
@@ -21,11 +21,10 @@ from embench.statistics.adds import (
     scored,
     standardised_scores,
 )
-from embench.statistics.difference import mean_difference
+from embench.statistics.estimates import mean_difference
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.nuisance.members import Parts
-from embench.statistics.nuisance.registered import Cells
-from embench.statistics.nuisance.sessions import Sessions
+from embench.statistics.nuisance_columns import Cells
+from embench.statistics.nuisance_models import Parts, Sessions
 
 SUBJECTS, UNITS = 30, 80
 TARGET = Target("stress", "binary", LabelRule(), "stress")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from embench.statistics.boosted_trees import BalancedTrees
+from embench.statistics.controls import BalancedTrees
 
 from ..sample import sample
 

@@ -11,8 +11,7 @@ from embench.interfaces.units import LabelRule, Target, Units
 from embench.records.manifest import MethodPart
 from embench.records.record import read_record
 from embench.statistics.calibration import N_BINS, THRESHOLDS, calibration, recorded_calibration
-from embench.statistics.common import recorded_target
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, recorded_target
 
 from ..site.conftest import PUBLISHED
 

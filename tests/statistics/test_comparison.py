@@ -18,9 +18,9 @@ from embench.records import record
 from embench.records.predictions import Labels, Predictions
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare, compare_all
-from embench.statistics.significance import SHARED_TRAINING
+from embench.statistics.intervals import SHARED_TRAINING
+from embench.statistics.joined import joined_on_common
 
 from ..truth.cohorts import FOLDS, TARGET, draw_labels, draw_lengths, partitions, recorded
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject, compare_subjects
 from embench.interfaces.units import Units
-from embench.statistics.balanced import balanced_score
 from embench.statistics.conditioned import (
     CONDITIONED,
     comparison_counts,
@@ -24,6 +23,7 @@ from embench.statistics.conditioned import (
     share_won_resampled,
     sum_tables,
 )
+from embench.statistics.estimates import balanced_score
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 

@@ -13,9 +13,9 @@ from embench.interfaces.ranking import auroc_by_subject
 from embench.protocols import NOTHING_GIVEN, Given
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record
-from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare
-from embench.statistics.curve_gaps import are_curves, compare_curves
+from embench.statistics.gains import are_curves, compare_curves
+from embench.statistics.joined import joined_on_common
 
 from ..truth.cohorts import TARGET, draw_labels, draw_lengths, partitions, recorded
 

@@ -15,13 +15,12 @@ from embench.interfaces.ranking import TIE
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, Labels, Predictions
-from embench.statistics import ordered
+from embench.statistics import conditioned
 from embench.statistics.answers import answers_of
-from embench.statistics.difference import has_difference, mean_difference
-from embench.statistics.estimates import estimate
+from embench.statistics.conditioned import crossed_pairs, order_by_subject, order_without_stimulus
+from embench.statistics.estimates import estimate, has_difference, mean_difference
 from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
 from embench.statistics.joined import Joined, varies_within_stimuli
-from embench.statistics.ordered import crossed_pairs, order_by_subject, order_without_stimulus
 from embench.statistics.scores import compute_scores, headline_of
 
 from ..sample import sample
@@ -70,7 +69,7 @@ def loop(units: Units, subjects: np.ndarray, graded: bool) -> tuple[np.ndarray, 
 def test_crossed_pairs_equal_a_loop_over_quadruples(
     monkeypatch: pytest.MonkeyPatch, seed: int, in_memory: int, graded: bool
 ) -> None:
-    monkeypatch.setattr(ordered, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(conditioned, "IN_MEMORY", in_memory)
     units, subjects = few(seed)
     if seed and not graded:  # some are not predicted
         units.score[8:20] = np.where(np.arange(12) % 2, np.nan, np.inf)

@@ -9,11 +9,10 @@ import pytest
 from scipy import stats
 
 from embench.interfaces.units import Units
-from embench.statistics import permutation, significance
-from embench.statistics.common import joined_on_common
+from embench.statistics import comparison, intervals
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, joined_on_common
 
 from ..sample import sample
 from ..truth.cohorts import TARGET, draw_labels, draw_lengths, partitions, recorded
@@ -87,18 +86,18 @@ def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) 
     subjects = jackknife.subjects
     names, codes = np.unique([groups[p] for p in subjects.tolist()], return_inverse=True)
     scores = [mean_of(name, joined, jackknife) for joined in (one, other)]
-    parts = [permutation.per_subject_contributions(name, joined, TARGET, subjects) for joined in (one, other)]
+    parts = [comparison.per_subject_contributions(name, joined, TARGET, subjects) for joined in (one, other)]
     if parts[0] is not None and parts[1] is not None:
         added = np.bincount(codes, parts[0] - parts[1])
-        values = significance.sign_flips(added)
+        values = intervals.sign_flips(added)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
     else:
-        values = permutation.permuted_differences(name, one, other, subjects, codes)
-        added = permutation.group_contributions(name, one, other, subjects, codes)
+        values = comparison.permuted_differences(name, one, other, subjects, codes)
+        added = comparison.group_contributions(name, one, other, subjects, codes)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean, rel=0.25)
     assert values[0] == pytest.approx(scores[0].mean - scores[1].mean)
     mixed = (as_ranks(one), as_ranks(other)) if by_rank else (one, other)
-    ways = significance.group_permutations(len(names))
+    ways = intervals.group_permutations(len(names))
     for way, value in list(zip(ways, values, strict=True))[:ONCE]:
         theirs = set(subjects[way[codes]].tolist())
         first, second = exchanged(*mixed, theirs), exchanged(*mixed[::-1], theirs)

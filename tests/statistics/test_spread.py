@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from embench.records.scores import Score
-from embench.statistics.ranking import Summands
-from embench.statistics.spread import detectable_difference, mean_and_error, spread_of
+from embench.statistics.intervals import Summands, detectable_difference, mean_and_error, spread_of
 
 
 def summands(adds, by_seed=None, fits="units"):

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from embench import registry, vocabulary
-from embench.statistics.adding import ADDS_LEVELS
+from embench.statistics import CONDITIONED_NEEDS, metric_facts
 from embench.statistics.conditioned import BY_MOMENT, BY_TIME, CONDITIONED, OF_VALUES
+from embench.statistics.confound_test import ADDS_LEVELS
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
-from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
 
 TERMS = [term for known in vocabulary.sections().values() for term in known.values()]
 FORMS = [pytest.param(form, id=f"{term.id}: {form.hit}") for term in TERMS for form in term.banned]

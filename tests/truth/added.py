@@ -22,8 +22,8 @@ from scipy import optimize, signal, stats
 from sklearn.tree import DecisionTreeClassifier
 
 from embench.interfaces.metric import Undefined
-from embench.statistics.adding import ADDS_LEVELS
-from embench.statistics.adds import Held, LabelledUnits, added, scored
+from embench.statistics import nuisance_models
+from embench.statistics.confound_test import ADDS_LEVELS, Held, LabelledUnits, added, scored
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import (
     Estimate,
@@ -34,19 +34,20 @@ from embench.statistics.intervals import (
     widen,
 )
 from embench.statistics.joined import Joined
-from embench.statistics.nuisance import clock
-from embench.statistics.nuisance.members import (
+from embench.statistics.nuisance_models import (
+    CLIP,
     Members,
     Parts,
+    Sessions,
     careful_trees,
     forest,
     kernel,
     linear,
     perceptron,
     predictions,
+    standard,
     trees,
 )
-from embench.statistics.nuisance.sessions import CLIP, Sessions, standard
 
 from .cohorts import TARGET, draw_lengths, partitions, subject_names
 from .sessions import EDGES
@@ -174,7 +175,7 @@ class World:
 
     def _local(self, parts: Parts) -> np.ndarray:
         """(n, k) nuisances of one seed: clock, movement with its context and squares, and what ridges read off them."""
-        of_time = clock.basis(self.sessions)
+        of_time = nuisance_models.basis(self.sessions)
         wide = np.clip(self.sessions.context(self.movement, NEAR_S), -CLIP, CLIP)
         seen = [self.movement, _squared(self.movement), _squared(wide), of_time, np.hstack([_squared(wide), of_time])]
         seen += [_waves(self.movement, 1), _waves(wide, 2)]

@@ -40,7 +40,7 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from embench.statistics.significance import group_permutations
+from embench.statistics.intervals import group_permutations
 
 from .cohorts import (
     cross_validated,

@@ -30,11 +30,10 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import UnitId, load_protocol, whole
 from embench.records.scores import Scores
-from embench.statistics import adding, evaluation
+from embench.statistics import confound_test, evaluation
 from embench.statistics.answers import answers_of
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
-from embench.statistics.fold_controls import FoldControls
-from embench.statistics.fold_predictions import FoldPredictions, unpredicted
+from embench.statistics.evaluation import FoldControls, FoldPredictions, unpredicted
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.arrays import RowWriter
 
@@ -205,7 +204,7 @@ class Study:
     @cached_property
     def models(self) -> dict[str, list[FoldPredictions]]:
         """Model -> its out-of-fold predictions; without those that the design does not allow."""
-        studies = adding.studies_of(self.cohort, PROTOCOL, {self.target.name: SEEDS})
+        studies = confound_test.studies_of(self.cohort, PROTOCOL, {self.target.name: SEEDS})
         controls = FoldControls(self.cohort, PROTOCOL, studies)
         found: dict[str, list[FoldPredictions]] = {name: [] for name in MODELS}
         for fold in self.folds:

@@ -36,9 +36,8 @@ from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics.controls import ControlTask
-from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
-from embench.statistics.personal import slice_controls
-from embench.statistics.scores import compute_scores
+from embench.statistics.evaluation import FoldPredictions, about_units, decide, prediction_rows
+from embench.statistics.scores import compute_scores, slice_controls
 
 PROTOCOL = load_protocol("personalise-v1")
 PEOPLE, FEATURES = 24, 6

@@ -14,7 +14,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from embench import protocols
-from embench.statistics import significance
+from embench.statistics import intervals
 from embench.statistics.comparison import compare
 from embench.statistics.scores import compute_scores
 
@@ -106,9 +106,9 @@ def equivalences(n_subjects: int, times: int) -> float:
     rng = np.random.default_rng(n_subjects)
     found = []
     for _ in range(times):
-        gaps = significance.EQUIVALENCE_MARGIN + 0.2 * (rng.beta(8, 2, n_subjects) - rng.beta(8, 2, n_subjects))
+        gaps = intervals.EQUIVALENCE_MARGIN + 0.2 * (rng.beta(8, 2, n_subjects) - rng.beta(8, 2, n_subjects))
         error = float(stats.sem(gaps))
-        found.append(significance.equivalence_test(float(gaps.mean()), error, n_subjects - 1) < 0.05)
+        found.append(intervals.equivalence_test(float(gaps.mean()), error, n_subjects - 1) < 0.05)
     return float(np.mean(found))
 
 

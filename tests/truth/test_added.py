@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from embench.interfaces.metric import Undefined
-from embench.statistics.difference import mean_difference
-from embench.statistics.estimates import estimate
+from embench.statistics.estimates import estimate, mean_difference
 from embench.statistics.intervals import Estimate
 
 from ..sample import sample

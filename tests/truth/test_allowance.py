@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embench.statistics.common import joined_on_common
+from embench.statistics.comparison import per_subject_contributions
 from embench.statistics.estimates import contributions, estimate
 from embench.statistics.intervals import Estimate, leave_one_out
-from embench.statistics.permutation import per_subject_contributions
+from embench.statistics.joined import joined_on_common
 
 from .allowance import SCORES, added, moments, scored
 from .cohorts import (

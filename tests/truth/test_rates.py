@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from embench.statistics.significance import SHARED_TRAINING
+from embench.statistics.intervals import SHARED_TRAINING
 
 from ..sample import WHOLE, proof, sample
 from .allowance import SCORES

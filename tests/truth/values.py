@@ -21,8 +21,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, load_protocol
 from embench.records.predictions import MODEL
 from embench.statistics.estimates import estimate
-from embench.statistics.evaluation import score_predictions
-from embench.statistics.fold_predictions import FoldPredictions, about_units, prediction_rows
+from embench.statistics.evaluation import FoldPredictions, about_units, prediction_rows, score_predictions
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli, units_of
 from embench.statistics.scores import headline_of, with_interval_of

@@ -23,9 +23,8 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
 from embench.runs.again import rebuild_plan
-from embench.statistics.common import recorded_targets
-from embench.statistics.fold_predictions import wrongly_owed
-from embench.statistics.joined import unit_length
+from embench.statistics.evaluation import wrongly_owed
+from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import version_of

@@ -27,7 +27,7 @@ from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
 from embench.runs.guards import drawn_folds, part_of, permute_labels, remembered_labels
 from embench.runs.tuning import choose, predicted_tables
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 
 SCORE_APART = 1e-3
 """How much a validation score may differ on another machine."""

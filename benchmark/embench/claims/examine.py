@@ -27,9 +27,8 @@ from embench.records.record import Record, read_record
 from embench.runs import run as runner
 from embench.snapshot import snapshot
 from embench.statistics import comparison
-from embench.statistics.by_subject import Each
-from embench.statistics.intervals import LEVEL
-from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, corrected_error, holm, t_test
+from embench.statistics.gains import Each
+from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, holm, t_test
 
 # Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one.
 

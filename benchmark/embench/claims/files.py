@@ -21,7 +21,7 @@ from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
 from embench.records.predictions import ANY_SEED, MODEL, Embeddings, read_embeddings
 from embench.registry.naming import did_you_mean
-from embench.statistics.by_subject import (
+from embench.statistics.gains import (
     Each,
     Scored,
     names_of,
@@ -85,7 +85,7 @@ def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> f
 Runs = Mapping[str, ClaimRun]
 
 
-# Measures whose values are of subjects (see `statistics/by_subject.py`). Where a claim names a target `by`, units
+# Measures whose values are of subjects (see `statistics/gains.py`). Where a claim names a target `by`, units
 # without a label of it do not count.
 
 

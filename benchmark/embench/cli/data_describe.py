@@ -217,9 +217,9 @@ def confounds(
 
 def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
     from embench.cli.show import show_not_applicable
+    from embench.statistics import metric_facts
     from embench.statistics.answers import undefined_in_words
     from embench.statistics.controls import CONTROLS
-    from embench.statistics.metrics import metric_facts
 
     controls, primary = {control.name: control for control in scored.controls(target)}, scored.headlines[target]
     applicable = [control for name in (*CONTROLS, *controls) if (control := controls.pop(name, None))]
@@ -249,7 +249,7 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
 
 def _scored(metric: str, *, interval: bool) -> TableColumn:
     """The column of a metric, with 95 % intervals where `interval` is true."""
-    from embench.statistics.metrics import metric_facts
+    from embench.statistics import metric_facts
 
     def cell(control: Control) -> str:
         score = control.scores.get(metric)
@@ -260,7 +260,7 @@ def _scored(metric: str, *, interval: bool) -> TableColumn:
 
 def _predicted(target: str, metric: str, models: Sequence[Control], is_primary: bool) -> str:
     """A sentence on the models that predict a target better than chance, by their intervals."""
-    from embench.statistics.metrics import metric_facts
+    from embench.statistics import metric_facts
 
     facts = metric_facts(metric)
     title = facts.title if is_primary else f"{facts.title}, as the primary metric is undefined"

@@ -21,7 +21,7 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_figure
 from embench.screen.progress import Progress, Steps
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 from embench.texts import markdown, table_in_markdown
 
 if TYPE_CHECKING:

@@ -19,15 +19,15 @@ from embench.planning.request import Request
 from embench.records import TimeContext
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.screen.progress import Progress, Steps
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 from embench.texts import visible
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target
     from embench.records.audit import Audit
     from embench.records.manifest import Manifest
-    from embench.statistics.compared import Comparison, Table
-    from embench.statistics.curve_gaps import CurveTable
+    from embench.statistics.comparison import Comparison, Table
+    from embench.statistics.gains import CurveTable
     from embench.statistics.intervals import Estimate
     from embench.statistics.result import Result
 
@@ -62,14 +62,14 @@ def compare(
     from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.ledger import scored_and_whose
-    from embench.statistics import comparison, curve_gaps, floor_gaps
+    from embench.statistics import comparison, gains
 
     folders = named_runs(runs, dataset, "embench compare")
     records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
     if dataset:
         checked_dataset(dataset, None, [each.manifest.dataset.name for each in records])
-    if given or curve_gaps.are_curves(records):
-        curves = curve_gaps.compare_curves(records, given, targets, metric)
+    if given or gains.are_curves(records):
+        curves = gains.compare_curves(records, given, targets, metric)
         if as_json:
             console.document({"curves": [table.as_json() for table in curves]})
             return
@@ -77,7 +77,7 @@ def compare(
             _show_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = floor_gaps.gaps_of(records, metric, [table.target for table in tables])
+    gaps = gains.gaps_of(records, metric, [table.target for table in tables])
     if as_json:
         found = {"floors": [as_document(*each) for each in gaps]} if gaps else {}
         console.document({"targets": [table.as_json() for table in tables], **found})

@@ -22,16 +22,16 @@ from embench.records.wording import format_figure, format_over_folds, format_sco
 from embench.screen.plan import SYNTHETIC_WARNING, run_plan
 from embench.screen.progress import Progress
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
+from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
-from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from embench.planning.pretraining import FloorRow, Floors
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
-    from embench.statistics.floor_gaps import Gaps
+    from embench.statistics.gains import Gaps
     from embench.statistics.result import Result
 
 
@@ -265,7 +265,7 @@ def run_with_floors(
     from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
-    from embench.statistics.floor_gaps import gaps_of
+    from embench.statistics.gains import gaps_of
 
     found, plain = split_pretrained(requests)
     for floors in found:
@@ -315,7 +315,7 @@ def _method(row: FloorRow) -> str:
 def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
     """Prints a table for each pretrained run and target: its score, those of its floors, and the gap to each."""
     from embench.records.wording import method_name
-    from embench.statistics.floor_gaps import shown_metric
+    from embench.statistics.gains import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:

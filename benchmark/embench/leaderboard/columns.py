@@ -16,8 +16,8 @@ from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloo
 from embench.records.record import Superseded
 from embench.records.scores import Adds, Score
 from embench.records.wording import format_cost, format_share, join_with_and
+from embench.statistics import metric_facts
 from embench.statistics.answers import Answer, Unanswerable, figures, two_decimals
-from embench.statistics.metrics import metric_facts
 from embench.vocabulary import label
 
 # The row of a leaderboard that all of its columns are read from, and the entry that its rows belong to.

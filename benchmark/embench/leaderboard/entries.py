@@ -55,7 +55,7 @@ from embench.records.record import (
 )
 from embench.records.scores import Score, Scores
 from embench.registry import releases_of
-from embench.statistics.ranking import Summands
+from embench.statistics.intervals import Summands
 from embench.system import version_of
 
 # Content of an entry whose dataset's labels are not public: nothing from which they could be computed.
@@ -565,7 +565,7 @@ def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
 
 def write_summands(folder: Path, record: Record) -> None:
     """Writes, of each target that has some, the headline's summands."""
-    from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
+    from embench.statistics.gains import headline_summands  # loads scipy, which those who read boards don't need
 
     found = {target: headline_summands(record, target) for target in record.scores.headlines}
     kept = {target: summands.as_json() for target, summands in found.items() if summands}

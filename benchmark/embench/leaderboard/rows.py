@@ -59,11 +59,11 @@ from embench.records.wording import (
     least_gain,
 )
 from embench.registry import BUNDLED
+from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, Unanswerable, answers_of
 from embench.statistics.form import Subject
-from embench.statistics.metrics import metric_facts
-from embench.statistics.personal import COMPARED
-from embench.statistics.ranking import Ranking, rank_methods
+from embench.statistics.intervals import Ranking, rank_methods
+from embench.statistics.scores import COMPARED
 
 # Cache of what boards show, kept for the user from one command to the next, and named by all that it follows from: the
 # bytes of files, those of embench and of installed plugin packages among them.
@@ -158,7 +158,7 @@ def _gap(
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
             return _GAP.validate_json(content)
-    from embench.statistics.floor_gaps import gap_to_floor  # with scipy, which what is kept does not need
+    from embench.statistics.gains import gap_to_floor  # with scipy, which what is kept does not need
 
     gap = gap_to_floor(kind, name, read(row.folder), read(floor.folder), target)
     write_checked(place, _GAP.dump_json(gap, by_alias=True, exclude_unset=True))
@@ -497,7 +497,7 @@ def _of_constant(entry: ShownEntry, target: str, fits: str) -> list[float] | Non
     place = kept_place("chance", fits)
     if content := read_checked(place):
         return json.loads(content)
-    from embench.statistics.summands import chance_contributions  # with scipy, which what is kept does not need
+    from embench.statistics.gains import chance_contributions  # with scipy, which what is kept does not need
 
     found = chance_contributions(read_record(entry.folder), target)
     write_checked(place, json.dumps(found).encode())

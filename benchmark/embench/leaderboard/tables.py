@@ -35,11 +35,10 @@ from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
 from embench.registry.naming import did_you_mean
+from embench.statistics import metric_facts
 from embench.statistics.answers import Unanswerable, design_of, unranked
 from embench.statistics.form import ModelLine, model_lines
-from embench.statistics.many_rows import ManyRows, count_positive, holds_corrected
-from embench.statistics.metrics import metric_facts
-from embench.statistics.ranking import Ranking
+from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
 from embench.texts import harmless, markdown, table_in_markdown
 
 # The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.

@@ -43,10 +43,9 @@ from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Differen
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.answers import design_of
-from embench.statistics.common import recorded_targets
-from embench.statistics.joined import unit_length
+from embench.statistics.gains import headline_summands
+from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
-from embench.statistics.summands import headline_summands
 from embench.texts import FORMULA, texts_in
 
 # Checks of what a record says that test subjects gave.

@@ -26,11 +26,9 @@ from embench.records.record import RUN_FILE, SUPERSEDED_FILE, Record, is_own, re
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import releases_of
 from embench.statistics import evaluation
-from embench.statistics.adding import Studies, laid_out, studies_of, what_it_adds
-from embench.statistics.evaluation import record_folds
-from embench.statistics.fold_controls import FoldControls
-from embench.statistics.fold_predictions import FoldPredictions, unpredicted, wrongly_owed
-from embench.statistics.personal import COMPARED
+from embench.statistics.confound_test import Studies, laid_out, studies_of, what_it_adds
+from embench.statistics.evaluation import FoldControls, FoldPredictions, record_folds, unpredicted, wrongly_owed
+from embench.statistics.scores import COMPARED
 from embench.system import version_of
 
 # An entry's labels, and what it says that it adds to clock and movement, compared with the reader's own copy of the

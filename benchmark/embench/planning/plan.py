@@ -49,7 +49,6 @@ from embench.planning.parts import (
     labelled_fraction,
     labelled_subjects,
 )
-from embench.planning.power import describe_difference, published_spread
 from embench.planning.request import Request, command_of
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.planning.weights import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
@@ -58,11 +57,11 @@ from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
 from embench.snapshot import cached_call, snapshot
-from embench.statistics.adding import studies_of
-from embench.statistics.nuisance.accelerometer import movement_of, windows_of
-from embench.statistics.nuisance.behaviour import behaviour_of, modalities_held
-from embench.statistics.nuisance.columns import Study
-from embench.statistics.nuisance.members import careful_trees
+from embench.statistics.answerable import describe_difference, published_spread
+from embench.statistics.confound_test import studies_of
+from embench.statistics.nuisance_columns import Study
+from embench.statistics.nuisance_models import careful_trees
+from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
 from embench.store import blank_clips
 from embench.system import cores, limited_threads
 
@@ -455,7 +454,7 @@ class Plan:
 
     def _score_in_words(self) -> str:
         """The scores of which that difference is: AUROC for any that is a share of ordered units of two classes."""
-        from embench.statistics.metrics import metric_facts
+        from embench.statistics import metric_facts
 
         words = {"auroc_within": "AUROC", "concordance_within": "concordance"}
         names = dict.fromkeys(self.protocol.headline_for(target.kind, "free") for target in self.test.targets)

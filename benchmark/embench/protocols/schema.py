@@ -186,7 +186,7 @@ class Protocol(_Rules):
     (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
     variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
     that it names alone. `references` are shown beside the confound-only models, for protocols that train on tested
-    subjects or at tested moments, see `embench.statistics.references`.
+    subjects or at tested moments, see `embench.statistics.controls`.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` is in the
     hashes of published protocols, and says nothing: all are scored in the same way.

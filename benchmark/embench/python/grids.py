@@ -38,7 +38,7 @@ from embench.sets.running import (
 )
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
 from embench.snapshot import snapshot
-from embench.statistics.floor_gaps import gaps_of
+from embench.statistics.gains import gaps_of
 from embench.statistics.result import Result
 
 if TYPE_CHECKING:

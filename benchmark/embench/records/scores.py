@@ -143,7 +143,7 @@ class Adds(_Part):
 
 
 class Personal(_Part):
-    """Gains of a method by what test subjects give first; see `embench.statistics.personal`.
+    """Gains of a method by what test subjects give first; see `embench.statistics.scores`.
 
     `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
     what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from. `missing`:

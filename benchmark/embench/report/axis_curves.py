@@ -19,8 +19,8 @@ from embench.records.wording import format_figure, format_score, least_gain, nam
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
 from embench.report.facts import RunFacts
 from embench.report.page import figure_row, figure_with_table, html_table, join_parts, paragraph
-from embench.statistics.metrics import metric_facts
-from embench.statistics.personal import COMPARED
+from embench.statistics import metric_facts
+from embench.statistics.scores import COMPARED
 
 # Points of curves: scores of runs along an axis along which they differ.
 

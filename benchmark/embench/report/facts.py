@@ -22,7 +22,6 @@ from embench.leaderboard.rows import given_of
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording
-from embench.records.apart import names_apart
 from embench.records.audit import reworded
 from embench.records.ledger import scored_and_whose
 from embench.records.manifest import Manifest, RulePart, method_kind
@@ -31,9 +30,8 @@ from embench.records.record import Record, is_own
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.answers import TargetAnswers, answers_of
-from embench.statistics.common import recorded_targets
 from embench.statistics.form import ResultForm, result_forms
-from embench.statistics.joined import Joined, join, labels_of
+from embench.statistics.joined import Joined, join, labels_of, names_apart, recorded_targets
 from embench.store import Store
 
 # Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others.

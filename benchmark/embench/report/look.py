@@ -24,7 +24,6 @@ from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import Target
-from embench.planning.power import published_spread, smallest_difference, subjects_needed
 from embench.protocols import Protocol, UnitId, connected_groups
 from embench.records.scores import Control, Scores
 from embench.records.wording import format_control, in_words, name_without_package
@@ -33,6 +32,7 @@ from embench.report.page import Section, join_parts, paragraph, render_macro, re
 from embench.runs.external import describe_controls
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
+from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
 from embench.statistics.answers import plain_reason, undefined_in_words
 from embench.statistics.controls import CONTROLS, FOR_COMPARISON
 from embench.store import RecordingEntry, Store

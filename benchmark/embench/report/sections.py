@@ -49,13 +49,13 @@ from embench.report.page import (
     render_macro,
     with_reasons,
 )
+from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.estimates import estimate
-from embench.statistics.floor_gaps import floors_of, shown_metric
 from embench.statistics.form import as_html
+from embench.statistics.gains import floors_of, shown_metric
 from embench.statistics.intervals import Estimate, leave_one_out, with_interval
 from embench.statistics.joined import Joined, join, labels_of, shared_stimuli, unit_length
-from embench.statistics.metrics import metric_facts
 from embench.statistics.scores import with_interval_of
 from embench.store import Store
 from embench.vocabulary import label

@@ -42,9 +42,15 @@ from embench.records.scores import Scores
 from embench.registry.catalogue import installed
 from embench.signals.preprocess import band_after
 from embench.statistics import evaluation
-from embench.statistics.evaluation import ConfoundAnalysis, Evaluation
-from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
-from embench.statistics.inside import WITHIN_SUBJECT_SCORES
+from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
+from embench.statistics.evaluation import (
+    ConfoundAnalysis,
+    Evaluation,
+    FoldPredictions,
+    about_units,
+    decide,
+    prediction_rows,
+)
 from embench.statistics.joined import units_of
 from embench.texts import visible
 

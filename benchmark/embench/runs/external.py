@@ -29,11 +29,9 @@ from embench.records.predictions import NO_FOLD, Faults, SubmittedRow, read_subm
 from embench.records.record import format_csv
 from embench.records.scores import Control
 from embench.records.wording import name_without_package
-from embench.statistics import evaluation
+from embench.statistics import evaluation, metric_facts
 from embench.statistics.controls import FOR_COMPARISON
-from embench.statistics.evaluation import ConfoundAnalysis, Evaluation
-from embench.statistics.fold_predictions import FoldPredictions, decide, unpredicted
-from embench.statistics.metrics import metric_facts
+from embench.statistics.evaluation import ConfoundAnalysis, Evaluation, FoldPredictions, decide, unpredicted
 from embench.statistics.result import Result
 from embench.store import Store
 from embench.texts import has_control

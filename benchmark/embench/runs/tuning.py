@@ -25,7 +25,7 @@ from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_
 from embench.protocols import load_protocol
 from embench.runs import evaluate
 from embench.runs import run as runner
-from embench.statistics.inside import WITHIN_SUBJECT_SCORES
+from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -44,7 +44,7 @@ from embench.report.latex.bibliography import templates_of
 from embench.sets.files import BaselineSet, SetLevel
 from embench.sets.rows import BaselineRow
 from embench.sets.running import RowForecast, as_tuned, why_failed
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 from embench.texts import markdown, names_place
 
 SET_FILE = "baselines.json"

@@ -55,9 +55,9 @@ from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
 from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
 from embench.snapshot import cached_call, snapshot
+from embench.statistics import metric_facts
 from embench.statistics.answerable import without_repeats
 from embench.statistics.answers import TargetAnswers
-from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 from embench.store import Store, derive
 from embench.store.fingerprint import synthetic

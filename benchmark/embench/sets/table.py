@@ -18,17 +18,17 @@ from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import Control, Score
 from embench.records.wording import bare_name, is_by_construction, method_name
+from embench.statistics import metric_facts
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import compare, compare_with_best, compare_with_first, method_names
-from embench.statistics.metrics import metric_facts
+from embench.statistics.intervals import holm
 from embench.statistics.result import Result
-from embench.statistics.significance import holm
 from embench.vocabulary import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from embench.statistics.compared import Comparison
+    from embench.statistics.comparison import Comparison
 
 
 _ALIKE = ("dataset", "protocol", "target")

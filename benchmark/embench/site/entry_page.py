@@ -37,16 +37,20 @@ from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
 from embench.site.leaderboards import Board, evidence_of, method_slug, rank_text, superseded_text
 from embench.site.pages import addresses, notice, render, style_texts, write_page
+from embench.statistics import metric_facts
 from embench.statistics.calibration import calibration
-from embench.statistics.common import joined_on_common, recorded_targets
 from embench.statistics.estimates import estimate
 from embench.statistics.form import as_html, result_forms
-from embench.statistics.intervals import Estimate, leave_one_out
-from embench.statistics.joined import Joined
-from embench.statistics.metrics import metric_facts
-from embench.statistics.ranking import Summands
-from embench.statistics.significance import MAX_PERMUTATIONS, group_permutations, smallest_detectable
-from embench.statistics.summands import shared_part
+from embench.statistics.gains import shared_part
+from embench.statistics.intervals import (
+    MAX_PERMUTATIONS,
+    Estimate,
+    Summands,
+    group_permutations,
+    leave_one_out,
+    smallest_detectable,
+)
+from embench.statistics.joined import Joined, joined_on_common, recorded_targets
 
 # The predictions of entries, joined with labels. Entries of one board mostly predicted the same units in the same
 # folds: these are joined once, with row numbers in place of scores.

@@ -37,8 +37,8 @@ from embench.records.wording import inside_subjects, method_name
 from embench.registry import Question
 from embench.report.axis_curves import CURVE_FIELDS, Curve, build_curves
 from embench.site.pages import in_one_style, link, render, write_page
+from embench.statistics import metric_facts
 from embench.statistics.form import ModelLine
-from embench.statistics.metrics import metric_facts
 
 # Leaderboards as the pages show them: entries of one dataset, protocol, target and training set.
 

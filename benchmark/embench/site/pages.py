@@ -24,7 +24,7 @@ from embench.files import read_text
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_interval, format_score
 from embench.report.latex.bibliography import templates_of
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 
 # Addresses of the project from the metadata of the installed package (`[project.urls]`).
 

@@ -16,7 +16,7 @@ from embench.interfaces.recording import names_in
 from embench.protocols import Design
 from embench.records.scores import Adds, AddsAt, Control, Score, Scores
 from embench.records.wording import gain_sentences, inside_subjects, join_with_and
-from embench.statistics.metrics import metric_facts
+from embench.statistics import metric_facts
 from embench.vocabulary import label
 
 AnswerWord = Literal[

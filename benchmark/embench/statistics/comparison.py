@@ -1,8 +1,4 @@
-"""Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
-
-Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
-that tests on training subjects. `docs/why/statistics.md` describes each test.
-"""
+"""Compare records: which method is better, by how much, and how small a difference is detectable."""
 
 from __future__ import annotations
 
@@ -10,41 +6,346 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from embench import registry, vocabulary
 from embench.errors import DataError, UsageError
-from embench.interfaces.metric import Undefined
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.ranking import mean_of_known, tie_width
+from embench.interfaces.units import Target, Units
 from embench.records import record
-from embench.records.apart import names_apart
+from embench.records.manifest import with_people
 from embench.records.record import Record
-from embench.records.wording import method_name
-from embench.statistics import permutation, significance
+from embench.records.wording import format_p, format_points, join_with_and, method_name
+from embench.statistics import conditioned, intervals, metric_facts
 from embench.statistics.answers import undefined_in_words
-from embench.statistics.common import (
-    check_same,
-    common_seeds,
-    common_targets,
-    has_shared_stimuli,
-    has_shared_subjects,
-    joined_on_common,
-    recorded_target,
+from embench.statistics.estimates import (
+    ByFold,
+    estimate,
+    is_inside_subjects,
+    subject_scores_by_fold,
+    subject_scores_by_seed,
 )
-from embench.statistics.compared import Comparison, Standing, Table
-from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
+    ALPHA,
+    EQUIVALENCE_MARGIN,
     LEVEL,
+    POWER,
+    SHARED_TRAINING,
     Estimate,
     Jackknife,
+    group_permutations,
     leave_one_out,
     paired_difference,
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined, shared_stimuli
-from embench.statistics.metrics import metric_facts
+from embench.statistics.joined import (
+    Joined,
+    check_same,
+    common_seeds,
+    common_targets,
+    has_shared_stimuli,
+    has_shared_subjects,
+    is_predicted,
+    joined_on_common,
+    names_apart,
+    recorded_target,
+    shared_stimuli,
+)
 from embench.statistics.scores import with_interval_of
+
+# The difference of two methods in a score when the predictions of whole groups of subjects are permuted.
+#
+# If it makes no difference which of two methods predicts a group, then the observed difference of their scores is as
+# likely as any that comes of swapping the two methods' predictions for some groups: the permutation test of paired
+# designs. If a score is a sum over subjects, a swap turns signs. Any other score is computed anew, with the predictions
+# of both methods side by side as if they were of two subjects, one of whom is in each sample. If a score depends on
+# ranks alone, scores are first replaced by ranks within fold and seed, so that two methods' scales can be mixed (Bandos
+# et al. 2005, doi 10.1002/sim.2149).
+
+BETWEEN_SUBJECTS = "auroc_within_stimulus"
+"""The conditioned score that compares scores of different subjects."""
+
+
+def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
+    """(P,) what each of `subjects` adds to a method's score `name`, 0 where nothing; None where the score is no sum
+    over subjects.
+
+    The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
+    labels.
+    """
+    if is_inside_subjects(name, target):
+        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
+        return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
+    if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
+        return None
+    by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
+    known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]
+    if not known:
+        return np.zeros(len(subjects))
+    pooled = conditioned.sum_tables(known)
+    kept = conditioned.estimable(name, pooled)
+    return np.mean([pooled[k].wins.sum(1) / pooled[k].pairs.sum() for k in kept], axis=0)
+
+
+def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(R,) the difference of scores that are no sums, after each permutation.
+
+    Args:
+        one, other: the same units. `subjects` (P,): those tested. `codes` (P,): their groups, from 0 on.
+    """
+    return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
+
+
+def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(G,) half of what swapping each group alone takes away from such a difference; nearly adds up to it."""
+    groups = int(codes.max()) + 1
+    ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
+    values = _differences(name, one, other, subjects, ways[:, codes])
+    return (values[0] - values[1:]) / 2
+
+
+def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
+    both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
+    samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
+    if name == BETWEEN_SUBJECTS:
+        values = _across(one, other, subjects, both, samples)
+    else:
+        metric = registry.load("metric", name)()
+        by_fold: dict[int, list[np.ndarray]] = {}
+        for seed, fold, units in one:
+            side = _side_by_side(units, other.seeds[seed][fold], metric)
+            tested = np.isin(both, side.subject)
+            by_fold.setdefault(fold, []).append(metric.resampled(side, both[tested], samples[:, tested]))
+        values = mean_of_known([mean_of_known(seeds) for seeds in by_fold.values()])
+    first, second = np.split(values, 2)
+    return first - second
+
+
+def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(R,) shares of comparisons of different subjects won; over the seeds and classes that the labels make
+    estimable."""
+    plain, doubled = [], []
+    for seed, folds in one.seeds.items():
+        tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
+        sides = [_side_by_side(units, other.seeds[seed][fold], None) for fold, units in folds.items()]
+        beside = conditioned.over_folds(BETWEEN_SUBJECTS, sides, both)
+        if isinstance(tables, Undefined) or isinstance(beside, Undefined):
+            continue
+        if conditioned.estimable(BETWEEN_SUBJECTS, tables):
+            plain.append(tables)
+            doubled.append(beside)
+    kept = conditioned.estimable(BETWEEN_SUBJECTS, conditioned.sum_tables(plain)) if plain else []
+    if not kept:
+        return np.full(len(samples), np.nan)
+    pooled = conditioned.sum_tables(doubled)
+    return mean_of_known([pooled[k].resampled(samples) for k in kept])
+
+
+def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
+    """The units of a fold with the predictions of both methods; each subject is there once per method. A metric gets
+    those with a prediction."""
+    if metric is not None:
+        one, other = (units.take(is_predicted(units)) for units in (one, other))
+    ranked = _ranked(one), _ranked(other)
+    if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
+        one, other = ranked
+    subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
+    return replace(one.join(other), subject=np.array(subject, dtype=np.str_))
+
+
+def _ranked(units: Units) -> Units:
+    """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
+    columns = units.score if units.score.ndim == 2 else units.score[:, None]
+    known, ranks = is_predicted(units), columns.astype(float)
+    ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
+    return replace(units, score=ranks.reshape(units.score.shape))
+
+
+def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
+    order = np.argsort(score)
+    steps = np.cumsum(np.diff(score[order], prepend=score[order[:1]]) > tie)
+    level = np.empty(len(score))
+    level[order] = steps
+    from scipy.stats import rankdata  # slow to import, and leaderboards need no ranks
+
+    return np.asarray(rankdata(level)) / len(score)
+
+
+# Results of comparing methods: figures, and a sentence for a paper.
+
+_KEYS = {"subjects": "people"}
+"""Fields of a comparison that `--json` writes under another key."""
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Two methods on one target; it prints as its sentence.
+
+    Args:
+        one, other: the methods' names; `scores`: theirs, on the common units.
+        difference: `one` less `other`, paired, with its 95 % interval.
+        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
+        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
+            difference lies within .02.
+        subjects, units: how many it rests on. `over`: what was paired.
+        smallest: the smallest detectable difference: the true one that this cohort would show with 80 % power, from
+            the differences' own spread; None where nothing can vary.
+        unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
+        higher_is_better, bounded: of the metric.
+        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
+    """
+
+    target: str
+    metric: str
+    one: str
+    other: str
+    scores: tuple[Estimate, Estimate]
+    difference: Estimate
+    p: float
+    holm: float
+    together: int
+    tests: Mapping[str, float]
+    subjects: int
+    units: int
+    over: Literal["people", "folds"]
+    smallest: float | None
+    unequal_tuning: bool
+    higher_is_better: bool = True
+    bounded: bool = True
+    seeds: tuple[int, ...] = ()
+    more_seeds: bool = False
+    these_stimuli: bool = False
+
+    @property
+    def different(self) -> bool:
+        """True if the corrected primary test is significant."""
+        return self.holm < ALPHA
+
+    @property
+    def equivalent(self) -> bool:
+        """True if the equivalence test is significant: the methods differ by less than its margin."""
+        return self.tests.get("equivalence", 1.0) < ALPHA
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better method; None where they can't be told apart."""
+        if not self.different:
+            return None
+        return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
+
+    @property
+    def sentence(self) -> str:
+        """A sentence that may be quoted."""
+        return _sentence(self)
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as `embench compare --json` prints it."""
+        apart = ("scores", "difference", "tests")
+        return {
+            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
+            "scores": {
+                self.one: with_people(self.scores[0].as_json()),
+                self.other: with_people(self.scores[1].as_json()),
+            },
+            "difference": with_people(self.difference.as_json()),
+            "tests": dict(self.tests),
+            "equivalent": self.equivalent,
+            "better": self.better,
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods were
+    scored on the test subjects when it was, itself included; None where that was not counted."""
+
+    name: str
+    run: str
+    score: Estimate
+    group: str
+    tried: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The standing as `embench compare --json` prints it."""
+        return {**vars(self), "score": with_people(self.score.as_json())}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Several methods on one target, best first, and every two of them compared."""
+
+    target: str
+    metric: str
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table as `embench compare --json` prints it."""
+        return {
+            "target": self.target,
+            "metric": self.metric,
+            "methods": [standing.as_json() for standing in self.standings],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+        }
+
+
+def _sentence(c: Comparison) -> str:
+    """A sentence on the better method, with the difference, interval, p and subjects; or on the lack of evidence, with
+    the smallest detectable difference."""
+    gap, first, second = c.difference, c.one, c.other
+    mean, low, high = gap.mean, gap.low, gap.high
+    if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
+        first, second = second, first
+    if mean < 0:
+        mean, low, high = -mean, None if high is None else -high, None if low is None else -low
+    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    interval = (
+        "no interval"
+        if low is None or high is None
+        else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
+    )
+    corrected = " Holm-corrected" if c.together > 1 else ""
+    paired = f"{c.subjects} subjects" if c.over == "people" else f"paired over folds, {c.subjects} subjects"
+    figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
+    if c.better:
+        text = f"{first} is better than {second} by {size}, {figures}"
+    else:
+        text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
+        if c.smallest is not None:
+            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+            text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
+    if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
+        text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
+    if c.equivalent:
+        text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
+    if c.more_seeds:
+        seeds = [str(seed) for seed in c.seeds]
+        text += f"; on the seed{'s' if len(seeds) > 1 else ''} that all have, {join_with_and(seeds)}"
+    if c.unequal_tuning:
+        text += "; unequal tuning"
+    return text + "."
+
+
+def _unit(c: Comparison) -> str:
+    """Unit of a difference: hundredths of a score that has bounds, else the score's own unit."""
+    name = vocabulary.in_sentence(c.metric, "metrics") if c.metric in vocabulary.terms("metrics") else c.metric
+    return f"points of {name}" if c.bounded else f"of {name}"
+
+
+# Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
+#
+# Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
+# that tests on training subjects. `docs/why/statistics.md` describes each test.
 
 UNEQUAL_TUNING_RATIO = 2.0
 """Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
@@ -113,7 +414,7 @@ def compare_all(
     methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
-    corrected = iter(significance.holm(every))
+    corrected = iter(intervals.holm(every))
     tables = []
     for target, those in methods.items():
         settled = [
@@ -123,7 +424,7 @@ def compare_all(
         different = np.zeros((len(those), len(those)), bool)
         for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
             different[a, b] = different[b, a] = pair.different
-        groups = significance.rank_groups(different)
+        groups = intervals.rank_groups(different)
         standings = [
             Standing(m.name, m.record.run["id"], m.told, group, _tried(m.record, target))
             for m, group in zip(those, groups, strict=True)
@@ -144,7 +445,7 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
     best, *others = methods_on_common(records, target, metric)
     pairs = [_pair(best, other) for other in others]
     every = len(records) * len(others) // 2
-    corrected = significance.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
+    corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
     return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
 
 
@@ -160,7 +461,7 @@ def compare_with_first(records: Sequence[Record], target: str, metric: str | Non
     methods = {id(method.record): method for method in methods_on_common(records, target, metric)}
     first, *others = (methods[id(record)] for record in records)
     pairs = [_pair(other, first) for other in others]
-    corrected = significance.holm([pair.p for pair in pairs])
+    corrected = intervals.holm([pair.p for pair in pairs])
     return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
@@ -243,7 +544,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
             why = undefined_in_words(score.reason, len(jackknife.subjects))
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
-        summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
+        summands = per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(ComparedMethod(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
@@ -256,7 +557,7 @@ def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
     )
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
-        tests["equivalence"] = significance.equivalence_test(gap.mean, error, df)
+        tests["equivalence"] = intervals.equivalence_test(gap.mean, error, df)
     tried = [_tried(m.record, about.target) for m in (one, other)]
     known = [count for count in tried if count is not None]
     return Comparison(
@@ -273,7 +574,7 @@ def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
         subjects=gap.subjects,
         units=about.units,
         over=about.over,
-        smallest=None if error is None else significance.smallest_detectable(error, df),
+        smallest=None if error is None else intervals.smallest_detectable(error, df),
         unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
@@ -306,19 +607,19 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray
     _, codes = np.unique(about.group, return_inverse=True)
     if one.summands is not None and other.summands is not None:
         sums = np.bincount(codes, one.summands - other.summands)
-        values = significance.sign_flips(sums)
+        values = intervals.sign_flips(sums)
     else:
         arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
-        values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
-    tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
+        values, sums = permuted_differences(*arguments), group_contributions(*arguments)
+    tests = {"permutation": intervals.permutation_test(values), "wilcoxon": intervals.wilcoxon_test(sums)}
     if shared is not None:
-        tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
+        tests = {intervals.SHARED_TRAINING: intervals.shared_training_test(values, shared), **tests}
     if gap.over == "subjects and stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
-        tests = {"t, subjects and stimuli": significance.t_test(gap.mean, gap.error, gap.df), **tests}
+        tests = {"t, subjects and stimuli": intervals.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(apart) > 1:
-        error = significance.corrected_error(apart, about.folds)
-        tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
+        error = intervals.corrected_error(apart, about.folds)
+        tests["corrected resampled t"] = intervals.t_test(float(apart.mean()), error, len(apart) - 1)
     return tests, gap, gap.error, gap.df
 
 
@@ -329,13 +630,13 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -
         raise DataError(
             "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
         )
-    mean, error, df = float(apart.mean()), significance.corrected_error(apart, about.folds), len(apart) - 1
+    mean, error, df = float(apart.mean()), intervals.corrected_error(apart, about.folds), len(apart) - 1
     from scipy import stats  # boards are shown without it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)
     gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, subjects, "folds")
-    return {"corrected resampled t": significance.t_test(mean, error, df)}, gap, error, df
+    return {"corrected resampled t": intervals.t_test(mean, error, df)}, gap, error, df
 
 
 def _apart(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:

@@ -1,8 +1,4 @@
-"""Controls, which predict labels without any signal of the body: fitted on training subjects, scored with every run.
-
-A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
-data than a `ControlTask` holds, `evaluation` puts them there.
-"""
+"""Confound-only models and constant references: they predict labels without a physiological signal."""
 
 from __future__ import annotations
 
@@ -10,16 +6,53 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embench.files import digest, sha256
+from embench.interfaces import binning
+from embench.interfaces.binning import bin_numbers, bin_thresholds
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.statistics import boosted_trees
+from embench.protocols import ReferenceName
 from embench.system import limited_threads, version_of
 
-_CODE = [sha256(Path(__file__)), *boosted_trees.CODE]
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+
+# Boosted trees of classes that weigh alike, in a quarter of the time: what controls and nuisances predict with.
+
+CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
+"""Digests of the code of these trees that this process runs, whatever becomes of the files."""
+
+
+class BalancedTrees:
+    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> BalancedTrees:
+        """Fits the trees to `x` (n, features), NaN where unknown, and whole `y` (n,)."""
+        from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        self._thresholds = bin_thresholds(x, compute_sample_weight("balanced", y))
+        trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=0)
+        self._trees: HistGradientBoostingClassifier = trees.fit(bin_numbers(x, self._thresholds), y)
+        self.classes_: np.ndarray = trees.classes_
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """(n, classes) probabilities."""
+        return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))
+
+
+# Controls, which predict labels without any signal of the body: fitted on training subjects, scored with every run.
+#
+# A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
+# data than a `ControlTask` holds, `evaluation` puts them there.
+
+_CODE = [sha256(Path(__file__)), *CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
@@ -286,7 +319,7 @@ def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
         if not q.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
             return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))
-        fitted = boosted_trees.BalancedTrees().fit(x[q.train], q.known)
+        fitted = BalancedTrees().fit(x[q.train], q.known)
         share = np.zeros((len(q.test), q.target.n))
         share[:, fitted.classes_] = fitted.predict_proba(x[q.test])
     return share
@@ -305,3 +338,93 @@ def _score(target: Target, share: np.ndarray) -> np.ndarray:
 
 def _same_twice(values: np.ndarray) -> ControlPrediction:
     return values, values.copy()
+
+
+# Predictions of values from training labels alone, which a protocol shows beside its controls (`references`).
+#
+# They know what a protocol gives away that trains on the tested subjects, or on others at the tested moments: how
+# others felt then, how this subject usually feels, and how it felt last. Who scores no better shows nothing about the
+# body.
+
+
+def reference_scores(
+    names: Sequence[ReferenceName],
+    target: Target,
+    units: Sequence[Unit],
+    y: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+) -> dict[str, ControlPrediction]:
+    """Reference -> its predictions for the test units (m,), or why it does not apply: it knows nothing of most of them.
+    The others get the mean of the training labels.
+
+    Args:
+        units: of all subjects. `y` (n,): their values, NaN where there is none; those of test units are not read.
+        train, test: positions.
+    """
+    train = train[np.isfinite(y[train])]
+    if target.traits.has_classes:
+        return dict.fromkeys(names, Undefined("it predicts values alone"))
+    if not len(train):
+        return dict.fromkeys(names, Undefined("no training unit has a label"))
+    task = ControlTask(target, units, y, train, test, {}, {}, None, 0)
+    made: dict[str, ControlPrediction] = {}
+    for name in names:
+        why, predict = _REFERENCES[name]
+        values = predict(task)
+        known = np.isfinite(values)
+        filled = np.where(known, values, task.known.mean())
+        # Units of people who started a film at other moments reach a little beyond what was trained on.
+        made[name] = (filled, filled.copy()) if 2 * known.sum() >= len(known) else Undefined(why)
+    return made
+
+
+def _others_curve(task: ControlTask) -> np.ndarray:
+    """(m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
+    length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
+    moment = np.round(task.column(lambda unit: unit.start) / length)
+    _, stimulus = np.unique([unit.stimulus for unit in task.units], return_inverse=True)
+    sums, counts = _sums(task, np.stack([stimulus, moment]))
+    own_sums, own_counts = _sums(task, np.stack([stimulus, moment, task.subject]))
+    return _divided(sums - own_sums, counts - own_counts)
+
+
+def _subject_mean(task: ControlTask) -> np.ndarray:
+    """(m,) the mean of the subject's own training labels."""
+    return _divided(*_sums(task, task.subject[None]))
+
+
+def _last_value(task: ControlTask) -> np.ndarray:
+    """(m,) the last training label before the unit in its recording."""
+    _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
+    start = task.column(lambda unit: unit.start)
+    order = task.train[np.lexsort((start[task.train], recording[task.train]))]
+    values = np.full(len(task.test), np.nan)
+    for k, unit in enumerate(task.test):
+        of_recording = order[recording[order] == recording[unit]]
+        before = np.searchsorted(start[of_recording], start[unit])
+        if before:
+            values[k] = task.y[of_recording[before - 1]]
+    return values
+
+
+def _sums(task: ControlTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each test unit (m,) the sum of the training labels with the same `keys` (k, n), and how many there are."""
+    _, code = np.unique(keys, axis=1, return_inverse=True)
+    code = code.ravel()
+    size = code.max() + 1
+    sums, counts = np.bincount(code[task.train], task.known, size), np.bincount(code[task.train], minlength=size)
+    return sums[code[task.test]], counts[code[task.test]]
+
+
+def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The means, NaN of none."""
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+_REFERENCES: Mapping[ReferenceName, tuple[str, Callable[[ControlTask], np.ndarray]]] = {
+    "others_curve": ("others have no training label at most tested moments", _others_curve),
+    "subject_mean": ("most tested subjects have no training label", _subject_mean),
+    "last_value": ("most tested recordings have no earlier training label", _last_value),
+}
+"""Reference -> why it does not apply where it knows nothing of most test units, and the function."""

@@ -1,5 +1,4 @@
-"""A method's scores on one target: the score inside subjects, the conditioned ones, and every metric plugin that
-fits."""
+"""A method's scores on one target: within subjects, matched, and every metric plugin."""
 
 from __future__ import annotations
 
@@ -7,25 +6,35 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
+from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs, mean_of_known
+from embench.interfaces.ranking import (
+    Pairs,
+    auroc_by_subject,
+    auroc_without_stimulus,
+    mean_of_known,
+    one_against_rest,
+    subject_codes,
+)
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
-from embench.statistics.balanced import BALANCED, balanced_score
-from embench.statistics.inside import (
-    NOTHING_INSIDE,
-    WITHOUT_STIMULUS,
-    is_inside_subjects,
-    subject_scores_by_fold,
-    subject_scores_by_seed,
+from embench.statistics.conditioned import (
+    MATCHED_S,
+    cells,
+    length_by_subject,
+    order_by_subject,
+    order_without_stimulus,
+    own_comparisons,
 )
 from embench.statistics.intervals import (
     Estimate,
@@ -36,7 +45,142 @@ from embench.statistics.intervals import (
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, is_predicted
+
+# The scores inside subjects: one of each subject, of which the score is the mean.
+
+
+def _ccc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+    return concordance_by_subject(_predicted(units), subjects)
+
+
+def _ccc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
+    return concordance_without_stimulus(_predicted(units), subjects, stimuli)
+
+
+def _predicted(units: Units) -> Units:
+    """The units with a prediction: agreement is no share of comparisons, of which others could lose theirs."""
+    return units.take(is_predicted(units))
+
+
+WITHIN_SUBJECT_SCORES = {
+    "auroc_within": auroc_by_subject,
+    "ccc": _ccc_by_subject,
+    "concordance_within": order_by_subject,
+}
+"""Score -> the function that makes it: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
+
+WITHOUT_STIMULUS = {
+    "auroc_within": auroc_without_stimulus,
+    "ccc": _ccc_without_stimulus,
+    "concordance_within": order_without_stimulus,
+}
+"""Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+
+NOTHING_INSIDE = {
+    "auroc_within": ("one class only", "no test subject has both classes"),
+    "ccc": ("labels that do not vary", "the labels of no test subject vary"),
+    "concordance_within": ("no two labels are a step apart", "no test subject has two labels that are a step apart"),
+}
+"""Score -> why some subjects have none, and why all have none."""
+
+
+def is_inside_subjects(name: str, target: Target) -> bool:
+    """True if the score of this name is one inside subjects, and of targets of this kind."""
+    return name in (target.traits.within, f"{target.traits.share}_within")
+
+
+def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """(seed, fold) -> the score of this name inside each subject (P,), NaN where there is none."""
+    inside = WITHIN_SUBJECT_SCORES[name]
+    return {(seed, fold): inside(units, subjects) for seed, fold, units in joined}
+
+
+def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
+    """(S, P) the same, mean over a seed's folds."""
+    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
+    return np.stack(seeds)
+
+
+# The crossed score of matched sessions, balanced: the longer session is on both sides equally often.
+#
+# Two sessions of like length are not of equal length, and in the longer one tasks come later. Whoever knows both, the
+# time and the length, orders some comparisons right. Here the comparisons of each pair of minutes are halved by whether
+# the subject with the longer session has the positive unit first or last, and both halves weigh the same, so that such
+# knowledge loses in one half what it gains in the other.
+
+BALANCED = "auroc_crossed_balanced"
+MINUTE_S = 60.0
+
+
+def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Undefined) -> Estimate | Undefined:
+    """The balanced score, over all folds and seeds; undefined where the `matched` one is.
+
+    In each pair of minutes, with n1 and n2 comparisons in the halves, the mean of both halves counts
+    n1 n2 / (n1 + n2) times.
+    """
+    if isinstance(matched, Undefined):
+        return matched
+    minutes = 1 + int(max(units.start_s.max() for _, _, units in joined) // MINUTE_S)
+    parts = [_halves(units, jackknife.subjects, minutes) for _, _, units in joined]
+    samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
+    by_class = []
+    for of_class in zip(*parts, strict=True):
+        pairs, columns, values = (np.concatenate([part[k] for part in of_class]) for k in range(3))
+        each, row = np.unique(pairs, return_inverse=True)
+        first, second = involved = np.divmod(each, len(jackknife.subjects))
+        counted = (samples[:, first] * samples[:, second]).astype(float)
+        shape = len(each), 2 * minutes**2
+        won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
+        by_class.append(_balance(won, number))
+    score, *without = mean_of_known(by_class)
+    if not np.isfinite(score):
+        return Undefined("no pair of minutes has both halves")
+    left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
+    estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
+    shared = shared_variance(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
+    return replace(widen(estimate, shared), comparisons=matched.comparisons)
+
+
+def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """(R,) the score of samples, from what is won and the number of comparisons (R, 2 * cells) in both halves."""
+    (won1, won2), (n1, n2) = np.split(won, 2, axis=1), np.split(number, 2, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weight = np.nan_to_num(n1 * n2 / (n1 + n2))
+        mean = np.where(weight > 0, (won1 / n1 + won2 / n2) / 2, 0.0)
+        return np.asarray((weight * mean).sum(1) / weight.sum(1))
+
+
+def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The comparisons of a fold in quadruples whose first subject has the longer session, for each class: the numbers
+    of its pairs of subjects, P * first + second (n,), the half and the pair of minutes (n,) that it belongs to, (n, 2)
+    what it adds to the quadruples won and to their number."""
+    cell = cells(BALANCED, units)
+    if isinstance(cell, Undefined):
+        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
+    length = length_by_subject(units, subject_codes(units, subjects), len(subjects))
+    longer = np.subtract.outer(length, length)
+    pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
+    minute = np.zeros(1 + int(cell.max()), int)
+    minute[cell] = units.start_s // MINUTE_S
+    made = []
+    for own in own_comparisons(units, cell, subjects):
+        of = {each.subject: each for each in own}
+        parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
+        for first, second in pairs:
+            for one, other, counted in ((first, second, 1), (second, first, 0)):
+                high, low, times, won = of[one].mirrored_by(of[other])
+                early, late = np.minimum(high, low), np.maximum(high, low)
+                positive_first = (high < low) if counted else (high > low)
+                column = positive_first * minutes**2 + minute[early] * minutes + minute[late]
+                values = np.stack([won * times / 2, counted * times], axis=1)
+                parts.append((np.full(len(column), first * len(subjects) + second), column, values))
+        pair, column, values = map(np.concatenate, zip(*parts, strict=True))
+        made.append((pair, column, values))
+    return made
+
+
+# A method's scores on one target: the score inside subjects, the conditioned ones, and every metric plugin that fits.
 
 SLOW_S = 5.0
 """Seconds from which on a metric is named that could be faster."""
@@ -388,3 +532,85 @@ def _fault(name: str, what: str, expected: str | None = None) -> PluginError:
 
 def _finite(value: float | np.ndarray) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+# The mean difference of scores between positive and negative units, or units of higher and lower label, over the very
+# comparisons that a score like AUROC is the share won of: inside subjects, or in the quadruples of a crossed score.
+#
+# Of what is left of scores, once nuisances are taken off, it is 0 where they tell nothing, whatever the shape of the
+# scores; the share won need not be .5 there.
+
+
+def has_difference(metric: str) -> bool:
+    """True if a score is a share of comparisons won, so that there is a mean difference over them."""
+    return metric in BY_SUBJECT or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
+
+
+def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
+    """The mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each against
+    the rest."""
+    made = _inside(metric, joined, jackknife) if metric in BY_SUBJECT else _crossed(metric, joined, jackknife)
+    if isinstance(made, Undefined) or len(joined.seeds) < 2:
+        return made if isinstance(made, Undefined) else made[0]
+    found, by_seed = made
+    return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
+
+
+def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
+    """The mean over subjects, and what each group adds in each seed (S, G)."""
+    by_fold = {(seed, fold): BY_SUBJECT[metric](units, jackknife.subjects) for seed, fold, units in joined}
+    seeds = subject_scores_by_seed(joined, by_fold)
+    values = mean_of_known(seeds)
+    found = mean_over_subjects(values, jackknife.codes)
+    if isinstance(found, Undefined):
+        return Undefined(NOTHING_INSIDE[metric][1])
+    return found, jackknife.by_group(np.nan_to_num(seeds / np.isfinite(values).sum()))
+
+
+def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+    """(P,) the difference inside each subject, NaN for one with one class only or without units."""
+    subject, n, by_class = subject_codes(units, subjects), len(subjects), []
+    for positive, score in one_against_rest(units):
+        with np.errstate(invalid="ignore"):
+            high, low = (
+                np.bincount(subject[of], score[of], n) / np.bincount(subject[of], minlength=n)
+                for of in (positive, ~positive)
+            )
+        by_class.append(high - low)
+    return mean_of_known(by_class)
+
+
+BY_SUBJECT: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
+    "auroc_within": _by_subject,
+    "concordance_within": partial(order_by_subject, graded=True),
+}
+"""Score inside subjects -> the function that makes the difference inside each."""
+
+
+def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
+    """The mean over quadruples, and what each group adds in each seed (S, G), with partners of all folds: who shares a
+    fold changes between seeds."""
+    subjects, whole, by_seed = jackknife.subjects, [], []
+    for folds in joined.seeds.values():
+        mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
+        first, *rest = folds.values()
+        every = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
+        if isinstance(mates, Undefined) or isinstance(every, Undefined) or not conditioned.estimable(metric, mates):
+            by_seed.append(np.full(len(jackknife.counts), np.nan))
+            continue
+        whole.append(mates)
+        by_seed.append(jackknife.by_group(_mean([t.wins.sum(1) / t.pairs.sum() for t in every if t.pairs.any()])))
+    if not whole:
+        return Undefined("no two subjects can be compared")
+    pooled = conditioned.sum_tables(whole)
+    kept = [pooled[k] for k in conditioned.estimable(metric, pooled)]
+    if not kept:
+        return Undefined(f"{metric} is not estimable")
+    involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)
+    without = jackknife.without_involved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
+    mean = float(np.mean([t.wins.sum() / t.pairs.sum() for t in kept]))
+    return jackknife_estimate(mean, without, int(involved.sum())), np.stack(by_seed)
+
+
+def _mean(values: list[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.mean(values, axis=0))

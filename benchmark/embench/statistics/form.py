@@ -25,6 +25,7 @@ from embench.records.wording import (
     name_without_package,
 )
 from embench.registry import Question
+from embench.statistics import metric_facts
 from embench.statistics.answers import (
     Answer,
     TargetAnswers,
@@ -34,7 +35,6 @@ from embench.statistics.answers import (
     metric_family,
     two_decimals,
 )
-from embench.statistics.metrics import metric_facts
 
 _LABELS = {
     "task": "the assigned task, not reported feelings",

@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
+from embench.records.wording import format_figure, is_by_construction
 from embench.registry.naming import did_you_mean
+from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, answers_of
-from embench.statistics.common import recorded_target
 from embench.statistics.form import ResultForm, as_html, lines, result_forms
-from embench.statistics.metrics import metric_facts
+from embench.statistics.joined import recorded_target
 from embench.vocabulary import label
 
 if TYPE_CHECKING:
@@ -25,6 +27,82 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from embench.statistics.calibration import Calibration
+
+
+# A method's score drawn against those of the controls, for `Result.plot`.
+
+_COLOUR, _GREY = "C0", "0.35"
+_METHOD = "this method"
+
+
+class _Row(NamedTuple):
+    name: str
+    score: Score
+
+
+def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Axes:
+    """Draws the scores of a target with their 95 % intervals, the highest at the top, on axes of matplotlib.
+
+    Controls that cannot score anything else are a dashed line, since nothing was measured. None for `ax` makes new
+    axes, as high as there are rows.
+    """
+    rows, fixed = _rows(scores, target, metric)
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots(figsize=(8.5, 1.5 + 0.35 * len(rows)), layout="constrained")
+    for k, row in enumerate(rows):
+        _draw_row(ax, k, row)
+    for same in fixed:
+        first, names = same[0], ", ".join(label(row.name) for row in same)
+        told = f"{names}: {format_figure(first.score.mean)} by construction"
+        ax.axvline(first.score.mean, color=_GREY, linestyle="--", linewidth=1, zorder=1, label=fill(told, 34))
+    ax.set_yticks(range(len(rows)), [_METHOD if row.name == MODEL else label(row.name) for row in rows])
+    for tick, row in zip(ax.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if row.name == MODEL else "normal")
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    ax.legend(once.values(), once.keys(), loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False)
+    return ax
+
+
+def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[list[_Row]]]:
+    """The measured scores, the highest first; and those that hold by construction, together where nothing differs."""
+    rows = [
+        _Row(control.name, score)
+        for control in scores.controls(target)
+        if (score := control.scores.get(metric)) is not None and score.defined
+    ]
+    fixed: dict[str, list[_Row]] = {}
+    for row in rows:
+        if is_by_construction(row.score):
+            fixed.setdefault(format_figure(row.score.mean), []).append(row)
+    measured = [row for row in rows if not is_by_construction(row.score)]
+    if (own := scores.score(target, metric)) is not None:
+        measured.insert(0, _Row(MODEL, own))
+    return sorted(measured, key=lambda row: -row.score.mean), list(fixed.values())
+
+
+def _draw_row(ax: Axes, k: int, row: _Row) -> None:
+    mean = row.score.mean
+    low, high = row.score.ends or (mean, mean)
+    own = row.name == MODEL
+    colour = _COLOUR if own else _GREY
+    ax.errorbar(
+        mean,
+        k,
+        xerr=[[mean - low], [high - mean]],
+        fmt="D" if own else "o",
+        markersize=8 if own else 6,
+        color=colour,
+        markerfacecolor=colour if own else "0.8",
+        capsize=3,
+        label=_METHOD if own else "confound-only model",
+    )
+
+
+# A scored method as Python users hold it: in a line, as tables of pandas, and drawn.
 
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100
@@ -184,7 +262,6 @@ class Result:
         Raises:
             UsageError: there is no such target or metric.
         """
-        from embench.statistics.plot import draw_scores
 
         target = self._target(target)
         own = self.scores.of(target)

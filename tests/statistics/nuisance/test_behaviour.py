@@ -14,11 +14,11 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Fold
-from embench.statistics import adding
-from embench.statistics.adds import Added, Held, added, scored
+from embench.statistics import confound_test
+from embench.statistics.confound_test import Added, Held, added, scored
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.nuisance.behaviour import behaviour_of, breath, eyes, jaw, modalities_held, muscle
-from embench.statistics.nuisance.columns import Observed, Study, block, study_of
+from embench.statistics.nuisance_columns import Observed, Study, block, study_of
+from embench.statistics.nuisance_movement import behaviour_of, breath, eyes, jaw, modalities_held, muscle
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.arrays import RowWriter
 
@@ -64,7 +64,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
 
 
 def judged(study: Study, score: np.ndarray) -> Added:
-    tested = adding.tested_units(study.cohort, TARGET, study.units)
+    tested = confound_test.tested_units(study.cohort, TARGET, study.units)
     joined = tested.joined({0: score[:, None]}, {0: study.parts})
     jackknife = leave_one_out(joined.tested_subjects(), {})
     own = scored("auroc_within", joined, TARGET, jackknife)

@@ -7,11 +7,10 @@ import pytest
 from joblib import parallel_config
 
 from embench.interfaces.metric import Undefined
-from embench.statistics import adding
-from embench.statistics.adds import Held, added
+from embench.statistics import confound_test
+from embench.statistics.confound_test import Held, added
 from embench.statistics.intervals import Estimate, leave_one_out
-from embench.statistics.nuisance.columns import Study
-from embench.statistics.nuisance.placebo import axes_of, placebo
+from embench.statistics.nuisance_columns import Study, axes_of, placebo
 
 from .test_behaviour import SAMPLES, SUBJECTS, UNITS, store_of, study_over
 
@@ -31,7 +30,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.mark.slow
 def test_an_axis_that_shows_what_the_others_do_not_adds_to_them(study: Study) -> None:
     assert axes_of(study) == ["x", "y", "z"]
-    tested = adding.tested_units(study.cohort, study.target, study.units)
+    tested = confound_test.tested_units(study.cohort, study.target, study.units)
     effects = {}
     for axis in ("x", "y"):
         with parallel_config("sequential"):

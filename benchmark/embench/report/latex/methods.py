@@ -34,10 +34,10 @@ from embench.report.facts import RunFacts, row_names
 from embench.report.latex import bibliography
 from embench.report.latex.bibliography import cite, code, escape, render_text
 from embench.signals.preprocess import RULES, band_after
+from embench.statistics import CONDITIONED_NEEDS, metric_facts
+from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
 from embench.statistics.form import Subject
-from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
-from embench.statistics.metrics import CONDITIONED_NEEDS, metric_facts
 
 # Settings of a recipe in words: sizes and switches, the input, and the training of a stage.
 

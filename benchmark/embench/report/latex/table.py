@@ -15,10 +15,10 @@ from embench.records.wording import bare_name, is_by_construction, join_with_and
 from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex.bibliography import escape, in_apa, render_text
+from embench.statistics import metric_facts
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import paired_gap
-from embench.statistics.metrics import metric_facts
-from embench.statistics.personal import COMPARED
+from embench.statistics.scores import COMPARED
 from embench.vocabulary import label
 
 DEFAULT_COLUMNS = (

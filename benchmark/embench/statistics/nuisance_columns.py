@@ -1,5 +1,4 @@
-"""Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
-contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold."""
+"""Nuisances as columns of a cohort's units, in blocks that are held constant together."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy import fft
 
 from embench.data.cohort import Cohort
 from embench.data.quality import quality_of_units
@@ -16,26 +16,139 @@ from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
-from embench.statistics import boosted_trees
-from embench.statistics.nuisance import clock
-from embench.statistics.nuisance.accelerometer import Movement, movement_features, movement_of, windows_of
-from embench.statistics.nuisance.behaviour import behaviour_of
-from embench.statistics.nuisance.members import (
+from embench.snapshot import cached_call
+from embench.statistics import controls, nuisance_models
+from embench.statistics.nuisance_models import (
     Members,
     Parts,
+    Sessions,
     balanced_trees,
     careful_trees,
     label_columns,
+    linear,
     predictions,
+    standard,
     trees,
 )
-from embench.statistics.nuisance.moved import NEAR_S, Moved, Smoothed, surrounded
-from embench.statistics.nuisance.registered import Cells
-from embench.statistics.nuisance.sessions import Sessions, standard
+from embench.statistics.nuisance_movement import (
+    NEAR_S,
+    Moved,
+    Movement,
+    Smoothed,
+    behaviour_of,
+    movement_features,
+    movement_of,
+    surrounded,
+    windows_of,
+)
 from embench.store.kept import kept, was_kept
 from embench.system import version_of
 
-_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))), *boosted_trees.CODE]
+# Clocks that a signal sets: a subject's trace is aligned with those of training subjects, whose labels are read at the
+# shifted time. Where tasks came in one order, such a clock reads the label off the order of movements, without a body.
+
+SHIFT_S = 300.0
+"""Largest shift of a trace, to each side."""
+OVERLAP_S = 600.0
+"""Least overlap of two compared traces, or half of the shorter session."""
+SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
+"""Increase of a correlation that multiplies the weight by e."""
+
+
+class Cells:
+    """Sessions in cells of time of a unit's length, where their units lie in them.
+
+    Args:
+        sessions: of P subjects.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        """Cells begin with the session."""
+        self.sessions = sessions
+        self.cell = np.floor(sessions.start / sessions.unit_s + 1e-6).astype(int)
+        self.shape = len(sessions.rows), int(self.cell.max()) + 1
+        self.most = min(round(SHIFT_S / sessions.unit_s), self.shape[1] - 1)
+        self.shifts = np.arange(-self.most, self.most + 1)
+
+    def laid(self, values: np.ndarray) -> np.ndarray:
+        """(P, M) `values` (n,) of units in the cells of their subject, NaN in those without a unit."""
+        out = np.full(self.shape, np.nan)
+        for p, rows in enumerate(self.sessions.rows):
+            out[p, self.cell[rows]] = values[rows]
+        return out
+
+    def likeness(self, traces: Sequence[np.ndarray]) -> np.ndarray:
+        """(P, P, 2 K + 1) the mean over `traces` (n,) of the correlation of one subject (row) with another (column),
+        later by 0 to K cells to each side; -1 where they share too little."""
+        return np.mean([self._correlations(self.laid(trace)) for trace in traces], axis=0)
+
+    def _correlations(self, trace: np.ndarray) -> np.ndarray:
+        known = np.isfinite(trace)
+        value = np.where(known, trace, 0.0)
+        size = fft.next_fast_len(2 * self.shape[1], real=True)
+        parts = [fft.rfft(part, size, axis=1) for part in (known.astype(float), value, value**2)]
+        least = np.minimum(OVERLAP_S / self.sessions.unit_s, known.sum(1) / 2)
+        out = np.empty((len(trace), len(trace), len(self.shifts)))
+        for p in range(len(trace)):
+            mine = [part[p] for part in parts]
+
+            def shared(own: int, other: int, mine: list[np.ndarray] = mine) -> np.ndarray:
+                """(P, 2 K + 1) sums of products of what overlaps."""
+                return fft.irfft(mine[own] * parts[other].conj(), size, axis=1)[:, self.shifts]
+
+            count = np.maximum(shared(0, 0), 0.5)
+            of_mine, of_theirs = shared(1, 0) / count, shared(0, 1) / count
+            together = shared(1, 1) / count - of_mine * of_theirs
+            spread = (shared(2, 0) / count - of_mine**2) * (shared(0, 2) / count - of_theirs**2)
+            enough = count > np.minimum(least[p], least)[:, None]
+            out[p] = np.where(enough, together / np.sqrt(np.maximum(spread, 1e-6)), -1.0)
+        return out
+
+    def clocks(self, likeness: np.ndarray, labels: np.ndarray, train: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, 3 K) what each of K `labels` is expected to be when sessions are aligned.
+
+        Subjects are aligned by their best shift, and those more alike count more (`SHARP`) or all equally (`FLAT`); or
+        by all shifts, those more alike counting more (`SOFT`).
+
+        Args:
+            likeness: see there. `labels`: (n, K), NaN where there is none.
+            train: of each subject, the positions of the training units of the model that predicts them.
+        """
+        subject = self.sessions.subject
+        best = likeness.argmax(2)
+        top = likeness.max(2)
+        out = np.zeros((len(subject), 3, labels.shape[1]))
+        for p, rows in enumerate(self.sessions.rows):
+            others = np.unique(subject[train[p]])
+            others = others[others != p]
+            if not len(others):
+                continue
+            known = np.full((*self.shape, labels.shape[1]), np.nan)
+            known[subject[train[p]], self.cell[train[p]]] = labels[train[p]]
+            read = np.where(np.isfinite(known), known, np.nanmean(labels[train[p]], axis=0))[others]
+            cells = self.cell[rows]
+            aligned = np.clip(cells - self.shifts[best[p, others]][:, None], 0, self.shape[1] - 1)
+            of_best = np.take_along_axis(read, aligned[:, :, None], axis=1)
+            for k, warmth in enumerate((SHARP, FLAT)):
+                weight = _softened(top[p, others], warmth)
+                out[rows, k] = np.einsum("q,qik->ik", weight, of_best)
+            weight = _softened(likeness[p, others], SOFT)
+            for s, shift in enumerate(self.shifts):
+                here = read[:, np.clip(cells - shift, 0, self.shape[1] - 1)]
+                out[rows, 2] += np.einsum("q,qik->ik", weight[:, s], here)
+        return out.reshape(len(subject), -1)
+
+
+def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
+    """Weights that add up to 1."""
+    weight = np.exp((likeness - likeness.max()) / warmth)
+    return np.asarray(weight / weight.sum())
+
+
+# Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
+# contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold.
+
+_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *controls.CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""
@@ -138,8 +251,8 @@ class Observed:
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
         """Columns of time and movement, models on them, and which predictions are smoothed."""
         sessions = self.sessions
-        places = clock.places(sessions)
-        columns = [np.ones((len(self.units), 1)), clock.basis(sessions)]
+        places = nuisance_models.places(sessions)
+        columns = [np.ones((len(self.units), 1)), nuisance_models.basis(sessions)]
         members: Members = {
             "elapsed": (places[:, :1], trees),
             "position": (places, trees),
@@ -304,3 +417,52 @@ def _pulse(windows: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
+
+
+# Contribution of one axis of an accelerometer to its other axes: the effect that mere movement still has where less is
+# measured than moved.
+
+
+def axes_of(study: Study) -> list[str]:
+    """The names of the accelerometer's axes; none where there are not two, or no accelerometer."""
+    acc = study.cohort.store.modalities.get("acc")
+    return list(acc.channels) if acc and len(acc.channels) > 1 else []
+
+
+def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
+    """(n, K) what trees predict from one axis with its context, out of fold, and (n, k) nuisances of the clock and the
+    other axes: as `local`, but for most of its members."""
+    made = study.kept(f"placebo {axis}", lambda: _made(study, axes_of(study).index(axis)))
+    classes = made.shape[1] - int(made[0, -1]) - 1
+    return made[:, :classes], made[:, classes:-1]
+
+
+def _made(study: Study, axis: int) -> np.ndarray:
+    # Seeds have the same units.
+    one, others = cached_call((_apart, study.cohort, axis), lambda: _apart(study, axis))
+    sessions = study.sessions
+    places, of_time = nuisance_models.places(sessions), nuisance_models.basis(sessions)
+    near = [np.hstack([each.wide, each.near(each.bands)]) for each in (one, others)]
+    members: Members = {
+        "one": (near[0], careful_trees),
+        "trees": (others.wide, trees),
+        "linear": (near[1], linear),
+        "clock": (np.hstack([near[1], places]), careful_trees),
+        "position": (places, trees),
+    }
+    found = predictions(members, study.y, study.target, study.parts, study.seed)
+    score, *held = (standard(each) for each in found.values())
+    smooth = [sessions.mean(each, s, s) for each in held[:3] for s in NEAR_S]
+    nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *held, *smooth])
+    width = np.full((len(study.units), 1), float(nuisances.shape[1]))
+    return np.hstack([score, nuisances, width])
+
+
+def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
+    """The movement along one axis in each unit, and along the others."""
+    windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
+    one, others = (
+        Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)
+        for axes in ([axis], np.delete(np.arange(windows.shape[1]), axis))
+    )
+    return one, others

@@ -1,0 +1,628 @@
+"""The confound test: whether scores are associated with the label, given time and movement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from itertools import compress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from embench.callbacks import ProgressCallback
+from embench.data.cohort import Cohort
+from embench.files import digest, sha256
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import mean_of_known
+from embench.interfaces.units import Target, Units
+from embench.protocols import Fold, Protocol
+from embench.records.scores import Scores
+from embench.snapshot import snapshot
+from embench.statistics import intervals, metric_facts
+from embench.statistics.answers import CLOCK_TELLS_ALL, SHARE_LEFT
+from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
+from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, shared_variance, widen
+from embench.statistics.joined import Joined, shared_stimuli
+from embench.statistics.nuisance_columns import (
+    BLOCKS,
+    Observed,
+    Study,
+    axes_of,
+    block,
+    placebo,
+    registered_clock,
+    study_of,
+)
+from embench.statistics.nuisance_models import CLIP, Parts, label_columns
+from embench.statistics.nuisance_movement import modalities_held
+from embench.statistics.scores import with_interval_of
+from embench.system import joblib_workers
+
+# A verdict on whether a method's scores say more about the label than clock and movement do.
+#
+# Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
+# subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if what is left of *x*
+# is higher in positive units, over the comparisons of the headline, and if what is left of *x* and *y* goes together
+# inside subjects: the generalised covariance measure (Shah & Peters 2020, doi 10.1214/19-AOS1857), which alone is
+# passed by clocks that are sharper than those in *Z*. `docs/why/adds.md` has the attacks.
+
+PENALTY = 100.0
+"""Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+MOST_BLOCKS = 8
+"""Most blocks of positive units of a session that is a sequence of tasks."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nuisances in one seed, in blocks of columns.
+
+    Args:
+        blocks: name -> (n, k).
+        parts: of each fold, the positions of its training units and of those it predicts.
+    """
+
+    blocks: Mapping[str, np.ndarray]
+    parts: Parts
+    _factored: dict[tuple[int, int, float], list[tuple[np.ndarray, bool]]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """(n, k) of all blocks."""
+        return np.hstack(list(self.blocks.values()))
+
+    @cached_property
+    def _products(self) -> list[np.ndarray]:
+        """Z'Z over the training units of each fold."""
+        trains = np.zeros((len(self._columns), len(self.parts)), bool)
+        for fold, (train, _) in enumerate(self.parts):
+            trains[train, fold] = True
+        patterns, pattern = np.unique(trains, axis=0, return_inverse=True)
+        pattern = pattern.reshape(-1)  # numpy 2.0 gives it two dimensions
+        alike = (self._columns[pattern == k] for k in range(len(patterns)))  # units that train the same folds
+        products = [rows.T @ rows for rows in alike]
+        whole = sum(products[1:], products[0])
+        return [whole - sum(compress(products, ~trained)) for trained in patterns.T]
+
+    def _slice(self, names: Sequence[str]) -> slice:
+        ends = np.cumsum([0, *(block.shape[1] for block in self.blocks.values())]).tolist()
+        at = [list(self.blocks).index(name) for name in names]
+        return slice(ends[min(at)], ends[max(at) + 1])
+
+    def left(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
+        """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
+        units that no fold tests."""
+        used = self._slice(names)
+        x, width = self._columns[:, used], values.shape[1]
+        of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
+        for fold, (train, _) in enumerate(self.parts):
+            of_folds[train, fold * width : (fold + 1) * width] = values[train]
+        products = np.hsplit(x.T @ of_folds, len(self.parts))
+        weights = [cho_solve(factor, xy) for factor, xy in zip(self._factors(used, penalty), products, strict=True)]
+        fitted = x @ np.hstack(weights)
+        out = np.full(values.shape, np.nan)
+        for fold, (_, test) in enumerate(self.parts):
+            out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
+        return out
+
+    def _factors(self, used: slice, penalty: float) -> list[tuple[np.ndarray, bool]]:
+        """The Cholesky factor of each fold's penalised products of some columns."""
+        key, ridge = (used.start, used.stop, penalty), penalty * np.eye(used.stop - used.start)
+        if key not in self._factored:
+            self._factored[key] = [cho_factor(product[used, used] + ridge) for product in self._products]
+        return self._factored[key]
+
+
+class Variant(NamedTuple):
+    """A way to judge: the penalty of ridge regressions on the nuisances, and whether what is left is judged by its mean
+    `difference` over the headline's comparisons or by the headline itself."""
+
+    penalty: float = PENALTY
+    difference: bool = True
+
+
+RULE = Variant()
+VARIANTS: Mapping[str, Variant] = {
+    "a third of the penalty": Variant(PENALTY / 3),
+    "three times the penalty": Variant(PENALTY * 3),
+    "the headline of what is left": Variant(difference=False),
+}
+"""Variants of the rule, for the stability of a verdict."""
+
+
+@dataclass(frozen=True)
+class LabelledUnits:
+    """The n units of a target with their known facts.
+
+    Args:
+        subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
+        y: (n,) labels, NaN where there is none.
+        unit_s: the length of a unit in s.
+        moment_s: (n,) the time since its recording began, in s; None where it is not known.
+    """
+
+    target: Target
+    subject: np.ndarray
+    stimulus: np.ndarray
+    group: np.ndarray
+    start_s: np.ndarray
+    session_s: np.ndarray
+    y: np.ndarray
+    unit_s: float
+    moment_s: np.ndarray | None = None
+
+    def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
+        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
+        finite, unless the `whole` is asked for."""
+        seeds = {}
+        for seed, of_seed in values.items():
+            known = np.isfinite(self.y) & (whole | np.isfinite(of_seed[:, 0]))
+            seeds[seed] = {
+                fold: self._units(np.sort(test[known[test]]), of_seed, fold)
+                for fold, (_, test) in enumerate(parts[seed])
+                if known[test].any()
+            }
+        return Joined(seeds)
+
+    def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
+        score = values[rows] if self.target.traits.several else values[rows, 0]
+        return Units(
+            kind=self.target.kind,
+            y_true=self.y[rows],
+            score=score,
+            decision=np.zeros(len(rows)),
+            subject=self.subject[rows],
+            stimulus=self.stimulus[rows],
+            start_s=self.start_s[rows],
+            fold=np.full(len(rows), fold),
+            group=self.group[rows],
+            length_s=self.unit_s,
+            session_s=self.session_s[rows],
+            moment_s=None if self.moment_s is None else self.moment_s[rows],
+            step=self.target.step_over(self.y),
+        )
+
+
+@dataclass(frozen=True)
+class Added:
+    """The rest of a method's scores, given the nuisances of one level.
+
+    Args:
+        effect: the partial correlation of score and label, -1 to 1, mean over subjects.
+        score: of what is left of the scores, the mean difference between positive and negative units over the
+            comparisons of the headline, in SDs of a subject's scores; the headline where it is made of no comparisons.
+        share: of the scores' variance, how much is left.
+        adds: whether all conditions hold.
+        of_groups: (G,) what each group of subjects adds to the effect.
+        tasks: task -> the effect over its units and all negative ones, where there are several.
+    """
+
+    effect: Estimate | Undefined
+    score: ScoreOrReason
+    share: float
+    adds: bool
+    of_groups: np.ndarray
+    tasks: Mapping[str, Estimate | Undefined]
+
+
+def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
+    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
+    model matters. 0 where `values` (n, K) are NaN or do not vary."""
+    out = np.zeros(values.shape)
+    for _, test in parts:
+        part = _z(values[test])
+        for name in np.unique(subject[test]):
+            mine = subject[test] == name
+            part[mine] = _z(part[mine])
+        out[test] = np.clip(part, -CLIP, CLIP)
+    return np.nan_to_num(out)
+
+
+def _z(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).any():
+        return values
+    around = values - np.nanmean(values, 0)
+    return np.asarray(around / (np.nanstd(around, 0) + 1e-9))
+
+
+def added(
+    values: Mapping[int, np.ndarray],
+    tested: LabelledUnits,
+    held: Mapping[int, Held],
+    blocks: Sequence[str],
+    headline: str,
+    own: ScoreOrReason,
+    jackknife: Jackknife,
+    by: Variant = RULE,
+) -> Added:
+    """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
+
+    Args:
+        values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
+        own: its headline.
+    """
+    parts = {seed: held[seed].parts for seed in values}
+    labels = np.nan_to_num(label_columns(tested.y, tested.target))
+    of_scores, of_labels, before = {}, {}, 0.0
+    for seed, of_seed in values.items():
+        raw = np.where(np.isfinite(tested.y)[:, None], of_seed, np.nan)  # nothing hangs on units without a label
+        x = standardised_scores(raw, tested.subject, parts[seed])
+        left = held[seed].left(np.hstack([x, labels]), blocks, by.penalty)
+        unknown = np.isnan(raw[:, 0])
+        left[unknown] = np.nan
+        of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
+        before += float((x[~unknown] ** 2).mean())
+    share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
+    joined = tested.joined(of_scores, parts)
+    chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
+    if has_difference(headline) and by.difference:
+        score, none = mean_difference(headline, joined, jackknife), 0.0
+    else:
+        score, none = scored(headline, joined, tested.target, jackknife), chance
+    products = _products(of_scores, of_labels)
+    by_subject = _by_subject(products, tested, jackknife)
+    effect = _effect(by_subject, joined, jackknife)
+    passed = [_low(own) > chance, _low(score) > none, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+    tasks = {
+        name: _effect(_by_subject(np.where(units, products, np.nan), tested, jackknife), joined, jackknife)
+        for name, units in _tasks(tested).items()
+    }
+    return Added(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
+
+
+def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
+    """A score with the interval of version 3."""
+    found, _ = estimate(metric, joined, target, jackknife)
+    if found is None:
+        return Undefined(f"{metric} scores no such target")
+    return with_interval_of(metric, found)
+
+
+def _low(value: ScoreOrReason) -> float:
+    return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
+
+
+def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
+    """(S, n) residual of the score times residual of the label, over the root of their mean squares; mean over
+    classes."""
+    x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
+    scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
+    return np.asarray((x * y / np.maximum(scale, 1e-12)).mean(2))
+
+
+def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
+    """(S, P) the mean over each subject's units, NaN for one without any."""
+    by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
+    for p, name in enumerate(jackknife.subjects.tolist()):
+        mine = products[:, tested.subject == name]
+        known = np.isfinite(mine).any(1)
+        by_subject[known, p] = np.nanmean(mine[known], axis=1)
+    return by_subject
+
+
+def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
+    """(P,) what subjects add to the mean over seeds and subjects."""
+    values = mean_of_known(by_subject)
+    return np.nan_to_num(values / np.isfinite(values).sum())
+
+
+def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
+    found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
+    if isinstance(found, Undefined) or len(by_subject) < 2:
+        return found
+    by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
+    return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
+
+
+def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Task -> (n,) bool, its units and all negative ones: each stimulus that has positive units alone, or, where all is
+    one session, each block of positive units, if most subjects have as many; none where there are not two tasks, or
+    several classes."""
+    positive, negative = tested.y == 1, tested.y == 0
+    if tested.target.kind != "binary":
+        return {}
+    names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
+    tasks = {name: tested.stimulus == name for name in names.tolist()}
+    if len(np.unique(tested.stimulus)) == 1:
+        tasks = _blocks(tested)
+    return {name: negative | units for name, units in tasks.items()} if len(tasks) > 1 else {}
+
+
+def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Positive units by the block of neighbours that they are in, of subjects with as many blocks as most have."""
+    block, counts = np.zeros(len(tested.y), int), {}
+    for name in np.unique(tested.subject).tolist():
+        rows = np.flatnonzero((tested.subject == name) & np.isfinite(tested.y))
+        rows = rows[np.argsort(tested.start_s[rows], kind="stable")]
+        begins = np.diff(tested.y[rows], prepend=0.0) == 1
+        block[rows] = np.cumsum(begins) * (tested.y[rows] == 1)
+        counts[name] = int(begins.sum())
+    [(most, _)] = Counter(counts.values()).most_common(1)
+    if most > MOST_BLOCKS:
+        return {}
+    like_most = np.array([counts[name] == most for name in tested.subject.tolist()])
+    return {f"block {k} of {most}": like_most & (block == k) for k in range(1, most + 1)}
+
+
+# The part `adds` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
+
+_OF_EFFECT = ("mean", "low", "high")
+_RULE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
+"""Digests of the code that makes effects of scores and nuisances."""
+_FITTING = "while fitting models of time and movement"
+ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
+    "local": ("local",),
+    "full": ("registered", "local"),
+    "local_contact": ("local", "contact"),
+    "full_contact": ("registered", "local", "contact"),
+}
+"""Level -> the blocks of nuisances that are held constant. `local`: what is seen within ten minutes, and the time since
+the start. `full`: also clocks that movement sets."""
+
+
+def what_it_adds(
+    values: Mapping[str, Mapping[int, np.ndarray]],
+    studies: Studies,
+    cohort: Cohort,
+    scores: Scores,
+    judged: str,
+    progress: ProgressCallback | None = None,
+    placebo_seeds: Sequence[int] = (),
+) -> dict[str, dict[str, Any]]:
+    """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
+
+    Args:
+        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
+        studies: of the seeds of these values. `judged`: the level that decides.
+        progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
+            a dataset.
+        placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
+    """
+    found, begun = {}, 0
+    total = sum(_steps(of_target, placebo_seeds) for of_target in studies.values())
+
+    def begin(what: str) -> None:
+        nonlocal begun
+        begun += 1
+        if progress:
+            progress(begun, total, what)
+
+    for target in cohort.targets:
+        made = _of_target(
+            values[target.name], studies[target.name], target, cohort, scores, judged, begin, placebo_seeds
+        )
+        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
+    return found
+
+
+def was_analysed(studies: Studies) -> bool:
+    """True if all models of confounds that an analysis needs were fitted before."""
+    each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
+    return all(study.was_kept(name) for study in each for name in BLOCKS)
+
+
+def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
+    """The steps of the analysis of one target: blocks of nuisances in each seed, then axes of the placebo."""
+    if isinstance(studies, Undefined):
+        return 0
+    return len(studies) * len(BLOCKS) + (len(axes_of(next(iter(studies.values())))) if placebo_seeds else 0)
+
+
+def _of_target(
+    values: Mapping[int, np.ndarray],
+    studies: dict[int, Study] | Undefined,
+    target: Target,
+    cohort: Cohort,
+    scores: Scores,
+    judged: str,
+    begin: Begin,
+    placebo_seeds: Sequence[int],
+) -> dict[str, Any] | Undefined:
+    metric = _metric(scores, target)
+    if isinstance(metric, Undefined):
+        return metric
+    if isinstance(studies, Undefined):
+        return studies
+    held = held_constant(studies, begin)
+    units = np.array(cohort.eligible)
+    tested = tested_units(cohort, target, units)
+    with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
+    of_units = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
+    parts = {seed: held[seed].parts for seed in held}
+    joined = tested.joined(of_units, parts)
+    jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
+    own = _own(metric, tested, with_missing, parts, cohort)
+    if isinstance(own, Undefined):
+        return own
+
+    def at(level: str, values: Mapping[int, np.ndarray], own: ScoreOrReason, by: Variant = RULE) -> Added:
+        return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife, by)
+
+    levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
+    groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
+    alone = {seed: {seed: of_seed} for seed, of_seed in of_units.items()}
+    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in alone}
+    return {
+        "score": metric,
+        "difference": has_difference(metric),
+        "movement": "acc" in cohort.store.modalities,
+        "held": modalities_held(cohort.store),
+        "levels": {level: _as_json(made, groups) for level, made in levels.items()},
+        "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
+        "variants": {name: at(judged, of_units, own, by).adds for name, by in VARIANTS.items()},
+        **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
+        "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
+    }
+
+
+@snapshot()
+@joblib_workers(_FITTING)
+def _placebo(
+    studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
+) -> dict[str, dict[str, Any] | list[int]]:
+    """The part `placebo`, axis of the accelerometer -> what it adds to the other axes and the clock, whatever the
+    method predicts; where it is asked for, with its `placebo_seeds`."""
+    if not studies:
+        return {"placebo": {}}
+    first = next(iter(studies.values()))
+    axes = axes_of(first)
+
+    def effect(axis: str) -> np.ndarray:
+        begin(first.target.name)
+        if first.observed.moved is None:  # an accelerometer without a sample
+            return np.full((1, len(_OF_EFFECT)), np.nan)
+        made = {seed: placebo(study, axis) for seed, study in studies.items()}
+        values = {seed: score for seed, (score, _) in made.items()}
+        others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
+        joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
+        jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
+        found = added(values, tested, others, ["others"], metric, Undefined("not computed"), jackknife).effect
+        return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
+
+    folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
+    told = {axis: first.kept(f"placebo {axis} {_RULE} {folds}", partial(effect, axis))[0] for axis in axes}
+    known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
+    effects = {axis: dict(zip(_OF_EFFECT, values, strict=True)) for axis, values in known.items()}
+    return {"placebo": effects, "placebo_seeds": list(studies)}
+
+
+def _own(
+    metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
+) -> ScoreOrReason:
+    """The method's own score, in which units without a prediction count."""
+    joined = tested.joined(values, parts, whole=True)
+    jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
+    return scored(metric, joined, tested.target, jackknife)
+
+
+Begin = Callable[[str], None]
+"""Called with the target as a step of its analysis begins."""
+
+Studies = Mapping[str, dict[int, Study] | Undefined]
+"""Target -> seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
+times."""
+
+
+def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
+    """The studies of these `seeds` of each target."""
+    observed = Observed(cohort)
+    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in cohort.targets}
+
+
+def _studies(
+    observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
+) -> dict[int, Study] | Undefined:
+    studies, cohort = {}, observed.cohort
+    for seed in seeds:
+        study = study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        if isinstance(study, Undefined):
+            return study
+        studies[seed] = study
+    return studies
+
+
+def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
+    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
+    sessions, and of other subjects."""
+    if cohort.slices is None:
+        return folds
+    units, found = cohort.of(cohort.eligible), []
+    subject_of = {unit.id: unit.subject for unit in units}
+    for fold in folds:
+        tested = {subject_of[id_] for id_ in fold.test}
+        others = tuple(id_ for id_ in fold.train if subject_of[id_] not in tested)
+        found.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
+    return found
+
+
+@joblib_workers(_FITTING)
+def held_constant(studies: Mapping[int, Study], begin: Begin) -> dict[int, Held]:
+    """Seed -> the nuisances of its units. `begin`: called with the target as each block of each seed begins."""
+    held = {}
+    for seed, study in studies.items():
+        blocks = {}
+        for name in BLOCKS:
+            begin(study.target.name)
+            blocks[name] = block(name, study)
+        held[seed] = Held(blocks, study.parts)
+    return held
+
+
+def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
+    """Target -> seed -> (N, K) what the control `registered_clock` predicts for the cohort's N units, NaN where it
+    predicts nothing; or why it does not apply."""
+    return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
+
+
+@joblib_workers(_FITTING)
+def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
+    found = {}
+    for seed, study in studies.items():
+        read = registered_clock(study)
+        if isinstance(read, Undefined):
+            return read
+        found[seed] = np.full((len(cohort.units), read.shape[1]), np.nan)
+        found[seed][study.units] = read
+    return found
+
+
+def _metric(scores: Scores, target: Target) -> str | Undefined:
+    """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
+    constant what the design confounds with the label."""
+    headline = scores.headlines[target.name]
+    if scores.score(target.name, headline):
+        return headline
+    within = f"{target.traits.share}_within"
+    for control in ("elapsed_time", "session_position"):
+        known = scores.score(target.name, within, control)
+        if known and known.mean >= CLOCK_TELLS_ALL:
+            alone = f"in {within} the clock alone reaches {known.mean:.3f}"
+            return Undefined(f"not estimable: {headline} can't be estimated, and {alone}")
+    return Undefined(f"{headline} can't be estimated: {scores.why_undefined(target.name, headline)}")
+
+
+def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:
+    """The units at `positions` (n,) of a cohort, as scores need them."""
+    units = cohort.of(positions.tolist())
+    subject = np.array([unit.subject for unit in units])
+    return LabelledUnits(
+        target=target,
+        subject=subject,
+        stimulus=np.array([unit.stimulus for unit in units]),
+        group=np.array([cohort.groups[name] for name in subject.tolist()]),
+        start_s=np.array([unit.start_s for unit in units], float),
+        session_s=np.array([cohort.sessions.get(name, np.nan) for name in subject.tolist()]),
+        y=np.where(np.isin(positions, cohort.tested), cohort.label[target.name][positions], np.nan),
+        unit_s=cohort.length_s,
+        moment_s=np.array([unit.start for unit in units], float),
+    )
+
+
+def _as_json(made: Added, groups: Sequence[str]) -> dict[str, Any]:
+    return {
+        "effect": _number(made.effect),
+        "score": _number(made.score),
+        "share_left": made.share,
+        "adds": made.adds,
+        "of_groups": dict(zip(groups, made.of_groups.tolist(), strict=True)),
+    }
+
+
+def _number(value: ScoreOrReason) -> dict[str, Any]:
+    return {"undefined": value.reason} if isinstance(value, Undefined) else value.as_json()
+
+
+def laid_out(
+    cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
+) -> dict[str, dict[int, np.ndarray]]:
+    """Target -> seed -> (N, K) scores of the cohort's N units, NaN where there is none, of (target, seed, positions
+    (n,), scores (n,) or (n, K)), as precise as a record holds them."""
+    out: dict[str, dict[int, np.ndarray]] = {target.name: {} for target in cohort.targets}
+    for target, seed, positions, score in predictions:
+        table = score if score.ndim == 2 else score[:, None]
+        of_seed = out[target.name].setdefault(seed, np.full((len(cohort.units), table.shape[1]), np.nan))
+        of_seed[positions] = table.astype(np.float32)
+    return out

@@ -1,0 +1,476 @@
+"""Features of movement and behaviour in each unit: accelerometer, muscles, eyes and breathing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.files import digest, sha256
+from embench.interfaces.ranking import rows_of
+from embench.statistics.nuisance_models import (
+    CLIP,
+    Members,
+    Sessions,
+    careful_trees,
+    forest,
+    kernel,
+    linear,
+    perceptron,
+    standard,
+    trees,
+)
+from embench.store import Store
+from embench.store.kept import kept
+from embench.system import version_of
+
+# Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
+# random convolutions of its samples. Offsets of logarithms are for samples in g.
+
+BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
+CONVOLUTIONS = 400
+SAMPLES = 160
+"""Approximate number of samples in the window of a random convolution."""
+UNITS_AT_ONCE = 256
+"""Most windows whose features are computed together, for the sake of memory."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Features (n, k) of the accelerometer in each unit, NaN where it is missing.
+
+    Args:
+        size: mean, SD (log), jerk (log), median change (log), SD and range of the acceleration's size.
+        posture: mean of each axis. `axis_sd`: its SD (log).
+        bands: power (log) in `BANDS_HZ`, of all axes together, then of each axis. `shape`: spectral centroid and
+            entropy, kurtosis, skewness and zero crossings of the acceleration's size.
+        direction: (n, C) that of gravity, of length 1. `turn`: (n, 1) by how much it changes within the unit.
+        convolved: what random convolutions find.
+    """
+
+    size: np.ndarray
+    posture: np.ndarray
+    axis_sd: np.ndarray
+    bands: np.ndarray
+    shape: np.ndarray
+    direction: np.ndarray
+    turn: np.ndarray
+    convolved: np.ndarray
+
+
+def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
+    """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
+    some = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
+    parts = [_movement_of(part.astype(np.float64), rate, convolutions) for part in some]
+    names = [each.name for each in fields(Movement)]
+    return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _movement_of(x: np.ndarray, rate: float, convolutions: int) -> Movement:
+    size = np.linalg.norm(x, axis=1)
+    change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
+    jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
+    around = size - size.mean(1, keepdims=True)
+    variance = (around**2).mean(1)
+    bands, total, frequencies = _spectrum(x, rate)
+    share = total / total.sum(1, keepdims=True)
+    crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) + np.where(np.isnan(variance), np.nan, 0.0)
+    mean = x.mean(2)
+    half = x.shape[2] // 2
+    return Movement(
+        size=np.stack(
+            [
+                size.mean(1),
+                np.log(spread + 1e-3),
+                np.log(jerk + 1e-3),
+                np.log(np.median(change, axis=1) + 1e-3),
+                spread,
+                np.ptp(size, axis=1),
+            ],
+            axis=1,
+        ),
+        posture=mean,
+        axis_sd=np.log(x.std(2) + 1e-3),
+        bands=bands,
+        shape=np.stack(
+            [
+                (total * frequencies).sum(1) / total.sum(1),
+                -(share * np.log(share)).sum(1),
+                (around**4).mean(1) / (variance**2 + 1e-9),
+                (around**3).mean(1) / (variance**1.5 + 1e-6),
+                crossings,
+            ],
+            axis=1,
+        ),
+        direction=mean / (np.linalg.norm(mean, axis=1, keepdims=True) + 1e-6),
+        turn=np.linalg.norm(x[:, :, :half].mean(2) - x[:, :, half:].mean(2), axis=1, keepdims=True),
+        convolved=_convolved(x, convolutions),
+    )
+
+
+def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Power (log) in bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
+    power = np.abs(np.fft.rfft(x - x.mean(2, keepdims=True), axis=2)) ** 2
+    frequencies = np.fft.rfftfreq(x.shape[2], 1 / rate)
+    all_axes, each_axis = [], []
+    for low, high in pairwise(BANDS_HZ):
+        band = power[:, :, (frequencies >= low) & (frequencies < high)].sum(2)
+        all_axes.append(np.log(band.sum(1, keepdims=True) + 1e-4))
+        each_axis.append(np.log(band + 1e-4))
+    return np.hstack([*all_axes, *each_axis]), power.sum(1) + 1e-9, frequencies
+
+
+def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
+    """(n, 2 K) of each of K random kernels, the share of samples above its bias, and the largest value (log), after
+    Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). They are the same for all data."""
+    random = np.random.default_rng(0)
+    x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
+    # Samples lie in rows, so that what a kernel adds up is one piece of memory.
+    centred = np.ascontiguousarray(((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32).transpose(1, 2, 0))
+    samples = x.shape[2]
+    found = np.empty((2 * kernels, len(x)), np.float32)
+    made, product = np.empty((2, samples, len(x)), np.float32)
+    for k in range(kernels):
+        taps = int(random.choice([7, 9, 11]))
+        dilation = int(2 ** random.uniform(0, max(0.0, np.log2((samples - 1) / (taps - 1)))))
+        axis = random.integers(x.shape[1])
+        weights = random.standard_normal(taps)
+        weights = (weights - weights.mean()).astype(np.float32)
+        bias = np.float32(random.uniform(-0.3, 0.3))
+        left = max(1, samples - dilation * (taps - 1))
+        total, part = made[:left], product[:left]
+        total[:] = 0
+        for j, weight in enumerate(weights):
+            total += np.multiply(centred[axis, j * dilation : j * dilation + left], weight, out=part)
+        total -= bias
+        found[2 * k] = np.where(np.isnan(total[0]), np.nan, np.add.reduce(total > 0, axis=0, dtype=np.uint16) / left)
+        found[2 * k + 1] = np.log1p(np.maximum(total.max(0), 0))
+    return np.ascontiguousarray(found.T)
+
+
+def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
+    """(n, C, T) the samples of a modality in each of the cohort's `units` (n,) positions, of the length of most; short
+    ones repeat their last sample, and what is missing is NaN. With `channel`, a position, of this one alone."""
+    array = cohort.store.array(modality)
+    if channel is not None:
+        array = array[channel : channel + 1]
+    cuts = list(_cuts(cohort, modality, units))
+    samples = max(2, round(float(np.median([cut.stop - cut.start for cut in cuts if cut.stop > cut.start] or [2]))))
+    out = np.full((len(units), len(array), samples), np.nan, np.float32)
+    for row, cut in zip(out, cuts, strict=True):
+        part = array[:, cut][:, :samples]
+        if part.shape[1]:
+            row[:, : part.shape[1]] = part
+            row[:, part.shape[1] :] = part[:, -1:]
+    return out
+
+
+def _cuts(cohort: Cohort, modality: str, units: np.ndarray) -> Iterator[slice]:
+    """The positions of each unit's samples, empty where there are none."""
+    rate = cohort.store.modalities[modality].rate
+    for i in units.tolist():
+        unit = cohort.units[i]
+        span = cohort.store.recording(unit.recording).spans.get(modality)
+        yield span.cut(unit.start, unit.stop, rate) if span else slice(0, 0)
+
+
+def movement_features(cohort: Cohort) -> np.ndarray | None:
+    """(units, 3 C) mean, SD and range of each axis in each of the cohort's units, NaN where it is missing: what the
+    control `movement` reads. None where there is no accelerometer."""
+    if "acc" not in cohort.store.modalities:
+        return None
+    where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
+    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
+    return kept(cohort.store, key, lambda: _movement_features(cohort))
+
+
+def _movement_features(cohort: Cohort) -> np.ndarray:
+    array, entry = cohort.store.array("acc"), cohort.store.modalities["acc"]
+    table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
+    for row, cut in zip(table, _cuts(cohort, "acc", np.arange(len(table))), strict=True):
+        part = array[:, cut]
+        if part.shape[1]:
+            row[:] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
+    return table
+
+
+# Features of muscles, eyes and breathing in each unit; without EOG or EMG, traces of eyes and jaw in the EEG. Offsets
+# of logarithms follow the subject's signal, so that its unit does not matter.
+
+MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
+"""Bands of muscles and eyes begin here, those that begin below the Nyquist frequency; the last one ends there."""
+BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
+BLINK_HZ = (1.0, 10.0)
+BLINK_SD, APART_S = 4.0, 0.3
+"""Deflection of an electrode by a blink, in (robust) standard deviations of the subject, and its duration."""
+SLOW_HZ, FAST_HZ = 4.0, 20.0
+FRONTAL = re.compile(r"(EEG[ _-]?)?(Fp(1|2|z)|AF(z|\d+)|F[78])(?![\dA-Za-z])", re.IGNORECASE)
+"""Electrodes near the eyes."""
+TEMPORAL = re.compile(r"(EEG[ _-]?)?(T(3|4|7|8|9|10)|FT\d+|TP\d+)(?![\dA-Za-z])", re.IGNORECASE)
+"""Electrodes near the muscles of the jaw."""
+
+_Features = Callable[[np.ndarray, float], np.ndarray]
+"""Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
+
+
+def modalities_held(store: Store) -> list[str]:
+    """The modalities of which nuisances hold movement constant: `acc`, then those of this module, where recorded."""
+    own = [name for name, _, _ in _sources(store)]
+    return [*(["acc"] if "acc" in store.modalities else []), *dict.fromkeys(own)]
+
+
+def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
+    """(n, k) features of the cohort's `units` (n,) positions, NaN where a recording is missing; no column where there
+    is no such modality."""
+    columns = [np.zeros((len(units), 0))]
+    _, subject = np.unique([unit.subject for unit in cohort.of(units)], return_inverse=True)
+    own = [rows for _, rows in rows_of(subject)]
+    place = np.argsort(np.concatenate(own))
+    for name, channels, features in _sources(cohort.store):
+        rate = cohort.store.modalities[name].rate
+        for channel in channels:
+            samples = windows_of(cohort, name, units, channel)[:, 0].astype(np.float64)
+            columns.append(np.concatenate([features(samples[rows], rate) for rows in own])[place])
+    return np.hstack(columns)
+
+
+def _sources(store: Store) -> Iterator[tuple[str, list[int], _Features]]:
+    """Modalities, which of their channels are read, and what of them."""
+    read: dict[str, _Features] = {"emg": muscle, "eog": muscle, "resp": breath}
+    for name, features in read.items():
+        if name in store.modalities:
+            yield name, list(range(len(store.modalities[name].channels))), features
+    stand_ins = (("eog", FRONTAL, eyes), ("emg", TEMPORAL, jaw))
+    names = store.modalities["eeg"].channels if "eeg" in store.modalities else ()
+    for missing, pattern, features in stand_ins:
+        channels = [k for k, name in enumerate(names) if pattern.match(name)]
+        if channels and missing not in store.modalities:
+            yield "eeg", channels, features
+
+
+def muscle(x: np.ndarray, rate: float) -> np.ndarray:
+    """(n, 4 + B) mean size, SD, change from sample to sample, range, and power in B bands, of samples (n, T) at `rate`
+    Hz; logarithms."""
+    power, frequencies = _power(x, rate)
+    edges = [low for low in MUSCLE_HZ if low < rate / 2] + [np.inf]
+    bands = [power[:, (frequencies >= low) & (frequencies < high)].sum(1) for low, high in pairwise(edges)]
+    return _log(np.abs(x).mean(1), x.std(1), _change(x), np.ptp(x, axis=1), *bands)
+
+
+def breath(x: np.ndarray, rate: float) -> np.ndarray:
+    """(n, 5) SD and change from sample to sample (log), dominant frequency in Hz, its share of the power, and zero
+    crossings a second, of samples (n, T) at `rate` Hz."""
+    around = x - x.mean(1, keepdims=True)
+    seconds = np.arange(x.shape[1]) / rate
+    waves = np.exp(-2j * np.pi * seconds[:, None] * BREATHS_HZ)
+    power = np.abs((around * np.hanning(x.shape[1])) @ waves) ** 2 + 1e-30
+    known = np.where(np.isnan(x).any(1), np.nan, 1.0)
+    crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) * rate
+    told = [BREATHS_HZ[power.argmax(1)], power.max(1) / power.sum(1), crossings]
+    return np.column_stack([_log(x.std(1), _change(x)), np.stack(told, axis=1) * known[:, None]])
+
+
+def eyes(x: np.ndarray, rate: float) -> np.ndarray:
+    """(n, 2) blinks a second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at `rate` Hz.
+    Blinks deflect it all to one side, that of the largest deflections."""
+    from scipy.signal import find_peaks
+
+    around = x - x.mean(1, keepdims=True)
+    frequencies = np.fft.rfftfreq(x.shape[1], 1 / rate)
+    low, high = (np.exp(-((frequencies / edge) ** 2)) for edge in BLINK_HZ)
+    wave = np.fft.irfft(np.fft.rfft(around, axis=1) * (high - low), x.shape[1], axis=1)
+    known = wave[np.isfinite(wave).all(1)]
+    least = BLINK_SD * 1.4826 * np.median(np.abs(known)) if len(known) else 0.0
+    wave *= np.sign((known**3).sum())
+    apart = max(1, round(APART_S * rate))
+    blinks = [len(find_peaks(one, height=least, distance=apart)[0]) for one in wave]
+    rated = np.where(np.isfinite(wave).all(1), np.array(blinks, float), np.nan) * rate / x.shape[1]
+    power, frequencies = _power(x, rate)
+    return np.column_stack([rated, _log(power[:, frequencies < SLOW_HZ].sum(1))])
+
+
+def jaw(x: np.ndarray, rate: float) -> np.ndarray:
+    """(n, 1) power above 20 Hz (log) of an electrode near the jaw: samples (n, T) at `rate` Hz."""
+    power, frequencies = _power(x, rate)
+    return _log(power[:, frequencies >= FAST_HZ].sum(1))
+
+
+def _power(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Power (n, F) at the frequencies (F,) in Hz, the mean left out."""
+    tapered = (x - x.mean(1, keepdims=True)) * np.hanning(x.shape[1])
+    return np.abs(np.fft.rfft(tapered, axis=1)) ** 2, np.fft.rfftfreq(x.shape[1], 1 / rate)
+
+
+def _change(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt((np.diff(x, axis=1) ** 2).mean(1)))
+
+
+def _log(*values: np.ndarray) -> np.ndarray:
+    """(n, k) logarithms of k values (n,) of 0 or more, to each of which a thousandth of its median is added, so that a
+    flat signal is no outlier."""
+    columns = []
+    for value in values:
+        known = value[np.isfinite(value)]
+        offset = 1e-3 * np.median(known) if len(known) else 0.0
+        columns.append(np.log(value + offset + 1e-30))
+    return np.stack(columns, axis=1)
+
+
+# Columns of the units from the accelerometer: what it shows in each, with what it shows minutes before and after, and
+# models that read the label off these.
+
+NEAR_S = (30.0, 60.0, 120.0)
+FAR_S = (240.0, 600.0)
+BURSTS = (0.5, 1.0, 1.5, 2.0)
+"""Standard deviations above the subject's mean from which movement counts as a burst."""
+MOST_SINCE = 60
+"""Units since the last burst are counted up to here."""
+COMPONENTS = 60
+Smoothed = Mapping[str, Sequence[tuple[float, float]]]
+"""Members whose predictions are averaged too, over so many seconds before and after."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The accelerometer of C axes in n units, in the order of sessions."""
+
+    movement: Movement
+    sessions: Sessions
+
+    @cached_property
+    def raw(self) -> np.ndarray:
+        """(n, 4 (5 + C)) movement and posture in units that subjects share, with context."""
+        size = self.movement.size
+        columns = [size[:, 1], np.log(size[:, 5] + 1e-3), size[:, [0, 2, 3]], self.movement.posture]
+        return self.sessions.context(standard(np.column_stack(columns)), NEAR_S)
+
+    @cached_property
+    def wide(self) -> np.ndarray:
+        """(n, 6 (6 + 2 C)) movement and posture of a subject, with context of up to ten minutes."""
+        shown = np.hstack([self.movement.size, self.movement.posture, self.movement.axis_sd])
+        return self.sessions.context(self.sessions.standardised(shown), (*NEAR_S, *FAR_S))
+
+    @cached_property
+    def bands(self) -> np.ndarray:
+        """(n, 6 (1 + C) + 5) power in bands and shape of the movement of a subject."""
+        return self.sessions.standardised(np.hstack([self.movement.bands, self.movement.shape]))
+
+    @cached_property
+    def oriented(self) -> np.ndarray:
+        """(n, C + 5) direction of gravity, its change since 1, 3, 6 and 12 units, and within the unit."""
+        direction = np.nan_to_num(self.movement.direction)
+        turned = [self.sessions.angle(direction, back)[:, None] for back in (1, 3, 6, 12)]
+        return self.sessions.standardised(np.hstack([self.movement.direction, *turned, self.movement.turn]))
+
+    @cached_property
+    def since_bursts(self) -> np.ndarray:
+        """(n, 4) units since movement was so far above the subject's mean."""
+        size = self.sessions.standardised(self.movement.size[:, 1:2])[:, 0]
+        return np.stack([self.sessions.since(size, above, MOST_SINCE) for above in BURSTS], axis=1)
+
+    def near(self, columns: np.ndarray) -> np.ndarray:
+        """(n, 4 k) `columns` (n, k) with their means over two minutes to each side."""
+        return self.sessions.context(columns, NEAR_S)
+
+    def columns(self) -> list[np.ndarray]:
+        """Columns of about unit scale that are held constant as they are."""
+        wide = np.clip(self.wide, -CLIP, CLIP)
+        share = self.sessions.share_so_far(self.movement.size[:, 4])
+        far = np.stack([share, share - self.sessions.start / self.sessions.length], axis=1)
+        return [
+            wide,
+            wide**2 / 2,
+            self.since_bursts / 20,
+            self.raw,
+            self.raw**2 / 2,
+            np.clip(self.near(self.bands), -CLIP, CLIP),
+            np.clip(self.near(self.oriented), -CLIP, CLIP),
+            np.clip(self.sessions.standardised(far), -CLIP, CLIP),
+        ]
+
+    def members(self, places: np.ndarray) -> tuple[Members, Smoothed]:
+        """Models on these columns, some with `places` (n, k) in the session, and which predictions are smoothed."""
+        own = self.sessions.standardised(np.hstack([self.movement.size, self.movement.posture]))
+        both = np.hstack([self.bands, self.oriented])
+        near_both = np.hstack([self.near(self.bands), self.near(self.oriented)])
+        unscaled = standard(np.hstack([self.movement.bands, self.movement.shape]))
+        convolved = self.sessions.standardised(_components(self.movement.convolved))
+        near_convolved = self.sessions.context(convolved[:, : COMPONENTS // 2], (60.0, 120.0))
+        members: Members = {
+            f"{make.__name__} {seconds:g}": (self.sessions.context(own, [seconds] if seconds else []), make)
+            for make in (trees, kernel, linear)
+            for seconds in (0.0, *NEAR_S)
+        }
+        members = {
+            **members,
+            "joint": (np.hstack([self.wide, self.since_bursts, self.raw, places]), careful_trees),
+            "bands forest": (both, forest),
+            "bands trees": (both, careful_trees),
+            "bands kernel": (both, kernel),
+            "bands forest near": (self.sessions.context(both, (60.0,)), forest),
+            "bands linear": (self.near(unscaled), linear),
+            "bands trees near": (near_both, careful_trees),
+            "bands trees clock": (np.hstack([near_both, places]), careful_trees),
+            "convolved linear": (convolved, linear),
+            "convolved network": (near_convolved, perceptron),
+            "convolved network clock": (np.hstack([near_convolved, places]), perceptron),
+            "convolved trees": (near_convolved, careful_trees),
+        }
+        spans = [(s, s) for s in NEAR_S]
+        smoothed: Smoothed = {
+            **dict.fromkeys(("trees 0", "kernel 0", "joint"), spans),
+            **dict.fromkeys(("bands trees near", "convolved linear", "convolved network"), spans[1:2]),
+            "bands forest": spans[:2],
+        }
+        return members, smoothed
+
+    def traces(self) -> list[list[np.ndarray]]:
+        """Channels and summaries by which sessions are aligned, each of one or several traces (n,)."""
+        sessions, movement = self.sessions, self.movement
+        size = sessions.standardised(movement.size)
+        log_range = sessions.standardised(np.log(movement.size[:, 5:] + 1e-3))
+        centroid = self.bands[:, movement.bands.shape[1], None]
+        turned = self.oriented[:, movement.direction.shape[1] :]
+
+        def around(values: np.ndarray, units: int) -> list[np.ndarray]:
+            return list(sessions.mean(values, units * sessions.unit_s, units * sessions.unit_s).T)
+
+        return [
+            around(size[:, 1:2], 2),
+            around(size[:, 2:3], 1),
+            around(log_range, 0),
+            *([trace] for trace in around(sessions.standardised(movement.posture), 2)),
+            around(sessions.standardised(movement.axis_sd), 2),
+            around(self.bands[:, [0, 2, 4]], 2),
+            around(centroid, 2),
+            around(turned[:, [1, 3]], 2),
+            around(size[:, 1:2], 9),
+        ]
+
+
+def surrounded(values: np.ndarray, sessions: Sessions, about: str) -> tuple[list[np.ndarray], Members, Smoothed]:
+    """Columns of a subject's `values` (n, k) with their means over two minutes to each side, and the squares of these;
+    models on them, called after what they are `about`, and which predictions are smoothed."""
+    own = sessions.standardised(values)
+    wide = sessions.context(own, NEAR_S)
+    members: Members = {
+        f"{about} trees": (wide, careful_trees),
+        f"{about} linear": (wide, linear),
+        f"{about} forest": (own, forest),
+    }
+    wide = np.clip(wide, -CLIP, CLIP)
+    return [wide, wide**2 / 2], members, {f"{about} trees": [(60.0, 60.0)]}
+
+
+def _components(convolved: np.ndarray) -> np.ndarray:
+    """(n, 60) principal components; no label decides them."""
+    from sklearn.decomposition import PCA
+
+    known = standard(convolved)
+    return np.asarray(PCA(min(COMPONENTS, *known.shape), random_state=0).fit_transform(known))
