@@ -19,7 +19,7 @@ from embench.engine import loop
 from embench.engine.stage import Folder
 from embench.errors import EmbenchError
 from embench.files import sha256
-from embench.store.folders import check_folder, stored_folders
+from embench.store.store import check_folder, stored_folders
 
 from ..sample import sample
 from ..tiny.damage import DAMAGES, damage

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from embench.store import prepare
-from embench.store.folders import check_folder
-from embench.store.kept import kept
+from embench.store.store import check_folder, kept
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from embench.statistics.answers import answers_of
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
 from embench.statistics.evaluation import FoldControls, FoldPredictions, unpredicted
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
-from embench.store.arrays import RowWriter
+from embench.store.store import RowWriter
 
 from .cohorts import draw_lengths, subject_names
 from .sessions import EDGES

@@ -51,7 +51,7 @@ def status(
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
     from embench.data.find import open_dataset, own_folders, place
-    from embench.store.reading import reader_faults
+    from embench.store.prepare import reader_faults
 
     usable = True
     if dataset:
@@ -146,7 +146,7 @@ def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
     fault, record = None, None
     if found:
         from embench.data.checks import recall
-        from embench.store.reading import reader_faults
+        from embench.store.prepare import reader_faults
 
         try:
             with reader_faults(entry.full_name, "subjects"):

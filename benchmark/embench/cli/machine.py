@@ -212,7 +212,7 @@ def _megabytes(size: int) -> str:
 
 def _disk() -> Iterator[Diagnosis]:
     from embench.store import cache_root
-    from embench.store.folders import damaged_folders
+    from embench.store.store import damaged_folders
 
     cache = cache_root()
     try:

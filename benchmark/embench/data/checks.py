@@ -27,8 +27,8 @@ from embench.signals.copies import SeenSignals
 from embench.signals.plausible import known_units, signal_size, unit_fault
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
-from embench.store.folders import damaged_folders
-from embench.store.reading import reader_faults, recordings
+from embench.store.prepare import reader_faults, recordings
+from embench.store.store import damaged_folders
 
 # Findings of `verify` that need all recordings of a dataset: what nothing can be learned from is an error where runs
 # use it by default.

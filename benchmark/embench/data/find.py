@@ -31,7 +31,7 @@ from embench.registry.fragments import DATA_FOLDER, refuse_file
 from embench.snapshot import cached, cached_call
 from embench.store import RecordingEntry, Store, cache_root, fingerprint, prepare
 from embench.store.fingerprint import synthetic as mark_of
-from embench.store.reading import reader_faults
+from embench.store.prepare import reader_faults
 
 # The way from a dataset's name to its reader and its prepared store.
 

@@ -19,7 +19,7 @@ from embench.registry import modality_of
 from embench.signals import beats, plausible
 from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS, UNIT_SPELLINGS
 from embench.store import Store
-from embench.store.kept import kept
+from embench.store.store import kept
 from embench.system import lacking, version_of
 
 # Values that a body and a sensor on it can give, by unit: one table for all readers.

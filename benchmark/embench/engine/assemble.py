@@ -65,7 +65,7 @@ from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
 from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
-from embench.store.folders import build_once
+from embench.store.store import build_once
 from embench.system import fresh_processes, limited_threads, workers_pay, working
 
 # The rows of several datasets as one: each after the other, and channels where the network has those of the first.

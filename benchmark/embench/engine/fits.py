@@ -42,7 +42,7 @@ from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.nn import Head, Model, Supervised
 from embench.store import Store, open_store
-from embench.store.kept import kept_by_one
+from embench.store.store import kept_by_one
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

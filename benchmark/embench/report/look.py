@@ -36,7 +36,7 @@ from embench.statistics.answerable import published_spread, smallest_difference,
 from embench.statistics.answers import plain_reason, undefined_in_words
 from embench.statistics.controls import CONTROLS, FOR_COMPARISON
 from embench.store import RecordingEntry, Store
-from embench.store.reading import recordings
+from embench.store.prepare import recordings
 
 # Curves of recordings, small enough for a page: of each channel the least and the greatest value in each column, as the
 # path of an SVG that stretches to any width; with the stretches of faults, beats, and labels over time.

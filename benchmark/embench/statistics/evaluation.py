@@ -62,7 +62,7 @@ from embench.statistics.controls import (
 from embench.statistics.joined import finite_rows
 from embench.statistics.nuisance_movement import movement_features
 from embench.statistics.scores import compute_scores, slice_controls
-from embench.store.kept import kept
+from embench.store.store import kept
 from embench.system import version_of
 
 # A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one

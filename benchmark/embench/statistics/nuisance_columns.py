@@ -41,7 +41,7 @@ from embench.statistics.nuisance_movement import (
     surrounded,
     windows_of,
 )
-from embench.store.kept import kept, was_kept
+from embench.store.store import kept, was_kept
 from embench.system import version_of
 
 # Clocks that a signal sets: a subject's trace is aligned with those of training subjects, whose labels are read at the

@@ -27,7 +27,7 @@ from embench.statistics.nuisance_models import (
     trees,
 )
 from embench.store import Store
-from embench.store.kept import kept
+from embench.store.store import kept
 from embench.system import version_of
 
 # Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of

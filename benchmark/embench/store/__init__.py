@@ -1,8 +1,7 @@
 """Prepared data on disk: content-addressed, memory-mapped, labels apart."""
 
 from embench.files import cache_root
-from embench.store.clips import Clips, blank_clips, clips, decoder_versions
-from embench.store.derive import Derived, derive_features, joined, stream
+from embench.store.derive import Clips, Derived, blank_clips, clips, decoder_versions, derive_features, joined, stream
 from embench.store.prepare import prepare
 from embench.store.store import ModalityEntry, RecordingEntry, Span, Store, VideoEntry, open_store
 

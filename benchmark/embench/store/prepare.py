@@ -1,20 +1,21 @@
-"""Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects."""
+"""Prepare a dataset's files, one recording at a time, so that memory does not grow with the subjects."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing.dummy
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from embench.callbacks import ProgressCallback
-from embench.errors import DataError, PluginError
+from embench.errors import DataError, EmbenchError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.raters import fused_labels
@@ -25,12 +26,7 @@ from embench.signals.gaps import Stretch, Unusable, fill_gaps, lost_stretches
 from embench.signals.preprocess import RULES, preprocess
 from embench.signals.resample import length_after
 from embench.signals.video import probe
-from embench.store.arrays import write_header, write_rows, write_zeros
 from embench.store.fingerprint import INDEX_FORMAT, STANDARD, store_key, synthetic
-from embench.store.folders import build_once, write_sums, writing
-from embench.store.labels import write_labels
-from embench.store.places import Places
-from embench.store.reading import reader_faults, recordings
 from embench.store.store import (
     INDEX,
     LABELS,
@@ -39,10 +35,88 @@ from embench.store.store import (
     Span,
     Store,
     VideoEntry,
+    build_once,
     open_store,
+    write_header,
     write_index,
+    write_labels,
+    write_rows,
+    write_sums,
+    write_zeros,
+    writing,
 )
-from embench.system import begin_worker, working
+from embench.system import begin_worker, lacking, working
+
+# Offsets of each subject's rows in the arrays of a store that several workers write.
+
+_FAILED = -1
+
+
+class Places:
+    """The rows at which the next subject begins in each modality's array. They are known once all subjects before have
+    been read, whoever reads them."""
+
+    def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
+        self._modalities = tuple(modalities)
+        self._changed = primitives.Condition()
+        self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
+
+    def of(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
+        """Offset of a subject's rows, None where it is not known yet; who waits gets None where a subject failed."""
+        with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
+            known = self._next[-1] == subject
+            return dict(zip(self._modalities, self._next, strict=False)) if known else None
+
+    def end(self, subject: int, rows: Mapping[str, int]) -> None:
+        """Sets the number of rows of the subject whose turn it is."""
+        with self._changed:
+            if self._next[-1] != subject:
+                return  # another subject has failed
+            for i, modality in enumerate(self._modalities):
+                self._next[i] += rows.get(modality, 0)
+            self._next[-1] = subject + 1
+            self._changed.notify_all()
+
+    def fail(self) -> None:
+        """Releases waiting subjects, since there will be no store."""
+        with self._changed:
+            self._next[-1] = _FAILED
+            self._changed.notify_all()
+
+
+# Calls into a reader, its failures distinguished from ours.
+
+
+@contextlib.contextmanager
+def reader_faults(name: str, where: str) -> Iterator[None]:
+    """Turns exceptions of a reader into errors of the right kind: DataError for files that cannot be read, PluginError
+    for anything else."""
+    try:
+        yield
+    except (EmbenchError, MemoryError):
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
+    except Exception as error:
+        what = f"the reader failed: {type(error).__name__}: {error}"
+        raise lacking(error) or PluginError(what, where=f"{name}, {where}") from error
+
+
+def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:
+    """The reader's recordings of one subject. Raises DataError or PluginError."""
+    with reader_faults(name, f"subject {subject}"):
+        iterator = iter(dataset.recordings(subject))
+    while True:
+        with reader_faults(name, f"subject {subject}"):
+            recording = next(iterator, None)
+        if recording is None:
+            return
+        yield recording
+
+
+# Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects.
 
 _FORKS = sys.platform == "linux"
 """True if workers are copies of this process, and so have a reader that no new process could import."""

@@ -20,7 +20,7 @@ from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance_columns import Observed, Study, block, study_of
 from embench.statistics.nuisance_movement import behaviour_of, breath, eyes, jaw, modalities_held, muscle
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
-from embench.store.arrays import RowWriter
+from embench.store.store import RowWriter
 
 SUBJECTS, UNITS, UNIT_S, RATE = 14, 30, 4, 64
 SAMPLES = UNIT_S * RATE

@@ -25,7 +25,7 @@ from embench.records.scores import Adds
 from embench.statistics.intervals import Estimate, mean_over_subjects
 from embench.statistics.joined import Joined
 from embench.store import Store
-from embench.store.kept import kept
+from embench.store.store import kept
 from embench.system import version_of
 
 # Share of a method's scores that something other than physiology explains.

@@ -24,7 +24,7 @@ from embench.protocols.partition import GIVES
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.record import TUNING_FILE, family_of
 from embench.store import Store
-from embench.store.kept import kept
+from embench.store.store import kept
 from embench.system import version_of
 
 # Subjects, groups, stimuli or samples on both sides of a split, by the folds and by the data.
