@@ -22,7 +22,7 @@ from embench.engine.stage import Folder, Part
 from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.nn import Supervised
-from embench.testing import samples
+from embench.testing import require
 
 PEAK = 790e12
 """Operations a second in bf16 that matrices reach on an H100 or H200; MFU is against it."""
@@ -36,7 +36,7 @@ def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None
         recipe = recipe.but(build={"weights": "random"})
     clips = len(shape) == 4
     modalities = ("ecg", "eda") if fusion else (modality or ("video" if clips else "ecg"),)
-    outputs, where = samples.targets("binary"), device()
+    outputs, where = require.targets("binary"), device()
     feeds, specs = {}, {}
     torch.manual_seed(0)
     for m in modalities:

@@ -29,7 +29,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec
 from embench.nn import FillAbsent, Model
-from embench.testing import samples
+from embench.testing import require
 
 BOUND, TURNS = 1.1, 7
 STEP_FLOPS, LEAST = 3e9, 2
@@ -76,11 +76,11 @@ class Case:
             prepare = self.encoder.recipe.prepare
             shape = (round(seconds * prepare["frames_hz"]), 3, prepare["size"], prepare["size"])
             return InputSpec(self.modality, shape, VIDEO_CHANNELS, prepare["frames_hz"], torch.uint8)
-        parts = [samples.signal(m, seconds) for m in self.modality.split("+")]
+        parts = [require.signal(m, seconds) for m in self.modality.split("+")]
         cut = [part if part.modality == "eeg" else replace(part, data=part.data[:1], channels=part.channels[:1])
                for part in parts]  # fmt: skip
         channels = tuple(channel for part in cut for channel in part.channels)
-        whole = Signal(np.concatenate([p.data for p in cut]), samples.RATE_HZ, channels, "z", modality=self.modality)
+        whole = Signal(np.concatenate([p.data for p in cut]), require.RATE_HZ, channels, "z", modality=self.modality)
         if self.encoder.reads == "features":
             shape = self.encoder.features(whole, np.array([[0.0, seconds]])).shape[1:]
             return InputSpec(self.modality, shape, self.encoder.feature_names(self.modality, channels))
@@ -89,7 +89,7 @@ class Case:
 
     def model(self, spec: InputSpec) -> Model:
         params = {self.modality: Part(self.name, "", self.encoder.recipe)}
-        return network.build_unimodal(params, {self.modality: spec}, samples.targets("binary"))
+        return network.build_unimodal(params, {self.modality: spec}, require.targets("binary"))
 
     def plain(self, spec: InputSpec) -> nn.Module:
         return PLAIN[self.name](self.encoder.recipe.build, spec.shape)

@@ -27,7 +27,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.nn import Supervised
-from embench.testing import samples
+from embench.testing import require
 
 TURNS, BOUND, FRAMES = 5, 1.05, 16
 SHAPE = (FRAMES, 3, 224, 224)
@@ -72,7 +72,7 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
 def compare(recipe: Recipe, turns: int, place: Path) -> tuple[list[Took], list[Took]]:
     """A step by hand and one of the engine, turn by turn."""
     device.seed_everything(0, 1, "cpu")
-    data, outputs = clips(recipe.batch), samples.targets("binary")
+    data, outputs = clips(recipe.batch), require.targets("binary")
     spec = InputSpec("video", SHAPE, VIDEO_CHANNELS, 4.0, torch.uint8)
     model = network.build_unimodal({"video": Part("videomae", "", recipe)}, {"video": spec}, outputs)
     module = Supervised(model, outputs)

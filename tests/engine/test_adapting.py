@@ -19,7 +19,7 @@ from embench.engine.predict import (
 )
 from embench.engine.rows import TESTED, TRAINED, standardise_by_given
 from embench.interfaces.fusion import TrainingRows
-from embench.testing.samples import targets
+from embench.testing.require import targets
 from embench_plugins.fusions.classical import LogReg
 
 TARGET = targets("binary").targets[0]

@@ -13,7 +13,7 @@ from embench.nn import OBJECTIVES
 from embench.protocols import load_protocol
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
 from embench.statistics.evaluation import decide
-from embench.testing import samples
+from embench.testing import require
 
 
 def test_every_kind_has_all_that_a_kind_needs():
@@ -24,7 +24,7 @@ def test_every_kind_has_all_that_a_kind_needs():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_networks_logits_become_scores_and_decisions(kind):
     """Whatever the kind: as many scores as columns, a decision a unit, a loss a row."""
-    outputs = samples.targets(kind)
+    outputs = require.targets(kind)
     [target] = outputs.targets
     logits = torch.randn(5, target.outputs, generator=torch.Generator().manual_seed(0))
     table = probabilities(outputs, logits).numpy()
@@ -45,7 +45,7 @@ def test_a_networks_logits_become_scores_and_decisions(kind):
     ],
 )
 def test_decisions(kind, table, expected):
-    [target] = samples.targets(kind).targets
+    [target] = require.targets(kind).targets
     assert decide(target, np.array(table), load_protocol("subject-independent-v3"))[1].tolist() == expected
 
 

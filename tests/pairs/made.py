@@ -13,7 +13,7 @@ from embench import registry
 from embench.interfaces.dataset import Card, Dataset, ModalityCard
 from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench.testing import samples
+from embench.testing import require
 
 SECONDS = (20.0, 21.0, 22.0)
 LOST_S = 3.0
@@ -85,7 +85,7 @@ class Lacking(Made):
 
 
 def everything() -> Card:
-    whole = {m: samples.signal(m, 1.0) for m in MODALITIES if m != "video"}
+    whole = {m: require.signal(m, 1.0) for m in MODALITIES if m != "video"}
     cards = {m: ModalityCard(s.channels, s.rate, s.unit) for m, s in whole.items()}
     return replace(EVERYTHING, modalities={**cards, "video": ModalityCard(VIDEO_CHANNELS, FILM_HZ, "pixel")})
 

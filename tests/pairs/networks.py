@@ -20,7 +20,7 @@ from embench.interfaces.tokens import Batch, InputSpec, Output, OutputSpec, Toke
 from embench.nn import FillAbsent, Model, Supervised
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
-from embench.testing import samples
+from embench.testing import require
 from embench.testing.require import CLOSE_ENOUGH
 
 There = Mapping[str, Tensor]
@@ -287,7 +287,7 @@ def without(data: Data, there: There, noise: float) -> Data:
 def noisy(batch: Batch) -> Batch:
     """Noise in place of samples that were not recorded."""
     masks = {m: mask for m, mask in batch.mask.items() if mask is not None}
-    changed = {m: samples.masked_noise(batch.x[m], mask, seed=3) for m, mask in masks.items()}
+    changed = {m: require.masked_noise(batch.x[m], mask, seed=3) for m, mask in masks.items()}
     return replace(batch, x={**batch.x, **changed})
 
 

@@ -227,7 +227,7 @@ def test_a_network_that_make_returns_again_is_refused(bench):
 
     encoder = embench.network(hidden(), window_s=4)
     instance = encoder(encoder.recipes["quick"])
-    from embench.testing.samples import rows
+    from embench.testing.require import rows
 
     spec = rows(instance, "eda").spec
     instance.build(spec)

@@ -24,7 +24,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, add_one, jackknife_error, leave_one_out, shared_variance
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
-from embench.testing import samples
+from embench.testing import require
 
 PROTOCOL = load_protocol("subject-independent-v3")
 LENGTHS = {f"s{p:02d}": 3000.0 + 5 * p for p in range(12)}
@@ -422,7 +422,7 @@ def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
             self.calls += 1
             return super().__call__(units)
 
-    units = samples.units("binary", subjects=4)
+    units = require.units("binary", subjects=4)
     subjects = np.array(["p02", "p00", "p01", "p03"])
     counts = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 1], [0, 3, 0, 1]])
     plain, summed = Plain(), registry.load("metric", "brier")()

@@ -10,7 +10,7 @@ from embench.data.checks import check_dataset_files as verify
 from embench.errors import CheckFailed
 from embench.interfaces.dataset import ModalityCard
 from embench.interfaces.recording import Video
-from embench.testing import check, samples
+from embench.testing import check, require
 
 from ..tiny import film
 from ..tiny.filmed import make_subjects, write
@@ -116,7 +116,7 @@ class WatchReversed(Watch):
 
 
 def test_sample_clips_show_a_bright_spot_on_a_plain():
-    sample = samples.rows(Watch(Watch.recipes["quick"]), "video")
+    sample = require.rows(Watch(Watch.recipes["quick"]), "video")
     first = sample.x[0, 0].astype(float)  # (3, H, W)
     assert (first.min((1, 2)) < 0.4 * first.max((1, 2))).all()
     assert (np.median(first, (1, 2)) < 0.7 * first.max((1, 2))).all()

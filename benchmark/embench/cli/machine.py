@@ -176,7 +176,7 @@ def _device() -> Iterator[Diagnosis]:
 
 def _networks() -> Iterator[Diagnosis]:
     """The encoders that need further libraries, each built once: most import these only then."""
-    from embench.testing import samples
+    from embench.testing import require
 
     for entry in registry.entries("encoder"):
         try:
@@ -186,7 +186,7 @@ def _networks() -> Iterator[Diagnosis]:
             if not libraries or absent:
                 continue
             encoder = plugin(plugin.recipes["quick"])
-            rows = samples.rows(encoder, min(encoder.accepts))
+            rows = require.rows(encoder, min(encoder.accepts))
             if encoder.reads != "features":
                 encoder.build(rows.spec)
         except EmbenchError:

@@ -47,7 +47,7 @@ class Encoder(Personalised, ABC):
     ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
     ...     def build(self, spec):
     ...         return Samples()
-    >>> from embench.testing.samples import rows
+    >>> from embench.testing.require import rows
     >>> raw = Raw(Raw.recipes["quick"])
     >>> sample = rows(raw, "eda", n=3)
     >>> raw.build(sample.spec)(*sample.tensors()).x.shape

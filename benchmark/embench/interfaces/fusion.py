@@ -37,7 +37,7 @@ class Fusion(Personalised, ABC):
     ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
     ...     def build(self, tokens, outputs):
     ...         return First(*next(iter(tokens.items())), outputs)
-    >>> from embench.testing.samples import targets
+    >>> from embench.testing.require import targets
     >>> OnlyFirst(Recipe()).build({"ecg": TokenSpec(length=10, dim=4)}, targets("binary")).head.linear.out_features
     1
     """

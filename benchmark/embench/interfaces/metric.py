@@ -40,7 +40,7 @@ class Metric(ABC):
     ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
     ...     def chance(self, units):
     ...         return float(class_shares(units).max())
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> Hits().chance(units("binary"))
     0.5
     """
@@ -123,7 +123,7 @@ class ConfusionMetric(Metric):
 def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
     """(subjects, K, K) counts of (label, decision), where `subject` (n,) are positions below `subjects`.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=4)
     >>> confusion_by_subject(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
     array([4., 4.])
@@ -136,7 +136,7 @@ def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np
 def class_shares(units: Units) -> np.ndarray:
     """(K,) share of each class among the labels.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> class_shares(units("classes")).round(2)
     array([0.33, 0.33, 0.33])
     """
@@ -154,7 +154,7 @@ class SubjectMetric(Metric):
     ...     def by_subject(self, units, subjects):
     ...         error = units.score - units.y_true
     ...         return np.array([error[units.subject == name].mean() for name in subjects])
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Bias()(units("value")), 3)
     0.022
     """
@@ -195,7 +195,7 @@ def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def resampled_mean_of_units(values: np.ndarray, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,) means of units' `values` (n,) in samples with `counts` (R, P) of each of `subjects` (P,), NaN without units.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> one = units("value")
     >>> subjects = np.unique(one.subject)
     >>> resampled_mean_of_units(np.ones(len(one)), one, subjects, np.ones((1, len(subjects))))

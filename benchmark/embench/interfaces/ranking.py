@@ -62,7 +62,7 @@ def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
 def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
     """(positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> len(one_against_rest(units("binary"))), len(one_against_rest(units("classes")))
     (1, 3)
     """
@@ -117,7 +117,7 @@ def _with_unpredicted(
 def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
     """(n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)
     >>> subject_codes(two, np.array(["p01", "p00"]))
     array([1, 1, 1, 0, 0, 0])
@@ -129,7 +129,7 @@ def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
 def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """(P,) AUROC inside each subject of `subjects` (P,); NaN for one with one class only, or without units.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> auroc_by_subject(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)
     array([0.83, 0.97])
     """
@@ -150,7 +150,7 @@ def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
     """(K, P) AUROC inside each subject of `subjects` (P,) without the units of each of `stimuli` (K,); NaN for one with
     one class only.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> sample = units("binary", subjects=2)
     >>> stimuli = sorted(set(sample.stimulus))
     >>> auroc_without_stimulus(sample, np.array(["p00", "p01"]), stimuli).shape == (len(stimuli), 2)

@@ -73,7 +73,7 @@ class OutputSpec:
     has for each what the rows of its classes weigh in the loss, or None where they weigh alike, and `loss` is the
     recipe's for values.
 
-    >>> from embench.testing.samples import targets
+    >>> from embench.testing.require import targets
     >>> targets("classes", "binary").slices()
     [slice(0, 3, None), slice(3, 4, None)]
     """

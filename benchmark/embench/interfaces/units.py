@@ -206,7 +206,7 @@ class Units:
     one is higher if they differ by `step`; `whole_numbers` are values of a target all of whose labels are such, those
     of other folds too, as ratings are.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> binary = units("binary")
     >>> binary.score.shape, binary.take(binary.subject == "p00").y_true.mean()
     ((72,), np.float64(0.5))

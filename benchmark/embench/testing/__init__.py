@@ -8,15 +8,50 @@ Each takes a class and raises `CheckFailed`, which says what was expected and wh
         check_encoder(MyEncoder)
 """
 
-from embench.errors import CheckFailed
-from embench.testing.checks import check
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from embench.errors import CheckFailed, UsageError
 from embench.testing.datasets import check_dataset
-from embench.testing.encoders import check_encoder
-from embench.testing.estimators import check_estimator
-from embench.testing.fusions import check_fusion
-from embench.testing.metrics import check_metric
-from embench.testing.observers import check_observer
-from embench.testing.pretrainers import check_pretrainer
+from embench.testing.encoders import check_encoder, check_pretrainer
+from embench.testing.fusions import check_estimator, check_fusion, check_metric, check_observer
+
+# Entry point of all checks, by kind.
+
+_CHECKS: dict[str, Callable[[type[Any]], None]] = {
+    "encoder": check_encoder,
+    "fusion": check_fusion,
+    "metric": check_metric,
+    "observer": check_observer,
+    "pretrainer": check_pretrainer,
+}
+
+
+def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
+    """Runs the check of a kind on a class.
+
+    Args:
+        root: a folder of a dataset's files; only datasets need it.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+        UsageError: a dataset comes without a folder, or there is no such kind.
+
+    >>> from embench import load
+    >>> check("metric", load("metric", "accuracy"))  # conforms: nothing is raised
+    """
+    if kind == "dataset":
+        if root is None:
+            raise UsageError("a dataset check requires a folder of its files", expected="root")
+        check_dataset(cls, root)
+    elif kind in _CHECKS:
+        _CHECKS[kind](cls)
+    else:
+        raise UsageError(f"`{kind}` is not a kind of plugin", expected=", ".join((*_CHECKS, "dataset")))
+
 
 __all__ = [
     "CheckFailed",

@@ -1,7 +1,8 @@
-"""The conformance of encoders."""
+"""Conformance of encoders and pretrainers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,15 @@ from torch import Tensor, nn
 
 from embench import registry
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
+from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, Output, Tokens, TokenSpec
-from embench.nn import Model
-from embench.testing import samples
-from embench.testing.personal import check_personalises
+from embench.nn import FillAbsent, Head, Model
+from embench.testing import require
+from embench.testing.fusions import check_personalises
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, lets_print, projected, seeded
+
+# The conformance of encoders.
 
 
 @leaves_no_trace
@@ -44,7 +48,7 @@ def check_encoder(cls: type[Encoder]) -> None:
     check.that(fine, f"`accepts` is {accepts!r}", expected=f"ANY_SIGNAL, or a frozenset of {', '.join(known)}")
     recipes = check.recipes()
     readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
-    readable = [m for m in readable if len(samples.channels(m)) >= cls.min_channels]
+    readable = [m for m in readable if len(require.channels(m)) >= cls.min_channels]
     check.that(
         bool(readable), f"`min_channels` is {cls.min_channels}", expected="at most the number of channels of a modality"
     )
@@ -63,7 +67,7 @@ def check_input_of(
     """Checks an encoder, which may print, as `check_encoder` does, with one recipe on one input: a modality with these
     channels at `rate_hz`. Raises CheckFailed."""
     check = Check(cls)
-    with samples.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
+    with require.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
         _check(check, cls(recipe), modality)
 
 
@@ -73,10 +77,10 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     if encoder.reads == "features":
         _features(check, encoder, modality)
     if encoder.reads == "stream":
-        whole = samples.signal_for(encoder, modality, 40.0)
+        whole = require.signal_for(encoder, modality, 40.0)
         with check.untouched("`stream`", whole.data):
             check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
-    sample = samples.rows(encoder, modality)
+    sample = require.rows(encoder, modality)
     one = encoder.reads in ("signal", "stream") and len(sample.spec.channels) == 1
     check.hint = "a network that requires several channels declares `min_channels = 2` in its class" if one else None
     with check.during(f"rows of shape {tuple(sample.x.shape)}{_AXES.get(encoder.reads, '')}"):
@@ -86,10 +90,10 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
 _AXES = dict.fromkeys(("signal", "stream"), ", batch x channels x samples")
 
 
-def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.SampleRows) -> None:
+def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.SampleRows) -> None:
     with check.untouched("`fit_stats`", sample.x, sample.mask):
         encoder.fit_stats(sample.x, sample.mask)
-    spec = samples.with_fitted_stats(encoder, sample)
+    spec = require.with_fitted_stats(encoder, sample)
     _stats(check, encoder, sample, spec)
     module = check.repeats(lambda: encoder.build(spec))
     x, mask = sample.tensors()
@@ -115,7 +119,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.S
     with check.untouched("the network in training mode", x, mask):
         trained = module(x, mask)
     check.gradients(module, projected(trained.x, trained.summary))
-    elsewhere = samples.with_fitted_stats(encoder, samples.rows(encoder, modality, seed=1))
+    elsewhere = require.with_fitted_stats(encoder, require.rows(encoder, modality, seed=1))
     other = seeded(lambda: encoder.build(elsewhere), seed=2)
     check.survives_saving(module, other, lambda m: _pooled(m(x, mask)))
     away = x.to("meta"), None if mask is None else mask.to("meta")
@@ -155,7 +159,7 @@ def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> T
 
 
 def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
-    changed = module(samples.masked_noise(x, mask, seed=3), mask)
+    changed = module(require.masked_noise(x, mask, seed=3), mask)
     about = {
         "expected": "an output that masked samples do not change",
         "hint": "zero the masked samples before the first layer: `x = embench.nn.hide(x, mask)`",
@@ -203,11 +207,11 @@ def _positions(check: Check, picks: Any, channels: int) -> list[int]:
 
 
 def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
-    outputs = samples.targets("binary", "classes")
+    outputs = require.targets("binary", "classes")
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     with check.during("the head"):
         head = check.repeats(lambda: encoder.head(spec, outputs)).eval()
-        output = head(samples.take_rows(tokens))
+        output = head(require.take_rows(tokens))
         check.that(isinstance(output, Output), f"the result has the type {type(output).__name__}", expected="Output")
         shape, size = tuple(output.logits.shape), (len(tokens.x), outputs.size)
         check.that(shape == size, f"the logits have shape {shape}", expected=f"{size}")
@@ -219,17 +223,17 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
 
 def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
-    head = seeded(lambda: encoder.head(spec, samples.targets("binary")))
+    head = seeded(lambda: encoder.head(spec, require.targets("binary")))
     model = Model({modality: module}, {modality: spec}, head=head)
 
     def units(seed: int) -> Batch:
-        x, mask = samples.rows(encoder, modality, seed=seed).tensors()
+        x, mask = require.rows(encoder, modality, seed=seed).tensors()
         return Batch({modality: x}, {modality: mask}, {modality: torch.arange(len(x))}, len(x))
 
     check_personalises(check, encoder, model, units)
 
 
-def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: InputSpec) -> None:
+def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
     """Statistics are plain arrays, repeat, and are made of recorded samples only."""
     for name, value in spec.stats.items():
         check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
@@ -237,14 +241,14 @@ def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: Inp
         return
     noise = np.random.default_rng(4).standard_normal(sample.x.shape).astype(np.float32) * 10
     changed = replace(sample, x=np.where(sample.mask[:, None], sample.x, noise))
-    for name, value in samples.with_fitted_stats(encoder, changed).stats.items():
+    for name, value in require.with_fitted_stats(encoder, changed).stats.items():
         same = np.allclose(value, spec.stats[name], rtol=1e-4, atol=1e-5)
         check.that(same, f"`fit_stats` uses masked samples for {name}", expected="recorded samples only")
 
 
 def _features(check: Check, encoder: Encoder, modality: str) -> None:
     """Features of a span are the same whatever other spans are requested, and an empty span has none."""
-    whole = samples.signal_for(encoder, modality, 40.0)
+    whole = require.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
     with check.untouched("`features`", whole.data, spans):
         found = np.asarray(encoder.features(whole, spans))
@@ -262,3 +266,143 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
     if names and found.ndim == 2:
         what = f"the encoder has {len(names)} feature names for {found.shape[1]} features"
         check.that(len(names) == found.shape[1], what, expected="one each")
+
+
+# The conformance of pretrainers.
+
+_CHANNELS = {"eda": ("eda",), "acc": ("x", "y", "z")}
+_LENGTH, _DIM, _SIZE = 320, 16, 6
+_OUTPUTS = require.targets("binary")
+
+
+@leaves_no_trace
+def check_pretrainer(cls: type[Pretrainer]) -> None:
+    """Checks that a pretrainer keeps its interface, in all presets, on a small network of its own.
+
+    A finite loss and named figures; the whole model at `.model`; gradients that reach the encoders; the same loss from
+    one seed; nothing read of masked samples; a batch in which a modality is absent. A task that needs clips is not
+    tried: only its recipes are looked at.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(issubclass(cls, Pretrainer), "the class is not a Pretrainer", expected="a subclass of Pretrainer")
+    check.that(cls.scope in ("encoder", "model"), f"`scope` is {cls.scope!r}", expected="encoder or model")
+    check.that(cls.labels in ("none", "source"), f"`labels` is {cls.labels!r}", expected="none or source")
+    names = tuple(_CHANNELS) if cls.scope == "model" else ("acc",)
+    for preset, recipe in check.recipes().items():
+        if "clips" not in cls.needs_input:
+            with check.during(f"preset {preset}"), torch.random.fork_rng(devices=[]):
+                _check_pretrainer(check, cls(recipe), names)
+
+
+def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None:
+    inputs = {m: InputSpec(m, (len(_CHANNELS[m]), _LENGTH), _CHANNELS[m], 32.0) for m in names}
+    labelled = pretrainer.labels == "source"
+    model = seeded(lambda: _model(inputs, fused=pretrainer.scope == "model"))
+    objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
+    check.that(
+        getattr(objective, "model", None) is model,
+        "the task does not hold the model as `.model`",
+        expected="the model that was passed in",
+    )
+    batch = _batch(inputs, labelled)
+    with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
+        loss, figures = _loss(check, objective, batch)
+    check.sets_no_seed(lambda: objective(batch), "the objective")
+    check.that(isinstance(figures, Mapping), f"the figures are {type(figures).__name__}", expected="{name: figure}")
+    for name, figure in figures.items():
+        check.finite(torch.as_tensor(figure).detach(), f"figure {name}")
+    check.equal(
+        _loss(check, objective, batch)[0], loss, "two calls with one seed differ", expected="torch's generator only"
+    )
+    noisy = replace(batch, x={m: _noise(x, batch.mask[m]) for m, x in batch.x.items()})
+    expected = "no effect of samples with a False mask"
+    check.equal(_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected)
+    check.finite(_loss(check, objective, _without(batch, names[0]))[0], "the loss of a row without one modality")
+    objective.train()
+    loss = _loss(check, objective, batch)[0]
+    check.that(loss.requires_grad, "the loss has no gradient", expected="a differentiable loss")
+    loss.backward()
+    for m, encoder in model.encoders.items():
+        reached = any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in encoder.parameters())
+        check.that(reached, f"no gradient reaches the encoder of {m}", expected="encoders that learn")
+    for name, p in objective.named_parameters():
+        check.finite(p.grad, f"the gradient of `{name}`")
+
+
+def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
+    output = seeded(lambda: objective(batch), seed=3)
+    fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
+    check.that(fine, "the call did not return a loss and figures", expected="(loss of shape (), {name: figure})")
+    loss, figures = output
+    check.finite(loss.detach(), "the loss")
+    return loss, figures
+
+
+def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    x, mask = {}, {}
+    for m, spec in inputs.items():
+        keep = torch.ones(_SIZE, _LENGTH, dtype=torch.bool)
+        keep[1, : _LENGTH // 3] = False
+        x[m] = torch.randn(_SIZE, *spec.shape, generator=generator) * keep[:, None]
+        mask[m] = keep
+    y = (torch.arange(_SIZE) % 2).float()[:, None] if labelled else None
+    return Batch(x, mask, {m: torch.arange(_SIZE) for m in inputs}, _SIZE, y, torch.ones(_SIZE))
+
+
+def _without(batch: Batch, modality: str) -> Batch:
+    """The batch where the last row lacks a modality."""
+    mask = batch.mask[modality]
+    return replace(
+        batch,
+        x={**batch.x, modality: batch.x[modality][:-1]},
+        mask={**batch.mask, modality: None if mask is None else mask[:-1]},
+        rows={**batch.rows, modality: batch.rows[modality][:-1]},
+    )
+
+
+def _noise(x: Tensor, mask: Tensor | None) -> Tensor:
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(4)) * 10
+    return x if mask is None else torch.where(mask[:, None], x, noise)
+
+
+class _Encoder(nn.Module):
+    """A token a sample, with a summary: what any pretext task may need."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.line = nn.Linear(channels, _DIM)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        tokens = Tokens(torch.tanh(self.line(x.transpose(1, 2))), mask)
+        return Tokens(tokens.x, mask, tokens.pooled())
+
+
+class _Fusion(nn.Module):
+    """The mean over modalities, each with one token: its summary, mixed with the others'."""
+
+    width = _DIM
+
+    def __init__(self, specs: Mapping[str, TokenSpec]) -> None:
+        super().__init__()
+        self.fill, self.line, self.head = FillAbsent(specs), nn.Linear(_DIM, _DIM), Head(_DIM, _OUTPUTS.size)
+
+    def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
+        filled = self.fill(tokens, present)
+        stacked = torch.stack([t.pooled() for t in filled.values()], 1)
+        mixed = stacked + self.line(stacked.mean(1, keepdim=True))
+        return {m: Tokens(mixed[:, i : i + 1]) for i, m in enumerate(filled)}
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        mixed = torch.cat([t.x for t in self.mix(tokens, present).values()], 1)
+        output: Output = self.head(Tokens(mixed))
+        return Output(output.logits, output.hidden, mixed)
+
+
+def _model(inputs: Mapping[str, InputSpec], *, fused: bool) -> Model:
+    specs = {m: TokenSpec(_LENGTH, _DIM, summary=True) for m in inputs}
+    encoders = {m: _Encoder(spec.shape[0]) for m, spec in inputs.items()}
+    return Model(encoders, specs, _Fusion(specs) if fused else None, None if fused else Head(_DIM, _OUTPUTS.size))

@@ -1,26 +1,337 @@
-"""The conformance of fusions."""
+"""Conformance of what follows encoders: fusions, estimators, adaptation, metrics and observers."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+import secrets
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embench.errors import UsageError
-from embench.interfaces.fusion import Estimator, Fusion
+from embench.errors import CheckFailed, UsageError
+from embench.interfaces.fusion import Estimator, Fusion, TrainingRows
+from embench.interfaces.kinds import KINDS, KindName
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.personal import Changes, Personalised, personalised
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
+from embench.interfaces.units import Units
 from embench.nn import Model
-from embench.testing import samples
-from embench.testing.estimators import check_estimator
-from embench.testing.personal import Passed, check_personalises
-from embench.testing.require import Check, leaves_no_trace, lets_print, projected, seeded
+from embench.registry.loading import Observers
+from embench.testing import require
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, lets_print, projected, seeded
 
-_OUTPUTS = samples.targets("binary", "binary", "classes")
+# The conformance of what adapts to a subject: `personalise` of encoders, fusions and estimators.
+
+_ALONE = "the same result for a subject, independent of earlier subjects"
+
+
+def check_personalises(check: Check, plugin: Personalised, model: Model, units: Callable[[int], Batch]) -> None:
+    """Checks the `personalise` of an encoder or fusion; nothing where it has none of its own.
+
+    It changes what `personalises` names, to finite numbers, with labels and without, of one unit too; the same from one
+    seed, and whoever came before; and it leaves its inputs as they are.
+
+    Args:
+        units: those of a subject, by a seed; the same number of rows each time.
+    """
+    if type(plugin).personalise is Personalised.personalise:
+        return
+    known = get_args(Changes)
+    fine = plugin.personalises in known
+    check.that(fine, f"`personalises` is {plugin.personalises!r}", expected=f"one of {', '.join(known)}")
+    model.eval()
+    for told in (True, False):
+        with check.during(f"`personalise` {'with' if told else 'without'} labels"):
+            first, second = units(11), units(12)
+            labels = _labels(first.size) if told else None
+
+            def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
+                return seeded(lambda: personalised(plugin, model, batch, labels), seed)
+
+            inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
+            with check.untouched("`personalise`", *inputs):
+                alone = adapted(second)
+            _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
+            adapted(first)
+            _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
+            check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
+
+
+def _labels(rows: int) -> Tensor:
+    return (torch.arange(rows) % 2).float()[:, None]
+
+
+def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
+    check.that(one.keys() == other.keys(), what, expected=expected)
+    for name, tensor in one.items():
+        check.equal(tensor.float(), other[name].float(), f"{what}, of `{name}`", expected=expected)
+
+
+def check_estimator_personalises(
+    check: Check, make: Callable[[], Estimator], rows: TrainingRows, X: np.ndarray
+) -> None:
+    """Checks the `personalise` of an estimator that is fitted to rows; nothing where it has none of its own.
+
+    It gives an estimator with finite scores, with labels and without, of one unit too; the same each time, and whoever
+    came before; and leaves itself and the training rows as they are.
+
+    Args:
+        X: (n, features) rows to score; those of two subjects, a half each, are given.
+    """
+    fitted = make()
+    if type(fitted).personalise is Estimator.personalise:
+        return
+    check.that(bool(type(fitted).strengths), "`strengths` is empty", expected="numbers in ascending order")
+    fitted.fit(*_copy(rows))
+    before, half = fitted.score(X.copy()), len(X) // 2
+    for told in (True, False):
+        for strength in type(fitted).strengths:
+            with check.during(f"`personalise` {'with' if told else 'without'} labels, strength {strength:g}"):
+
+                def scores(of: slice, strength: float = strength, told: bool = told) -> np.ndarray:
+                    units = X[of].copy()
+                    y, given = (rows.y[: len(units)].copy() if told else None), _copy(rows)
+                    with check.untouched("`personalise`", given.X, given.y, units):
+                        made = fitted.personalise(units, y, given, strength)
+                    fine = isinstance(made, Estimator)
+                    check.that(fine, f"the result has the type {type(made).__name__}", expected="an estimator")
+                    found = np.asarray(made.score(X.copy()), float)
+                    check.that(bool(np.isfinite(found).all()), "the scores are not finite", expected="finite values")
+                    return found
+
+                alone = scores(slice(half, None))
+                _check_near(
+                    check,
+                    scores(slice(half, None)),
+                    alone,
+                    "two personalised estimators of one subject differ",
+                    "one result per seed",
+                )
+                scores(slice(0, 1))
+                _check_near(
+                    check, scores(slice(half, None)), alone, "the units of another subject change the scores", _ALONE
+                )
+                unchanged = "an unchanged original estimator"
+                _check_near(
+                    check, fitted.score(X.copy()), before, "`personalise` changes the original estimator", unchanged
+                )
+
+
+def _copy(rows: TrainingRows) -> TrainingRows:
+    return TrainingRows(rows.X.copy(), rows.y.copy(), rows.subjects.copy(), rows.weight.copy(), rows.val)
+
+
+def _check_near(check: Check, one: np.ndarray, other: np.ndarray, what: str, expected: str) -> None:
+    check.that(bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH)), what, expected=expected)
+
+
+class Passed(nn.Module):
+    """Hands tokens (b, L, D) on, with their summary where the fusion expects one."""
+
+    def __init__(self, summary: bool) -> None:
+        super().__init__()
+        self.summary = summary
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """Tokens of rows (b, L, D)."""
+        return Tokens(x, mask, Tokens(x, mask).pooled() if self.summary else None)
+
+
+# The conformance of fusions without gradients.
+
+_CLASSES = 3
+_ROWS = 12
+"""Rows of a subject."""
+
+
+class _Table(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+    subjects: np.ndarray
+    weight: np.ndarray
+
+
+@leaves_no_trace
+def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
+    """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
+
+    Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
+    values, and for a feature that no row has; the same scores from one seed; rows that don't depend on their batch;
+    inputs left as they are; on classes that lie apart, higher scores for the right one; no memory of labels that
+    another fit was given; and a `personalise` that leaves it as it is, and gives the same whoever came before.
+
+    Args:
+        nonce: a text that decides the rows and labels by which a memory is found; by default drawn, so that no plugin
+            has met them before. A failure names it.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(issubclass(cls, Estimator), "the class is not an Estimator", expected="a subclass of Estimator")
+    fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
+    known = ("features", "decisions")
+    check.that(cls.reads in known, f"`reads` is {cls.reads!r}", expected=f"one of {', '.join(known)}")
+    tried: list[Recipe] = []
+    nonce = nonce or secrets.token_hex(8)
+    for preset, recipe in check.recipes().items():
+        if recipe in tried:  # presets may share one
+            continue
+        tried.append(recipe)
+        for kind in KINDS:
+            if kind in cls.kinds:
+                make = partial(cls, recipe, 1, kind, _classes(kind))
+                with check.during(f"preset {preset}, {kind} targets"):
+                    _check_estimator(check, make, kind, cls.reads)
+                    with check.during(f"nonce {nonce}"):
+                        _forgets(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
+
+
+def _classes(kind: KindName) -> int:
+    return _CLASSES if KINDS[kind].several else 2
+
+
+def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
+    made = _decisions if reads == "decisions" else _table
+    table, val, test = made(8, 0, kind), made(3, 1, kind), made(3, 2, kind)
+    before = [part.copy() for part in table]
+    one, other, without_val = make(), make(), make()
+    for estimator in (one, other):
+        estimator.fit(*table, val=(val.X, val.y))
+    untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
+    check.that(untouched, "fitting changed the inputs", expected="unchanged arrays")
+    # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
+    alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
+    score = _scored(check, one, test, kind)
+    check.that(
+        _near(other.score(test.X.copy()), score),
+        "two fits with one seed differ",
+        expected="one result per seed; use `self.seed`, for example as `random_state`",
+    )
+    other.fit(*val, val=(test.X, test.y))
+    other.fit(*table, val=(val.X, val.y))
+    what = "scores depend on an earlier fit to other rows"
+    check.that(_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
+    check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
+    check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
+    check.that(
+        _near(alone, score),
+        "the score of a row depends on the other rows of its batch",
+        expected="rows that are independent of each other",
+    )
+    _separates(check, score, test.y, kind)
+    rows = TrainingRows(*table, val=(val.X, val.y))
+    check_estimator_personalises(check, make, rows, test.X[:_ROWS])
+    without_val.fit(*table)
+    fine = bool(np.isfinite(without_val.score(test.X)).all())
+    check.that(fine, "without `val` the scores are not finite", expected="scores")
+    if KINDS[kind].several:
+        lacking, there = make(), table.y != 1
+        lacking.fit(*(part[there] for part in table))
+        _scored(check, lacking, test, kind)
+
+
+def _forgets(
+    check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
+) -> None:
+    """The scores of subjects stay the same after another fit was given labels of theirs, as another fold's fit is; also
+    those of an estimator that is fitted to permuted labels."""
+    random = np.random.default_rng(list(nonce.encode()))
+    train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
+    permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
+
+    def scores() -> np.ndarray:
+        fitted = make(), make()
+        for estimator, rows in zip(fitted, (train, permuted), strict=True):
+            estimator.fit(*rows)
+        return np.stack([estimator.score(test.X.copy()) for estimator in fitted])
+
+    before = scores()
+    make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
+    what, expected = (
+        "the estimator remembers labels of another fit",
+        "scores that depend only on the rows of the estimator's own fit",
+    )
+    check.that(_near(scores(), before), what, expected=expected)
+
+
+def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
+    if not KINDS[kind].has_classes:
+        follows = float(np.corrcoef(score, y)[0, 1])
+        expected = "a positive correlation"
+        check.that(follows > 0, f"the values correlate {follows:.3f} with the labels", expected=expected)
+        return
+    several = KINDS[kind].several
+    for k in range(_CLASSES) if several else (1,):
+        of_class, what = (score[:, k], f"class {k}") if several else (score, "the positive class")
+        high, low = of_class[y == k].mean(), of_class[y != k].mean()
+        check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
+
+
+def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
+    """The scores of the test rows, of the right shape and finite; probabilities for targets with classes."""
+    score = np.asarray(estimator.score(test.X.copy()))
+    shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
+    check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
+    check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="finite values")
+    if not KINDS[kind].has_classes:
+        return score
+    fine = bool((score >= 0).all() and (score <= 1).all())
+    check.that(fine, f"scores range from {score.min():.3g} to {score.max():.3g}", expected="probabilities")
+    if KINDS[kind].several:
+        fine = _near(score.sum(1), np.ones(len(score)))
+        check.that(fine, "the probabilities of a row do not sum to 1", expected="a distribution over the classes")
+    return score
+
+
+def _near(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
+
+
+def _table(subjects: int, seed: int, kind: KindName) -> _Table:
+    """Rows of subjects with all classes: two features separate them, some values are missing, one feature always."""
+    random = np.random.default_rng(seed)
+    n = subjects * _ROWS
+    y = np.tile(np.arange(_ROWS) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
+    if not KINDS[kind].has_classes:
+        y = y + random.normal(0, 0.2, n)
+    X = random.standard_normal((n, 6)).astype(np.float32)
+    X[:, :2] += 2 * y[:, None]
+    if KINDS[kind].several:
+        X[:, 1] += np.where(y == 1, 3, 0)
+    X[random.random((n, 6)) < 0.1] = np.nan
+    X[:, 5] = np.nan
+    return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], _ROWS), np.ones(n))
+
+
+def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
+    """The labels of `_table` as three networks predict them, each absent from some rows and never all."""
+    like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
+    said = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
+    if KINDS[kind].several:
+        said[np.arange(len(said)), :, like.y.astype(int)] += 2
+        said = np.exp(said) / np.exp(said).sum(2, keepdims=True)
+    else:
+        said += 2 * (like.y - like.y.mean())[:, None, None]
+        said = said if not KINDS[kind].has_classes else 1 / (1 + np.exp(-said))
+    some = np.arange(len(said)) % 4  # 3: all are there
+    said[np.arange(len(said))[some < 3], some[some < 3]] = np.nan
+    return like._replace(X=said.reshape(len(said), -1))
+
+
+# The conformance of fusions.
+
+_OUTPUTS = require.targets("binary", "binary", "classes")
 _NAMES = ("eda", "ppg", "temp")
 _SIZE = 5
 
@@ -94,14 +405,14 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
         )
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)
-    check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, samples.targets("binary"))), specs),
+    check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, require.targets("binary"))), specs),
                        partial(_units, specs))  # fmt: skip
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
     other = seeded(lambda: fusion.build(specs, _OUTPUTS), seed=2)
     check.survives_saving(module, other, lambda m: _logits(m(tokens, present)))
-    away = {m: samples.without_values(t) for m, t in tokens.items()}
+    away = {m: require.without_values(t) for m, t in tokens.items()}
     there = {m: p.to("meta") for m, p in present.items()}
     check.on_another_device(lambda: fusion.build(specs, _OUTPUTS), lambda m: _logits(m(away, there)))
 
@@ -141,7 +452,7 @@ def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str
         if len(specs) > 1:
             there[i + 1] = False
         present[m] = there
-        tokens[m] = samples.tokens(spec, there, seed=i)
+        tokens[m] = require.tokens(spec, there, seed=i)
     return tokens, present
 
 
@@ -152,7 +463,7 @@ def _model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
 def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
     """Rows of a subject with all modalities, whose tokens come as they are."""
     there = torch.ones(_SIZE, dtype=torch.bool)
-    tokens = {m: samples.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
+    tokens = {m: require.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
     rows = {m: torch.arange(_SIZE) for m in specs}
     return Batch({m: t.x for m, t in tokens.items()}, {m: t.mask for m, t in tokens.items()}, rows, _SIZE)
 
@@ -174,7 +485,7 @@ def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
 def _rows(
     tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
 ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    cut = {m: samples.take_rows(t, rows) for m, t in tokens.items()}
+    cut = {m: require.take_rows(t, rows) for m, t in tokens.items()}
     return cut, {m: there[rows] for m, there in present.items()}
 
 
@@ -192,3 +503,178 @@ def _shapes(check: Check, output: Any, size: int) -> Output:
     check.that(fine, f"the hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
     check.finite(made.logits, "the output")
     return made
+
+
+# The conformance of metrics.
+
+
+@leaves_no_trace
+def check_metric(cls: type[Metric]) -> None:
+    """Checks that a metric keeps its interface, for every kind of target it scores.
+
+    A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
+    prediction no worse than a noisy one; a chance level in its range; decisions read only where it says so; a reason
+    and no error where there is one class only; and scores of samples of subjects that agree with the score itself.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(
+        issubclass(cls, Metric), "the class is not a Metric", expected="a subclass of embench.interfaces.metric.Metric"
+    )
+    low, high = cls.range
+    check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
+    fine = cls.direction in ("higher", "lower")
+    check.that(fine, f"`direction` is {cls.direction!r}", expected="higher or lower")
+    fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
+    for kind in KINDS:
+        if kind in cls.kinds:
+            with check.during(f"{kind} targets"):
+                _check_metric(check, cls(), _scorable(cls(), kind))
+
+
+def _scorable(metric: Metric, kind: KindName) -> Units:
+    """Made-up units of a kind; ratings for a score of values that scores nothing but whole numbers."""
+    units = require.units(kind)
+    return require.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
+
+
+def _check_metric(check: Check, metric: Metric, units: Units) -> None:
+    before = replace(
+        units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
+    )
+    score = _value(check, metric, units)
+    check.that(
+        score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
+    )
+    same = all(
+        np.array_equal(getattr(units, f.name), getattr(before, f.name))
+        for f in fields(units)
+        if _is_array(units, f.name)
+    )
+    check.that(same, "scoring changed the inputs", expected="unchanged arrays")
+    check.sets_no_seed(lambda: metric(units), "scoring")
+    shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
+    check.that(
+        _check_values_near(shuffled, score),
+        f"the score in another order is {shuffled}, not {score}",
+        expected="a score that does not depend on the order of units",
+    )
+    best = _value(check, metric, _right(units))
+    better = (
+        best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
+    )
+    check.that(
+        better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
+    )
+    _says_what_it_is(check, metric, units, score)
+    if KINDS[units.kind].has_classes:
+        one_class = units.take(units.y_true == units.y_true[0])
+        _value(check, metric, one_class)
+    _resampled(check, metric, units, score)
+
+
+def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+    """Checks the attributes by which boards rank."""
+    chance = float(metric.chance(units))
+    _in_range(check, metric, chance, "chance")
+    level = metric.chance_level
+    fine = level is None or _check_values_near(level, chance)
+    check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
+    if not metric.depends_on_cut:
+        other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
+        same = _check_values_near(other, score)
+        check.that(
+            same, "the metric depends on decisions but does not declare this", expected="`depends_on_cut = True`"
+        )
+
+
+def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+    subjects = np.unique(units.subject)
+    counts = np.ones((3, len(subjects)), int)
+    counts[1, 0], counts[1, 1] = 0, 2
+    counts[2] = 0
+    counts[2, 0] = len(subjects)
+    scores = np.asarray(metric.resampled(units, subjects, counts))
+    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
+    fine = _check_values_near(float(scores[0]), score)
+    check.that(
+        fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
+    )
+    for value in scores[np.isfinite(scores)]:
+        _in_range(check, metric, float(value), "a sample's score")
+
+
+def _right(units: Units) -> Units:
+    """A copy of the units, predicted correctly and with certainty."""
+    if units.score.ndim == 2:
+        return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
+    return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
+
+
+def _value(check: Check, metric: Metric, units: Units) -> float | None:
+    found = metric(units)
+    if isinstance(found, Undefined):
+        check.that(bool(found.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
+        return None
+    fine = isinstance(found, float)
+    check.that(fine, f"the result has the type {type(found).__name__}", expected="a float, or Undefined(reason)")
+    _in_range(check, metric, found, "a score")
+    return found
+
+
+def _in_range(check: Check, metric: Metric, value: float, what: str) -> None:
+    low, high = metric.range
+    fine = bool(np.isfinite(value)) and low - 1e-9 <= value <= high + 1e-9
+    check.that(fine, f"{what} of {value}", expected=f"a number from {low} to {high}, or Undefined(reason)")
+
+
+def _check_values_near(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= 1e-9
+
+
+def _is_array(units: Units, name: str) -> bool:
+    return isinstance(getattr(units, name), np.ndarray)
+
+
+# The conformance of observers.
+
+_RUN = {"id": "r", "dataset": "amigos"}
+_STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal", "runs": ["r"]}
+_SCORES = {
+    "headlines": {"arousal": "auroc_within"},
+    "scores": {"arousal": {"auroc_within": {"mean": 0.5, "std": 0.1, "low": 0.4, "high": 0.6}}},
+    "controls": {},
+    "differences": {},
+    "cleared_all": False,
+    "not_cleared": [],
+}
+
+
+@leaves_no_trace
+def check_observer(cls: type[Any]) -> None:
+    """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run. It
+    works in an empty folder, which is deleted afterwards.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty, contextlib.chdir(empty):
+        with check.during("made without arguments"):
+            observers = Observers([cls()])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check.sets_no_seed(lambda: _watch(observers), "watching")
+    if caught:
+        raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that do not raise")
+
+
+def _watch(observers: Observers) -> None:
+    observers.tell("run_started", run=_RUN)
+    observers.tell("stage_started", stage=_STAGE)
+    observers.tell("epoch_ended", stage=_STAGE, epoch=1, figures={"loss": 0.7})
+    observers.tell("stage_ended", stage=_STAGE, figures={"seconds": 1.0})
+    observers.tell("run_ended", run=_RUN, scores=_SCORES)

@@ -1,4 +1,4 @@
-"""Shared parts of all checks: the report of a fault, and requirements on every module and every recipe."""
+"""Requirements that all conformance checks share, and the sample inputs that they use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,9 +20,18 @@ from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
 from torch import Tensor, nn
 
-from embench.errors import CheckFailed, EmbenchError
+from embench.errors import CheckFailed, EmbenchError, UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recipe import PRESETS, Recipe
-from embench.nn import FillAbsent
+from embench.interfaces.recording import VIDEO_CHANNELS, Signal
+from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import LabelRule, Target, Units
+from embench.nn import FillAbsent, over_time
+from embench.registry import modality_of
+from embench.signals.plausible import PLAUSIBLE_SIZES
+
+# Shared parts of all checks: the report of a fault, and requirements on every module and every recipe.
 
 _T = TypeVar("_T")
 _Checks = TypeVar("_Checks", bound=Callable[..., None])
@@ -271,3 +282,243 @@ def projected(*tensors: Tensor | None) -> Tensor:
     generator = torch.Generator().manual_seed(7)
     parts = [(t * torch.randn(t.shape, generator=generator)).sum() for t in tensors if t is not None]
     return torch.stack(parts).sum()
+
+
+# Made-up signals, tokens, targets and units that look like the real ones, for checks.
+
+RATE_HZ = 128.0
+VIEW_S = 10.0
+"""Seconds of a row where an encoder's recipe leaves the view open."""
+
+TEN_TWENTY = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+"""Electrodes of the 10-20 system, for encoders that cannot read the usual ones."""
+
+_CHANNELS = {
+    "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
+    "ecg": ("left", "right"),
+    "acc": ("x", "y", "z"),
+    "eog": ("horizontal", "vertical"),
+    "eeg_bands": ("delta", "theta", "low_alpha", "high_alpha", "low_beta", "high_beta", "low_gamma", "middle_gamma"),
+    "face_au": tuple(f"AU{n:02d}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)),
+}
+
+
+_RECORDED: dict[str, tuple[tuple[str, ...], float]] = {}
+
+
+@contextmanager
+def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
+    """Made-up signals of a modality have a dataset's channels and rate while the block lasts."""
+    _RECORDED[modality] = names, rate_hz
+    try:
+        yield
+    finally:
+        del _RECORDED[modality]
+
+
+def channels(modality: str) -> tuple[str, ...]:
+    """The channels of a made-up signal; one where the modality has no usual set of them."""
+    if modality in _RECORDED:
+        return _RECORDED[modality][0]
+    return _CHANNELS.get(modality, (modality,))
+
+
+def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
+    """A z-scored signal at the protocol's rate, or that of a modality that has its own: slow waves and noise, with a
+    heart's beats where there is a heart.
+
+    >>> signal("ecg", seconds=2.0).data.shape
+    (2, 256)
+    """
+    random = np.random.default_rng([seed, *modality.encode()])
+    names = channels(modality)
+    rate = _RECORDED[modality][1] if modality in _RECORDED else modality_of(modality).rate_hz or RATE_HZ
+    n = round(seconds * rate)
+    t = np.arange(n) / rate
+    data = 0.3 * random.standard_normal((len(names), n))
+    for hz in (0.1, 0.3, 2.0, 10.0):
+        phase = random.uniform(0, 2 * np.pi, (len(names), 1))
+        data += random.uniform(0.2, 1.0, (len(names), 1)) * np.sin(2 * np.pi * hz * t + phase)
+    if modality in ("ecg", "ppg"):
+        beats = np.cumsum(random.normal(0.8, 0.05, round(seconds / 0.8) + 4))
+        width = 0.02 if modality == "ecg" else 0.12
+        data += 6 * np.exp(-0.5 * ((t[None, :] - beats[:, None]) / width) ** 2).sum(0)
+    data = (data - data.mean(1, keepdims=True)) / data.std(1, keepdims=True)
+    return Signal(data.astype(np.float32), rate, names, "z", modality=modality)
+
+
+def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -> Signal:
+    """A made-up signal as an encoder gets it: of the usual channels, or of the 10-20 system's electrodes where it
+    refuses those; in its usual size and unit where the encoder keeps that."""
+    made = signal(modality, seconds, seed)
+    try:
+        encoder.network_channels(modality, made.channels)
+    except UsageError:
+        data = np.resize(made.data, (len(TEN_TWENTY), made.data.shape[1])) + np.arange(len(TEN_TWENTY))[:, None] / 10
+        made = replace(made, data=data.astype(np.float32), channels=TEN_TWENTY)
+    known = PLAUSIBLE_SIZES.get(modality)
+    if known is None or not encoder.keeps_unit:
+        return made
+    low, each = (known.usual, 0.1 * known.usual) if known.measure == "median" else (0.0, known.usual / 4)
+    return replace(made, data=np.float32(low) + np.float32(each) * made.data, unit=known.unit)
+
+
+def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
+    """Rows of tokens (B, L, D), detached from their gradients."""
+    mask, summary = tokens.mask, tokens.summary
+    cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
+    return Tokens(*cut, None if summary is None else summary[rows].detach())
+
+
+def without_values(tokens: Tokens) -> Tokens:
+    """Tokens of the same shapes on torch's `meta` device."""
+    moved = (None if part is None else part.to("meta") for part in (tokens.mask, tokens.summary))
+    return Tokens(tokens.x.to("meta"), *moved)
+
+
+@dataclass(frozen=True)
+class SampleRows:
+    """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they
+    are."""
+
+    x: np.ndarray
+    mask: np.ndarray | None
+    spec: InputSpec
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """`x` (n, *shape) and `mask` (n, T) as torch tensors that share their memory."""
+        return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
+
+
+def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRows:
+    """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
+    view = encoder.recipe.view
+    length_s = (view.length_s if view else None) or VIEW_S
+    if encoder.reads == "clips":
+        return _clips(encoder, modality, n, length_s, seed)
+    whole = signal_for(encoder, modality, length_s + 2.0 * n, seed)
+    starts = 2.0 * np.arange(n)
+    if encoder.reads == "features":
+        x = np.asarray(encoder.features(whole, np.stack([starts, starts + length_s], 1)), np.float32)
+        return SampleRows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
+    if encoder.reads == "stream":
+        whole = encoder.stream(whole)
+    length = round(length_s * whole.rate)
+    x = np.stack([whole.data[:, (a := round(start * whole.rate)) : a + length] for start in starts]).astype(np.float32)
+    mask = _mask(n, length)
+    spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
+    return SampleRows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+
+
+def _mask(n: int, length: int) -> np.ndarray:
+    mask = np.ones((n, length), bool)
+    mask[1, : length // 3] = False
+    mask[2, -length // 4 :] = False
+    return mask
+
+
+def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> SampleRows:
+    """A bright spot that moves over a plain, a place and colours for each row."""
+    rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
+    length, random = round(length_s * rate), np.random.default_rng(seed)
+    mask, at = _mask(n, length), np.linspace(-1, 1, size)
+    x = np.zeros((n, length, 3, size, size), np.uint8)
+    for row, t in np.argwhere(mask):
+        where, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
+        spot = np.exp(-8 * ((at[:, None] - where[0]) ** 2 + (at[None] - where[1]) ** 2))
+        x[row, t] = (colours * (0.3 + spot) / 1.3).astype(np.uint8)
+    return SampleRows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
+
+
+def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
+    """Rows with noise where nothing was recorded: signals (B, C, T), or clips (B, T, 3, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    if x.dtype == torch.uint8:
+        noise = torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
+    else:
+        noise = torch.randn(x.shape, generator=generator) * 10
+    return torch.where(over_time(mask, x), x, noise)
+
+
+def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
+    """The spec with what `fit_stats` says of these rows."""
+    stats = encoder.fit_stats(sample.x, sample.mask)
+    return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
+
+
+def targets(*kinds: KindName) -> OutputSpec:
+    """Targets of these kinds; classes have three.
+
+    >>> targets("binary", "classes").size
+    4
+    """
+    rule = LabelRule()
+    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].several else 2) for i, kind in enumerate(kinds))
+    return OutputSpec(tuple(made))
+
+
+def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
+    """Tokens (B, L, D) as encoders give them: zeros and an empty mask where `present` (B,) is False.
+
+    >>> tokens(TokenSpec(length=3, dim=8), torch.tensor([True, False])).mask.sum(1)
+    tensor([2, 0])
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = len(present)
+    x = torch.randn(size, spec.length, spec.dim, generator=generator)
+    mask = present[:, None].repeat(1, spec.length)
+    if spec.length > 2:
+        mask[0, -spec.length // 3 :] = False
+    summary = torch.randn(size, spec.dim, generator=generator) * present[:, None] if spec.summary else None
+    return Tokens(x * mask[:, :, None], mask, summary)
+
+
+def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
+    """Units of subjects who have every label, with scores that are a little better than chance.
+
+    >>> len(units("binary"))
+    72
+    """
+    random = np.random.default_rng(seed)
+    n = subjects * each
+    subject = np.repeat([f"p{i:02d}" for i in range(subjects)], each)
+    if not KINDS[kind].has_classes:
+        y = random.standard_normal(n)
+        score = 0.5 * y + random.standard_normal(n)
+        decision = score
+    elif KINDS[kind].several:
+        y = np.tile(np.arange(each) % 3, subjects).astype(float)
+        score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
+        score /= score.sum(1, keepdims=True)
+        decision = score.argmax(1).astype(float)
+    else:
+        y = np.tile(np.arange(each) % 2, subjects).astype(float)
+        score = np.clip(0.5 + 0.2 * (y - 0.5) + 0.2 * random.standard_normal(n), 0.01, 0.99)
+        decision = (score > 0.5).astype(float)
+    return Units(
+        kind=kind,
+        y_true=y,
+        score=score,
+        decision=decision,
+        subject=subject,
+        stimulus=np.tile([f"s{i % 4}" for i in range(each)], subjects),
+        start_s=np.tile(np.arange(each) * 10.0, subjects),
+        fold=np.zeros(n, int),
+        group=subject.copy(),
+        length_s=10.0,
+        recording=np.repeat(np.arange(subjects), each) * 4 + np.tile(np.arange(each) % 4, subjects),
+    )
+
+
+def ratings(subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
+    """Units of subjects as `units("value")` has them, with labels that are whole numbers from 1 to 5.
+
+    >>> np.unique(ratings().y_true)
+    array([1., 2., 3., 4., 5.])
+    """
+    made = units("value", subjects, each, seed)
+    score = made.score + 3
+    rated = np.rint(made.y_true + 3).clip(1, 5)
+    return replace(made, y_true=rated, score=score, decision=score, whole_numbers=True)

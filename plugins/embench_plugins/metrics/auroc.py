@@ -19,7 +19,7 @@ from embench.interfaces.units import Units
 class Auroc(Metric):
     """Area under the ROC curve over all units of a fold, 0 to 1. Undefined where labels are of one class.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Auroc()(units("binary")), 3)
     0.806
     """

@@ -19,7 +19,7 @@ class AurocWithin(SubjectMetric):
     """AUROC inside each subject, mean over the subjects who have both classes, 0 to 1. Undefined where no subject
     has.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(AurocWithin()(units("binary")), 3)
     0.806
     """

@@ -16,7 +16,7 @@ from embench.interfaces.units import Units
 class Brier(Metric):
     """Mean squared error of the probabilities, 0 (perfect) to 1; lower is better. Undefined without units.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Brier()(units("binary")), 3)
     0.183
     """

@@ -19,7 +19,7 @@ class Ccc(SubjectMetric):
     """Concordance correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
     excluded; undefined where that is true of all.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Ccc()(units("value")), 3)
     0.539
     """

@@ -21,7 +21,7 @@ from embench.interfaces.units import Units
 class CccPooled(Metric):
     """Concordance correlation over all units of a fold, -1 to 1. Undefined where labels do not vary.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(CccPooled()(units("value")), 3)
     0.571
     """

@@ -19,7 +19,7 @@ class CccWithinRecording(SubjectMetric):
     """Concordance correlation inside each recording, mean over a subject's recordings, then over subjects, -1 to 1.
     Recordings in which labels do not vary are excluded; undefined where that is true of all.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(CccWithinRecording()(units("value")), 3)
     0.402
     """

@@ -20,7 +20,7 @@ BINS = 10
 class Ece(Metric):
     """Expected calibration error over ten bins, 0 (calibrated) to 1; lower is better. Undefined without units.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Ece()(units("binary")), 3)
     0.108
     """

@@ -21,7 +21,7 @@ class KappaQuadratic(Metric):
     """Quadratic weighted kappa of rounded predictions over all units of a fold, -1 to 1. Undefined where some label of
     the target is no whole number, or where labels do not vary.
 
-    >>> from embench.testing.samples import ratings
+    >>> from embench.testing.require import ratings
     >>> round(KappaQuadratic()(ratings()), 3)
     0.518
     """

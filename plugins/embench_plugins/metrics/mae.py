@@ -17,7 +17,7 @@ from embench.interfaces.units import Units
 class Mae(Metric):
     """Mean absolute error in the label's own unit, from 0; lower is better. Undefined without units.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(Mae()(units("value")), 3)
     0.803
     """

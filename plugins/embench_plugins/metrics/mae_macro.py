@@ -20,7 +20,7 @@ class MaeMacro(Metric):
     """Mean absolute error of rounded predictions, averaged over the labels that occur, from 0; lower is better.
     Undefined where some label of the target is no whole number.
 
-    >>> from embench.testing.samples import ratings
+    >>> from embench.testing.require import ratings
     >>> round(MaeMacro()(ratings()), 3)
     0.814
     """

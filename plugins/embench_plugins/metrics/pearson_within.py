@@ -20,7 +20,7 @@ class PearsonWithin(SubjectMetric):
     """Pearson's correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
     excluded; undefined where that is true of all.
 
-    >>> from embench.testing.samples import units
+    >>> from embench.testing.require import units
     >>> round(PearsonWithin()(units("value")), 3)
     0.6
     """

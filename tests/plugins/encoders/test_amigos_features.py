@@ -3,7 +3,7 @@
 import numpy as np
 
 from embench.interfaces.recording import Signal
-from embench.testing import samples
+from embench.testing import require
 from embench_plugins.encoders.amigos_features import AmigosFeatures
 
 RATE = 128.0
@@ -23,7 +23,7 @@ def seconds(n=20):
 
 
 def test_there_are_as_many_as_the_authors_say():
-    counts = [len(READER.feature_names(m, samples.signal(m, 1.0).channels)) for m in ("eeg", "eda")]
+    counts = [len(READER.feature_names(m, require.signal(m, 1.0).channels)) for m in ("eeg", "eda")]
     assert counts == [105, 31]
     assert len(READER.feature_names("ecg", ("left",))) == 77
 
@@ -56,7 +56,7 @@ def test_falling_conductance_and_its_waves():
 
 
 def test_lost_samples_and_silence_have_no_values():
-    data = samples.signal("eda", 40.0).data.copy()
+    data = require.signal("eda", 40.0).data.copy()
     data[:, 100] = np.nan
     rows = READER.features(Signal(data, RATE, ("eda",), "", modality="eda"), np.array([[0.0, 20.0], [20.0, 40.0]]))
     assert np.isnan(rows[0]).all()

@@ -146,7 +146,7 @@ def test_two_streams_meet_in_cross_attention_at_the_papers_width() -> None:
 
 
 def _two_targets():  # type: ignore[no-untyped-def]
-    from embench.testing.samples import targets
+    from embench.testing.require import targets
 
     return targets("binary", "binary")
 

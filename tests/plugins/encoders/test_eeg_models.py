@@ -272,7 +272,7 @@ def test_electrodes_are_those_that_the_packages_know():
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("head", ["mean", "paper"])
 def test_heads_read_all_tokens(cls, head, recorded):
-    from embench.testing.samples import targets
+    from embench.testing.require import targets
 
     if head == "paper" and "head" not in cls.offered:
         pytest.skip("it has no other head")

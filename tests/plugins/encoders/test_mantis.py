@@ -15,7 +15,7 @@ from embench.engine.assemble import assemble
 from embench.engine.rows import Source, grid_of
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import InputSpec, TokenSpec
-from embench.testing.samples import targets
+from embench.testing.require import targets
 from embench_plugins.encoders.mantis import VALUES, Mantis
 
 from ...tiny.running import Bench
