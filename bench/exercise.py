@@ -40,14 +40,13 @@ from embench.engine.fits import feature_rows, fit_now
 from embench.engine.rows import Source, all_anchors, by_recording, encoder_of, stage_view, view_length, view_of
 from embench.engine.stage import FusionParams, Part, Stage
 from embench.errors import CheckFailed
-from embench.files import write_text
+from embench.files import snapshot, write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.planning.graph import TRAIN, all_units, data_places, source_spec
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.snapshot import snapshot
 from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.nuisance_movement import movement_features

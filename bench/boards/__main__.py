@@ -17,10 +17,10 @@ from bench.boards.rows import groups
 from embench import audits, leaderboard
 from embench.data.find import raw_digest_of
 from embench.errors import EmbenchError
+from embench.files import snapshot
 from embench.records.audit import AUDIT_FILE
-from embench.screen.progress import Progress, format_duration
+from embench.screen import Progress, format_duration
 from embench.sets.running import RowForecast, check_readable, forecast_rows, lefts, run_rows
-from embench.snapshot import snapshot
 
 
 def publish(rows: list[RowForecast], data_root: Path | None) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from embench.files import snapshot
 from embench.sets.files import BaselineSet
 from embench.sets.rows import BaselineRow, baseline_rows
-from embench.snapshot import snapshot
 
 FIXED, STRICT, LEGACY = "subject-independent-v3", "subject-independent-strict-v3", "segment-random-legacy"
 FAST = ("svm", "forest", "boosting")

@@ -17,9 +17,9 @@ from bench.scaling.times import names_of, per_row, published, recorded, rows_of
 from embench import registry
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError
+from embench.files import snapshot
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.snapshot import snapshot
 
 WRISTBAND = ("ppg", "eda", "temp")
 REAL = {"stress_predict": WRISTBAND, "wearable_stress": WRISTBAND, "hku956": WRISTBAND, "eegmat": ("eeg", "ecg")}

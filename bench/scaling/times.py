@@ -15,9 +15,9 @@ from bench.scaling import WORK
 from embench.engine.fits import window_grids
 from embench.engine.rows import grid_of
 from embench.engine.stage import Stage
+from embench.files import snapshot
 from embench.planning.plan import Plan, forecast, make
 from embench.records.record import RUN_FILE, board_name, read_manifest
-from embench.snapshot import snapshot
 
 
 def names_of(kind: str, params: Mapping[str, Any]) -> str:

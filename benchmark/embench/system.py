@@ -1,6 +1,4 @@
-"""Services of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
-differ in these; nothing else in the harness may care.
-"""
+"""The machine: processes, locks, versions of libraries, and callbacks that follow long work."""
 
 from __future__ import annotations
 
@@ -28,6 +26,10 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from threadpoolctl import ThreadpoolController
+
+
+# Services of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
+# differ in these; nothing else in the harness may care.
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
@@ -407,3 +409,33 @@ def without_main_module() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+# Callbacks that follow long work: one name for each signature.
+
+EventCallback = Callable[[Mapping[str, Any]], None]
+"""Receives each event of a run, such as a stage that starts, an epoch that ends or a recording that is decoded."""
+
+ProgressCallback = Callable[[int, int, str], None]
+"""Receives (items done, items in all, description of the last one)."""
+
+DownloadCallback = Callable[[str, int, int | None], None]
+"""Receives (description, bytes so far, bytes in all where that is known)."""
+
+BytesCallback = Callable[[int, int], None]
+"""Receives (bytes so far, bytes in all)."""
+
+_STEP_S = 5.0
+
+
+def now_and_then(what: str, on_event: EventCallback | None) -> ProgressCallback:
+    """Reports a step every few seconds, and the last one."""
+    last = time.monotonic()
+
+    def note(done: int, total: int, which: str) -> None:
+        nonlocal last
+        if on_event and (done == total or time.monotonic() - last >= _STEP_S):
+            last = time.monotonic()
+            on_event({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
+
+    return note

@@ -79,7 +79,7 @@ def test_a_look_and_the_dry_runs_of_several_say_it_too(embench, root, tmp_path):
 
 def test_the_command_that_gives_enough_comparisons_is_printed(capsys):
     from embench.cli.console import show_parts
-    from embench.screen.plan import unanswerable_parts
+    from embench.screen import unanswerable_parts
 
     show_parts(unanswerable_parts([{
         "target": "calm", "answer": "too few data", "reason": "Too few comparisons: 7 of 24.", "remedy": "seeds",

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from embench import screen
 from embench.cli import console
-from embench.screen import progress as module
-from embench.screen.progress import Progress, Steps, format_duration, smaller
+from embench.screen import Progress, Steps, format_duration, smaller
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
@@ -49,7 +49,7 @@ def fits(count, seconds, now):
 
 def test_a_kind_of_stage_has_one_counter_now_and_then_and_at_its_end(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Progress() as progress:
         for event in fits(50, 4.0, now):
             progress.event(event)
@@ -62,7 +62,7 @@ def test_a_kind_of_stage_has_one_counter_now_and_then_and_at_its_end(capsys, mon
 
 def test_what_runs_at_once_is_counted_in_one_line(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     todo = [STAGE, {"id": "b", "kind": "predict"}, {"id": "c", "kind": "predict"}]
     with Progress() as progress:
         progress.event({"event": "plan", "total": 3, "done": 0, "stages": todo})
@@ -81,7 +81,7 @@ def test_what_runs_at_once_is_counted_in_one_line(capsys, monkeypatch):
 
 def test_the_first_result_and_the_confound_analysis_are_told(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Progress() as progress:
         progress.event({"event": "scored", "run": "r", "lines": ["AUROC 0.61", "  [0.55, 0.67]"]})
         movement = {"done": 0, "total": None, "text": "reading movement", "seconds": 130.0}
@@ -111,7 +111,7 @@ def test_scoring_is_told(capsys):
 
 def test_epochs_are_told_now_and_then(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Progress() as progress:
         for epoch in range(1, 31):
             now[0] += 1.0
@@ -159,7 +159,7 @@ def test_duration(seconds, text):
 
 def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Steps() as steps:
         for done in range(1, 31):
             now[0] += 2.0
@@ -173,7 +173,7 @@ def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):
 
 def test_what_all_steps_need_is_not_counted_for_each(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Steps("entries", "written") as steps:
         now[0] = 19.0  # read, before the first is written
         for done in range(1, 295):
@@ -186,7 +186,7 @@ def test_what_all_steps_need_is_not_counted_for_each(capsys, monkeypatch):
 
 def test_a_download_that_goes_on_is_timed_by_what_it_gains(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Steps("MB") as steps:
         steps(900_000_000, 1_000_000_000, "downloading x.zip")
         now[0] = 20.0
@@ -201,7 +201,7 @@ def stages(*kinds):
 
 def test_time_left_comes_from_stages_of_the_same_kind_and_not_from_what_came_before_them(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     todo = stages("estimator", "predict")
     with Progress() as progress:
         progress.event({"event": "plan", "total": 10, "done": 0, "stages": todo})
@@ -222,7 +222,7 @@ def test_time_left_comes_from_stages_of_the_same_kind_and_not_from_what_came_bef
 
 def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_share_it(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     todo = stages("fusion")
     with Progress() as progress:
         progress.event({"event": "plan", "total": 5, "done": 0, "stages": todo})
@@ -238,7 +238,7 @@ def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_sh
 
 def test_a_kind_of_stage_on_a_terminal_has_a_bar(monkeypatch, terminal):
     now, shown = [100.0], terminal()
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
     with Progress() as progress:
         progress.event({"event": "plan", "total": 2, "done": 0, "stages": [STAGE, {**STAGE, "id": "b", "fold": 2}]})
         progress.event({"event": "stage_started", "stage": STAGE})

@@ -11,7 +11,7 @@ from embench.engine.executors import Events
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, OutOfMemory, PluginError, UsageError
 from embench.runs.run import grid
-from embench.screen.progress import Progress, flags
+from embench.screen import Progress, flags
 
 from ..sample import sample
 from ..tiny.world import plugin

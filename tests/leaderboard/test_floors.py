@@ -12,7 +12,7 @@ import pytest
 from embench.leaderboard import build_leaderboards, leaderboard_sections
 from embench.records.record import Superseded, read_record, write_superseded
 from embench.statistics.comparison import compare
-from embench.texts import markdown
+from embench.vocabulary import markdown
 
 from ..tiny.running import command
 

@@ -10,7 +10,7 @@ import embench
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.units import View
-from embench.screen.plan import run_plan
+from embench.screen import run_plan
 
 from ..tiny.world import plugin
 

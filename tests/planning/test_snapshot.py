@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from embench.files import cached, cached_call, snapshot
 from embench.planning.plan import make, stage_seconds
-from embench.snapshot import cached, cached_call, snapshot
 
 from ..tiny.world import plugin
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from embench.audits import audit_run
-from embench.callbacks import EventCallback
 from embench.leaderboard.verify import wrong_parts
 from embench.records.record import read_record
 from embench.runs.run import run
 from embench.statistics.result import Result
+from embench.system import EventCallback
 
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, write

@@ -13,12 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from embench import checksums
-from embench.checksums import DamagedError, check_files, sums_of
+from embench import files as checksums
 from embench.engine import loop
 from embench.engine.stage import Folder
 from embench.errors import EmbenchError
-from embench.files import sha256
+from embench.files import DamagedError, check_files, sha256, sums_of
 from embench.store.store import check_folder, stored_folders
 
 from ..sample import sample

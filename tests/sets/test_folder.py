@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from embench.checksums import sealed_json, sums_of
 from embench.cli import main
+from embench.files import sealed_json, sums_of
 from embench.leaderboard.entries import entry_folders
 from embench.store.fingerprint import SYNTHETIC
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 from embench.audits.checks import CHECKS, OF_THE_RECORD, WITHOUT_PREDICTIONS
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.audits.collect import collect_evidence, record_evidence
-from embench.callbacks import EventCallback
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import sealed_audit
@@ -17,6 +16,7 @@ from embench.leaderboard.verify import audit_code
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
 from embench.runs.again import rebuild_plan
+from embench.system import EventCallback
 
 _E = TypeVar("_E", bound=RecordEvidence)
 _Checked = tuple[dict[str, CheckResult], dict[str, str]]

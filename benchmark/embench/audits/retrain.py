@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 
 from embench.audits.checks.records import Evidence, FittedStatistics
-from embench.callbacks import EventCallback
 from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import labelled
 from embench.engine.rows import encoder_of
@@ -28,6 +27,7 @@ from embench.runs import evaluate
 from embench.runs.guards import drawn_folds, part_of, permute_labels, remembered_labels
 from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
+from embench.system import EventCallback
 
 SCORE_APART = 1e-3
 """How much a validation score may differ on another machine."""

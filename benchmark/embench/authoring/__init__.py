@@ -28,8 +28,8 @@ from embench.files import aside, temporary
 from embench.registry.catalogue import entries, installed
 from embench.registry.fragments import PLUGIN_KINDS, Entry, Package, folders
 from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_anew
-from embench.registry.naming import did_you_mean
 from embench.system import in_fresh_process, lacking
+from embench.vocabulary import did_you_mean
 
 # Writes the package of a first plugin, which installs, passes its own tests and runs as it is.
 

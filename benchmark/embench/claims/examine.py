@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from embench import protocols
-from embench.callbacks import EventCallback
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
+from embench.files import snapshot
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import parts_of
 from embench.planning.parts import of_encoder
@@ -25,10 +25,10 @@ from embench.records import record
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.runs import run as runner
-from embench.snapshot import snapshot
 from embench.statistics import comparison
 from embench.statistics.gains import Each
 from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, holm, t_test
+from embench.system import EventCallback
 
 # Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one.
 

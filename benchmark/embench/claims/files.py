@@ -20,7 +20,6 @@ from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
 from embench.records.predictions import ANY_SEED, MODEL, Embeddings, read_embeddings
-from embench.registry.naming import did_you_mean
 from embench.statistics.gains import (
     Each,
     Scored,
@@ -32,7 +31,7 @@ from embench.statistics.gains import (
     units_by_seed,
 )
 from embench.statistics.intervals import Jackknife
-from embench.texts import has_control, names_code, names_place, texts_in
+from embench.vocabulary import did_you_mean, has_control, names_code, names_place, texts_in
 
 # A finished run of a claim, with the quantities that measures read.
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from embench.claims.examine import ClaimResult, Measured, claimed_request, targets_there
 from embench.claims.files import AnyClaim, Claim, Printed, PrintedRow, UntestedClaim, printed_tables
 from embench.errors import EmbenchError
+from embench.files import snapshot
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
-from embench.snapshot import snapshot
 from embench.statistics.result import Result
-from embench.texts import markdown, table_in_markdown
+from embench.vocabulary import markdown, table_in_markdown
 
 # What finished runs obtained of the numbers in a paper's tables.
 

@@ -26,7 +26,7 @@ import embench
 from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
 from embench.system import KEPT, killed_worker, lacking, out_of_memory
-from embench.texts import visible
+from embench.vocabulary import visible
 
 app = typer.Typer(
     name="embench",

@@ -17,12 +17,10 @@ from typing import Any
 
 import typer
 
+from embench import screen
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
-from embench.screen import tables
-from embench.screen.plan import PlanPart
-from embench.screen.progress import flags
-from embench.screen.tables import TableColumn, field, fields, grouped
-from embench.texts import visible
+from embench.screen import PlanPart, TableColumn, field, fields, flags, grouped
+from embench.vocabulary import visible
 
 # Printing: lines and paragraphs that fit the terminal, one JSON document with `--json`.
 
@@ -156,7 +154,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     Args:
         columns: default: those of rows that are mappings, title -> cell.
     """
-    if text := tables.table(rows, columns, room()):
+    if text := screen.table(rows, columns, room()):
         if title:
             wrapped(title, bold=True)
         # Its cells have control characters written out already, and lines of their own.
@@ -167,7 +165,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
 def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
     """The columns of a table that fits the terminal with its cells folded: as few of those titled as in `spare` are
     left out as it takes, the first ones first."""
-    return tables.fitting_columns(rows, columns, spare, room())
+    return screen.fitting_columns(rows, columns, spare, room())
 
 
 def show_parts(parts: Iterable[PlanPart]) -> None:

@@ -23,8 +23,7 @@ from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.data import data_folder, wrong_root
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.planning.request import Request
-from embench.screen.plan import unanswerable_parts
-from embench.screen.progress import Steps
+from embench.screen import Steps, unanswerable_parts
 from embench.system import cores
 
 if TYPE_CHECKING:

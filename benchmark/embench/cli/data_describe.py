@@ -16,9 +16,8 @@ from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.errors import UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_control, format_figure, format_score, join_with_and
-from embench.registry.naming import did_you_mean
-from embench.screen.plan import unanswerable_parts
-from embench.screen.progress import Steps
+from embench.screen import Steps, unanswerable_parts
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card

@@ -20,9 +20,9 @@ from embench.cli.options import Boards, DataRoot, Json, completes
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_figure
-from embench.screen.progress import Progress, Steps
+from embench.screen import Progress, Steps
 from embench.statistics import metric_facts
-from embench.texts import markdown, table_in_markdown
+from embench.vocabulary import markdown, table_in_markdown
 
 if TYPE_CHECKING:
     from embench.leaderboard.columns import Row

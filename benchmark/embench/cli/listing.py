@@ -21,7 +21,7 @@ from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records import context_of
 from embench.records.wording import format_value
-from embench.registry.naming import did_you_mean
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from embench.authoring import PluginCheck

@@ -20,8 +20,8 @@ from embench.cli.options import DataRoot, Json
 from embench.data import data_folder, default_data_root, wrong_root
 from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
 from embench.registry import Entry
-from embench.registry.naming import did_you_mean
 from embench.system import INSTALL_TRAINING, cores, lacking, processor_name, version_of
+from embench.vocabulary import did_you_mean
 
 # Output of `embench` without a command: data and runs found here, and the commands to use next.
 

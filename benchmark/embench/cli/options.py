@@ -22,7 +22,7 @@ from embench.errors import UsageError
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
-from embench.registry.naming import did_you_mean
+from embench.vocabulary import did_you_mean
 
 # Options that several commands share, and `--config FILE`, which gives options from a file.
 

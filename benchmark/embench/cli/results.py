@@ -18,9 +18,9 @@ from embench.files import saving, write_text
 from embench.planning.request import Request
 from embench.records import TimeContext
 from embench.records.wording import format_figure, format_score, join_with_and
-from embench.screen.progress import Progress, Steps
+from embench.screen import Progress, Steps
 from embench.statistics import metric_facts
-from embench.texts import visible
+from embench.vocabulary import visible
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target

@@ -35,8 +35,8 @@ from embench.cli.options import (
 from embench.errors import UsageError
 from embench.planning.request import AXES, Request, command_of, request_of
 from embench.records.wording import format_duration, format_figure
-from embench.registry.naming import did_you_mean
-from embench.screen.progress import Progress, long_warning, smaller
+from embench.screen import Progress, long_warning, smaller
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from embench.runs.tuning import Tuned

@@ -19,8 +19,7 @@ from embench.records.predictions import MODEL
 from embench.records.pretraining_comparison import RowFloors
 from embench.records.scores import Scores
 from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
-from embench.screen.plan import SYNTHETIC_WARNING, run_plan
-from embench.screen.progress import Progress
+from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, figures, plain_reason

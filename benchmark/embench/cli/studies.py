@@ -15,10 +15,9 @@ from embench.cli.console import TableColumn, field, fields, fitting, grouped, sh
 from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, cluster_options, completes, with_options
 from embench.data import data_folder
 from embench.errors import EmbenchError
+from embench.files import snapshot
 from embench.records.wording import format_duration
-from embench.screen.plan import set_plan
-from embench.screen.progress import Progress, Steps
-from embench.snapshot import snapshot
+from embench.screen import Progress, Steps, set_plan
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult, Measured

@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from embench.callbacks import ProgressCallback
-from embench.checksums import DamagedError, read_sealed_json, sealed_json
 from embench.data.cohort import choose_targets
 from embench.data.quality import outside_range
 from embench.errors import DataError, EmbenchError
-from embench.files import folder_digest, write_text
+from embench.files import DamagedError, folder_digest, read_sealed_json, sealed_json, write_text
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video, names_in
 from embench.registry import added_modalities
@@ -29,6 +27,7 @@ from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.prepare import reader_faults, recordings
 from embench.store.store import damaged_folders
+from embench.system import ProgressCallback
 
 # Findings of `verify` that need all recordings of a dataset: what nothing can be learned from is an error where runs
 # use it by default.

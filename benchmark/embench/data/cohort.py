@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError, UsageError
+from embench.files import cached, snapshot
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
 from embench.interfaces.units import LabelRule, Target, Unit
@@ -40,10 +41,9 @@ from embench.protocols import (
 )
 from embench.records.predictions import ANY_SEED, Labels
 from embench.records.wording import format_share
-from embench.registry.naming import did_you_mean
-from embench.snapshot import cached, snapshot
 from embench.store import Store
 from embench.store.store import RecordingEntry
+from embench.vocabulary import did_you_mean
 
 # The cut of a run's recordings into units, which is one for all its targets; what a protocol cannot be applied to, and
 # whom it leaves out.

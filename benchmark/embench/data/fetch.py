@@ -16,14 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from embench.callbacks import BytesCallback, DownloadCallback
 from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
-from embench.registry.naming import did_you_mean
 from embench.store.fingerprint import synthetic
-from embench.system import locked
-from embench.texts import has_control, visible
+from embench.system import BytesCallback, DownloadCallback, locked
+from embench.vocabulary import did_you_mean, has_control, visible
 
 if TYPE_CHECKING:
     import requests

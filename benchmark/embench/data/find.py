@@ -16,22 +16,21 @@ from typing import Any
 import yaml
 
 from embench import data, registry
-from embench.callbacks import ProgressCallback
 from embench.data import data_folder, wrong_root
 from embench.data.cohort import label_rules
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
-from embench.files import aside, digest, saving, temporary
+from embench.files import aside, cached, cached_call, digest, saving, temporary
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.raters import fused_labels
 from embench.interfaces.recording import Label, Recording
 from embench.protocols import Protocol
 from embench.registry import Entry
 from embench.registry.fragments import DATA_FOLDER, refuse_file
-from embench.snapshot import cached, cached_call
 from embench.store import RecordingEntry, Store, cache_root, fingerprint, prepare
 from embench.store.fingerprint import synthetic as mark_of
 from embench.store.prepare import reader_faults
+from embench.system import ProgressCallback
 
 # The way from a dataset's name to its reader and its prepared store.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from embench.callbacks import ProgressCallback
 from embench.errors import EmbenchError
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
@@ -20,7 +19,7 @@ from embench.signals import beats, plausible
 from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS, UNIT_SPELLINGS
 from embench.store import Store
 from embench.store.store import kept
-from embench.system import lacking, version_of
+from embench.system import ProgressCallback, lacking, version_of
 
 # Values that a body and a sensor on it can give, by unit: one table for all readers.
 

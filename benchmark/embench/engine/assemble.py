@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embench.callbacks import EventCallback, ProgressCallback, now_and_then
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.feed import (
@@ -66,7 +65,15 @@ from embench.interfaces.units import View
 from embench.signals.normalise import Moments
 from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
 from embench.store.store import build_once
-from embench.system import fresh_processes, limited_threads, workers_pay, working
+from embench.system import (
+    EventCallback,
+    ProgressCallback,
+    fresh_processes,
+    limited_threads,
+    now_and_then,
+    workers_pay,
+    working,
+)
 
 # The rows of several datasets as one: each after the other, and channels where the network has those of the first.
 

@@ -34,13 +34,12 @@ from embench.engine.rows import (
 )
 from embench.engine.stage import FitParams, Folder, FusionParams, Part, SourceSpec, fitted_params
 from embench.errors import DataError, PluginError, UsageError
-from embench.files import digest
+from embench.files import cached_call, digest
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recording import without_channels
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
-from embench.snapshot import cached_call
 from embench.store import Store, blank_clips, derive
 
 # Statistics of training labels for labelled stages, and the meaning of predictions; the loss is in `nn`.

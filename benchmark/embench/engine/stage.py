@@ -13,14 +13,22 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from embench.callbacks import EventCallback
-from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.errors import MachineError
-from embench.files import PRIVATE, digest, make_folder, write_whole
+from embench.files import (
+    PRIVATE,
+    DamagedError,
+    cached_call,
+    check_files,
+    digest,
+    make_folder,
+    read_sealed_json,
+    sealed_json,
+    sums_of,
+    write_whole,
+)
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
-from embench.snapshot import cached_call
-from embench.system import LEASE
+from embench.system import LEASE, EventCallback
 
 # Typed records of everything that determines a stage's result; `plain()` is the content of ids and of `stage.json`.
 

@@ -25,18 +25,16 @@ import numpy as np
 
 import embench
 from embench import registry
-from embench.callbacks import EventCallback
-from embench.checksums import DamagedError
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.assemble import derived_again
 from embench.engine.predict import Questions, deviation, predict_units, questions, units_of_rows
 from embench.engine.stage import RESULT, FitParams, Folder, FusionParams, Params, PredictParams, PretrainParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
-from embench.files import make_folder, write_text
+from embench.files import DamagedError, make_folder, write_text
 from embench.registry.catalogue import installed, shown_name
 from embench.registry.fragments import folders
-from embench.system import limited_threads, locked, out_of_memory, processor_name, version_of
+from embench.system import EventCallback, limited_threads, locked, out_of_memory, processor_name, version_of
 
 # Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name.
 

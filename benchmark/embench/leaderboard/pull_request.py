@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from embench import registry
-from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.files import aside, replace_folder, saving, temporary, write_whole
@@ -70,7 +69,8 @@ from embench.records.record import (
 )
 from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
-from embench.texts import names_code, names_place, texts_in
+from embench.system import ProgressCallback
+from embench.vocabulary import names_code, names_place, texts_in
 
 # Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.
 

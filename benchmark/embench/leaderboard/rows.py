@@ -21,9 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 import embench
 from embench import registry
-from embench.checksums import read_checked, write_checked
 from embench.errors import CheckFailed
-from embench.files import cache_root, digest
+from embench.files import cache_root, digest, read_checked, write_checked
 from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry
 from embench.leaderboard.entries import (
     LEVEL_NAMES,

@@ -18,9 +18,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from embench import registry, vocabulary
-from embench.checksums import read_checked, write_checked
 from embench.errors import UsageError
-from embench.files import saving, write_text
+from embench.files import read_checked, saving, write_checked, write_text
 from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, Row, ShownEntry, as_text, columns
 from embench.leaderboard.entries import (
     ATTESTATIONS_FOLDER,
@@ -34,12 +33,11 @@ from embench.protocols import Design
 from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
-from embench.registry.naming import did_you_mean
 from embench.statistics import metric_facts
 from embench.statistics.answers import Unanswerable, design_of, unranked
 from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
-from embench.texts import harmless, markdown, table_in_markdown
+from embench.vocabulary import did_you_mean, harmless, markdown, table_in_markdown
 
 # The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
 #

@@ -17,7 +17,6 @@ import numpy as np
 
 import embench
 from embench import protocols, registry
-from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import cache_root, digest, read_text, saving
@@ -46,7 +45,8 @@ from embench.statistics.answers import design_of
 from embench.statistics.gains import headline_summands
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
-from embench.texts import FORMULA, texts_in
+from embench.system import ProgressCallback
+from embench.vocabulary import FORMULA, texts_in
 
 # Checks of what a record says that test subjects gave.
 

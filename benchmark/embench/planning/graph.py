@@ -29,12 +29,12 @@ from embench.engine.stage import (
     without_rule,
 )
 from embench.errors import UsageError
+from embench.files import cached
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.protocols import NOTHING_GIVEN, Fold, Given, Protocol, Slices
 from embench.signals.normalise import KEEP_LEVEL
-from embench.snapshot import cached
 from embench.system import version_of
 
 # Settings that all stages of a run share, and what of them goes into the stages' params.

@@ -23,9 +23,9 @@ from embench.planning.compatibility import check_adaptation, check_inputs, check
 from embench.planning.hub import find_assets
 from embench.planning.parts import Method, Pretraining, applied
 from embench.planning.request import Request, assign
-from embench.registry.naming import did_you_mean
 from embench.store import decoder_versions
 from embench.system import version_of
+from embench.vocabulary import did_you_mean
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:

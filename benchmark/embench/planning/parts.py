@@ -15,15 +15,14 @@ from embench.data import find
 from embench.data.cohort import Cohort
 from embench.engine.stage import Part
 from embench.errors import UsageError, faults
-from embench.files import parse_yaml
+from embench.files import parse_yaml, snapshot
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import Target, View
 from embench.planning.request import Request
 from embench.protocols import NORMALISE, Given, Protocol, load_protocol
 from embench.records import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
-from embench.registry.naming import did_you_mean, nearest
-from embench.snapshot import snapshot
+from embench.vocabulary import did_you_mean, nearest
 
 # Parts of a plan: the method with its plugins and recipes resolved, and its steps of pretraining.
 

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from embench import registry
-from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
@@ -28,7 +27,7 @@ from embench.engine.loop import flops_of, optimiser_of
 from embench.engine.rows import grid_of
 from embench.engine.stage import FitParams, Folder, FusionParams, PretrainParams, Stage
 from embench.errors import DataError, UsageError
-from embench.files import digest
+from embench.files import cached_call, digest, snapshot
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
@@ -56,14 +55,13 @@ from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
-from embench.snapshot import cached_call, snapshot
 from embench.statistics.answerable import describe_difference, published_spread
 from embench.statistics.confound_test import studies_of
 from embench.statistics.nuisance_columns import Study
 from embench.statistics.nuisance_models import careful_trees
 from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
 from embench.store import blank_clips
-from embench.system import cores, limited_threads
+from embench.system import EventCallback, cores, limited_threads, now_and_then
 
 if TYPE_CHECKING:
     from embench.statistics.answerable import UnanswerableTarget
@@ -523,7 +521,7 @@ def assumed(method: Method) -> list[str]:
 @snapshot()
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; prepares the data where that was not done yet. Plans that are made in one
-    `embench.snapshot` share what they have in common.
+    `embench.files` share what they have in common.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from embench.errors import UsageError
-from embench.registry.naming import did_you_mean
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from embench.records.manifest import Manifest

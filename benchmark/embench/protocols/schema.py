@@ -17,12 +17,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from embench.errors import DataError, Fault, UsageError, breaks_schema
-from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.files import MOST_YAML, cached, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.fragments import refuse_file
-from embench.registry.naming import did_you_mean
-from embench.snapshot import cached
+from embench.vocabulary import did_you_mean
 
 # Protocols as frozen records: the schema of a file, and the hash that every row has.
 

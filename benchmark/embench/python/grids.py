@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from embench.errors import EmbenchError, UsageError
+from embench.files import snapshot
 from embench.planning.hub import offline
 from embench.planning.parts import check_names
 from embench.planning.pretraining import split_pretrained
@@ -21,9 +22,7 @@ from embench.python.running import DryRun, plugin_name, request_with, watcher
 from embench.records.pretraining_comparison import RowFloors
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
-from embench.screen.plan import run_plan, set_plan
-from embench.screen.progress import Progress, Steps
-from embench.screen.tables import table
+from embench.screen import Progress, Steps, run_plan, set_plan, table
 from embench.sets.files import SetLevel, find_set
 from embench.sets.rows import baseline_rows
 from embench.sets.running import (
@@ -37,7 +36,6 @@ from embench.sets.running import (
     run_rows,
 )
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
-from embench.snapshot import snapshot
 from embench.statistics.gains import gaps_of
 from embench.statistics.result import Result
 

@@ -23,9 +23,9 @@ from embench.planning.request import Request
 from embench.records import TimeContext
 from embench.registry.catalogue import keep_object, object_file, written
 from embench.registry.contents import PYTHON, content_of
-from embench.registry.naming import did_you_mean
 from embench.statistics.result import Result
 from embench.system import KEPT
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame

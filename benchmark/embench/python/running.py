@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench import registry
-from embench.callbacks import EventCallback
 from embench.data.cohort import card_for_protocol
 from embench.data.find import card_of
 from embench.errors import UsageError
@@ -31,8 +30,8 @@ from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
 from embench.protocols import load_protocol
 from embench.python.records import from_python, give, in_python, remember_own
-from embench.screen.plan import PlanPart, plan_text, run_plan
-from embench.screen.progress import Progress, smaller
+from embench.screen import PlanPart, Progress, plan_text, run_plan, smaller
+from embench.system import EventCallback
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

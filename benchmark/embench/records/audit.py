@@ -10,9 +10,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, NamedTuple
 
-from embench.checksums import SEAL, DamagedError, read_sealed_json, sealed_json
 from embench.errors import CheckFailed, DataError
-from embench.files import parse_json, read_text, saving, write_text
+from embench.files import SEAL, DamagedError, parse_json, read_sealed_json, read_text, saving, sealed_json, write_text
 from embench.records.manifest import check_texts
 from embench.records.scores import Scores
 

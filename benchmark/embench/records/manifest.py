@@ -25,7 +25,7 @@ from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
 from embench.records import TimeContext
-from embench.texts import has_control, texts_in
+from embench.vocabulary import has_control, texts_in
 
 # Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
 

@@ -25,7 +25,7 @@ from embench.files import read_arrays, read_bytes, reading, saving, unzipped, un
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Given
-from embench.texts import has_control
+from embench.vocabulary import has_control
 
 # Columns of a table with many rows: texts, of which most stand there again and again, are kept once.
 

@@ -20,7 +20,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from embench import registry
-from embench.checksums import sealed_yaml, unsealed_yaml
 from embench.errors import CheckFailed, DataError
 from embench.files import (
     MOST_BYTES,
@@ -34,7 +33,9 @@ from embench.files import (
     read_text,
     reading,
     saving,
+    sealed_yaml,
     sha256,
+    unsealed_yaml,
     unzipped,
     write_text,
     write_whole,
@@ -69,7 +70,7 @@ from embench.records.predictions import (
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
-from embench.texts import has_control, names_code, names_place, texts_in
+from embench.vocabulary import has_control, names_code, names_place, texts_in
 
 # The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
 #

@@ -30,8 +30,8 @@ from embench.registry.fragments import (
     packages,
     refuse_file,
 )
-from embench.registry.naming import did_you_mean, our_words
 from embench.system import others_can_write
+from embench.vocabulary import did_you_mean, our_words
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import embench
 from embench.errors import CheckFailed
-from embench.files import safe_loader
-from embench.registry.naming import did_you_mean
-from embench.snapshot import cached
+from embench.files import cached, safe_loader
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import pluggy
 
 from embench.errors import EmbenchError, PluginError, UsageError
+from embench.files import cached
 from embench.registry.catalogue import entries, find, installed, is_object, object_class, object_facts
 from embench.registry.fragments import BUNDLED, Entry, module_file
-from embench.registry.naming import did_you_mean
-from embench.snapshot import cached
 from embench.system import lacking
+from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

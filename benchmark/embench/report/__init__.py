@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol
 from embench.data.find import card_of, data_at, files_digest, prepared
 from embench.errors import CheckFailed, EmbenchError
@@ -34,6 +33,7 @@ from embench.report.sections import (
     scores_section,
 )
 from embench.store import Store
+from embench.system import ProgressCallback
 
 
 def write_report(

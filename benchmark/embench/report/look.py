@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from embench.callbacks import ProgressCallback
 from embench.data.describe import describe_labels
 from embench.data.quality import FAULTS, POOR, describe_quality, signal_faults, stretches_of
 from embench.errors import EmbenchError, MachineError
@@ -37,6 +36,7 @@ from embench.statistics.answers import plain_reason, undefined_in_words
 from embench.statistics.controls import CONTROLS, FOR_COMPARISON
 from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
+from embench.system import ProgressCallback
 
 # Curves of recordings, small enough for a page: of each channel the least and the greatest value in each column, as the
 # path of an SVG that stretches to any width; with the stretches of faults, beats, and labels over time.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import embench
 from embench import registry
-from embench.callbacks import EventCallback
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
@@ -23,7 +22,7 @@ from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
 from embench.registry.fragments import folders
 from embench.statistics.result import Result
-from embench.system import lacking
+from embench.system import EventCallback, lacking
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan

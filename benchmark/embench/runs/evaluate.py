@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.callbacks import EventCallback
 from embench.data.cohort import Cohort, label_rules, repaired_share
 from embench.data.find import files_digest, is_folder
 from embench.engine.executors import Outcome
@@ -52,7 +51,8 @@ from embench.statistics.evaluation import (
     prediction_rows,
 )
 from embench.statistics.joined import units_of
-from embench.texts import visible
+from embench.system import EventCallback
+from embench.vocabulary import visible
 
 # The predictions of a plan's stages, scored: the only place where `run` meets test labels.
 

@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
-from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.pseudonyms import OwnName, Pseudonymous
@@ -34,7 +33,8 @@ from embench.statistics.controls import FOR_COMPARISON
 from embench.statistics.evaluation import ConfoundAnalysis, Evaluation, FoldPredictions, decide, unpredicted
 from embench.statistics.result import Result
 from embench.store import Store
-from embench.texts import has_control
+from embench.system import ProgressCallback
+from embench.vocabulary import has_control
 
 # Scores that methods must beat: those of controls, which read no signals but the accelerometer's.
 

@@ -16,7 +16,6 @@ import numpy as np
 
 import embench
 from embench import registry
-from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import device as machine
 from embench.engine.executors import Resources, run_graph
@@ -36,8 +35,8 @@ from embench.records import ledger
 from embench.records.scores import TOLERANCE
 from embench.registry.catalogue import shown_name
 from embench.store import cache_root
-from embench.system import in_fresh_process
-from embench.texts import visible
+from embench.system import EventCallback, in_fresh_process
+from embench.vocabulary import visible
 
 # Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer alone
 # as they did in the run. The bundled ones are tested, and a changed one changes the record.

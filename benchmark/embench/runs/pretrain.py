@@ -17,13 +17,11 @@ from torch import Tensor
 
 import embench
 from embench import registry
-from embench.callbacks import EventCallback
-from embench.checksums import sealed_yaml
 from embench.data import find
 from embench.engine import network
 from embench.engine.stage import Folder, Part
 from embench.errors import DataError, PluginError, UsageError
-from embench.files import aside, make_folder, sha256, temporary
+from embench.files import aside, make_folder, sealed_yaml, sha256, temporary
 from embench.interfaces.conversion import Checkpoint, Conversion
 from embench.planning import weights
 from embench.planning.graph import libraries
@@ -31,7 +29,7 @@ from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
 from embench.runs.run import run_stages
 from embench.runs.videos import decode_videos
-from embench.system import in_fresh_process
+from embench.system import EventCallback, in_fresh_process
 
 # Pretraining by itself: runs its plan and writes the weights, with a manifest of the subjects they have seen.
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
 from embench.engine.stage import ENGINE_REVISION, Folder, PredictParams, Stage
@@ -43,7 +42,7 @@ from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.statistics.form import answer_lines
 from embench.statistics.result import Result
-from embench.system import version_of
+from embench.system import EventCallback, version_of
 
 # New recordings, predicted by the trained parts of a finished run.
 

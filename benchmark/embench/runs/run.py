@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import repaired_note
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
-from embench.files import aside, folder_mode, make_folder, write_text
+from embench.files import aside, folder_mode, make_folder, snapshot, write_text
 from embench.planning.compatibility import input_notes
 from embench.planning.graph import stage_folder
 from embench.planning.plan import CHEAP, Plan, default_workers, left_to_do, make, seconds_like_done, together
@@ -30,11 +29,11 @@ from embench.runs import again, evaluate, guards
 from embench.runs.evaluate import manifest
 from embench.runs.grids import GridFile
 from embench.runs.videos import decode_videos
-from embench.snapshot import snapshot
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Evaluation
 from embench.statistics.form import first_lines
 from embench.statistics.result import Result
+from embench.system import EventCallback
 
 # Runs the stages of a plan in the folder that all runs of a runs folder share.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.engine.device import resolve_device
@@ -26,6 +25,7 @@ from embench.protocols import load_protocol
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
+from embench.system import EventCallback
 
 if TYPE_CHECKING:
     from pandas import DataFrame

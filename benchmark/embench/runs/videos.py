@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from embench.callbacks import EventCallback, now_and_then
 from embench.data.cohort import Cohort
 from embench.planning.parts import Method
 from embench.planning.plan import default_workers, encoders_of_clips
 from embench.store import clips
+from embench.system import EventCallback, now_and_then
 
 
 def decode_videos(

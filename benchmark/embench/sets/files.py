@@ -20,7 +20,7 @@ from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.planning.tuning import space_of
 from embench.registry.fragments import refuse_file
-from embench.registry.naming import did_you_mean
+from embench.vocabulary import did_you_mean
 
 SetLevel = Literal["core", "extended", "full"]
 SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)

@@ -17,11 +17,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from embench import audits
-from embench.callbacks import EventCallback
-from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.data import find
 from embench.errors import CheckFailed, EmbenchError
-from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
+from embench.files import (
+    DamagedError,
+    aside,
+    check_files,
+    folder_mode,
+    make_folder,
+    read_sealed_json,
+    replace_folder,
+    saving,
+    sealed_json,
+    sums_of,
+    temporary,
+    write_text,
+)
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs, sealed, why_labels_show
 from embench.leaderboard.pull_request import severe_findings, why_not_submitted
@@ -45,7 +56,8 @@ from embench.sets.files import BaselineSet, SetLevel
 from embench.sets.rows import BaselineRow
 from embench.sets.running import RowForecast, as_tuned, why_failed
 from embench.statistics import metric_facts
-from embench.texts import markdown, names_place
+from embench.system import EventCallback
+from embench.vocabulary import markdown, names_place
 
 SET_FILE = "baselines.json"
 """The file by which a folder is recognised: what it is of, and the digests of what is submitted."""

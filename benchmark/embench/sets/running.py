@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench import registry
-from embench.callbacks import EventCallback, ProgressCallback
-from embench.checksums import read_checked, write_checked
 from embench.data import checks, find
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
@@ -26,7 +24,17 @@ from embench.engine.predict import SINGLE_ROWS
 from embench.engine.rows import grid_of
 from embench.engine.stage import Folder, Part, Stage
 from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError
-from embench.files import cache_root, digest, make_folder, read_text, write_text
+from embench.files import (
+    cache_root,
+    cached_call,
+    digest,
+    make_folder,
+    read_checked,
+    read_text,
+    snapshot,
+    write_checked,
+    write_text,
+)
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.planning.graph import stage_folder
 from embench.planning.plan import (
@@ -46,7 +54,6 @@ from embench.records.record import RUN_FILE, is_own, read_manifest
 from embench.records.wording import format_duration, format_figure, format_score
 from embench.registry.catalogue import is_object, object_facts, shown_name
 from embench.registry.loading import classes_in
-from embench.registry.naming import did_you_mean
 from embench.runs import external, guards
 from embench.runs import run as runner
 from embench.runs.evaluate import device_name
@@ -54,15 +61,14 @@ from embench.runs.tuning import tune, tuning_file
 from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
 from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
-from embench.snapshot import cached_call, snapshot
 from embench.statistics import metric_facts
 from embench.statistics.answerable import without_repeats
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.result import Result
 from embench.store import Store, derive
 from embench.store.fingerprint import synthetic
-from embench.system import limited_threads, version_of
-from embench.vocabulary import label
+from embench.system import EventCallback, ProgressCallback, limited_threads, version_of
+from embench.vocabulary import did_you_mean, label
 
 # Forecast of what features and estimators on them cost: features of one recording are computed, and an estimator is
 # fitted to random numbers in the shape of a fold's training rows, on this machine. Only how long that took is kept.

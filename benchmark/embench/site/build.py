@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import ProgressCallback
 from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry, columns
@@ -38,7 +37,8 @@ from embench.site.leaderboards import (
     write_method_pages,
 )
 from embench.site.pages import notice, private_pages, read, render, style_texts, write_page
-from embench.texts import harmless
+from embench.system import ProgressCallback
+from embench.vocabulary import harmless
 
 # Data of the pages as CSV and JSON: all entries, and those of each dataset.
 

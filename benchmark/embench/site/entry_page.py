@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from embench.callbacks import ProgressCallback
-from embench.checksums import read_checked, write_checked
 from embench.errors import DataError
-from embench.files import read_text, sha256
+from embench.files import read_checked, read_text, sha256, write_checked
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.columns import ShownEntry
@@ -51,6 +49,7 @@ from embench.statistics.intervals import (
     smallest_detectable,
 )
 from embench.statistics.joined import Joined, joined_on_common, recorded_targets
+from embench.system import ProgressCallback
 
 # The predictions of entries, joined with labels. Entries of one board mostly predicted the same units in the same
 # folds: these are joined once, with row numbers in place of scores.

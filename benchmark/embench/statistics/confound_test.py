@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
-from embench.files import digest, sha256
+from embench.files import digest, sha256, snapshot
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
-from embench.snapshot import snapshot
 from embench.statistics import intervals, metric_facts
 from embench.statistics.answers import CLOCK_TELLS_ALL, SHARE_LEFT
 from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
@@ -40,7 +38,7 @@ from embench.statistics.nuisance_columns import (
 from embench.statistics.nuisance_models import CLIP, Parts, label_columns
 from embench.statistics.nuisance_movement import modalities_held
 from embench.statistics.scores import with_interval_of
-from embench.system import joblib_workers
+from embench.system import ProgressCallback, joblib_workers
 
 # A verdict on whether a method's scores say more about the label than clock and movement do.
 #

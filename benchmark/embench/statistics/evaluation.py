@@ -12,7 +12,6 @@ import numpy as np
 
 import embench
 from embench import registry
-from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
@@ -63,7 +62,7 @@ from embench.statistics.joined import finite_rows
 from embench.statistics.nuisance_movement import movement_features
 from embench.statistics.scores import compute_scores, slice_controls
 from embench.store.store import kept
-from embench.system import version_of
+from embench.system import ProgressCallback, version_of
 
 # A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one
 # count in every score that is a share of comparisons.

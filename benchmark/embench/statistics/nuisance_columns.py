@@ -12,11 +12,10 @@ from scipy import fft
 
 from embench.data.cohort import Cohort
 from embench.data.quality import quality_of_units
-from embench.files import digest, sha256
+from embench.files import cached_call, digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
-from embench.snapshot import cached_call
 from embench.statistics import controls, nuisance_models
 from embench.statistics.nuisance_models import (
     Members,

@@ -15,12 +15,11 @@ from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, is_by_construction
-from embench.registry.naming import did_you_mean
 from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.form import ResultForm, as_html, lines, result_forms
 from embench.statistics.joined import recorded_target
-from embench.vocabulary import label
+from embench.vocabulary import did_you_mean, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

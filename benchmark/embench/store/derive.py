@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from embench.callbacks import ProgressCallback
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
@@ -27,7 +26,7 @@ from embench.signals.film import EPS, Film, Frames, Stored, write_film
 from embench.signals.normalise import Moments
 from embench.store.fingerprint import FORMAT, FileHashes
 from embench.store.store import RecordingEntry, RowWriter, Span, Store, VideoEntry, build_once, open_rows
-from embench.system import begin_worker, out_of_memory, version_of, working
+from embench.system import ProgressCallback, begin_worker, out_of_memory, version_of, working
 
 if TYPE_CHECKING:
     from embench.interfaces.encoder import Encoder

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from embench.callbacks import ProgressCallback
 from embench.errors import DataError, EmbenchError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
@@ -45,7 +44,7 @@ from embench.store.store import (
     write_zeros,
     writing,
 )
-from embench.system import begin_worker, lacking, working
+from embench.system import ProgressCallback, begin_worker, lacking, working
 
 # Offsets of each subject's rows in the arrays of a store that several workers write.
 

@@ -21,9 +21,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.errors import DataError, MachineError
-from embench.files import aside, digest, flush, make_folder, read_arrays, temporary
+from embench.files import (
+    DamagedError,
+    aside,
+    check_files,
+    digest,
+    flush,
+    make_folder,
+    read_arrays,
+    read_sealed_json,
+    sealed_json,
+    sums_of,
+    temporary,
+)
 from embench.interfaces.recording import Label, Signal, names_in
 from embench.signals.gaps import Stretch
 from embench.system import locked

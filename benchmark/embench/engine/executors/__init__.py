@@ -9,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import EventCallback
-from embench.checksums import remembering
 from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
-from embench.registry.naming import did_you_mean
+from embench.files import remembering
+from embench.system import EventCallback
+from embench.vocabulary import did_you_mean
 
 # Executors of a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
 # `EXECUTORS`.

@@ -10,13 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import EventCallback
 from embench.engine.assemble import make_tables
 from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, given_up
 from embench.engine.stage import Params, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished, WorkerKilled
-from embench.system import fresh_processes, workers_pay, working
+from embench.system import EventCallback, fresh_processes, workers_pay, working
 
 
 def run_locally(

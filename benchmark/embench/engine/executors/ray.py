@@ -10,13 +10,12 @@ from typing import Any
 
 from psutil import STATUS_ZOMBIE, Process
 
-from embench.callbacks import EventCallback
 from embench.engine.assemble import make_tables
 from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, given_up
 from embench.engine.stage import Params, Stage
 from embench.engine.work import Parent, as_sent, work_on
 from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError, WorkerKilled
-from embench.system import KEPT, cores, not_installed
+from embench.system import KEPT, EventCallback, cores, not_installed
 
 _OPTIONS = ("address", "gpus", "memory_gb")
 

@@ -18,14 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embench.callbacks import EventCallback
 from embench.engine.assemble import make_tables
 from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, given_up
 from embench.engine.stage import Folder, Params, Stage
 from embench.engine.work import LITTLE_S, Parent, as_sent, finished, work_on
 from embench.errors import EmbenchError, MachineError, OutOfMemory
 from embench.files import make_folder, write_text, write_whole
-from embench.system import cores, not_installed
+from embench.system import EventCallback, cores, not_installed
 
 # Jobs of Slurm: their work, their submission, and their state in the queue.
 

@@ -18,8 +18,7 @@ from embench.files import parse_yaml
 from embench.records.record import Record
 from embench.records.wording import counted, in_words, join_with_and, number_in_words
 from embench.report.facts import RunFacts, dataset_card
-from embench.texts import visible
-from embench.vocabulary import label
+from embench.vocabulary import label, visible
 
 # LaTeX from `templates/`, and text as LaTeX wants it.
 

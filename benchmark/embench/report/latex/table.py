@@ -12,14 +12,13 @@ from embench.records.manifest import method_kind
 from embench.records.record import Record
 from embench.records.scores import Control, Score
 from embench.records.wording import bare_name, is_by_construction, join_with_and
-from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex.bibliography import escape, in_apa, render_text
 from embench.statistics import metric_facts
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import paired_gap
 from embench.statistics.scores import COMPARED
-from embench.vocabulary import label
+from embench.vocabulary import did_you_mean, label
 
 DEFAULT_COLUMNS = (
     "difference", "subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse",

@@ -1,23 +1,318 @@
-"""Progress of a job on stderr: bars on a terminal, plain lines elsewhere."""
+"""What commands and Python functions show: tables, plans, and the progress of long jobs."""
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
-from embench.callbacks import ProgressCallback
-from embench.records.wording import format_duration
-from embench.texts import visible
+from embench.records import wording
+from embench.records.wording import format_duration, format_value
+from embench.system import ProgressCallback
+from embench.vocabulary import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from embench.planning.request import Request
+
+
+# Tables of plain text: columns say what stands at their heads and in their cells.
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table: `title` stands at its head, `text` gives the cell of a row; cells of a `whole` column stay
+    on one line."""
+
+    title: str
+    text: Callable[[Any], str]
+    whole: bool = False
+
+
+def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> TableColumn:
+    """The column of a value that rows hold as an attribute, or under a key.
+
+    Args:
+        title: default: the name, with blanks for its underscores.
+        spec: how numbers with decimals are written. `missing`: the cell where the value is None, or not there.
+    """
+
+    def text(row: Any) -> str:
+        value = row.get(name) if isinstance(row, Mapping) else getattr(row, name)
+        return format_value(value, spec, missing)
+
+    return TableColumn(name.replace("_", " ") if title is None else title, text)
+
+
+def fields(*names: str) -> list[TableColumn]:
+    """The columns of several values that rows hold, titled by their names."""
+    return [field(name) for name in names]
+
+
+def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
+    """The text of a table of at most `width` characters; empty without rows. Cells are wrapped, never cut, so it is
+    wider only where its longest words are. Paths are folded after a slash where they fit no line.
+
+    Args:
+        columns: default: those of rows that are mappings, title -> cell.
+    """
+    from tabulate import tabulate
+
+    rows = list(rows)
+    if not rows:
+        return ""
+    if columns is None:
+        columns = [field(name, name) for name in dict.fromkeys(name for row in rows for name in row)]
+    columns = list(columns)
+    heads = [visible(column.title) for column in columns]
+    cells = [[visible(column.text(row)) for row in rows] for column in columns]
+    widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
+    least = [_least(column, own) for column, own in zip(columns, cells, strict=True)]
+    word = _WORD
+    if not _fit(least, width):
+        word = _STEP
+        least = [_least(column, own, word) for column, own in zip(columns, cells, strict=True)]
+    rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
+    while not _fit(widths, width):
+        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
+        wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda k: widths[k])] -= 1
+    folded = [
+        [_folded(cell, space, word).replace("\xa0", " ") for cell in own]
+        for own, space in zip(cells, widths, strict=True)
+    ]
+    heads = [_folded(head, space - _PAD, _NAME) for head, space in zip(heads, widths, strict=True)]
+    return tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True)
+
+
+def fitting_columns(
+    rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str], width: int
+) -> list[TableColumn]:
+    """The columns of a table of at most `width` characters with its cells folded: as few of those titled as in `spare`
+    are left out as it takes, the first ones first."""
+    rows, kept = list(rows), list(columns)
+    for title in spare:
+        least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
+        if _fit(least, width):
+            break
+        kept = [column for column in kept if column.title != title]
+    return kept
+
+
+def _fit(widths: Sequence[int], width: int) -> bool:
+    """True if columns of these widths fit side by side."""
+    return sum(widths) + 2 * (len(widths) - 1) <= width
+
+
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Groups the second items of pairs by the first, in order of first appearance.
+
+    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
+    {'no label': ['s1', 's3'], 'too short': ['s2']}
+    """
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+_PAD = 2
+"""Blanks that tabulate adds to a head."""
+
+_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))[\S\xa0])*")
+"""A piece of a cell that is never cut: it ends at a blank that may break, or with a hyphen inside a word."""
+
+_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))[\S\xa0])*")
+"""A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
+number has no parts."""
+
+_NAME = re.compile(r"[^\s_-]*[_-]+|[^\s_-]+")
+"""A piece of a head, which may also end with a hyphen or an underscore: heads are long names over short numbers."""
+
+
+def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
+    """The characters that a column needs where its cells are folded."""
+    head = _longest(visible(column.title), _NAME) + _PAD
+    return max(head, *(len(cell) if column.whole else _longest(cell, word) for cell in cells))
+
+
+def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
+    return max(map(len, word.findall(cell)), default=0)
+
+
+def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
+    """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
+    if len(cell) <= width:
+        return cell
+    lines, at = [""], 0
+    for found in word.finditer(cell):
+        gap = cell[at : found.start()] and " "
+        at = found.end()
+        if lines[-1] and len(lines[-1]) + len(gap) + len(found[0]) > width:
+            lines.append(found[0])
+        else:
+            lines[-1] += gap + found[0] if lines[-1] else found[0]
+    return "\n".join(lines)
+
+
+# Plans as `--dry-run` shows them: parts that commands print and Python functions return as text.
+
+SYNTHETIC_WARNING = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
+_WIDTH = 100
+
+
+class PlanPart(NamedTuple):
+    """A part of a plan: a text, a warning, a command, or a table with its title as text."""
+
+    kind: Literal["text", "warning", "command", "table"]
+    text: str
+    rows: Sequence[Any] = ()
+    columns: Sequence[TableColumn] | None = None
+
+
+def plan_text(parts: Iterable[PlanPart]) -> str:
+    """Parts as plain text, in lines of at most 100 characters."""
+    lines: list[str] = []
+    for part in parts:
+        if part.kind == "command":
+            lines.append(f"  {part.text}")
+        else:
+            lines += textwrap.wrap(part.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        if part.kind == "table":
+            lines += [table(part.rows, part.columns, _WIDTH), ""]
+    return "\n".join(lines)
+
+
+def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
+    """The plan of a run: facts as lines, lists of mappings as tables."""
+    for key, item in description.items():
+        name = _WORDS.get(key, key.replace("_", " "))
+        if key == "folds":
+            yield PlanPart("text", f"folds: {_folds_in_words(item)}")
+        elif key == "cannot_answer":
+            yield from unanswerable_parts(item)
+        elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
+            heads = dict.fromkeys(head for row in item for head in row)
+            yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])
+        elif key == "smallest_difference":
+            low, high = (_value(key, end) for end in description[f"{key}_range"])
+            note = description[f"{key}_note"]
+            yield PlanPart("text", f"{name}: {low} to {high}, median {_value(key, item)} ({note})")
+        elif not key.startswith("smallest_difference") and (item or key != "assumed"):
+            yield PlanPart("text", f"{name}: {_value(key, item)}")
+
+
+def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
+    """For each target why a study cannot answer, and what would help. `found`: see `Unanswerable.as_json`; with
+    `command`, the command that gives enough comparisons."""
+    for each in found:
+        yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
+        if command := each.get("command"):
+            yield PlanPart("text", f"{each['remedy'].partition(':')[0]}:")
+            yield PlanPart("command", command)
+        elif each["remedy"]:
+            yield PlanPart("text", each["remedy"])
+
+
+def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[PlanPart]:
+    """The plan of a baseline set, from the document of `embench.sets.running`."""
+    if document["synthetic"]:
+        yield PlanPart("warning", SYNTHETIC_WARNING)
+    rows = [
+        {
+            "": number,
+            "row": row["row"],
+            "level": row["level"],
+            "time": _time(row),
+            "memory": f"{row['memory_mb'] / 1000:.1f} GB",
+            "disk": f"{row['disk_mb']:.0f} MB",
+        }
+        for number, row in enumerate(document["rows"], 1)
+    ]
+    draft = " (draft)" if document["draft"] else ""
+    yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
+    if document["does_not_fit"]:
+        reasons = grouped((row["reason"], row["row"].partition(" on ")[0]) for row in document["does_not_fit"])
+        unfit = [{"does not fit": ", ".join(dict.fromkeys(own)), "reason": why} for why, own in reasons.items()]
+        yield PlanPart("table", "", unfit)
+    ended = sum(row["done"] for row in document["rows"])
+    existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    yield PlanPart(
+        "text",
+        f"{ended} of {len(document['rows'])} rows done; left: about {format_duration(document['expected_s'])}, at most "
+        f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
+        f"where {free:.0f} GB are free. Each result brings its confound-only models.",
+    )
+    if not all(row["measured"] for row in document["rows"]):
+        yield PlanPart(
+            "text", f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}."
+        )
+    yield from unanswerable_parts(document["cannot_answer"])
+    if executor != "local":
+        yield PlanPart("text", f"Times are of this machine; those of {executor} were never measured.")
+
+
+def _time(row: Mapping[str, Any]) -> str:
+    """The cell of a row's time: as long as it takes, as far as is known."""
+    if row["done"]:
+        return "done"
+    return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
+
+
+def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
+    """The number and seeds of the folds, and the smallest and largest size of each part in units."""
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
+    parts = {name for fold in folds for name in fold} - {"seed", "fold"}
+    sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
+    spans = [f"{name} {min(n)}" + (f" to {max(n)}" if max(n) > min(n) else "") for name, n in sizes.items()]
+    return f"{len(folds)} (seeds {seeds}), units of each: {', '.join(spans)}"
+
+
+_WORDS = {
+    "people": "subjects",
+    "left_out": "excluded",
+    "gives_up": "protocol deviations",
+    "giving": "given and scored",
+    "inputs": "inputs of encoders: seconds, rate, channels x samples",
+    "assumed": "settings that the papers leave open",
+    "flops": "FLOPs of one prediction",
+    "expected_s": "expected time",
+    "nuisances_s": "confound analysis, fitted once for this dataset",
+    "smallest_difference": "smallest detectable difference",
+}
+
+
+def _value(key: str, item: Any) -> str:
+    """A value of a plan in the form that it has in the table of a run."""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if key in ("parameters", "flops") and not item:
+        return "none: no network is trained"
+    if key == "expected_s" and not item:
+        return "not estimated where no network is left to train"
+    if key in ("expected_s", "nuisances_s"):
+        return f"about {format_duration(item)}"
+    if key in ("parameters", "flops"):
+        return wording.format_cost({key: item})["FLOPs" if key == "flops" else key]
+    return format_value(item, ".4g") or "none"
+
+
+# Progress of a job on stderr: bars on a terminal, plain lines elsewhere.
 
 
 @dataclass
@@ -30,7 +325,7 @@ class Flags:
 
 flags = Flags()
 
-_WORDS = {
+_PROGRESS_WORDS = {
     "pretrain": "pretraining",
     "unimodal": "training",
     "fusion": "training",
@@ -313,7 +608,7 @@ class Progress(_Display):
     def _counts(self, last: str) -> list[str]:
         """The counters of the kinds of stages that are going on, and of the kind of the last event."""
         active = {last, *(word for word, _ in self._running.values())}
-        return [self._count(word) for word in dict.fromkeys(_WORDS.values()) if word in active]
+        return [self._count(word) for word in dict.fromkeys(_PROGRESS_WORDS.values()) if word in active]
 
     def _count(self, word: str) -> str:
         return f"{word} {self._ended[word]}" + (f" of {self._totals[word]}" if self._totals[word] else "")
@@ -381,7 +676,7 @@ class Steps(_Display):
 
 def _word(stage: Mapping[str, Any]) -> str:
     """The word before the counter of a stage's kind."""
-    return _WORDS.get(str(stage.get("kind")), "running")
+    return _PROGRESS_WORDS.get(str(stage.get("kind")), "running")
 
 
 def _title(stage: Mapping[str, Any]) -> str:

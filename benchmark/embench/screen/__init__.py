@@ -1,1 +1,0 @@
-"""What commands and Python functions show: tables, plans, and the progress of long jobs."""
