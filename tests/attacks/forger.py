@@ -22,7 +22,7 @@ from embench.files import aside, replace_folder, temporary
 from embench.leaderboard import entries, verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
 from embench.leaderboard.verify import recomputed_scores
-from embench.records import record as entry
+from embench.records import record as record_files
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.record import (
     SUPERSEDED_FILE,
@@ -117,26 +117,26 @@ class Forger:
         write_audit(self.folder, change(audit))
 
     def edit_numbers(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
-        path = self.folder / entry.PREDICTIONS_FILE
-        numbers = entry.read_numbers(path)
-        entry.write_numbers(path, {**numbers, "score": change(numbers["score"].copy()).astype(np.float64)})
+        path = self.folder / record_files.PREDICTIONS_FILE
+        numbers = record_files.read_numbers(path)
+        record_files.write_numbers(path, {**numbers, "score": change(numbers["score"].copy()).astype(np.float64)})
 
-    def edit_shared(self, kind: entry.SharedKind, change: Callable[[list[dict[str, str]]], object]) -> None:
-        shared, run = entry.shared_folder(self.folder), self.run
-        rows = list(csv.DictReader(io.StringIO(entry.read_shared_text(shared, kind, run["entry"][kind]))))
+    def edit_shared(self, kind: record_files.SharedKind, change: Callable[[list[dict[str, str]]], object]) -> None:
+        shared, run = record_files.shared_folder(self.folder), self.run
+        rows = list(csv.DictReader(io.StringIO(record_files.read_shared_text(shared, kind, run["entry"][kind]))))
         change(rows)
         text = io.StringIO()
         table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-        name = entry.share_text(shared, kind, text.getvalue())
+        name = record_files.share_text(shared, kind, text.getvalue())
         self.edit_run(lambda run: run["entry"].update({kind: name}))
 
     def edit_control_scores(self, change: Callable[[Any], object]) -> None:
-        shared, run = entry.shared_folder(self.folder), self.run
-        scores = json.loads(entry.read_shared_text(shared, "control_scores", run["entry"]["control_scores"]))
+        shared, run = record_files.shared_folder(self.folder), self.run
+        scores = json.loads(record_files.read_shared_text(shared, "control_scores", run["entry"]["control_scores"]))
         change(scores)
-        name = entry.share_text(shared, "control_scores", json.dumps(scores))
+        name = record_files.share_text(shared, "control_scores", json.dumps(scores))
         self.edit_run(lambda run: run["entry"].update(control_scores=name))
 
     def towards_labels(self) -> None:

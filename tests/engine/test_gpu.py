@@ -20,7 +20,7 @@ from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import FillAbsent, Present
-from embench.planning import plan as forecast
+from embench.planning import plan as planning
 from embench.planning.graph import stage_folder
 from embench.planning.plan import make
 
@@ -185,7 +185,7 @@ def test_a_forecast_measures_a_whole_batch_after_a_first_one(shared, monkeypatch
         return encode(net, x, mask)
 
     monkeypatch.setattr(network, "forward", counted)
-    monkeypatch.setattr(forecast, "time", clock)
+    monkeypatch.setattr(planning, "time", clock)
     plan = plan_on("cuda", shared, "Pool", modalities="ecg", settings=("encoder.batch=8", "encoder.epochs=4"))
     with pretended.gpu():
         expected = plan.describe()["expected_s"]

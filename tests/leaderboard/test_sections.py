@@ -13,8 +13,7 @@ import pytest
 
 from embench.errors import DataError
 from embench.leaderboard import build_leaderboards, leaderboard_sections
-from embench.leaderboard import rows as kept
-from embench.leaderboard import rows as kept_entries
+from embench.leaderboard import rows as leaderboard_rows
 from embench.leaderboard.rows import load_shown_entries
 from embench.leaderboard.tables import row_fields, sections_of
 from embench.records.record import Superseded, write_superseded
@@ -35,8 +34,8 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The entries that were read, in order."""
     found: list[str] = []
-    load = kept_entries.load_leaderboard_entry
-    monkeypatch.setattr(kept_entries, "load_leaderboard_entry", lambda at: found.append(at.name) or load(at))  # type: ignore[func-returns-value]
+    load = leaderboard_rows.load_leaderboard_entry
+    monkeypatch.setattr(leaderboard_rows, "load_leaderboard_entry", lambda at: found.append(at.name) or load(at))  # type: ignore[func-returns-value]
     return found
 
 
@@ -132,7 +131,7 @@ def test_other_code_makes_them_anew_and_what_old_code_made_goes(
     leaderboard_sections(boards)
     [old] = (boards.parent / "cache" / "boards").iterdir()
     os.utime(old, (0, 0))
-    monkeypatch.setattr(kept, "code_digest", lambda: "another")
+    monkeypatch.setattr(leaderboard_rows, "code_digest", lambda: "another")
     leaderboard_sections(boards)
     assert read == ["a", "b", "a", "b"]
     assert [path.name for path in old.parent.iterdir()] == ["another"]

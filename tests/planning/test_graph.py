@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from embench.engine.stage import Folder
-from embench.planning import plan as forecast
+from embench.planning import plan as planning
 from embench.planning.plan import seconds_like_done, stage_seconds
 
 from ..tiny.running import Bench
@@ -202,10 +202,10 @@ def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
             clocks["wall"] += 50.0
             return clocks["wall"]
 
-    monkeypatch.setattr(forecast, "time", Clock())
+    monkeypatch.setattr(planning, "time", Clock())
     plan = shared.plan("Pool", modalities="ecg", settings=("encoder.batch=8",))
     (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
-    rows = forecast._training_rows(one)
+    rows = planning._training_rows(one)
     assert stage_seconds([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
     assert clocks["wall"] == 0
     settings = ("encoder.batch=8", "encoder.epochs=50", "encoder.adapt=frozen")

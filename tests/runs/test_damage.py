@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from embench import files as checksums
+from embench import files
 from embench.engine import loop
 from embench.engine.stage import Folder
 from embench.errors import EmbenchError
@@ -57,16 +57,16 @@ def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_pat
         (tmp_path / name).write_text("as it was written")
         os.utime(tmp_path / name, (old, old))
     sums = sums_of(tmp_path, ["a", "b"])
-    monkeypatch.setattr(checksums, "_sound", {})
-    monkeypatch.setattr(checksums, "_SETTLED_S", -10.0)  # nothing else can make a file older
-    with checksums.remembering(tmp_path / ".compared"):
+    monkeypatch.setattr(files, "_sound", {})
+    monkeypatch.setattr(files, "_SETTLED_S", -10.0)  # nothing else can make a file older
+    with files.remembering(tmp_path / ".compared"):
         check_files(tmp_path, sums)
 
     def in_another_process():
         read = []
-        monkeypatch.setattr(checksums, "_sound", {})
-        monkeypatch.setattr(checksums, "sha256", lambda path: read.append(path.name) or sha256(path))
-        with checksums.remembering(tmp_path / ".compared"), contextlib.suppress(DamagedError):
+        monkeypatch.setattr(files, "_sound", {})
+        monkeypatch.setattr(files, "sha256", lambda path: read.append(path.name) or sha256(path))
+        with files.remembering(tmp_path / ".compared"), contextlib.suppress(DamagedError):
             check_files(tmp_path, sums)
         return read
 
@@ -74,7 +74,7 @@ def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_pat
     (tmp_path / "b").write_text("as it is forged!!")
     os.utime(tmp_path / "b", (old, old))
     assert in_another_process() == ["b"]
-    monkeypatch.setattr(checksums, "_TRUSTED_S", 0.0)
+    monkeypatch.setattr(files, "_TRUSTED_S", 0.0)
     assert in_another_process() == ["a", "b"]
     monkeypatch.undo()
     (tmp_path / ".compared").write_text('[["cut')

@@ -83,22 +83,22 @@ def test_pages_say_what_they_are_about(site):
 def test_pages_link_what_the_package_names_and_nothing_else(urls, expected, monkeypatch):
     from email.message import Message
 
-    from embench.site import pages as addresses
+    from embench.site import pages as site_pages
     from embench.site.pages import render
 
     about = Message()
     for url in urls:
         about["Project-URL"] = url
-    monkeypatch.setattr(addresses, "metadata", lambda _: about)
-    addresses.addresses.cache_clear()
+    monkeypatch.setattr(site_pages, "metadata", lambda _: about)
+    site_pages.addresses.cache_clear()
     try:
         text = render("methods.html", 1, pages=[])
         assert re.findall('href="(https?:[^"]*)"', text) == [
             expected[name] for name in ("documentation", "repository") if name in expected
         ]
-        assert addresses.addresses() == expected
+        assert site_pages.addresses() == expected
     finally:
-        addresses.addresses.cache_clear()
+        site_pages.addresses.cache_clear()
 
 
 def test_numbers_have_one_style_on_all_pages(site):

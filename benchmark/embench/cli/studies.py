@@ -83,39 +83,30 @@ def baselines(
 ) -> None:
     """Run a set of baseline methods with the confound-only models: check the data, run what fits, write one folder."""
     from embench.engine.executors import find_executor
+    from embench.sets import running
     from embench.sets.files import find_set
     from embench.sets.folder import write_folder
     from embench.sets.rows import baseline_rows
-    from embench.sets.running import (
-        check_own,
-        check_readable,
-        forecast_rows,
-        is_scored,
-        own_result,
-        own_rows,
-        plan_document,
-        run_rows,
-    )
     from embench.sets.table import board_rows, write_figures
 
     find_executor(executor)
     chosen = cluster_options(cluster or ())
     found, dataset = find_set(named), options.pop("dataset")
-    given = [text for text in own or () if is_scored(text)]
-    rows = own_rows([text for text in own or () if text not in given], dataset, options)
+    given = [text for text in own or () if running.is_scored(text)]
+    rows = running.own_rows([text for text in own or () if text not in given], dataset, options)
     rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
-        report = check_readable(dataset, options["data_root"], steps)
+        report = running.check_readable(dataset, options["data_root"], steps)
     _note_warnings(report, dataset, options["data_root"])
-    finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
+    finished = [] if dry_run else [running.own_result(text, dataset, options) for text in given]
     with snapshot(), Progress() as progress:
-        able, unfit = forecast_rows(rows, progress.event)
+        able, unfit = running.forecast_rows(rows, progress.event)
         if dry_run:
-            document = plan_document(found, level, dataset, able, unfit)
+            document = running.plan_document(found, level, dataset, able, unfit)
         else:
-            check_own(able, progress.event)
+            running.check_own(able, progress.event)
             told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
-            done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
+            done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:
         runs = able[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))

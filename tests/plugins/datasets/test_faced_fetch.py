@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from embench.data import fetch as transfer
+from embench.data import fetch as fetching
 from embench.data.fetch import fetch
 from embench.errors import MachineError
 from embench.interfaces.dataset import Download
@@ -50,7 +50,7 @@ def test_sidecars_are_those_of_the_release():
 
 def test_half_fetched_release_is_read(tmp_path, monkeypatch):
     """Two people in the list's order, of which the second one's EEG is cut off."""
-    monkeypatch.setattr(transfer, "WAIT_S", 0.0)
+    monkeypatch.setattr(fetching, "WAIT_S", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     for person in ("sub-004", "sub-036"):
         write_bids(tmp_path / "made", person, play((1, 2)), ratings((1, 2)), data=noise(12, 250.0))
@@ -63,7 +63,7 @@ def test_half_fetched_release_is_read(tmp_path, monkeypatch):
             digest = hashlib.sha256(content).hexdigest()
             downloads.append(Download(server.url(name), name, digest, len(content), subject=listed.subject))
     monkeypatch.setattr(Faced, "card", replace(Faced.card, downloads=tuple(downloads)))
-    server.faults = [*[None] * (len(downloads) - 1), "cut", *[503] * transfer.TRIES]
+    server.faults = [*[None] * (len(downloads) - 1), "cut", *[503] * fetching.TRIES]
     with pytest.raises(MachineError):
         fetch(Faced.card, tmp_path / "faced")
     reader = Faced(tmp_path / "faced")
