@@ -175,7 +175,6 @@ def test_every_kind_of_target_has_its_curves(of_kinds):
     assert "Predicted and true values of arousal_value" in curves
     assert "decisions: arousal_value (the target is a value, so there are no decisions)" in of_kinds.missing
     assert "training subjects" in of_kinds.sections["training"]
-    assert "Reliability within recordings, ICC(C,k)" in of_kinds.sections["result"]  # two annotators
     one = "Data of the figure: Embedding map of arousal, arousal_value and state"  # one network predicts them all
     assert of_kinds.sections["embeddings"].count(one) == of_kinds.sections["embeddings"].count("Data of") - 1 == 1
     assert "identifies the subject" in of_kinds.sections["embeddings"]
