@@ -444,7 +444,7 @@ def _with_kind(name: str, kind: str) -> str:
     """A part with its article; one without a display name by its own name, after what it is.
 
     >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
-    ('a temporal convolutional network', 'the network my_net')
+    ('a TCN', 'the network my_net')
     """
     known = vocabulary.label(name)
     return with_article(known) if name in vocabulary.terms("methods") else f"the {kind} {name}"
