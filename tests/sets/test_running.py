@@ -212,7 +212,7 @@ def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path)
         assert done.code == 0, done.err
         assert "warnings on the files; all files are used. To list them:\n  embench data verify" in done.err
     lines = done.err.splitlines()
-    command = next(after for before, after in pairwise(lines) if before.endswith("listed by"))
+    command = next(after for before, after in pairwise(lines) if before.endswith("To list them:"))
     assert embench(*shlex.split(command)[1:]).code == 0
 
 
