@@ -45,7 +45,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     axes = board.plot()
     shown = frame.dropna(subset="mean")
     names = shown["method"].where(shown["role"] != "control", shown["method"].map(vocabulary.label))
-    assert [label.get_text() for label in axes.get_yticklabels()] == names.tolist()
+    assert [" ".join(label.get_text().split()) for label in axes.get_yticklabels()] == names.tolist()
     with pytest.raises(UsageError, match="no target `fear`"):
         board.plot("fear")
 

@@ -32,7 +32,7 @@ def made(method: str, given: str, strength: float) -> Record:
     logit = strength * (Y - 0.5) + SHARED + 0.5 * own
     of = recorded(f"{method}-{given}", 1 / (1 + np.exp(-logit)), Y, FOLDS, "auroc_within")
     amount = Given.read(given)
-    config = {"parts": method, "given": amount.text, "seeds": [0]}
+    config = {"parts": {method: {}}, "given": amount.text, "seeds": [0]}
     about = {"given": amount.plain(), "target_access": amount.access, "config": config}
     named = {**of.run["method"], "outside": method}
     return replace(of, run={**of.run, **about, "method": named})
