@@ -15,7 +15,8 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Characters that control a terminal, or turn the direction of a line; not a tab or the end of a line."""
 
-_CODE = re.compile(r"\.py:\s*[^\W\d]|\bobject:[0-9a-f]{20}:")
+_FILE_CODE = re.compile(r"\.py:\s*[^\W\d]")
+_OBJECT = re.compile(r"\bobject:[0-9a-f]{20}:")
 _PLACE = re.compile(r"(?:^|[\s=:,;'\"(\[])(?:/[^\s/]|~[\w.-]*[/\\]|\.{1,2}[/\\]|[A-Za-z]:[\\/][^/]|\\\\)")
 
 
@@ -72,7 +73,16 @@ def names_code(text: str) -> bool:
     >>> names_code("eeg=./mine.py:Net"), names_code("embench_plugins/cnn_tf")
     (True, False)
     """
-    return _CODE.search(text) is not None
+    return names_file_code(text) or _OBJECT.search(text) is not None
+
+
+def names_file_code(text: str) -> bool:
+    """True if a text names a class in a file.
+
+    >>> names_file_code("eeg=./mine.py:Net"), names_file_code("object:0123456789abcdef0123:Net")
+    (True, False)
+    """
+    return _FILE_CODE.search(text) is not None
 
 
 def names_place(text: str) -> bool:

@@ -318,9 +318,10 @@ def test_a_run_of_an_object_is_described_without_its_code(published: list[Record
     own = replace(own, run={**own.run, "objects": {name: {"repr": "Pipeline(steps=[('svc', SVC(C=3))])"}}})
     with names_resolved([(Path("mine"), own)]):
         assert "SVC(C=3)" in latex.methods_section([own])
-    in_a_file = changed(of, method={"fusion": "./mine.py:Net"})
-    with pytest.raises(CheckFailed, match="code in a file"), names_resolved([(Path("theirs"), in_a_file)]):
-        pass
+    for file in ("./mine.py:Net", "./object:0123456789abcdef0123:x/mine.py:Net"):
+        in_a_file = changed(of, method={"fusion": file})
+        with pytest.raises(CheckFailed, match="code in a file"), names_resolved([(Path("theirs"), in_a_file)]):
+            pass
 
 
 def test_two_runs_of_one_method_are_named_by_the_setting_that_differs(published: list[Record]) -> None:

@@ -70,7 +70,7 @@ from embench.records.predictions import (
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
-from embench.vocabulary import has_control, names_code, names_place, texts_in
+from embench.vocabulary import has_control, names_code, names_file_code, names_place, texts_in
 
 # The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
 #
@@ -658,7 +658,7 @@ def names_resolved(
         CheckFailed: without `trust_code`, a field names a class in a file.
     """
     for folder, record in () if trust_code else records:
-        named = (found for found in texts_in(record.run) if names_code(found[1]) and "object:" not in found[1])
+        named = (found for found in texts_in(record.run) if names_file_code(found[1]))
         if found := next(named, None):
             raise CheckFailed(
                 f"the record names code in a file, which is not run: {found[1]}",
