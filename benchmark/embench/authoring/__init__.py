@@ -113,7 +113,7 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
         author: default: git's `user.name`.
 
     Raises:
-        UsageError: there is no such kind, the name can't be taken, or the folder exists.
+        UsageError: the kind is unknown, the name can't be taken, or the folder exists.
     """
     if kind not in _KINDS:
         hint = did_you_mean(kind, _KINDS)
@@ -235,7 +235,7 @@ def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginC
         data_root: where files of datasets are; a dataset without any is checked on synthetic ones.
 
     Raises:
-        UsageError: there is no such package or file; says how to install one that is not.
+        UsageError: the package or file does not exist; the message says how to install a missing package.
     """
     path, _, cls = target.rpartition(":") if ".py:" in target else (target, "", "")
     try:

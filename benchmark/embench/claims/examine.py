@@ -80,7 +80,7 @@ def direction_verdict(
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
     """Relation of the measured 95 % interval to the published difference: it holds it (`agrees`), or lies nearer to 0
-    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
+    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None without an interval."""
     if low is None or high is None:
         return None
     if low <= published <= high:

@@ -101,7 +101,7 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """Score of the first run less that of the second in each subject, each on its own units and target."""
+    """Difference of the scores of the first and the second run in each subject, each on its own units and target."""
     return {"difference": subject_gap(*runs.values())}
 
 
@@ -234,13 +234,13 @@ def imbalance(runs: Runs) -> Values:
 
 
 def gap(runs: Runs) -> Values:
-    """Score of the first run less that of the second."""
+    """Difference of the scores of the first and the second run."""
     first, second = (run.scores() for run in runs.values())
     return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
-    """Difference of the first two runs' scores less that of the last two."""
+    """Difference between the difference of the first two runs' scores and that of the last two."""
     found = [run.scores() for run in runs.values()]
     values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
     return {"difference of differences": np.array(values)}
@@ -412,7 +412,7 @@ class MeasuredClaim(Strict):
     """A claim about something else than two scores, which finished runs can answer.
 
     Args:
-        measure: what is asked of the runs, see `embench.claims.files`. `runs` stand in the order in which it takes
+        measure: a measure of the runs, see `embench.claims.files`. `runs` stand in the order in which it takes
             them. The claim is right where the measured value lies above `reference`, or no further than `margin` from
             it.
         by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects count only

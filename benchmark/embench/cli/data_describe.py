@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from embench.store import Store
 
 
+CardTargets = Annotated[str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")]
+
 # `embench data labels` and `data confounds`: the labels of a dataset in numbers and figures, and how well models that
 # use no physiological signal predict them.
 
@@ -187,9 +189,7 @@ _SCORES = (
 
 def confounds(
     dataset: DatasetName,
-    target: Annotated[
-        str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")
-    ] = None,
+    target: CardTargets = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
     seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = "0,1,2",
@@ -299,9 +299,7 @@ def _prepared(
 
 def look(
     dataset: DatasetName,
-    target: Annotated[
-        str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")
-    ] = None,
+    target: CardTargets = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
     out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("look.html"),

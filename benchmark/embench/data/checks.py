@@ -91,7 +91,7 @@ def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) 
 
 
 def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
-    """The modalities whose values are no body's in the unit that the card states, which is an error where runs read
+    """The modalities whose values no body gives in the unit that the card states, which is an error where runs read
     them by default and nearly no recording's are; and those whose unit nobody knows here."""
     for modality, own in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""

@@ -51,8 +51,8 @@ def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarra
     if np.ptp(values) == 0:
         return Undefined("the values do not vary")
     y = values - values.mean()
-    # Uncorrected sums of squares by each factor and of all, less that of the mean, which is 0; and what each is
-    # expected to be as a sum of the unknown components, the factors' in turn, then the rest's.
+    # Uncorrected sums of squares by each factor and of all values (that of the mean is 0), and the expectation of each
+    # as a sum of the unknown components: those of the factors in turn, then that of the rest.
     sums, expected = [], []
     for one in factors.values():
         size = one.sum(0)

@@ -110,7 +110,7 @@ class Row:
 
     @property
     def details(self) -> str:
-        """What the name leaves out: the encoder of each modality, pretraining, the recipe, and how the run differs."""
+        """Details beside the name: the encoder of each modality, pretraining, the recipe, and how the run differs."""
         encoders = ", ".join(f"{modality}: {encoder}" for modality, encoder in self.encoders.items())
         fusion = f"fusion or estimator: {self.fusion}" if self.fusion else ""
         pretraining = f"pretrained by {', '.join(self.pretrainers)}" if self.pretrainers else ""

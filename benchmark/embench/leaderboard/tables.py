@@ -618,7 +618,7 @@ def _section(section: BoardSection) -> Iterator[str]:
 
 
 def _apart(section: BoardSection) -> str:
-    """What sets a leaderboard apart from others of its target and protocol."""
+    """Words that tell a leaderboard from others of its target and protocol."""
     parts = [f"trained on {section.trained_on}" if section.trained_on else ""]
     parts += [f"{section.people} subjects" if section.people else ""]
     return "".join(f", {part}" for part in parts if part)

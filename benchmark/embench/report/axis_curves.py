@@ -385,7 +385,7 @@ def given_section(run: RunFacts) -> Markup | None:
 
 
 def _comparable(about: Manifest) -> list[Any]:
-    """What runs have in common that stand on one curve."""
+    """Facts that all runs of one curve share."""
     return [about.seeds, *but_for_given(about)]
 
 

@@ -348,7 +348,7 @@ def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
 
 
 def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
-    """What stages will write: rows of estimators, weights, predictions."""
+    """Size in MB of the files that stages will write: rows of estimators, weights, predictions."""
     size = 0
     for stage in todo:
         if stage.kind == "predict":

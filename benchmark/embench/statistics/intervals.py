@@ -628,7 +628,7 @@ def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> ManyR
 
 
 def holds_corrected(parts: Sequence[Mapping[str, float]], effects: Sequence[Score]) -> list[bool]:
-    """Whether each method's effect lies above 0 after correction for all of them, at 95 % for all together: by the
+    """True for each method whose effect lies above 0 after correction for all of them, at 95 % for all together: by the
     greatest of the standardised effects under sign flips (Westfall & Young 1993).
 
     Args:

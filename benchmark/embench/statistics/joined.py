@@ -92,7 +92,7 @@ def _of_part(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _view(view: Mapping[str, Any]) -> str:
-    """What a part reads, as a name holds it."""
+    """Words for the view of a part, as a name holds them."""
     kind, length, step = view.get("kind") or "unit", view.get("length_s"), view.get("step_s")
     every = f" every {step:g} s" if step and kind == "window" else ""
     return f"{kind} {length:g} s{every}" if length and kind != "unit" else f"whole {kind}s"

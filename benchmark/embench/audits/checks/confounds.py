@@ -81,8 +81,8 @@ def explained_share(
     or of other subjects' rows of the same seed: those with the very same value where there are `N_NEAREST` at least,
     else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing, and
     scores turned upside down are explained as well as they were. `values` are names (n,), or numbers (n,) or (n, d),
-    whose distance is Euclid's. Where a `label` (n,) is given, ranks are what is left of them beside the mean of their
-    label, and rows without one are excluded.
+    whose distance is Euclid's. Where a `label` (n,) is given, the mean rank of each label is subtracted from the
+    ranks, and rows without a label are excluded.
     """
     rank, subject = ranks(rows, rows["score"]), rows.texts("subject").code
     guess = np.full(len(rows), np.nan)
@@ -343,7 +343,7 @@ class Followed:
 
     @property
     def explains(self) -> bool:
-        """True if scores follow the mean label, and are not shown to be associated with it given the stimulus."""
+        """True if scores follow the mean label and no association with the label is shown given the stimulus."""
         return (self.followed.low or 0.0) > 0 >= (self.given.low or 0.0)
 
     @property

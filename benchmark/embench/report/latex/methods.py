@@ -503,7 +503,7 @@ def methods_section(records: Sequence[Record]) -> str:
         predicted=_predicted,
         primary_metric=_primary_metric,
         shown=_shown,
-        setting=setting,
+        variant_name=_variant_name,
         sample=describe_sample,
         averages=_averages,
         bands=_bands,
@@ -539,15 +539,15 @@ def _described(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[st
     shared = [text for text in texts[0] if all(text in each for each in texts)]
     if len(variant) == 1:
         return shared
-    own = [
-        rf"\emph{{{escape(setting(run, names))}}}: {' '.join(text for text in each if text not in shared)}".rstrip(": ")
-        for run, each in zip(variant, texts, strict=True)
-    ]
+    own = []
+    for run, each in zip(variant, texts, strict=True):
+        differs = " ".join(text for text in each if text not in shared)
+        own.append(rf"\emph{{{escape(_variant_name(run, names))}}}: {differs}".rstrip(": "))
     return [*shared, f"It was run in {number_in_words(len(variant))} variants, which differ as follows.", *own]
 
 
-def setting(run: RunFacts, names: Mapping[str, str]) -> str:
-    """What tells a run from others of the same parts."""
+def _variant_name(run: RunFacts, names: Mapping[str, str]) -> str:
+    """The settings that tell a run from others of the same parts."""
     return names[run.manifest.id].removeprefix(run.row_name).lstrip(", ") or run.row_name
 
 
