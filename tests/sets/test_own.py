@@ -137,3 +137,12 @@ def test_what_is_no_method_is_refused_with_the_way_to_name_one(embench, bench, l
     assert done.code in (2, 3)
     assert told in done.err
     assert not bench.stages()
+
+
+@pytest.mark.slow
+def test_a_table_has_the_targets_that_were_asked_for(embench, bench, line):
+    both = bench.run("Moments", fusion="logreg", targets="arousal,valence", modalities="eda")
+    done, rows = board(embench, line, "--with", both.folder)
+    assert done.code == 0, done.err
+    assert rows[0]["role"] == "own"
+    assert {row["target"] for row in rows} == {"arousal"}

@@ -113,7 +113,7 @@ def baselines(
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
-    board = _of_targets(board_rows(every, mine), options.get("target"))
+    board = _of_targets(board_rows(every, mine), options["targets"])
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
