@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +16,9 @@ from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, Us
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import SEAL_FILE, compare_seal
-from embench.leaderboard.verify import reasons_of_controls
+from embench.leaderboard.verify import protocol_of, recompute
 from embench.planning.request import recorded_root
-from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols import Protocol
 from embench.records import predictions, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
@@ -25,7 +26,6 @@ from embench.records.scores import Scores
 from embench.runs.again import rebuild_plan
 from embench.statistics.evaluation import wrongly_owed
 from embench.statistics.joined import recorded_targets, unit_length
-from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import version_of
 
@@ -40,7 +40,7 @@ def collect_evidence(
     default the record's. Raises DataError where it is incomplete, or the data are not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
-    protocol = _protocol(known.run)
+    protocol = protocol_of(manifest)
     root = data_root or recorded_root(known.run["config"])
     name = dataset or _recorded_place(known.run, root)
     redefined = _redefined(manifest)
@@ -52,21 +52,9 @@ def collect_evidence(
     cohort = build_cohort(store, card, targets, modalities, protocol)
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
-    groups, tested = {**cohort.groups, **known.groups}, set(cohort.tested)
+    tested = set(cohort.tested)
     labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
-    rescored = Scores.none()
-    if len(known.predictions):
-        rescored = compute_scores(
-            known.predictions,
-            known.labels or labels,
-            targets=targets,
-            protocol=protocol,
-            design=cohort.design,
-            groups=groups,
-            unit_length_s=cohort.length_s,
-            sessions=cohort.sessions,
-            not_applicable=reasons_of_controls(known),
-        )
+    scored = replace(known, labels=known.labels or labels)
     planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
     differences = [reason] if planned is None else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
@@ -93,7 +81,7 @@ def collect_evidence(
         sessions=cohort.sessions,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored=rescored,
+        rescored=recompute(scored, cohort) if len(known.predictions) else Scores.none(),
         embeddings=predictions.read_embeddings(folder),
         statistics=statistics,
         sources=sources,
@@ -114,7 +102,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
         folder=folder,
         record=known,
         manifest=known.manifest,
-        protocol=_protocol(known.run),
+        protocol=protocol_of(known.manifest),
         targets=recorded_targets(known),
         labels=known.labels,
         groups=known.groups,
@@ -174,14 +162,6 @@ def _seal(
     if not path.is_file():
         return "missing"
     return compare_seal(path, labels, find.raw_digest_of(name, root))
-
-
-def _protocol(run: Mapping[str, Any]) -> Protocol:
-    """The published rules of the run's protocol, or those that the record itself holds, of the user's own file."""
-    about = run["protocol"]
-    if about["name"] in protocol_names():
-        return load_protocol(about["name"])
-    return recorded_protocol(about) or load_protocol(run["config"].get("request", {}).get("protocol", about["name"]))
 
 
 def _own_folds(run: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from embench.files import digest
 from embench.interfaces.recording import names_in
 from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
-from embench.leaderboard.verify import means_in, recomputed_scores
+from embench.leaderboard.verify import means_in, recompute
 from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
 from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
 from embench.planning.plan import Plan, assumed
@@ -405,7 +405,7 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
                 f"{seed}, fold {fold})"
             )
         return
-    before, after = (recomputed_scores(replace(record, predictions=part)) for part in (old, new))
+    before, after = (recompute(replace(record, predictions=part)) for part in (old, new))
     _compare_scores(before, after, result)
 
 

@@ -431,21 +431,24 @@ def _scored(
     del parts  # which are as large
     labels = _labels_of(cohort, by_fold)
     scores = compute_scores(
-        predictions,
-        labels,
-        targets=cohort.targets,
-        protocol=protocol,
-        design=cohort.design,
-        groups=cohort.groups,
-        unit_length_s=cohort.length_s,
-        sessions=cohort.sessions,
-        not_applicable=not_applicable,
+        predictions, labels, protocol=protocol, not_applicable=not_applicable, **study_facts(cohort)
     )
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in lacking.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
     more["coverage"] = coverage(cohort, by_fold)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
+
+
+def study_facts(cohort: Cohort) -> dict[str, Any]:
+    """The facts of a cohort by which its predictions are scored, as `compute_scores` takes them."""
+    return {
+        "targets": cohort.targets,
+        "design": cohort.design,
+        "groups": cohort.groups,
+        "unit_length_s": cohort.length_s,
+        "sessions": cohort.sessions,
+    }
 
 
 def _enough_data(
