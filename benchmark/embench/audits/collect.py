@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
 from embench.data import find
-from embench.data.cohort import build_cohort, card_for_protocol, choose_targets, cohort_labels
-from embench.engine.stage import ENGINE_REVISION
+from embench.data.cohort import cohort_labels
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import SEAL_FILE, compare_seal
 from embench.leaderboard.verify import protocol_of, recompute
+from embench.leaderboard.verify_data import cohort_of_data
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol
 from embench.records import predictions, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
-from embench.runs.again import rebuild_plan
+from embench.runs.again import other_versions, rebuild_plan
 from embench.statistics.evaluation import wrongly_owed
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.store import Store
-from embench.system import version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -45,15 +44,11 @@ def collect_evidence(
     name = dataset or _recorded_place(known.run, root)
     redefined = _redefined(manifest)
     _check_same(name, root, manifest)
-    store = find.prepared(name, root, protocol)
-    card = card_for_protocol(protocol, find.card_of(name, root))
-    targets = choose_targets(card, ",".join(manifest.targets))
-    modalities = manifest.method.modalities or list(store.modalities)
-    cohort = build_cohort(store, card, targets, modalities, protocol)
+    cohort = cohort_of_data(name, root, protocol, tuple(manifest.targets), tuple(manifest.method.modalities))
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     tested = set(cohort.tested)
-    labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
+    labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
     planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
     differences = [reason] if planned is None else _differences(known.run, planned) + redefined
@@ -71,9 +66,9 @@ def collect_evidence(
         record=known,
         manifest=manifest,
         protocol=protocol,
-        card=card,
-        targets=targets,
-        store=store,
+        card=cohort.card,
+        targets=cohort.targets,
+        store=cohort.store,
         units={unit.id: unit for unit in cohort.units},
         untested=frozenset(unit.id for i, unit in enumerate(cohort.units) if cohort.slices and i not in tested),
         labels=labels,
@@ -175,13 +170,8 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
     found = [f"{name} of the run's configuration would differ here" for name in others]
-    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
-    versions = run["versions"]
-    return found + [
-        f"the run used {name} {versions.get(name)}, here it is {version}"
-        for name, version in here.items()
-        if versions.get(name) != version
-    ]
+    versions = other_versions(run["versions"])
+    return found + [f"the run used {name} {there}, here it is {here}" for name, there, here in versions]
 
 
 def _sources(

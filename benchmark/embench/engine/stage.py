@@ -326,6 +326,11 @@ class Folder:
         content: dict[str, Any] = json.loads(self.file("stage.json").read_text())
         return content
 
+    def predicted(self, *names: str) -> list[Any]:
+        """Arrays of the predictions of a finished stage; None for names that they do not have."""
+        with np.load(self.file("predictions.npz")) as arrays:
+            return [arrays.get(name) for name in names]
+
     def seconds(self) -> float | None:
         """The seconds that a finished stage took; None where its `result.json` has changed since it was written."""
         try:

@@ -206,14 +206,17 @@ def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
     return cohort
 
 
-@lru_cache(maxsize=16)
-def _cohort(
+def cohort_of_data(
     name: str, data_root: Path | None, protocol: Protocol, targets: tuple[str, ...], modalities: tuple[str, ...]
 ) -> Cohort:
+    """The cohort of a dataset by these rules, with all of its modalities where none is named."""
     store = find.prepared(name, data_root, protocol)
     card = card_for_protocol(protocol, find.card_of(name, data_root))
     chosen = choose_targets(card, ",".join(targets))
     return build_cohort(store, card, chosen, list(modalities or store.modalities), protocol)
+
+
+_cohort = lru_cache(maxsize=16)(cohort_of_data)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:

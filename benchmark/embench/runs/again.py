@@ -22,7 +22,7 @@ from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
 from embench.registry.fragments import folders
 from embench.statistics.result import Result
-from embench.system import EventCallback, lacking
+from embench.system import EventCallback, lacking, version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -151,6 +151,14 @@ def _files(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 # The plan of a finished run, made again from its record.
+
+
+def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The versions that determine a method's numbers on a CPU and are others here: name, recorded one, that here."""
+    from embench.engine.stage import ENGINE_REVISION
+
+    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
+    return [(name, recorded.get(name), now) for name, now in here.items() if recorded.get(name) != now]
 
 
 def rebuild_plan(

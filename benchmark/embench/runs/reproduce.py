@@ -15,7 +15,7 @@ import numpy as np
 
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
-from embench.engine.stage import ENGINE_REVISION, Folder, PredictParams, Stage
+from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
@@ -35,14 +35,14 @@ from embench.records.scores import ABSENT, TOLERANCE, Difference, differences
 from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
-from embench.runs.again import rebuild_plan
+from embench.runs.again import other_versions, rebuild_plan
 from embench.runs.evaluate import cost_of, kept_units
 from embench.runs.guards import drawn_folds, part_of, remembered_labels
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.statistics.form import answer_lines
 from embench.statistics.result import Result
-from embench.system import EventCallback, version_of
+from embench.system import EventCallback
 
 # New recordings, predicted by the trained parts of a finished run.
 
@@ -84,11 +84,9 @@ def predict_with(
     for expected in plan.graph.predictions:
         stage = _new_stage(plan, expected, cohort, root)
         run_stage(stage, root, progress)
-        with np.load(Folder(root, stage.id).file("predictions.npz")) as arrays:
-            table, at = arrays["score"], 0
-        for target in expected.targets:
-            scores.setdefault(target.name, []).append(table[:, at : at + len(target.columns)])
-            at += len(target.columns)
+        [table] = Folder(root, stage.id).predicted("score")
+        for target, own in expected.columns():
+            scores.setdefault(target.name, []).append(table[:, own])
     result = Result(known.manifest.id, folder, known.run, known.scores)
     answers = [line for form in result.forms.values() for line in answer_lines(form)]
     return NewPredictions(
@@ -315,9 +313,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
         result.wrong += controls_apart(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         result.wrong.append("folds: the protocol assigns these subjects to other folds")
-    for name, version in _versions().items():
-        if run.versions.get(name) != version:
-            result.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
+    result.notes += [f"{name} {there} there, {here} here" for name, there, here in other_versions(run.versions)]
     if planned.setting.device != "cpu":
         result.notes.append(f"run on {planned.setting.device}")
     result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
@@ -333,11 +329,6 @@ def _labels(planned: Plan) -> Labels:
     """Labels of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
     return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
-
-
-def _versions() -> dict[str, Any]:
-    """Versions that determine a method's numbers on a CPU."""
-    return {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
 
 
 def _folds(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
@@ -371,8 +362,7 @@ def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
     """The stages by which parameters and operations are counted, as in a run: the first ones that predict, which in a
     spot check are run beside it. Networks are the same in all folds, so that any will do."""
     first = graph.predictions[0]
-    fitted = graph.stages[graph.stages[first.stage].inputs["fitted"]]
-    return part_of(graph, [(first.seed, first.fold)] if fitted.kind == "estimator" else picked)
+    return part_of(graph, [(first.seed, first.fold)] if graph.fitted(first).kind == "estimator" else picked)
 
 
 def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
