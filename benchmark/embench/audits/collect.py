@@ -50,12 +50,12 @@ def collect_evidence(
     tested = set(cohort.tested)
     labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
-    planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
-    differences = [reason] if planned is None else _differences(known.run, planned) + redefined
+    planned = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
+    reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
-    statistics = stages = Undefined("\n".join(differences))
-    if planned and not differences:
+    statistics = stages = Undefined("\n".join(reasons))
+    if not (isinstance(planned, Undefined) or reasons):
         from embench.audits.retrain import compare_stages, fitted_statistics
 
         statistics = fitted_statistics(planned, folder)
@@ -71,6 +71,7 @@ def collect_evidence(
         store=cohort.store,
         units={unit.id: unit for unit in cohort.units},
         untested=frozenset(unit.id for i, unit in enumerate(cohort.units) if cohort.slices and i not in tested),
+        planned=planned,
         labels=labels,
         groups=cohort.groups,
         sessions=cohort.sessions,
@@ -175,10 +176,11 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
 
 
 def _sources(
-    run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
+    run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
-    names = [name for step in planned.method.pretraining for name in step.sources] if planned else []
+    steps = () if isinstance(planned, Undefined) else planned.method.pretraining
+    names = [name for step in steps for name in step.sources]
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}

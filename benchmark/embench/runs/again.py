@@ -16,6 +16,7 @@ from embench import registry
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
+from embench.interfaces.metric import Undefined
 from embench.planning.request import OF_THE_MACHINE, Request, recorded_request
 from embench.records.record import TUNING_FILE, Record
 from embench.registry.catalogue import installed
@@ -163,12 +164,12 @@ def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 def rebuild_plan(
     known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
-) -> tuple[Plan | None, str]:
+) -> Plan | Undefined:
     """The plan that the request of the run in `folder` has here, with this folder of runs, ready for its stages; or why
     it has none, with what to do."""
     request = recorded_request(known.run["config"], runs, data_root, dataset)
     if request is None:
-        return None, "its predictions are a submission"
+        return Undefined("its predictions are a submission")
     if request.tuned:
         request = replace(request, tuned=folder / TUNING_FILE)
     try:
@@ -177,11 +178,11 @@ def rebuild_plan(
     except ModuleNotFoundError as error:
         if lacking(error) is None:
             raise
-        return None, f"{error.name} is not installed on this machine"
+        return Undefined(f"{error.name} is not installed on this machine")
     try:
         recall_objects(known.run.get("objects", ()))
         planned = make(request)
         decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
-        return planned, ""
+        return planned
     except EmbenchError as error:
-        return None, f"{error.what}; {error.hint}" if error.hint else error.what
+        return Undefined(f"{error.what}; {error.hint}" if error.hint else error.what)

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data.cohort import Cohort, label_rules, repaired_share
+from embench.data.cohort import Cohort, repaired_share
 from embench.data.find import files_digest, is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
-from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Units
@@ -31,7 +30,6 @@ from embench.records.manifest import (
     Manifest,
     MethodPart,
     RecipePart,
-    RuleOfTargetPart,
     TrainedOnPart,
     WeightsPart,
 )
@@ -297,13 +295,11 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
         return sites
-    rules = label_rules(planned.fit.card)
     trained_on = TrainedOnPart(
         name=planned.trained_on,
         fingerprint=planned.fit.store.key,
         subjects=len(planned.fit.subjects),
-        label_rules_hash=digest(rules),
-        label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
+        **evaluation.recorded_rules(planned.fit.card),
     )
     return {"trained_on": trained_on, **sites}
 

@@ -19,6 +19,7 @@ from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
+from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
@@ -74,10 +75,10 @@ def predict_with(
     """
     known = read_record(folder)
     with installed_only(str(folder / RUN_FILE), trust_code=trust_code, given=dataset):
-        plan, reason = rebuild_plan(known, folder, data_root, folder.absolute().parent.parent)
-    if plan is None:
+        plan = rebuild_plan(known, folder, data_root, folder.absolute().parent.parent)
+    if isinstance(plan, Undefined):
         raise UsageError(
-            f"the run cannot predict: {reason}", where=str(folder), expected="a run of embench, and its data"
+            f"the run cannot predict: {plan.reason}", where=str(folder), expected="a run of embench, and its data"
         )
     cohort = _new_cohort(plan, dataset)
     root, scores = stage_folder(plan.request.runs_folder), dict[str, list[np.ndarray]]()
@@ -246,9 +247,9 @@ def reproduce_entry(
         result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
         result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
-        planned, reason = rebuild_plan(record, folder, data_root, place)
-        if planned is None:
-            raise CheckFailed(f"this machine cannot run the entry: {reason}", where=str(folder))
+        planned = rebuild_plan(record, folder, data_root, place)
+        if isinstance(planned, Undefined):
+            raise CheckFailed(f"this machine cannot run the entry: {planned.reason}", where=str(folder))
         result.device = planned.setting.device
         _compare_plan(record, run, planned, result)
         if not result.wrong:

@@ -15,18 +15,17 @@ from embench import registry
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
+from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Given, Protocol, access_of, connected_groups, roles
 from embench.records import TimeContext
 from embench.records.manifest import (
-    AddedModalityPart,
     CardPart,
     Circumstances,
     CohortPart,
     DatasetPart,
     ProtocolPart,
-    RuleOfTargetPart,
 )
 from embench.records.predictions import (
     ANY_SEED,
@@ -467,6 +466,12 @@ def scoring_identity() -> dict[str, Any]:
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
+def recorded_rules(card: Card) -> dict[str, Any]:
+    """The label rules of a card with their hash, as records have them."""
+    rules = label_rules(card)
+    return {"label_rules_hash": digest(rules), "label_rules": rules}
+
+
 def run_circumstances(
     dataset: str,
     cohort: Cohort,
@@ -484,11 +489,11 @@ def run_circumstances(
         time_context: of a method that the harness runs, or as declared; not recorded without one.
         files: see `embench.data.find.files_digest`. `given`: as of `score_predictions`.
     """
-    card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
+    card, store = cohort.card, cohort.store
     read = card.verified_on_real
     steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
     added = {
-        m: AddedModalityPart.model_validate({"package": own.package, "version": own.version, **own.definition()})
+        m: {"package": own.package, "version": own.version, **own.definition()}
         for m, own in registry.added_modalities(card, dataset).items()
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
@@ -518,8 +523,7 @@ def run_circumstances(
         card=CardPart(
             labels_public=card.labels_public,
             fixed_order=card.fixed_order,
-            label_rules_hash=digest(rules),
-            label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
+            **recorded_rules(card),
             **({"steps": steps} if steps else {}),
         ),
         targets=[t.name for t in cohort.targets],
