@@ -523,8 +523,7 @@ def run_circumstances(
         card=CardPart(
             labels_public=card.labels_public,
             fixed_order=card.fixed_order,
-            **recorded_rules(card),
-            **({"steps": steps} if steps else {}),
+            **(recorded_rules(card) | ({"steps": steps} if steps else {})),
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(
