@@ -21,7 +21,7 @@ from embench.data.cohort import Cohort
 from embench.files import aside, replace_folder, temporary
 from embench.leaderboard import entries, verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
-from embench.leaderboard.verify import recomputed_scores
+from embench.leaderboard.verify import recompute
 from embench.records import record as record_files
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.record import (
@@ -152,7 +152,7 @@ class Forger:
         """As embench would write the changed record, with scores, summands, what entries share and the audit;
         `with_data`, what the method adds, too."""
         made = change(read_record(self.folder))
-        made = replace(made, scores=recomputed_scores(made))
+        made = replace(made, scores=recompute(made))
         if with_data:
             cohort = verify_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
             assert isinstance(cohort, Cohort)

@@ -22,7 +22,7 @@ from embench.files import MOST_BYTES
 from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
 from embench.leaderboard.entries import compare_seal, export_entry, sealed_scores, what_tells_labels
-from embench.leaderboard.verify import recomputed_scores
+from embench.leaderboard.verify import recompute
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
 from embench.records.audit import SEVERITIES
@@ -158,7 +158,7 @@ def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -
 
 def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: Path, public: Record) -> None:
     kept = replace(public, scores=Scores({**public.scores, "absent": {"stress": 2}}))
-    assert recomputed_scores(read_record(published(tmp_path, kept))) == kept.scores
+    assert recompute(read_record(published(tmp_path, kept))) == kept.scores
 
 
 @pytest.mark.parametrize("kind", ["rows", "labels", "folds", "controls", "control_scores"])

@@ -103,7 +103,7 @@ def edit(path: Path, change: Edit) -> None:
 def test_an_honest_entry_is_verified_once(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     verify(published)
     done: list[int] = []
-    monkeypatch.setattr("embench.leaderboard.verify.recomputed_scores", done.append)
+    monkeypatch.setattr("embench.leaderboard.verify.recompute", done.append)
     verify_entries(load_shown_entries(published.parents[2]), lambda *step: done.append(step[0]))
     assert not done  # remembered by its content, and no part of the progress
 

@@ -10,6 +10,7 @@ import pytest
 
 from embench.audits import audit_run
 from embench.errors import CheckFailed, DataError, UsageError
+from embench.interfaces.metric import Undefined
 from embench.planning.plan import make
 from embench.planning.tuning import Range, Search, Tuning, read_tuning, space_of
 from embench.records.ledger import read_ledger
@@ -155,8 +156,8 @@ def test_a_tuned_run_has_the_chosen_settings_fold_by_fold_and_trains_nothing_twi
 def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench, found):
     result = run(found.request)
     found.file.unlink()
-    planned, reason = rebuild_plan(read_record(result.folder), result.folder, bench.data, bench.runs)
-    assert planned is not None, reason
+    planned = rebuild_plan(read_record(result.folder), result.folder, bench.data, bench.runs)
+    assert not isinstance(planned, Undefined), planned.reason
     assert planned.id == result.id
     audit = audit_run(result.folder, trust_code=True)
     assert audit.checks["tuning"].findings == ()

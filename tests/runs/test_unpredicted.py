@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.leaderboard.verify import recomputed_scores
+from embench.leaderboard.verify import recompute
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
 from embench.records.record import read_record
 from embench.runs import external
@@ -88,7 +88,7 @@ def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
     assert min(owed["recording"].tolist()) == "p06-v0"
     assert set(owed["score"].tolist()) == {0.5}
     assert result.scores.coverage("arousal") == pytest.approx(55 / 72)
-    assert recomputed_scores(record).content == record.scores.content
+    assert recompute(record).content == record.scores.content
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.verify import audit_code
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
-from embench.runs.again import rebuild_plan
 from embench.system import EventCallback
 
 _E = TypeVar("_E", bound=RecordEvidence)
@@ -50,7 +49,7 @@ def audit_run(
     known = read_record(Path(folder))
     with names_resolved([(Path(folder), known)], trust_code=trust_code, given=dataset):
         evidence = collect_evidence(Path(folder), data_root, known, dataset)
-        made = _audit(evidence, dataset, data_root, retrained, progress)
+        made = _audit(evidence, retrained, progress)
     content = made.json()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
         content = sealed_audit(content)  # what it measured would tell labels if the entry were published again
@@ -79,16 +78,12 @@ def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined]], evid
     return made, skipped
 
 
-def _audit(
-    evidence: Evidence, dataset: str | None, data_root: Path | None, retrained: int, progress: EventCallback | None
-) -> Audit:
+def _audit(evidence: Evidence, retrained: int, progress: EventCallback | None) -> Audit:
     checks, skipped = _checked(CHECKS, evidence)
     if retrained:
-        planned, reason = rebuild_plan(
-            evidence.record, evidence.folder, data_root, evidence.folder.parent.parent, dataset
-        )
-        if planned is None:
-            raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
+        planned = evidence.planned
+        if isinstance(planned, Undefined):
+            raise UsageError(f"the run cannot be retrained: {planned.reason}", where=f"--retrain {retrained}")
         from embench.audits.retrain import (  # needs torch, which the audit of a submission does without
             rechoose,
             retrain_permuted,

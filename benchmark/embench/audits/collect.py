@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
 from embench.data import find
-from embench.data.cohort import build_cohort, card_for_protocol, choose_targets, cohort_labels
-from embench.engine.stage import ENGINE_REVISION
+from embench.data.cohort import cohort_labels
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import SEAL_FILE, compare_seal
-from embench.leaderboard.verify import reasons_of_controls
+from embench.leaderboard.verify import protocol_of, recompute
+from embench.leaderboard.verify_data import cohort_of_data
 from embench.planning.request import recorded_root
-from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols import Protocol
 from embench.records import predictions, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
-from embench.runs.again import rebuild_plan
+from embench.runs.again import other_versions, rebuild_plan
 from embench.statistics.evaluation import wrongly_owed
 from embench.statistics.joined import recorded_targets, unit_length
-from embench.statistics.scores import compute_scores
 from embench.store import Store
-from embench.system import version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -40,39 +39,23 @@ def collect_evidence(
     default the record's. Raises DataError where it is incomplete, or the data are not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
-    protocol = _protocol(known.run)
+    protocol = protocol_of(manifest)
     root = data_root or recorded_root(known.run["config"])
     name = dataset or _recorded_place(known.run, root)
     redefined = _redefined(manifest)
     _check_same(name, root, manifest)
-    store = find.prepared(name, root, protocol)
-    card = card_for_protocol(protocol, find.card_of(name, root))
-    targets = choose_targets(card, ",".join(manifest.targets))
-    modalities = manifest.method.modalities or list(store.modalities)
-    cohort = build_cohort(store, card, targets, modalities, protocol)
+    cohort = cohort_of_data(name, root, protocol, tuple(manifest.targets), tuple(manifest.method.modalities))
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
-    groups, tested = {**cohort.groups, **known.groups}, set(cohort.tested)
-    labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
-    rescored = Scores.none()
-    if len(known.predictions):
-        rescored = compute_scores(
-            known.predictions,
-            known.labels or labels,
-            targets=targets,
-            protocol=protocol,
-            design=cohort.design,
-            groups=groups,
-            unit_length_s=cohort.length_s,
-            sessions=cohort.sessions,
-            not_applicable=reasons_of_controls(known),
-        )
-    planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
-    differences = [reason] if planned is None else _differences(known.run, planned) + redefined
+    tested = set(cohort.tested)
+    labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
+    scored = replace(known, labels=known.labels or labels)
+    planned = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
+    reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
-    statistics = stages = Undefined("\n".join(differences))
-    if planned and not differences:
+    statistics = stages = Undefined("\n".join(reasons))
+    if not (isinstance(planned, Undefined) or reasons):
         from embench.audits.retrain import compare_stages, fitted_statistics
 
         statistics = fitted_statistics(planned, folder)
@@ -83,17 +66,18 @@ def collect_evidence(
         record=known,
         manifest=manifest,
         protocol=protocol,
-        card=card,
-        targets=targets,
-        store=store,
+        card=cohort.card,
+        targets=cohort.targets,
+        store=cohort.store,
         units={unit.id: unit for unit in cohort.units},
         untested=frozenset(unit.id for i, unit in enumerate(cohort.units) if cohort.slices and i not in tested),
+        planned=planned,
         labels=labels,
         groups=cohort.groups,
         sessions=cohort.sessions,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored=rescored,
+        rescored=recompute(scored, cohort) if len(known.predictions) else Scores.none(),
         embeddings=predictions.read_embeddings(folder),
         statistics=statistics,
         sources=sources,
@@ -114,7 +98,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
         folder=folder,
         record=known,
         manifest=known.manifest,
-        protocol=_protocol(known.run),
+        protocol=protocol_of(known.manifest),
         targets=recorded_targets(known),
         labels=known.labels,
         groups=known.groups,
@@ -176,14 +160,6 @@ def _seal(
     return compare_seal(path, labels, find.raw_digest_of(name, root))
 
 
-def _protocol(run: Mapping[str, Any]) -> Protocol:
-    """The published rules of the run's protocol, or those that the record itself holds, of the user's own file."""
-    about = run["protocol"]
-    if about["name"] in protocol_names():
-        return load_protocol(about["name"])
-    return recorded_protocol(about) or load_protocol(run["config"].get("request", {}).get("protocol", about["name"]))
-
-
 def _own_folds(run: Mapping[str, Any]) -> bool:
     """True if a file of predictions came with folds of its own."""
     return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
@@ -195,20 +171,16 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
     found = [f"{name} of the run's configuration would differ here" for name in others]
-    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
-    versions = run["versions"]
-    return found + [
-        f"the run used {name} {versions.get(name)}, here it is {version}"
-        for name, version in here.items()
-        if versions.get(name) != version
-    ]
+    versions = other_versions(run["versions"])
+    return found + [f"the run used {name} {there}, here it is {here}" for name, there, here in versions]
 
 
 def _sources(
-    run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
+    run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
-    names = [name for step in planned.method.pretraining for name in step.sources] if planned else []
+    steps = () if isinstance(planned, Undefined) else planned.method.pretraining
+    names = [name for step in steps for name in step.sources]
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}

@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file
 
 from embench.audits.checks.records import Evidence, FittedStatistics
-from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import labelled
 from embench.engine.rows import encoder_of
 from embench.engine.stage import FitParams, Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
+from embench.planning.graph import Graph, frozen_under
 from embench.planning.plan import Plan, default_workers, make
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
-from embench.runs.guards import drawn_folds, part_of, permute_labels, remembered_labels
+from embench.runs.guards import again, drawn_folds, part_of, permute_labels, remembered_labels
 from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
@@ -49,28 +49,15 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
     if planned.method.pretraining or planned.started:
         return Undefined("statistics came with pretrained weights")
     found, any_weights = [], False
-    for expected in planned.graph.predictions:
-        if expected.seed != planned.graph.predictions[0].seed:
+    for expected, file, stage in planned.graph.networks():
+        path = folder / "weights" / file
+        if expected.seed != planned.graph.predictions[0].seed or not path.is_file() or frozen_under(stage):
             continue
-        fitted = planned.graph.stages[planned.graph.stages[expected.stage].inputs["fitted"]]
-        frozen = {
-            r.split(":")[1]: planned.graph.stages[i] for r, i in fitted.inputs.items() if r.startswith("unimodal:")
-        }
-        targets = "_".join(target.name for target in expected.targets)
-        for suffix, stage in {"": fitted, **frozen}.items():
-            parts = [f"seed{expected.seed}", f"fold{expected.fold}", targets, *([suffix] if suffix else [])]
-            path = folder / "weights" / f"{'-'.join(parts)}.safetensors"
-            if not path.is_file() or (stage is fitted and frozen):
-                continue
-            any_weights = True
-            state = load_file(path)
-            for name, training, all_subjects in _recomputed(stage):
-                if name in state:
-                    found.append(
-                        FittedStatistics(
-                            expected.seed, expected.fold, name, state[name].numpy(), training, all_subjects
-                        )
-                    )
+        any_weights = True
+        state, place = load_file(path), (expected.seed, expected.fold)
+        for name, training, all_subjects in _recomputed(stage):
+            if name in state:
+                found.append(FittedStatistics(*place, name, state[name].numpy(), training, all_subjects))
     return found if any_weights else Undefined("there are no weights beside the record")
 
 
@@ -117,8 +104,7 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
     graphs = [part_of(trial.graph, picked) for trial in trials]
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
-        resources = Resources(default_workers({planned.setting.device}))
-        run_graph(list(stages.values()), Path(folder), resources=resources, on_event=on_event).check(stages)
+        again(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
         made = [predicted_tables(graph.predictions, Path(folder)) for graph in graphs]
     apart = []
     for k, expected in enumerate(graphs[0].predictions):
@@ -148,13 +134,10 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
             names[t.name] = t.traits.within
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
-        again = permute_labels(planned, k)
+        permuted = permute_labels(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
-            stages = list(again.graph.stages.values())
-            resources = Resources(default_workers({planned.setting.device}))
-            outcome = run_graph(stages, Path(folder), resources=resources, on_event=on_event)
-            outcome.check(again.graph.stages)
-            scores = evaluate.evaluate(again, Path(folder)).scores
+            again(permuted.graph, Path(folder), on_event, default_workers({planned.setting.device}))
+            scores = evaluate.evaluate(permuted, Path(folder)).scores
         for name, headline in names.items():
             if score := scores.score(name, headline):
                 null[name].append(score.mean)

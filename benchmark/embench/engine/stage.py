@@ -6,10 +6,10 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -32,9 +32,44 @@ from embench.system import LEASE, EventCallback
 
 # Typed records of everything that determines a stage's result; `plain()` is the content of ids and of `stage.json`.
 
+T = TypeVar("T")
+
+
+class Plain:
+    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out where its
+    value is None, False or empty."""
+
+    keys: ClassVar[str]
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id and file."""
+        found = {key: plain_value(getattr(self, key.rstrip("?"))) for key in self.keys.split()}
+        return {
+            k.rstrip("?"): v for k, v in found.items() if k[-1] != "?" or not (v is None or v is False or v in ([], {}))
+        }
+
+
+def plain_value(value: Any) -> Any:
+    """Records, recipes and targets as mappings, tuples as lists."""
+    if isinstance(value, Recipe):  # slow, and the stages of a grid share few
+        return cached_call((Recipe.mapping, value), value.mapping)
+    if isinstance(value, Target):
+        return {"name": value.name, "kind": value.kind, "n": value.n}
+    if isinstance(value, Plain):
+        return value.plain()
+    if isinstance(value, Mapping):
+        return {key: plain_value(one) for key, one in value.items()}
+    return [plain_value(one) for one in value] if isinstance(value, tuple) else value
+
+
+def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
+    """The record that `plain()` gave, with `changed` fields."""
+    own = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()} | changed)
+
 
 @dataclass(frozen=True)
-class Part:
+class Part(Plain):
     """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
     versions of `libraries` and the SHA-256 of `assets` (files)."""
 
@@ -43,6 +78,7 @@ class Part:
     recipe: Recipe
     libraries: Mapping[str, str] = field(default_factory=dict)
     assets: Mapping[str, str] = field(default_factory=dict)
+    keys = "code recipe libraries? assets?"
 
     @property
     def short(self) -> str:
@@ -54,19 +90,18 @@ class Part:
         """Libraries and assets, where there are any."""
         return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
 
-    def plain(self, key: str) -> dict[str, Any]:
-        """`key` is what the name goes by."""
-        return {key: self.name, "code": self.code, "recipe": _plain(self.recipe), **self.grounds}
+    def plain(self, key: str = "name") -> dict[str, Any]:
+        """Plain values, the name under `key`."""
+        return {key: self.name, **super().plain()}
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any], key: str) -> Part:
+    def of(cls, plain: Mapping[str, Any], key: str = "name") -> Part:
         """The part that `plain(key)` gave."""
-        grounds = {name: plain[name] for name in ("libraries", "assets") if name in plain}
-        return cls(plain[key], plain["code"], Recipe.of(plain["recipe"]), **grounds)
+        return read_plain(cls, plain, name=plain[key], recipe=Recipe.of(plain["recipe"]))
 
 
 @dataclass(frozen=True)
-class SourceSpec:
+class SourceSpec(Plain):
     """A prepared store, the lengths of its dataset's units, and what normalises a subject: where `rest` (s, s) alone
     does, it lies there in a recording. Modalities of `keep_level` are scaled by the training units instead."""
 
@@ -76,30 +111,16 @@ class SourceSpec:
     normalise: str
     rest: tuple[float, float] | None = None
     keep_level: tuple[str, ...] = ()
+    keys = "store longest_s shortest_s normalise rest? filled? keep_level?"
 
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id; `rest`, `keep_level` and where a shorter unit is filled up (it was in front
-        once) only where they decide anything."""
-        return {
-            "store": self.store,
-            "longest_s": self.longest_s,
-            "shortest_s": self.shortest_s,
-            "normalise": self.normalise,
-            **({"rest": list(self.rest)} if self.rest else {}),
-            **({"filled": "behind"} if self.longest_s - self.shortest_s > 1e-6 else {}),
-            **({"keep_level": list(self.keep_level)} if self.keep_level else {}),
-        }
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
-        """The source that `plain()` gave."""
-        own: dict[str, Any] = {name: value for name, value in plain.items() if name != "filled"}
-        own.update({name: tuple(own[name]) for name in ("rest", "keep_level") if name in own})
-        return cls(**own)
+    @property
+    def filled(self) -> str | None:
+        """Where a shorter unit is filled up (it was in front once); None where none is shorter."""
+        return "behind" if self.longest_s - self.shortest_s > 1e-6 else None
 
 
 @dataclass(frozen=True)
-class Common:
+class Common(Plain):
     """Params of every stage; no `fold` where all folds share it."""
 
     engine: int
@@ -109,35 +130,18 @@ class Common:
     seed: int
     fold: int | None
     source: SourceSpec
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id; `fold` only where the stage belongs to one."""
-        return {
-            "engine": self.engine,
-            "libraries": dict(self.libraries),
-            "device": self.device,
-            "threads": self.threads,
-            "seed": self.seed,
-            **({} if self.fold is None else {"fold": self.fold}),
-            "source": self.source.plain(),
-        }
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> Common:
-        """Reads the common params from the output of `plain()`."""
-        own = {name: plain[name] for name in ("engine", "libraries", "device", "threads", "seed")}
-        return cls(**own, fold=plain.get("fold"), source=SourceSpec.of(plain["source"]))
+    keys = "engine libraries device threads seed fold? source"
 
 
 @dataclass(frozen=True)
-class Params:
+class Params(Plain):
     """Everything that determines the result of a stage, but for its inputs and arrays."""
 
     common: Common
 
     def plain(self) -> dict[str, Any]:
         """Plain values in the order of `stage.json`."""
-        return self.common.plain()
+        return {**self.common.plain(), **super().plain()}
 
     def draws(self) -> dict[str, Any]:
         """Seed material of the stage's random numbers: no library, device or plugin, so that a run starts from the same
@@ -152,10 +156,7 @@ class PredictParams(Params):
 
     drop: tuple[str, ...] = ()
     given: Mapping[str, int | str] = field(default_factory=dict)
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id."""
-        return {**super().plain(), "drop": list(self.drop), **({"given": dict(self.given)} if self.given else {})}
+    keys = "drop given?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,31 +176,20 @@ class FitParams(Params):
     targets: tuple[Target, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
     every_epoch: bool = False
+    keys = "targets every_epoch? modalities recipe weights?"
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The modalities: ids are made of sorted keys, and the order decides columns."""
+        return tuple(self.modalities)
 
     def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id."""
-        return {**self._before(), "recipe": _plain(self.recipe), **self._started()}
+        """Plain values, where a modality's plugin goes by `encoder`."""
+        return super().plain() | {"modalities": {m: part.plain("encoder") for m, part in self.modalities.items()}}
 
     def draws(self) -> dict[str, Any]:
         """Seed material with targets and modalities, in their order."""
         return {**super().draws(), "targets": [t.name for t in self.targets], "modalities": list(self.modalities)}
-
-    def _before(self) -> dict[str, Any]:
-        return {
-            **super().plain(),
-            "targets": self._targets(),
-            **({"every_epoch": True} if self.every_epoch else {}),
-            "modalities": self._modalities(),
-        }
-
-    def _modalities(self) -> dict[str, Any]:
-        return {m: part.plain("encoder") for m, part in self.modalities.items()}
-
-    def _targets(self) -> list[dict[str, Any]]:
-        return [{"name": t.name, "kind": t.kind, "n": t.n} for t in self.targets]
-
-    def _started(self) -> dict[str, Any]:
-        return {"weights": dict(self.weights)} if self.weights else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,17 +198,7 @@ class FusionParams(FitParams):
 
     fusion: Part
     inputs: Literal["tokens", "hidden", "decisions", "features"]
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id, with the order of the modalities."""
-        return {
-            **self._before(),
-            "order": list(self.modalities),  # ids are made of sorted keys, and the order decides columns
-            "fusion": self.fusion.plain("name"),
-            "recipe": _plain(self.recipe),
-            "inputs": self.inputs,
-            **self._started(),
-        }
+    keys = "targets every_epoch? modalities order fusion recipe inputs weights?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,21 +210,7 @@ class PretrainParams(FitParams):
     fusion: Part | None = None
     step: int = 0
     beside: tuple[SourceSpec, ...] = ()
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id, with the order of the modalities."""
-        return {
-            **self.common.plain(),
-            "modalities": self._modalities(),
-            "order": list(self.modalities),
-            "pretrainer": self.pretrainer.plain("name"),
-            "fusion": None if self.fusion is None else self.fusion.plain("name"),
-            "recipe": _plain(self.recipe),
-            "targets": self._targets(),
-            "step": self.step,
-            **({"beside": [source.plain() for source in self.beside]} if self.beside else {}),
-            **self._started(),
-        }
+    keys = "modalities order pretrainer fusion recipe targets step beside? weights?"
 
     def draws(self) -> dict[str, Any]:
         """Seed material with the step, so that steps on the same modality do not draw the same."""
@@ -253,33 +219,20 @@ class PretrainParams(FitParams):
 
 def fitted_params(plain: Mapping[str, Any]) -> FitParams:
     """The parameters of a stage that predicts, or whose hidden layer is read, from its `plain()`."""
-    common = Common.of(plain)
-    modalities = {m: Part.of(part, "encoder") for m, part in plain["modalities"].items()}
-    recipe = Recipe.of(plain["recipe"])
-    targets = tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in plain["targets"])
-    rest: dict[str, Any] = {name: plain[name] for name in ("weights", "every_epoch") if name in plain}
+    read: dict[str, Any] = {
+        "common": read_plain(Common, {"fold": None, **plain}, source=read_plain(SourceSpec, plain["source"])),
+        "modalities": {m: Part.of(part, "encoder") for m, part in plain["modalities"].items()},
+        "recipe": Recipe.of(plain["recipe"]),
+        "targets": tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in plain["targets"]),
+    }
     if "fusion" not in plain:
-        return FitParams(common, modalities=modalities, recipe=recipe, targets=targets, **rest)
-    fusion = Part.of(plain["fusion"], "name")
-    return FusionParams(
-        common,
-        modalities=modalities,
-        recipe=recipe,
-        targets=targets,
-        fusion=fusion,
-        inputs=plain["inputs"],
-        **rest,
-    )
+        return read_plain(FitParams, plain, **read)
+    return read_plain(FusionParams, plain, **read, fusion=Part.of(plain["fusion"]))
 
 
 def without_rule(target: Target) -> Target:
     """A target as a stage knows it; label rules are the planner's and the evaluator's and are not handed on."""
     return Target(target.name, target.kind, LabelRule(), "", target.n)
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, which is slow, and the stages of a grid share few recipes."""
-    return cached_call((Recipe.mapping, recipe), recipe.mapping)
 
 
 # A stage of a run: what decides its result, the id made of that, and the folder its result lies in.
@@ -372,6 +325,11 @@ class Folder:
         """The content of the stage's `stage.json`: kind, params, inputs."""
         content: dict[str, Any] = json.loads(self.file("stage.json").read_text())
         return content
+
+    def predicted(self, *names: str) -> list[Any]:
+        """Arrays of the predictions of a finished stage; None for names that they do not have."""
+        with np.load(self.file("predictions.npz")) as arrays:
+            return [arrays.get(name) for name in names]
 
     def seconds(self) -> float | None:
         """The seconds that a finished stage took; None where its `result.json` has changed since it was written."""

@@ -16,8 +16,8 @@ from typing import Any, get_args
 import numpy as np
 
 import embench
-from embench import protocols, registry
-from embench.data.cohort import card_for_protocol, label_rules
+from embench import registry
+from embench.data.cohort import Cohort, card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import cache_root, digest, read_text, saving
 from embench.interfaces.metric import Undefined
@@ -27,6 +27,7 @@ from embench.leaderboard.entries import SUMMANDS_FILE, read_summands
 from embench.protocols import (
     MADE_BY_METHOD,
     SLICE_ONLY,
+    Protocol,
     access_of,
     load_protocol,
     protocol_names,
@@ -128,38 +129,45 @@ FROM_DATA = ("absent", "cuts", "coverage", "adds", "enough_data")
 on training labels, what the method adds to clock and movement, and what would give enough comparisons."""
 
 
-def recomputed_scores(record: Record) -> Scores:
+def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
     """The whole `scores.json`, with `folds`; `FROM_DATA` and why a control does not apply are as recorded.
 
-    Nothing is trained, no data are read, and no plugin but the metrics is loaded: targets are those of the record's
-    label rules, and the protocol is the published one of its name, else the one that the record holds.
+    Nothing is trained, and no plugin but the metrics is loaded.
+
+    Args:
+        cohort: the record's subjects as the data have them; without it, no data are read.
 
     Raises:
         CheckFailed: the record has no labels. DataError: its parts do not fit together.
         UsageError: its protocol is not known.
     """
-    run, predictions = record.run, record.predictions
+    run, predictions = record.manifest, record.predictions
     if record.labels is None:
-        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=run["id"])
-    about = run["protocol"]
-    published = about["name"] in protocols.protocol_names()
-    rules = None if published else protocols.recorded_protocol(about)
-    scores = compute_scores(
-        predictions,
-        record.labels,
-        targets=recorded_targets(record),
-        protocol=rules or protocols.load_protocol(about["name"]),
-        # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-        design=design_of(record.manifest.cohort.design, fixed_order=record.manifest.card.fixed_order) or "free",
-        groups=record.groups,
-        unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
-        sessions=record.sessions,
-        not_applicable=reasons_of_controls(record),
-    )
+        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=run.id)
+    if cohort is not None:
+        facts = {**evaluation.study_facts(cohort), "groups": {**cohort.groups, **record.groups}}
+    else:
+        facts = {
+            "targets": recorded_targets(record),
+            # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
+            "design": design_of(run.cohort.design, fixed_order=run.card.fixed_order) or "free",
+            "groups": record.groups,
+            "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
+            "sessions": record.sessions,
+        }
+    reasons = _reasons_of_controls(record)
+    scores = compute_scores(predictions, record.labels, protocol=protocol_of(run), not_applicable=reasons, **facts)
     return Scores({**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}})
 
 
-def reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
+def protocol_of(run: Manifest) -> Protocol:
+    """The published rules of a run's protocol, else those that its record holds. Raises UsageError where it holds
+    none."""
+    recorded = None if run.protocol.name in protocol_names() else recorded_protocol(run.protocol.content())
+    return recorded or load_protocol(run.protocol.name)
+
+
+def _reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
     """Target -> control -> why it does not apply, as recorded, of controls that predicted nothing."""
     predictions, reasons = record.predictions, dict[str, dict[str, str]]()
     predicted = set(predictions.distinct("method", "target"))
@@ -393,7 +401,7 @@ def _wrong(record: Record, folder: Path) -> Iterator[str]:
 
 def wrong_score_file(record: Record) -> Iterator[str]:
     """The scores follow from the predictions and labels that a record holds."""
-    for difference in wrong_scores(record, recomputed_scores(record)):
+    for difference in wrong_scores(record, recompute(record)):
         yield f"scores.json: {difference}"
     about = record.manifest.protocol
     if not (scored_by_this_revision(record) or about.leaks):

@@ -18,8 +18,8 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
 from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, shared_by
-from embench.leaderboard.verify import ANOTHER_REVISION, means_in, recomputed_scores
-from embench.protocols import MADE_BY_METHOD, Protocol, load_protocol, protocol_names, recorded_given, recorded_protocol
+from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
+from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import RUN_FILE, SUPERSEDED_FILE, Record, is_own, read_manifest, read_record, read_scores
@@ -156,14 +156,6 @@ def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -
     return [f"labels: {len(different)} are not those {those}, such as {target} of {unit}"]
 
 
-def protocol_of(run: Manifest) -> Protocol:
-    """The published rules of a run's protocol, else those that its record holds. Raises UsageError where it holds
-    none."""
-    about = run.protocol.content()
-    recorded = None if run.protocol.name in protocol_names() else recorded_protocol(about)
-    return recorded or load_protocol(run.protocol.name)
-
-
 def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
     """The subjects of a run whose predictions are public, of the same data here. A record without a digest of its files
     is taken to be of them where its labels are; only agreement counts then, see `agreed`."""
@@ -214,14 +206,17 @@ def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
     return cohort
 
 
-@lru_cache(maxsize=16)
-def _cohort(
+def cohort_of_data(
     name: str, data_root: Path | None, protocol: Protocol, targets: tuple[str, ...], modalities: tuple[str, ...]
 ) -> Cohort:
+    """The cohort of a dataset by these rules, with all of its modalities where none is named."""
     store = find.prepared(name, data_root, protocol)
     card = card_for_protocol(protocol, find.card_of(name, data_root))
     chosen = choose_targets(card, ",".join(targets))
     return build_cohort(store, card, chosen, list(modalities or store.modalities), protocol)
+
+
+_cohort = lru_cache(maxsize=16)(cohort_of_data)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
@@ -265,7 +260,7 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
         return []
     if not _as_recorded(run, cohort):
         whole = Predictions.concatenate([record.predictions.own, fitted])
-        again = recomputed_scores(replace(record, predictions=whole))
+        again = recompute(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
     return [f"controls: {name} is not what the data and the folds give" for name in wrong]
 

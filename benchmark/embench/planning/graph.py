@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -364,6 +364,12 @@ class ExpectedPredictions:
         """The ids of all stages that predict."""
         return (self.stage, *self.beside.values())
 
+    def columns(self) -> Iterator[tuple[Target, slice]]:
+        """Each target, and the columns of a stage's predictions that are its own."""
+        at = 0
+        for target in self.targets:
+            yield target, slice(at, at := at + len(target.columns))
+
 
 @dataclass
 class Graph:
@@ -376,6 +382,25 @@ class Graph:
         """Adds a stage after its inputs and returns its id; a stage that is there already is not added twice."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
+
+    def fitted(self, expected: ExpectedPredictions) -> Stage[Any]:
+        """The stage that learns what predicts."""
+        return self.stages[self.stages[expected.stage].inputs["fitted"]]
+
+    def networks(self) -> Iterator[tuple[ExpectedPredictions, str, Stage[Any]]]:
+        """The fitted stages of each seed, fold and targets, with the name of the file for their weights: that which
+        predicts, and the frozen networks under it."""
+        for expected in self.predictions:
+            fitted, targets = self.fitted(expected), "_".join(target.name for target in expected.targets)
+            start = f"seed{expected.seed}-fold{expected.fold}-{targets}"
+            yield expected, f"{start}.safetensors", fitted
+            for m, stage_id in frozen_under(fitted).items():
+                yield expected, f"{start}-{m}.safetensors", self.stages[stage_id]
+
+
+def frozen_under(stage: Stage[Any]) -> dict[str, str]:
+    """Modality -> the id of the frozen network whose outputs a stage takes."""
+    return {role.split(":")[1]: id_ for role, id_ in stage.inputs.items() if role.startswith("unimodal:")}
 
 
 class _Sides(NamedTuple):

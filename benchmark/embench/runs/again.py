@@ -16,13 +16,14 @@ from embench import registry
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
+from embench.interfaces.metric import Undefined
 from embench.planning.request import OF_THE_MACHINE, Request, recorded_request
 from embench.records.record import TUNING_FILE, Record
 from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
 from embench.registry.fragments import folders
 from embench.statistics.result import Result
-from embench.system import EventCallback, lacking
+from embench.system import EventCallback, lacking, version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -153,14 +154,22 @@ def _files(folder: Path) -> list[tuple[str, int, int, int]]:
 # The plan of a finished run, made again from its record.
 
 
+def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The versions that determine a method's numbers on a CPU and are others here: name, recorded one, that here."""
+    from embench.engine.stage import ENGINE_REVISION
+
+    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
+    return [(name, recorded.get(name), now) for name, now in here.items() if recorded.get(name) != now]
+
+
 def rebuild_plan(
     known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
-) -> tuple[Plan | None, str]:
+) -> Plan | Undefined:
     """The plan that the request of the run in `folder` has here, with this folder of runs, ready for its stages; or why
     it has none, with what to do."""
     request = recorded_request(known.run["config"], runs, data_root, dataset)
     if request is None:
-        return None, "its predictions are a submission"
+        return Undefined("its predictions are a submission")
     if request.tuned:
         request = replace(request, tuned=folder / TUNING_FILE)
     try:
@@ -169,11 +178,11 @@ def rebuild_plan(
     except ModuleNotFoundError as error:
         if lacking(error) is None:
             raise
-        return None, f"{error.name} is not installed on this machine"
+        return Undefined(f"{error.name} is not installed on this machine")
     try:
         recall_objects(known.run.get("objects", ()))
         planned = make(request)
         decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
-        return planned, ""
+        return planned
     except EmbenchError as error:
-        return None, f"{error.what}; {error.hint}" if error.hint else error.what
+        return Undefined(f"{error.what}; {error.hint}" if error.hint else error.what)

@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data.cohort import Cohort, label_rules, repaired_share
+from embench.data.cohort import Cohort, repaired_share
 from embench.data.find import files_digest, is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
-from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import packages_of
 from embench.planning import weights
-from embench.planning.graph import ExpectedPredictions
+from embench.planning.graph import ExpectedPredictions, frozen_under
 from embench.planning.plan import Plan, assumed, seconds_to_fit
 from embench.planning.request import Request
 from embench.protocols import SLICE_ONLY, roles
@@ -31,7 +30,6 @@ from embench.records.manifest import (
     Manifest,
     MethodPart,
     RecipePart,
-    RuleOfTargetPart,
     TrainedOnPart,
     WeightsPart,
 )
@@ -135,16 +133,11 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
     predicted_units: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
     for expected in plan.graph.predictions:
-        with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
-            table, every = arrays["score"], arrays.get("epochs")
-            beside = {SLICE_ONLY: arrays[SLICE_ONLY]} if SLICE_ONLY in arrays else {}
+        table, every, alone = Folder(stages, expected.stage).predicted("score", "epochs", SLICE_ONLY)
+        beside = {} if alone is None else {SLICE_ONLY: alone}
         for name, stage in expected.beside.items():
-            with np.load(Folder(stages, stage).file("predictions.npz")) as arrays:
-                beside[name] = arrays["score"]
-        at = 0
-        for target in expected.targets:
-            own = slice(at, at + len(target.columns))
-            at = own.stop
+            [beside[name]] = Folder(stages, stage).predicted("score")
+        for target, own in expected.columns():
             columns = table[:, own]
             if every is not None:
                 epoch = _peak(plan, cohort, target, expected, every[:, :, own])
@@ -176,8 +169,7 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
     None where no network predicted. A stage that was done before hidden layers were kept has none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
     for expected in plan.graph.predictions:
-        with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
-            x = arrays.get("hidden")
+        [x] = Folder(stages, expected.stage).predicted("hidden")
         if x is None:
             continue
         known = np.flatnonzero(np.isfinite(x[:, 0]))
@@ -303,13 +295,11 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
         return sites
-    rules = label_rules(planned.fit.card)
     trained_on = TrainedOnPart(
         name=planned.trained_on,
         fingerprint=planned.fit.store.key,
         subjects=len(planned.fit.subjects),
-        label_rules_hash=digest(rules),
-        label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
+        **evaluation.recorded_rules(planned.fit.card),
     )
     return {"trained_on": trained_on, **sites}
 
@@ -412,11 +402,11 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
 def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
     """The cost of a run, with shared stages counted whole; None where one of its stages was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
-    predicted = planned.graph.predictions[0].stage
-    fitted = planned.graph.stages[planned.graph.stages[predicted].inputs["fitted"]]
+    predicted = planned.graph.predictions[0]
+    fitted = planned.graph.fitted(predicted)
     # What predicts together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
-    frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
-    own = outcome.results[fitted.id] | outcome.results[predicted]  # an estimator is fitted where it predicts
+    frozen = [outcome.results[id_]["flops"] for id_ in frozen_under(fitted).values()]
+    own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # an estimator is fitted where it predicts
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
         wall_s=round(sum(r["wall_s"] for r in results), 3),

@@ -302,16 +302,16 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
     other = max(others, key=shared, default=None)
     if other is None or not shared(other) or any(map(shared, own.predictions)):
         return None
-    _run(own, root, on_event)
+    again(own, root, on_event)
     pair = replace(planned, graph=part_of(planned.graph, [picked, (seed, other.fold)]))
     changed = _reordered(pair, _swapped, subjects=tested).graph
-    again = part_of(changed, [picked])
+    moved = part_of(changed, [picked])
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
-        _run(part_of(changed, [(seed, other.fold)]), Path(folder), on_event)
-        _run(again, Path(folder), on_event)
+        again(part_of(changed, [(seed, other.fold)]), Path(folder), on_event)
+        again(moved, Path(folder), on_event)
         gap = max(
             float(np.nan_to_num(deviation(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
-            for a, b in zip(own.predictions, again.predictions, strict=True)
+            for a, b in zip(own.predictions, moved.predictions, strict=True)
         )
     device = planned.setting.device
     if gap <= (TOLERANCE if device == "cpu" else machine.tolerance(device)):
@@ -326,10 +326,10 @@ def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: Eve
     """A sentence if predictions follow the labels although all training labels are swapped within each subject, which a
     method that learns from these cannot do; None where they do not."""
     part = replace(planned, graph=part_of(planned.graph, picked))
-    _run(part.graph, root, on_event)
+    again(part.graph, root, on_event)
     turned = _reordered(part, _swapped)
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
-        _run(turned.graph, Path(folder), on_event)
+        again(turned.graph, Path(folder), on_event)
         least = min(
             _follows_labels(planned, part_of(graph, [each]).predictions, place)
             for graph, place in ((part.graph, root), (turned.graph, Path(folder)))
@@ -343,14 +343,14 @@ def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: Eve
     )
 
 
-def _run(graph: Graph, root: Path, on_event: EventCallback) -> None:
-    """Runs stages one after the other in this process, so that one may remember the inputs of another."""
-    run_graph(list(graph.stages.values()), root, resources=Resources(1), on_event=on_event).check(graph.stages)
+def again(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:
+    """Runs the stages of a graph that are not done in the folder `root`, by default one after the other in this
+    process, so that one may remember the inputs of another. Raises the error of the first one that failed."""
+    run_graph(list(graph.stages.values()), root, resources=Resources(workers), on_event=on_event).check(graph.stages)
 
 
 def _scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
-    with np.load(Folder(root, expected.stage).file("predictions.npz")) as arrays:
-        return np.asarray(arrays["score"])
+    return np.asarray(Folder(root, expected.stage).predicted("score")[0])
 
 
 def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], root: Path) -> float:
@@ -358,11 +358,10 @@ def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], r
     above 0 where predictions follow the true labels, below where the swapped ones."""
     cohort, found = planned.fit if planned.request.dev else planned.test, list[float]()
     for expected in predictions:
-        table, index, at = _scores(root, expected), np.array(expected.units), 0
+        table, index = _scores(root, expected), np.array(expected.units)
         subject = np.array([cohort.units[i].subject for i in index])
-        for target in expected.targets:
-            own = table[:, at : at + len(target.columns)]
-            at += len(target.columns)
+        for target, columns in expected.columns():
+            own = table[:, columns]
             y = cohort.labels(target, expected.train if planned.fit is cohort else cohort.positions)[index]
             known = np.isfinite(y) & np.isfinite(own[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)

@@ -15,14 +15,15 @@ import numpy as np
 
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
-from embench.engine.stage import ENGINE_REVISION, Folder, PredictParams, Stage
+from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
+from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
-from embench.leaderboard.verify import means_in, recomputed_scores
+from embench.leaderboard.verify import means_in, recompute
 from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
 from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
 from embench.planning.plan import Plan, assumed
@@ -35,14 +36,14 @@ from embench.records.scores import ABSENT, TOLERANCE, Difference, differences
 from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
-from embench.runs.again import rebuild_plan
+from embench.runs.again import other_versions, rebuild_plan
 from embench.runs.evaluate import cost_of, kept_units
 from embench.runs.guards import drawn_folds, part_of, remembered_labels
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.statistics.form import answer_lines
 from embench.statistics.result import Result
-from embench.system import EventCallback, version_of
+from embench.system import EventCallback
 
 # New recordings, predicted by the trained parts of a finished run.
 
@@ -74,21 +75,19 @@ def predict_with(
     """
     known = read_record(folder)
     with installed_only(str(folder / RUN_FILE), trust_code=trust_code, given=dataset):
-        plan, reason = rebuild_plan(known, folder, data_root, folder.absolute().parent.parent)
-    if plan is None:
+        plan = rebuild_plan(known, folder, data_root, folder.absolute().parent.parent)
+    if isinstance(plan, Undefined):
         raise UsageError(
-            f"the run cannot predict: {reason}", where=str(folder), expected="a run of embench, and its data"
+            f"the run cannot predict: {plan.reason}", where=str(folder), expected="a run of embench, and its data"
         )
     cohort = _new_cohort(plan, dataset)
     root, scores = stage_folder(plan.request.runs_folder), dict[str, list[np.ndarray]]()
     for expected in plan.graph.predictions:
         stage = _new_stage(plan, expected, cohort, root)
         run_stage(stage, root, progress)
-        with np.load(Folder(root, stage.id).file("predictions.npz")) as arrays:
-            table, at = arrays["score"], 0
-        for target in expected.targets:
-            scores.setdefault(target.name, []).append(table[:, at : at + len(target.columns)])
-            at += len(target.columns)
+        [table] = Folder(root, stage.id).predicted("score")
+        for target, own in expected.columns():
+            scores.setdefault(target.name, []).append(table[:, own])
     result = Result(known.manifest.id, folder, known.run, known.scores)
     answers = [line for form in result.forms.values() for line in answer_lines(form)]
     return NewPredictions(
@@ -248,9 +247,9 @@ def reproduce_entry(
         result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
         result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
-        planned, reason = rebuild_plan(record, folder, data_root, place)
-        if planned is None:
-            raise CheckFailed(f"this machine cannot run the entry: {reason}", where=str(folder))
+        planned = rebuild_plan(record, folder, data_root, place)
+        if isinstance(planned, Undefined):
+            raise CheckFailed(f"this machine cannot run the entry: {planned.reason}", where=str(folder))
         result.device = planned.setting.device
         _compare_plan(record, run, planned, result)
         if not result.wrong:
@@ -315,9 +314,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
         result.wrong += controls_apart(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         result.wrong.append("folds: the protocol assigns these subjects to other folds")
-    for name, version in _versions().items():
-        if run.versions.get(name) != version:
-            result.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
+    result.notes += [f"{name} {there} there, {here} here" for name, there, here in other_versions(run.versions)]
     if planned.setting.device != "cpu":
         result.notes.append(f"run on {planned.setting.device}")
     result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
@@ -333,11 +330,6 @@ def _labels(planned: Plan) -> Labels:
     """Labels of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
     return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
-
-
-def _versions() -> dict[str, Any]:
-    """Versions that determine a method's numbers on a CPU."""
-    return {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
 
 
 def _folds(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
@@ -371,8 +363,7 @@ def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
     """The stages by which parameters and operations are counted, as in a run: the first ones that predict, which in a
     spot check are run beside it. Networks are the same in all folds, so that any will do."""
     first = graph.predictions[0]
-    fitted = graph.stages[graph.stages[first.stage].inputs["fitted"]]
-    return part_of(graph, [(first.seed, first.fold)] if fitted.kind == "estimator" else picked)
+    return part_of(graph, [(first.seed, first.fold)] if graph.fitted(first).kind == "estimator" else picked)
 
 
 def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
@@ -405,7 +396,7 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
                 f"{seed}, fold {fold})"
             )
         return
-    before, after = (recomputed_scores(replace(record, predictions=part)) for part in (old, new))
+    before, after = (recompute(replace(record, predictions=part)) for part in (old, new))
     _compare_scores(before, after, result)
 
 

@@ -115,15 +115,10 @@ def keep_tuning(planned: Plan) -> None:
 
 def keep_weights(planned: Plan, root: Path) -> None:
     """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
-    for expected in planned.graph.predictions:
-        fitted = planned.graph.stages[planned.graph.stages[expected.stage].inputs["fitted"]]
-        frozen = {role.split(":")[1]: id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")}
-        targets = "_".join(target.name for target in expected.targets)
-        for name, id_ in {"": fitted.id, **frozen}.items():
-            source = Folder(root, id_).file("weights.safetensors")
-            if source.is_file():
-                parts = [f"seed{expected.seed}", f"fold{expected.fold}", targets, *([name] if name else [])]
-                _keep(source, planned.folder / "weights" / f"{'-'.join(parts)}.safetensors")
+    for _, name, stage in planned.graph.networks():
+        source = Folder(root, stage.id).file("weights.safetensors")
+        if source.is_file():
+            _keep(source, planned.folder / "weights" / name)
 
 
 def _keep(source: Path, place: Path) -> None:

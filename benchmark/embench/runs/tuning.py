@@ -122,7 +122,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
 
 def tuning_file(plan: Plan, search: Search) -> Path:
     """The file of a search for the method of the plan of a test."""
-    fitted = sorted({plan.graph.stages[e.stage].inputs["fitted"] for e in plan.graph.predictions})
+    fitted = sorted({plan.graph.fitted(e).id for e in plan.graph.predictions})
     names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
     of = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
     return plan.request.runs_folder / "tuning" / f"{names}-{plan.method.fusion.short}-{of}.json"
@@ -153,11 +153,7 @@ def _one_of_each(search: Search) -> Iterator[str]:
 
 def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
     """(seed, fold, targets) -> the predictions (units, columns) of stages that are all done."""
-    found = {}
-    for expected in predictions:
-        with np.load(Folder(root, expected.stage).file("predictions.npz")) as arrays:
-            found[_key(expected)] = arrays["score"]
-    return found
+    return {_key(expected): Folder(root, expected.stage).predicted("score")[0] for expected in predictions}
 
 
 def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarray | None]) -> Choice:
@@ -185,9 +181,8 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
             where=f"seed {expected.seed}, fold {expected.fold}, unit {seen[0]}",
             expected="predictions for the validation subjects of the fold",
         )
-    by_target, at = [], 0
-    for target in expected.targets:
-        own = slice(at, at := at + len(target.columns))
+    by_target = []
+    for target, own in expected.columns():
         tried = [
             None if table is None else evaluate.labelled_in_fold(plan, plan.fit, target, expected, table[:, own])[1]
             for table in tables

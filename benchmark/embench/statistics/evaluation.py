@@ -15,18 +15,17 @@ from embench import registry
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
+from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Given, Protocol, access_of, connected_groups, roles
 from embench.records import TimeContext
 from embench.records.manifest import (
-    AddedModalityPart,
     CardPart,
     Circumstances,
     CohortPart,
     DatasetPart,
     ProtocolPart,
-    RuleOfTargetPart,
 )
 from embench.records.predictions import (
     ANY_SEED,
@@ -431,21 +430,24 @@ def _scored(
     del parts  # which are as large
     labels = _labels_of(cohort, by_fold)
     scores = compute_scores(
-        predictions,
-        labels,
-        targets=cohort.targets,
-        protocol=protocol,
-        design=cohort.design,
-        groups=cohort.groups,
-        unit_length_s=cohort.length_s,
-        sessions=cohort.sessions,
-        not_applicable=not_applicable,
+        predictions, labels, protocol=protocol, not_applicable=not_applicable, **study_facts(cohort)
     )
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in lacking.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
     more["coverage"] = coverage(cohort, by_fold)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
+
+
+def study_facts(cohort: Cohort) -> dict[str, Any]:
+    """The facts of a cohort by which its predictions are scored, as `compute_scores` takes them."""
+    return {
+        "targets": cohort.targets,
+        "design": cohort.design,
+        "groups": cohort.groups,
+        "unit_length_s": cohort.length_s,
+        "sessions": cohort.sessions,
+    }
 
 
 def _enough_data(
@@ -462,6 +464,12 @@ def scoring_identity() -> dict[str, Any]:
     """The code that makes scores of predictions: a record made by other code is scored anew."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
+
+
+def recorded_rules(card: Card) -> dict[str, Any]:
+    """The label rules of a card with their hash, as records have them."""
+    rules = label_rules(card)
+    return {"label_rules_hash": digest(rules), "label_rules": rules}
 
 
 def run_circumstances(
@@ -481,11 +489,11 @@ def run_circumstances(
         time_context: of a method that the harness runs, or as declared; not recorded without one.
         files: see `embench.data.find.files_digest`. `given`: as of `score_predictions`.
     """
-    card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
+    card, store = cohort.card, cohort.store
     read = card.verified_on_real
     steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
     added = {
-        m: AddedModalityPart.model_validate({"package": own.package, "version": own.version, **own.definition()})
+        m: {"package": own.package, "version": own.version, **own.definition()}
         for m, own in registry.added_modalities(card, dataset).items()
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
@@ -515,9 +523,7 @@ def run_circumstances(
         card=CardPart(
             labels_public=card.labels_public,
             fixed_order=card.fixed_order,
-            label_rules_hash=digest(rules),
-            label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
-            **({"steps": steps} if steps else {}),
+            **(recorded_rules(card) | ({"steps": steps} if steps else {})),
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from embench.records.record import Record, family_of
 from embench.records.scores import TOLERANCE, Scores
 from embench.statistics.joined import Joined, join
 from embench.store import Store
+
+if TYPE_CHECKING:
+    from embench.planning.plan import Plan
 
 # Evidence of an audit: a run's record, and its subjects, units and labels as the data have them.
 
@@ -107,6 +110,7 @@ class Evidence(RecordEvidence):
 
     Args:
         units: id -> unit, as the data and the protocol make them.
+        planned: the run's plan, made again; or why there is none here.
         untested: ids of units that no fold tests: what subjects give, and what lies between it and what is scored.
         dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
             alone.
@@ -124,6 +128,7 @@ class Evidence(RecordEvidence):
     card: Card
     store: Store
     units: Mapping[str, Unit]
+    planned: Plan | Undefined
     untested: frozenset[str]
     dealt: Mapping[int, Sequence[Fold]]
     statistics: Sequence[FittedStatistics] | Undefined
