@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
+from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.leaderboard.entries import export_entry
@@ -129,7 +129,7 @@ def of_dataset(name: str, protocol_name: str, root: Path) -> Layout:
     full = registry.find("dataset", name).full_name
     card = card_for_protocol(protocol, registry.load("dataset", full).card)
     targets = choose_targets(card, None)
-    store = find.prepared(name, root, protocol)
+    store = find_source(name, root).prepared(protocol)
     cohort = build_cohort(store, card, targets[:1], list(store.modalities), protocol)
     every = {unit.id: i for i, unit in enumerate(cohort.units)}
     kept = sorted(cohort.positions)

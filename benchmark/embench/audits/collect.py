@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
-from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets, cohort_labels
+from embench.data.find import Source, find_source, is_folder
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
@@ -42,11 +42,10 @@ def collect_evidence(
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
     root = data_root or recorded_root(known.run["config"])
-    name = dataset or _recorded_place(known.run, root)
+    source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     redefined = _redefined(manifest)
-    _check_same(name, root, manifest)
-    store = find.prepared(name, root, protocol)
-    card = card_for_protocol(protocol, find.card_of(name, root))
+    _check_same(source, manifest)
+    store, card = source.prepared(protocol), card_for_protocol(protocol, source.card)
     targets = choose_targets(card, ",".join(manifest.targets))
     modalities = manifest.method.modalities or list(store.modalities)
     cohort = build_cohort(store, card, targets, modalities, protocol)
@@ -67,7 +66,7 @@ def collect_evidence(
             sessions=cohort.sessions,
             not_applicable=reasons_of_controls(known),
         )
-    planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
+    planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
     differences = [reason] if planned is None else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
@@ -101,7 +100,7 @@ def collect_evidence(
         stages=stages,
         baselines=_baselines(folder, manifest),
         owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
-        seal=_seal(folder, labels, name, root) if known.labels is None else None,
+        seal=_seal(folder, labels, source) if known.labels is None else None,
     )
 
 
@@ -130,24 +129,22 @@ def _owes(known: record.Record, manifest: Manifest) -> bool:
     return not manifest.dev and len(known.predictions) > 0
 
 
-def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:
-    """Name or path of a record's dataset: its name, or the folder of own recordings that are not below the data
-    root."""
+def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
+    """A record's dataset, by its name, or by the folder of own recordings that are not below the data root."""
     named = str(run["dataset"]["name"])
     asked = str(run["config"].get("request", {}).get("dataset", named))
-    if not find.is_folder(asked):
-        return named
     try:
-        find.place(named, root)
+        return find_source(named, root)
     except EmbenchError:
-        return asked
-    return named
+        if not is_folder(asked):
+            raise
+        return find_source(asked, root)
 
 
-def _check_same(name: str, root: Path | None, manifest: Manifest) -> None:
+def _check_same(source: Source, manifest: Manifest) -> None:
     """Refuses to audit a record on the data of another dataset."""
-    if (found := find.full_name(name, root)) != manifest.dataset.name:
-        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {name}")
+    if (found := source.full_name) != manifest.dataset.name:
+        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
 def _redefined(manifest: Manifest) -> list[str]:
@@ -166,14 +163,12 @@ def _redefined(manifest: Manifest) -> list[str]:
     return found
 
 
-def _seal(
-    folder: Path, labels: Labels, name: str, root: Path | None
-) -> Literal["same", "other labels", "other files", "missing"]:
+def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
     """The value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
-    return compare_seal(path, labels, find.raw_digest_of(name, root))
+    return compare_seal(path, labels, source.raw_digest())
 
 
 def _protocol(run: Mapping[str, Any]) -> Protocol:
@@ -208,14 +203,14 @@ def _sources(
     run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
-    names = [name for step in planned.method.pretraining for name in step.sources] if planned else []
+    names = [source.name for step in planned.method.pretraining for source in step.sources] if planned else []
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}
     missing = []
     for name in dict.fromkeys(names):
         try:
-            store = find.prepared(name, root, protocol)
+            store = find_source(name, root).prepared(protocol)
         except (CheckFailed, DataError, UsageError):
             missing.append(_public_name(name))
             continue
@@ -226,7 +221,7 @@ def _sources(
 
 def _public_name(name: str) -> str:
     """A source's name without the place where it lies."""
-    return Path(name).name if find.is_folder(name) or ":" in name else name
+    return Path(name).name if is_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[Path]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from embench import protocols
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
-from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, choose_targets
+from embench.data.find import find_source
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.files import snapshot
 from embench.interfaces.metric import Undefined
@@ -113,7 +113,7 @@ def claimed_request(
 
 def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
     """Those of the wanted targets that a dataset has under a protocol."""
-    card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+    card = card_for_protocol(protocols.load_protocol(protocol), find_source(dataset, data_root).card)
     return [name for name in wanted if name in {target.name for target in card.targets}]
 
 
@@ -556,7 +556,7 @@ def _examine_paper(
 
 def _lacking(pair: ComparedPair) -> list[str]:
     """The modalities, or channels of them, that a claim reads and a dataset does not have."""
-    card = find.card_of(pair.dataset, pair.a.data_root)
+    card = pair.a.source.card
     named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
     try:
         read = {part: parts_of(part)[0] for m in named for part in m.split("+")}

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench import registry
 from embench.data.cohort import card_for_protocol
-from embench.data.find import card_of
+from embench.data.find import find_source
 from embench.errors import UsageError
 from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
@@ -223,7 +223,9 @@ def benchmark(
     if modalities is None:
         kind = registry.load("encoder", encoder) if isinstance(encoder, str) else encoder
         accepts = kind.accepts
-        card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
+        card = card_for_protocol(
+            load_protocol(protocol), find_source(dataset, Path(data_root) if data_root else None).card
+        )
         enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
         wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:

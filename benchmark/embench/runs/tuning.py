@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.engine.device import resolve_device
 from embench.engine.stage import Folder
@@ -130,7 +129,7 @@ def tuning_file(plan: Plan, search: Search) -> Path:
 
 def check_search(request: Request, search: Search) -> None:
     """Refuses settings that the method's recipes lack, before any data are read. Raises UsageError."""
-    card = card_for_protocol(load_protocol(request.protocol), find.card_of(request.dataset, request.data_root))
+    card = card_for_protocol(load_protocol(request.protocol), request.source.card)
     device = resolve_device(request.device)
     for setting in _one_of_each(search):
         try:

@@ -22,8 +22,8 @@ from embench.claims.examine import (
 )
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
-from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
+from embench.data.find import find_source
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
@@ -208,7 +208,7 @@ def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
 
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
-    return card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+    return card_for_protocol(protocols.load_protocol(protocol), find_source(dataset, data_root).card)
 
 
 def _of_rule(

@@ -479,7 +479,7 @@ def run_circumstances(
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
         time_context: of a method that the harness runs, or as declared; not recorded without one.
-        files: see `embench.data.find.files_digest`. `given`: as of `score_predictions`.
+        files: see `embench.data.find.Source.files_digest`. `given`: as of `score_predictions`.
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
