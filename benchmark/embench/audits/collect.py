@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
-from embench.data.cohort import build_cohort, card_for_protocol, choose_targets, cohort_labels
+from embench.data.cohort import cohort_labels
 from embench.data.find import Source, find_source, is_folder
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
@@ -45,10 +45,8 @@ def collect_evidence(
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     redefined = _redefined(manifest)
     _check_same(source, manifest)
-    store, card = source.prepared(protocol), card_for_protocol(protocol, source.card)
-    targets = choose_targets(card, ",".join(manifest.targets))
-    modalities = manifest.method.modalities or list(store.modalities)
-    cohort = build_cohort(store, card, targets, modalities, protocol)
+    cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
+    targets = cohort.targets
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups, tested = {**cohort.groups, **known.groups}, set(cohort.tested)
@@ -82,9 +80,9 @@ def collect_evidence(
         record=known,
         manifest=manifest,
         protocol=protocol,
-        card=card,
+        card=cohort.card,
         targets=targets,
-        store=store,
+        store=cohort.store,
         units={unit.id: unit for unit in cohort.units},
         untested=frozenset(unit.id for i, unit in enumerate(cohort.units) if cohort.slices and i not in tested),
         labels=labels,

@@ -9,10 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from embench import protocols
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
-from embench.data.cohort import Cohort, card_for_protocol, choose_targets
-from embench.data.find import find_source
+from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.files import snapshot
 from embench.interfaces.metric import Undefined
@@ -113,8 +111,8 @@ def claimed_request(
 
 def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
     """Those of the wanted targets that a dataset has under a protocol."""
-    card = card_for_protocol(protocols.load_protocol(protocol), find_source(dataset, data_root).card)
-    return [name for name in wanted if name in {target.name for target in card.targets}]
+    targets = Request(dataset, protocol=protocol, data_root=data_root).card.targets
+    return [name for name in wanted if name in {target.name for target in targets}]
 
 
 def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:

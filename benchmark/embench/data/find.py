@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ import yaml
 
 from embench import data, registry
 from embench.data import data_folder, wrong_root
-from embench.data.cohort import label_rules
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, label_rules
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import aside, cached, cached_call, digest, saving, temporary
@@ -185,6 +185,12 @@ class Source:
                 hint=f"to list all faults and exclude the faulty parts: embench data verify {self.name} "
                 "--exclude-faulty",
             ) from error
+
+    def cohort(self, protocol: Protocol, targets: str | None = None, modalities: Sequence[str] = ()) -> Cohort:
+        """Return the subjects and units with these targets, by default the card's, and any of the modalities, by
+        default all. Raises as `prepared` and `build_cohort` do."""
+        store, card = self.prepared(protocol), card_for_protocol(protocol, self.card)
+        return build_cohort(store, card, choose_targets(card, targets), list(modalities or store.modalities), protocol)
 
     @cached
     def raw_digest(self) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, repaired_share
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
@@ -208,18 +208,14 @@ def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
         _ = source.reader
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
-    cohort = _cohort(source, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
     named = run.cohort.subjects
     if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
         return OTHER_PSEUDONYMS
     return cohort
 
 
-@lru_cache(maxsize=16)
-def _cohort(source: Source, protocol: Protocol, targets: tuple[str, ...], modalities: tuple[str, ...]) -> Cohort:
-    store, card = source.prepared(protocol), card_for_protocol(protocol, source.card)
-    chosen = choose_targets(card, ",".join(targets))
-    return build_cohort(store, card, chosen, list(modalities or store.modalities), protocol)
+_cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:

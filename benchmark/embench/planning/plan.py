@@ -535,7 +535,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    grounded(with_data(request, named_method(request, card, list(card.modalities), device)))
+    grounded(with_data(named_method(request, card, list(card.modalities), device), source, train_source))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
@@ -548,8 +548,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if given is not None and test.slices is not None:
         test.slices.check(given, card.name)
     check_losses(method, targets, request.settings, test)
-    fit = trained_on(train_source, request, method, protocol, test, workers) if train_source else test
-    source_cohorts = sources(request, method, protocol, test, workers)
+    fit = trained_on(train_source, source, method, protocol, test, workers) if train_source else test
+    source_cohorts = sources(source, train_source, method, protocol, test, workers)
     weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)

@@ -15,6 +15,7 @@ from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     from embench.data.find import Source
+    from embench.interfaces.dataset import Card
     from embench.records.manifest import Manifest
 
 
@@ -58,6 +59,14 @@ class Request:
         from embench.data.find import find_source
 
         return find_source(self.dataset, self.data_root)
+
+    @property
+    def card(self) -> Card:
+        """The card of the dataset that is tested, under the protocol. Raises UsageError where names do not fit."""
+        from embench.data.cohort import card_for_protocol
+        from embench.protocols import load_protocol
+
+        return card_for_protocol(load_protocol(self.protocol), self.source.card)
 
     @property
     def train_source(self) -> Source | None:

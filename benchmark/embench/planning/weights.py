@@ -363,15 +363,17 @@ def _manifest(path: Path) -> dict[str, Any]:
 # trained on; checks that it can go from each to the next, and places of sensors on the way.
 
 
-def with_data(request: Request, method: Method) -> Method:
+def with_data(method: Method, *data: Source | None) -> Method:
     """The method. Raises DataError where data of its run are missing, before any are read or weights downloaded."""
     others = (source for step in method.pretraining for source in step.sources)
-    for source in filter(None, (request.source, request.train_source, *others)):
+    for source in filter(None, (*data, *others)):
         _ = source.reader
     return method
 
 
-def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
+def sources(
+    tested: Source, train_source: Source | None, method: Method, protocol: Protocol, test: Cohort, workers: int
+) -> dict[Origin, Cohort]:
     """The cohort of every external source of a method that is tested on `test`.
 
     Raises:
@@ -379,7 +381,6 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
             that are tested. DataError: its data are missing or bad.
     """
     found: dict[Origin, Cohort] = {}
-    tested = request.source
     for step in method.pretraining:
         for source in step.sources:
             shared = (step.labels == "source" or len(step.sources) + step.own > 1) and source.shares_files(tested)
@@ -391,10 +392,10 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
                 )
             if shared:
                 raise UsageError(
-                    f"{source.name} contains subjects of {request.dataset}, so pretraining would include test subjects",
+                    f"{source.name} contains subjects of {tested.name}, so pretraining would include test subjects",
                     where=step.option,
-                    expected=f"{request.dataset} itself; each fold then uses its training subjects only"
-                    if not request.train_dataset
+                    expected=f"{tested.name} itself; each fold then uses its training subjects only"
+                    if train_source is None
                     else "datasets of other subjects",
                 )
             wanted = [target.name for target in test.targets]
@@ -470,7 +471,7 @@ def of_both(request: Request, train_source: Source, protocol: Protocol, card: Ca
 
 
 def trained_on(
-    source: Source, request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int
+    source: Source, tested: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> Cohort:
     """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
 
@@ -478,7 +479,7 @@ def trained_on(
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
             DataError: its data are missing or bad.
     """
-    where, card = f"--train-dataset {request.train_dataset}", card_for_protocol(protocol, source.card)
+    where, card = f"--train-dataset {source.name}", card_for_protocol(protocol, source.card)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
             f"{protocol.name} derives the threshold of {', '.join(fitted)} from training labels of the same dataset",
@@ -492,7 +493,7 @@ def trained_on(
             where=where,
             hint=f"--protocol {Request.protocol}",
         )
-    if source.shares_files(request.source):
+    if source.shares_files(tested):
         raise UsageError(
             f"{card.name} contains subjects of the test dataset {test.card.name}, who would be in training and test",
             where=where,
@@ -708,8 +709,7 @@ def _drops(request: Request) -> list[str | None]:
 
 def _modalities(request: Request) -> tuple[str, ...]:
     """Modalities that the method of a request reads, found without its data."""
-    protocol = load_protocol(request.protocol)
-    card = card_for_protocol(protocol, request.source.card)
+    card = request.card
     if train_source := request.train_source:
-        request = of_both(request, train_source, protocol, card)
+        request = of_both(request, train_source, load_protocol(request.protocol), card)
     return chosen_modalities(request, card, list(card.modalities))
