@@ -471,7 +471,7 @@ def of_both(request: Request, train_source: Source, protocol: Protocol, card: Ca
 
 
 def trained_on(
-    source: Source, tested: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
+    source: Source, test_source: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> Cohort:
     """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
 
@@ -493,7 +493,7 @@ def trained_on(
             where=where,
             hint=f"--protocol {Request.protocol}",
         )
-    if source.shares_files(tested):
+    if source.shares_files(test_source):
         raise UsageError(
             f"{card.name} contains subjects of the test dataset {test.card.name}, who would be in training and test",
             where=where,
