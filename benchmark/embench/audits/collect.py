@@ -42,8 +42,8 @@ def collect_evidence(
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
     root = data_root or recorded_root(known.run["config"])
-    source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     redefined = _redefined(manifest)
+    source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     _check_same(source, manifest)
     cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
     targets = cohort.targets

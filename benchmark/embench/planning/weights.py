@@ -620,7 +620,7 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
             expected="one pretraining after the other: "
             + " ".join(
                 f"--pretrainer {each}"
-                for each in (f"{step.part.short}:{'+'.join(each.name for each in step.sources)}", step.part.short)
+                for each in (f"{step.part.short}:{'+'.join(source.name for source in step.sources)}", step.part.short)
             ),
         )
     first, *others = (_site(protocol, cohort) for cohort in cohorts)
