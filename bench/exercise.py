@@ -32,8 +32,8 @@ from bench.adds import with_data_root
 from bench.boards.published import figure
 from bench.boards.rows import FAST
 from bench.markdown import table
-from embench.data import find
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.cohort import Cohort
+from embench.data.find import find_source
 from embench.engine.assemble import features_of, standardise
 from embench.engine.feed import Data, FeatureFeed, without
 from embench.engine.fits import feature_rows, fit_now
@@ -107,10 +107,7 @@ class Sessions:
 def read_sessions(plan: Plan, data_root: Path) -> tuple[Sessions, Sessions]:
     """The stress sessions of a plan, and the aerobic ones. The rest of an aerobic session is without the warm-up, and
     where the two targets of the reader disagree, a unit has no state but exercise."""
-    card = card_for_protocol(plan.protocol, find.card_of(EXERCISE, data_root))
-    store = find.prepared(EXERCISE, data_root, plan.protocol)
-    targets = choose_targets(card, "exercise,work")
-    rides = build_cohort(store, card, targets, None, plan.protocol)
+    rides = find_source(EXERCISE, data_root).cohort(plan.protocol, "exercise,work")
     stress = plan.test.label["stress"]
     return (
         Sessions.of(plan.test, {TASK: stress == 1, STRESS_REST: stress == 0}),

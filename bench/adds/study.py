@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.adds import PROTOCOL, TARGET
 from bench.boards import BOARDS
-from embench.data import find
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.cohort import Cohort
+from embench.data.find import find_source
 from embench.errors import DataError
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import entry_folders
@@ -73,12 +73,9 @@ def read_study(dataset: str, data_root: Path) -> Study:
         DataError: the data are missing, there are no rows, or they are of units that the data here don't have.
     """
     protocol = load_protocol(PROTOCOL)
-    store = find.prepared(dataset, data_root, protocol)
-    card = card_for_protocol(protocol, find.card_of(dataset, data_root))
-    targets = choose_targets(card, TARGET)
     records = _published(dataset)
     people = max((set(record.groups) for record in records.values()), key=len, default=set())
-    cohort = _only(build_cohort(store, card, targets, list(store.modalities), protocol), people)
+    cohort = _only(find_source(dataset, data_root).cohort(protocol, TARGET), people)
     labels = cohort.label[TARGET]
     positions = np.array([i for i in cohort.positions if np.isfinite(labels[i])], int)
     units = cohort.of(positions)
@@ -101,7 +98,7 @@ def read_study(dataset: str, data_root: Path) -> Study:
     return Study(
         dataset=dataset,
         cohort=cohort,
-        target=targets[0],
+        target=cohort.targets[0],
         positions=positions,
         unit_ids=unit_ids,
         subject=subject,

@@ -15,7 +15,7 @@ from bench.boards import BOARDS, RUNS
 from bench.boards.published import published, question
 from bench.boards.rows import groups
 from embench import audits, leaderboard
-from embench.data.find import raw_digest_of
+from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.files import snapshot
 from embench.records.audit import AUDIT_FILE
@@ -29,7 +29,7 @@ def publish(rows: list[RowForecast], data_root: Path | None) -> list[str]:
     for folder in done:
         if not (folder / AUDIT_FILE).is_file():
             audits.audit_run(folder, data_root=data_root)
-    _, refused = leaderboard.publish_runs(done, BOARDS, lambda dataset: raw_digest_of(dataset, data_root))
+    _, refused = leaderboard.publish_runs(done, BOARDS, lambda dataset: find_source(dataset, data_root).raw_digest())
     leaderboard.build_leaderboards(BOARDS)
     return [f"{folder.name}: {'; '.join(reasons)}" for folder, reasons in refused.items()]
 

@@ -28,7 +28,7 @@ from bench.exercise import false_alarms, minutes
 from bench.markdown import table
 from embench.claims.examine import claimed_request, direction_verdict
 from embench.claims.files import Claim, select_claims
-from embench.data.find import prepared
+from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.tables import HEADS, best_supported, summarise
@@ -286,7 +286,10 @@ def _by_group(row: Row, data_root: Path) -> Iterator[list[str]]:
     run, rules = row.record.manifest, recorded_protocol(row.record.manifest.protocol.content())
     if row.record.labels is None or rules is None:
         return
-    store, target = prepared(run.dataset.name, data_root, rules), recorded_target(row.record, row.board.target)
+    store, target = (
+        find_source(run.dataset.name, data_root).prepared(rules),
+        recorded_target(row.record, row.board.target),
+    )
     found = group_scores(RunFacts(row.record, row.entry.folder, store), target, store.subjects)
     inside = [one for one in found if one.metric == target.traits.within and isinstance(one.score, Estimate)]
     for fact, same in groupby(inside, lambda one: one.fact):

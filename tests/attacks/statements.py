@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from embench.data.find import raw_digest_of
+from embench.data.find import find_source
 from embench.leaderboard.entries import SEAL_FILE, SUMMANDS_FILE, attest, seal_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
@@ -92,7 +92,9 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     made = replace(record, run=run, labels=None, scores=Scores(scores))
     shutil.rmtree(forger.folder)
     write_record(forger.folder, made)
-    (forger.folder / SEAL_FILE).write_text(seal_labels(record.labels, raw_digest_of("stress_predict", place.data)))
+    (forger.folder / SEAL_FILE).write_text(
+        seal_labels(record.labels, find_source("stress_predict", place.data).raw_digest())
+    )
     write_audit(forger.folder, {**audit, "of": {**digests_of(made), "code": audit["of"]["code"]}})
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench import registry
 from embench.audits.checks.confounds import check_explained_by_clock
 from embench.audits.checks.records import Evidence
 from embench.audits.collect import collect_evidence
-from embench.data import find
-from embench.data.cohort import Cohort, build_cohort
+from embench.data.cohort import Cohort
+from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
 from embench.records import record
@@ -36,9 +35,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cohort() -> Cohort:
-    rules, card = load_protocol(PROTOCOL), registry.load("dataset", "stress_predict").card
-    store = find.prepared("stress_predict", Path(str(DATA)), rules)
-    return build_cohort(store, card, card.targets, list(store.modalities), rules)
+    return find_source("stress_predict", Path(str(DATA))).cohort(load_protocol(PROTOCOL))
 
 
 @pytest.fixture(scope="module")

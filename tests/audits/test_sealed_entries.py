@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from embench import registry
-from embench.data.find import raw_digest_of
+from embench.data.find import find_source
 from embench.leaderboard.entries import export_entry
 from embench.records.record import read_record, write_entry, write_record
 
@@ -46,7 +46,9 @@ def published(made, folder, key=None):
     file = re.search(r"[^\"]*plugins\.py:", text)[0]
     about = json.loads(re.sub(r"[^\"=]*plugins\.py:", package, text)) | {"conformance": {}}
     write_record(folder / "packaged", replace(known, run=about))
-    entry = export_entry(folder / "packaged", folder / "boards", key=key or (lambda _: raw_digest_of(DATASET, root)))
+    entry = export_entry(
+        folder / "packaged", folder / "boards", key=key or (lambda _: find_source(DATASET, root).raw_digest())
+    )
     path = entry / "run.yaml"
     path.write_text(path.read_text().replace(package, file))
     return entry

@@ -27,7 +27,7 @@ def cache(tmp_path_factory, monkeypatch):
 def described(root, tmp_path_factory):
     from embench.data.cohort import choose_targets
     from embench.data.describe import describe_labels
-    from embench.data.find import prepared
+    from embench.data.find import find_source
     from embench.protocols import load_protocol
     from embench.registry import load as load_plugin
 
@@ -35,7 +35,10 @@ def described(root, tmp_path_factory):
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         rules, card = load_protocol("subject-independent-v3"), load_plugin("dataset", KINDS).card
         targets = choose_targets(card, "arousal,arousal_value,state,liking")
-        return {row["target"]: row for row in describe_labels(prepared(KINDS, root, rules), card, targets, rules)}
+        return {
+            row["target"]: row
+            for row in describe_labels(find_source(KINDS, root).prepared(rules), card, targets, rules)
+        }
 
 
 def test_classes_of_each_subject(described):

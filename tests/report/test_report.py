@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from embench import report
-from embench.data.find import prepared
+from embench.data.find import find_source
 from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
@@ -108,7 +108,7 @@ def test_scores_by_tercile_of_quality(kinds, of_kinds):
     of_arousal = kinds.html.read_text().split("<caption>Scores of arousal by the quality")[1]
     of_arousal = of_arousal.split("</table>")[0]
     record = read_record(kinds.folder)
-    store = prepared(record.run["dataset"]["name"], kinds.data, load_protocol(str(kinds.rules)))
+    store = find_source(record.run["dataset"]["name"], kinds.data).prepared(load_protocol(str(kinds.rules)))
     rows = record.predictions
     rows = rows.take((rows["method"] == "model") & (rows["target"] == "arousal"))
     labels = record.labels["unit"][record.labels["target"] == "arousal"]

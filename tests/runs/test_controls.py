@@ -3,7 +3,7 @@
 import pytest
 
 from embench.data.cohort import choose_targets
-from embench.data.find import card_of, prepared
+from embench.data.find import find_source
 from embench.errors import DataError
 from embench.planning.request import Request
 from embench.protocols import load_protocol
@@ -15,8 +15,8 @@ from ..tiny.world import few_folds, make_subjects, of_all_kinds, plugin, sharing
 
 
 def alone(root, dataset, targets, seeds, protocol=Request.protocol, progress=None):
-    rules, card = load_protocol(protocol), card_of(plugin(dataset), root)
-    store = prepared(plugin(dataset), root, rules)
+    rules, card = load_protocol(protocol), find_source(plugin(dataset), root).card
+    store = find_source(plugin(dataset), root).prepared(rules)
     return describe_controls(store, card, choose_targets(card, targets), rules, seeds, progress)
 
 

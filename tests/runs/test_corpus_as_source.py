@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from embench import registry
-from embench.data.find import open_dataset, place, share_files, subjects_with_files_of
+from embench.data.find import find_source
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.planning.plan import Plan, make
@@ -97,11 +97,13 @@ def test_a_corpus_that_holds_the_tested_subjects_files_is_said_to(data, tmp_path
     root = renamed(data, tmp_path / "data", "recordings:\n", held)
     (root / "corpus" / "held").mkdir()
     (root / "corpus" / "held" / "a.mat").write_bytes(next((data / "amigos").rglob("*.mat")).read_bytes())
-    assert share_files("corpus", "amigos", root)
-    assert not share_files("corpus", "amigos", data)
-    (only,) = subjects_with_files_of("corpus", "amigos", root)  # the others have no file in the corpus
-    assert only in open_dataset("amigos", root).subjects()
-    assert subjects_with_files_of("corpus", "amigos", data) == []
+    assert find_source("corpus", root).shares_files(find_source("amigos", root))
+    assert not find_source("corpus", data).shares_files(find_source("amigos", data))
+    (only,) = find_source("amigos", root).subjects_with_files_of(
+        find_source("corpus", root)
+    )  # the others have no file in the corpus
+    assert only in find_source("amigos", root).reader.subjects()
+    assert find_source("amigos", data).subjects_with_files_of(find_source("corpus", data)) == []
 
 
 def elsewhere(data: Path, root: Path) -> Path:
@@ -129,8 +131,8 @@ def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
         assert plan.graph.stages.keys() == named.graph.stages.keys()  # the same files, the same stages
         assert plan.config["pretrainers"] == ["masked_value:corpus"]  # where links lead to, and no path
         assert plan.config["pretrained_on"] == ["embench_plugins/corpus"]
-    assert share_files(str(root / "ecgs"), "corpus", data)
-    assert not share_files(str(root / "ecgs"), "amigos", data)
+    assert find_source(str(root / "ecgs"), data).shares_files(find_source("corpus", data))
+    assert not find_source(str(root / "ecgs"), data).shares_files(find_source("amigos", data))
 
 
 @pytest.mark.parametrize(
@@ -161,8 +163,8 @@ def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "dataset.yaml").write_text("not a layout")
     monkeypatch.chdir(tmp_path)
-    assert place("corpus", data)[1] == data / "corpus"
-    assert place("./corpus", data)[1] == Path("corpus")
+    assert find_source("corpus", data).folder == data / "corpus"
+    assert find_source("./corpus", data).folder == Path("corpus")
 
 
 @pytest.mark.parametrize(
@@ -181,8 +183,8 @@ def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
 def test_a_description_without_labels_is_of_a_corpus(data, tmp_path, text, reader):
     (tmp_path / "hearts").mkdir()
     (tmp_path / "hearts" / "dataset.yaml").write_text(text)
-    assert place(str(tmp_path / "hearts"), data)[0].name == reader
-    assert place("hearts", tmp_path) == place(str(tmp_path / "hearts"), data)
+    assert find_source(str(tmp_path / "hearts"), data).entry.name == reader
+    assert find_source("hearts", tmp_path).same_data(find_source(str(tmp_path / "hearts"), data))
 
 
 def test_a_labelled_folder_is_no_corpus_whatever_it_is_called(tmp_path, embench):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import embench
-from embench.data import find
+from embench.data.find import find_source
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.protocols import load_protocol
 from embench.records.record import read_record
@@ -62,10 +62,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     personal = {"gives": "units", "most": MOST, "guard_s": 30.0, "block_s": 120.0}
     rules = {**RULES, "headline": "by_design", "normalise": "given", "personal": personal}
     path.write_text(yaml.safe_dump(rules))
-    known, card = load_protocol(str(path)), find.card_of(str(data), None)
-    own = find.pseudonymous(str(data), None)
+    known, card = load_protocol(str(path)), find_source(str(data), None).card
+    own = find_source(str(data), None).pseudonymous
     assert own is not None
-    store = find.prepared(str(data), None, known, 1, None)
+    store = find_source(str(data), None).prepared(known, 1, None)
     return World(str(data), str(path), units_table(store, card, card.targets, known, own.own_names()), root)
 
 

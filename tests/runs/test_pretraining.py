@@ -9,7 +9,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from embench.data.find import full_name
+from embench.data.find import find_source
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.entries import why_not_publishable
@@ -79,7 +79,11 @@ def test_the_manifest_says_what_was_seen(two, tmp_path):
     manifest = record.read_sealed(result.folder / "manifest.yaml")
     assert manifest == json.loads(json.dumps(result.manifest))
     (seen,) = manifest["seen"]
-    assert (seen["dataset"], seen["labels"], seen["targets"]) == (full_name(KINDS, None), "source", ["arousal"])
+    assert (seen["dataset"], seen["labels"], seen["targets"]) == (
+        find_source(KINDS, None).full_name,
+        "source",
+        ["arousal"],
+    )
     assert seen["people"] == [f"p{n:02d}" for n in range(5)]
     assert seen["hours"] == {m: pytest.approx(5 * 6 * 30 / 3600, abs=1e-3) for m in ("ecg", "eda")}
     assert (seen["licence"], seen["synthetic"], manifest["synthetic"]) == ("MIT", False, False)
@@ -177,7 +181,7 @@ def test_several_datasets_are_pretrained_on_as_one(two):
     both = alone[f"{OTHER}+{KINDS}"]
     assert both["rows"] == alone[OTHER]["rows"] + alone[KINDS]["rows"]
     assert data_seen(both) == [alone[OTHER]["manifest"], alone[KINDS]["manifest"]]
-    assert plan.config["pretrained_on"] == sorted(full_name(name, two.data) for name in (OTHER, KINDS))
+    assert plan.config["pretrained_on"] == sorted(find_source(name, two.data).full_name for name in (OTHER, KINDS))
     assert plan.overlap == "none"
 
 
@@ -197,12 +201,14 @@ def test_beside_other_datasets_only_a_folds_training_subjects_are_pretrained_on(
         assert data_seen(both) == [own["manifest"], results[2][0]["manifest"]]
         assert both["rows"] == own["rows"] + results[2][0]["rows"]
         assert both["val_rows"] == own["val_rows"]
-    assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [full_name(OTHER, two.data)])
+    assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [find_source(OTHER, two.data).full_name])
 
 
 def test_weights_of_several_datasets_say_what_they_saw(two, tmp_path):
     made = pretrained(mended(two, tmp_path), f"{OTHER}+{KINDS}")
-    assert [seen["dataset"] for seen in made.manifest["seen"]] == [full_name(name, None) for name in (OTHER, KINDS)]
+    assert [seen["dataset"] for seen in made.manifest["seen"]] == [
+        find_source(name, None).full_name for name in (OTHER, KINDS)
+    ]
     overlap = {
         name: Bench(two.data, two.runs, name, two.protocol).plan(modalities="ecg", pretrained=str(made.folder)).overlap
         for name in ("Tiny", "Kinds")
@@ -220,7 +226,7 @@ def test_labels_of_every_kind_are_learned(two, target):
     """The loss falls, and the stage says which target it was."""
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
-    source = source_of(KINDS, step, plan.method, [target], plan.request, plan.protocol, 1)
+    source = source_of(step.sources[0], step, plan.method, [target], plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
     stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
@@ -307,7 +313,7 @@ def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretraine
     assert record["started_from"]["weights"] == {"ecg": made.manifest["sha256"]}
     assert "files" not in record["started_from"]["manifest"]
     (seen,) = record["pretraining"]
-    assert (seen["dataset"], seen["subjects"]) == (full_name(corpus, None), 5)
+    assert (seen["dataset"], seen["subjects"]) == (find_source(corpus, None).full_name, 5)
 
 
 def test_weights_are_those_of_their_manifest_and_nobody_edits_it(two, tmp_path):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data import find
-from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
+from embench.data.cohort import card_for_protocol, choose_targets
+from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.leaderboard.entries import export_entry
@@ -127,10 +127,9 @@ def of_dataset(name: str, protocol_name: str, root: Path) -> Layout:
     """The units and folds of the dataset's synthetic files in `root`. Raises EmbenchError where they don't fit."""
     protocol = load_protocol(protocol_name)
     full = registry.find("dataset", name).full_name
-    card = card_for_protocol(protocol, registry.load("dataset", full).card)
-    targets = choose_targets(card, None)
-    store = find.prepared(name, root, protocol)
-    cohort = build_cohort(store, card, targets[:1], list(store.modalities), protocol)
+    source = find_source(name, root)
+    first = choose_targets(card_for_protocol(protocol, source.card), None)[0].name
+    cohort = source.cohort(protocol, first)
     every = {unit.id: i for i, unit in enumerate(cohort.units)}
     kept = sorted(cohort.positions)
     place = {i: k for k, i in enumerate(kept)}

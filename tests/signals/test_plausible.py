@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.data.find import open_dataset, write_synthetic
+from embench.data.find import find_source, write_synthetic
 from embench.interfaces.recording import Signal
 from embench.signals.plausible import PLAUSIBLE_SIZES, signal_size, unit_fault
 
@@ -70,7 +70,7 @@ def faults(dataset, factor=1.0):
 def test_no_bundled_dataset_is_complained_about(name, tmp_path):
     folder = tmp_path / name.partition("/")[0]
     write_synthetic(name, folder, subjects=3, seed=0, effect=1.0, length_s=None, videos=False)
-    dataset = open_dataset(str(folder) if name in ("own", "corpus") else name, tmp_path)
+    dataset = find_source(str(folder) if name in ("own", "corpus") else name, tmp_path).reader
     assert faults(dataset) == {}
 
 
@@ -84,7 +84,7 @@ def test_no_bundled_dataset_is_complained_about(name, tmp_path):
 def test_real_recordings_are_right_and_a_thousandth_or_a_thousandfold_is_not(name, told):
     if not (REAL / name).is_dir():
         pytest.skip("EMBENCH_TEST_DATA has no such recordings")
-    dataset = open_dataset(name, REAL)
+    dataset = find_source(name, REAL).reader
     assert faults(dataset) == {}
     assert set(faults(dataset, 1000.0)) == told
     assert set(faults(dataset, 0.001)) == told - {"acc"}  # without gravity there may be next to nothing

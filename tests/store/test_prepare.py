@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_dataset import NAME, SmallDataset, make, write_subjects
 
 from embench.data import find
-from embench.data.find import write_synthetic
+from embench.data.find import find_source, write_synthetic
 from embench.errors import DataError, PluginError
 from embench.interfaces.recording import Signal
 from embench.protocols import load_protocol
@@ -294,8 +294,8 @@ def test_no_dataset_tells_plans_anything_else(name, tmp_path):
         patch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
         protocol = load_protocol("subject-independent-v3")
         with find.without_preparing():
-            planned = find.prepared(name, tmp_path, protocol)
+            planned = find_source(name, tmp_path).prepared(protocol)
             shapes = {m: planned.array(m).shape for m in planned.modalities if m != "video"}
-        prepared = find.prepared(name, tmp_path, protocol)
+        prepared = find_source(name, tmp_path).prepared(protocol)
     assert replace(planned, path=prepared.path) == prepared
     assert shapes == {m: prepared.array(m).shape for m in shapes}

@@ -24,8 +24,8 @@ from scipy.signal import lfilter
 from tabulate import tabulate
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort
+from embench.data.find import find_source
 from embench.engine.predict import EstimatorAdapter, PersonalPredictions, PersonalRows
 from embench.engine.rows import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
@@ -75,7 +75,7 @@ def cohort_of(design: str, folder: Path) -> tuple[Cohort, Target]:
     root, minutes = folder / design.replace(" ", "-"), 14 if design == "values" else 54
     if not root.exists():
         _write(root / "study", minutes, DESIGNS[design], fixed_order=design == "fixed order")
-    store, card = find.prepared("study", root, PROTOCOL, 1, None), find.card_of("study", root)
+    store, card = find_source("study", root).prepared(PROTOCOL, 1, None), find_source("study", root).card
     (target,) = card.targets
     return build_cohort(store, card, (target,), None, load_protocol("subject-independent-v3")), target
 

@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.cli import main
-from embench.data.find import card_of
+from embench.data.find import find_source
 from embench.planning.request import Request
 from embench.runs.run import Result
 
@@ -111,7 +111,7 @@ def test_every_command_works(
     run = ["--dataset", name, *root, "--runs", str(tmp_path / "runs"), "--seeds", "0", "--device", "cpu"]
     call("baselines", *run)
     capsys.readouterr()
-    fusion = "late" if len(card_of(name, tmp_path).default_modalities) > 1 else "single"
+    fusion = "late" if len(find_source(name, tmp_path).card.default_modalities) > 1 else "single"
     call("run", *run, "--encoder", "cnn_tf", "--fusion", fusion, "--recipe", "quick", "--json")
     done = json.loads(capsys.readouterr().out)
     assert done["synthetic"] is True

@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter1d
 from tabulate import tabulate
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort
+from embench.data.find import find_source
 from embench.interfaces.units import Target
 from embench.protocols import Fold, load_protocol
 from embench.records.predictions import MODEL
@@ -58,8 +58,8 @@ def cohort_of(name: str, folder: Path) -> tuple[Cohort, Target]:
     out, number = folder / name.partition("/")[0], SUBJECTS.get(name, 24)
     if not out.exists():
         registry.synthesizer(name)(out, subjects=number, seed=1, effect=0.0, length_s=length_s)
-    store = find.prepared(name, folder, PROTOCOL, 1, None)
-    card = find.card_of(name, folder)
+    store = find_source(name, folder).prepared(PROTOCOL, 1, None)
+    card = find_source(name, folder).card
     (chosen,) = (t for t in card.targets if t.name == target)
     return build_cohort(store, card, (chosen,), None, PROTOCOL), chosen
 

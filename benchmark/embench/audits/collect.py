@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
-from embench.data import find
 from embench.data.cohort import cohort_labels
+from embench.data.find import Source, find_source, is_folder
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import SEAL_FILE, compare_seal
 from embench.leaderboard.verify import protocol_of, recompute
-from embench.leaderboard.verify_data import cohort_of_data
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol
 from embench.records import predictions, record
@@ -41,16 +40,16 @@ def collect_evidence(
     manifest = Manifest.model_validate(known.run)
     protocol = protocol_of(manifest)
     root = data_root or recorded_root(known.run["config"])
-    name = dataset or _recorded_place(known.run, root)
     redefined = _redefined(manifest)
-    _check_same(name, root, manifest)
-    cohort = cohort_of_data(name, root, protocol, tuple(manifest.targets), tuple(manifest.method.modalities))
+    source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
+    _check_same(source, manifest)
+    cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     tested = set(cohort.tested)
     labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
-    planned = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
+    planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
     reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
@@ -85,7 +84,7 @@ def collect_evidence(
         stages=stages,
         baselines=_baselines(folder, manifest),
         owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
-        seal=_seal(folder, labels, name, root) if known.labels is None else None,
+        seal=_seal(folder, labels, source) if known.labels is None else None,
     )
 
 
@@ -114,24 +113,22 @@ def _owes(known: record.Record, manifest: Manifest) -> bool:
     return not manifest.dev and len(known.predictions) > 0
 
 
-def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:
-    """Name or path of a record's dataset: its name, or the folder of own recordings that are not below the data
-    root."""
+def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
+    """A record's dataset, by its name, or by the folder of own recordings that are not below the data root."""
     named = str(run["dataset"]["name"])
     asked = str(run["config"].get("request", {}).get("dataset", named))
-    if not find.is_folder(asked):
-        return named
     try:
-        find.place(named, root)
+        return find_source(named, root)
     except EmbenchError:
-        return asked
-    return named
+        if not is_folder(asked):
+            raise
+        return find_source(asked, root)
 
 
-def _check_same(name: str, root: Path | None, manifest: Manifest) -> None:
+def _check_same(source: Source, manifest: Manifest) -> None:
     """Refuses to audit a record on the data of another dataset."""
-    if (found := find.full_name(name, root)) != manifest.dataset.name:
-        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {name}")
+    if (found := source.full_name) != manifest.dataset.name:
+        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
 def _redefined(manifest: Manifest) -> list[str]:
@@ -150,14 +147,12 @@ def _redefined(manifest: Manifest) -> list[str]:
     return found
 
 
-def _seal(
-    folder: Path, labels: Labels, name: str, root: Path | None
-) -> Literal["same", "other labels", "other files", "missing"]:
+def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
     """The value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
-    return compare_seal(path, labels, find.raw_digest_of(name, root))
+    return compare_seal(path, labels, source.raw_digest())
 
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
@@ -180,14 +175,14 @@ def _sources(
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
     steps = () if isinstance(planned, Undefined) else planned.method.pretraining
-    names = [name for step in steps for name in step.sources]
+    names = [source.name for step in steps for source in step.sources]
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}
     missing = []
     for name in dict.fromkeys(names):
         try:
-            store = find.prepared(name, root, protocol)
+            store = find_source(name, root).prepared(protocol)
         except (CheckFailed, DataError, UsageError):
             missing.append(_public_name(name))
             continue
@@ -198,7 +193,7 @@ def _sources(
 
 def _public_name(name: str) -> str:
     """A source's name without the place where it lies."""
-    return Path(name).name if find.is_folder(name) or ":" in name else name
+    return Path(name).name if is_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[Path]:

@@ -9,10 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from embench import protocols
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
-from embench.data import find
-from embench.data.cohort import Cohort, card_for_protocol, choose_targets
+from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.files import snapshot
 from embench.interfaces.metric import Undefined
@@ -113,8 +111,8 @@ def claimed_request(
 
 def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
     """Those of the wanted targets that a dataset has under a protocol."""
-    card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
-    return [name for name in wanted if name in {target.name for target in card.targets}]
+    targets = Request(dataset, protocol=protocol, data_root=data_root).card.targets
+    return [name for name in wanted if name in {target.name for target in targets}]
 
 
 def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:
@@ -556,7 +554,7 @@ def _examine_paper(
 
 def _lacking(pair: ComparedPair) -> list[str]:
     """The modalities, or channels of them, that a claim reads and a dataset does not have."""
-    card = find.card_of(pair.dataset, pair.a.data_root)
+    card = pair.a.source.card
     named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
     try:
         read = {part: parts_of(part)[0] for m in named for part in m.split("+")}

@@ -28,6 +28,7 @@ from embench.system import cores
 
 if TYPE_CHECKING:
     from embench.data.checks import CheckedFiles
+    from embench.data.find import Source
     from embench.interfaces.dataset import Card, Dataset, Download, Finding
     from embench.interfaces.recording import Recording
     from embench.registry import Entry
@@ -49,28 +50,27 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
-    from embench.data.find import open_dataset, own_folders, place
+    from embench.data.find import find_source, own_folders
     from embench.store.prepare import reader_faults
 
     usable = True
     if dataset:
-        facts = [_status(*place(dataset, data_root), dataset)]
+        source = find_source(dataset, data_root)
+        facts = [_status(source.entry, source.folder, dataset)]
         usable = facts[0]["state"] not in ("missing", "broken")
         if usable:
-            facts[0]["people"] = len(open_dataset(dataset, data_root, own_names=True).subjects())
+            facts[0]["people"] = len(source.owners_reader().subjects())
     else:
         named = registry.entries("dataset")
         facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
-        own = [folder.name for folder in own_folders(data_root)]
-        facts += [_status_or_fault(*place(name, data_root), name) for name in own]
+        own = [find_source(folder.name, data_root) for folder in own_folders(data_root)]
+        facts += [_status_or_fault(each.entry, each.folder, each.name) for each in own]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
     if not usable:
         with reader_faults(str(dataset), "subjects"):
-            open_dataset(
-                str(dataset), data_root, own_names=True
-            ).subjects()  # raises: where it was searched for, and what to do
+            source.owners_reader().subjects()  # raises: where it was searched for, and what to do
 
 
 def _show(facts: list[dict[str, Any]], card: bool) -> None:
@@ -243,19 +243,19 @@ def verify_data(
         raise UsageError(f"cannot write {share}", where="--share", expected="a file in an existing folder")
     from embench.data.checks import check_dataset_files, remember, unread
     from embench.data.describe import DataReport
-    from embench.data.find import header_of, is_folder, open_dataset, place
+    from embench.data.find import find_source, header_of, is_folder
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
-    entry, folder = place(dataset, data_root)
-    name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
-    report, made_by = DataReport(), registry.load("dataset", entry.full_name)
+    source = find_source(dataset, data_root)
+    name = source.entry.full_name
+    code, report, made_by = registry.code_identity("dataset", name), DataReport(), registry.load("dataset", name)
     card = made_by.card
     try:
-        reader = open_dataset(dataset, data_root, own_names=True)
+        reader = source.owners_reader()
         if exclude_faulty and (count := reader.exclude_faulty()):
             console.note(f"{count} entries of `faulty` were added to dataset.yaml: check each entry")
-        reader = open_dataset(dataset, data_root, own_names=True)
+        reader = source.owners_reader()
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
             headers: list[Recording] = []
@@ -266,16 +266,16 @@ def verify_data(
 
             checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
-        if share and folder.is_dir():
+        if share and source.folder.is_dir():
             _write_report(
-                share, report.document(name, code, made_by, card, unread(folder, error.what), synthetic=False)
+                share, report.document(name, code, made_by, card, unread(source.folder, error.what), synthetic=False)
             )
         raise
     shared = report.document(name, code, made_by, card, checked, synthetic=generated)
     remember(reader, code, checked, cache_root(), shared)
     if share:
         _write_report(share, shared)
-    cannot_answer = [] if checked.errors else _unanswerable(dataset, data_root, reader, name, headers)
+    cannot_answer = [] if checked.errors else _unanswerable(source, reader, headers)
     document = {**_document(dataset, checked, generated), "cannot_answer": cannot_answer}
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked, cannot_answer))
     if checked.errors:
@@ -310,24 +310,22 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
     }
 
 
-def _unanswerable(
-    dataset: str, data_root: Path | None, reader: Dataset, name: str, headers: Sequence[Recording]
-) -> list[Mapping[str, Any]]:
+def _unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
     """The targets for which the study cannot answer under the default protocol, whatever is trained."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import full_name, header_store, pseudonymous
+    from embench.data.find import header_store
     from embench.planning.request import Request
     from embench.protocols import load_protocol
     from embench.statistics.answerable import find_unanswerable, without_repeats
 
-    own, rules = pseudonymous(dataset, data_root), load_protocol(Request.protocol)
+    own, rules = source.pseudonymous, load_protocol(Request.protocol)
     if not reader.card.targets:
         return []
     # Folds follow from names, and those of own recordings are dealt by pseudonyms.
     named, of = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
     try:
         card = card_for_protocol(rules, of.card)
-        store = header_store(of, full_name(dataset, data_root) if own else name, named)
+        store = header_store(of, source.full_name if own else source.entry.full_name, named)
         return without_repeats(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
@@ -503,11 +501,11 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Filter, resample and store the signals of a dataset; prepared data are reused."""
-    from embench.data.find import prepared
+    from embench.data.find import find_source
     from embench.protocols import load_protocol
 
     with Steps("subjects", "prepared") as steps:
-        store = prepared(dataset, data_root, load_protocol(protocol), workers or min(4, cores()), steps)
+        store = find_source(dataset, data_root).prepared(load_protocol(protocol), workers or min(4, cores()), steps)
     if as_json:
         console.document({
             "dataset": store.name,
@@ -526,10 +524,10 @@ def prepare(
 @data_app.command()
 def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json = False) -> None:
     """List participants and recordings of your own data and their pseudonyms in records, predictions and entries."""
-    from embench.data.find import pseudonymous
+    from embench.data.find import find_source
     from embench.data.pseudonyms import PseudonymRow
 
-    reader = pseudonymous(dataset, data_root)
+    reader = find_source(dataset, data_root).pseudonymous
     if reader is None:
         raise UsageError(
             "this dataset has no pseudonyms: only your own recordings have them",

@@ -47,7 +47,8 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Summarise labels and signals: classes, units at the threshold, variance, agreement, signal quality."""
-    from embench.data import describe, find
+    from embench.data import describe
+    from embench.data.find import find_source
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing
@@ -68,7 +69,7 @@ def labels(
     if figure:
         drawing.draw_labels(card.title, report).save(figure)
     if units:
-        own = find.pseudonymous(dataset, data_root)
+        own = find_source(dataset, data_root).pseudonymous
         write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))
     if as_json:
         console.document(report)
@@ -284,14 +285,15 @@ def _prepared(
     """The prepared data of a dataset, its card, the protocol and the targets that are named; where none are, those of
     the card, or `every` one."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import card_of, prepared
+    from embench.data.find import find_source
     from embench.protocols import load_protocol
 
     rules = load_protocol(protocol)
-    card = card_for_protocol(rules, card_of(dataset, data_root))
+    source = find_source(dataset, data_root)
+    card = card_for_protocol(rules, source.card)
     chosen = choose_targets(card, target or (",".join(t.name for t in card.targets) if every else None))
     with Steps("subjects", "prepared") as steps:
-        return prepared(dataset, data_root, rules, 1, steps), card, rules, chosen
+        return source.prepared(rules, 1, steps), card, rules, chosen
 
 
 # `embench data look`: a dataset's signals, faults, labels and controls on one page, before anything is trained.
@@ -310,7 +312,7 @@ def look(
 ) -> None:
     """Write a page about a dataset: signals, faults, labels, units, confound-only models, statistical power."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
+    from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
     from embench.statistics.answerable import find_unanswerable, without_repeats
@@ -318,10 +320,11 @@ def look(
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist", where="--out")
     rules = load_protocol(protocol)
-    card = card_for_protocol(rules, card_of(dataset, data_root))
+    source = find_source(dataset, data_root)
+    card = card_for_protocol(rules, source.card)
     chosen = choose_targets(card, target) if card.targets or target else ()
     with Steps("subjects", "prepared") as steps:
-        store = prepared(dataset, data_root, rules, 1, steps)
+        store = source.prepared(rules, 1, steps)
         people = (
             list(store.subjects)
             if subjects is None
@@ -331,8 +334,8 @@ def look(
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
-        own = place(dataset, data_root)[0].name in (OWN, CORPUS)
-        of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
+        own = source.entry.name in (OWN, CORPUS)
+        of = LookedAt(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")

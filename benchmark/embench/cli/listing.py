@@ -155,9 +155,9 @@ def _print_folder(name: str, *, as_json: bool) -> bool:
 
 def _facts_of_folder(name: str) -> dict[str, Any]:
     """The card of own recordings, in words."""
-    from embench.data.find import card_of
+    from embench.data.find import find_source
 
-    card = card_of(name, None)
+    card = find_source(name, None).card
     modalities = {m: f"{', '.join(own.channels)}; {own.unit}" for m, own in card.modalities.items()}
     labels = {"targets": {t.name: f"{t.kind} from `{t.label}`" for t in card.targets}}
     silent = ("obtain", "downloads", "verified_on_real", "raters", "targets", "modalities")
@@ -314,10 +314,10 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
 def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
     """Facts on reading a dataset with an encoder under a protocol: a row for each modality that the encoder accepts,
     and the modalities that the dataset lacks, or the encoder does not read."""
-    from embench.data import find
+    from embench.data.find import find_source
     from embench.protocols import load_protocol
 
-    rules, card = load_protocol(protocol), find.card_of(dataset, data_root)
+    rules, card = load_protocol(protocol), find_source(dataset, data_root).card
     recipe = encoder.recipes[preset].on(card.name)
     read = [m for m in card.modalities if m in encoder.accepts]
     wired = {m: _wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}

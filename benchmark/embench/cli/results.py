@@ -522,12 +522,12 @@ def _document(result: Result, audited: Audit) -> dict[str, Any]:
 
 def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
     from embench.cli import show
-    from embench.data import find
+    from embench.data.find import find_source
     from embench.records.record import read_manifest
 
     run = read_manifest(result.folder)
     show.result(result, every=every)
-    for known in find.card_of(dataset, data_root).targets:
+    for known in find_source(dataset, data_root).card.targets:
         if known.name in result.scores.headlines:
             _warn_of_scale(result, known)
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ import yaml
 
 from embench import data, registry
 from embench.data import data_folder, wrong_root
-from embench.data.cohort import label_rules
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, label_rules
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import aside, cached, cached_call, digest, saving, temporary
@@ -77,21 +78,175 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
 
 def checked_dataset(dataset: str, data_root: Path | None, recorded: Iterable[str]) -> str:
     """Return the full name of a dataset that a user names. Raises as `data_at` does."""
-    found = full_name(dataset, data_root)
+    found = find_source(dataset, data_root).full_name
     if other := next((name for name in recorded if name != found), None):
         raise UsageError(f"the record is of {other}, not of {found}", where=f"--dataset {dataset}")
     return found
 
 
-def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
-    """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
-    registry lacks is that of a folder of own recordings, which `data_at` names or which lies below the data root;
-    records write it `own/NAME`."""
+@dataclass(frozen=True)
+class Source:
+    """A dataset that a user or a record names: its reader and the folder of its data. The folder need not exist, and
+    is read only when it is needed.
+
+    Args:
+        name: the name or path that was asked for.
+        entry: the registry entry of the reader.
+        is_path: whether the folder may have another name than its recordings.
+    """
+
+    name: str
+    data_root: Path | None
+    entry: Entry = field(compare=False)
+    folder: Path
+    is_path: bool
+
+    @cached_property
+    def reader(self) -> Dataset:
+        """The reader on the folder. Own recordings, unless they are synthetic, come under pseudonyms.
+
+        Raises:
+            DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
+        """
+        dataset = self.owners_reader()
+        own_folder = self.entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
+        return Pseudonymous(dataset) if own_folder and fingerprint.synthetic(self.folder) is None else dataset
+
+    def owners_reader(self) -> Dataset:
+        """Return the reader on the folder, for the owner alone: own recordings have their own names. Raises as `reader`
+        does."""
+        kind = registry.load("dataset", self.entry.full_name)
+        if not self.folder.is_dir():
+            if is_folder(self.name):
+                raise DataError(
+                    "the folder does not exist",
+                    where=str(self.folder),
+                    expected="a folder with recordings and dataset.yaml",
+                    hint=f"{kind.card.obtain}",
+                )
+            raise _no_data(self.entry, kind.card, self.folder, self.data_root)
+        with reader_faults(self.entry.full_name, str(self.folder)):
+            dataset: Dataset = kind(self.folder)
+        if self._is_own:
+            _check_name(dataset, is_path=self.is_path)
+        return dataset
+
+    @property
+    def pseudonymous(self) -> Pseudonymous | None:
+        """The reader of own recordings under pseudonyms; None of a dataset whose names are public or made up."""
+        return self.reader if isinstance(self.reader, Pseudonymous) else None
+
+    @cached_property
+    def card(self) -> Card:
+        """The card of the reader's class, or where the folder is here, which may say itself what it holds, that of the
+        reader on it."""
+        if self._is_own or self.folder.is_dir():
+            return self.reader.card
+        card: Card = registry.load("dataset", self.entry.full_name).card
+        return card
+
+    @property
+    def full_name(self) -> str:
+        """The full name of the dataset, whatever it is called here: of own recordings `own/NAME`."""
+        return f"{OWN}/{self.reader.card.name}" if self._is_own else self.entry.full_name
+
+    @property
+    def _is_own(self) -> bool:
+        return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
+
+    def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
+        """Return the prepared store under a protocol's rules, made now, or found. Raises DataError, which names all
+        faults of own recordings."""
+        scratch, reader = _SCRATCH.get(), self.reader
+        make = partial(
+            prepare,
+            reader,
+            self.full_name,
+            registry.code_identity("dataset", self.entry.full_name),
+            rate_hz=protocol.rate_hz,
+            rules=protocol.preprocess,
+            cache=cache_root(),
+            workers=workers,
+            progress=progress,
+            scratch=scratch,
+        )
+        try:
+            return cached_call(("prepared", reader, protocol.rate_hz, protocol.preprocess, scratch), make)
+        except DataError as error:
+            if not is_folder(self.name):
+                raise
+            faults = [finding for finding in reader.verify() if finding.severity == "error"]
+            if not faults:  # it is none of a recording
+                raise
+            listed = "; ".join(f"{Path(fault.where).name}: {fault.what}" for fault in faults[:3])
+            raise DataError(
+                f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}",
+                where=str(reader.root),
+                hint=f"to list all faults and exclude the faulty parts: embench data verify {self.name} "
+                "--exclude-faulty",
+            ) from error
+
+    def cohort(self, protocol: Protocol, targets: str | None = None, modalities: Sequence[str] = ()) -> Cohort:
+        """Return the subjects and units with these targets, by default the card's, and any of the modalities, by
+        default all. Raises as `prepared` and `build_cohort` do."""
+        store, card = self.prepared(protocol), card_for_protocol(protocol, self.card)
+        return build_cohort(store, card, choose_targets(card, targets), list(modalities or store.modalities), protocol)
+
+    @cached
+    def raw_digest(self) -> bytes:
+        """Return the digest of the raw files that keys the HMAC of labels which are not public.
+
+        Raises:
+            DataError: the files are missing or cannot be read.
+        """
+        return fingerprint.raw_digest(self.reader, cache_root())
+
+    def files_digest(self, card: Card) -> str:
+        """Return the digest of the raw files and of the card's label rules, whatever code reads them, by which records
+        and boards compare their data. The key of seals doesn't follow from it. Raises as `raw_digest` does."""
+        return digest(["files", self.raw_digest().hex(), label_rules(card)])
+
+    def shares_files(self, other: Source) -> bool:
+        """True if both are one dataset, variants of one, which are of the same subjects, or folders with a file of the
+        same contents: a corpus may hold another dataset's recordings."""
+        return self.same_folder(other) or bool(self.file_marks() & other.file_marks())
+
+    def same_folder(self, other: Source) -> bool:
+        """True if the data of both lie in one folder."""
+        return self.folder.resolve() == other.folder.resolve()
+
+    def same_data(self, other: Source) -> bool:
+        """True if both have one reader on one folder. Folders of own recordings may have one name."""
+        return self.entry.full_name == other.entry.full_name and self.same_folder(other)
+
+    def subjects_with_files_of(self, other: Source) -> list[str]:
+        """Return the subjects of whom `other` has a file; all of them where both are one folder."""
+        subjects = list(self.reader.subjects())
+        if self.same_folder(other):
+            return subjects
+        theirs = fingerprint.contents(other.reader, cache_root())
+        return [who for who in subjects if fingerprint.contents(self.reader, cache_root(), [who]) & theirs]
+
+    @cached
+    def file_marks(self) -> set[str]:
+        """Return marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so
+        that the hash itself, which seals labels, is not disclosed."""
+        found = fingerprint.contents(self.reader, cache_root())
+        return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
+
+
+def find_source(name: str, data_root: Path | None) -> Source:
+    """Find the dataset that a name or a folder's path stands for. A name that the registry lacks is that of a folder of
+    own recordings, which `data_at` names or which lies below the data root; records write it `own/NAME`."""
     named = _NAMED.get()
-    return _place(named[1] if named and named[0] == name else name, data_root)
+    return _find_source(name, named[1] if named and named[0] == name else name, data_root)
 
 
 @cached
+def _find_source(asked: str, name: str, data_root: Path | None) -> Source:
+    return Source(asked, data_root, *_place(name, data_root), is_path=is_folder(name))
+
+
 def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
@@ -134,28 +289,6 @@ def own_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
-@cached
-def full_name(name: str, data_root: Path | None) -> str:
-    """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
-    entry, _ = place(name, data_root)
-    return _full_name(entry, open_dataset(name, data_root)) if _is_own(entry) else entry.full_name
-
-
-def _full_name(entry: Entry, dataset: Dataset) -> str:
-    return f"{OWN}/{dataset.card.name}" if _is_own(entry) else entry.full_name
-
-
-@cached
-def card_of(name: str, data_root: Path | None) -> Card:
-    """The card of a dataset: that of its reader's class, or where the folder is here, which may say itself what it
-    holds, that of the reader on it."""
-    entry, folder = place(name, data_root)
-    if _is_own(entry) or folder.is_dir():
-        return open_dataset(name, data_root).card
-    card: Card = registry.load("dataset", entry.full_name).card
-    return card
-
-
 def first_description(folder: Path) -> str:
     """The text of a first `dataset.yaml` of a folder of own recordings; its first comments say what was understood.
 
@@ -180,42 +313,6 @@ def write_description(folder: Path, text: str) -> Path:
     return path
 
 
-def _is_own(entry: Entry) -> bool:
-    return entry.full_name == f"{registry.BUNDLED}/{OWN}"
-
-
-@cached
-def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) -> Dataset:
-    """The reader on the dataset's folder. Own recordings, unless they are synthetic, come under pseudonyms.
-
-    Args:
-        own_names: for their owner alone: own recordings under their own names.
-
-    Raises:
-        DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
-    """
-    entry, folder = place(name, data_root)
-    reader = registry.load("dataset", entry.full_name)
-    if not folder.is_dir():
-        if is_folder(name):
-            raise DataError(
-                "the folder does not exist",
-                where=str(folder),
-                expected="a folder with recordings and dataset.yaml",
-                hint=f"{reader.card.obtain}",
-            )
-        raise _no_data(entry, reader.card, folder, data_root)
-    with reader_faults(entry.full_name, str(folder)):
-        dataset: Dataset = reader(folder)
-    if _is_own(entry):
-        named = _NAMED.get()
-        _check_name(dataset, is_path=is_folder(name) or (named is not None and named[0] == name))
-    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
-    if own_folder and not own_names and fingerprint.synthetic(folder) is None:
-        return Pseudonymous(dataset)
-    return dataset
-
-
 def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
     """The error where a dataset's folder is missing: where it is expected, and how the data are obtained."""
     at = f" --data-root {data_root}" if data_root else ""
@@ -238,12 +335,6 @@ def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> 
     )
 
 
-def pseudonymous(name: str, data_root: Path | None) -> Pseudonymous | None:
-    """The reader of own recordings under pseudonyms; None of a dataset whose names are public or made up."""
-    dataset = open_dataset(name, data_root)
-    return dataset if isinstance(dataset, Pseudonymous) else None
-
-
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
     """Refuses own recordings under a name that means others, here or in a record."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
@@ -256,33 +347,6 @@ def _check_name(dataset: Dataset, *, is_path: bool) -> None:
             expected="the same name, so that records can find the data",
             hint="rename one of them, or name the folder by its path, as in --dataset ./FOLDER",
         )
-
-
-def prepared(
-    name: str,
-    data_root: Path | None,
-    protocol: Protocol,
-    workers: int = 1,
-    progress: ProgressCallback | None = None,
-) -> Store:
-    """The prepared store of a dataset under a protocol's rules; made now, or found. Raises DataError, which names all
-    faults of own recordings."""
-    entry, _ = place(name, data_root)
-    dataset = open_dataset(name, data_root)
-    try:
-        return _prepared(entry, dataset, protocol, workers, progress)
-    except DataError as error:
-        if not is_folder(name):
-            raise
-        faults = [finding for finding in dataset.verify() if finding.severity == "error"]
-        if not faults:  # it is none of a recording
-            raise
-        listed = "; ".join(f"{Path(fault.where).name}: {fault.what}" for fault in faults[:3])
-        raise DataError(
-            f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}",
-            where=str(dataset.root),
-            hint=f"to list all faults and exclude the faulty parts: embench data verify {name} --exclude-faulty",
-        ) from error
 
 
 _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
@@ -298,75 +362,6 @@ def without_preparing() -> Iterator[None]:
             yield
         finally:
             _SCRATCH.reset(token)
-
-
-def _prepared(
-    entry: Entry, dataset: Dataset, protocol: Protocol, workers: int, progress: ProgressCallback | None
-) -> Store:
-    scratch = _SCRATCH.get()
-    return cached_call(
-        ("prepared", dataset, protocol.rate_hz, protocol.preprocess, scratch),
-        lambda: prepare(
-            dataset,
-            _full_name(entry, dataset),
-            registry.code_identity("dataset", entry.full_name),
-            rate_hz=protocol.rate_hz,
-            rules=protocol.preprocess,
-            cache=cache_root(),
-            workers=workers,
-            progress=progress,
-            scratch=scratch,
-        ),
-    )
-
-
-@cached
-def raw_digest_of(name: str, data_root: Path | None) -> bytes:
-    """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
-
-    Raises:
-        DataError: the files are missing or cannot be read.
-    """
-    return fingerprint.raw_digest(open_dataset(name, data_root), cache_root())
-
-
-@cached
-def files_digest(name: str, data_root: Path | None, card: Card) -> str:
-    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them, by which records and
-    boards compare their data. The key of seals doesn't follow from it.
-
-    Raises:
-        DataError: the files are missing or cannot be read.
-    """
-    return digest(["files", raw_digest_of(name, data_root).hex(), label_rules(card)])
-
-
-def share_files(one: str, other: str, data_root: Path | None) -> bool:
-    """True if two names mean one dataset, variants of one, which are of the same subjects, or folders with a file of
-    the same contents: a corpus may hold another dataset's recordings."""
-    return same_folder(one, other, data_root) or bool(file_marks(one, data_root) & file_marks(other, data_root))
-
-
-def same_folder(one: str, other: str, data_root: Path | None) -> bool:
-    """True if two names mean one folder of data."""
-    return len({place(name, data_root)[1].resolve() for name in (one, other)}) == 1
-
-
-def subjects_with_files_of(other: str, name: str, data_root: Path | None) -> list[str]:
-    """The subjects of the dataset `name` of whom `other` has a file; all of them where both mean one folder."""
-    dataset = open_dataset(name, data_root)
-    if same_folder(other, name, data_root):
-        return list(dataset.subjects())
-    theirs = fingerprint.contents(open_dataset(other, data_root), cache_root())
-    return [who for who in dataset.subjects() if fingerprint.contents(dataset, cache_root(), [who]) & theirs]
-
-
-@cached
-def file_marks(name: str, data_root: Path | None) -> set[str]:
-    """Marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the
-    hash itself, which seals labels, is not disclosed."""
-    found = fingerprint.contents(open_dataset(name, data_root), cache_root())
-    return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
 
 
 # Synthetic data in a dataset's format, written to a folder of one's choice.

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.data import find
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, repaired_share
+from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
@@ -53,7 +53,7 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
         return cohort
     labels = _labels_of(run, cohort)
     if record.labels is None:
-        found = compare_seal(folder / SEAL_FILE, labels, find.raw_digest_of(run.dataset.name, data_root))
+        found = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
         if found == "other files":
             return Undefined("not compared with the data: the files here are not those whose labels were withheld")
         return [] if found == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
@@ -181,14 +181,14 @@ def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
     its prepared data, made by the same code."""
     if run.dataset.files is None:
         return run.dataset.fingerprint == cohort.store.key
-    return run.dataset.files == find.files_digest(run.dataset.name, data_root, cohort.card)
+    return run.dataset.files == find_source(run.dataset.name, data_root).files_digest(cohort.card)
 
 
 def files_here(run: Manifest, data_root: Path | None) -> str | None:
     """The digest of the raw files and label rules of a run's dataset that are here; None where there are none."""
     try:
-        card = card_for_protocol(protocol_of(run), find.card_of(run.dataset.name, data_root))
-        return find.files_digest(run.dataset.name, data_root, card)
+        source = find_source(run.dataset.name, data_root)
+        return source.files_digest(card_for_protocol(protocol_of(run), source.card))
     except (DataError, UsageError):
         return None
 
@@ -196,27 +196,18 @@ def files_here(run: Manifest, data_root: Path | None) -> str | None:
 def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
     """The subjects of a run, of the data here."""
     try:
-        find.open_dataset(run.dataset.name, data_root)
+        source = find_source(run.dataset.name, data_root)
+        _ = source.reader
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
-    cohort = _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
     named = run.cohort.subjects
     if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
         return OTHER_PSEUDONYMS
     return cohort
 
 
-def cohort_of_data(
-    name: str, data_root: Path | None, protocol: Protocol, targets: tuple[str, ...], modalities: tuple[str, ...]
-) -> Cohort:
-    """The cohort of a dataset by these rules, with all of its modalities where none is named."""
-    store = find.prepared(name, data_root, protocol)
-    card = card_for_protocol(protocol, find.card_of(name, data_root))
-    chosen = choose_targets(card, ",".join(targets))
-    return build_cohort(store, card, chosen, list(modalities or store.modalities), protocol)
-
-
-_cohort = lru_cache(maxsize=16)(cohort_of_data)
+_cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:

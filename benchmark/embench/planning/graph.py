@@ -556,7 +556,7 @@ class Builder:
         sides: _Sides,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
-        others = [self.sources[name, step.labels] for name in step.sources]
+        others = [self.sources[source, step.labels] for source in step.sources]
         if not step.own:
             return external_stage(self.method, step, others, self.setting, seed, before)
         cohort, modalities, train, val = self.fit_on, self.method.of(step), sides.train, sides.val

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.data.find import full_name, is_folder, place
+from embench.data.find import Source, find_source, is_folder
 from embench.engine.stage import Part
 from embench.errors import UsageError
 from embench.files import sha256
@@ -195,30 +195,24 @@ def several(source: str) -> tuple[str, ...]:
     return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
 
 
-def _sources(text: str, source: str, request: Request) -> tuple[tuple[str, ...], bool]:
+def _sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
     """The other datasets of a source, and if it has the run's own beside them: of that, only a fold's training subjects
     are seen."""
     names = several(source)
     if len(names) == 1:
-        return names, False
+        return (find_source(source, request.data_root),), False
     if "" in names:
         raise UsageError(
             "a dataset name is missing before or after a plus sign",
             where=f"--pretrainer {text}",
             expected="datasets joined by plus signs, such as corpus+amigos",
         )
-    data = [_data_of(name, request) for name in names]
-    if twice := [name for name, own in zip(names, data, strict=True) if data.count(own) > 1]:
+    found = [find_source(name, request.data_root) for name in names]
+    if twice := [one.name for one in found if sum(map(one.same_data, found)) > 1]:
         raise UsageError(f"duplicate dataset `{twice[0]}`", where=f"--pretrainer {text}")
-    trained_on = _data_of(request.train_dataset or request.dataset, request)
-    others = tuple(name for name, own in zip(names, data, strict=True) if own != trained_on)
-    return others, len(others) < len(names)
-
-
-def _data_of(name: str, request: Request) -> tuple[str, Path]:
-    """The reader and the folder of a dataset: own folders may have one name."""
-    entry, folder = place(name, request.data_root)
-    return entry.full_name, folder.resolve()
+    trained_on = request.train_source or request.source
+    others = tuple(one for one in found if not one.same_data(trained_on))
+    return others, len(others) < len(found)
 
 
 def _labelled_dataset(dataset: str) -> str:
@@ -233,7 +227,7 @@ def without_paths(text: str, data_root: Path | None) -> str:
     if not source:
         return text
     names = [
-        full_name(name, data_root).removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name
+        find_source(name, data_root).full_name.removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name
         for name in several(source)
     ]
     return text.removesuffix(source) + "+".join(names)

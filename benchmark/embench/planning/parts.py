@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort
+from embench.data.find import Source
 from embench.engine.stage import Part
 from embench.errors import UsageError, faults
 from embench.files import parse_yaml, snapshot
@@ -29,19 +29,18 @@ from embench.vocabulary import did_you_mean, nearest
 FUSION = "fusion"
 """Name of the whole model beside the modalities in names of weights."""
 
-Origin = tuple[str, str]
+Origin = tuple[Source, str]
 """An external source as `--pretrainer` names it, and whether its labels are used."""
 
 
 @dataclass(frozen=True)
 class Pretraining:
     """One pretraining step: of one modality's encoder or of all, on the rows of this fold's training subjects (`own`)
-    and of other datasets (`sources`: names, or paths of corpora), whose labels it uses or not. `option` is what named
-    it, for messages."""
+    and of other datasets (`sources`), whose labels it uses or not. `option` is what named it, for messages."""
 
     part: Part
     modality: str | None
-    sources: tuple[str, ...]
+    sources: tuple[Source, ...]
     own: bool
     labels: Literal["none", "source"]
     option: str
@@ -380,8 +379,7 @@ def check_names(requests: Iterable[Request]) -> None:
         if request.seeds is not None:
             _ = request.seed_list
         load_protocol(request.protocol)
-        for name in filter(None, (request.dataset, request.train_dataset)):
-            find.place(name, request.data_root)
+        _ = request.source, request.train_source
         for text in request.encoders:
             registry.find("encoder", text.split("=", 1)[-1])
         _check_one("encoder", [text for text in request.encoders if "=" not in text])

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.find import Source
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.feed import Data
@@ -338,13 +338,14 @@ THREADS = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `cohorts` are
-    these and those of all sources of pretraining, each once. `sites`: modality -> in words, at which sites it was
-    trained and tested, where these differ. `tuning`: which settings each fold has."""
+    """A run before it is run, on the dataset `source`; `fit` and `test` are one cohort unless `train_source` is another
+    dataset. `cohorts` are these and those of all sources of pretraining, each once. `sites`: modality -> in words, at
+    which sites it was trained and tested, where these differ. `tuning`: which settings each fold has."""
 
     request: Request
     protocol: Protocol
-    dataset: str
+    source: Source
+    train_source: Source | None
     method: Method
     fit: Cohort
     test: Cohort
@@ -357,6 +358,11 @@ class Plan:
     tuning: Tuning | None = None
 
     @property
+    def dataset(self) -> str:
+        """Full name of the dataset that is tested."""
+        return self.source.full_name
+
+    @property
     def config(self) -> dict[str, Any]:
         """All settings that determine the run's numbers, as plain values."""
         parts = {
@@ -367,9 +373,7 @@ class Plan:
             "dataset": self.dataset,
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
-            "pretrained_on": sorted(
-                {find.full_name(name, self.request.data_root) for p in self.method.pretraining for name in p.sources}
-            ),
+            "pretrained_on": sorted({each.full_name for step in self.method.pretraining for each in step.sources}),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -395,20 +399,18 @@ class Plan:
     @property
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
-        other = self.request.train_dataset
-        return find.full_name(other, self.request.data_root) if other else None
+        return self.train_source.full_name if self.train_source else None
 
     @property
     def overlap(self) -> Overlap:
         """Data of the test subjects that pretraining may have seen; worked out, never declared."""
         found: list[Overlap] = ["none"]
-        tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
-            same = any(find.share_files(name, tested, root) for name in step.sources)
+            same = any(self.source.shares_files(each) for each in step.sources)
             if same or (step.own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
+            found.append(self.started.overlap(self.dataset, self.source.file_marks()))
         found += weights.own_overlap(self.method, self.dataset)
         return max(found, key=get_args(Overlap).index)
 
@@ -528,16 +530,16 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             the protocol declares.
     """
     device = machine.resolve_device(request.device)
-    dataset = find.full_name(request.dataset, request.data_root)
+    source, train_source = request.source, request.train_source
     request, protocol, card = rules_of(request)
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    grounded(with_data(request, named_method(request, card, list(card.modalities), device)))
+    grounded(with_data(named_method(request, card, list(card.modalities), device), source, train_source))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
-    store = find.prepared(request.dataset, request.data_root, protocol, workers, on_step)
+    store = source.prepared(protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     request = _with_seeds(request, protocol, method)
     if method.joins == "estimator":
@@ -546,8 +548,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if given is not None and test.slices is not None:
         test.slices.check(given, card.name)
     check_losses(method, targets, request.settings, test)
-    fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
-    source_cohorts = sources(request, method, protocol, test, workers)
+    fit = trained_on(train_source, source, method, protocol, test, workers) if train_source else test
+    source_cohorts = sources(source, train_source, method, protocol, test, workers)
     weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
@@ -588,7 +590,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             where=f"protocol {protocol.name}",
             hint="--dev requires validation subjects: use more subjects or another --protocol",
         )
-    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
+    data = source, train_source, method, fit, test
+    plan = Plan(request, protocol, *data, folds, graph, setting, started, cohorts, sites, tuning)
     _check_tuned(plan)
     known_by = "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
     check_rest_alone(protocol, card.name, plan.overlap, known_by)
@@ -621,12 +624,12 @@ def _check_tuned(plan: Plan) -> None:
 def rules_of(request: Request) -> tuple[Request, Protocol, Card]:
     """The request, with what two datasets share where it has two, and without weights where it starts at random; its
     protocol at the lag it names; and the card. Raises UsageError where names do not fit."""
-    protocol, own = load_protocol(request.protocol), find.card_of(request.dataset, request.data_root)
+    protocol, own = load_protocol(request.protocol), request.source.card
     if (normalise := chosen_normalisation(request.settings)) is not None:
         protocol = protocol.normalised(normalise)
     card = card_for_protocol(protocol, own)
-    if request.train_dataset:
-        request = of_both(request, protocol, card)
+    if train_source := request.train_source:
+        request = of_both(request, train_source, protocol, card)
     if request.pretrained == RANDOM:
         request = weights.at_random(request, card)
     lag_s = request.lag_s

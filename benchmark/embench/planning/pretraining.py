@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, choose_targets
+from embench.data.find import Source, find_source
 from embench.engine import device as machine
 from embench.engine.assemble import sources_of
 from embench.engine.device import resolve_device
@@ -37,13 +37,13 @@ STAND_IN = "concat"
 
 @dataclass(frozen=True)
 class PretrainingPlan:
-    """A pretraining before it is run; `stages` are of a modality each (None: of the whole model), and `names` those by
-    which the request knows the sources."""
+    """A pretraining before it is run; `stages` are of a modality each (None: of the whole model), and `sources` the
+    subjects of `data`."""
 
     request: Request
     protocol: Protocol
     method: Method
-    names: tuple[str, ...]
+    data: tuple[Source, ...]
     sources: tuple[Cohort, ...]
     seed: int
     device: str
@@ -119,19 +119,20 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
         pretrainers=(f"{pretrainer}:{request.dataset}",),
         fusion=request.fusion or (STAND_IN if alone else None),
     )
-    card = card_for_protocol(protocol, find.card_of(names[0], request.data_root), tested=False)
+    data = tuple(find_source(name, request.data_root) for name in names)
+    card = card_for_protocol(protocol, data[0].card, tested=False)
     resolve_method(request, card, list(card.modalities), device)
     workers = request.workers or default_workers({"cpu"})
-    store = find.prepared(names[0], request.data_root, protocol, workers)
+    store = data[0].prepared(protocol, workers)
     method = resolve_method(request, card, list(store.modalities), device)
     steps = [replace(step, own=False, option=f"--corpus {'+'.join(names)}") for step in method.pretraining]
     step = steps[0]
-    sources = tuple(source_of(name, step, method, (), request, protocol, workers) for name in names)
+    sources = tuple(source_of(each, step, method, (), protocol, workers) for each in data)
     check_mixed(method, step, protocol, sources)
     places = {**data_places(*sources), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
     stages = {step.modality: external_stage(method, step, sources, setting, seed, {}) for step in steps}
-    return PretrainingPlan(request, protocol, method, names, sources, seed, method.device, stages)
+    return PretrainingPlan(request, protocol, method, data, sources, seed, method.device, stages)
 
 
 # Floors of a request that starts from pretrained weights: requests for the same network at random, frozen and from

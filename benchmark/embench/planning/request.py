@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
@@ -14,6 +14,8 @@ from embench.errors import UsageError
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
+    from embench.data.find import Source
+    from embench.interfaces.dataset import Card
     from embench.records.manifest import Manifest
 
 
@@ -50,6 +52,27 @@ class Request:
     tuned: Path | None = None
     workers: int | None = None
     observers: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        """The dataset that is tested. Raises UsageError where there is none of that name."""
+        from embench.data.find import find_source
+
+        return find_source(self.dataset, self.data_root)
+
+    @property
+    def card(self) -> Card:
+        """The card of the dataset that is tested, under the protocol. Raises UsageError where names do not fit."""
+        from embench.data.cohort import card_for_protocol
+        from embench.protocols import load_protocol
+
+        return card_for_protocol(load_protocol(self.protocol), self.source.card)
+
+    @property
+    def train_source(self) -> Source | None:
+        """The dataset that is trained on, where it is another one. Raises UsageError where there is none of that
+        name."""
+        return replace(self, dataset=self.train_dataset).source if self.train_dataset else None
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from embench import registry
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
+from embench.data.find import Source
 from embench.engine import channels
 from embench.engine.channels import Channel
 from embench.engine.network import (
@@ -101,7 +101,7 @@ class Weights:
 
         Args:
             dataset: full name; its variants are of the same subjects.
-            marks: of its files, as `find.marks` gives them.
+            marks: of its files, as `Source.file_marks` gives them.
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
@@ -363,15 +363,17 @@ def _manifest(path: Path) -> dict[str, Any]:
 # trained on; checks that it can go from each to the next, and places of sensors on the way.
 
 
-def with_data(request: Request, method: Method) -> Method:
+def with_data(method: Method, *data: Source | None) -> Method:
     """The method. Raises DataError where data of its run are missing, before any are read or weights downloaded."""
     others = (source for step in method.pretraining for source in step.sources)
-    for name in filter(None, (request.dataset, request.train_dataset, *others)):
-        find.open_dataset(name, request.data_root)
+    for source in filter(None, (*data, *others)):
+        _ = source.reader
     return method
 
 
-def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
+def sources(
+    tested: Source, train_source: Source | None, method: Method, protocol: Protocol, test: Cohort, workers: int
+) -> dict[Origin, Cohort]:
     """The cohort of every external source of a method that is tested on `test`.
 
     Raises:
@@ -380,56 +382,51 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
     """
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
-        for name in step.sources:
-            if step.labels == "source" and find.share_files(name, request.dataset, request.data_root):
+        for source in step.sources:
+            shared = (step.labels == "source" or len(step.sources) + step.own > 1) and source.shares_files(tested)
+            if step.labels == "source" and shared:
                 raise UsageError(
-                    f"{name} contains subjects of {test.card.name}, so the method would learn from test labels",
+                    f"{source.name} contains subjects of {test.card.name}, so the method would learn from test labels",
                     where=step.option,
                     expected="a dataset of other subjects",
                 )
-            if len(step.sources) + step.own > 1 and find.share_files(name, request.dataset, request.data_root):
+            if shared:
                 raise UsageError(
-                    f"{name} contains subjects of {request.dataset}, so pretraining would include test subjects",
+                    f"{source.name} contains subjects of {tested.name}, so pretraining would include test subjects",
                     where=step.option,
-                    expected=f"{request.dataset} itself; each fold then uses its training subjects only"
-                    if not request.train_dataset
+                    expected=f"{tested.name} itself; each fold then uses its training subjects only"
+                    if train_source is None
                     else "datasets of other subjects",
                 )
             wanted = [target.name for target in test.targets]
-            origin = (name, step.labels)
+            origin = (source, step.labels)
             if origin in found:  # of a step on other modalities
                 _check_source(step, method, found[origin].store, found[origin].card)
             else:
-                found[origin] = source_of(name, step, method, wanted, request, protocol, workers)
+                found[origin] = source_of(source, step, method, wanted, protocol, workers)
     return found
 
 
 def source_of(
-    name: str,
-    step: Pretraining,
-    method: Method,
-    wanted: Sequence[str],
-    request: Request,
-    protocol: Protocol,
-    workers: int,
+    source: Source, step: Pretraining, method: Method, wanted: Sequence[str], protocol: Protocol, workers: int
 ) -> Cohort:
-    """The subjects of a step's source of this name: all, or those with labels. The targets are then those called as
+    """The subjects of a step's source: all, or those with labels. The targets are then those called as
     the `wanted` ones, in the card's order, else the card's default ones.
 
     Raises:
         UsageError: the source lacks a modality of the step, or has no labels, and the step needs them.
     """
-    store = find.prepared(name, request.data_root, protocol, workers)
-    card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
+    store = source.prepared(protocol, workers)
+    card = card_for_protocol(protocol, source.card, tested=False)
     _check_source(step, method, store, card)
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
     if not card.targets:
         raise UsageError(
             f"{step.part.short} learns from labels, but {card.name} has none",
-            where=f"--pretrainer {step.part.short}:{name}",
+            where=f"--pretrainer {step.part.short}:{source.name}",
             expected="a dataset with targets",
-            hint="without labels: --pretrainer masked_value:" + name,
+            hint="without labels: --pretrainer masked_value:" + source.name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
     rules = protocol.giving_nothing()
@@ -441,20 +438,17 @@ def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -
         _check_there(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
-def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
+def of_both(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
     """The request with what it leaves open, modalities and targets, set to the tested dataset's default ones as far as
     the dataset that is trained on has them.
 
     Raises:
         UsageError: they share no default modality or no target.
     """
-    other = _card(request, protocol)
+    other = card_for_protocol(protocol, train_source.card)
     modalities, names = request.modalities, request.targets
     if modalities is None:
-        cards = {
-            find.full_name(name, request.data_root): each
-            for name, each in ((request.dataset, card), (str(request.train_dataset), other))
-        }
+        cards = {request.source.full_name: card, train_source.full_name: other}
         modalities = ",".join(
             m
             for m in card.default_modalities
@@ -476,15 +470,16 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
     return replace(request, modalities=modalities, targets=names)
 
 
-def trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
+def trained_on(
+    source: Source, test_source: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
+) -> Cohort:
     """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
 
     Raises:
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
             DataError: its data are missing or bad.
     """
-    where, name = f"--train-dataset {request.train_dataset}", str(request.train_dataset)
-    card = _card(request, protocol)
+    where, card = f"--train-dataset {source.name}", card_for_protocol(protocol, source.card)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
             f"{protocol.name} derives the threshold of {', '.join(fitted)} from training labels of the same dataset",
@@ -498,13 +493,13 @@ def trained_on(request: Request, method: Method, protocol: Protocol, test: Cohor
             where=where,
             hint=f"--protocol {Request.protocol}",
         )
-    if find.share_files(name, request.dataset, request.data_root):
+    if source.shares_files(test_source):
         raise UsageError(
             f"{card.name} contains subjects of the test dataset {test.card.name}, who would be in training and test",
             where=where,
             expected="a dataset of other subjects, or no --train-dataset",
         )
-    store = find.prepared(name, request.data_root, protocol, workers)
+    store = source.prepared(protocol, workers)
     for m, part in method.encoders.items():
         _check_there(store, card, m, f"{part.short} would be trained on", where)
     targets = choose_targets(card, ",".join(t.name for t in test.targets))
@@ -607,7 +602,7 @@ def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Ori
 
 
 def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
-    return [*([fit] if step.own else []), *(sources[name, step.labels] for name in step.sources)]
+    return [*([fit] if step.own else []), *(sources[source, step.labels] for source in step.sources)]
 
 
 def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
@@ -624,7 +619,8 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
             where=step.option,
             expected="one pretraining after the other: "
             + " ".join(
-                f"--pretrainer {each}" for each in (f"{step.part.short}:{'+'.join(step.sources)}", step.part.short)
+                f"--pretrainer {each}"
+                for each in (f"{step.part.short}:{'+'.join(source.name for source in step.sources)}", step.part.short)
             ),
         )
     first, *others = (_site(protocol, cohort) for cohort in cohorts)
@@ -645,10 +641,6 @@ def _check_there(store: Store, card: Card, modality: str, reader: str, where: st
 
 def _of_card(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
     return channels.channels_of(name, {m: one.channels for m, one in card.modalities.items()}, modality)
-
-
-def _card(request: Request, protocol: Protocol) -> Card:
-    return card_for_protocol(protocol, find.card_of(str(request.train_dataset), request.data_root))
 
 
 def _same_target(one: Target, other: Target) -> bool:
@@ -717,8 +709,7 @@ def _drops(request: Request) -> list[str | None]:
 
 def _modalities(request: Request) -> tuple[str, ...]:
     """Modalities that the method of a request reads, found without its data."""
-    protocol = load_protocol(request.protocol)
-    card = card_for_protocol(protocol, find.card_of(request.dataset, request.data_root))
-    if request.train_dataset:
-        request = of_both(request, protocol, card)
+    card = request.card
+    if train_source := request.train_source:
+        request = of_both(request, train_source, load_protocol(request.protocol), card)
     return chosen_modalities(request, card, list(card.modalities))

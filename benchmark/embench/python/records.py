@@ -459,9 +459,9 @@ def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
     Raises:
         UsageError: there is no such dataset. DataError: its files are not here; the error says how to obtain them.
     """
-    from embench.data.find import open_dataset
+    from embench.data.find import find_source
 
-    return open_dataset(name, _path(data_root))
+    return find_source(name, _path(data_root)).reader
 
 
 def _path(value: str | Path | None) -> Path | None:

@@ -23,12 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench import registry
-from embench.data.cohort import card_for_protocol
-from embench.data.find import card_of
 from embench.errors import UsageError
 from embench.planning.hub import offline
 from embench.planning.request import Request, request_of
-from embench.protocols import load_protocol
 from embench.python.records import from_python, give, in_python, remember_own
 from embench.screen import PlanPart, Progress, plan_text, run_plan, smaller
 from embench.system import EventCallback
@@ -223,7 +220,7 @@ def benchmark(
     if modalities is None:
         kind = registry.load("encoder", encoder) if isinstance(encoder, str) else encoder
         accepts = kind.accepts
-        card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
+        card = request_of(dataset=dataset, protocol=protocol, data_root=data_root).card
         enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
         wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, choose_targets
 from embench.engine.assemble import StoredWindows, assemble, stored_windows, training_level
 from embench.engine.feed import FeatureFeed
@@ -536,7 +535,7 @@ def _studied(
     """A dataset for code of one's own, and the encoder of each modality, which says what is read of it."""
     request = _request(dataset, modalities, target, protocol, data_root)
     _, rules, card = rules_of(request)
-    available = list(find.prepared(dataset, request.data_root, rules, default_workers({"cpu"})).modalities)
+    available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
     for m in chosen_modalities(request, card, available):
         alone = request_of(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
@@ -555,6 +554,6 @@ def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
     targets = choose_targets(card, request.targets)
     if request.targets and len(targets) > 1:
         raise UsageError("windows have the labels of one target", where=f"--target {request.targets}", expected="one")
-    store = find.prepared(request.dataset, request.data_root, rules, default_workers({"cpu"}))
+    store = request.source.prepared(rules, default_workers({"cpu"}))
     which = list(store.modalities) if modalities is None else modalities
     return _Study(request, rules, build_cohort(store, card, targets[:1], which, rules), targets[0])

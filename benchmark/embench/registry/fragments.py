@@ -331,7 +331,7 @@ class Entry:
         asks: of a dataset, what its targets ask, each that has words for it.
         sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
             order; one that all share stands alone.
-        releases: of a dataset, the digests of raw files and label rules (see `embench.data.find.files_digest`) that are
+        releases: of a dataset, the digests of raw files and label rules (see `embench.data.find.Source`) that are
             known to be those of a release, each with whose recordings they are.
         features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
         ranks: whether the scores of a fusion only rank units, and are not meant as probabilities.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.data.cohort import card_for_protocol
-from embench.data.find import card_of, data_at, files_digest, prepared
+from embench.data.find import data_at, find_source
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
@@ -84,7 +84,7 @@ def _for_owner(record: Record, folder: Path, data_root: Path | None, progress: P
     store = _store(record, data_root, progress)
     if isinstance(store, Undefined):
         return RunFacts(record, folder, store)
-    return RunFacts(record, folder, store, folder_card=card_of(record.manifest.dataset.name, data_root))
+    return RunFacts(record, folder, store, folder_card=find_source(record.manifest.dataset.name, data_root).card)
 
 
 def _for_others(record: Record, folder: Path) -> RunFacts:
@@ -147,7 +147,8 @@ def _store(record: Record, data_root: Path | None, progress: ProgressCallback | 
     if rules is None:
         return Undefined("the protocol's file is not available")
     try:
-        store = prepared(record.manifest.dataset.name, data_root, rules, 1, progress)
+        source = find_source(record.manifest.dataset.name, data_root)
+        store = source.prepared(rules, 1, progress)
     except EmbenchError as error:
         return Undefined(error.what)
     data = record.manifest.dataset
@@ -155,5 +156,5 @@ def _store(record: Record, data_root: Path | None, progress: ProgressCallback | 
         here = {recording.id for recording in store.recordings}
         same = store.key == data.fingerprint or set(record.predictions.texts("recording").names.tolist()) <= here
     else:
-        same = data.files == files_digest(data.name, data_root, card_for_protocol(rules, card_of(data.name, data_root)))
+        same = data.files == source.files_digest(card_for_protocol(rules, source.card))
     return store if same else Undefined("the data on this machine differ from those of the run")

@@ -12,7 +12,7 @@ import numpy as np
 
 from embench import protocols, registry
 from embench.data.describe import class_names
-from embench.data.find import card_of
+from embench.data.find import find_source
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
@@ -93,7 +93,7 @@ def access_in_words(about: Manifest) -> str:
 def dataset_card(name: str) -> Card | None:
     """A dataset's card; None where its package, or the folder of own recordings, is not here."""
     try:
-        card: Card = card_of(name, None) if is_own(name) else registry.load("dataset", name).card
+        card: Card = find_source(name, None).card if is_own(name) else registry.load("dataset", name).card
     except EmbenchError:
         return None
     return card

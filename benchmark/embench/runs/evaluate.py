@@ -12,7 +12,7 @@ import numpy as np
 
 from embench import registry
 from embench.data.cohort import Cohort, repaired_share
-from embench.data.find import files_digest, is_folder
+from embench.data.find import is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
 from embench.interfaces.metric import Undefined
@@ -242,7 +242,7 @@ def manifest(
     """The content of a run's run.yaml; `looks` are the ledger's counts, `conformance` is the result of the checks of
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    files = files_digest(planned.request.dataset, planned.request.data_root, planned.test.card)
+    files = planned.source.files_digest(planned.test.card)
     about = planned.dataset, planned.test, planned.protocol, planned.deviations, method.time_context
     facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.given)
     dataset = facts.dataset

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
-from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.find import Source, find_source
 from embench.data.pseudonyms import OwnName, Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest, saving, write_text
@@ -274,7 +274,8 @@ def score_each(
     """
     data_root, called = about.get("data_root"), about.get("name") or path.name.split(".")[0]
     rules = load_protocol(about.get("protocol", Request.protocol))
-    card = card_for_protocol(rules, find.card_of(dataset, data_root))
+    source = find_source(dataset, data_root)
+    card = card_for_protocol(rules, source.card)
     rows, sha = read_submission(path, card)
     targets = about.get("targets")
     chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
@@ -294,14 +295,14 @@ def score_each(
         raise UsageError(
             "the file contains several amounts of calibration data", where="given=", expected=f"one of {held}"
         )
-    store = find.prepared(dataset, data_root, rules, 1, about.get("progress"))
+    store = source.prepared(rules, 1, about.get("progress"))
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
-    own_data = find.pseudonymous(dataset, data_root)
+    own_data = source.pseudonymous
     if own_data is not None:
         parted = parted.changed(lambda some: _under_pseudonyms(some, own_data, whole))
     for some in parted.rows.values():
         _check_known(some, whole, path, own_data.owners if own_data else {})
-    file = _File(path, sha, called, dataset, rules, whole, parted)
+    file = _File(path, sha, called, source, rules, whole, parted)
     ready = [_read(file, each) for each in parted.wanted]  # all of them, before any is scored
     return [_write_record(file, each, about) for each in ready]
 
@@ -313,7 +314,7 @@ class _File:
     path: Path
     sha: str
     called: str
-    dataset: str
+    source: Source
     rules: Protocol
     whole: Cohort
     parted: GivenRows
@@ -526,11 +527,10 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
 def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
     given, cohort, predictions, folds, submission, absent = of
-    protocol, data_root, dataset = file.rules, about.get("data_root"), file.dataset
+    protocol, full = file.rules, file.source.full_name
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
-    full = find.full_name(dataset, data_root)
-    files = find.files_digest(dataset, data_root, cohort.card)
+    files = file.source.files_digest(cohort.card)
     context = about.get("time_context", "offline")
     facts = evaluation.run_circumstances(full, cohort, protocol, tested, context, files=files, given=given)
     targets, amount = [t.name for t in cohort.targets], {} if given is None else {"given": given.text}
@@ -543,7 +543,7 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     folder = out or runs / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
-    data = find.raw_digest_of(dataset, data_root)
+    data = file.source.raw_digest()
     looks = ledger.record_openings(out.parent if out else runs, data, cohort.store.key, opening, targets)
     content = Manifest(
         id=run_id,

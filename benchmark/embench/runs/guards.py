@@ -16,7 +16,7 @@ import numpy as np
 
 import embench
 from embench import registry
-from embench.data import find
+from embench.data.find import Source
 from embench.engine import device as machine
 from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import task_subjects
@@ -49,11 +49,12 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
     is made of those. A plugin is checked once, until its code, a library or a dataset's files change: a method in a
     process of its own, a reader in this one, which has read with it."""
     found = {}
-    for part, name in _datasets(plan).items():
-        entry, root = find.place(name, plan.request.data_root)
+    for part, source in _datasets(plan).items():
+        entry = source.entry
         if entry.package != registry.BUNDLED:
-            content = [entry.version, find.raw_digest_of(name, plan.request.data_root).hex()]
-            found[part] = _check_and_note("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
+            content = [entry.version, source.raw_digest().hex()]
+            check = partial(_check_reader, entry, source.folder)
+            found[part] = _check_and_note("dataset", entry.name, content, check, on_event)
     for part, method in outside_parts(plan).items():
         kind = _kind(part)
         doing, decisive = f"while checking {kind} {method.name}", list[object]([method.code])
@@ -87,13 +88,10 @@ def _kind(part: str) -> str:
     return part.partition("[")[0]
 
 
-def _datasets(plan: Plan) -> dict[str, str]:
+def _datasets(plan: Plan) -> dict[str, Source]:
     """Part of the run -> the dataset that is tested, and those that are trained on beside it."""
-    request = plan.request
-    others = dict.fromkeys(
-        [request.train_dataset, *(name for step in plan.method.pretraining for name in step.sources)]
-    )
-    return {"dataset": request.dataset, **{f"dataset[{name}]": name for name in others if name}}
+    others = (plan.train_source, *(source for step in plan.method.pretraining for source in step.sources))
+    return {"dataset": plan.source, **{f"dataset[{source.name}]": source for source in others if source}}
 
 
 def repeat_alone(plan: Plan, root: Path) -> None:
@@ -107,7 +105,7 @@ def repeat_alone(plan: Plan, root: Path) -> None:
 def write_down_refusal(plan: Plan, root: Path) -> None:
     """Records in the ledgers that plugins of a run were refused, which counts as a look at the test labels: they may
     know these. `root`: the folder of the stages, in a runs folder."""
-    data, refused = find.raw_digest_of(plan.request.dataset, plan.request.data_root), {"refused": plan.id}
+    data, refused = plan.source.raw_digest(), {"refused": plan.id}
     opening = {**opening_of(plan), "run": f"refusal of {plan.id}", **refused}
     ledger.record_openings(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
 

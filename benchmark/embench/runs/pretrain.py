@@ -17,7 +17,6 @@ from torch import Tensor
 
 import embench
 from embench import registry
-from embench.data import find
 from embench.engine import network
 from embench.engine.stage import Folder, Part
 from embench.errors import DataError, PluginError, UsageError
@@ -110,7 +109,7 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "sha256": hashlib.sha256(content).hexdigest(),
         "versions": {"python": platform.python_version(), **libraries(plan.device)},
         "device": plan.device,
-        "files": sorted({mark for name in plan.names for mark in find.file_marks(name, plan.request.data_root)}),
+        "files": sorted({mark for source in plan.data for mark in source.file_marks()}),
     }
 
 

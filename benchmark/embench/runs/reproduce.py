@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
+from embench.data.find import Source, find_source
 from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
@@ -80,7 +80,8 @@ def predict_with(
         raise UsageError(
             f"the run cannot predict: {plan.reason}", where=str(folder), expected="a run of embench, and its data"
         )
-    cohort = _new_cohort(plan, dataset)
+    source = find_source(dataset, plan.request.data_root)
+    cohort = _new_cohort(plan, source)
     root, scores = stage_folder(plan.request.runs_folder), dict[str, list[np.ndarray]]()
     for expected in plan.graph.predictions:
         stage = _new_stage(plan, expected, cohort, root)
@@ -91,36 +92,35 @@ def predict_with(
     result = Result(known.manifest.id, folder, known.run, known.scores)
     answers = [line for form in result.forms.values() for line in answer_lines(form)]
     return NewPredictions(
-        result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, dataset, result))
+        result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, source, result))
     )
 
 
-def _new_cohort(plan: Plan, dataset: str) -> Cohort:
+def _new_cohort(plan: Plan, source: Source) -> Cohort:
     """All units of a dataset, as the run cuts its own. Raises UsageError where its subjects may be known to the run, or
     a modality is missing."""
-    root = plan.request.data_root
     if plan.setting.given is not None or plan.protocol.trains_on_given:
         raise UsageError("the run adapts to test subjects", where=plan.id, expected="a run without --given")
-    for name in filter(None, (plan.request.dataset, plan.request.train_dataset)):
-        shared = find.subjects_with_files_of(dataset, name, root)
+    for known in filter(None, (plan.source, plan.train_source)):
+        shared = known.subjects_with_files_of(source)
         if not plan.request.pretrainers:  # which may have read subjects without labels, too
             shared = [who for who in shared if who in {*plan.fit.subjects, *plan.test.subjects}]
         if shared:
             raise UsageError(
-                f"the run was trained on recordings of {dataset}: {', '.join(shared[:5])}"
+                f"the run was trained on recordings of {source.name}: {', '.join(shared[:5])}"
                 f"{' ..' if len(shared) > 5 else ''}",
-                where=f"--dataset {dataset}",
+                where=f"--dataset {source.name}",
                 expected="other subjects",
                 hint="leave their recordings out; predictions of the run's own test subjects are in its "
                 "predictions.csv.gz",
             )
-    store = find.prepared(dataset, root, plan.protocol, plan.request.workers or 1)
+    store = source.prepared(plan.protocol, plan.request.workers or 1)
     if absent := [m for m in plan.method.modalities if not set(names_in(m)) <= store.modalities.keys()]:
         raise UsageError(
-            f"{dataset} has no {', '.join(absent)}", where=f"--dataset {dataset}",
+            f"{source.name} has no {', '.join(absent)}", where=f"--dataset {source.name}",
             expected=f"the modalities of the run: {', '.join(plan.method.modalities)}",
         )  # fmt: skip
-    card = card_for_protocol(plan.protocol, find.card_of(dataset, root), tested=False)
+    card = card_for_protocol(plan.protocol, source.card, tested=False)
     kind = plan.fit.store.label_kinds[plan.fit.targets[0].label]
     return replace(unlabelled_cohort(store, card, plan.protocol, kind), modalities=plan.method.modalities)
 
@@ -159,14 +159,14 @@ def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]
                 }
 
 
-def _limits(plan: Plan, cohort: Cohort, dataset: str, result: Result) -> Iterator[str]:
+def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Iterator[str]:
     """The limits of new predictions, in sentences."""
     count, parts = len(plan.fit.subjects), len(plan.graph.predictions)
     yield f"Trained on {plan.dataset} alone: {count} subjects, in {parts} parts whose scores are averaged."
     yield f"The answers above hold for {plan.dataset}. Nothing was tested on {cohort.card.name}."
     yield "Scores are not diagnoses, and their level depends on the devices and the study of the training data."
-    if find.pseudonymous(dataset, plan.request.data_root):
-        yield f"Subjects and recordings have pseudonyms: `embench data pseudonyms {dataset}` lists their own names."
+    if source.pseudonymous:
+        yield f"Subjects and recordings have pseudonyms: `embench data pseudonyms {source.name}` lists their own names."
     if result.synthetic:
         yield "The training data are synthetic: these scores say nothing about real subjects."
 
@@ -348,7 +348,7 @@ def _run_and_compare(
     outcome.check(needed)
     opening = {"dataset": planned.dataset, "protocol": planned.protocol.name, "method": digest(planned.config)}
     opening |= {"run": f"reproduction of {run.id}", "reproduces": run.id}
-    data = find.raw_digest_of(request.dataset, request.data_root)
+    data = planned.source.raw_digest()
     ledger.record_openings(place, data, planned.test.store.key, opening, list(run.targets))
     if record.labels is None:
         _compare_sealed(record, evaluate.evaluate(planned, root).scores, result)

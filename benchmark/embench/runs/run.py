@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embench.data import find
 from embench.data.cohort import repaired_note
+from embench.data.find import without_preparing
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.stage import Folder, Params, Stage
@@ -163,7 +163,7 @@ class GridResult:
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
     """The plans of requests as `--dry-run` prints them, made on one state of the disk. Data that are not prepared stay
     so. Raises as `plan` does."""
-    with snapshot(), find.without_preparing():
+    with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
 
@@ -298,7 +298,7 @@ def _label_notes(planned: Plan) -> list[str]:
     datasets keep their scales."""
     if not is_own(planned.dataset):
         return []
-    reader = find.open_dataset(planned.request.dataset, planned.request.data_root, own_names=True)
+    reader = planned.source.owners_reader()
     notes: list[str] = getattr(reader, "label_notes", list)()
     return notes
 
@@ -391,7 +391,7 @@ def _conclude(
             raise
     on_event({"event": "scoring", "run": planned.id})
     request, targets = planned.request, [t.name for t in planned.test.targets]
-    data, opening = find.raw_digest_of(request.dataset, request.data_root), guards.opening_of(planned)
+    data, opening = planned.source.raw_digest(), guards.opening_of(planned)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     content = manifest(planned, outcome, looks, conformance, videos).content()
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embench.data import find
-from embench.data.cohort import card_for_protocol
 from embench.engine.device import resolve_device
 from embench.engine.stage import Folder
 from embench.errors import CheckFailed, EmbenchError, Unfinished, UsageError
@@ -21,7 +19,6 @@ from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
-from embench.protocols import load_protocol
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
@@ -130,8 +127,7 @@ def tuning_file(plan: Plan, search: Search) -> Path:
 
 def check_search(request: Request, search: Search) -> None:
     """Refuses settings that the method's recipes lack, before any data are read. Raises UsageError."""
-    card = card_for_protocol(load_protocol(request.protocol), find.card_of(request.dataset, request.data_root))
-    device = resolve_device(request.device)
+    card, device = request.card, resolve_device(request.device)
     for setting in _one_of_each(search):
         try:
             tried = replace(request, settings=(*request.settings, setting))

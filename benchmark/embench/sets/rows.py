@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from embench import protocols, registry
+from embench import registry
 from embench.claims.examine import (
     ClaimResult,
     Leg,
@@ -22,8 +22,7 @@ from embench.claims.examine import (
 )
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
-from embench.data import find
-from embench.data.cohort import card_for_protocol, choose_targets
+from embench.data.cohort import choose_targets
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
@@ -170,7 +169,8 @@ def rows_of_rules(
 ) -> list[BaselineRow]:
     """The rows that rules make on a dataset; see `baseline_rows`."""
     options = {name: value for name, value in options.items() if value is not None}
-    card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
+    named = {name: options[name] for name in ("protocol", "data_root") if name in options}
+    card = Request(dataset, **named).card
     return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
 
 
@@ -186,7 +186,7 @@ def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
 def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
     """The row as it is tuned, or with the reason why there is nothing to tune: its parts have no search space."""
     request = row.request
-    card = _card(request.protocol, request.dataset, request.data_root)
+    card = request.card
     method = resolve_method(request, card, list(card.modalities), "cpu")
     space: list[str] = []
     for text in request.encoders:
@@ -205,10 +205,6 @@ def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
     except EmbenchError as error:
         return replace(row, search=search, reason=error.what)
     return replace(row, search=search)
-
-
-def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
-    return card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
 
 
 def _of_rule(
@@ -285,7 +281,7 @@ def _checked(row: BaselineRow) -> BaselineRow:
     if reasons := [reason for kind, name in parts if (reason := _lacking(kind, name))]:
         return replace(row, reason=reasons[0])
     try:
-        card = _card(request.protocol, request.dataset, request.data_root)
+        card = request.card
         method = resolve_method(request, card, list(card.modalities), "cpu")
         targets = choose_targets(card, request.targets)
         if method.joins == "estimator":

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench import registry
-from embench.data import checks, find
+from embench.data import checks
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
+from embench.data.find import find_source
 from embench.engine import device as machine
 from embench.engine.predict import SINGLE_ROWS
 from embench.engine.rows import grid_of
@@ -479,7 +480,7 @@ def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) ->
         fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
         return external.score(Path(given), dataset, **fields)
     result = given if isinstance(given, Result) else Result.read(Path(given))
-    named, wanted = result.manifest["dataset"]["name"], find.full_name(dataset, options.get("data_root"))
+    named, wanted = result.manifest["dataset"]["name"], find_source(dataset, options.get("data_root")).full_name
     if named != wanted:
         raise UsageError(
             f"{result.id} is a run on {named}", where=f"{WHERE} {result.folder}", expected=f"one on {wanted}"
@@ -548,9 +549,9 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     Raises:
         DataError: there are no files, or some that cannot be used: scores would be of whatever the reader made of them.
     """
-    entry, _ = find.place(dataset, data_root)
-    reader = find.open_dataset(dataset, data_root, own_names=True)
-    name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
+    source = find_source(dataset, data_root)
+    name, reader = source.entry.full_name, source.owners_reader()
+    code = registry.code_identity("dataset", name)
     known = checks.recall(reader, code, cache_root())
     if known is not None and not known["errors"] and known.get("report"):
         return dict(known["report"])

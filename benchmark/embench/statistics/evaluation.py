@@ -487,7 +487,7 @@ def run_circumstances(
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
         time_context: of a method that the harness runs, or as declared; not recorded without one.
-        files: see `embench.data.find.files_digest`. `given`: as of `score_predictions`.
+        files: see `embench.data.find.Source.files_digest`. `given`: as of `score_predictions`.
     """
     card, store = cohort.card, cohort.store
     read = card.verified_on_real

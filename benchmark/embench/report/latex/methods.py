@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry, vocabulary
-from embench.data.find import open_dataset
+from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.recipe import Recipe
@@ -378,7 +378,7 @@ def describe_sample(run: RunFacts) -> list[str]:
 def _participants(run: RunFacts) -> list[str]:
     subjects = run.manifest.cohort.subjects
     try:
-        reader = open_dataset(run.manifest.dataset.name, None)
+        reader = find_source(run.manifest.dataset.name, None).reader
         known = [] if isinstance(subjects, int) else [reader.subject_info(subject) for subject in subjects]
     except EmbenchError:  # the folder is not named
         known = []
