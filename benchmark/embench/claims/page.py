@@ -8,14 +8,11 @@ from typing import Any, NamedTuple
 
 from embench.claims.examine import ClaimResult, Measured, claimed_request, targets_there
 from embench.claims.files import AnyClaim, Claim, Printed, PrintedRow, UntestedClaim, printed_tables
-from embench.errors import EmbenchError
-from embench.files import snapshot
-from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_score
-from embench.runs import run as runner
 from embench.statistics.result import Result
+from embench.studies.study import RunStudy
 from embench.vocabulary import markdown, table_in_markdown
 
 # What finished runs obtained of the numbers in a paper's tables.
@@ -92,15 +89,11 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
     return notes + [f"For {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 
-@snapshot()
-def examine_tables(
-    paper: str, dataset: str, options: Mapping[str, Any], done: runner.GridResult
-) -> list[PrintedResult]:
-    """Each number in a paper's tables on this dataset, with what was obtained of what is `done`; nothing is run."""
-    finished = {result.id: result for result in done.results}
+def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: RunStudy) -> list[PrintedResult]:
+    """Each number in a paper's tables on this dataset, with what was obtained of it in a `study` that is over."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_finished(request, finished, done) for request in (each.own, each.fixed))
+        own, fixed = (_finished(request, study) for request in (each.own, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
             if isinstance(own, str):
@@ -119,15 +112,14 @@ def examine_tables(
     return results
 
 
-def _finished(request: Request | None, finished: Mapping[str, Result], done: runner.GridResult) -> Result | str:
+def _finished(request: Request | None, study: RunStudy) -> Result | str:
     """A request's run, or why there is none."""
     if request is None:
         return "no such target"
-    try:
-        plan = make(request)
-    except EmbenchError as error:
-        return f"{error.what} ({error.where})" if error.where and error.where.startswith("--") else error.what
-    return finished.get(plan.id) or done.why_missing(plan).what
+    found = study.result(request)
+    if isinstance(found, Result):
+        return found
+    return f"{found.what} ({found.where})" if found.where and found.where.startswith("--") else found.what
 
 
 # What a paper printed beside what was obtained, as cells of tables, and as a page in Markdown.

@@ -286,7 +286,7 @@ def claims(
         values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
     else:
         with Progress() as progress:
-            rows = examine.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+            rows = examine.examine_claims(pairs, progress.event)
             values = examine.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
     document = _document([*tested, *measurable], [*rows, *values], untested)
