@@ -70,7 +70,7 @@ def runner(monkeypatch):
 
     monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(module, "grid", grid)
-    monkeypatch.setattr(module, "plan", lambda request, _=None: requested.append(request) or Plan(request))
+    monkeypatch.setattr(module, "make", lambda request, _=None: requested.append(request) or Plan(request))
     return requested
 
 
