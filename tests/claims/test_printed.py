@@ -18,6 +18,7 @@ from embench.claims.page import claims_page, examine_tables, notes_on_tables, re
 from embench.errors import UsageError
 from embench.runs import run as runner
 from embench.sets.rows import examine_paper
+from embench.studies.study import RunStudy
 
 PAPERS = {tables.paper: tables for tables in printed_tables()}
 PAGES = Path(__file__).parents[2] / "docs" / "papers"
@@ -127,7 +128,8 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "quick", "seeds": "0", "workers": 1}
     basic, proposed = requests_of_tables("woo2023", "amigos", options)
     done = runner.grid([proposed.own], workers=1)
-    results = examine_tables("woo2023", "amigos", options, done)
+    asked = [request for row in (basic, proposed) for request in (row.own, row.fixed)]
+    results = examine_tables("woo2023", "amigos", options, RunStudy(filter(None, asked), done))
     assert {result.reason for result in results if result.row == basic.row} == {"the run did not start"}
     own = [result for result in results if result.row == proposed.row]
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]

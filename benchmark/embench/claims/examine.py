@@ -12,20 +12,18 @@ import numpy as np
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
 from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
-from embench.files import snapshot
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import parts_of
 from embench.planning.parts import of_encoder
-from embench.planning.plan import Plan, make
+from embench.planning.plan import Plan
 from embench.planning.request import Request, request_of
 from embench.protocols import label_units
-from embench.records import record
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
-from embench.runs import run as runner
 from embench.statistics import comparison
 from embench.statistics.gains import Each
-from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, holm, t_test
+from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, t_test
+from embench.studies.study import RunStudy, correct_p
 from embench.system import EventCallback
 
 # Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one.
@@ -200,14 +198,14 @@ def examine_measured(
     progress: EventCallback | None = None,
     *,
     dry_run: bool = False,
-    done: runner.GridResult | None = None,
+    study: RunStudy | None = None,
 ) -> list[Measured]:
-    """Runs what the claims need, on their datasets or these, as one grid a paper, or takes what is `done` and runs
-    nothing, and measures: a row for each value. With `dry_run` plans only."""
+    """Runs what the claims need, on their datasets or these, as one grid a paper, or takes a `study` that is over, and
+    measures: a row for each value. With `dry_run` plans only."""
     rows = []
     for paper in dict.fromkeys(claim.paper for claim in claims):
         wanted = [(c, name) for c in claims if c.paper == paper for name in datasets or c.datasets]
-        rows += _correct_measures(_measure_paper(wanted, options, progress, done, dry_run=dry_run))
+        rows += _correct_measures(_measure_paper(wanted, options, progress, study, dry_run=dry_run))
     return rows
 
 
@@ -221,53 +219,46 @@ def _measure_paper(
     wanted: Sequence[tuple[MeasuredClaim, str]],
     options: Mapping[str, Any],
     progress: EventCallback | None,
-    done: runner.GridResult | None,
+    study: RunStudy | None,
     *,
     dry_run: bool,
 ) -> list[Measured]:
-    requested: list[tuple[MeasuredClaim, str, dict[str, Request] | EmbenchError]] = []
-    plans: dict[Request, Plan] = {}
-    for claim, dataset in wanted:
-        try:
-            requests = measured_requests(claim, dataset, options)
-            plans |= {request: make(request) for request in requests.values() if request not in plans}
-        except EmbenchError as error:
-            requested.append((claim, dataset, error))
-            continue
-        requested.append((claim, dataset, requests))
-    able = list(dict.fromkeys(r for _, _, own in requested if isinstance(own, dict) for r in own.values()))
-    finished = {} if dry_run or not able else _run(able, plans, progress, done)
+    asked = [_requests_or_error(claim, dataset, options) for claim, dataset in wanted]
+    study = study or RunStudy(request for own in asked if isinstance(own, dict) for request in own.values())
+    asked = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in asked]
+    able = [request for own in asked if isinstance(own, dict) for request in own.values()]
+    finished: dict[Request, _Finished | EmbenchError] = {}
+    if not dry_run:
+        study.run(able, progress)
+        finished = {request: _finished(request, study) for request in dict.fromkeys(able)}
     rows = []
-    for claim, dataset, own in requested:
+    for (claim, dataset), own in zip(wanted, asked, strict=True):
         if isinstance(own, EmbenchError):
             rows.append(_missing_measure(claim, dataset, own))
         elif dry_run:
-            leaks = _leaks(plans[request] for request in own.values())
-            rows.append(Measured(claim, dataset, status="can be run", leaks=leaks))
+            rows.append(Measured(claim, dataset, status="can be run", leaks=_leaks(map(study.plan, own.values()))))
         else:
             rows += _measured(claim, dataset, {name: finished[request] for name, request in own.items()})
     return rows
 
 
-def _run(
-    requests: Sequence[Request],
-    plans: Mapping[Request, Plan],
-    progress: EventCallback | None,
-    done: runner.GridResult | None,
-) -> dict[Request, _Finished | EmbenchError]:
-    """Each request's run, or why it failed."""
-    done = done or runner.grid(requests, workers=requests[0].workers, progress=progress)
-    folders = {result.id: result.folder for result in done.results}
-    found: dict[Request, _Finished | EmbenchError] = {}
-    for request in requests:
-        plan = plans[request]
-        if plan.id not in folders:
-            found[request] = done.why_missing(plan)
-            continue
-        record = read_record(folders[plan.id])
-        own = record.predictions.take(record.predictions.rows_with(method=MODEL))  # controls are most of a record
-        found[request] = _Finished(plan, folders[plan.id], replace(record, predictions=own))
-    return found
+def _requests_or_error(
+    claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]
+) -> dict[str, Request] | EmbenchError:
+    try:
+        return measured_requests(claim, dataset, options)
+    except EmbenchError as error:
+        return error
+
+
+def _finished(request: Request, study: RunStudy) -> _Finished | EmbenchError:
+    """A request's run, or why it failed."""
+    result = study.result(request)
+    if isinstance(result, EmbenchError):
+        return result
+    record = read_record(result.folder)
+    own = record.predictions.take(record.predictions.rows_with(method=MODEL))  # controls are most of a record
+    return _Finished(study.plan(request), result.folder, replace(record, predictions=own))
 
 
 def _missing_measure(claim: MeasuredClaim, dataset: str, error: EmbenchError) -> Measured:
@@ -353,12 +344,10 @@ def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Meas
 
 
 def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
-    known = [row.p for row in rows if row.p is not None]
-    corrected = iter(holm(known))
-    decided = []
-    for row in rows:
-        if row.p is not None and row.low is not None and row.high is not None:
-            p = next(corrected)
+    corrected, decided = correct_p({k: row.p for k, row in enumerate(rows)}), []
+    for k, row in enumerate(rows):
+        if k in corrected and row.low is not None and row.high is not None:
+            p = corrected[k]
             verdict: Verdict = "undecided"  # nothing is equivalent: values have no common margin
             if p <= ALPHA:
                 low, high = _inside(row.claim, row.low, row.high)
@@ -392,8 +381,13 @@ class ComparedPair:
     claim: Claim
     dataset: str
     leg: Leg
-    a: runner.Request
-    b: runner.Request
+    a: Request
+    b: Request
+
+    @property
+    def sides(self) -> dict[str, Request]:
+        """The requests by the names of the sides."""
+        return {"a": self.a, "b": self.b}
 
     @property
     def metric(self) -> str | None:
@@ -483,73 +477,37 @@ def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) 
 
 
 def examine_claims(
-    wanted: Sequence[ComparedPair],
-    progress: EventCallback | None = None,
-    workers: int | None = None,
-    done: runner.GridResult | None = None,
+    wanted: Sequence[ComparedPair], progress: EventCallback | None = None, study: RunStudy | None = None
 ) -> list[ClaimResult]:
-    """Runs all that can be run, as one grid a paper, or takes what is `done` and runs nothing, and compares; a row for
-    each target of each pair."""
+    """Runs all that can be run, as one grid a paper, or takes a `study` that is over, and compares; a row for each
+    target of each pair."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
-        rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers, done)
+        rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, study)
     return rows
 
 
 def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
     """A row for each pair: `can be run`, or the reason why `examine` could not run it. Nothing is trained."""
-    plans = _plans(wanted)
-    return [_refusal(pair, plans) or _row(pair, "can be run") for pair in wanted]
+    study = RunStudy(request for pair in wanted for request in pair.sides.values())
+    return [_refusal(pair, study) or _row(pair, "can be run") for pair in wanted]
 
 
-@snapshot()
-def _plans(wanted: Sequence[ComparedPair]) -> dict[runner.Request, Plan | EmbenchError]:
-    """The plan of every request, or why there is none."""
-    found: dict[runner.Request, Plan | EmbenchError] = {}
-    for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
-        try:
-            found[request] = make(request)
-        except EmbenchError as error:
-            found[request] = error
-    return found
-
-
-def _refusal(pair: ComparedPair, plans: Mapping[runner.Request, Plan | EmbenchError]) -> ClaimResult | None:
+def _refusal(pair: ComparedPair, study: RunStudy) -> ClaimResult | None:
     """The row of a pair of which a side cannot be run; None where both can."""
     if pair.dataset not in pair.claim.datasets and (lacking := _lacking(pair)):
         return _row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
-    for request in (pair.a, pair.b):
-        if isinstance(error := plans[request], EmbenchError):
-            return _missing(pair, error)
-    return None
+    error = study.refusal(pair.sides.values())
+    return _missing(pair, error) if error else None
 
 
 def _examine_paper(
-    wanted: Sequence[ComparedPair],
-    progress: EventCallback | None,
-    workers: int | None,
-    done: runner.GridResult | None,
+    wanted: Sequence[ComparedPair], progress: EventCallback | None, study: RunStudy | None
 ) -> list[ClaimResult]:
-    plans = _plans(wanted)
-    refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
-    able = [pair for i, pair in enumerate(wanted) if i not in refused]
-    requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
-    if done is None:
-        done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
-    by_id = {result.id: result for result in done.results}
-    rows: list[ClaimResult] = []
-    for i, pair in enumerate(wanted):
-        if i in refused:
-            rows.append(refused[i])
-            continue
-        sides = {name: by_id.get(plans[request].id) for name, request in (("a", pair.a), ("b", pair.b))}  # type: ignore[union-attr]
-        missing = [name for name, result in sides.items() if result is None]
-        if missing:
-            plan: Any = plans[pair.a if missing[0] == "a" else pair.b]
-            rows.append(_missing(pair, done.why_missing(plan), f"side {missing[0]} failed: "))
-            continue
-        rows += _compared(pair, sides["a"], sides["b"], [t.name for t in plans[pair.a].test.targets])  # type: ignore[union-attr]
-    return _decided(rows)
+    study = study or RunStudy(request for pair in wanted for request in pair.sides.values())
+    refused = [(pair, _refusal(pair, study)) for pair in wanted]
+    study.run((request for pair, row in refused if row is None for request in pair.sides.values()), progress)
+    return _decided([each for pair, row in refused for each in ([row] if row else _compared(pair, study))])
 
 
 def _lacking(pair: ComparedPair) -> list[str]:
@@ -574,17 +532,22 @@ def _missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> ClaimRe
     return _row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
 
 
-def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) -> list[ClaimResult]:
-    rows = []
-    a, b = record.read_record(one.folder), record.read_record(other.folder)
+def _compared(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
+    rows, results = [], {}
+    for side, request in pair.sides.items():
+        result = study.result(request)
+        if isinstance(result, EmbenchError):
+            return [_missing(pair, result, f"side {side} failed: ")]
+        results[side] = result
+    a, b = (read_record(result.folder) for result in results.values())
     published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
     about = {
         "recipe": a.run["recipe"]["preset"],
         "synthetic": a.run["dataset"]["synthetic"] is not None,
-        "runs": {"a": str(one.folder), "b": str(other.folder)},
+        "runs": {side: str(result.folder) for side, result in results.items()},
         "cost": {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]},
     }
-    for target in targets:
+    for target in a.run["targets"]:
         try:
             found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
@@ -618,9 +581,7 @@ def _decided(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     same runs in the same way are one comparison."""
     corrected: dict[Any, float] = {}
     for leg in ("fixed", "own"):
-        p_values = {_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg}
-        known = {question: p for question, p in p_values.items() if p is not None}
-        corrected |= dict(zip(known, holm(list(known.values())), strict=True))
+        corrected |= correct_p({_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
     decided = []
     for row in rows:
         if row.status == "compared":

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from embench.claims.examine import ClaimResult, Measured, claimed_request, targets_there
-from embench.claims.files import AnyClaim, Claim, Printed, PrintedRow, UntestedClaim, printed_tables
-from embench.errors import EmbenchError
-from embench.files import snapshot
-from embench.planning.plan import make
+from embench.claims.files import AnyClaim, Claim, MeasuredClaim, Printed, PrintedRow, UntestedClaim, printed_tables
 from embench.planning.request import Request
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_score
-from embench.runs import run as runner
 from embench.statistics.result import Result
+from embench.studies.study import RunStudy
 from embench.vocabulary import markdown, table_in_markdown
 
 # What finished runs obtained of the numbers in a paper's tables.
@@ -92,15 +89,11 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
     return notes + [f"For {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 
-@snapshot()
-def examine_tables(
-    paper: str, dataset: str, options: Mapping[str, Any], done: runner.GridResult
-) -> list[PrintedResult]:
-    """Each number in a paper's tables on this dataset, with what was obtained of what is `done`; nothing is run."""
-    finished = {result.id: result for result in done.results}
+def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: RunStudy) -> list[PrintedResult]:
+    """Each number in a paper's tables on this dataset, with what was obtained of it in a `study` that is over."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_finished(request, finished, done) for request in (each.own, each.fixed))
+        own, fixed = (_finished(request, study) for request in (each.own, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
             if isinstance(own, str):
@@ -119,15 +112,14 @@ def examine_tables(
     return results
 
 
-def _finished(request: Request | None, finished: Mapping[str, Result], done: runner.GridResult) -> Result | str:
+def _finished(request: Request | None, study: RunStudy) -> Result | str:
     """A request's run, or why there is none."""
     if request is None:
         return "no such target"
-    try:
-        plan = make(request)
-    except EmbenchError as error:
-        return f"{error.what} ({error.where})" if error.where and error.where.startswith("--") else error.what
-    return finished.get(plan.id) or done.why_missing(plan).what
+    found = study.result(request)
+    if isinstance(found, Result):
+        return found
+    return f"{found.what} ({found.where})" if found.where and found.where.startswith("--") else found.what
 
 
 # What a paper printed beside what was obtained, as cells of tables, and as a page in Markdown.
@@ -136,6 +128,10 @@ MEANING = (
     "A verdict applies to these configurations, these subjects and this recipe. It does not judge the paper's own "
     "runs. On another dataset than the paper's, it answers another question."
 )
+
+
+OBTAINED = ("compared", "measured")
+"""States of rows for which something was obtained."""
 
 
 def options_line(options: Mapping[str, Any]) -> str:
@@ -167,32 +163,44 @@ def claims_page(
         lines = [[markdown(text) for text in row.values()] for row in cells]
         parts += [table_in_markdown(lines, list(cells[0])), ""]
     parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
-    for claim in tested:
-        own = [row for row in rows if row.claim is claim]
-        dataset = own[0].dataset if own else next(iter(claim.datasets))
-        sides = [f"{side}: {markdown(options_line(claim.options(side, dataset)))}" for side in ("a", "b")]
-        parts += _section(claim, sides, own, [compared_cells(row) for row in own if row.status == "compared"])
-    for measured in {row.claim.id: row.claim for row in values}.values():
-        of_it = [row for row in values if row.claim is measured]
-        runs = [f"{name}: {markdown(options_line(run.stated))}" for name, run in measured.runs.items()]
-        parts += _section(measured, runs, of_it, [measured_cells(row) for row in of_it if row.status == "measured"])
+    for claim, own in rows_by_claim(tested, rows, values):
+        parts += _section(claim, own)
     if untested:
         lines = [[markdown(claim.id), markdown(claim.claim), markdown(claim.not_tested)] for claim in untested]
         parts += ["## Not yet tested in embench\n", table_in_markdown(lines, ["id", "statement", "reason"]), ""]
     return "\n".join([*parts, MEANING, ""])
 
 
-def _section(
-    claim: AnyClaim,
-    about: Sequence[str],
-    rows: Sequence[ClaimResult | Measured],
-    cells: Sequence[Mapping[str, str]],
-) -> list[str]:
+def rows_by_claim(
+    tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured]
+) -> list[tuple[AnyClaim, list[ClaimResult | Measured]]]:
+    """Each claim that compares, and then each that measures, with its rows."""
+    claims: list[AnyClaim] = [*tested, *{(row.claim.paper, row.claim.id): row.claim for row in values}.values()]
+    every: list[ClaimResult | Measured] = [*rows, *values]
+    return [(claim, [row for row in every if row.claim is claim]) for claim in claims]
+
+
+def run_lines(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> dict[str, str]:
+    """The options of each run of a claim, by its name."""
+    if isinstance(claim, MeasuredClaim):
+        return {name: options_line(run.stated) for name, run in claim.runs.items()}
+    dataset = rows[0].dataset if rows else next(iter(claim.datasets))
+    return {side: options_line(claim.options(side, dataset)) for side in ("a", "b")}
+
+
+def claim_cells(rows: Sequence[ClaimResult | Measured]) -> list[dict[str, str]]:
+    """The cells of the rows for which something was obtained, title -> text."""
+    done = [row for row in rows if row.status in OBTAINED]
+    return [compared_cells(row) if isinstance(row, ClaimResult) else measured_cells(row) for row in done]
+
+
+def _section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[str]:
     """A claim, its runs, a table of what was obtained, and why the rest was not."""
-    parts = [f"## {markdown(f'{claim.paper} {claim.id}: {claim.claim}')}\n", *(f"- {line}" for line in about), ""]
-    if cells:
-        lines = [[markdown(text) for text in row.values()] for row in cells]
-        parts += [table_in_markdown(lines, list(cells[0])), ""]
+    lines = [f"- {name}: {markdown(line)}" for name, line in run_lines(claim, rows).items()]
+    parts = [f"## {markdown(f'{claim.paper} {claim.id}: {claim.claim}')}\n", *lines, ""]
+    if cells := claim_cells(rows):
+        texts = [[markdown(text) for text in row.values()] for row in cells]
+        parts += [table_in_markdown(texts, list(cells[0])), ""]
     rest = [
         (row.status, row.dataset, row.target, getattr(row, "protocol", ""), row.reason) for row in rows if row.reason
     ]

@@ -154,9 +154,7 @@ def grid(
     if floors:
         from embench.cli.show import run_with_floors
 
-        run_with_floors(
-            requests, executor=executor, workers=options["workers"], options=chosen, dry_run=dry_run, as_json=as_json
-        )
+        run_with_floors(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         show.print_plans(requests, as_json=as_json)
@@ -166,9 +164,7 @@ def grid(
     from embench.sets.table import board_rows
 
     with Progress() as progress:
-        done = runner.grid(
-            requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
-        )
+        done = runner.grid(requests, executor=executor, progress=progress.event, options=chosen)
     scored = [(result.manifest, result.scores) for result in done.results]
     drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")

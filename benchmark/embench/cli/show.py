@@ -250,7 +250,6 @@ def run_with_floors(
     requests: Sequence[Request],
     *,
     executor: str = "local",
-    workers: int | None = None,
     options: Mapping[str, str] | None = None,
     dry_run: bool = False,
     as_json: bool = False,
@@ -266,15 +265,14 @@ def run_with_floors(
     from embench.runs import run as runner
     from embench.statistics.gains import gaps_of
 
-    found, plain = split_pretrained(requests)
+    found, every = split_pretrained(requests)
     for floors in found:
         _tell(floors)
-    every = list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
     if dry_run:
         print_plans(every, as_json=as_json)
         return
     with Progress() as progress:
-        done = runner.grid(every, executor=executor, workers=workers, progress=progress.event, options=options)
+        done = runner.grid(every, executor=executor, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
     gaps = gaps_of(records)
     if as_json:

@@ -286,7 +286,7 @@ def claims(
         values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
     else:
         with Progress() as progress:
-            rows = examine.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+            rows = examine.examine_claims(pairs, progress.event)
             values = examine.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
     document = _document([*tested, *measurable], [*rows, *values], untested)
@@ -379,35 +379,37 @@ def print_claims(
 ) -> None:
     """Prints what was obtained of the numbers in tables, what was compared and measured, claim by claim, and the claims
     that cannot be tested yet."""
-    from embench.claims.page import MEANING, compared_cells, options_line
+    from embench.claims.page import MEANING, OBTAINED, claim_cells, rows_by_claim, run_lines
     from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in [*every, *printed])
     warn_of_synthetic(generated)
     _print_printed(printed, notes)
-    for claim in tested:
-        own = [row for row in rows if row.claim is claim]
-        dataset = own[0].dataset if own else next(iter(claim.datasets))
+    for claim, own in rows_by_claim(tested, rows, values):
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.wrapped(f"a: {options_line(claim.options('a', dataset))}")
-        console.wrapped(f"b: {options_line(claim.options('b', dataset))}")
-        compared = [row for row in own if row.status == "compared"]
-        cost = (", ".join(f"{side} {format_duration(s)}" for side, s in row.cost.items()) for row in compared)
-        _show_cells([compared_cells(row) | {"cost": text} for row, text in zip(compared, cost, strict=True)])
-        rest = [((row.status, row.dataset, row.target, row.reason), row.protocol) for row in own]
-        for (status, *place, reason), protocols in grouped(each for each in rest if each[0][0] != "compared").items():
-            line = f"{status}: {' '.join(filter(None, place))} ({', '.join(protocols)})"
+        for name, line in run_lines(claim, own).items():
+            console.wrapped(f"{name}: {line}")
+        cells = claim_cells(own)
+        for row, cost in zip(cells, [row.cost for row in own if row.status == "compared"], strict=False):
+            row["cost"] = ", ".join(f"{side} {format_duration(s)}" for side, s in cost.items())
+        _show_cells(cells)
+        for protocol, what in {name: text for row in own for name, text in getattr(row, "leaks", {}).items()}.items():
+            console.wrapped(f"{protocol} leaks: {what}")
+        rest = [row for row in own if row.status not in OBTAINED]
+        lines = (((row.status, row.dataset, row.target, row.reason), getattr(row, "protocol", "")) for row in rest)
+        for (status, *place, reason), protocols in grouped(lines).items():
+            line = f"{status}: {' '.join(filter(None, place))}"
+            line += f" ({', '.join(protocols)})" if any(protocols) else ""
             console.wrapped(f"{line}: {reason}" if reason else line)
         if claim.remarks:
             console.wrapped(claim.remarks)
         console.echo()
-    _print_measured(values)
     for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
         console.wrapped(f"what to do: {what_to_do}")
     columns = [*fields("paper", "id"), field("claim", "statement"), field("not_tested", "reason")]
     show_table(untested, columns, title="not yet tested in embench")
-    if any(row.status in ("compared", "measured") for row in every):
+    if any(row.status in OBTAINED for row in every):
         console.wrapped(MEANING)
     warn_of_synthetic(generated)
 
@@ -432,24 +434,3 @@ def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:
         filled = {name for row in own for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
         columns = [field(name, name) for name in own[0] if name in filled]
         show_table(own, fitting(own, columns, ["recipe", "cost", "of", "size"]), title=place)
-
-
-def _print_measured(values: Sequence[Measured]) -> None:
-    """Prints claims that compare no scores: the measured values, and their range if the claim is right."""
-    from embench.claims.page import measured_cells, options_line
-
-    for (paper, claim), own in grouped(((row.claim.paper, row.claim.id), row) for row in values).items():
-        about = own[0].claim
-        console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)
-        for name, run in about.runs.items():
-            console.wrapped(f"{name}: {options_line(run.stated)}")
-        _show_cells([measured_cells(row) for row in own if row.status == "measured"])
-        for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
-            console.wrapped(f"{protocol} leaks: {what}")
-        for row in own:
-            if row.status != "measured":
-                where = " ".join(filter(None, [row.dataset, row.target]))
-                console.wrapped(f"{row.status}: {where}" + (f": {row.reason}" if row.reason else ""))
-        if about.remarks:
-            console.wrapped(about.remarks)
-        console.echo()

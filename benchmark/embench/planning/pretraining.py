@@ -210,7 +210,7 @@ def with_floors(request: Request) -> Floors:
 
 
 def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
-    """The floors of the requests that are pretrained, and the other requests.
+    """The floors of the requests that are pretrained, and all requests, each once: these floors, then the others.
 
     Raises:
         NothingPretrained: none is pretrained.
@@ -225,7 +225,7 @@ def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Re
             plain, last = [*plain, request], error
     if last is not None and not found:
         raise last
-    return found, plain
+    return found, list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
 
 
 def pretrained_parts(request: Request, method: Method) -> list[str]:

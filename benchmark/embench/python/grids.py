@@ -321,8 +321,7 @@ def grid(
     asked = [request_of(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
-    pretrained_rows, plain = split_pretrained(points) if floors else ([], points)
-    requests = list(dict.fromkeys([*(each for row in pretrained_rows for each in row.requests), *plain]))
+    requests = split_pretrained(points)[1] if floors else points
     from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
 
     with Progress(()) if progress else nullcontext() as shown:
@@ -331,7 +330,7 @@ def grid(
             with offline():
                 documents = runner.describe_plans(requests, watch)
             return [DryRun(document, tuple(run_plan(document))) for document in documents]
-        done = runner.grid(requests, executor, workers, watch, dict(cluster or {}))
+        done = runner.grid(requests, executor, progress=watch, options=dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
     gaps = gaps_of([read_record(result.folder) for result in results]) if floors else []
     compared = {(record.run["id"], target): found for record, target, found in gaps}

@@ -143,12 +143,6 @@ class GridResult:
     results: tuple[Result, ...]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
 
-    def why_missing(self, plan: Plan) -> EmbenchError:
-        """The reason why the run of a plan is not among the results."""
-        return self.failures.get(title_with_id(plan)) or Unfinished(
-            "the run did not start", hint="rerun the command with more --hours"
-        )
-
     def check(self) -> None:
         """Raises Unfinished where a run is missing; names each."""
         if self.failures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,16 +22,17 @@ from embench.claims.examine import (
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.data.cohort import choose_targets
-from embench.errors import DataError, EmbenchError, UsageError
+from embench.errors import EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
-from embench.planning.plan import check_target_kinds, make
+from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.planning.tuning import Search
 from embench.registry.catalogue import shown_name
-from embench.runs.run import GridResult, title_with_id
+from embench.runs.run import GridResult
 from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
+from embench.studies.study import RunStudy
 from embench.system import version_of
 
 # What a paper printed beside what its set obtained: its claims, examined on runs that are over.
@@ -72,18 +72,12 @@ def examine_paper(
 ) -> PaperClaims:
     """The claims of a paper examined on what is done of its requests; nothing is run. Requests that were `unfit` have
     the reason with them."""
-    done = replace(done, failures={**done.failures, **dict(_reasons(unfit))})
+    study = RunStudy(requests_of_paper(paper, dataset, options), done, dict(unfit))
     own, (compared, measured, untested) = _unstated(options), _claims(paper)
-    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
-    values = examine_measured(measured, [dataset], own, done=done)
-    printed = examine_tables(paper, dataset, own, done)
+    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), study=study)
+    values = examine_measured(measured, [dataset], own, study=study)
+    printed = examine_tables(paper, dataset, own, study)
     return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
-
-
-def _reasons(unfit: Iterable[tuple[Request, str]]) -> Iterator[tuple[str, EmbenchError]]:
-    for request, reason in unfit:
-        with suppress(EmbenchError):  # what cannot be planned is told why where it is asked for
-            yield title_with_id(make(request)), DataError(reason)
 
 
 _LEGS: tuple[Leg, ...] = ("own", "fixed")

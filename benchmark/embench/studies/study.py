@@ -1,0 +1,77 @@
+"""Requests that are planned, run as one grid, and looked up one by one; and p values that are corrected together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from embench.errors import DataError, EmbenchError, Unfinished
+from embench.files import snapshot
+from embench.planning.plan import Plan, make
+from embench.planning.request import Request
+from embench.runs import run as runner
+from embench.statistics.intervals import holm
+from embench.statistics.result import Result
+from embench.system import EventCallback
+
+_K = TypeVar("_K", bound=Hashable)
+
+
+class RunStudy:
+    """Requests, each with its plan or the error that refuses it, and then with its result or the reason why it has
+    none. One that fails holds up no other.
+
+    Args:
+        requests: all that will be looked up; equal ones are planned and run once.
+        done: a grid that is over, so that nothing is run. `unfit`: request -> why it was not part of that grid.
+    """
+
+    @snapshot()
+    def __init__(
+        self,
+        requests: Iterable[Request],
+        done: runner.GridResult | None = None,
+        unfit: Mapping[Request, str] | None = None,
+    ) -> None:
+        self._plans: dict[Request, Plan | EmbenchError] = {}
+        self._done, self._unfit = done, unfit or {}
+        for request in dict.fromkeys(requests):
+            try:
+                self._plans[request] = make(request)
+            except EmbenchError as error:
+                self._plans[request] = error
+
+    def plan(self, request: Request) -> Plan:
+        """The plan of a request. Raises the error that refuses it."""
+        plan = self._plans[request]
+        if isinstance(plan, EmbenchError):
+            raise plan
+        return plan
+
+    def refusal(self, requests: Iterable[Request]) -> EmbenchError | None:
+        """The error of the first of these requests that cannot be planned; None where all can be."""
+        return next((plan for request in requests if isinstance(plan := self._plans[request], EmbenchError)), None)
+
+    def run(self, requests: Iterable[Request], progress: EventCallback | None = None) -> None:
+        """Run these requests, which can all be planned, as one grid, unless one is over already."""
+        wanted = list(dict.fromkeys(requests))
+        if self._done is None and wanted:
+            self._done = runner.grid(wanted, progress=progress)
+
+    def result(self, request: Request) -> Result | EmbenchError:
+        """The result of a request, or the reason why there is none."""
+        plan, done = self._plans[request], self._done or runner.GridResult(())
+        if isinstance(plan, EmbenchError):
+            return plan
+        if (found := next((result for result in done.results if result.id == plan.id), None)) is not None:
+            return found
+        if request in self._unfit:
+            return DataError(self._unfit[request])
+        stopped = Unfinished("the run did not start", hint="rerun the command with more --hours")
+        return done.failures.get(runner.title_with_id(plan), stopped)
+
+
+def correct_p(values: Mapping[_K, float | None]) -> dict[_K, float]:
+    """The p values that are known, by the same keys, after Holm's correction over all of them."""
+    known = {key: p for key, p in values.items() if p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
