@@ -37,7 +37,7 @@ from embench.data.find import find_source
 from embench.engine.assemble import features_of, standardise
 from embench.engine.feed import Data, FeatureFeed, without
 from embench.engine.fits import feature_rows, fit_now
-from embench.engine.rows import Source, all_anchors, by_recording, encoder_of, stage_view, view_length, view_of
+from embench.engine.rows import StoreSource, all_anchors, by_recording, encoder_of, stage_view, view_length, view_of
 from embench.engine.stage import FusionParams, Part, Stage
 from embench.errors import CheckFailed
 from embench.files import snapshot, write_text
@@ -175,7 +175,7 @@ def features(plan: Plan, of: Sessions, stress: Sessions) -> dict[str, FeatureFee
 
 def _as_computed(plan: Plan, cohort: Cohort, m: str, part: Part, own: View, view: View, length_s: float) -> np.ndarray:
     """(n, features) of a cohort's units, not normalised."""
-    source = Source.of(source_spec(plan.protocol, cohort), data_places(cohort), all_units(cohort))
+    source = StoreSource.of(source_spec(plan.protocol, cohort), data_places(cohort), all_units(cohort))
     grid = all_anchors(source, own)
     table = features_of(source.store, m, encoder_of(part), part.code, grid, view, length_s, False)
     values = np.full((len(grid), *next(iter(table.values())).shape[1:]), np.nan, np.float32)

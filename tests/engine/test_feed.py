@@ -13,8 +13,7 @@ from embench.engine.assemble import assemble, standardise
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
 from embench.engine.fits import labelled
 from embench.engine.network import token_spec
-from embench.engine.rows import Rows, grid_of
-from embench.engine.rows import Source as StoreSource
+from embench.engine.rows import Rows, StoreSource, grid_of
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.interfaces.tokens import InputSpec, OutputSpec

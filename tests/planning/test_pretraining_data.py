@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from embench.audits import audit_run
 from embench.engine.assemble import assemble
-from embench.engine.rows import Source, grid_of
+from embench.engine.rows import StoreSource, grid_of
 from embench.errors import UsageError
 from embench.planning import weights
 from embench_plugins import pretrained
@@ -92,7 +92,7 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
     def windows(**asked):
         stage = next(s for s in shared.plan(**asked).graph.stages.values() if s.kind == "unimodal")
-        source = Source.of(stage.params.common.source, stage.places, stage.task)
+        source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
         chosen = stage.params.modalities
         grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
         data, _ = assemble(source, chosen, grid, "cpu", memory_bytes=memory_bytes)

@@ -13,7 +13,7 @@ import yaml
 
 from embench.engine import fits
 from embench.engine.assemble import assemble
-from embench.engine.rows import Source, grid_of
+from embench.engine.rows import StoreSource, grid_of
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard.entries import why_not_publishable
 from embench.planning.plan import make
@@ -172,7 +172,7 @@ def inside_and_outside(root, folder, dataset, target, embench, headline="auroc_w
     for stage in planned.graph.stages.values():
         if stage.kind == "predict":
             fitted = planned.graph.stages[stage.inputs["fitted"]].params
-            source = Source.of(stage.params.common.source, stage.places, stage.task)
+            source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
             grid = grid_of(fitted.modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
             data, _ = assemble(source, fitted.modalities, grid, "cpu")
             entries = source.store.recordings

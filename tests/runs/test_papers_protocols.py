@@ -13,7 +13,7 @@ import yaml
 
 from embench.engine.assemble import assemble
 from embench.engine.fits import labelled
-from embench.engine.rows import Source, grid_of
+from embench.engine.rows import StoreSource, grid_of
 from embench.engine.stage import Folder
 from embench.errors import DataError, UsageError
 from embench.planning.graph import stage_folder
@@ -163,7 +163,7 @@ def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules
 def test_recordings_are_z_scored_one_by_one(shared, rules):
     plan = shared.plan(("Whole",), fusion="single", modalities="ecg", protocol=rules(normalise="recording_unlabelled"))
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
-    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
     modalities = stage.params.modalities
     grid = grid_of(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
     data, _ = assemble(source, modalities, grid, "cpu")
@@ -180,7 +180,7 @@ def test_features_are_computed_of_z_scored_recordings_and_left_as_they_are(share
     assert result.manifest["target_access"] == "unlabelled"
     plan = shared.plan("Moments", fusion="logreg", modalities="eda", protocol=protocol)
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "estimator"]
-    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
     grid = grid_of(stage.params.modalities, None, *(stage.task[n] for n in ("recording", "start", "stop")))
     data, _ = assemble(source, stage.params.modalities, grid, "cpu")
     feed = data.feeds["eda"]
@@ -204,7 +204,7 @@ def test_a_modality_that_keeps_its_level_is_scaled_by_the_training_units_alone(s
     np.testing.assert_allclose(fitted["mean"], samples.mean(1), rtol=1e-5)
     np.testing.assert_allclose(fitted["std"], samples.std(1), rtol=1e-5)
     # Whoever predicts with the fitted model scales by these, too.
-    source = Source.of(common.source, stage.places, task)
+    source = StoreSource.of(common.source, stage.places, task)
     grid = grid_of(stage.params.modalities, None, *(task[f"all_{n}"] for n in ("recording", "start", "stop")))
     data, _ = assemble(source, stage.params.modalities, grid, "cpu", specs=specs)
     raw = store.signal(store.recordings[grid.recording[-1]].id, "ecg")

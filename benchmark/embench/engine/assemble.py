@@ -35,7 +35,7 @@ from embench.engine.feed import (
 from embench.engine.rows import (
     Grid,
     Rows,
-    Source,
+    StoreSource,
     all_anchors,
     anchor_rows,
     by_recording,
@@ -202,7 +202,7 @@ def placed(
 
 
 def assemble(
-    source: Source,
+    source: StoreSource,
     modalities: Mapping[str, Part],
     grid: Grid,
     device: str,
@@ -255,7 +255,7 @@ def assemble(
 class _Part(NamedTuple):
     """One modality of a stage: its encoder with the code, and the length that it reads at each anchor of the grid."""
 
-    source: Source
+    source: StoreSource
     m: str
     encoder: Encoder
     code: str
@@ -294,7 +294,7 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 """Statistics of arrays that this process has read already, by store, rule and array."""
 
 
-def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     """(R, C) mean and 1/std for each recording: of all of its subject's recordings, of the rest in them, of the units
     that it gives, or of its own samples. NaN where there is no such sample."""
 
@@ -321,7 +321,7 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     return mean, gain
 
 
-def _given_spans(source: Source, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
+def _given_spans(source: StoreSource, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
     """Recording -> the parts (s, s) of it that its subject gives, whose samples normalise."""
     names = np.array([entry.subject for entry in source.store.recordings])
     found: dict[int, list[tuple[float, float]]] = {}
@@ -332,7 +332,7 @@ def _given_spans(source: Source, given: np.ndarray) -> dict[int, list[tuple[floa
     return found
 
 
-def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`mean` and `std` (C,) of an array over the training units, which are given where a model is fitted."""
     found = Moments.of(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
@@ -458,7 +458,7 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
 
 
 def derived_again(
-    source: Source, m: str, part: Part, params: FitParams, recording: int, spans: int
+    source: StoreSource, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The current output of an encoder for a recording (its position in the store), with no recording before it, and
     the output in the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the last
@@ -503,7 +503,7 @@ def features_of(
 
 
 def features_at_rest(
-    source: Source, m: str, encoder: Encoder, code: str, length_s: float, make: derive.RowsOf | None = None
+    source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float, make: derive.RowsOf | None = None
 ) -> Mapping[str, np.ndarray]:
     """Recording's id -> (k, *shape) features while its subject rested: of windows as long as the encoder reads, or as
     the rest where that is shorter, each beginning half a window after the one before."""
@@ -514,7 +514,9 @@ def features_at_rest(
     return features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False, make)
 
 
-def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: float) -> tuple[np.ndarray, np.ndarray]:
+def _at_rest(
+    source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Features (k, *shape) while subjects rested, and whose they are (k,)."""
     table = features_at_rest(source, m, encoder, code, length_s)
     rested = [entry for entry in source.store.recordings if entry.id in table]
@@ -560,7 +562,7 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
 
 
 def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
-    source = Source.of(params.common.source, stage.places, stage.task)
+    source = StoreSource.of(params.common.source, stage.places, stage.task)
     views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
     for m, part in params.modalities.items():
@@ -630,7 +632,7 @@ class StoredWindows(NamedTuple):
     level: bool
 
 
-def stored_windows(source: Source, m: str, part: Part, grid: Grid) -> StoredWindows:
+def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> StoredWindows:
     """The windows of a modality at each anchor of a grid; made now, or found in the cache."""
     level = keeps_level(source, m)
     plain = replace(source, normalise="none", keep_level=()) if level else source
@@ -664,7 +666,7 @@ def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
 
 
 def training_level(
-    source: Source, m: str, part: Part, grid: Grid, training: Mapping[str, np.ndarray]
+    source: StoreSource, m: str, part: Part, grid: Grid, training: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
     """`mean` and `std` (C,) by which a fold scales a modality: of its training units `recording`, `start` and `stop`
     (k,)."""

@@ -22,7 +22,7 @@ from embench.engine.loop import FitState, fit, flops_of
 from embench.engine.network import HiddenEncoder, LinearHead, Precomputed, class_weights, fit_scale
 from embench.engine.rows import (
     Grid,
-    Source,
+    StoreSource,
     all_anchors,
     encoder_of,
     grid_of,
@@ -121,7 +121,7 @@ class Everywhere:
     """
 
     params: FitParams
-    source: Source
+    source: StoreSource
     specs: Mapping[str, InputSpec]
     grid: Grid
     all_view: View
@@ -173,7 +173,7 @@ def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Gr
             known |= {modality} if modality else set(params.modalities)
     if not known or stage.places.get("blank"):
         return None
-    source = Source.of(params.common.source, stage.places, stage.task)
+    source = StoreSource.of(params.common.source, stage.places, stage.task)
     if source.given is not None:  # other units normalise in each fold
         return None
     views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
@@ -222,7 +222,7 @@ def once(
 def of_units(
     stage: Stage[Params],
     params: FitParams,
-    source: Source,
+    source: StoreSource,
     *,
     drop: tuple[str, ...] = (),
     specs: Mapping[str, InputSpec] | None = None,
@@ -260,7 +260,7 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
         DataError: no training unit has any of the modalities, or most features of one of them tell nothing.
     """
     params, task = stage.params, stage.task
-    source = Source.of(params.common.source, stage.places, task)
+    source = StoreSource.of(params.common.source, stage.places, task)
     data, specs, grid = of_units(stage, params, source, training=_training(task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
@@ -511,7 +511,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
     specs: dict[str, InputSpec] = {}
     for (spec, task), (grid, _) in zip(sources_of(stage), windows, strict=True):
         data, found = assemble(
-            Source.of(spec, stage.places, task),
+            StoreSource.of(spec, stage.places, task),
             params.modalities,
             grid,
             params.common.device,
@@ -564,7 +564,7 @@ def _called(store: Store, modality: str, names: list[str]) -> list[str]:
 
 def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:
     """(n,) the subject of each unit of a stage, or of the units of a part of its task, such as `slice_`."""
-    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task[f"{part}recording"].tolist()])
 
 

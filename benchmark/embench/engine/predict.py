@@ -18,7 +18,7 @@ from embench.engine import fits, network
 from embench.engine.feed import Data
 from embench.engine.fits import feature_rows, fit_estimator, fitted_rows, of_units, size_of
 from embench.engine.network import probabilities
-from embench.engine.rows import Grid, Source, encoder_of
+from embench.engine.rows import Grid, StoreSource, encoder_of
 from embench.engine.stage import FitParams, Folder, FusionParams, PredictParams, Stage
 from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator, TrainingRows
@@ -338,7 +338,7 @@ def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
     return replace(stage, task={**stage.task, **both})
 
 
-def personal_rows(stage: Stage[PredictParams], source: Source, grid: Grid) -> PersonalRows:
+def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) -> PersonalRows:
     """The rows of a stage `with_slices`, with the role of each."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
@@ -486,7 +486,7 @@ class Questions:
     row of `data`, whose it is."""
 
     params: FitParams
-    source: Source
+    source: StoreSource
     data: Data
     grid: Grid
     rows: np.ndarray
@@ -521,7 +521,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     params, own = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
     spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
-    source = Source.of(spec, stage.places, stage.task)
+    source = StoreSource.of(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
     data, found, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
@@ -564,7 +564,7 @@ def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, o
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
+def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray:
     """The ids of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings

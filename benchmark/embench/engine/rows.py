@@ -211,12 +211,12 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
 # The dataset that a stage reads, as its params and places name it, and the anchors of its units.
 
 TRAINED, TESTED = 1, 2
-"""What `Source.given` holds of units: bits, since a training subject may be tried as a test subject is. Units of
+"""What `StoreSource.given` holds of units: bits, since a training subject may be tried as a test subject is. Units of
 `TESTED` normalise their subject, where it has none those of `TRAINED`, which say how far training subjects vary."""
 
 
 @dataclass(frozen=True)
-class Source:
+class StoreSource:
     """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
     `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
     are scaled by the training units instead. `given` (n,) says of which units a subject's statistics are where it gives
@@ -234,7 +234,7 @@ class Source:
     given: np.ndarray | None = None
 
     @classmethod
-    def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
+    def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> StoreSource:
         """The source that a stage's params describe: its store is opened in the folder that `places` has for it, and
         its units are the arrays `all_*` of `task`."""
         return cls(
@@ -272,22 +272,22 @@ def grid_of(
     return anchors(view, recording, start, stop)
 
 
-def all_anchors(source: Source, all_view: View | None) -> Grid:
+def all_anchors(source: StoreSource, all_view: View | None) -> Grid:
     """The anchors of all units of the dataset, as a stage with this view of its own reads them."""
     return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
 
 
-def by_subject(source: Source) -> bool:
+def by_subject(source: StoreSource) -> bool:
     """True if features are z-scored by their subject's, or by those of its rest."""
     return source.normalise in ("subject_unlabelled", "baseline", "given")
 
 
-def standardises(source: Source | SourceSpec, m: str) -> bool:
+def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
     """True if an encoder with features is given signals that are z-scored by recording."""
     return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
 
 
-def keeps_level(source: Source | SourceSpec, m: str) -> bool:
+def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
     """True if a modality, or the one channel of it that is read, is scaled by the training units."""
     return source.normalise == "training" or without_channels(m) in source.keep_level
 

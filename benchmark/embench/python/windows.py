@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 from embench.data.cohort import Cohort, build_cohort, choose_targets
 from embench.engine.assemble import StoredWindows, assemble, stored_windows, training_level
 from embench.engine.feed import FeatureFeed
-from embench.engine.rows import Grid, Source, anchors, encoder_of
+from embench.engine.rows import Grid, StoreSource, anchors, encoder_of
 from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
@@ -90,9 +90,9 @@ class _Study:
         return np.asarray(self.cohort.positions, np.int64)
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> StoreSource:
         cohort = self.cohort
-        return Source.of(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
+        return StoreSource.of(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
 
     def labels(self, train: np.ndarray) -> np.ndarray:
         """(all units,) the labels, for a method that is fitted on the units at `train`."""

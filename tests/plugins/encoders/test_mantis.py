@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from embench.engine.assemble import assemble
-from embench.engine.rows import Source, grid_of
+from embench.engine.rows import StoreSource, grid_of
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import InputSpec, TokenSpec
 from embench.testing.require import targets
@@ -87,7 +87,7 @@ def test_a_run_hands_over_its_channels_in_order_z_scored_by_subject(bench: Bench
     """From the stored signal to the tokens, against numpy and a call by hand."""
     plan = bench.plan("mantis", modalities="eda", settings=("encoder.view.length_s=4.0", "encoder.view.step_s=4.0"))
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
     grid = grid_of(stage.params.modalities, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     data, specs = assemble(source, stage.params.modalities, grid, "cpu")
     store, spec = source.store, specs["eda"]
