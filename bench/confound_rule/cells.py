@@ -32,8 +32,8 @@ METRIC_HEADER = (
 
 @dataclass(frozen=True)
 class Answered:
-    """What is found in one draw, for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the metric
-    with one partition and with balanced ones."""
+    """What is found in one draw, for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the
+    metric with one partition and with balanced ones."""
 
     yes: Mapping[str, np.ndarray]
     r: Mapping[str, np.ndarray]

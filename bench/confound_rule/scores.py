@@ -89,7 +89,7 @@ class Matched:
 
     Args:
         estimate: (W,), NaN without comparisons. `variance`: (W,) jackknife. `overlap`: (W,) unbounded.
-        comparisons: (W,) of the partition with fewest; `subjects`: (W,) who take part; `estimable`: by the hurdle.
+        comparisons: (W,) over all partitions; `subjects`: (W,) who take part; `estimable`: by the hurdle.
         graded: whether it is the mean difference, for which 0 is chance.
     """
 
@@ -151,4 +151,4 @@ def _matched(
     without = without[np.isfinite(without)]
     variance = (len(without) - 1) * without.var() if len(without) > 1 else np.nan
     shared = overlap((wins.sum(2) / pairs.sum())[None], apart(folds))[0]
-    return w.sum() / n.sum(), float(variance), float(shared), float(counts.min()), int(involved.sum())
+    return w.sum() / n.sum(), float(variance), float(shared), float(counts.sum()), int(involved.sum())
