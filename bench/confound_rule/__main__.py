@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bench.confound_rule.cells import BLOCK, HEADER, METRIC_HEADER, append, done_blocks, run_block
+from bench.confound_rule.tables import merge, page
 from bench.confound_rule.worlds import worlds_of
 
 HERE = Path(__file__).parent
@@ -24,7 +25,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first draw")
     parser.add_argument("--out", type=Path, default=HERE / "development.csv")
     parser.add_argument("--metrics", type=Path, default=HERE / "metrics.csv")
+    parser.add_argument("--tables", type=Path, help="write the tables of --out to this page, and draw nothing")
     args = parser.parse_args()
+    if args.tables:
+        merge(args.out)
+        args.tables.write_text(page(args.out, args.metrics))
+        return
     for cell in args.cells:
         design, subjects = cell.split(":")[0], int(cell.split(":")[1])
         for first in range(args.first, args.first + args.draws, BLOCK):

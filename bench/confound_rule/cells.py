@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from bench.confound_rule import published_rule as v3
+from bench.confound_rule.designs import Study, draw_study
 from bench.confound_rule.rules import INTERVALS, MATRICES, PROPORTION_LEFT, Fitted
-from bench.confound_rule.scores import Matched, balanced, matched, out_of_fold, random_partition, standardised
-from bench.confound_rule.worlds import World, draw_study, draw_world, labels_of
+from bench.confound_rule.scores import (
+    Matched,
+    balanced,
+    joined_metrics,
+    out_of_fold,
+    primary,
+    random_partition,
+    standardised,
+)
+from bench.confound_rule.worlds import Drawn, World, draw_world
 
 DESIGNS = ("D1", "D2", "D3", "D4", "D5", "D6")
-KINDS = ("binary", "continuous")
+MOST_UNITS = 1500
+"""Most units for which rules with many columns are asked."""
 RULES = (*(f"{matrix}/{kind}" for matrix in MATRICES for kind in INTERVALS), "lags/1", "v3", "v3/balanced", "scaled")
 MEASURES = ("yes", "above", "shown", "cannot", "r")
 """Counts of yes by the rule alone, with the metric's estimate above chance, and with its interval; of *cannot be told*;
@@ -41,25 +52,37 @@ class Answered:
     metrics: tuple[Matched, Matched]
 
 
-def one_draw(
-    design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int, *, wide: bool = True
-) -> dict[str, Answered]:
-    """Kind of label -> answers in all worlds of a draw. `wide`: whether rules with many columns are asked too."""
+def one_draw(design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int) -> dict[str, Answered]:
+    """Kind of label -> answers in all worlds of a draw."""
     key = [seed, DESIGNS.index(design), subjects, draw]
     rng = np.random.default_rng([*key, 0])
     study = draw_study(design, subjects, rng)
     partitions = random_partition(subjects, rng), balanced(subjects, rng)
     drawn = [draw_world(world, study, np.random.default_rng([*key, 1 + k])) for k, world in enumerate(worlds.values())]
+    found: dict[str, list[Answered]] = defaultdict(list)
+    order = sorted(range(len(drawn)), key=lambda w: drawn[w].movement is not study.movement)
+    for _, same in groupby(order, key=lambda w: id(drawn[w].movement)):
+        batch = [drawn[w] for w in same]
+        for kind, answered in _asked(replace(study, movement=batch[0].movement), batch, partitions, rng).items():
+            found[kind].append(answered)
+    return {kind: _joined(parts, np.argsort(order)) for kind, parts in found.items()}
+
+
+def _asked(
+    study: Study, drawn: Sequence[Drawn], partitions: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+) -> dict[str, Answered]:
+    """Kind of label -> answers in worlds with the same recorded movement."""
     fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES}
-    columns = v3.nuisance_columns(study, study.movement, rng)
-    models = v3.ConfoundModels(study, study.movement, rng)
+    wide = study.time.size <= MOST_UNITS
     if wide:
+        columns = v3.nuisance_columns(study, study.movement, rng)
+        models = v3.ConfoundModels(study, study.movement, rng)
         ridge = v3.RidgeResiduals(columns, v3.PENALTY)
         training = study.time.size * (1 - 1 / (1 + partitions[1].max()))
         scaled = v3.RidgeResiduals(v3.scaled_columns(study, columns), v3.SCALED_PENALTY * training)
     answers = {}
-    for kind in KINDS:
-        labels = np.stack([labels_of(d.rating)[kind] for d in drawn])
+    for kind in drawn[0].labels:
+        labels = np.stack([of.labels[kind] for of in drawn])
         raw = [
             np.concatenate([out_of_fold(d.features, y[None], folds) for d, y in zip(drawn, labels, strict=True)])
             for folds in partitions
@@ -73,9 +96,7 @@ def one_draw(
                 cannot[f"{name}/{interval}"] = found.left < PROPORTION_LEFT
         alone = fitted["lags"].answers(scores[0], labels, partitions[0], one=True)
         yes["lags/1"], r["lags/1"], cannot["lags/1"] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
-        metrics = [
-            matched(of, labels, study.stimulus, folds, graded=False) for of, folds in zip(raw, partitions, strict=True)
-        ]
+        metrics = [primary(of, labels, study.matched, folds) for of, folds in zip(raw, partitions, strict=True)]
         if wide:
             for at, name in enumerate(("v3", "v3/balanced")):
                 of_models = models.predictions(labels, partitions[at])
@@ -86,6 +107,21 @@ def one_draw(
             yes["scaled"], r["scaled"] = v3.scaled_answers(left, study, partitions[1])
         answers[kind] = Answered(yes, r, cannot, (metrics[0], metrics[1]))
     return answers
+
+
+def _joined(parts: Sequence[Answered], order: np.ndarray) -> Answered:
+    """The answers of several batches of worlds, in this order."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def of(field: str) -> dict[str, np.ndarray]:
+        return {
+            rule: np.concatenate([getattr(part, field)[rule] for part in parts])[order]
+            for rule in getattr(parts[0], field)
+        }
+
+    metrics = [joined_metrics([part.metrics[at] for part in parts], order) for at in (0, 1)]
+    return Answered(of("yes"), of("r"), of("cannot"), (metrics[0], metrics[1]))
 
 
 def _counted(answered: Answered) -> dict[str, dict[str, np.ndarray]]:
@@ -120,13 +156,13 @@ def done_blocks(path: Path) -> set[tuple[str, int, int]]:
 
 
 def run_block(
-    design: str, subjects: int, worlds: Mapping[str, World], first: int, draws: int, seed: int, *, wide: bool = True
+    design: str, subjects: int, worlds: Mapping[str, World], first: int, draws: int, seed: int
 ) -> tuple[list[list[object]], list[list[object]]]:
     """Rows of results and of metrics, of so many draws from the first on."""
     totals: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     metrics: list[list[object]] = []
     for draw in range(first, first + draws):
-        for kind, answered in one_draw(design, subjects, worlds, draw, seed, wide=wide).items():
+        for kind, answered in one_draw(design, subjects, worlds, draw, seed).items():
             for measure, of_rules in _counted(answered).items():
                 total = totals[kind, measure]
                 for rule, values in of_rules.items():

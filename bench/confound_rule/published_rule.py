@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.confound_rule.designs import Study
 from bench.confound_rule.rules import cluster_cells, two_way
 from bench.confound_rule.scores import Matched, apart, matched, out_of_fold, overlap, t_quantile
-from bench.confound_rule.worlds import Study, shifted
+from bench.confound_rule.worlds import shifted
 
 PENALTY = 100.0
 SCALED_PENALTY = 0.01
@@ -128,10 +129,13 @@ def published_answers(
     variance = mean.var(1, ddof=1) / subjects
     added = np.minimum(overlap(of_subjects / subjects, apart(folds)), 2 * variance)
     low = mean.mean(1) - t_quantile(subjects - 1) * np.sqrt(variance + added)
-    gap = matched(x, labels, study.stimulus, folds, graded=True)
-    shown = [found.low(np.minimum(found.overlap, 2 * found.variance)) for found in (metric, gap)]
+    own = metric.low(np.minimum(metric.overlap, 2 * metric.variance))
+    difference = np.full(len(share), np.inf)
+    if study.matched is not None:
+        gap = matched(x, labels, study.matched, folds, graded=True)
+        difference = gap.low(np.minimum(gap.overlap, 2 * gap.variance))
     allowed = (share >= SHARE_LEFT[0]) & (share <= SHARE_LEFT[1])
-    return metric.estimable & (shown[0] > 0.5) & (shown[1] > 0) & (low > 0) & allowed
+    return metric.estimable & (own > 0.5) & (difference > 0) & (low > 0) & allowed
 
 
 def scaled_columns(study: Study, columns: np.ndarray) -> np.ndarray:
@@ -152,8 +156,8 @@ def scaled_answers(
     r = products.sum((2, 3)).mean(1)
     deviations = (products.mean(1) - (r / x[0, 0].size)[:, None, None]).reshape(len(x), -1)
     cells = cluster_cells(study)
-    by_subject, by_stimulus = (deviations[:, cells[kind]].sum(2) for kind in ("subject", "stimulus"))
-    variance, of_subjects = two_way(by_subject, by_stimulus, deviations)
+    sums = {kind: deviations[:, of].sum(2) for kind, of in cells.items()}
+    variance, of_subjects = two_way(sums, deviations)
     added = np.minimum(overlap(products.sum(3), apart(folds)), of_subjects)
     df = min(len(cell) for cell in cells.values()) - 1
     return r - t_quantile(df) * np.sqrt(variance + added) > 0, r

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from bench.confound_rule.designs import Study
 from bench.confound_rule.scores import apart, overlap, t_quantile
-from bench.confound_rule.worlds import Study, running, shifted
+from bench.confound_rule.worlds import running, shifted
 
 MATRICES = ("few", "lags", "curves", "slopes")
 INTERVALS = ("t", "t+overlap", "cr2", "permutation")
@@ -26,7 +28,7 @@ def common_columns(name: str, study: Study, movement: np.ndarray) -> np.ndarray:
     """(n, J, c) columns that all subjects share."""
     m, q = np.clip(movement, -3, 3), np.clip(study.posture, -3, 3)
     parts = [_one_hot(study.stimulus)]
-    if study.crossed:
+    if study.crossed or not study.stimulus.any():
         parts.append(_one_hot(study.position))
     if name == "few":
         series = [m, m**2, shifted(m, 1), m.cumsum(1)]
@@ -114,19 +116,21 @@ class Answers:
 
 
 def cluster_cells(study: Study) -> dict[str, np.ndarray]:
-    """Flat positions of the units of each cluster: `subject` (n, J), `stimulus` (K, n)."""
-    units = np.arange(study.stimulus.size)
-    return {
-        "subject": units.reshape(study.stimulus.shape),
-        "stimulus": np.stack([np.flatnonzero(study.stimulus.ravel() == k) for k in range(study.stimulus.max() + 1)]),
-    }
+    """Flat positions of the units of each cluster: `subject` (n, J), `stimulus` (K, n) where there are several."""
+    cells = {"subject": np.arange(study.stimulus.size).reshape(study.stimulus.shape)}
+    if study.stimulus.any():
+        kinds = range(int(study.stimulus.max()) + 1)
+        cells["stimulus"] = np.stack([np.flatnonzero(study.stimulus.ravel() == kind) for kind in kinds])
+    return cells
 
 
-def two_way(by_subject: np.ndarray, by_stimulus: np.ndarray, by_unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(W,) the two-way variance and the one over subjects, from what clusters add: (W, n), (W, K), (W, N)."""
-    of_subjects, of_stimuli = (
-        sums.shape[1] / (sums.shape[1] - 1) * (sums**2).sum(1) for sums in (by_subject, by_stimulus)
-    )
+def two_way(sums: Mapping[str, np.ndarray], by_unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(W,) the two-way variance and the one over subjects, from what clusters of a kind (W, K) and units (W, N) add."""
+    variances = {kind: of.shape[1] / (of.shape[1] - 1) * (of**2).sum(1) for kind, of in sums.items()}
+    of_subjects = variances["subject"]
+    if "stimulus" not in variances:
+        return of_subjects, of_subjects
+    of_stimuli = variances["stimulus"]
     both = (by_unit**2).sum(1)
     return np.maximum.reduce([of_subjects, of_stimuli, of_subjects + of_stimuli - both]), of_subjects
 
@@ -143,16 +147,15 @@ class Fitted:
         self.unit_roots = np.where(diagonal > 1e-6, 1 / np.sqrt(np.maximum(diagonal, 1e-6)), 0.0)
         subjects = len(study.stimulus)
         self.exchanges = rng.random((PERMUTATIONS, subjects)).argsort(1)
-        self.df = min(subjects, len(self.cells["stimulus"])) - 1
+        self.df = min(len(of) for of in self.cells.values()) - 1
 
     def _clustered(self, x: np.ndarray, e: np.ndarray, *, cr2: bool) -> tuple[np.ndarray, np.ndarray]:
         """Two-way variance and the one over subjects of sums of x e, (W, N) each."""
-        sums = []
+        sums = {}
         for kind, cells in self.cells.items():
             errors = np.einsum("kst,wkt->wks", self.roots[kind], e[:, cells]) if cr2 else e[:, cells]
-            sums.append((x[:, cells] * errors).sum(2))
-        by_unit = x * e * (self.unit_roots if cr2 else 1.0)
-        return two_way(sums[0], sums[1], by_unit)
+            sums[kind] = (x[:, cells] * errors).sum(2)
+        return two_way(sums, x * e * (self.unit_roots if cr2 else 1.0))
 
     def answers(self, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, one: bool = False) -> Answers:
         """Answers for standardised scores (W, S, n, J) and labels (W, n, J); of `one` partition by `t+overlap` alone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -117,38 +118,75 @@ class Matched:
         return np.where((self.subjects > 2) & np.isfinite(low), low, -np.inf)
 
 
-def matched(scores: np.ndarray, label: np.ndarray, stimulus: np.ndarray, folds: np.ndarray, *, graded: bool) -> Matched:
-    """The metric of scores (W, S, n, J) with labels (W, n, J)."""
-    made = [_matched(s, y, stimulus, folds, graded) for s, y in zip(scores, label, strict=True)]
-    columns = [np.array(column) for column in zip(*made, strict=True)]
-    return Matched(columns[0], columns[1], columns[2], columns[3], columns[4], graded)
+LARGEST = 4_000_000
+"""Comparisons that are held at a time."""
 
 
-def _matched(
-    scores: np.ndarray, label: np.ndarray, stimulus: np.ndarray, folds: np.ndarray, graded: bool
-) -> tuple[float, float, float, float, int]:
-    """Of one world: (S, n, J) scores."""
-    partitions, subjects, _ = scores.shape
-    order = stimulus.argsort(1)  # every subject has every stimulus once
-    label = np.take_along_axis(label, order, 1)
-    scores = np.take_along_axis(scores, order[None], 2)
+def matched(scores: np.ndarray, label: np.ndarray, cell: np.ndarray, folds: np.ndarray, *, graded: bool) -> Matched:
+    """The metric of scores (W, S, n, J) with labels (W, n, J), matched by cell (n, J), of which every subject has each
+    once."""
+    order = cell.argsort(1)
+    label = np.take_along_axis(label, order[None], 2)
+    scores = np.take_along_axis(scores, order[None, None], 3)
+    at_once = max(1, LARGEST // (scores[0].size * scores.shape[3]))
+    parts = [
+        _matched(scores[first : first + at_once], label[first : first + at_once], folds, graded)
+        for first in range(0, len(scores), at_once)
+    ]
+    return joined_metrics(parts, np.arange(len(scores)))
+
+
+def _matched(scores: np.ndarray, label: np.ndarray, folds: np.ndarray, graded: bool) -> Matched:
+    worlds, partitions, subjects, _ = scores.shape
+    higher = (label[..., :, None] - label[..., None, :] > 1e-9).astype(float)
+    mirrored = higher.transpose(0, 3, 2, 1).reshape(worlds, -1, subjects)  # what others have with the cells exchanged
+    won = scores[..., :, None] - scores[..., None, :]
+    if not graded:
+        won = (won > 1e-9) + 0.5 * (np.abs(won) <= 1e-9)
+    wins = (won * higher[:, None]).reshape(worlds, partitions, subjects, -1) @ mirrored[:, None]
+    pairs = higher.reshape(worlds, subjects, -1) @ mirrored
+    others = 1.0 - np.eye(subjects)
+    wins, pairs, mates = wins * others, pairs * others, ~apart(folds)
+    w, n = (wins * mates).sum(1), pairs * mates.sum(0)
+    total = n.sum((1, 2))
+    involved = n.sum(2) > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        without = (w.sum((1, 2))[:, None] - w.sum(1) - w.sum(2)) / (total[:, None] - n.sum(1) - n.sum(2))
+        without = np.where(involved & np.isfinite(without), without, np.nan)
+        known = np.isfinite(without).sum(1)
+        mean = np.nansum(without, 1) / known
+        variance = (known - 1) / known * np.nansum((without - mean[:, None]) ** 2, axis=1)
+        contributions = np.nan_to_num(wins.sum(3) / pairs.sum((1, 2))[:, None, None])
+        estimate = w.sum((1, 2)) / total
+    return Matched(estimate, variance, overlap(contributions, apart(folds)), total / 2, involved.sum(1), graded)
+
+
+def primary(scores: np.ndarray, label: np.ndarray, cell: np.ndarray | None, folds: np.ndarray) -> Matched:
+    """The primary metric: matched by cell (n, J), or the one within subjects where no cells are shared."""
+    if cell is not None:
+        return matched(scores, label, cell, folds, graded=False)
+    made = [_within(s, y) for s, y in zip(scores, label, strict=True)]
+    of_subjects = np.stack([of for of, _ in made])  # (W, S, n)
+    mean = of_subjects.mean(1)
+    known = np.isfinite(mean)
+    count = known.sum(1)
+    contributions = np.nan_to_num(of_subjects) / count[:, None, None]
+    pairs = np.array([size for _, size in made])
+    added = overlap(contributions, apart(folds))
+    return Matched(np.nanmean(mean, 1), np.nanvar(mean, 1, ddof=1) / count, added, pairs, count, False)
+
+
+def _within(scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
+    """(S, n) the proportion of pairs of a subject's units that scores order as labels do, and the number of pairs."""
     higher = (label[:, :, None] - label[:, None] > 1e-9).astype(float)
-    mirrored = higher.transpose(0, 2, 1).reshape(subjects, -1).T
     gap = scores[..., :, None] - scores[..., None, :]
-    won = gap if graded else (gap > 1e-9) + 0.5 * (np.abs(gap) <= 1e-9)
-    wins = (won * higher).reshape(partitions, subjects, -1) @ mirrored
-    pairs = higher.reshape(subjects, -1) @ mirrored
-    np.fill_diagonal(pairs, 0.0)
-    wins *= ~np.eye(subjects, dtype=bool)
-    mates = ~apart(folds)
-    counts = (pairs * mates).sum((1, 2)) / 2
-    w, n = (wins * mates).sum(0), (pairs * mates).sum(0)
-    involved = n.sum(1) > 0
-    if n.sum() == 0:
-        return np.nan, np.nan, 0.0, 0.0, 0
-    without_n = n.sum() - n.sum(0) - n.sum(1)
-    without = ((w.sum() - w.sum(0) - w.sum(1)) / np.where(without_n > 0, without_n, np.nan))[involved]
-    without = without[np.isfinite(without)]
-    variance = (len(without) - 1) * without.var() if len(without) > 1 else np.nan
-    shared = overlap((wins.sum(2) / pairs.sum())[None], apart(folds))[0]
-    return w.sum() / n.sum(), float(variance), float(shared), float(counts.sum()), int(involved.sum())
+    won = (((gap > 1e-9) + 0.5 * (np.abs(gap) <= 1e-9)) * higher).sum((2, 3))
+    size = higher.sum((1, 2))
+    return won / np.where(size > 0, size, np.nan), float(size.sum())
+
+
+def joined_metrics(parts: Sequence[Matched], order: np.ndarray) -> Matched:
+    """Metrics of several batches of worlds, in this order."""
+    fields = ("estimate", "variance", "overlap", "comparisons", "subjects")
+    values = [np.concatenate([getattr(part, field) for part in parts])[order] for field in fields]
+    return Matched(values[0], values[1], values[2], values[3], values[4], parts[0].graded)

@@ -1,15 +1,14 @@
-"""Simulated studies: their designs, the recorded series, and the worlds in which labels and features arise."""
+"""Worlds: how labels and features of a simulated study arise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-# All arrays of units are (n, J): subjects, then their units in the order of time.
+from bench.confound_rule.designs import Study, noise_of, standard
 
-TRIAL_S, JITTER_S = 50.0, 3.0
 STIMULUS_VARIANCE = 0.3
 RATING_SD, CUT = 1.8, 5
 EFFECTS = {60: 0.219, 62: 0.262, 65: 0.327, 70: 0.433, 72: 0.475, 80: 0.638}
@@ -22,7 +21,7 @@ class Part:
     """A confound in label and score.
 
     Args:
-        kind: stimulus, clock, previous, habituation or movement.
+        kind: stimulus, position, clock, previous, habituation, movement or interaction (of stimulus and movement).
         variance: of the label.
         kernel: how it follows from time or movement, see `_KERNELS`; a number of each for `numbers`.
         label_gain, score_gain: SD of the log of each subject's own gain; `shared_gain`: the label has the score's.
@@ -48,6 +47,10 @@ class World:
         own: weight of the subject's own signal in the label.
         stimulus: variance of the label that stimuli have by themselves. reaction: of the features to stimuli.
         reliability: of recorded movement.
+        ar: autocorrelation of noise, if not that of the design.
+        days: variance of independent effects of segments on label and signal.
+        later: how many units the rating lags behind.
+        tilt: weight of the rating in recorded movement, which then moves the features.
     """
 
     name: str
@@ -57,55 +60,25 @@ class World:
     stimulus: float | None = None
     reaction: float = 0.6
     reliability: float = 1.0
-
-
-@dataclass(frozen=True)
-class Study:
-    """A design with its recorded series.
-
-    Args:
-        stimulus, position, previous: (n, J) codes; `previous` is the number of stimuli in a first trial.
-        time: (n, J) standardised within the subject. `movement`, `posture`: likewise, as recorded.
-        crossed: whether stimuli are shared and in different orders; else position and stimulus are one.
-    """
-
-    stimulus: np.ndarray
-    position: np.ndarray
-    previous: np.ndarray
-    time: np.ndarray
-    movement: np.ndarray
-    posture: np.ndarray
-    crossed: bool = True
+    ar: float | None = None
+    days: float = 0.0
+    later: float = 0.0
+    tilt: float = 0.0
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a world makes of a study: features (n, J, k), latent labels and ratings (n, J), the movement it records."""
+    """What a world makes of a study: features (n, J, k), kind of label -> (n, J), and the movement that is recorded."""
 
     features: np.ndarray
-    rating: np.ndarray
+    labels: dict[str, np.ndarray]
     movement: np.ndarray
-    labels: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def standard(values: np.ndarray) -> np.ndarray:
-    """`values` (n, J, ...) with mean 0 and SD 1 within the subject."""
-    centred = values - values.mean(1, keepdims=True)
-    return np.asarray(centred / (centred.std(1, keepdims=True) + 1e-9))
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
     """`values` (n, J) with mean 0 within the subject and SD 1 over all units, so that subjects keep their sizes."""
     centred = values - values.mean(1, keepdims=True)
     return np.asarray(centred / (centred.std() + 1e-9))
-
-
-def autoregressive(rng: np.random.Generator, subjects: int, units: int, coefficient: float) -> np.ndarray:
-    """(n, J) a stationary AR(1) series of variance 1."""
-    series = rng.standard_normal((subjects, units))
-    for at in range(1, units):
-        series[:, at] = coefficient * series[:, at - 1] + np.sqrt(1 - coefficient**2) * series[:, at]
-    return series
 
 
 def shifted(values: np.ndarray, lag: int) -> np.ndarray:
@@ -118,27 +91,6 @@ def running(values: np.ndarray) -> np.ndarray:
     """(n, J) the proportion of the sum so far of `values` > 0, less its line."""
     sums = values.cumsum(1) / values.sum(1, keepdims=True)
     return np.asarray(sums - np.linspace(0, 1, values.shape[1]))
-
-
-def draw_study(design: str, subjects: int, rng: np.random.Generator, stimuli: int = 12) -> Study:
-    """A study of design D1 (an order of its own for each subject) or D2 (one order)."""
-    if design not in ("D1", "D2"):
-        raise NotImplementedError(design)
-    orders = rng.random((subjects, stimuli)).argsort(1)
-    if design == "D2":
-        orders = np.broadcast_to(orders[0], orders.shape).copy()
-    position = np.broadcast_to(np.arange(stimuli), orders.shape).copy()
-    previous = np.concatenate([np.full((subjects, 1), stimuli), orders[:, :-1]], axis=1)
-    start = TRIAL_S * position + rng.uniform(-JITTER_S, JITTER_S, orders.shape)
-    return Study(
-        orders,
-        position,
-        previous,
-        standard(start),
-        standard(autoregressive(rng, subjects, stimuli, 0.4)),
-        standard(autoregressive(rng, subjects, stimuli, 0.8)),
-        design == "D1",
-    )
 
 
 _KERNELS: dict[str, Callable[[np.ndarray, tuple[float, ...]], np.ndarray]] = {
@@ -188,6 +140,8 @@ def _confound(
     if part.kind == "previous":
         carried = np.append(rng.standard_normal(study.stimulus.max() + 1), 0.0)
         return standard(carried[study.previous])
+    if part.kind == "position":
+        return standard(_effect(rng, int(study.position.max()) + 1)[study.position])
     if part.kind == "clock":
         return standard(_KERNELS[part.kernel](study.time, part.numbers))
     if part.kind == "movement":
@@ -207,13 +161,15 @@ def draw_world(world: World, study: Study, rng: np.random.Generator) -> Drawn:
     subjects, kinds = shape[0], int(study.stimulus.max()) + 1
 
     def noise() -> np.ndarray:
-        return rng.standard_normal(shape)
+        return noise_of(study, rng, study.ar if world.ar is None else world.ar)
 
     moved, recorded = study.movement, study.movement
     if world.reliability < 1:  # the recorded series is drawn with the study, what really moved follows from it
         moved = standard(np.sqrt(world.reliability) * recorded + np.sqrt(1 - world.reliability) * noise())
     reacted, liked = _effect(rng, kinds), _effect(rng, kinds)
     own = noise()
+    if study.assigned is not None:
+        own = world.own * standard(study.assigned) + np.sqrt(1 - world.own**2) * own
     label, shown, spread = world.own * own, np.zeros(shape), 1.0
     for part in world.parts:
         confound = _confound(part, study, moved, reacted, rng)
@@ -223,35 +179,57 @@ def draw_world(world: World, study: Study, rng: np.random.Generator) -> Drawn:
         label = label + np.sqrt(part.variance) * of_label / scale * confound
         shown = shown + of_score * confound
         spread = part.noise
-    taken = world.own**2 + sum(part.variance for part in world.parts)
-    stimulus = world.stimulus
-    if stimulus is None:
-        stimulus = min(STIMULUS_VARIANCE, 0.6 * (1 - world.own**2)) if world.own else STIMULUS_VARIANCE
-    stimulus = min(stimulus, 0.9 * (1 - taken))
-    label = label + np.sqrt(stimulus) * liked[study.stimulus] + np.sqrt(1 - taken - stimulus) * noise()
+    label = label + _rest_of_label(world, study, liked, noise, rng)
+    if world.days:
+        own = np.sqrt(1 - world.days) * own + np.sqrt(world.days) * _by_segment(study, rng)
+    if world.later:
+        low = int(world.later)
+        label = (1 - world.later + low) * shifted(label, low) + (world.later - low) * shifted(label, low + 1)
+    if world.tilt:
+        moved = recorded = standard(world.tilt * standard(label) + np.sqrt(1 - world.tilt**2) * recorded)
+        shown = moved
     drift = rng.normal(0.8, 0.5, (subjects, 1)) * study.time
     first = own + world.reaction * reacted[study.stimulus] + 0.4 * moved + 0.2 * drift + 0.3 * noise()
     features = [
         first,
-        shown + spread * noise() if world.parts else noise(),
+        shown + spread * noise() if world.parts or world.tilt else noise(),
         0.6 * first + 0.8 * noise(),
         drift + 0.5 * noise() + 0.15 * first,
         noise(),
         noise(),
     ]
     rating = np.clip(np.round(CUT + RATING_SD * label), 1, 9)
-    return Drawn(standard(np.stack(features, axis=2)), rating, recorded)
+    labels = {"binary": (rating > CUT).astype(float), "continuous": rating}
+    if study.assigned is not None:
+        labels = {"binary": study.assigned}
+    return Drawn(standard(np.stack(features, axis=2)), labels, recorded)
+
+
+def _rest_of_label(
+    world: World, study: Study, liked: np.ndarray, noise: Callable[[], np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """(n, J) the part of the label that stimuli have by themselves, and noise, so that its variance is 1."""
+    taken = world.own**2 + sum(part.variance for part in world.parts)
+    stimulus = world.stimulus
+    if stimulus is None:
+        stimulus = min(STIMULUS_VARIANCE, 0.6 * (1 - world.own**2)) if world.own else STIMULUS_VARIANCE
+    stimulus = min(stimulus, 0.9 * (1 - taken)) if len(liked) > 1 else 0.0
+    days = world.days * (1 - taken - stimulus)
+    rest = np.sqrt(stimulus) * liked[study.stimulus] + np.sqrt(1 - taken - stimulus - days) * noise()
+    return rest + np.sqrt(days) * _by_segment(study, rng) if days else rest
+
+
+def _by_segment(study: Study, rng: np.random.Generator) -> np.ndarray:
+    """(n, J) an effect of each segment of each subject."""
+    segment = np.zeros(study.time.shape, int) if study.segment is None else study.segment
+    effects = rng.standard_normal((len(segment), int(segment.max()) + 1))
+    return np.take_along_axis(effects, segment, 1)
 
 
 def _effect(rng: np.random.Generator, kinds: int) -> np.ndarray:
     """(K,) effects of stimuli, standardised."""
     effect = rng.standard_normal(kinds)
     return np.asarray((effect - effect.mean()) / (effect.std() + 1e-9))
-
-
-def labels_of(rating: np.ndarray) -> dict[str, np.ndarray]:
-    """Kind of label -> (n, J)."""
-    return {"binary": (rating > CUT).astype(float), "continuous": rating}
 
 
 def _film(**changes: float | bool) -> Part:
@@ -291,9 +269,37 @@ _OF_ONE_ORDER = (
 )  # fmt: skip
 
 
+_EFFECTS = ("effect_62", "effect_72")
+_OF_TASKS = (
+    "none", "clock_linear", "clock_steps", "habituation", "movement", "movement_nonlinear", "movement_lagged",
+    "startle", *_EFFECTS,
+)  # fmt: skip
+_DAILY = (
+    *(WORLDS[name] for name in ("none", "habituation", "movement", "movement_nonlinear", "movement_lagged", *_EFFECTS)),
+    World("autocorrelated_80", "null", ar=0.8),
+    World("days", "null", days=0.5),
+    World("time_of_day", "null", (Part("position"),)),
+)
+_MOMENTS = (
+    *(WORLDS[name] for name in ("none", "film", "clock_linear", "habituation", "movement", *_EFFECTS)),
+    World("autocorrelated_95", "null", ar=0.95),
+    replace(WORLDS["effect_72"], name="later_1s", later=0.2),
+    replace(WORLDS["effect_72"], name="later_5s", later=1.0),
+    World("joystick", "null", tilt=0.6),
+)
+_OF_DESIGN = {
+    "D1": _WORLDS,
+    "D2": tuple(WORLDS[name] for name in _OF_ONE_ORDER),
+    "D3": tuple(WORLDS[name] for name in _OF_TASKS),
+    "D4": tuple(WORLDS[name] for name in _OF_TASKS),
+    "D5": _DAILY,
+    "D6": _MOMENTS,
+}
+
+
 def worlds_of(design: str) -> dict[str, World]:
     """The development worlds of a design, in the order in which they are drawn."""
-    return WORLDS if design == "D1" else {name: WORLDS[name] for name in _OF_ONE_ORDER}
+    return {world.name: world for world in _OF_DESIGN[design]}
 
 
 def confirmation_worlds(seed: int, nulls: int = 18, effects: int = 6) -> dict[str, World]:
