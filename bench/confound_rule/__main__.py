@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", nargs="+", default=CELLS, metavar="DESIGN:SUBJECTS")
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--attacks", action="store_true", help="attacks in place of worlds, to another --out")
     parser.add_argument("--first", type=int, default=0, help="the first draw")
     parser.add_argument("--out", type=Path, default=HERE / "development.csv")
     parser.add_argument("--metrics", type=Path, default=HERE / "metrics.csv")
@@ -37,8 +38,9 @@ def main() -> None:
             if (design, subjects, first) in done_blocks(args.out):
                 continue
             began = time.process_time()
-            results, metrics = run_block(design, subjects, worlds_of(design), first, BLOCK, SEED)
-            append(args.metrics, METRIC_HEADER, metrics)
+            results, metrics = run_block(design, subjects, worlds_of(design), first, BLOCK, SEED, attacked=args.attacks)
+            if metrics:
+                append(args.metrics, METRIC_HEADER, metrics)
             append(args.out, HEADER, results)
             print(cell, first + BLOCK, f"{(time.process_time() - began) / BLOCK:.3f} CPU s a draw", flush=True)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.confound_rule import attacks
 from bench.confound_rule import published_rule as v3
 from bench.confound_rule.designs import Study, draw_study
 from bench.confound_rule.rules import INTERVALS, MATRICES, PROPORTION_LEFT, Fitted
@@ -63,50 +64,117 @@ def one_draw(design: str, subjects: int, worlds: Mapping[str, World], draw: int,
     order = sorted(range(len(drawn)), key=lambda w: drawn[w].movement is not study.movement)
     for _, same in groupby(order, key=lambda w: id(drawn[w].movement)):
         batch = [drawn[w] for w in same]
-        for kind, answered in _asked(replace(study, movement=batch[0].movement), batch, partitions, rng).items():
-            found[kind].append(answered)
+        asked = Asked(replace(study, movement=batch[0].movement), partitions, rng)
+        for kind in batch[0].labels:
+            labels = np.stack([of.labels[kind] for of in batch])
+            found[kind].append(asked(labels, _raw_scores(batch, labels, partitions)))
     return {kind: _joined(parts, np.argsort(order)) for kind, parts in found.items()}
 
 
-def _asked(
-    study: Study, drawn: Sequence[Drawn], partitions: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
-) -> dict[str, Answered]:
-    """Kind of label -> answers in worlds with the same recorded movement."""
-    fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES}
-    wide = study.time.size <= MOST_UNITS
-    if wide:
-        columns = v3.nuisance_columns(study, study.movement, rng)
-        models = v3.ConfoundModels(study, study.movement, rng)
-        ridge = v3.RidgeResiduals(columns, v3.PENALTY)
-        training = study.time.size * (1 - 1 / (1 + partitions[1].max()))
-        scaled = v3.RidgeResiduals(v3.scaled_columns(study, columns), v3.SCALED_PENALTY * training)
+def attack_draw(design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int) -> dict[str, Answered]:
+    """Kind of label -> answers to all attacks in a draw, in the order of `attacks.names`."""
+    key = [seed, DESIGNS.index(design), subjects, draw]
+    rng = np.random.default_rng([*key, 0])
+    study = draw_study(design, subjects, rng)
+    partitions = random_partition(subjects, rng), balanced(subjects, rng)
+    asked = Asked(study, partitions, rng)
+    numbers = {name: 1 + k for k, name in enumerate(worlds)}
+    drawn = {
+        name: draw_world(worlds[name], study, np.random.default_rng([*key, numbers[name]]))
+        for name in (*attacks.UNDER, attacks.TRUE)
+    }
     answers = {}
-    for kind in drawn[0].labels:
-        labels = np.stack([of.labels[kind] for of in drawn])
-        raw = [
-            np.concatenate([out_of_fold(d.features, y[None], folds) for d, y in zip(drawn, labels, strict=True)])
-            for folds in partitions
-        ]
-        scores = [standardised(of, folds) for of, folds in zip(raw, partitions, strict=True)]
+    for kind in drawn["none"].labels:
+        labels: list[np.ndarray] = []
+        raw: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        noise = np.random.default_rng([*key, 1000]).integers(2**31)
+        for name in attacks.names():
+            model, variant, world = name.split(":")
+            y = drawn[world].labels[kind]
+            labels.append(y)
+            for of, folds in zip(raw, partitions, strict=True):
+                true = out_of_fold(drawn[world].features, y[None], folds)[0] if world == attacks.TRUE else None
+                of.append(_attack(model, variant, study, y, folds, true, np.random.default_rng(noise)))
+        answers[kind] = asked(np.stack(labels), [np.stack(of) for of in raw])
+    return answers
+
+
+def _attack(
+    model: str,
+    variant: str,
+    study: Study,
+    label: np.ndarray,
+    folds: np.ndarray,
+    true: np.ndarray | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(S, n, J) scores of an attack."""
+    if model == "true" and true is not None:
+        return true
+    scores = attacks.confound_scores(model, study, label, folds)
+    if true is None:
+        return attacks.variant_of(scores, variant, rng)
+    return attacks.unit(true) + float(variant) * attacks.unit(scores)
+
+
+def _raw_scores(
+    drawn: Sequence[Drawn], labels: np.ndarray, partitions: tuple[np.ndarray, np.ndarray]
+) -> list[np.ndarray]:
+    """(W, S, n, J) out-of-fold scores, with one partition and with balanced ones."""
+    return [
+        np.concatenate([out_of_fold(d.features, y[None], folds) for d, y in zip(drawn, labels, strict=True)])
+        for folds in partitions
+    ]
+
+
+class Asked:
+    """All candidates, fitted to the confounds of a study."""
+
+    def __init__(self, study: Study, partitions: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
+        self.study, self.partitions = study, partitions
+        self.fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES}
+        self.wide = study.time.size <= MOST_UNITS
+        if self.wide:
+            columns = v3.nuisance_columns(study, study.movement, rng)
+            self.models = v3.ConfoundModels(study, study.movement, rng)
+            self.ridge = v3.RidgeResiduals(columns, v3.PENALTY)
+            training = study.time.size * (1 - 1 / (1 + partitions[1].max()))
+            self.scaled = v3.RidgeResiduals(v3.scaled_columns(study, columns), v3.SCALED_PENALTY * training)
+
+    def __call__(self, labels: np.ndarray, raw: Sequence[np.ndarray]) -> Answered:
+        """Answers for labels (W, n, J) and raw scores (W, S, n, J) of each kind of partitions."""
+        scores = [standardised(of, folds) for of, folds in zip(raw, self.partitions, strict=True)]
         yes, r, cannot = {}, {}, {}
-        for name, fit in fitted.items():
-            found = fit.answers(scores[1], labels, partitions[1])
+        for name, fit in self.fitted.items():
+            found = fit.answers(scores[1], labels, self.partitions[1])
             for interval in INTERVALS:
                 yes[f"{name}/{interval}"], r[f"{name}/{interval}"] = found.yes[interval], found.r
                 cannot[f"{name}/{interval}"] = found.left < PROPORTION_LEFT
-        alone = fitted["lags"].answers(scores[0], labels, partitions[0], one=True)
+        alone = self.fitted["lags"].answers(scores[0], labels, self.partitions[0], one=True)
         yes["lags/1"], r["lags/1"], cannot["lags/1"] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
-        metrics = [primary(of, labels, study.matched, folds) for of, folds in zip(raw, partitions, strict=True)]
-        if wide:
-            for at, name in enumerate(("v3", "v3/balanced")):
-                of_models = models.predictions(labels, partitions[at])
-                left = ridge(scores[at], labels, of_models, partitions[at])
-                yes[name] = v3.published_answers(metrics[at], labels, scores[at], left, study, partitions[at])
-            of_models = of_models - of_models.mean(3, keepdims=True)
-            left = scaled(scores[1], v3.within_subject(labels), of_models, partitions[1])
-            yes["scaled"], r["scaled"] = v3.scaled_answers(left, study, partitions[1])
-        answers[kind] = Answered(yes, r, cannot, (metrics[0], metrics[1]))
-    return answers
+        metrics = [
+            primary(of, labels, self.study.matched, folds) for of, folds in zip(raw, self.partitions, strict=True)
+        ]
+        if self.wide:
+            self._ask_wide(labels, scores, metrics, yes, r)
+        return Answered(yes, r, cannot, (metrics[0], metrics[1]))
+
+    def _ask_wide(
+        self,
+        labels: np.ndarray,
+        scores: Sequence[np.ndarray],
+        metrics: Sequence[Matched],
+        yes: dict[str, np.ndarray],
+        r: dict[str, np.ndarray],
+    ) -> None:
+        """Add the answers of rules with many columns."""
+        for at, name in enumerate(("v3", "v3/balanced")):
+            of_models = self.models.predictions(labels, self.partitions[at])
+            left = self.ridge(scores[at], labels, of_models, self.partitions[at])
+            yes[name] = v3.published_answers(metrics[at], labels, scores[at], left, self.study, self.partitions[at])
+        of_models = of_models - of_models.mean(3, keepdims=True)
+        left = self.scaled(scores[1], v3.within_subject(labels), of_models, self.partitions[1])
+        yes["scaled"], r["scaled"] = v3.scaled_answers(left, self.study, self.partitions[1])
 
 
 def _joined(parts: Sequence[Answered], order: np.ndarray) -> Answered:
@@ -156,22 +224,31 @@ def done_blocks(path: Path) -> set[tuple[str, int, int]]:
 
 
 def run_block(
-    design: str, subjects: int, worlds: Mapping[str, World], first: int, draws: int, seed: int
+    design: str,
+    subjects: int,
+    worlds: Mapping[str, World],
+    first: int,
+    draws: int,
+    seed: int,
+    *,
+    attacked: bool = False,
 ) -> tuple[list[list[object]], list[list[object]]]:
-    """Rows of results and of metrics, of so many draws from the first on."""
+    """Rows of results and of metrics, of so many draws from the first on; with `attacked`, those of attacks."""
+    draw_one = attack_draw if attacked else one_draw
+    named = attacks.names() if attacked else list(worlds)
     totals: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     metrics: list[list[object]] = []
     for draw in range(first, first + draws):
-        for kind, answered in one_draw(design, subjects, worlds, draw, seed).items():
+        for kind, answered in draw_one(design, subjects, worlds, draw, seed).items():
             for measure, of_rules in _counted(answered).items():
                 total = totals[kind, measure]
                 for rule, values in of_rules.items():
                     total[rule] = total.get(rule, 0.0) + values.astype(float)
-            metrics += _metric_rows(design, subjects, kind, worlds, draw, answered)
+            metrics += [] if attacked else _metric_rows(design, subjects, kind, worlds, draw, answered)
     results = [
         [design, subjects, kind, world, first, draws, measure, *(_short(total[rule][w]) for rule in RULES)]
         for (kind, measure), total in totals.items()
-        for w, world in enumerate(worlds)
+        for w, world in enumerate(named)
     ]
     return results, metrics
 

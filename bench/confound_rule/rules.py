@@ -13,7 +13,7 @@ from bench.confound_rule.scores import apart, overlap, t_quantile
 from bench.confound_rule.worlds import running, shifted
 
 MATRICES = ("few", "lags", "curves", "slopes")
-INTERVALS = ("t", "t+overlap", "cr2", "permutation")
+INTERVALS = ("t", "t+overlap", "cr2", "permutation", "pairs")
 PROPORTION_LEFT = 0.10
 PERMUTATIONS = 999
 LEVEL = 0.025
@@ -72,9 +72,13 @@ class Residuals:
         kept = size > 1e-9 * size[-1]
         return cls(basis, (flat @ (vectors[:, kept] / np.sqrt(size[kept]))).reshape(*common.shape[:2], -1))
 
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """Residuals of values (..., n, J) on each subject's own columns."""
+        return np.asarray(values - np.einsum("njk,nik,...ni->...nj", self.own, self.own, values, optimize=True))
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Residuals of values (..., n, J)."""
-        left = values - np.einsum("njk,nik,...ni->...nj", self.own, self.own, values, optimize=True)
+        left = self.within(values)
         return np.asarray(
             left - np.einsum("njc,...c->...nj", self.common, np.einsum("nic,...ni->...c", self.common, left))
         )
@@ -177,13 +181,32 @@ class Fitted:
         added = np.minimum(overlap(by_subject, apart(folds)), of_subjects)
         narrow, _ = self._clustered(flat_x, flat_e, cr2=True)
         inflation = np.sqrt(self.residuals.factor * (1 + added / np.maximum(of_subjects, 1e-12)))
+        paired = self._paired(scores, labels, folds) / scale
         yes = {
+            "pairs": paired - t * np.sqrt(plain + added + (paired - r) ** 2) > 0,
             "t": r - t * np.sqrt(plain) > 0,
             "t+overlap": r - t * np.sqrt(plain + added) > 0,
             "cr2": r - t * np.sqrt(narrow + added) > 0,
             "permutation": self._exchanged(x, y, inflation) <= LEVEL,
         }
         return Answers({kind: told & of_kind for kind, of_kind in yes.items()}, r, left)
+
+    def _paired(self, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """(W,) the sum of products x_r y_r in which no label meets a score whose model trained on it.
+
+        x'My = sum over i of x_i y_i - sum over i, j of (C_i'x_i)(C_j'y_j), with orthonormal common columns C. In the
+        second sum x_i is of the partitions in which i and j share a test fold.
+        """
+        mates = ~apart(folds)
+        weights = mates / mates.sum(0)
+        weights *= folds.shape[1] / (
+            weights.sum(1, keepdims=True) * len(folds)
+        )  # what a model says of confounds alone cancels
+        x, y = self.residuals.within(scores), self.residuals.within(labels)
+        a = np.einsum("njc,wsnj->wsnc", self.residuals.common, x, optimize=True)
+        b = np.einsum("njc,wnj->wnc", self.residuals.common, y, optimize=True)
+        crossed = (weights * (a @ b.transpose(0, 2, 1)[:, None])).sum(1)
+        return (x.mean(1) * y).sum((1, 2)) - crossed.sum((1, 2))
 
     def _exchanged(self, x: np.ndarray, y: np.ndarray, inflation: np.ndarray) -> np.ndarray:
         """(W,) one-sided p of the exchange of whole subjects; the larger of both alignments."""
