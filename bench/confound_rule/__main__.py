@@ -30,7 +30,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.tables:
         merge(args.out)
-        args.tables.write_text(page(args.out, args.metrics))
+        args.tables.write_text(page(args.out, args.metrics, args.out.with_name("attacks.csv")))
         return
     for cell in args.cells:
         design, subjects = cell.split(":")[0], int(cell.split(":")[1])

@@ -9,13 +9,28 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.confound_rule.attacks import TRUE
 from bench.confound_rule.cells import HEADER, METRIC_HEADER, RULES, append
 from bench.confound_rule.scores import MIN_SUBJECTS, Matched
 from bench.confound_rule.worlds import EFFECTS, worlds_of
 from bench.markdown import table
 
 FORMS = ("yes", "above", "shown")
+FORM_NAMES = {"yes": "alone", "above": "above", "shown": "shown"}
+CHOSEN = (
+    "few/pairs", "lags/t", "lags/t+overlap", "lags/pairs", "curves/t+overlap", "curves/pairs", "slopes/t+overlap",
+    "slopes/pairs", "slopes/permutation", "lags/1", "v3", "v3/balanced", "scaled",
+)  # fmt: skip
+"""Rules in tables of single worlds."""
+_EXPLAINED = "Bold: a null world with more than 6 *yes* in 200. Limits and effects are never bold."
+_PARTITIONS = (
+    "One partition / balanced ones. *Comparisons*: median. *Estimable*: at least 200 of 10 subjects. *Shown*: the "
+    "interval lies above chance, with the training-overlap correction (one partition: V; else estimated, at most V)."
+)
+_COVERAGE = "Intervals of 95 % that hold the mean over all draws, in `none`, `film` and the effects, by the correction."
 MOST_IN_200 = 6
+Group = tuple[str, int, str]
+"""Design, subjects, label."""
 Cell = tuple[str, int, str, str]
 """Design, subjects, label, world."""
 
@@ -35,10 +50,10 @@ class Counts:
                 if row["measure"] == "yes":
                     self.draws[cell] += int(row["draws"])
 
-    def groups(self) -> list[tuple[str, int, str]]:
+    def groups(self) -> list[Group]:
         return list(dict.fromkeys(cell[:3] for cell in self.draws))
 
-    def rates(self, group: tuple[str, int, str], measure: str) -> dict[str, np.ndarray]:
+    def rates(self, group: Group, measure: str) -> dict[str, np.ndarray]:
         """World -> (R,) rates."""
         cells = [cell for cell in self.draws if cell[:3] == group]
         return {cell[3]: self.values[cell][measure] / self.draws[cell] for cell in cells}
@@ -72,7 +87,7 @@ def _percent(rate: float) -> str:
     return "" if np.isnan(rate) else f"{100 * rate:.1f}".removesuffix(".0")
 
 
-def worlds_table(counts: Counts, group: tuple[str, int, str], form: str, rules: Sequence[str] = RULES) -> str:
+def worlds_table(counts: Counts, group: Group, form: str, rules: Sequence[str] = RULES) -> str:
     """Percentages of *yes* by world and rule; bold: a null world with more than 6 in 200."""
     rates, kinds = counts.rates(group, form), worlds_of(group[0])
     rows = []
@@ -84,25 +99,43 @@ def worlds_table(counts: Counts, group: tuple[str, int, str], form: str, rules: 
     return table(["world", *rules], rows)
 
 
-def candidates_table(counts: Counts, groups: Sequence[tuple[str, int, str]]) -> str:
-    """Each rule and form: null cells above 3 %, the worst, the mean over null worlds, power by effect."""
-    rows = []
-    null_names = {name for design, _, _ in groups for name, world in worlds_of(design).items() if world.kind == "null"}
+def candidates_table(counts: Counts, groups: Sequence[Group], form: str) -> str:
+    """Each rule: null cells above 3 %, the worst, the mean over null cells, mean power over sizes by effect."""
+    rows, found = [], {group: counts.rates(group, form) for group in groups}
+    nulls = [(group, world) for group in groups for world in found[group] if worlds_of(group[0])[world].kind == "null"]
+    for at, rule in enumerate(RULES):
+        rates = [found[group][world][at] for group, world in nulls]
+        (_, size, label), world = nulls[int(np.argmax(rates))]
+        power = [
+            np.mean([of[f"effect_{k}"][at] for of in found.values() if f"effect_{k}" in of] or [np.nan])
+            for k in EFFECTS
+        ]
+        failing = sum(rate > MOST_IN_200 / 200 for rate in rates)
+        worst = f"{_percent(max(rates))} ({world}, {size}, {label})"
+        shown = [_percent(float(value)) for value in (np.mean(rates), *power)]
+        rows.append([rule, f"{failing} of {len(rates)}", worst, *shown])
+    return table(["rule", "cells above 3 %", "worst", "mean null", *(f"0.{k}" for k in EFFECTS)], rows)
+
+
+def attacks_table(path: Path) -> str:
+    """Each rule and form: attacks above 3 %, the worst, and how much more often mixtures pass than the true method."""
+    counts, rows = Counts(path), []
     for form in FORMS:
-        found = [counts.rates(group, form) for group in groups]
         for at, rule in enumerate(RULES):
-            nulls = [(v[at], world) for of in found for world, v in of.items() if world in null_names]
-            power = [
-                np.mean([of[f"effect_{k}"][at] for of in found if f"effect_{k}" in of] or [np.nan]) for k in EFFECTS
-            ]
-            failing, worst = sum(rate > MOST_IN_200 / 200 for rate, _ in nulls), max(nulls)
-            name = {"yes": "alone"}.get(form, form)
-            mean = np.mean([rate for rate, _ in nulls])
+            found = {cell[2:]: counts.values[cell][form][at] / counts.draws[cell] for cell in counts.draws}
+            alone = {cell: rate for cell, rate in found.items() if not cell[1].endswith(TRUE)}
+            worst = max(alone, key=lambda cell: alone[cell])
+            more = {
+                cell: rate - found[cell[0], f"true:alone:{TRUE}"]
+                for cell, rate in found.items()
+                if cell[1].endswith(TRUE)
+            }
+            most = max(more, key=lambda cell: more[cell])
             rows.append([
-                rule, name, f"{failing} of {len(nulls)}", f"{_percent(worst[0])} ({worst[1]})", _percent(float(mean)),
-                *(_percent(float(p)) for p in power),
+                rule, FORM_NAMES[form], f"{sum(rate > MOST_IN_200 / 200 for rate in alone.values())} of {len(alone)}",
+                f"{_percent(alone[worst])} ({worst[1]}, {worst[0]})", f"{_percent(more[most])} ({most[1]}, {most[0]})",
             ])  # fmt: skip
-    return table(["rule", "form", "failing cells", "worst", "mean null", *(f"0.{k}" for k in EFFECTS)], rows)
+    return table(["rule", "form", "attacks above 3 %", "worst", "mixture less true method, most"], rows)
 
 
 def _metrics(path: Path) -> dict[tuple[str, int, str, str, str], np.ndarray]:
@@ -183,22 +216,31 @@ def coverage_table(path: Path) -> str:
     return table(header, rows)
 
 
-def page(results: Path, metrics: Path) -> str:
+def page(results: Path, metrics: Path, attacks: Path) -> str:
     """All tables of the development worlds."""
     counts = Counts(results)
     of_one = [group for group in counts.groups() if group[0] == "D1"]
-    parts = ["# Development worlds", "What has run:"]
-    parts.append(table(["design", "subjects", "label", "draws"], [
-        [design, f"{n}", label, f"{min(d for cell, d in counts.draws.items() if cell[:3] == (design, n, label))}"]
-        for design, n, label in counts.groups()
-    ]))  # fmt: skip
-    parts += ["## One partition against balanced ones", "One partition / balanced ones.", partitions_table(metrics)]
-    parts += ["## Coverage of the stimulus-matched metric", coverage_table(metrics)]
+    ran = [
+        [*map(str, group), str(max(counts.draws[cell] for cell in counts.draws if cell[:3] == group))]
+        for group in counts.groups()
+    ]
+    parts = [
+        f"# Development worlds\n\nMade by `python -m bench.confound_rule --tables`. Rates in per cent. {_EXPLAINED}",
+        "## What has run",
+        table(["design", "subjects", "label", "draws"], ran),
+        "## One partition against balanced ones\n\n" + _PARTITIONS,
+        partitions_table(metrics),
+        "## Coverage of the stimulus-matched metric\n\n" + _COVERAGE,
+        coverage_table(metrics),
+    ]
     for label in ("binary", "continuous"):
         chosen = [group for group in of_one if group[2] == label]
-        if chosen:
-            parts += [f"## Candidates, D1, {label}", candidates_table(counts, chosen)]
+        for form in FORMS if chosen else ():
+            parts += [f"## Candidates, D1, {label}, {FORM_NAMES[form]}", candidates_table(counts, chosen, form)]
+    if attacks.exists():
+        draws = max(Counts(attacks).draws.values())
+        parts += [f"## Attacks, D1, 24 subjects, {draws} draws", attacks_table(attacks)]
     for group in counts.groups():
         title = f"{group[0]}, {group[1]} subjects, {group[2]}"
-        parts += [f"## *Yes* by world: {title}, rule alone", worlds_table(counts, group, "yes")]
+        parts += [f"## *Yes* by world: {title}, rule alone", worlds_table(counts, group, "yes", CHOSEN)]
     return "\n\n".join(parts) + "\n"
