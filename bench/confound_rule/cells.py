@@ -53,13 +53,19 @@ class Answered:
     metrics: tuple[Matched, Matched]
 
 
-def one_draw(design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int) -> dict[str, Answered]:
-    """Kind of label -> answers in all worlds of a draw."""
+def one_draw(
+    design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int, only: Sequence[str] = ()
+) -> dict[str, Answered]:
+    """Kind of label -> answers in all worlds of a draw, or in some `only`, which are the same as among all."""
     key = [seed, DESIGNS.index(design), subjects, draw]
     rng = np.random.default_rng([*key, 0])
     study = draw_study(design, subjects, rng)
     partitions = random_partition(subjects, rng), balanced(subjects, rng)
-    drawn = [draw_world(world, study, np.random.default_rng([*key, 1 + k])) for k, world in enumerate(worlds.values())]
+    drawn = [
+        draw_world(world, study, np.random.default_rng([*key, 1 + k]))
+        for k, (name, world) in enumerate(worlds.items())
+        if not only or name in only
+    ]
     found: dict[str, list[Answered]] = defaultdict(list)
     order = sorted(range(len(drawn)), key=lambda w: drawn[w].movement is not study.movement)
     for _, same in groupby(order, key=lambda w: id(drawn[w].movement)):
@@ -208,8 +214,8 @@ def _counted(answered: Answered) -> dict[str, dict[str, np.ndarray]]:
     return counts
 
 
-def done_blocks(path: Path) -> set[tuple[str, int, int]]:
-    """(design, subjects, first draw) of the blocks in a file, which has the header of this program."""
+def done_blocks(path: Path) -> set[tuple[str, int, str, int]]:
+    """(design, subjects, world, first draw) of the blocks in a file, which has the header of this program."""
     if not path.exists():
         return set()
     with path.open(newline="") as file:
@@ -219,7 +225,8 @@ def done_blocks(path: Path) -> set[tuple[str, int, int]]:
     done = set()
     for row in rows:
         first, draws = int(row["first"]), int(row["draws"])
-        done |= {(row["design"], int(row["subjects"]), at) for at in range(first, first + draws, BLOCK)}
+        at = range(first, first + draws, BLOCK)
+        done |= {(row["design"], int(row["subjects"]), row["world"], block) for block in at}
     return done
 
 
@@ -231,20 +238,24 @@ def run_block(
     draws: int,
     seed: int,
     *,
+    only: Sequence[str] = (),
     attacked: bool = False,
 ) -> tuple[list[list[object]], list[list[object]]]:
     """Rows of results and of metrics, of so many draws from the first on; with `attacked`, those of attacks."""
-    draw_one = attack_draw if attacked else one_draw
-    named = attacks.names() if attacked else list(worlds)
+    named = attacks.names() if attacked else [name for name in worlds if not only or name in only]
     totals: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     metrics: list[list[object]] = []
     for draw in range(first, first + draws):
-        for kind, answered in draw_one(design, subjects, worlds, draw, seed).items():
+        if attacked:
+            answers = attack_draw(design, subjects, worlds, draw, seed)
+        else:
+            answers = one_draw(design, subjects, worlds, draw, seed, named)
+        for kind, answered in answers.items():
             for measure, of_rules in _counted(answered).items():
                 total = totals[kind, measure]
                 for rule, values in of_rules.items():
                     total[rule] = total.get(rule, 0.0) + values.astype(float)
-            metrics += [] if attacked else _metric_rows(design, subjects, kind, worlds, draw, answered)
+            metrics += [] if attacked else _metric_rows(design, subjects, kind, named, draw, answered)
     results = [
         [design, subjects, kind, world, first, draws, measure, *(_short(total[rule][w]) for rule in RULES)]
         for (kind, measure), total in totals.items()
@@ -258,7 +269,7 @@ def _short(value: float) -> str:
 
 
 def _metric_rows(
-    design: str, subjects: int, kind: str, worlds: Mapping[str, World], draw: int, answered: Answered
+    design: str, subjects: int, kind: str, worlds: Sequence[str], draw: int, answered: Answered
 ) -> Iterator[list[object]]:
     for name, metric in zip(("1", "balanced"), answered.metrics, strict=True):
         for w, world in enumerate(worlds):

@@ -140,12 +140,12 @@ def attacks_table(path: Path) -> str:
 
 def _metrics(path: Path) -> dict[tuple[str, int, str, str, str], np.ndarray]:
     """(design, subjects, label, partitions, world) -> (draws, 5): comparisons, subjects, estimate, ..."""
-    rows: dict[tuple[str, int, str, str, str], list[list[float]]] = defaultdict(list)
+    rows: dict[tuple[str, int, str, str, str], dict[str, list[float]]] = defaultdict(dict)
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             key = (row["design"], int(row["subjects"]), row["label"], row["partitions"], row["world"])
-            rows[key].append([float(row[name]) for name in METRIC_HEADER[6:]])
-    return {key: np.array(of) for key, of in rows.items()}
+            rows[key][row["draw"]] = [float(row[name]) for name in METRIC_HEADER[6:]]
+    return {key: np.array(list(of.values())) for key, of in rows.items()}
 
 
 def partitions_table(path: Path) -> str:
