@@ -41,7 +41,8 @@ def main() -> None:
 
 
 def draw_cell(cell: str, args: argparse.Namespace) -> None:
-    design, subjects = cell.split(":")[0], int(cell.split(":")[1])
+    design, _, size = cell.partition(":")
+    subjects = int(size)
     worlds, seed = worlds_of(design), SEED
     if args.confirm:
         worlds, seed = confirmation_worlds(secret_seed(args.confirm)), CONFIRMATION_SEED
