@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from bench.confound_rule import attacks
-from bench.confound_rule.cells import BLOCK, HEADER, METRIC_HEADER, append, done_blocks, run_block
+from bench.confound_rule.cells import ALL, BLOCK, HEADER, METRIC_HEADER, append, done_blocks, run_block
 from bench.confound_rule.tables import merge, page
 from bench.confound_rule.worlds import confirmation_worlds, worlds_of
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", default=CELLS, metavar="DESIGN:SUBJECTS")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first draw")
+    parser.add_argument("--asks", nargs="+", default=ALL, choices=ALL, help="some candidates only, to another --out")
     parser.add_argument("--worlds", nargs="+", default=[], help="some worlds only")
     parser.add_argument("--attacks", action="store_true", help="attacks in place of worlds, to another --out")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="worlds drawn from the seed in this file, once")
@@ -34,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.tables:
         merge(args.out)
-        args.tables.write_text(page(args.out, args.metrics, args.out.with_name("attacks.csv")))
+        args.tables.write_text(page(args.out.parent, args.out, args.metrics))
         return
     for cell in args.cells:
         draw_cell(cell, args)
@@ -53,7 +54,9 @@ def draw_cell(cell: str, args: argparse.Namespace) -> None:
         if not missing:
             continue
         began = time.process_time()
-        results, metrics = run_block(design, subjects, worlds, first, BLOCK, seed, only=missing, attacked=args.attacks)
+        results, metrics = run_block(
+            design, subjects, worlds, first, BLOCK, seed, only=missing, asks=args.asks, attacked=args.attacks
+        )
         if metrics:
             append(args.metrics, METRIC_HEADER, metrics)
         append(args.out, HEADER, results)

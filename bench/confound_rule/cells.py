@@ -27,6 +27,8 @@ from bench.confound_rule.scores import (
 from bench.confound_rule.worlds import Drawn, World, draw_world
 
 DESIGNS = ("D1", "D2", "D3", "D4", "D5", "D6")
+ALL = (*MATRICES, "v3")
+"""What is asked: matrices of columns, and `v3` for rules with many columns."""
 MOST_UNITS = 1500
 """Most units for which rules with many columns are asked."""
 RULES = (*(f"{matrix}/{kind}" for matrix in MATRICES for kind in INTERVALS), "lags/1", "v3", "v3/balanced", "scaled")
@@ -54,9 +56,16 @@ class Answered:
 
 
 def one_draw(
-    design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int, only: Sequence[str] = ()
+    design: str,
+    subjects: int,
+    worlds: Mapping[str, World],
+    draw: int,
+    seed: int,
+    only: Sequence[str] = (),
+    asks: Sequence[str] = ALL,
 ) -> dict[str, Answered]:
-    """Kind of label -> answers in all worlds of a draw, or in some `only`, which are the same as among all."""
+    """Kind of label -> answers of the rules that it `asks`, in all worlds of a draw, or in some `only`, which are the
+    same as among all."""
     key = [seed, DESIGNS.index(design), subjects, draw]
     rng = np.random.default_rng([*key, 0])
     study = draw_study(design, subjects, rng)
@@ -70,20 +79,22 @@ def one_draw(
     order = sorted(range(len(drawn)), key=lambda w: drawn[w].movement is not study.movement)
     for _, same in groupby(order, key=lambda w: id(drawn[w].movement)):
         batch = [drawn[w] for w in same]
-        asked = Asked(replace(study, movement=batch[0].movement), partitions, rng)
+        asked = Asked(replace(study, movement=batch[0].movement), partitions, rng, asks)
         for kind in batch[0].labels:
             labels = np.stack([of.labels[kind] for of in batch])
             found[kind].append(asked(labels, _raw_scores(batch, labels, partitions)))
     return {kind: _joined(parts, np.argsort(order)) for kind, parts in found.items()}
 
 
-def attack_draw(design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int) -> dict[str, Answered]:
+def attack_draw(
+    design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int, asks: Sequence[str] = ALL
+) -> dict[str, Answered]:
     """Kind of label -> answers to all attacks in a draw, in the order of `attacks.names`."""
     key = [seed, DESIGNS.index(design), subjects, draw]
     rng = np.random.default_rng([*key, 0])
     study = draw_study(design, subjects, rng)
     partitions = random_partition(subjects, rng), balanced(subjects, rng)
-    asked = Asked(study, partitions, rng)
+    asked = Asked(study, partitions, rng, asks)
     numbers = {name: 1 + k for k, name in enumerate(worlds)}
     drawn = {
         name: draw_world(worlds[name], study, np.random.default_rng([*key, numbers[name]]))
@@ -134,12 +145,18 @@ def _raw_scores(
 
 
 class Asked:
-    """All candidates, fitted to the confounds of a study."""
+    """Candidates, fitted to the confounds of a study: matrices of columns, and `v3` for rules with many columns."""
 
-    def __init__(self, study: Study, partitions: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        study: Study,
+        partitions: tuple[np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+        asks: Sequence[str] = ALL,
+    ) -> None:
         self.study, self.partitions = study, partitions
-        self.fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES}
-        self.wide = study.time.size <= MOST_UNITS
+        self.fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES if name in asks}
+        self.wide = "v3" in asks and study.time.size <= MOST_UNITS
         if self.wide:
             columns = v3.nuisance_columns(study, study.movement, rng)
             self.models = v3.ConfoundModels(study, study.movement, rng)
@@ -156,8 +173,9 @@ class Asked:
             for interval in INTERVALS:
                 yes[f"{name}/{interval}"], r[f"{name}/{interval}"] = found.yes[interval], found.r
                 cannot[f"{name}/{interval}"] = found.left < PROPORTION_LEFT
-        alone = self.fitted["lags"].answers(scores[0], labels, self.partitions[0], one=True)
-        yes["lags/1"], r["lags/1"], cannot["lags/1"] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
+        if "lags" in self.fitted:
+            alone = self.fitted["lags"].answers(scores[0], labels, self.partitions[0], one=True)
+            yes["lags/1"], r["lags/1"], cannot["lags/1"] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
         metrics = [
             primary(of, labels, self.study.matched, folds) for of, folds in zip(raw, self.partitions, strict=True)
         ]
@@ -205,12 +223,13 @@ def _counted(answered: Answered) -> dict[str, dict[str, np.ndarray]]:
     for rule in RULES:
         metric = single if rule in ("v3", "lags/1") else many
         added = metric.variance if rule == "lags/1" else np.minimum(metric.overlap, metric.variance)
-        yes = answered.yes.get(rule, np.zeros(len(metric.estimate), bool))
+        nothing = np.full(len(metric.estimate), np.nan)
+        yes = answered.yes.get(rule, nothing).astype(float)
         counts["yes"][rule] = yes
-        counts["above"][rule] = yes & (metric.estimate > 0.5)
-        counts["shown"][rule] = yes & (metric.low(added) > 0.5)
-        counts["cannot"][rule] = answered.cannot.get(rule, np.zeros(len(yes), bool))
-        counts["r"][rule] = answered.r.get(rule, np.full(len(yes), np.nan))
+        counts["above"][rule] = yes * (metric.estimate > 0.5)
+        counts["shown"][rule] = yes * (metric.low(added) > 0.5)
+        counts["cannot"][rule] = answered.cannot.get(rule, nothing)
+        counts["r"][rule] = answered.r.get(rule, nothing)
     return counts
 
 
@@ -239,6 +258,7 @@ def run_block(
     seed: int,
     *,
     only: Sequence[str] = (),
+    asks: Sequence[str] = ALL,
     attacked: bool = False,
 ) -> tuple[list[list[object]], list[list[object]]]:
     """Rows of results and of metrics, of so many draws from the first on; with `attacked`, those of attacks."""
@@ -247,9 +267,9 @@ def run_block(
     metrics: list[list[object]] = []
     for draw in range(first, first + draws):
         if attacked:
-            answers = attack_draw(design, subjects, worlds, draw, seed)
+            answers = attack_draw(design, subjects, worlds, draw, seed, asks)
         else:
-            answers = one_draw(design, subjects, worlds, draw, seed, named)
+            answers = one_draw(design, subjects, worlds, draw, seed, named, asks)
         for kind, answered in answers.items():
             for measure, of_rules in _counted(answered).items():
                 total = totals[kind, measure]

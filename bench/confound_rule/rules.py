@@ -12,7 +12,7 @@ from bench.confound_rule.designs import Study
 from bench.confound_rule.scores import apart, overlap, t_quantile
 from bench.confound_rule.worlds import running, shifted
 
-MATRICES = ("few", "lags", "curves", "slopes")
+MATRICES = ("few", "lags", "curves", "slopes", "gains")
 INTERVALS = ("t", "t+overlap", "cr2", "permutation", "pairs")
 PROPORTION_LEFT = 0.10
 PERMUTATIONS = 999
@@ -38,18 +38,20 @@ def common_columns(name: str, study: Study, movement: np.ndarray) -> np.ndarray:
     lagged = [shifted(m, lag) for lag in (-2, -1, 1, 2)]
     series = [m, m**2, m**3, np.exp(m), *lagged, lagged[2] ** 2, np.exp(lagged[2])]
     series += [m.cumsum(1), running(np.exp(m)), (m + lagged[1] + lagged[2]) / 3, (m + sum(lagged)) / 5, q, q**2]
-    if name == "slopes":
+    if name in ("slopes", "gains"):
         parts.append(parts[0] * m[..., None])
     return np.concatenate([*parts, np.stack(series, axis=2)], axis=2)
 
 
 def own_columns(name: str, study: Study, movement: np.ndarray) -> np.ndarray:
     """(n, J, k) columns that each subject has for itself."""
-    own = [np.ones_like(study.time), study.time]
-    if name in ("curves", "slopes"):
+    own, m = [np.ones_like(study.time), study.time], np.clip(movement, -3, 3)
+    if name in ("curves", "slopes", "gains"):
         own.append(np.exp(-study.position / 2))
-    if name == "slopes":
-        own.append(np.clip(movement, -3, 3))
+    if name in ("slopes", "gains"):
+        own.append(m)
+    if name == "gains":
+        own += [np.mean([shifted(m, lag) for lag in range(-2, 3)], axis=0), m.cumsum(1)]
     return np.stack(own, axis=2)
 
 

@@ -19,7 +19,7 @@ FORMS = ("yes", "above", "shown")
 FORM_NAMES = {"yes": "alone", "above": "above", "shown": "shown"}
 CHOSEN = (
     "few/pairs", "lags/t", "lags/t+overlap", "lags/pairs", "curves/t+overlap", "curves/pairs", "slopes/t+overlap",
-    "slopes/pairs", "slopes/permutation", "lags/1", "v3", "v3/balanced", "scaled",
+    "slopes/pairs", "slopes/permutation", "gains/pairs", "lags/1", "v3", "v3/balanced", "scaled",
 )  # fmt: skip
 """Rules in tables of single worlds."""
 _EXPLAINED = "Bold: a null world with more than 6 *yes* in 200. Limits and effects are never bold."
@@ -36,27 +36,35 @@ Cell = tuple[str, int, str, str]
 
 
 class Counts:
-    """Counts of cells: measure -> (R,) of each rule, and the number of draws."""
+    """Counts of cells in files of results: measure -> (R,) of each rule, and (R,) draws."""
 
-    def __init__(self, path: Path) -> None:
-        self.draws: dict[Cell, int] = defaultdict(int)
+    def __init__(self, *paths: Path) -> None:
+        self.draws: dict[Cell, np.ndarray] = defaultdict(lambda: np.zeros(len(RULES)))
         self.values: dict[Cell, dict[str, np.ndarray]] = defaultdict(dict)
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                cell = (row["design"], int(row["subjects"]), row["label"], row["world"])
-                values = np.array([float(row[rule] or "nan") for rule in RULES])
-                of_cell = self.values[cell]
-                of_cell[row["measure"]] = of_cell.get(row["measure"], np.zeros(len(RULES))) + values
-                if row["measure"] == "yes":
-                    self.draws[cell] += int(row["draws"])
+        for path in paths:
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    self._add(row)
+
+    def _add(self, row: dict[str, str]) -> None:
+        cell = (row["design"], int(row["subjects"]), row["label"], row["world"])
+        values = np.array([float(row.get(rule) or "nan") for rule in RULES])
+        of_cell = self.values[cell]
+        of_cell[row["measure"]] = of_cell.get(row["measure"], np.zeros(len(RULES))) + np.nan_to_num(values)
+        if row["measure"] == "yes":
+            self.draws[cell] += int(row["draws"]) * np.isfinite(values)
 
     def groups(self) -> list[Group]:
         return list(dict.fromkeys(cell[:3] for cell in self.draws))
 
     def rates(self, group: Group, measure: str) -> dict[str, np.ndarray]:
-        """World -> (R,) rates."""
+        """World -> (R,) rates, NaN of rules that were not asked."""
         cells = [cell for cell in self.draws if cell[:3] == group]
-        return {cell[3]: self.values[cell][measure] / self.draws[cell] for cell in cells}
+        return {cell[3]: self.rate(cell, measure) for cell in cells}
+
+    def rate(self, cell: Cell, measure: str) -> np.ndarray:
+        draws = self.draws[cell]
+        return np.where(draws > 0, self.values[cell][measure] / np.maximum(draws, 1), np.nan)
 
 
 def merge(path: Path) -> None:
@@ -76,7 +84,7 @@ def merge(path: Path) -> None:
                 runs.append([row])
         for run in runs:
             draws = sum(int(part["draws"]) for part in run)
-            sums = [sum(float(part[rule] or "nan") for part in run) for rule in RULES]
+            sums = [sum(float(part.get(rule) or "nan") for part in run) for rule in RULES]
             shown = ["" if np.isnan(value) else f"{value:.6g}" for value in sums]
             made.append([design, subjects, label, world, run[0]["first"], draws, measure, *shown])
     path.unlink()
@@ -105,30 +113,34 @@ def candidates_table(counts: Counts, groups: Sequence[Group], form: str) -> str:
     nulls = [(group, world) for group in groups for world in found[group] if worlds_of(group[0])[world].kind == "null"]
     for at, rule in enumerate(RULES):
         rates = [found[group][world][at] for group, world in nulls]
-        (_, size, label), world = nulls[int(np.argmax(rates))]
+        if np.isnan(rates).all():
+            continue
+        (_, size, label), world = nulls[int(np.nanargmax(rates))]
         power = [
-            np.mean([of[f"effect_{k}"][at] for of in found.values() if f"effect_{k}" in of] or [np.nan])
+            np.nanmean([of[f"effect_{k}"][at] for of in found.values() if f"effect_{k}" in of] or [np.nan])
             for k in EFFECTS
         ]
         failing = sum(rate > MOST_IN_200 / 200 for rate in rates)
-        worst = f"{_percent(max(rates))} ({world}, {size}, {label})"
-        shown = [_percent(float(value)) for value in (np.mean(rates), *power)]
-        rows.append([rule, f"{failing} of {len(rates)}", worst, *shown])
+        worst = f"{_percent(np.nanmax(rates))} ({world}, {size}, {label})"
+        shown = [_percent(float(value)) for value in (np.nanmean(rates), *power)]
+        rows.append([rule, f"{failing} of {np.isfinite(rates).sum()}", worst, *shown])
     return table(["rule", "cells above 3 %", "worst", "mean null", *(f"0.{k}" for k in EFFECTS)], rows)
 
 
-def attacks_table(path: Path) -> str:
+def attacks_table(counts: Counts) -> str:
     """Each rule and form: attacks above 3 %, the worst, and how much more often mixtures pass than the true method."""
-    counts, rows = Counts(path), []
+    rows = []
     for form in FORMS:
         for at, rule in enumerate(RULES):
-            found = {cell[2:]: counts.values[cell][form][at] / counts.draws[cell] for cell in counts.draws}
+            found = {cell[2:]: float(counts.rate(cell, form)[at]) for cell in counts.draws}
+            if np.isnan(list(found.values())).all():
+                continue
             alone = {cell: rate for cell, rate in found.items() if not cell[1].endswith(TRUE)}
             worst = max(alone, key=lambda cell: alone[cell])
             more = {
                 cell: rate - found[cell[0], f"true:alone:{TRUE}"]
                 for cell, rate in found.items()
-                if cell[1].endswith(TRUE)
+                if cell[1].endswith(TRUE) and not cell[1].startswith("true")
             }
             most = max(more, key=lambda cell: more[cell])
             rows.append([
@@ -216,14 +228,18 @@ def coverage_table(path: Path) -> str:
     return table(header, rows)
 
 
-def page(results: Path, metrics: Path, attacks: Path) -> str:
-    """All tables of the development worlds."""
-    counts = Counts(results)
+def _drawn(counts: Counts, group: Group) -> str:
+    """The draws of a group's cells, fewest to most of any rule."""
+    draws = [int(n) for cell, of in counts.draws.items() if cell[:3] == group for n in of if n]
+    return f"{min(draws)}" if min(draws) == max(draws) else f"{min(draws)} to {max(draws)}"
+
+
+def page(folder: Path, results: Path, metrics: Path) -> str:
+    """All tables of the development worlds: of these results, and of `gains.csv` and `attacks*.csv` beside them."""
+    counts = Counts(results, *folder.glob("gains.csv"))
+    attacked = Counts(*sorted(folder.glob("attacks*.csv")))
     of_one = [group for group in counts.groups() if group[0] == "D1"]
-    ran = [
-        [*map(str, group), str(max(counts.draws[cell] for cell in counts.draws if cell[:3] == group))]
-        for group in counts.groups()
-    ]
+    ran = [[*map(str, group), _drawn(counts, group)] for group in counts.groups()]
     parts = [
         f"# Development worlds\n\nMade by `python -m bench.confound_rule --tables`. Rates in per cent. {_EXPLAINED}",
         "## What has run",
@@ -237,9 +253,9 @@ def page(results: Path, metrics: Path, attacks: Path) -> str:
         chosen = [group for group in of_one if group[2] == label]
         for form in FORMS if chosen else ():
             parts += [f"## Candidates, D1, {label}, {FORM_NAMES[form]}", candidates_table(counts, chosen, form)]
-    if attacks.exists():
-        draws = max(Counts(attacks).draws.values())
-        parts += [f"## Attacks, D1, 24 subjects, {draws} draws", attacks_table(attacks)]
+    if attacked.draws:
+        draws = int(max(of.max() for of in attacked.draws.values()))
+        parts += [f"## Attacks, D1, 24 subjects, {draws} draws", attacks_table(attacked)]
     for group in counts.groups():
         title = f"{group[0]}, {group[1]} subjects, {group[2]}"
         parts += [f"## *Yes* by world: {title}, rule alone", worlds_table(counts, group, "yes", CHOSEN)]
