@@ -36,7 +36,7 @@ MEASURES = ("yes", "above", "shown", "cannot", "r")
 """Counts of yes by the rule alone, with the metric's estimate above chance, and with its interval; of *cannot be told*;
 sums of partial r."""
 BLOCK = 20
-METRIC_WORLDS = ("none", "film", "effect_")
+METRIC_WORLDS = ("none", "film", "effect_62", "effect_72", "effect_80")
 HEADER = ("design", "subjects", "label", "world", "first", "draws", "measure", *RULES)
 METRIC_HEADER = (
     "design", "subjects", "label", "world", "draw", "partitions", "comparisons", "involved", "estimate", "variance",
@@ -293,7 +293,7 @@ def _metric_rows(
 ) -> Iterator[list[object]]:
     for name, metric in zip(("1", "balanced"), answered.metrics, strict=True):
         for w, world in enumerate(worlds):
-            if world.startswith(METRIC_WORLDS):
+            if world in METRIC_WORLDS:
                 of = (metric.estimate[w], metric.variance[w], metric.overlap[w])
                 size = (int(metric.comparisons[w]), int(metric.subjects[w]))
                 yield [design, subjects, kind, world, draw, name, *size, *(f"{value:.5g}" for value in of)]
