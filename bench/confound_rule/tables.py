@@ -27,7 +27,7 @@ _PARTITIONS = (
     "One partition / balanced ones. *Comparisons*: median. *Estimable*: at least 200 of 10 subjects. *Shown*: the "
     "interval lies above chance, with the training-overlap correction (one partition: V; else estimated, at most V)."
 )
-_COVERAGE = "Intervals of 95 % that hold the mean over all draws, in `none`, `film` and three effects, by the correction."
+_COVERAGE = "Intervals of 95 % that hold the mean over all draws, in `none`, `film`, three effects, by correction."
 MOST_IN_200 = 6
 Group = tuple[str, int, str]
 """Design, subjects, label."""
