@@ -197,6 +197,8 @@ def coverage_table(path: Path) -> str:
     metrics = _metrics(path)
     found: dict[tuple[int, str, int], list[list[bool]]] = defaultdict(list)
     for (_, subjects, _, partitions, _), of in metrics.items():
+        if not of[:, 0].any():
+            continue  # a design without comparisons
         metric = Matched(of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
         truth = np.nansum(of[:, 2] * of[:, 0]) / of[:, 0].sum()
         mirror = Matched(1 - of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
