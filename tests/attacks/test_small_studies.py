@@ -1,0 +1,77 @@
+"""The study of rules for small studies computes what it says, and scores without a signal do not pass its best rule."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from bench.confound_rule.attacks import confound_scores
+from bench.confound_rule.designs import draw_study
+from bench.confound_rule.published_rule import RidgeResiduals
+from bench.confound_rule.rules import Fitted
+from bench.confound_rule.scores import apart, balanced, matched, out_of_fold, overlap, random_partition, standardised
+from bench.confound_rule.worlds import WORLDS, confirmation_worlds, draw_world
+from embench.statistics.intervals import shared_variance
+
+
+def test_overlap_is_that_of_published_intervals() -> None:
+    rng = np.random.default_rng(0)
+    folds, contributions = balanced(24, rng), rng.standard_normal((2, 6, 24))
+    expected = [shared_variance(of, apart(folds)) for of in contributions]
+    assert overlap(contributions, apart(folds)) == pytest.approx(expected)
+
+
+def test_the_metric_counts_comparisons_of_two_subjects_with_opposite_labels() -> None:
+    rng = np.random.default_rng(1)
+    study = draw_study("D1", 8, rng)
+    folds = random_partition(8, rng, folds=2)
+    label, score = (rng.random((8, 12)) < 0.4).astype(float), rng.standard_normal((8, 12)).round(1)
+    by_stimulus = [np.take_along_axis(of, study.stimulus.argsort(1), 1) for of in (label, score)]
+    wins = total = 0.0
+    for p, q in permutations(range(8), 2):
+        for s, t in permutations(range(12), 2) if folds[0, p] == folds[0, q] else ():
+            y, x = by_stimulus
+            if (y[p, s], y[p, t], y[q, s], y[q, t]) == (1, 0, 0, 1):
+                wins += (x[p, s] > x[p, t]) + 0.5 * (x[p, s] == x[p, t])
+                total += 1
+    found = matched(score[None, None], label[None], study.stimulus, folds, graded=False)
+    assert found.estimate[0] == pytest.approx(wins / total)
+    assert found.comparisons[0] == total / 2
+
+
+def test_ridge_residuals_are_those_of_a_refit_in_each_fold() -> None:
+    rng = np.random.default_rng(2)
+    columns, folds = rng.standard_normal((60, 20)), (np.arange(12) % 4)[None]
+    scores, labels, models = (rng.standard_normal(size) for size in ((1, 1, 12, 5), (1, 12, 5), (1, 1, 12, 5, 4)))
+    found, _ = RidgeResiduals(columns, 7.0)(scores, labels, models, folds)
+    whole, values, fold = np.hstack([columns, models.reshape(60, 4)]), scores.ravel(), np.repeat(folds[0], 5)
+    for k in range(4):
+        z, test = whole[fold != k], fold == k
+        weights = np.linalg.solve(z.T @ z + 7 * np.eye(24), z.T @ values[fold != k])
+        assert found.ravel()[test] == pytest.approx(values[test] - whole[test] @ weights)
+
+
+def test_a_negated_mean_by_stimulus_passes_only_where_labels_meet_models_that_saw_them() -> None:
+    rng = np.random.default_rng(3)
+    study, folds = draw_study("D1", 24, rng), balanced(24, rng)
+    label = draw_world(WORLDS["none"], study, rng).labels["binary"]
+    scores = standardised(-confound_scores("stimulus", study, label, folds)[None], folds)
+    found = Fitted("lags", study, study.movement, rng).answers(scores, label[None], folds)
+    assert found.r[0] > 0.9
+    assert found.yes["t+overlap"][0]
+    assert not found.yes["pairs"][0]
+
+
+def test_a_strong_effect_is_found() -> None:
+    rng = np.random.default_rng(4)
+    study, folds = draw_study("D1", 24, rng), balanced(24, rng)
+    drawn = draw_world(WORLDS["effect_80"], study, rng)
+    label = drawn.labels["binary"][None]
+    scores = standardised(out_of_fold(drawn.features, label, folds), folds)
+    assert Fitted("slopes", study, study.movement, rng).answers(scores, label, folds).yes["pairs"][0]
+
+
+def test_worlds_of_the_confirmation_depend_on_their_seed_alone() -> None:
+    assert confirmation_worlds(5) == confirmation_worlds(5) != confirmation_worlds(6)
+    kinds = [world.kind for world in confirmation_worlds(5).values()]
+    assert (kinds.count("null"), kinds.count("effect")) == (18, 6)
