@@ -388,7 +388,7 @@ def submit(
         return
     from embench import audits
     from embench.cli.consent import ask_consent
-    from embench.data.find import find_source
+    from embench.data.find import raw_digests
     from embench.leaderboard.pull_request import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
     from embench.records.record import read_manifest
@@ -401,7 +401,7 @@ def submit(
             console.note(f"auditing {run}")
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
-    new = submit_runs(runs, boards, lambda dataset: find_source(dataset, data_root).raw_digest(), data_root, approval)
+    new = submit_runs(runs, boards, raw_digests(data_root), data_root, approval)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
     _print_new(new)
@@ -603,7 +603,7 @@ def build(
 ) -> None:
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
-    from embench.data.find import find_source
+    from embench.data.find import raw_digests
     from embench.leaderboard.rows import load_shown_entries
     from embench.leaderboard.verify import verify_entries
 
@@ -611,9 +611,7 @@ def build(
         folders = leaderboard.finished_runs(runs)
         if not folders:
             raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-        entries, refused = leaderboard.publish_runs(
-            folders, boards, lambda dataset: find_source(dataset, data_root).raw_digest()
-        )
+        entries, refused = leaderboard.publish_runs(folders, boards, raw_digests(data_root))
         for entry in entries:
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -106,7 +106,7 @@ class Source:
         """The reader on the folder. Own recordings, unless they are synthetic, come under pseudonyms.
 
         Raises:
-            DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
+            DataError: the folder does not exist; the message says where it was expected and how the data are obtained.
         """
         dataset = self.owners_reader()
         own_folder = self.entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
@@ -240,6 +240,11 @@ def find_source(name: str, data_root: Path | None) -> Source:
     own recordings, which `data_at` names or which lies below the data root; records write it `own/NAME`."""
     named = _NAMED.get()
     return _find_source(name, named[1] if named and named[0] == name else name, data_root)
+
+
+def raw_digests(data_root: Path | None) -> Callable[[str], bytes]:
+    """Return the function from a dataset's name to its `Source.raw_digest`, for whoever seals labels."""
+    return lambda name: find_source(name, data_root).raw_digest()
 
 
 @cached

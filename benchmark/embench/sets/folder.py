@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from embench import audits
-from embench.data.find import find_source
+from embench.data.find import raw_digests
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import (
     DamagedError,
@@ -242,8 +242,7 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
         reasons = why_not_submitted(read_manifest(folder), place, leaking=True)
         reasons += [unaudited[id_]] if id_ in unaudited else severe_findings(read_audit(folder))
         if not reasons:
-            key = partial(lambda at, name: find_source(name, at).raw_digest(), root)
-            reasons = publish_runs([folder], place, key)[1].get(folder, [])
+            reasons = publish_runs([folder], place, raw_digests(root))[1].get(folder, [])
         if reasons:
             refused[id_] = reasons
     return refused
