@@ -1,6 +1,6 @@
 """`python -m bench.confound_rule`: which rule answers "given the confounds?" in a small study (see plan.md).
 
-Draws studies cell by cell and appends their counts to `--out`; a second start goes on where the first stopped.
+Draws studies cell by cell and appends their counts to `--out`. Started again, it skips the draws that are in this file.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def draw_cell(cell: str, args: argparse.Namespace) -> None:
     if args.confirm:
         worlds, seed = confirmation_worlds(secret_seed(args.confirm)), CONFIRMATION_SEED
     named = attacks.names() if args.attacks else args.worlds or list(worlds)
+    done = done_blocks(args.out)
     for first in range(args.first, args.first + args.draws, BLOCK):
-        done = done_blocks(args.out)
         missing = [world for world in named if (design, subjects, world, first) not in done]
         if not missing:
             continue

@@ -46,8 +46,8 @@ METRIC_HEADER = (
 
 @dataclass(frozen=True)
 class Answered:
-    """What is found in one draw, for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the
-    metric with one partition and with balanced ones."""
+    """Answers of one draw for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the metric with
+    one partition and with balanced ones."""
 
     yes: Mapping[str, np.ndarray]
     r: Mapping[str, np.ndarray]
@@ -66,10 +66,7 @@ def one_draw(
 ) -> dict[str, Answered]:
     """Kind of label -> answers of the rules that it `asks`, in all worlds of a draw, or in some `only`, which are the
     same as among all."""
-    key = [seed, DESIGNS.index(design), subjects, draw]
-    rng = np.random.default_rng([*key, 0])
-    study = draw_study(design, subjects, rng)
-    partitions = random_partition(subjects, rng), balanced(subjects, rng)
+    key, rng, study, partitions = _draw(design, subjects, draw, seed)
     drawn = [
         draw_world(world, study, np.random.default_rng([*key, 1 + k]))
         for k, (name, world) in enumerate(worlds.items())
@@ -86,14 +83,20 @@ def one_draw(
     return {kind: _joined(parts, np.argsort(order)) for kind, parts in found.items()}
 
 
+def _draw(
+    design: str, subjects: int, draw: int, seed: int
+) -> tuple[list[int], np.random.Generator, Study, tuple[np.ndarray, np.ndarray]]:
+    """The key of a draw's random numbers, their generator, the study, and folds of one and of balanced partitions."""
+    key = [seed, DESIGNS.index(design), subjects, draw]
+    rng = np.random.default_rng([*key, 0])
+    return key, rng, draw_study(design, subjects, rng), (random_partition(subjects, rng), balanced(subjects, rng))
+
+
 def attack_draw(
     design: str, subjects: int, worlds: Mapping[str, World], draw: int, seed: int, asks: Sequence[str] = ALL
 ) -> dict[str, Answered]:
     """Kind of label -> answers to all attacks in a draw, in the order of `attacks.names`."""
-    key = [seed, DESIGNS.index(design), subjects, draw]
-    rng = np.random.default_rng([*key, 0])
-    study = draw_study(design, subjects, rng)
-    partitions = random_partition(subjects, rng), balanced(subjects, rng)
+    key, rng, study, partitions = _draw(design, subjects, draw, seed)
     asked = Asked(study, partitions, rng, asks)
     numbers = {name: 1 + k for k, name in enumerate(worlds)}
     drawn = {

@@ -88,11 +88,11 @@ class Residuals:
     @cached_property
     def factor(self) -> float:
         """N' / (N' - c): units less own columns, over these less common ones."""
-        subjects, units, own = self.own.shape
-        return subjects * (units - own) / max(subjects * (units - own) - self.common.shape[2], 1)
+        return (self.freedom + self.common.shape[2]) / max(self.freedom, 1)
 
     @cached_property
     def freedom(self) -> int:
+        """N' - c."""
         subjects, units, own = self.own.shape
         return subjects * (units - own) - self.common.shape[2]
 
@@ -114,7 +114,7 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Answers:
-    """Of W worlds: whether the rule says yes (W,) by kind of interval, partial r, and the label's proportion left."""
+    """Answers for W worlds: yes (W,) by kind of interval, partial r, and the label's proportion left."""
 
     yes: dict[str, np.ndarray]
     r: np.ndarray
@@ -201,9 +201,8 @@ class Fitted:
         """
         mates = ~apart(folds)
         weights = mates / mates.sum(0)
-        weights *= folds.shape[1] / (
-            weights.sum(1, keepdims=True) * len(folds)
-        )  # what a model says of confounds alone cancels
+        # So that scores of a model of the confounds alone cancel.
+        weights *= folds.shape[1] / (weights.sum(1, keepdims=True) * len(folds))
         x, y = self.residuals.within(scores), self.residuals.within(labels)
         a = np.einsum("njc,wsnj->wsnc", self.residuals.common, x, optimize=True)
         b = np.einsum("njc,wnj->wnc", self.residuals.common, y, optimize=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,11 @@ def _metrics(path: Path) -> dict[tuple[str, int, str, str, str], np.ndarray]:
     return {key: np.array(list(of.values())) for key, of in rows.items()}
 
 
+def _metric(of: np.ndarray) -> Matched:
+    """The metric of all draws (draws, 5)."""
+    return Matched(of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
+
+
 def partitions_table(path: Path) -> str:
     """One partition against balanced ones: comparisons, studies above the hurdle, and intervals above chance."""
     metrics, rows = _metrics(path), []
@@ -169,7 +175,7 @@ def partitions_table(path: Path) -> str:
         shown = []
         for kind in ("1", "balanced"):
             of = metrics[design, subjects, label, kind, world]
-            metric = Matched(of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
+            metric = _metric(of)
             added = {"none": 0 * metric.variance, "V": metric.variance}
             added["estimated"] = np.minimum(metric.overlap, metric.variance)
             above = metric.low(added["V" if kind == "1" else "estimated"]) > 0.5
@@ -199,9 +205,9 @@ def coverage_table(path: Path) -> str:
     for (_, subjects, _, partitions, _), of in metrics.items():
         if not of[:, 0].any():
             continue  # a design without comparisons
-        metric = Matched(of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
+        metric = _metric(of)
         truth = np.nansum(of[:, 2] * of[:, 0]) / of[:, 0].sum()
-        mirror = Matched(1 - of[:, 2], of[:, 3], of[:, 4], of[:, 0], of[:, 1].astype(int), False)
+        mirror = replace(metric, estimate=1 - metric.estimate)
         v, more = metric.variance, metric.overlap
         added = [0 * v, v, np.minimum(more, v), np.minimum(more, 2 * v), more]
         held = np.stack([(metric.low(a) <= truth) & (mirror.low(a) <= 1 - truth) for a in added], axis=1)

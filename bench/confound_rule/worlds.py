@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class World:
-    """What label and features have in common.
+    """The causes that label and features share.
 
     Args:
         kind: null, effect or limit.
@@ -68,7 +68,7 @@ class World:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a world makes of a study: features (n, J, k), kind of label -> (n, J), and the movement that is recorded."""
+    """A study in a world: features (n, J, k), kind of label -> (n, J), and the movement that is recorded."""
 
     features: np.ndarray
     labels: dict[str, np.ndarray]
@@ -147,10 +147,10 @@ def _confound(
     if part.kind == "movement":
         return standard(_filtered(movement, part.kernel, part.numbers))
     mean, sd, *rest = part.numbers  # habituation: each subject's own size
-    size = np.exp(sd * rng.standard_normal((subjects, 1))) if part.kernel == "startle" else 0.0
+    own = sd * rng.standard_normal((subjects, 1))
     if part.kernel == "startle":
-        return _scaled(size * np.exp(-0.5 * ((study.time + 1.2) / 0.4) ** 2))
-    size = mean + sd * rng.standard_normal((subjects, 1))
+        return _scaled(np.exp(own) * np.exp(-0.5 * ((study.time + 1.2) / 0.4) ** 2))
+    size = mean + own
     shape = study.time if part.kernel == "linear" else np.exp(-np.arange(units) / rest[0])
     return _scaled(size * shape)
 
