@@ -27,7 +27,7 @@ class Judge:
         if isinstance(studies, Undefined):
             raise DataError(studies.reason, where=study.dataset)
         self.held, self.units = held_constant(studies, _begun), np.array(cohort.eligible)
-        self.tested = tested_units(cohort, study.target, self.units)
+        self.tested = tested_units(cohort, study.target, self.units, 3)
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])
         self.parts = {seed: held.parts for seed, held in self.held.items()}

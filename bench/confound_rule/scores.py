@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,8 +30,10 @@ def random_partition(subjects: int, rng: np.random.Generator, folds: int = 5) ->
 
 def balanced(subjects: int, rng: np.random.Generator) -> np.ndarray:
     """(S, n) the folds of each subject in the balanced partitions."""
+    seed = int(rng.integers(2**31))
     names = [f"{k:04d}" for k in range(subjects)]
-    partitions = balanced_partitions(names, int(rng.integers(2**31)))
+    shuffled = sorted(names, key=lambda name: hashlib.sha256(f"balanced\x1f{seed}\x1f{name}".encode()).digest())
+    partitions = balanced_partitions(shuffled)
     return np.array([[fold_of[name] for name in names] for fold_of in partitions])
 
 

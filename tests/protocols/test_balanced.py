@@ -5,7 +5,6 @@ from itertools import combinations
 
 import pytest
 
-from embench.errors import UsageError
 from embench.protocols.balanced import balanced_partitions
 
 
@@ -19,14 +18,14 @@ def _shared(partitions: list[dict[str, int]], one: str, other: str) -> int:
 
 @pytest.mark.parametrize("n", [5, 9, 15, 16, 17, 20, 24, 25])
 def test_any_two_subjects_share_a_fold_exactly_once(n: int) -> None:
-    partitions = balanced_partitions(_names(n), seed=3)
+    partitions = balanced_partitions(_names(n))
     assert len(partitions) == (5 if n <= 16 else 6)
     assert {_shared(partitions, *pair) for pair in combinations(_names(n), 2)} == {1}
 
 
 @pytest.mark.parametrize("n", [26, 34, 60, 131])
 def test_subjects_on_one_point_share_all_folds_and_others_one(n: int) -> None:
-    partitions = balanced_partitions(_names(n), seed=0)
+    partitions = balanced_partitions(_names(n))
     points = {name: tuple(fold_of[name] for fold_of in partitions) for name in _names(n)}
     sizes = Counter(points.values())
     assert len(sizes) == 25
@@ -37,28 +36,16 @@ def test_subjects_on_one_point_share_all_folds_and_others_one(n: int) -> None:
 
 @pytest.mark.parametrize("n", [*range(5, 26), 27, 34, 38, 60, 79])
 def test_folds_are_about_equally_large(n: int) -> None:
-    for fold_of in balanced_partitions(_names(n), seed=1):
+    for fold_of in balanced_partitions(_names(n)):
         assert set(fold_of) == set(_names(n))
         sizes = [list(fold_of.values()).count(fold) for fold in range(4 if n <= 16 else 5)]
         assert sum(sizes) == n
         assert max(sizes) - min(sizes) <= 3
 
 
-def test_the_order_and_repetition_of_names_do_not_matter() -> None:
-    names = _names(24)
-    expected = balanced_partitions(names, seed=7)
-    assert balanced_partitions(names[::-1], seed=7) == expected
-    assert balanced_partitions([*names[5:], *names], seed=7) == expected
-
-
-def test_seeds_deal_differently_and_are_fixed_for_good() -> None:
+def test_partitions_follow_the_order_of_names_and_are_fixed_for_good() -> None:
     names = _names(6)
-    assert balanced_partitions(names, seed=0) != balanced_partitions(names, seed=1)
-    first, second, *_ = balanced_partitions(names, seed=0)
-    assert [first[name] for name in names] == [0, 0, 1, 1, 1, 0]
-    assert [second[name] for name in names] == [3, 1, 2, 0, 1, 2]
-
-
-def test_few_subjects_are_refused() -> None:
-    with pytest.raises(UsageError, match="4 subjects"):
-        balanced_partitions(_names(4), seed=0)
+    assert balanced_partitions(names) != balanced_partitions(names[::-1])
+    first, second, *_ = balanced_partitions(names)
+    assert [first[name] for name in names] == [0, 0, 0, 1, 1, 1]
+    assert [second[name] for name in names] == [1, 2, 3, 0, 1, 2]

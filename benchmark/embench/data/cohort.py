@@ -24,6 +24,7 @@ from embench.protocols import (
     Placed,
     Protocol,
     Slices,
+    balanced_count,
     connected_groups,
     cut_of,
     cut_slices,
@@ -383,6 +384,12 @@ class Cohort:
             folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
         prove(protocol, self.card.name, units, folds)
         return self.after_giving(protocol, folds)
+
+    def partitions(self, protocol: Protocol) -> int:
+        """The number of partitions that together are balanced; 1 under a protocol that deals at random."""
+        if protocol.split.deal != "balanced":
+            return 1
+        return balanced_count(len(set(connected_groups(self.roster).values())))
 
     def after_giving(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
         """Folds that heed what subjects give first, see `folds_after_giving`; as they are where they give nothing."""

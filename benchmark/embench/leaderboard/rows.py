@@ -301,8 +301,7 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
 def _parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Question -> the contributions of groups of subjects to the number that decides."""
     if adds := entry.scores.adds(target):
-        levels = {"movement": "local", "protocol_phase": "full"} if adds.movement else {"movement": "full"}
-        yield from ((question, adds.levels[level].of_groups) for question, level in levels.items() if adds.levels)
+        yield from ((question, adds.levels[level].of_groups) for question, level in adds.questions.items())
 
 
 def _method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Row:

@@ -124,6 +124,7 @@ def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
     """The scores of what a record's predictions add to clock and movement in the cohort's data, as in `scores.json`."""
     rows, at, parts = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}, []
+    folds = []
     for target in cohort.targets:
         for seed in run.seeds:
             own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
@@ -131,14 +132,20 @@ def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
             scores = np.stack([own[c] for c in columns], 1)
             owed = own.rows_with(method=UNPREDICTED)
             scores[owed] = as_scored(own["score"])[owed, None]
-            parts.append((target, seed, np.array([at[name] for name in own["unit"].tolist()]), scores))
+            positions = np.array([at[name] for name in own["unit"].tolist()])
+            parts.append((target, seed, positions, scores))
+            folds.append((target, seed, positions, own["fold"]))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
-    studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
+    protocol = protocol_of(run)
+    studies = studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
     parts_of = map(record.scores.adds, record.scores.headlines)
     recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
     seeds = recorded[0].placebo_seeds if recorded else ()
     placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them
-    found = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged, placebo_seeds=placebo_seeds)
+    values, folds_of = laid_out(cohort, parts), laid_out(cohort, folds)
+    found = what_it_adds(
+        values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
+    )
     return found if seeds else {target: _without(made, "placebo_seeds") for target, made in found.items()}
 
 

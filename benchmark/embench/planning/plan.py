@@ -541,10 +541,10 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     on_step = now_and_then(f"preparing {card.name}", progress)
     store = source.prepared(protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
-    request = _with_seeds(request, protocol, method)
     if method.joins == "estimator":
         check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
+    request = _with_seeds(request, protocol, method, test)
     if given is not None and test.slices is not None:
         test.slices.check(given, card.name)
     check_losses(method, targets, request.settings, test)
@@ -643,12 +643,28 @@ def _kind(method: Method) -> MethodKind:
     return "features" if method.inputs == "features" else "network"
 
 
-def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request:
-    """The request with seeds: where it names none, those that a board takes of such a method."""
+def _with_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
+    """The request with seeds: where it names none, the balanced partitions or those that a board takes of such a
+    method."""
+    balanced = protocol.split.deal == "balanced"
+    if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
+        raise UsageError(
+            f"`{request.partitions}` is not a set of partitions" if request.seeds is None else "seeds are given twice",
+            where=f"--partitions {request.partitions}",
+            expected="--partitions balanced without --seeds, or --seeds alone",
+        )
+    if request.partitions and not balanced:
+        raise UsageError(
+            f"{protocol.name} deals subjects at random: it has no balanced partitions",
+            where="--partitions balanced",
+            hint="--protocol subject-independent-v4",
+        )
     if request.seeds is not None:
         return request
-    usual = seeds_taken(_kind(method), protocol.split.folds)[0]
-    return replace(request, seeds=",".join(map(str, usual)))
+    usual = seeds_taken(_kind(method), protocol.split.folds, balanced=balanced)[0]
+    if request.partitions or (balanced and _kind(method) == "features"):
+        usual = tuple(range(cohort.partitions(protocol)))
+    return replace(request, seeds=",".join(map(str, usual)), partitions=None)
 
 
 def _check_frozen(method: Method, started: weights.Weights | None) -> None:

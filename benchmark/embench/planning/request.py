@@ -36,6 +36,7 @@ class Request:
     protocol: str = "subject-independent-v3"
     recipe: str | None = None
     seeds: str | int | Sequence[int] | None = None
+    partitions: str | None = None
     device: str = "auto"
     data_root: Path | None = None
     runs: Path | None = None
@@ -204,7 +205,13 @@ OPTIONS = (
     ),
     Option(
         "seeds",
-        "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators under version 3, 0 to 9.",
+        "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators 0 to 9 under version 3, "
+        "balanced partitions under version 4.",
+        panel="Method and data",
+    ),
+    Option(
+        "partitions",
+        "`balanced`: the seeds in which any two subjects share a test fold once: 0 to 5; for up to 16 subjects 0 to 4.",
         panel="Method and data",
     ),
     Option(
@@ -350,8 +357,8 @@ def command_again(run: Manifest) -> str:
     from embench.records.manifest import method_kind, seeds_taken
 
     request = run.config.get("request")
-    usual = seeds_taken(method_kind(run.method), run.protocol.folds)[0]
-    seeds = {"seeds": None} if tuple(run.seeds) == usual else {}
+    taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)
+    seeds = {"seeds": None} if tuple(run.seeds) in taken[:1] else {}
     return command_of({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
 
 

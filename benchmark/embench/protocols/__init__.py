@@ -1,5 +1,6 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
+from embench.protocols.balanced import balanced_count
 from embench.protocols.partition import (
     Fold,
     FoldRow,
@@ -70,6 +71,7 @@ __all__ = [
     "UnitId",
     "about_protocol",
     "access_of",
+    "balanced_count",
     "connected_groups",
     "cut_of",
     "cut_slices",

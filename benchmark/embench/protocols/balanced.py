@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-
-from embench.errors import UsageError
 
 # Points of an affine plane of order q are pairs (a, b) of elements of the field of q elements. Its lines fall into
 # q + 1 parallel classes of q lines each, and any two points lie on exactly one line. A class is a partition, a line is
@@ -17,42 +14,36 @@ from embench.errors import UsageError
 _LARGE, _SMALL = 5, 4
 _MOST_IN_SMALL = _SMALL**2
 """Most subjects for the plane of order 4: more would share points there, but not in the plane of order 5."""
-_LEAST = _SMALL + 1
+FEWEST = _SMALL + 1
 """Fewest subjects: as many as a line has points could all lie on it, in one fold."""
 _TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
 """Products in the field of four elements, whose sums are bitwise."""
 
 
-def balanced_partitions(subjects: Collection[str], seed: int) -> list[dict[str, int]]:
-    """Partitions, each as subject -> test fold, in which any two subjects share a test fold exactly once, or always.
+def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
+    """Return partitions, each as subject -> test fold, in which any two subjects share a test fold once, or always.
 
     Six partitions of five folds, five of four folds for at most 16 subjects. Up to 25 (16) subjects, any two share a
     fold in exactly one partition. With more of them several share a point of the plane, and so all of their folds; any
     two on different points share one. Test folds of one partition differ by at most three subjects in size.
 
     Args:
-        subjects: distinct names, of people or of groups that nothing may split; their order does not matter.
-        seed: which subjects share a fold in which partition.
-
-    Raises:
-        UsageError: there are fewer than five.
+        subjects: at least `FEWEST` distinct names, of people or of groups that nothing may split, in random order.
     """
-    if len(set(subjects)) < _LEAST:
-        raise UsageError(
-            f"{len(set(subjects))} subjects cannot be dealt to balanced partitions",
-            where="partitions: balanced",
-            expected=f"at least {_LEAST} subjects",
-            hint="use one partition of fewer folds",
-        )
-    lines = _lines(_SMALL if len(set(subjects)) <= _MOST_IN_SMALL else _LARGE)
-    order, names = len(lines) - 1, sorted(set(subjects), key=lambda name: (_hash(seed, name), name))
-    rounds, rest = divmod(len(names), order**2)
+    lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
+    order = len(lines) - 1
+    rounds, rest = divmod(len(subjects), order**2)
     points = [*range(order**2)] * rounds + _spread(order, rest)
-    return [dict(zip(names, of_class[points].tolist(), strict=True)) for of_class in lines]
+    return [dict(zip(subjects, of_class[points].tolist(), strict=True)) for of_class in lines]
 
 
-def _hash(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"balanced\x1f{seed}\x1f{name}".encode()).digest()
+def balanced_count(subjects: int) -> int:
+    """Return the number of balanced partitions of so many subjects or groups; 1 for too few to be dealt so.
+
+    >>> balanced_count(24), balanced_count(16), balanced_count(4)
+    (6, 5, 1)
+    """
+    return 1 if subjects < FEWEST else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
 
 
 def _lines(order: int) -> np.ndarray:

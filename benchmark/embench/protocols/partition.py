@@ -15,6 +15,7 @@ import numpy as np
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
+from embench.protocols.balanced import FEWEST, balanced_count, balanced_partitions
 from embench.protocols.schema import Protocol, Validation
 from embench.protocols.units import RecordingTimes
 
@@ -160,12 +161,12 @@ class _Deal:
     dataset: str
     k: int
 
-    def _hash(self, purpose: str, name: str) -> bytes:
+    def hash(self, purpose: str, name: str) -> bytes:
         key = (*map(str, self.protocol.dealt_as), self.dataset, str(self.k), purpose, name)
         return hashlib.sha256("\x1f".join(key).encode()).digest()
 
     def _shuffled(self, names: Iterable[str], purpose: str) -> list[str]:
-        return sorted(names, key=lambda name: self._hash(purpose, name))
+        return sorted(names, key=lambda name: self.hash(purpose, name))
 
     def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
         """name -> its block: `neighbours` names that follow each other in length, fewer where there would not be a
@@ -218,6 +219,8 @@ class _Deal:
         wanted = self.protocol.split.folds
         if self.protocol.split.deal == "in_order":
             return _in_a_row(sorted(sizes), wanted)
+        if self.protocol.split.deal == "balanced" and what == "group" and len(sizes) >= FEWEST:
+            return self._balanced(sizes)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
         fold_of = {}
         # Large ones first, each to the emptiest fold; the sort is stable, so equal sizes stay shuffled.
@@ -225,6 +228,12 @@ class _Deal:
             fold_of[name] = loads.index(min(loads))
             loads[fold_of[name]] += sizes[name]
         return fold_of
+
+    def _balanced(self, names: Collection[str]) -> dict[str, int]:
+        """name -> fold. Partitions come in sets that are balanced, each set dealt anew."""
+        number, at = divmod(self.k, balanced_count(len(names)))
+        of_set = _Deal(self.protocol, self.dataset, number)
+        return balanced_partitions(sorted(names, key=lambda name: of_set.hash("balanced", name)))[at]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
         """The names that validate, from those on the training side: the protocol's share, at most half of them."""

@@ -49,7 +49,8 @@ class Split(_Rules):
     """Units that are kept apart between training and test, and the number of folds; `each` is one for each of them.
 
     With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
-    order: groups in the order of session length are dealt in blocks of so many. With `deal: in_order`, names are not
+    order: groups in the order of session length are dealt in blocks of so many. With `deal: balanced`, the partitions
+    of other studies are such that any two groups share a test fold equally often. With `deal: in_order`, names are not
     dealt at random: equally many in a row, in the order of their names, go to each fold, and the last takes the rest;
     segments go in the order of time, those of each recording by themselves. With `tests: last`, there is one fold,
     which tests the last of these stretches and trains on those before it. With `within: subject`, the units of each
@@ -59,7 +60,7 @@ class Split(_Rules):
     by: Literal["group", "recording", "segment", "stimulus", "group+stimulus"]
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
     neighbours: Annotated[int, Field(ge=2)] | None = None
-    deal: Literal["in_order"] | None = None
+    deal: Literal["in_order", "balanced"] | None = None
     tests: Literal["last"] | None = None
     within: Literal["subject"] | None = None
 
@@ -67,8 +68,10 @@ class Split(_Rules):
     def _consistent(self) -> Self:
         if self.within and self.by in ("group", "group+stimulus"):
             raise ValueError("a split within subjects is by recordings, segments or stimuli, not by group")
-        if self.neighbours and (self.by != "group" or self.deal):
+        if self.neighbours and (self.by != "group" or self.deal == "in_order"):
             raise ValueError("`neighbours` requires a random split by group")
+        if self.deal == "balanced" and (self.by != "group" or self.folds == "each"):
+            raise ValueError("`deal: balanced` requires a split by group in several folds")
         if self.tests and not (self.by == "segment" and self.deal):
             raise ValueError("`tests: last` requires segments in order of time: by: segment, deal: in_order")
         return self
@@ -187,8 +190,9 @@ class Protocol(_Rules):
     that it names alone. `references` are shown beside the confound-only models, for protocols that train on tested
     subjects or at tested moments, see `embench.statistics.controls`.
 
-    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` is in the
-    hashes of published protocols, and says nothing: all are scored in the same way.
+    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` is the
+    version of the rules by which results are judged, 3 where there is none: version 4 counts the comparisons of all
+    partitions together, and adjusts small studies for few confound columns (`statistics/small_studies.py`).
 
     With `lag_s`, labels that vary within a recording are read so many seconds later than the signals (earlier, below
     0), of every dataset that is tested, whatever lag its card names; see `at_lag`.
@@ -214,7 +218,7 @@ class Protocol(_Rules):
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
     references: Annotated[tuple[ReferenceName, ...] | None, Field(strict=False, min_length=1)] = None
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
-    scoring: Literal[3] | None = None
+    scoring: Literal[3, 4] | None = None
     lag_s: float | None = Field(default=None, ge=-LONGEST_LAG_S, le=LONGEST_LAG_S)
     personal: PersonalRules | None = None
 
@@ -313,6 +317,11 @@ class Protocol(_Rules):
         if normalise == self.normalise:
             return self
         return self.model_copy(update={"name": f"{self.name}-normalise-{normalise}", "normalise": normalise})
+
+    @property
+    def rules(self) -> int:
+        """The version of the rules by which results are judged, see `scoring`."""
+        return self.scoring or 3
 
     @property
     def asks_given(self) -> bool:

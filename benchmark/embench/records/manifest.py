@@ -259,6 +259,16 @@ class ProtocolPart(_Part):
     rules: dict[str, Any] = {}
 
     @property
+    def scoring(self) -> int:
+        """The version of the rules by which results are judged."""
+        return self.rules.get("scoring") or 3
+
+    @property
+    def is_balanced(self) -> bool:
+        """True if partitions are such that together they are balanced."""
+        return bool(self.rules.get("split", {}).get("deal") == "balanced")
+
+    @property
     def folds(self) -> int | Literal["each"]:
         """Number of folds of a partition; `each` is one for each group of subjects."""
         folds: int | Literal["each"] = self.rules.get("split", {}).get("folds", "each")
@@ -548,26 +558,30 @@ SHARED_SEEDS = (0, 1, 2)
 """The seeds that all ranked rows of a board have: rows are compared in these partitions."""
 
 _TEN_SEEDS = tuple(range(10))
+_BALANCED_SEEDS = (tuple(range(6)), tuple(range(5)))
 
 
-def seeds_taken(kind: MethodKind, folds: int | Literal["each"]) -> tuple[tuple[int, ...], ...]:
+def seeds_taken(
+    kind: MethodKind, folds: int | Literal["each"], *, balanced: bool = False
+) -> tuple[tuple[int, ...], ...]:
     """The lists of seeds that a board takes of methods of a kind; the first is the default of a run.
 
-    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that they
-    have ten partitions; all other methods may have as many. Where `each` subject is a fold, partitions
-    differ in their validation subjects alone.
+    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that they have ten partitions, or
+    all that together are `balanced`, of which small studies have one less; all other methods may have as many. Where
+    `each` subject is a fold, partitions differ in their validation subjects alone.
 
     >>> seeds_taken("features", "each"), [len(seeds) for seeds in seeds_taken("network", 5)]
     (((0, 1, 2),), [3, 10])
     """
     if folds == "each":
         return (SHARED_SEEDS,)
-    return (_TEN_SEEDS,) if kind == "features" else (SHARED_SEEDS, _TEN_SEEDS)
+    whole = _BALANCED_SEEDS if balanced else (_TEN_SEEDS,)
+    return whole if kind == "features" else (SHARED_SEEDS, *whole)
 
 
 def seeds_not_taken(run: Manifest) -> str | None:
     """The seeds of a run and those that a board wants instead, in words; None where it takes them."""
-    taken = seeds_taken(method_kind(run.method), run.protocol.folds)
+    taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)
     if tuple(sorted(run.seeds)) in taken:
         return None
     wanted = " or ".join(f"0 to {seeds[-1]}" if len(seeds) > 3 else ", ".join(map(str, seeds)) for seeds in taken)

@@ -91,13 +91,15 @@ class AddsAt(_Part):
     """An answer to what a method adds to the nuisances of one level.
 
     `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
-    difference in SDs; `share_left`: how much of their variance is left. `adds`: whether all conditions hold.
-    `of_groups`: group of subjects -> what it adds to the effect.
+    difference in SDs, None in a small study; `share_left`: how much of their variance is left; `label_left`: how much
+    of the label's, in a small study. `adds`: whether all conditions hold. `of_groups`: group of subjects -> what it
+    adds to the effect.
     """
 
     effect: Score
-    score: Score
+    score: Score | None = None
     share_left: float
+    label_left: float | None = None
     adds: bool
     of_groups: dict[Line, float] = Field(default_factory=dict)
 
@@ -108,12 +110,13 @@ class Adds(_Part):
     `score`: the name of the score of what is left; `difference`: whether its mean difference between positive and
     negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
     recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
-    muscles alone. `levels`: `local` and `full`, see docs/why/adds.md; each also with `_contact`, where the contact of
-    sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
-    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `variants`: a variant of the rule ->
-    whether it adds by that; `tasks`: task -> the effect over its units and all negative ones, where there are several.
-    `placebo`: axis of the accelerometer -> the partial correlation of what it tells with the label, given the other
-    axes and the clock, over `placebo_seeds`; computed where it was asked for.
+    muscles alone. `levels`: `small_study` in a small study under scoring 4; else `local` and `full`, see
+    docs/why/adds.md; each also with `_contact`, where the contact of sensors is held constant too. `judged`: which of
+    the first two decides: `local` for methods that provably see one unit at a time. There, `seeds`: seed -> whether it
+    adds in this seed alone; `variants`: a variant of the rule -> whether it adds by that; `tasks`: task -> the effect
+    over its units and all negative ones, where there are several. `placebo`: axis of the accelerometer -> the partial
+    correlation of what it tells with the label, given the other axes and the clock, over `placebo_seeds`; computed
+    where it was asked for.
     """
 
     undefined: Line | None = None
@@ -121,7 +124,7 @@ class Adds(_Part):
     difference: bool = False
     movement: bool = False
     held: Sequence[Word] = ()
-    judged: Literal["local", "full"] = "full"
+    judged: Literal["local", "full", "small_study"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
     seeds: dict[str, bool] = Field(default_factory=dict)
     variants: dict[Line, bool] = Field(default_factory=dict)
@@ -135,8 +138,17 @@ class Adds(_Part):
         return self.levels.get(self.judged)
 
     @property
+    def questions(self) -> dict[str, str]:
+        """Question -> the level of confounds that answers it."""
+        if not self.levels or self.judged == "small_study":
+            return dict.fromkeys(("movement",) if self.levels else (), "small_study")
+        return {"movement": "local", "protocol_phase": "full"} if self.movement else {"movement": "full"}
+
+    @property
     def confounds(self) -> str:
         """The confounds of the level that decides, in words."""
+        if self.judged == "small_study":
+            return "stimulus, position and movement" if self.movement else "stimulus and position"
         if not self.movement:
             return "the time since the start"
         return "the protocol phase" if self.judged == "full" else "time and movement"

@@ -75,10 +75,11 @@ class JoinedRows:
         if "score" not in numbers or len(numbers["score"]) != self.rows:
             raise DataError("the numbers do not fit the predicted units", where=str(path))
         score = nine_digits(numbers["score"].astype(np.float64))
-        return Joined({
+        seeds = {
             seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
             for seed, folds in self.joined.seeds.items()
-        })  # fmt: skip
+        }
+        return replace(self.joined, seeds=seeds)
 
 
 class JoinedEntries:

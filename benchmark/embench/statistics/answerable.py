@@ -34,7 +34,6 @@ from embench.statistics.answers import (
     too_few,
     two_decimals,
 )
-from embench.statistics.conditioned import MIN_COMPARISONS, MIN_SUBJECTS
 from embench.statistics.confound_test import LabelledUnits, tested_units
 from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.estimates import estimate
@@ -141,13 +140,13 @@ class _Study:
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
         """The tested units of each seed with these scores (n, K) of the cohort's units; default: constant ones."""
         units = np.array(self.cohort.eligible)
-        known = tested_units(self.cohort, self.target, units)
+        known = tested_units(self.cohort, self.target, units, self.protocol.rules)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
         seeds_made: dict[int, Any] = {}
         for seed in seeds:
             parts, labelled = self._parts(seed, known)
             seeds_made |= labelled.joined({seed: values}, {seed: parts}, whole=True).seeds
-        return Joined({seed: folds for seed, folds in seeds_made.items() if folds})
+        return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
         """Each fold's tested units as positions among the eligible ones, and the units with the labels that they have
@@ -167,14 +166,18 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def why_undefined(self, metric: str, seeds: Sequence[int]) -> str:
-        """Why a conditioned score is undefined in all of these seeds; empty where it is not."""
-        reasons = []
-        for folds in self.joined(seeds).seeds.values():
-            tables = conditioned.over_folds(metric, folds.values(), self._subjects)
-            found = tables if isinstance(tables, Undefined) else conditioned.share_won(metric, tables)
-            if not isinstance(found, Undefined):
-                return ""
-            reasons.append(found.reason)
+        """Why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; empty where
+        it is not."""
+        joined = self.joined(seeds)
+        made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
+        known = [tables for tables in made if not isinstance(tables, Undefined)]
+        if joined.scoring > 3 and known:
+            known = [conditioned.distinct(known)]
+        hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
+        found = [conditioned.share_won(metric, tables, hurdle) for tables in known]
+        if any(not isinstance(share, Undefined) for share in found):
+            return ""
+        reasons = [each.reason for each in (*found, *made) if isinstance(each, Undefined)]
         return reasons[0] if reasons else "no unit is tested"
 
     @cached_property
@@ -264,8 +267,12 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """The seeds that give enough comparisons, of which one has enough by itself, as scores want it; where there are
-        none, about how many subjects do."""
+        """The seeds that give enough comparisons, of which one has enough by itself, as scores want it, or under
+        scoring 4 the balanced partitions together; where there are none, about how many subjects do."""
+        if self.protocol.rules > 3:
+            balanced = tuple(range(self.cohort.partitions(self.protocol)))
+            enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
+            return (balanced, 0) if enough else ((), self._enough_subjects(metric))
         tried = list(seeds)
         for seed in (seed for seed in TRIED_SEEDS if seed not in seeds):
             tried.append(seed)
@@ -289,10 +296,12 @@ class _Study:
         if isinstance(tables, Undefined) or folds == "each" or n < 2:
             return 0
         number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
+        together = self.protocol.rules > 3 and self.protocol.split.deal == "balanced"
+        hurdle = conditioned.pooled_hurdle(metric) if together else conditioned.HURDLE
         for more in range(n + 1, _MOST_SUBJECTS):
-            pairs = more * (more / folds - 1) / 2
-            enough = pairs * number / (n * (n - 1) / 2) >= MIN_COMPARISONS
-            if enough and taking_part / n * more >= MIN_SUBJECTS:
+            pairs = more * (more - 1 if together else more / folds - 1) / 2
+            enough = pairs * number / (n * (n - 1) / 2) >= hurdle.comparisons
+            if enough and taking_part / n * more >= hurdle.subjects:
                 return more
         return 0
 

@@ -36,6 +36,13 @@ SHARE_LEFT = 0.05, 1.25
 """Bounds of the proportion of a score's variance that the adjustment leaves, if the rest means anything."""
 CLOCK_TELLS_ALL = 0.95
 """AUROC within subjects from which on a model of time leaves too little of the label to be associated with."""
+LEAST_LEFT = 0.10
+"""Proportion of the label's variance within subjects that the adjustment of a small study must leave: a confound that
+is measured with a reliability of 0.9 hides as much."""
+SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
+"""Smallest effects of interest: an upper end below one shows that an effect is no larger."""
+_CHANCE_ALONE = ("session_position", "previous_stimulus")
+"""Confound-only models of order, which are at chance where each subject had an order of its own."""
 NEAR_BOUND = 0.01
 """An answer is borderline where the lower end of its interval is at most so far from the null value."""
 _HELD: Mapping[str, tuple[str, str]] = {
@@ -190,6 +197,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     seeds = len(run.get("seeds") or ()) or 1
+    scoring = run.get("protocol", {}).get("rules", {}).get("scoring") or 3
     dataset = run.get("dataset", {}).get("name", "")
     found = {}
     for target, metric in scores.headlines.items():
@@ -203,7 +211,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             score=score,
             why=scores.why_undefined(target, metric),
             problem=problem,
-            answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset)),
+            answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
             models=models,
             exploratory=tuple(_exploratory(scores, target, design)),
             adds=adds,
@@ -222,7 +230,7 @@ def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator
 
 
 def _answers(
-    scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str
+    scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str, scoring: int
 ) -> Iterator[Answer]:
     metric = scores.headlines[target]
     score, facts = scores.score(target, metric), metric_facts(metric)
@@ -234,7 +242,8 @@ def _answers(
         return
     if facts.chance is not None:
         by_metric = f"{metric_family(metric)} {_figures(score, facts.chance)}"
-        yield Answer("chance", "more than by chance?", against(score, facts.chance), by_metric, score)
+        smallest = SMALLEST_EFFECT.get(metric_family(metric)) if scoring > 3 else None
+        yield Answer("chance", "more than by chance?", against(score, facts.chance, smallest), by_metric, score)
     kind = metric.partition("_")[2]
     if kind in _HELD:
         text, evidence = _HELD[kind]
@@ -242,6 +251,18 @@ def _answers(
     if asked:
         timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
         yield from _given(scores.adds(target), metric, score, timed, dataset)
+        if scoring > 3 and kind in ("crossed", "crossed_moment"):
+            yield from _by_design(scores, target, metric)
+
+
+def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
+    """The answer that the order of stimuli is excluded by design, where models of order alone are at chance."""
+    found = {name: score for name in _CHANCE_ALONE if (score := scores.score(target, metric, name))}
+    chance = metric_facts(metric).chance or 0.0
+    if len(found) < len(_CHANCE_ALONE) or any(against(score, chance) != "not shown" for score in found.values()):
+        return
+    alone = "; ".join(f"{label(name)} alone {_figures(score, chance)}" for name, score in found.items())
+    yield Answer("order", "given the order of the stimuli?", "excluded by design", alone)
 
 
 def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
@@ -270,6 +291,9 @@ def _given(
         yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
         return
     beside = [_BESIDE[name] for name in adds.held if name in _BESIDE]
+    if adds.judged == "small_study":
+        yield _above_time(_of_small_study(adds, beside, metric, score), score, timed)
+        return
     if not adds.movement:
         given = join_with_and(["the time since the start", *beside])
         answer = _at(adds, "full", "movement", f"given {given}? (movement was not recorded)", metric, score)
@@ -281,11 +305,30 @@ def _given(
     yield _above_time(_at(adds, "full", "protocol_phase", phase, metric, score), score, timed)
 
 
-def _at(adds: Adds, level: str, question: str, text: str, metric: str, score: Score) -> Answer:
+def _of_small_study(adds: Adds, beside: Sequence[str], metric: str, score: Score) -> Answer:
+    """The answer of a small study, given few columns."""
+    at = adds.levels["small_study"]
+    order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
+    given = join_with_and(["time", *order, *(["movement"] if adds.movement else []), *beside])
+    text = f"given {given}?{'' if adds.movement else ' (movement was not recorded)'}"
+    if not at.effect.defined:
+        return Answer("movement", text, "too few data", at.effect.undefined or "")
+    if at.label_left is not None and at.label_left < LEAST_LEFT:
+        why = f"{at.label_left:.0%} of the label's variance is left after adjustment; {LEAST_LEFT:.0%} are needed"
+        return Answer("movement", text, "cannot be told", why)
+    if at.share_left < SHARE_LEFT[0]:
+        why = f"the confounds explain {1 - at.share_left:.0%} of the score's variance"
+        return Answer("movement", text, "not shown", why)
+    return _at(adds, "small_study", "movement", text, metric, score, SMALLEST_EFFECT["partial r"])
+
+
+def _at(
+    adds: Adds, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
+) -> Answer:
     """The answer at a level of confounds. A condition that fails although the interval excludes 0 is named."""
     at = adds.levels[level]
     evidence = f"partial r {_figures(at.effect, 0.0)}"
-    word = against(at.effect, 0.0)
+    word = against(at.effect, 0.0, smallest)
     if word == "yes" and not at.adds:
         word, evidence = "not shown", f"{evidence}, but {_failed_condition(adds, at, metric, score)}"
     if word == "reversed" and against(score, metric_facts(metric).chance or 0.0) != "reversed":
@@ -325,13 +368,19 @@ def metric_family(metric: str) -> str:
     return known.get(metric.partition("_")[0]) or metric_facts(metric).short
 
 
-def against(score: Score | None, null: float) -> AnswerWord:
-    """The answer that an interval gives against a null value."""
-    if score is None or not score.defined or score.low is None:
+def against(score: Score | None, null: float, smallest: float | None = None) -> AnswerWord:
+    """The answer that an interval gives against a null value, and the smallest effect of interest where there is one.
+
+    >>> against(Score(mean=0.52, low=0.49, high=0.54), 0.5), against(Score(mean=0.52, low=0.49, high=0.54), 0.5, 0.55)
+    ('not shown', 'no larger than δ')
+    """
+    if score is None or not score.defined or score.low is None or score.high is None:
         return "too few data"
     if score.low > null:
         return "yes"
-    return "reversed" if score.high is not None and score.high < null else "not shown"
+    if score.high < null:
+        return "reversed"
+    return "no larger than δ" if smallest is not None and score.high < smallest else "not shown"
 
 
 def _figures(score: Score | None, null: float) -> str:

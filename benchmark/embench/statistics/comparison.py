@@ -83,11 +83,12 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
-    known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]
+    least = joined.hurdle_of_seed
+    known = [t for t in by_seed if not isinstance(t, Undefined) and conditioned.estimable(name, t, least)]
     if not known:
         return np.zeros(len(subjects))
     pooled = conditioned.sum_tables(known)
-    kept = conditioned.estimable(name, pooled)
+    kept = conditioned.estimable(name, pooled, least)
     return np.mean([pooled[k].wins.sum(1) / pooled[k].pairs.sum() for k in kept], axis=0)
 
 

@@ -21,12 +21,13 @@ from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.statistics import intervals, metric_facts
-from embench.statistics.answers import CLOCK_TELLS_ALL, SHARE_LEFT
+from embench.statistics.answers import CLOCK_TELLS_ALL, LEAST_LEFT, SHARE_LEFT
 from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, shared_variance, widen
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance_columns import (
     BLOCKS,
+    OWN_CUTS,
     Observed,
     Study,
     axes_of,
@@ -35,9 +36,16 @@ from embench.statistics.nuisance_columns import (
     registered_clock,
     study_of,
 )
-from embench.statistics.nuisance_models import CLIP, Parts, label_columns
+from embench.statistics.nuisance_models import Parts, label_columns
 from embench.statistics.nuisance_movement import modalities_held
 from embench.statistics.scores import with_interval_of
+from embench.statistics.small_studies import (
+    LARGE_STUDY,
+    Sample,
+    adjust,
+    confound_columns,
+    standardised_scores,
+)
 from embench.system import ProgressCallback, joblib_workers
 
 # A verdict on whether a method's scores say more about the label than clock and movement do.
@@ -140,6 +148,7 @@ class LabelledUnits:
         y: (n,) labels, NaN where there is none.
         unit_s: the length of a unit in s.
         moment_s: (n,) the time since its recording began, in s; None where it is not known.
+        scoring: the version of the rules by which scores are judged.
     """
 
     target: Target
@@ -151,6 +160,7 @@ class LabelledUnits:
     y: np.ndarray
     unit_s: float
     moment_s: np.ndarray | None = None
+    scoring: int = 3
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
         """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
@@ -163,7 +173,7 @@ class LabelledUnits:
                 for fold, (_, test) in enumerate(parts[seed])
                 if known[test].any()
             }
-        return Joined(seeds)
+        return Joined(seeds, self.scoring)
 
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
         score = values[rows] if self.target.traits.several else values[rows, 0]
@@ -204,26 +214,6 @@ class Added:
     adds: bool
     of_groups: np.ndarray
     tasks: Mapping[str, Estimate | Undefined]
-
-
-def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
-    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
-    model matters. 0 where `values` (n, K) are NaN or do not vary."""
-    out = np.zeros(values.shape)
-    for _, test in parts:
-        part = _z(values[test])
-        for name in np.unique(subject[test]):
-            mine = subject[test] == name
-            part[mine] = _z(part[mine])
-        out[test] = np.clip(part, -CLIP, CLIP)
-    return np.nan_to_num(out)
-
-
-def _z(values: np.ndarray) -> np.ndarray:
-    if not np.isfinite(values).any():
-        return values
-    around = values - np.nanmean(values, 0)
-    return np.asarray(around / (np.nanstd(around, 0) + 1e-9))
 
 
 def added(
@@ -363,18 +353,22 @@ the start. `full`: also clocks that movement sets."""
 
 def what_it_adds(
     values: Mapping[str, Mapping[int, np.ndarray]],
+    folds: Mapping[str, Mapping[int, np.ndarray]],
     studies: Studies,
     cohort: Cohort,
     scores: Scores,
     judged: str,
+    protocol: Protocol,
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
+    """Target -> what the method adds at each of `ADDS_LEVELS`, or in a small study (`is_small`) given few columns; or
+    why nothing can be said.
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
-        studies: of the seeds of these values. `judged`: the level that decides.
+        folds: target -> seed -> (N, 1) the fold that tests each unit, NaN where none does.
+        studies: of the seeds of these values, of large studies. `judged`: the level that decides there.
         progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
             a dataset.
         placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
@@ -389,11 +383,89 @@ def what_it_adds(
             progress(begun, total, what)
 
     for target in cohort.targets:
-        made = _of_target(
-            values[target.name], studies[target.name], target, cohort, scores, judged, begin, placebo_seeds
-        )
-        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
+        if is_small(cohort, protocol, target):
+            made = _of_small_study(values[target.name], folds[target.name], target, cohort, scores)
+        else:
+            made = _of_target(
+                values[target.name], studies[target.name], target, cohort, scores, judged, begin, placebo_seeds,
+                protocol.rules,
+            )  # fmt: skip
+        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else made
     return found
+
+
+def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
+    """True if scoring 4 adjusts a study for few columns, since it has too few labelled units for models of
+    confounds."""
+    labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
+    return protocol.rules > 3 and labelled < LARGE_STUDY
+
+
+SMALL_STUDY = "small_study"
+"""The level of confounds of small studies, see `embench.statistics.small_studies`."""
+
+
+def _of_small_study(
+    values: Mapping[int, np.ndarray], folds: Mapping[int, np.ndarray], target: Target, cohort: Cohort, scores: Scores
+) -> dict[str, Any] | Undefined:
+    """The answer of a small study: the partial correlation given few columns, and whether it shows an association."""
+    metric = _metric(scores, target)
+    if isinstance(metric, Undefined):
+        return metric
+    if target.rule.cut == "training_mean":
+        return Undefined(OWN_CUTS)
+    units = np.array(cohort.eligible)
+    tested = tested_units(cohort, target, units, scoring=4)
+    cell = _cells(metric, tested)
+    columns = confound_columns(cohort, cell, by_time="matched" in metric)
+    if isinstance(columns, Undefined):
+        return columns
+    of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
+    fold = np.stack([folds[seed][units, 0] for seed in values])
+    parts = {seed: _tested_parts(of_seed) for seed, of_seed in zip(values, fold, strict=True)}
+    own = _own(metric, tested, of_units, parts, cohort)
+    known = np.isfinite(tested.y) & np.all([np.isfinite(of[:, 0]) for of in of_units.values()], axis=0)
+    if not known.any():
+        return Undefined("no unit with a label is predicted in all seeds")
+    made = [
+        standardised_scores(np.where(known[:, None], of, np.nan), tested.subject, parts[seed])[known]
+        for seed, of in of_units.items()
+    ]
+    names, first, group = np.unique(tested.group[known], return_index=True, return_inverse=True)
+    _, subject = np.unique(tested.subject[known], return_inverse=True)
+    stimulus = cell[known] if cell.any() else None
+    sample = Sample(columns.take(known), subject, group, stimulus, fold[:, known][:, first])
+    found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
+    chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
+    at = {
+        "effect": _number(found.effect),
+        "share_left": found.score_left,
+        "label_left": found.label_left,
+        "adds": _low(found.effect) > 0 and found.label_left >= LEAST_LEFT and _low(own) > chance,
+        "of_groups": dict(zip(names.tolist(), found.of_groups.tolist(), strict=True)),
+    }
+    return {
+        "score": metric,
+        "movement": "acc" in cohort.store.modalities,
+        "held": modalities_held(cohort.store),
+        "levels": {SMALL_STUDY: at},
+        "judged": SMALL_STUDY,
+    }
+
+
+def _tested_parts(fold: np.ndarray) -> Parts:
+    """Of each fold, no training units and the units (n,) that it tests; `fold` is NaN where none does."""
+    return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
+
+
+def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
+    """(n,) codes of the stimulus, or its moment, that a metric holds constant; 0 where it holds none."""
+    if "crossed" not in metric or "matched" in metric:
+        return np.zeros(len(tested.y), int)
+    known = [np.unique(tested.stimulus, return_inverse=True)[1]]
+    if metric.endswith("_moment") and tested.moment_s is not None:
+        known.append(np.floor(tested.moment_s / tested.unit_s + 1e-6).astype(int))
+    return np.asarray(np.unique(np.stack(known), axis=1, return_inverse=True)[1].reshape(-1))
 
 
 def was_analysed(studies: Studies) -> bool:
@@ -418,6 +490,7 @@ def _of_target(
     judged: str,
     begin: Begin,
     placebo_seeds: Sequence[int],
+    scoring: int,
 ) -> dict[str, Any] | Undefined:
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
@@ -426,7 +499,7 @@ def _of_target(
         return studies
     held = held_constant(studies, begin)
     units = np.array(cohort.eligible)
-    tested = tested_units(cohort, target, units)
+    tested = tested_units(cohort, target, units, scoring)
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
     of_units = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
     parts = {seed: held[seed].parts for seed in held}
@@ -453,6 +526,7 @@ def _of_target(
         "variants": {name: at(judged, of_units, own, by).adds for name, by in VARIANTS.items()},
         **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
+        "judged": judged,
     }
 
 
@@ -582,8 +656,8 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
     return Undefined(f"{headline} can't be estimated: {scores.why_undefined(target.name, headline)}")
 
 
-def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:
-    """The units at `positions` (n,) of a cohort, as scores need them."""
+def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
+    """The units at `positions` (n,) of a cohort, as scores by the rules of this version need them."""
     units = cohort.of(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
@@ -596,6 +670,7 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> Label
         y=np.where(np.isin(positions, cohort.tested), cohort.label[target.name][positions], np.nan),
         unit_s=cohort.length_s,
         moment_s=np.array([unit.start for unit in units], float),
+        scoring=scoring,
     )
 
 

@@ -158,11 +158,13 @@ def control_scores(
     seed: int,
     keep: Keep = made_anew,
     moments: bool = False,
+    order: bool = False,
 ) -> dict[str, ControlPrediction]:
     """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
-    `ControlTask`. `moments`: whether `STIMULUS_MOMENT` is one of them."""
+    `ControlTask`. `moments`: whether `STIMULUS_MOMENT` is one of them; `order`: whether `PREVIOUS_STIMULUS` is."""
     train = np.asarray(train)[np.isfinite(y[train])]
     controls = {**CONTROLS, STIMULUS_MOMENT: _stimulus_moment} if moments else CONTROLS
+    controls = {**controls, PREVIOUS_STIMULUS: _previous_stimulus} if order else controls
     if not len(train):
         return dict.fromkeys(controls, Undefined("no training unit has a label"))
     task = ControlTask(target, units, y, train, test, durations, sessions, movement, seed, keep)
@@ -208,6 +210,22 @@ def _stimulus_moment(q: ControlTask) -> ControlPrediction:
     if not (most > least).any():
         return Undefined("labels do not vary while a stimulus lasts")
     return _mean_at(q, codes * (moments.max() + 1) + moments)
+
+
+def _previous_stimulus(q: ControlTask) -> ControlPrediction:
+    """Label statistics of the training units after the same stimulus; of those in a first recording, of all first."""
+    when = np.where(np.isnan(q.start).all(), q.order, q.start)
+    if np.isnan(when).any():
+        return Undefined("the release hides when units were recorded")
+    names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in q.units}))}
+    codes = np.zeros(len(q.units), int)
+    last: dict[str, tuple[str, str, int]] = {}
+    for i in np.lexsort((when, q.subject)).tolist():
+        unit = q.units[i]
+        of = last.get(unit.subject, (unit.recording, unit.stimulus, 0))
+        codes[i] = of[2] if of[0] == unit.recording else names[of[1]]
+        last[unit.subject] = unit.recording, unit.stimulus, codes[i]
+    return _mean_at(q, codes)
 
 
 def _mean_at(q: ControlTask, codes: np.ndarray) -> ControlPrediction:
@@ -288,7 +306,9 @@ whole session, and is shown under the scores of version 3."""
 STIMULUS_MOMENT = "stimulus_moment"
 """The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
 version 3, where subjects share stimuli."""
-FOR_COMPARISON = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
+PREVIOUS_STIMULUS = "previous_stimulus"
+"""The control that knows which stimulus came before. It is shown under scoring 4, where subjects share stimuli."""
+FOR_COMPARISON = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
 """Controls that a method need not be above: they know the tested subject, the time after the unit, or what the
 headline holds constant."""
 

@@ -247,6 +247,8 @@ def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
         found = replace(found, by_seed=contributions(name, joined, target, jackknife, tables))
         found = widen(found, shared_variance(found.by_seed, joined.trained(jackknife)))
+    elif isinstance(found, Estimate) and found.error and joined.scoring > 3:
+        found = widen(found, found.error**2)  # what models of noise alone add, since one partition does not show it
     return found, by_fold
 
 
@@ -341,7 +343,7 @@ def _conditioned(
             missing.append(summed.reason)
             continue
         values |= of_seed
-        share = conditioned.share_won(name, summed)
+        share = conditioned.share_won(name, summed, joined.hurdle_of_seed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
@@ -349,13 +351,18 @@ def _conditioned(
     if not kept:
         return Undefined(missing[0]), values
     pooled = conditioned.sum_tables(kept)
-    share = conditioned.share_won(name, pooled)
+    share = conditioned.share_won(name, pooled, joined.hurdle_of_seed)
+    if joined.scoring > 3 and isinstance(
+        few := conditioned.share_won(name, conditioned.distinct(kept), conditioned.pooled_hurdle(name)), Undefined
+    ):
+        share = few
     if isinstance(share, Undefined):
         return share, values
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
-    sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in kept]
+    counted = [conditioned.distinct(kept)] if joined.scoring > 3 else kept
+    sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
     excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    without = conditioned.share_won_resampled(name, pooled, jackknife.counts)
+    without = conditioned.share_won_resampled(name, pooled, jackknife.counts, joined.hurdle_of_seed)
     estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
@@ -430,8 +437,8 @@ def contributions(
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         by_seed = [
             none
-            if isinstance(t, Undefined) or not conditioned.estimable(name, t)
-            else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
+            if isinstance(t, Undefined) or not conditioned.estimable(name, t, joined.hurdle_of_seed)
+            else _pseudo_values(conditioned.share_won_resampled(name, t, samples, joined.hurdle_of_seed))
             for t in tables
         ]
     elif conditioned.is_conditioned(name):
@@ -455,7 +462,7 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Seq
     for folds in joined.seeds.values():
         first, *rest = folds.values()
         tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
-        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables)
+        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables, joined.hurdle_of_seed)
         if isinstance(tables, Undefined) or not kept:
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
@@ -595,7 +602,12 @@ def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimat
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
         first, *rest = folds.values()
         every = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
-        if isinstance(mates, Undefined) or isinstance(every, Undefined) or not conditioned.estimable(metric, mates):
+        least = joined.hurdle_of_seed
+        if (
+            isinstance(mates, Undefined)
+            or isinstance(every, Undefined)
+            or not conditioned.estimable(metric, mates, least)
+        ):
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
         whole.append(mates)
@@ -603,7 +615,7 @@ def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimat
     if not whole:
         return Undefined("no two subjects can be compared")
     pooled = conditioned.sum_tables(whole)
-    kept = [pooled[k] for k in conditioned.estimable(metric, pooled)]
+    kept = [pooled[k] for k in conditioned.estimable(metric, pooled, joined.hurdle_of_seed)]
     if not kept:
         return Undefined(f"{metric} is not estimable")
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)

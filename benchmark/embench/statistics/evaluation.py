@@ -43,6 +43,7 @@ from embench.statistics import SCORING_REVISION
 from embench.statistics.answerable import enough_data
 from embench.statistics.confound_test import (
     Studies,
+    is_small,
     laid_out,
     registered_clocks,
     studies_of,
@@ -269,6 +270,7 @@ class FoldControls:
                 seed=of_fold.seed,
                 keep=partial(kept, cohort.store),
                 moments=cohort.design == "shared_stimuli",
+                order=cohort.design == "shared_stimuli" and self.protocol.rules > 3,
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
             if cohort.slices is not None:
@@ -371,11 +373,15 @@ def score_predictions(
         raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
     studies = studies_of(cohort, protocol, seeds) if asked and confounds else {}
+    small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
+    studies = {name: of for name, of in studies.items() if name not in small}
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
     def evaluation(studies: Studies) -> Evaluation:
         left_out = {REGISTERED_CLOCK: NO_CONFOUND_ANALYSIS} if asked and not studies else {}
         not_applicable = {target: {**of_target, **left_out} for target, of_target in reasons.items()}
+        for target in small if asked else ():
+            not_applicable[target][REGISTERED_CLOCK] = "small studies are adjusted for few columns"
         controls = FoldControls(cohort, protocol, studies, given)
         return _scored(by_fold, controls, not_applicable, progress, whole=whole)
 
@@ -389,10 +395,11 @@ def score_predictions(
     more = _enough_data(cohort, protocol, seeds, found.scores)
     if confounds:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        folds = laid_out(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
         judged, placebo_seeds = "local" if proved else "full", _first(seeds) if confounds.placebo else ()
         more["adds"] = what_it_adds(
-            values, studies, cohort, found.scores, judged, confounds.progress, placebo_seeds
-        )  # fmt: skip
+            values, folds, studies, cohort, found.scores, judged, protocol, confounds.progress, placebo_seeds
+        )
     return replace(found, scores=Scores({**found.scores, **more}))
 
 

@@ -376,6 +376,8 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     movement = f"{site} movement".strip()
     recorded = found.adds is not None and found.adds.movement
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
+    if found.adds is not None and found.adds.judged == "small_study":
+        given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
     tried = _count(run.get("tried"), found.target)
     methods = (
         f"; not corrected for the {tried} methods evaluated on these labels"

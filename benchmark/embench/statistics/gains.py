@@ -229,14 +229,14 @@ def chance_contributions(record: Record, target: str) -> list[float] | None:
         for seed, folds in joined.seeds.items()
     }
     jackknife = leave_one_out(joined.tested_subjects(), record.groups)
-    found = per_subject_contributions(metric, Joined(constant), rule, jackknife.subjects)
+    found = per_subject_contributions(metric, replace(joined, seeds=constant), rule, jackknife.subjects)
     return None if found is None else np.bincount(jackknife.codes, found).tolist()
 
 
 def shared_part(joined: Joined) -> Joined:
     """Return the partitions in which entries are compared: those of the seeds that all entries have."""
     shared = {seed: folds for seed, folds in joined.seeds.items() if seed in SHARED_SEEDS}
-    return Joined(shared) if len(shared) == len(SHARED_SEEDS) else joined
+    return replace(joined, seeds=shared) if len(shared) == len(SHARED_SEEDS) else joined
 
 
 # Differences of curves: what methods gain where test subjects give something first, over nothing given, and by how much

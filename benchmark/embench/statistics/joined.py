@@ -19,6 +19,7 @@ from embench.records.manifest import tuned_in_words
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
+from embench.statistics.conditioned import ANY, HURDLE, Hurdle
 from embench.statistics.intervals import Jackknife
 
 # Names of methods beside each other: those of the same parts are told apart by the settings that differ.
@@ -108,9 +109,11 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Joined:
-    """One method's labelled units of one target: seed -> fold -> units."""
+    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules by which
+    they are scored, see `embench.protocols.Protocol`."""
 
     seeds: dict[int, dict[int, Units]]
+    scoring: int = 3
 
     def __iter__(self) -> Iterator[tuple[int, int, Units]]:
         """(seed, fold, units)."""
@@ -128,7 +131,12 @@ class Joined:
         for (seed, fold, units), each in zip(self, known, strict=True):
             if each.any():
                 seeds.setdefault(seed, {})[fold] = units.take(each)
-        return Joined(seeds)
+        return Joined(seeds, self.scoring)
+
+    @property
+    def hurdle_of_seed(self) -> Hurdle:
+        """The hurdle of comparisons that each seed takes by itself; under scoring 4 all seeds take one together."""
+        return HURDLE if self.scoring == 3 else ANY
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """Tested subjects (P,) of each fold, for each seed."""
@@ -190,6 +198,7 @@ def join(
     sessions: Mapping[str, float] | None = None,
     *,
     whole: bool = False,
+    scoring: int = 3,
 ) -> dict[str, Joined]:
     """Method -> its labelled units; a control's are limited to those of the model.
 
@@ -222,7 +231,8 @@ def join(
         if not np.diff(np.sort(key[rows])).all():  # `np.unique` takes fifty times as long
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        methods[method] = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
+        split = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
+        methods[method] = replace(split, scoring=scoring)
     return methods
 
 
@@ -428,7 +438,9 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length, records[0].sessions, whole=True)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        scoring = r.manifest.protocol.scoring
+        made = join(ours, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=scoring)  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        every.append(made[MODEL])
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)

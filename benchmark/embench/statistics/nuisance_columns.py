@@ -149,6 +149,7 @@ def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
 
 _CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *controls.CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
+OWN_CUTS = "the training part of each fold decides which labels are high"
 BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""
 
@@ -319,7 +320,7 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
     """The units of a cohort that folds deal out; undefined where the release hides when they were recorded,
     and where each fold has labels of its own."""
     if target.rule.cut == "training_mean":
-        return Undefined("the training part of each fold decides which labels are high")
+        return Undefined(OWN_CUTS)
     cohort, units = observed.cohort, observed.units
     at = {cohort.units[i].id: k for k, i in enumerate(units.tolist())}
     y = cohort.label[target.name][units]

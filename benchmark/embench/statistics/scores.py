@@ -166,6 +166,10 @@ def _share_of_slice(task: ControlTask, placed: Placed, first: np.ndarray) -> Con
 class HeadlineRule(Protocol):
     """Properties of a protocol that scoring needs."""
 
+    @property
+    def rules(self) -> int:
+        """The version of the rules by which results are judged."""
+
     def headline_for(self, kind: KindName, design: Design, moments: bool) -> str:
         """The metric that ranks runs on targets of a kind in a study of this design; `moments`: whether labels vary
         while a stimulus lasts."""
@@ -215,7 +219,9 @@ def compute_scores(
     took: dict[str, float] = {}
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(join(predictions, labels, target, groups, length, sessions, whole=True))
+        methods, partial = _whole(
+            join(predictions, labels, target, groups, length, sessions, whole=True, scoring=protocol.rules)
+        )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
         for control, reason in absent.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}

@@ -64,7 +64,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
 
 
 def judged(study: Study, score: np.ndarray) -> Added:
-    tested = confound_test.tested_units(study.cohort, TARGET, study.units)
+    tested = confound_test.tested_units(study.cohort, TARGET, study.units, 3)
     joined = tested.joined({0: score[:, None]}, {0: study.parts})
     jackknife = leave_one_out(joined.tested_subjects(), {})
     own = scored("auroc_within", joined, TARGET, jackknife)

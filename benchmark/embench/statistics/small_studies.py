@@ -1,0 +1,326 @@
+"""The confound test of small studies: partial correlation of score and label given few unpenalised columns.
+
+A study of two dozen subjects has a few hundred units, too few for models of time and movement. Scores and labels are
+adjusted by least squares for the subject, the stimulus, the position in the session, the previous stimulus and the
+recorded movement with its lags, some of them with a slope for each subject. The rule was chosen by a simulation that
+was written down first: `bench/confound_rule` has the plan, the alternatives and the error rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import rows_of
+from embench.interfaces.units import Unit
+from embench.statistics.intervals import Estimate, shared_variance, with_interval
+from embench.statistics.nuisance_columns import Observed
+from embench.statistics.nuisance_models import CLIP, Parts, Sessions
+from embench.statistics.nuisance_movement import movement_features
+
+LARGE_STUDY = 1500
+"""Labelled units from which on a study is large: its scores are adjusted for models of time and movement."""
+_SERIES_CLIP = 3.0
+_MOST_BEHAVIOUR = 4
+"""Most principal components of what muscles, eyes and breathing show."""
+
+
+@dataclass(frozen=True)
+class ConfoundColumns:
+    """Columns of n units: (n, k) those with a coefficient for each subject, and (n, c) those with one for all."""
+
+    own: np.ndarray
+    common: np.ndarray
+
+    def take(self, rows: np.ndarray) -> ConfoundColumns:
+        """Return the columns of some rows."""
+        return ConfoundColumns(self.own[rows], self.common[rows])
+
+
+def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False) -> ConfoundColumns | Undefined:
+    """Return the columns of the cohort's eligible units.
+
+    Own: 1, time, exp(-place / 2), movement, its mean over five units, its sum so far. Common: dummies of the cell, the
+    place and the previous stimulus; powers, lags, means and sums of movement, also within each cell; posture; principal
+    components of what muscles, eyes and breathing show.
+
+    Args:
+        cell: (n,) codes of the stimulus, or its moment, that the primary metric holds constant; all 0 where it holds
+        none. by_time: whether places are those of units in time, whatever recordings they are of.
+    """
+    positions = np.array(cohort.eligible)
+    units = cohort.of(positions)
+    when = np.array([unit.start_s for unit in units], float)
+    if not np.isfinite(when).all():
+        when = np.array([unit.order for unit in units], float)
+    if not np.isfinite(when).all():
+        return Undefined("the release hides when units were recorded")
+    _, subject = np.unique([unit.subject for unit in units], return_inverse=True)
+    sessions = Sessions(subject, when, np.zeros(len(units)), 1.0)
+    place, previous = _places(units, sessions, by_time=by_time)
+    held = _dummies(cell)[:, 1:]
+    own = [np.ones(len(units)), sessions.standardised(when[:, None])[:, 0], np.exp(-place / 2)]
+    common = [held, _dummies(place)[:, 1:], _dummies(previous)[:, 1:]]
+    features = movement_features(cohort)
+    if features is not None and np.isfinite(features[positions]).any():
+        axes = np.split(features[positions], 3, axis=1)
+        shown = np.column_stack([np.log(np.linalg.norm(axes[1], axis=1) + 1e-3), axes[0]])
+        series = np.clip(sessions.standardised(shown), -_SERIES_CLIP, _SERIES_CLIP)
+        of_movement, slopes = _of_movement(series[:, 0], sessions)
+        own += slopes
+        common += [of_movement, held * series[:, :1], series[:, 1:], series[:, 1:] ** 2]
+    behaviour = Observed(cohort).behaviour
+    if np.isfinite(behaviour).any():
+        shown = _components(np.clip(sessions.standardised(behaviour), -_SERIES_CLIP, _SERIES_CLIP))
+        common += [shown, shown**2]
+    return ConfoundColumns(np.stack(own, axis=1), np.hstack(common))
+
+
+def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) codes of the unit's place in its session and of the stimulus before: of its recording where the subject has
+    several, else, and `by_time`, of the unit itself. The first place has no stimulus before."""
+    place, previous = np.zeros(len(units), int), np.zeros(len(units), int)
+    names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
+    for rows in sessions.rows:
+        recordings = list(dict.fromkeys(units[i].recording for i in rows.tolist()))
+        if len(recordings) == 1 or by_time:
+            place[rows] = np.arange(len(rows))
+            continue
+        at = {name: k for k, name in enumerate(recordings)}
+        stimulus = {units[i].recording: names[units[i].stimulus] for i in rows.tolist()}
+        for i in rows.tolist():
+            place[i] = at[units[i].recording]
+            previous[i] = stimulus[recordings[place[i] - 1]] if place[i] else 0
+    return place, previous
+
+
+def _dummies(code: np.ndarray) -> np.ndarray:
+    """(n, K) columns of codes (n,), one for each that occurs."""
+    _, code = np.unique(code, return_inverse=True)
+    return np.eye(int(code.max()) + 1)[code]
+
+
+def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(n, c) columns of movement (n,) that all subjects share, and those with a slope for each subject."""
+    lagged = {lag: np.empty_like(m) for lag in (-2, -1, 1, 2)}
+    so_far, growth = np.empty_like(m), np.empty_like(m)
+    for rows in sessions.rows:
+        at, size = np.arange(len(rows)), np.exp(m[rows])
+        for lag, values in lagged.items():
+            values[rows] = m[rows][np.clip(at - lag, 0, len(rows) - 1)]
+        so_far[rows] = np.cumsum(m[rows])
+        growth[rows] = np.cumsum(size) / size.sum() - np.linspace(0, 1, len(rows))
+    before, near = lagged[1], (m + lagged[1] + lagged[-1]) / 3
+    wide = (m + sum(lagged.values())) / 5
+    series = [m, m**2, m**3, np.exp(m), *lagged.values(), before**2, np.exp(before), so_far, growth, near, wide]
+    return np.stack(series, axis=1), [m, wide, so_far]
+
+
+def _components(values: np.ndarray) -> np.ndarray:
+    """(n, up to 4) principal components of columns (n, k), of about unit scale; no label decides them."""
+    u, size, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
+    kept = min(_MOST_BEHAVIOUR, int((size > 1e-9 * size[0]).sum()))
+    return np.asarray(u[:, :kept] * np.sqrt(len(values)))
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The residual maker of columns: (n, k) orthonormal within each of `rows` (a subject's units), and (n, c) common
+    ones, orthonormal and orthogonal to the others."""
+
+    rows: Sequence[np.ndarray]
+    own: np.ndarray
+    common: np.ndarray
+
+    @classmethod
+    def of_columns(cls, columns: ConfoundColumns, rows: Sequence[np.ndarray]) -> Residuals:
+        """Return the residual maker; columns that others determine are left out."""
+        own = np.zeros_like(columns.own)
+        for of in rows:
+            u, size, _ = np.linalg.svd(columns.own[of], full_matrices=False)
+            kept = u[:, size > 1e-9 * size[0]]
+            own[of, : kept.shape[1]] = kept
+        made = cls(rows, own, np.zeros((len(own), 0)))
+        left = made.within(columns.common)
+        spread = np.sqrt((left**2).sum(0))
+        left = left[:, spread > 1e-8] / spread[spread > 1e-8]
+        if not left.shape[1]:
+            return made
+        size, vectors = np.linalg.eigh(left.T @ left)
+        kept = size > 1e-9 * size[-1]
+        return cls(rows, own, left @ (vectors[:, kept] / np.sqrt(size[kept])))
+
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """Return the residuals of values (n, m) on each subject's own columns."""
+        out = np.array(values, float)
+        for of in self.rows:
+            out[of] -= self.own[of] @ (self.own[of].T @ out[of])
+        return out
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return the residuals of values (n, m)."""
+        left = self.within(values)
+        return np.asarray(left - self.common @ (self.common.T @ left))
+
+    @cached_property
+    def freedom(self) -> int:
+        """Units less the columns of each subject's own and the common ones."""
+        return len(self.own) - round(float((self.own**2).sum())) - self.common.shape[1]
+
+    @property
+    def factor(self) -> float:
+        """Units less own columns, over these less common ones."""
+        return (self.freedom + self.common.shape[1]) / max(self.freedom, 1)
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The partial correlation of score and label.
+
+    Args:
+        effect: partial r with its interval. `of_groups`: (G,) what each group of subjects adds to it.
+        score_left, label_left: proportions of the variances within subjects that the columns leave.
+        whole: whether any two groups share a test fold in some partition.
+    """
+
+    effect: Estimate | Undefined
+    of_groups: np.ndarray
+    score_left: float
+    label_left: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The n units that a small study is judged by, and who is compared with whom.
+
+    Args:
+        columns: of these units. `group`: (n,) codes of groups of subjects, from 0 on. `subject`: (n,) codes.
+        stimulus: (n,) codes of the stimuli that subjects share; None where they share none.
+        fold: (S, G) the test fold of each group in each partition; -1 where none tests it.
+    """
+
+    columns: ConfoundColumns
+    subject: np.ndarray
+    group: np.ndarray
+    stimulus: np.ndarray | None
+    fold: np.ndarray
+
+
+def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> Adjusted:
+    """Return the partial correlation of standardised scores (S, n, K) and labels (n, K), given the columns.
+
+    r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. Where
+    any two groups share a test fold, products of residuals in which a label meets the score of a model that was trained
+    on it are replaced by those of partitions in which it was not (`_paired`). The variance is that over groups and
+    stimuli, V_group + V_stimulus - V_both, at least the larger one, with the training-overlap correction; with one
+    partition this is V_group.
+    """
+    partitions, n, k = scores.shape
+    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in rows_of(sample.subject)])
+    x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
+    x, y = x_all.mean(1), residuals(labels)
+    label_left = _left(y, labels, residuals, sample.subject)
+    score_left = _left(x, scores.mean(0), residuals, sample.subject)
+    groups, none = int(sample.group.max()) + 1, np.zeros(int(sample.group.max()) + 1)
+    scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
+    if residuals.freedom < groups or groups < 2 or scale < 1e-9:
+        why = f"{n} units of {len(residuals.rows)} subjects are too few to adjust for the confounds"
+        return Adjusted(Undefined(why), none, score_left, label_left, whole=False)
+    r = float((x * y).sum()) / scale
+    u = ((x / scale) * (y - r * scale / (x**2).sum() * x)).sum(1)
+    variance, of_groups, kinds = _clustered(u, sample)
+    variance, of_groups = variance * residuals.factor, of_groups * residuals.factor
+    mates = (sample.fold[:, :, None] == sample.fold[:, None]) & (sample.fold[:, :, None] >= 0)
+    whole = bool(mates.any(0).all()) and partitions > 1
+    by_seed = np.stack([_sums((x_all[:, s] * y).sum(1) / scale, sample.group, groups) for s in range(partitions)])
+    shared = shared_variance(by_seed, ~mates) if whole else None
+    added = of_groups if shared is None else min(shared, of_groups)
+    summands = by_seed.mean(0)
+    if whole:
+        paired = _paired(scores, labels, residuals, sample.group, mates) / scale
+        variance += (paired.sum() - summands.sum()) ** 2
+        summands = paired
+    mean = float(summands.sum())
+    made = Estimate(mean, None, None, None, len(residuals.rows), "subjects", groups=groups, shared=float(added))
+    if sample.stimulus is not None:
+        made = replace(made, over="subjects and stimuli")
+    return Adjusted(
+        with_interval(made, float(np.sqrt(variance + added)), kinds - 1), summands, score_left, label_left, whole
+    )
+
+
+def _left(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
+    """The variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
+    around = values - np.stack([_sums(of, subject) / np.bincount(subject) for of in values.T], axis=1)[subject]
+    total = (around**2).sum() / max(len(values) - len(residuals.rows), 1)
+    return float((residual**2).sum() / max(residuals.freedom, 1) / (total + 1e-12))
+
+
+def _sums(values: np.ndarray, code: np.ndarray, size: int = 0) -> np.ndarray:
+    return np.bincount(code, values, size)
+
+
+def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
+    """The two-way variance of the sum of u (n,), the one over groups, and the least number of clusters of a kind."""
+
+    def over(code: np.ndarray) -> tuple[float, int]:
+        sums = _sums(u, np.unique(code, return_inverse=True)[1])
+        return float(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()), len(sums)
+
+    of_groups, groups = over(sample.group)
+    if sample.stimulus is None:
+        return of_groups, of_groups, groups
+    of_stimuli, stimuli = over(sample.stimulus)
+    both = _sums(u, np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel())
+    together = of_groups + of_stimuli - float((both**2).sum())
+    return max(of_groups, of_stimuli, together), of_groups, min(groups, stimuli)
+
+
+def _paired(
+    scores: np.ndarray, labels: np.ndarray, residuals: Residuals, group: np.ndarray, mates: np.ndarray
+) -> np.ndarray:
+    """(G,) summands of the sum of products of residuals in which no label meets the score of a model that saw it.
+
+    x'My = sum over g of x_g y_g - sum over g, h of (C_g'x_g)(C_h'y_h), with orthonormal common columns C of groups g
+    and h. In the second sum x_g is of the partitions in which g and h share a test fold (`mates` (S, G, G)).
+    """
+    partitions, n, k = scores.shape
+    groups = mates.shape[1]
+    weights = mates / mates.sum(0)
+    # So that scores of a model of the confounds alone cancel.
+    weights = weights * (groups / (weights.sum(1, keepdims=True) * partitions))
+    x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
+    y = residuals.within(labels)
+    out = _sums((x.mean(1) * y).sum(1), group, groups)
+    rows = [of for _, of in rows_of(group)]
+    b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
+    for s in range(partitions):
+        a = np.stack([residuals.common[of].T @ x[of, s] for of in rows])
+        out -= (weights[s] * np.einsum("gck,hck->gh", a, b)).sum(1)
+    return out
+
+
+def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
+    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
+    model matters. 0 where `values` (n, K) are NaN or do not vary."""
+    out = np.zeros(values.shape)
+    for _, test in parts:
+        part = _z(values[test])
+        for name in np.unique(subject[test]):
+            mine = subject[test] == name
+            part[mine] = _z(part[mine])
+        out[test] = np.clip(part, -CLIP, CLIP)
+    return np.nan_to_num(out)
+
+
+def _z(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).any():
+        return values
+    around = values - np.nanmean(values, 0)
+    return np.asarray(around / (np.nanstd(around, 0) + 1e-9))
