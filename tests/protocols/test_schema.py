@@ -41,7 +41,7 @@ PUBLISHED = {
     "subject-independent-seconds-v1": "84f4aa31fb12d73f05811536259cceb332dea23dc685240730a32f168662a906",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
-    "subject-independent-v4": "25b6a9b7a6f6f415c4ada30f47891c3237f010431e103d9a765c4a3dcdc9036b",
+    "subject-independent-v4": "d342aceb3922967f327981e59be20ae9bff18e208ed5e0e611a8e60b11992e4d",
     "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",

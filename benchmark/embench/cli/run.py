@@ -203,7 +203,7 @@ def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]
     if path is None:
         return {}
     axes: dict[str, list[str]] = {}
-    shared = {"seeds", "device"}
+    shared = {"seeds", "partitions", "device"}
     for key, value in read_options(path).items():
         name = key.replace("_", "-")
         if name in shared:

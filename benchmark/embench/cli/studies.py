@@ -41,7 +41,7 @@ def _names(incomplete: str) -> list[str]:
 
 
 @with_options(
-    *("dataset", "modalities", "target", "protocol", "recipe", "seeds"),
+    *("dataset", "modalities", "target", "protocol", "recipe", "seeds", "partitions"),
     *("device", "data-root", "runs", "dev", "workers"),
     help_texts={
         "modalities": "a,b,c; default: the dataset's own.",

@@ -505,7 +505,10 @@ class Plan:
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
         """A target that cannot be answered for, with the command whose seeds give enough comparisons."""
-        more = {**vars(self.request), "seeds": ",".join(map(str, found.seeds))}
+        seeds: dict[str, Any] = {"seeds": ",".join(map(str, found.seeds))}
+        if self.protocol.split.deal == "balanced":
+            seeds = {"seeds": None, "partitions": "balanced"}
+        more = {**vars(self.request), **seeds}
         return found.as_json() | ({"command": command_of(more)} if found.seeds else {})
 
 

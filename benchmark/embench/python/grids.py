@@ -173,6 +173,7 @@ def baselines(
     protocol: str = Request.protocol,
     recipe: Literal["paper", "small", "quick"] | None = None,
     seeds: str | int | Sequence[int] | None = None,
+    partitions: str | None = None,
     hours: float | None = None,
     device: str = "auto",
     data_root: str | Path | None = None,
@@ -204,7 +205,8 @@ def baselines(
     """
     given = list(with_) if isinstance(with_, list | tuple) else [with_]
     seeds = ",".join(map(str, seeds)) if isinstance(seeds, list | tuple) else seeds
-    names = ("modalities", "target", "protocol", "recipe", "seeds", "device", "data_root", "runs", "dev", "workers")
+    names: tuple[str, ...] = ("modalities", "target", "protocol", "recipe", "seeds", "partitions", "device")
+    names = (*names, "data_root", "runs", "dev", "workers")
     local = locals()
     request = request_of(dataset=dataset, **{name: local[name] for name in names})
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
@@ -273,6 +275,7 @@ def grid(
     protocol: Texts = Request.protocol,
     recipe: Texts | None = None,
     seeds: str | int | Sequence[int] | None = None,
+    partitions: str | None = None,
     device: str = "auto",
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
@@ -337,7 +340,7 @@ def grid(
     return BaselineBoard(board_rows(results, reference="first"), results, done.failures, floors=compared)
 
 
-_SHARED = ("seeds", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")
+_SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")
 
 
 def _axis(name: str, value: Any) -> list[str]:

@@ -93,6 +93,7 @@ def run(
     protocol: str = Request.protocol,
     recipe: str | None = None,
     seeds: str | int | Sequence[int] | None = None,
+    partitions: str | None = None,
     device: str = "auto",
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
@@ -127,8 +128,9 @@ def run(
         protocol: name of a protocol, or a YAML file.
         recipe: `paper`, `small` or `quick`: the size of networks and training; by default `paper` on a GPU, `small` on
             a CPU. Runs with `quick` never enter a leaderboard.
-        seeds: as a text, a number or several; each seed has its own folds. By default 0, 1 and 2, or 0 to 9 for
-            estimators on features under version 3 of the protocols.
+        seeds: as a text, a number or several; each seed has its own folds. By default 0, 1 and 2; for estimators on
+            features 0 to 9 under version 3 of the protocols, and the balanced partitions under version 4.
+        partitions: `"balanced"`: the seeds in which any two subjects share a test fold once.
         device: on which networks are trained: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         runs: folder to which runs are written; by default `runs` in the working folder.

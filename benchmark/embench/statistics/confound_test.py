@@ -579,9 +579,9 @@ times."""
 
 
 def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
-    """The studies of these `seeds` of each target."""
-    observed = Observed(cohort)
-    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in cohort.targets}
+    """The studies of these `seeds` of each target that is not small."""
+    observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
+    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in large}
 
 
 def _studies(

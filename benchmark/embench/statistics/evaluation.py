@@ -374,14 +374,15 @@ def score_predictions(
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
     studies = studies_of(cohort, protocol, seeds) if asked and confounds else {}
     small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
-    studies = {name: of for name, of in studies.items() if name not in small}
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
     def evaluation(studies: Studies) -> Evaluation:
-        left_out = {REGISTERED_CLOCK: NO_CONFOUND_ANALYSIS} if asked and not studies else {}
-        not_applicable = {target: {**of_target, **left_out} for target, of_target in reasons.items()}
-        for target in small if asked else ():
-            not_applicable[target][REGISTERED_CLOCK] = "small studies are adjusted for few columns"
+        not_applicable = {target: dict(of_target) for target, of_target in reasons.items()}
+        for target in cohort.targets if asked else ():
+            if target.name in small:
+                not_applicable[target.name][REGISTERED_CLOCK] = "small studies are adjusted for few columns"
+            elif not studies:
+                not_applicable[target.name][REGISTERED_CLOCK] = NO_CONFOUND_ANALYSIS
         controls = FoldControls(cohort, protocol, studies, given)
         return _scored(by_fold, controls, not_applicable, progress, whole=whole)
 
