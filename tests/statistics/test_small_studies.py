@@ -24,7 +24,7 @@ def drawn(world, draw=0, partitions=balanced):
     own = own_columns("gains", study, study.movement).reshape(SUBJECTS * STIMULI, -1)
     common = common_columns("gains", study, study.movement).reshape(SUBJECTS * STIMULI, -1)
     subject = np.repeat(np.arange(SUBJECTS), STIMULI)
-    sample = Sample(ConfoundColumns(own, common), subject, subject, study.stimulus.ravel(), folds)
+    sample = Sample(ConfoundColumns(own, common, common[:, :0]), subject, subject, study.stimulus.ravel(), folds)
     simulated = Fitted("gains", study, study.movement, rng)
     return scores[0].reshape(len(folds), -1, 1), label.reshape(-1, 1), sample, (simulated, scores, label, folds)
 

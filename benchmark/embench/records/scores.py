@@ -91,15 +91,17 @@ class AddsAt(_Part):
     """An answer to what a method adds to the nuisances of one level.
 
     `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
-    difference in SDs, None in a small study; `share_left`: how much of their variance is left; `label_left`: how much
-    of the label's, in a small study. `adds`: whether all conditions hold. `of_groups`: group of subjects -> what it
-    adds to the effect.
+    difference in SDs, None in a small study; `share_left`: how much of their variance is left. In a small study,
+    `label_left`: how much of the label's; `further_p`: p of the test whether the label follows movement in ways that
+    are not adjusted for. `adds`: whether all conditions hold. `of_groups`: group of subjects -> what it adds to the
+    effect.
     """
 
     effect: Score
     score: Score | None = None
     share_left: float
     label_left: float | None = None
+    further_p: float | None = None
     adds: bool
     of_groups: dict[Line, float] = Field(default_factory=dict)
 

@@ -39,6 +39,8 @@ CLOCK_TELLS_ALL = 0.95
 LEAST_LEFT = 0.10
 """Proportion of the label's variance within subjects that the adjustment of a small study must leave: a confound that
 is measured with a reliability of 0.9 hides as much."""
+FURTHER_ALPHA = 0.05
+"""Level of the test whether the label of a small study follows movement in ways that are not adjusted for."""
 SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
 """Smallest effects of interest: an upper end below one shows that an effect is no larger."""
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
@@ -315,6 +317,10 @@ def _of_small_study(adds: Adds, beside: Sequence[str], metric: str, score: Score
         return Answer("movement", text, "too few data", at.effect.undefined or "")
     if at.label_left is not None and at.label_left < LEAST_LEFT:
         why = f"{at.label_left:.0%} of the label's variance is left after adjustment; {LEAST_LEFT:.0%} are needed"
+        return Answer("movement", text, "cannot be told", why)
+    if at.further_p is not None and at.further_p <= FURTHER_ALPHA:
+        what = "movement over several units in ways that are not adjusted for"
+        why = f"the label follows {what} (p = {at.further_p:.2g})"
         return Answer("movement", text, "cannot be told", why)
     if at.share_left < SHARE_LEFT[0]:
         why = f"the confounds explain {1 - at.share_left:.0%} of the score's variance"

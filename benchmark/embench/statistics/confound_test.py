@@ -21,7 +21,7 @@ from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.statistics import intervals, metric_facts
-from embench.statistics.answers import CLOCK_TELLS_ALL, LEAST_LEFT, SHARE_LEFT
+from embench.statistics.answers import CLOCK_TELLS_ALL, FURTHER_ALPHA, LEAST_LEFT, SHARE_LEFT
 from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, shared_variance, widen
 from embench.statistics.joined import Joined, shared_stimuli
@@ -398,7 +398,7 @@ def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
     """True if scoring 4 adjusts a study for few columns, since it has too few labelled units for models of
     confounds."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
-    return protocol.rules > 3 and labelled < LARGE_STUDY
+    return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
 
 
 SMALL_STUDY = "small_study"
@@ -441,7 +441,11 @@ def _of_small_study(
         "effect": _number(found.effect),
         "share_left": found.score_left,
         "label_left": found.label_left,
-        "adds": _low(found.effect) > 0 and found.label_left >= LEAST_LEFT and _low(own) > chance,
+        "further_p": found.further_p,
+        "adds": _low(found.effect) > 0
+        and found.label_left >= LEAST_LEFT
+        and found.further_p > FURTHER_ALPHA
+        and _low(own) > chance,
         "of_groups": dict(zip(names.tolist(), found.of_groups.tolist(), strict=True)),
     }
     return {
