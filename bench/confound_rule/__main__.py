@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 
 from bench.confound_rule import attacks
-from bench.confound_rule.cells import ALL, BLOCK, HEADER, METRIC_HEADER, append, done_blocks, run_block
+from bench.confound_rule.cells import ALL, BLOCK, DESIGNS, HEADER, METRIC_HEADER, append, done_blocks, run_block
 from bench.confound_rule.tables import merge, page
 from bench.confound_rule.worlds import confirmation_worlds, worlds_of
 
 HERE = Path(__file__).parent
 CELLS = ("D1:24", "D1:16", "D1:34", "D1:60", "D2:24", "D2:60")
 SEED, CONFIRMATION_SEED = 1, 2
+FEWEST_SUBJECTS = 10
+"""Fewest subjects of a study whose primary metric can be estimated."""
 
 
 def main() -> None:
@@ -37,13 +39,20 @@ def main() -> None:
         merge(args.out)
         args.tables.write_text(page(args.out.parent, args.out, args.metrics))
         return
-    for cell in args.cells:
-        draw_cell(cell, args)
+    cells = [parsed(cell) for cell in args.cells]
+    for cell in cells:
+        draw_cell(*cell, args)
 
 
-def draw_cell(cell: str, args: argparse.Namespace) -> None:
+def parsed(cell: str) -> tuple[str, int]:
+    """Design and number of subjects of a cell like `D1:24`."""
     design, _, size = cell.partition(":")
-    subjects = int(size)
+    if design not in DESIGNS or not size.isdigit() or int(size) < FEWEST_SUBJECTS:
+        raise SystemExit(f"--cells {cell}: give a design of {', '.join(DESIGNS)} and at least {FEWEST_SUBJECTS} subjects, like D1:24")
+    return design, int(size)
+
+
+def draw_cell(design: str, subjects: int, args: argparse.Namespace) -> None:
     worlds, seed = worlds_of(design), SEED
     if args.confirm:
         worlds, seed = confirmation_worlds(secret_seed(args.confirm)), CONFIRMATION_SEED
@@ -60,11 +69,13 @@ def draw_cell(cell: str, args: argparse.Namespace) -> None:
         if metrics:
             append(args.metrics, METRIC_HEADER, metrics)
         append(args.out, HEADER, results)
-        print(cell, first + BLOCK, f"{(time.process_time() - began) / BLOCK:.3f} CPU s a draw", flush=True)
+        print(f"{design}:{subjects}", first + BLOCK, f"{(time.process_time() - began) / BLOCK:.3f} CPU s a draw", flush=True)
 
 
 def secret_seed(path: Path) -> int:
     """The seed of the confirmation worlds, which must be the one that the plan was tagged with."""
+    if not path.is_file():
+        raise SystemExit(f"--confirm {path}: there is no such file; give the file with the seed of the confirmation worlds")
     if hashlib.sha256(path.read_bytes()).hexdigest() not in (HERE / "plan.md").read_text():
         raise SystemExit(f"{path} is not the seed whose SHA-256 stands in plan.md")
     return int(path.read_text())
