@@ -37,11 +37,15 @@ def main() -> None:
     parser.add_argument("--attacks", action="store_true", help="attacks in place of worlds, to another --out")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="worlds drawn from the seed in this file, once")
     parser.add_argument("--continue", dest="stage", choices=STAGES, help="draw on the cells that do not pass yet")
-    parser.add_argument("--rules", nargs="+", default=PROSPECTS, choices=PROSPECTS, help="for which --continue draws on")
+    parser.add_argument(
+        "--rules", nargs="+", default=PROSPECTS, choices=PROSPECTS, help="for which --continue draws on"
+    )
     parser.add_argument("--border", nargs="+", type=int, metavar="UNITS", help="agreement of rules in large studies")
     parser.add_argument("--out", type=Path, default=HERE / "development.csv")
     parser.add_argument("--metrics", type=Path, default=HERE / "metrics.csv")
-    parser.add_argument("--tables", action="store_true", help="merge the files of results and write all pages and tables")
+    parser.add_argument(
+        "--tables", action="store_true", help="merge the files of results and write all pages and tables"
+    )
     args = parser.parse_args()
     if args.tables:
         write_tables()
@@ -93,7 +97,12 @@ def draw_cell(
         if metrics:
             append(args.metrics, METRIC_HEADER, metrics)
         append(args.out, HEADER, results)
-        print(f"{design}:{subjects}", first + BLOCK, f"{(time.process_time() - began) / BLOCK:.3f} CPU s a draw", flush=True)
+        print(
+            f"{design}:{subjects}",
+            first + BLOCK,
+            f"{(time.process_time() - began) / BLOCK:.3f} CPU s a draw",
+            flush=True,
+        )
 
 
 def draw_on(args: argparse.Namespace, worlds: dict[str, World] | None, seed: int) -> None:
@@ -133,7 +142,9 @@ def write_tables() -> None:
 def secret_seed(path: Path) -> int:
     """The seed of the confirmation worlds, whose SHA-256 was published before they were drawn."""
     if not path.is_file():
-        raise SystemExit(f"--confirm {path}: there is no such file; give the file with the seed of the confirmation worlds")
+        raise SystemExit(
+            f"--confirm {path}: there is no such file; give the file with the seed of the confirmation worlds"
+        )
     if hashlib.sha256(path.read_bytes()).hexdigest() not in (HERE / "plan.md").read_text():
         raise SystemExit(f"{path} is not the seed whose SHA-256 stands in plan.md")
     return int(path.read_text())

@@ -75,8 +75,10 @@ def decision_table(counts: Counts, attacked: Counts | None = None) -> str:
                 for k in POWER_EFFECTS
                 if ("D1", size, "binary", f"effect_{k}") in counts.staged
             ]
-            named = ", ".join(f"{d} {n} {label} {world} ({percent(float(counts.rate((d, n, label, world), form)[at]))})"
-                              for d, n, label, world in failed)
+            named = ", ".join(
+                f"{d} {n} {label} {world} ({percent(float(counts.rate((d, n, label, world), form)[at]))})"
+                for d, n, label, world in failed
+            )
             of_attacks = []
             if attacked:
                 tried, passed_not, _ = _cells_of(attacked, rule, form)
@@ -87,9 +89,7 @@ def decision_table(counts: Counts, attacked: Counts | None = None) -> str:
             ])  # fmt: skip
     attack_columns = ["attacks not passed", "mixtures above true + 5"] if attacked else []
     power_column = ["mean power"] if power else []
-    return table(
-        ["rule", "form", "cells not passed", "mean null", *attack_columns, *power_column, "which cells"], rows
-    )
+    return table(["rule", "form", "cells not passed", "mean null", *attack_columns, *power_column, "which cells"], rows)
 
 
 def write_power(path: Path, counts: Counts, form: str = "shown") -> None:
@@ -112,7 +112,7 @@ def write_power(path: Path, counts: Counts, form: str = "shown") -> None:
                 name: round(100 * float(rate)) for name, rate in rates.items() if np.isfinite(rate)
             }
     head = (
-        "# Made by `python -m bench.confound_rule --power`. Percentages of simulated studies (plan.md) in which the primary\n"
-        "# metric lies above chance, and in which the method passes the confound test.\n"
+        "# Made by `python -m bench.confound_rule --tables`. Percentages of simulated studies (plan.md) in which the\n"
+        "# primary metric lies above chance, and in which the method passes the confound test.\n"
     )
     path.write_text(head + yaml.safe_dump(made, sort_keys=False, default_flow_style=False))

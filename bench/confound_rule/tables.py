@@ -72,8 +72,8 @@ class Counts:
         return {cell: of.sum(0) for cell, of in self.staged.items()}
 
     def states(self, cell: Cell, form: str) -> np.ndarray:
-        """(R,) of each rule whether a cell passes by the plan: `pass`, `fail`, or `first`, `more`, `fresh` for the draws
-        that are missing; `` of a rule that was not asked."""
+        """(R,) of each rule whether a cell passes by the plan: `pass`, `fail`, or `first`, `more`, `fresh` for the
+        draws that are missing; empty of a rule that was not asked."""
         yes, draws = self.values[cell][form], self.staged[cell]
         found = np.full(len(RULES), "fail", dtype="<U5")
         found[draws[2] < FRESH_DRAWS] = "fresh"
@@ -136,7 +136,9 @@ def worlds_table(counts: Counts, group: Group, form: str, rules: Sequence[str] =
     for world, of_rules in counts.rates(group, form).items():
         states = counts.states((*group, world), form)[at]
         bold = [kind_of(world) == "null" and state in NOT_PASSED for state in states]
-        rows.append([world, *(f"**{percent(v)}**" if b else percent(v) for v, b in zip(of_rules[at], bold, strict=True))])
+        rows.append(
+            [world, *(f"**{percent(v)}**" if b else percent(v) for v, b in zip(of_rules[at], bold, strict=True))]
+        )
     return table(["world", *rules], rows)
 
 
@@ -161,7 +163,7 @@ def candidates_table(counts: Counts, groups: Sequence[Group], form: str) -> str:
 
 
 def attacks_table(counts: Counts) -> str:
-    """Each rule and form: attacks that do not pass, the worst, and how much more often mixtures pass than the true method."""
+    """Each rule and form: attacks that do not pass, the worst, and by how much mixtures exceed the true method."""
     rows = []
     for form in FORMS:
         for at, rule in enumerate(CANDIDATES):
@@ -183,7 +185,9 @@ def attacks_table(counts: Counts) -> str:
                 rule, FORM_NAMES[form], f"{len(alone) - passed} of {len(alone)}", percent(max(best, default=np.nan)),
                 f"{percent(alone[worst])} ({worst[1]}, {worst[0]})", f"{percent(more[most])} ({most[1]}, {most[0]})",
             ])  # fmt: skip
-    return table(["rule", "form", "attacks not passed", "best of ten, most", "worst", "mixture less true method, most"], rows)
+    return table(
+        ["rule", "form", "attacks not passed", "best of ten, most", "worst", "mixture less true method, most"], rows
+    )
 
 
 def _metrics(path: Path) -> dict[tuple[str, int, str, str, str], np.ndarray]:

@@ -298,7 +298,7 @@ _OF_DESIGN = {
 
 
 def worlds_of(design: str) -> dict[str, World]:
-    """The development worlds of a design, in the order in which they are drawn; last are effects for the table of power."""
+    """The development worlds of a design, in the order in which they are drawn; last, all effects (for power)."""
     worlds = {world.name: world for world in _OF_DESIGN[design]}
     return worlds | {f"effect_{percent}": WORLDS[f"effect_{percent}"] for percent in EFFECTS}
 
@@ -308,7 +308,7 @@ def kind_of(world: str) -> str:
     for design in _OF_DESIGN:
         if world in worlds_of(design):
             return worlds_of(design)[world].kind
-    return world.split("_")[0]
+    return world.partition("_")[0]
 
 
 def confirmation_worlds(seed: int, nulls: int = 18, effects: int = 6) -> dict[str, World]:
