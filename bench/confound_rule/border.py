@@ -22,12 +22,13 @@ SEED, DESIGN_NUMBER, SUBJECTS, TRAINING = 1, 6, 24, 0.8
 PUBLISHED = "v3/balanced"
 BORDER_HEADER = ("units", "world", "draws", "both", "published only", "chosen only", "neither")
 AGREED = 0.95
+EFFECTS = ("effect_62", "effect_72")
 
 
 def border_draws(units: int, draws: int) -> Iterator[list[object]]:
     """Rows of counts by world, of studies with at least so many training units."""
     minutes = ceil(units / (4 * SUBJECTS * TRAINING))
-    worlds = worlds_of("D3")
+    worlds = {name: of for name, of in worlds_of("D3").items() if of.kind == "null" or name in EFFECTS}
     counts = {name: np.zeros(4, int) for name in worlds}
     for draw in range(draws):
         key = [SEED, DESIGN_NUMBER, units, draw]
