@@ -82,6 +82,7 @@ class Counts:
         found[two < 2 * FIRST_DRAWS] = "more"
         found[(two >= 2 * FIRST_DRAWS) & (yes[:2].sum(0) <= MOST_IN_400)] = "pass"
         found[(draws[0] >= FIRST_DRAWS) & (yes[0] <= MOST_IN_200)] = "pass"
+        found[yes[0] > MOST_IN_400] = "fail"  # no number of further draws is likely to change that
         found[draws[0] < FIRST_DRAWS] = "first"
         found[draws.sum(0) == 0] = ""
         return found
