@@ -135,7 +135,9 @@ def write_tables() -> None:
     (HERE / "development.md").write_text(f"{made}\n{decided}\n")
     if files["confirmation"]:
         made = page("Confirmation worlds", counts["confirmation"])
-        (HERE / "confirmation.md").write_text(f"{made}\n## Decision\n\n{decision_table(counts['confirmation'])}\n")
+        (HERE / "confirmation.md").write_text(
+            f"{made}\n## Decision\n\n{decision_table(counts['confirmation'], counts['attacks'])}\n"
+        )
     write_power(HERE / "power.yaml", counts["development"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -62,34 +63,31 @@ def _mixtures(attacked: Counts, at: int, form: str) -> int:
     return sum(rate - rates[kind, f"true:alone:{TRUE}"] > MORE_THAN_TRUE for (kind, _), rate in rates.items())
 
 
-def decision_table(counts: Counts, attacked: Counts | None = None) -> str:
+def _mean_power(counts: Counts, at: int, form: str) -> float:
+    """The mean proportion of *yes* over sizes and effects, D1, binary; NaN where these have not been drawn."""
+    cells = [("D1", size, "binary", f"effect_{k}") for size in SIZES for k in POWER_EFFECTS]
+    return float(np.mean([counts.rate(cell, form)[at] if cell in counts.staged else np.nan for cell in cells]))
+
+
+def decision_table(counts: Counts, attacked: Counts) -> str:
     """Each prospect and form: cells and attacks that do not pass, the mean over null cells, mean power."""
     rows = []
     for rule in PROSPECTS:
         at = RULES.index(rule)
         for form in forms_of(rule):
             asked, failed, mean = _cells_of(counts, rule, form)
-            power = [
-                counts.rate(("D1", size, "binary", f"effect_{k}"), form)[at]
-                for size in SIZES
-                for k in POWER_EFFECTS
-                if ("D1", size, "binary", f"effect_{k}") in counts.staged
-            ]
-            named = ", ".join(
-                f"{d} {n} {label} {world} ({percent(float(counts.rate((d, n, label, world), form)[at]))})"
-                for d, n, label, world in failed
-            )
-            of_attacks = []
-            if attacked:
-                tried, passed_not, _ = _cells_of(attacked, rule, form)
-                of_attacks = [f"{len(passed_not)} of {len(tried)}", f"{_mixtures(attacked, at, form)}"]
+            tried, broken, _ = _cells_of(attacked, rule, form)
             rows.append([
-                rule, FORM_NAMES[form], f"{len(failed)} of {len(asked)}", percent(mean), *of_attacks,
-                *([percent(float(np.nanmean(power)))] if power else []), named,
+                rule, FORM_NAMES[form], f"{len(failed)} of {len(asked)}", percent(mean),
+                f"{len(broken)} of {len(tried)}", f"{_mixtures(attacked, at, form)}",
+                percent(_mean_power(counts, at, form)), _by_world(failed),
             ])  # fmt: skip
-    attack_columns = ["attacks not passed", "mixtures above true + 5"] if attacked else []
-    power_column = ["mean power"] if power else []
-    return table(["rule", "form", "cells not passed", "mean null", *attack_columns, *power_column, "which cells"], rows)
+    header = ["rule", "form", "cells not passed", "mean null", "attacks not passed", "mixtures above true + 5"]
+    return table([*header, "mean power", "cells not passed, by world"], rows)
+
+
+def _by_world(cells: Sequence[Cell]) -> str:
+    return ", ".join(f"{world} {count}" for world, count in Counter(cell[3] for cell in cells).items())
 
 
 def write_power(path: Path, counts: Counts, form: str = "shown") -> None:

@@ -113,7 +113,7 @@ def merge(path: Path) -> None:
         for row in sorted(of, key=lambda row: int(row["first"])):
             first = int(row["first"])
             follows = runs and first == int(runs[-1][-1]["first"]) + int(runs[-1][-1]["draws"])
-            if follows and first != FIRST_DRAWS:
+            if follows and first != FIRST_DRAWS and _asked(row) == _asked(runs[-1][-1]):
                 runs[-1].append(row)
             else:
                 runs.append([row])
@@ -124,6 +124,11 @@ def merge(path: Path) -> None:
             made.append([design, subjects, label, world, run[0]["first"], draws, measure, *shown])
     path.unlink()
     append(path, HEADER, made)
+
+
+def _asked(row: dict[str, str]) -> list[bool]:
+    """Whether a row has each of the rules."""
+    return [bool(row.get(rule)) for rule in RULES]
 
 
 def percent(rate: float) -> str:
