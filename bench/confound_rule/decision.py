@@ -105,6 +105,8 @@ def write_power(path: Path, counts: Counts, form: str = "shown") -> None:
             if design == "D4" or cell not in counts.staged:
                 continue
             rates = {name: counts.rate(cell, of)[RULES.index(rule)] for name, (rule, of) in columns.items()}
+            if np.isnan(rates["given_confounds"]):
+                continue
             of_size = made.setdefault(design, {}).setdefault(label, {}).setdefault(subjects, {})
             of_size[f"{percent_auroc / 100:.2f}"] = {
                 name: round(100 * float(rate)) for name, rate in rates.items() if np.isfinite(rate)
@@ -113,4 +115,4 @@ def write_power(path: Path, counts: Counts, form: str = "shown") -> None:
         "# Made by `python -m bench.confound_rule --tables`. Percentages of simulated studies (plan.md) in which the\n"
         "# primary metric lies above chance, and in which the method passes the confound test.\n"
     )
-    path.write_text(head + yaml.safe_dump(made, sort_keys=False, default_flow_style=False))
+    path.write_text(head + yaml.safe_dump(made, sort_keys=False, default_flow_style=None, width=120))

@@ -152,20 +152,18 @@ def candidates_table(counts: Counts, groups: Sequence[Group], form: str) -> str:
     """Each rule: null cells that do not pass, the worst, the mean over null cells, mean power over sizes by effect."""
     rows, found = [], {group: counts.rates(group, form) for group in groups}
     nulls = [(group, world) for group in groups for world in found[group] if kind_of(world) == "null"]
+    effects = [k for k in EFFECTS if all(f"effect_{k}" in of for of in found.values())]
     for at, rule in enumerate(CANDIDATES):
         rates = [found[group][world][at] for group, world in nulls]
         if np.isnan(rates).all():
             continue
         (_, size, label), world = nulls[int(np.nanargmax(rates))]
-        power = [
-            np.nanmean([of[f"effect_{k}"][at] for of in found.values() if f"effect_{k}" in of] or [np.nan])
-            for k in EFFECTS
-        ]
+        power = [np.nanmean([of[f"effect_{k}"][at] for of in found.values()]) for k in effects]
         failing = sum(counts.states((*group, world), form)[at] in NOT_PASSED for group, world in nulls)
         worst = f"{percent(np.nanmax(rates))} ({world}, {size}, {label})"
         shown = [percent(float(value)) for value in (np.nanmean(rates), *power)]
         rows.append([rule, f"{failing} of {np.isfinite(rates).sum()}", worst, *shown])
-    return table(["rule", "cells not passed", "worst", "mean null", *(f"0.{k}" for k in EFFECTS)], rows)
+    return table(["rule", "cells not passed", "worst", "mean null", *(f"0.{k}" for k in effects)], rows)
 
 
 def attacks_table(counts: Counts) -> str:
