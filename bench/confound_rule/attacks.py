@@ -15,11 +15,23 @@ TRUE, WEIGHTS = "effect_62", (-1.0, -0.3, 0.3, 1.0)
 SHIFTS, SHARPNESS = range(-3, 4), 6.0
 
 
-def names() -> list[str]:
-    """Names of all attacks: model:variant:world, then mixtures and the true method alone."""
+def names(*, best: bool = False) -> list[str]:
+    """Names of all attacks: model:variant:world, then mixtures and the true method alone; with `best`, then those that
+    `best_of_ten` selects."""
     alone = [f"{model}:{variant}:{world}" for world in UNDER for model in MODELS for variant in VARIANTS]
     mixed = [f"{model}:{weight:+g}:{TRUE}" for model in MODELS for weight in WEIGHTS]
-    return [*alone, f"true:alone:{TRUE}", *mixed]
+    return [*alone, f"true:alone:{TRUE}", *mixed, *(f"best:of_ten:{world}" for world in UNDER if best)]
+
+
+def best_of_ten(metric: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(len(UNDER),) indices of the attacks with the highest metric, of ten drawn at random in each world.
+
+    Args:
+        metric: of all attacks, in the order of `names`.
+    """
+    size = len(MODELS) * len(VARIANTS)
+    drawn = [first * size + rng.permutation(size)[:10] for first in range(len(UNDER))]
+    return np.array([of[np.nanargmax(metric[of])] for of in drawn])
 
 
 def _by_code(label: np.ndarray, code: np.ndarray, folds: np.ndarray) -> np.ndarray:

@@ -27,11 +27,18 @@ from bench.confound_rule.scores import (
 from bench.confound_rule.worlds import Drawn, World, draw_world
 
 DESIGNS = ("D1", "D2", "D3", "D4", "D5", "D6")
-ALL = (*MATRICES, "v3")
-"""What is asked: matrices of columns, and `v3` for rules with many columns."""
+ALL = (*MATRICES, "one", "v3")
+"""What is asked: matrices of columns, `one` for rules of one partition, and `v3` for rules with many columns."""
 MOST_UNITS = 1500
-"""Most units for which rules with many columns are asked."""
-RULES = (*(f"{matrix}/{kind}" for matrix in MATRICES for kind in INTERVALS), "lags/1", "v3", "v3/balanced", "scaled")
+"""Most units for which rules with many columns are asked, if nothing else is said."""
+OF_ONE = ("lags", "slopes", "gains")
+"""Matrices of the rules of one partition."""
+RULES = (
+    *(f"{matrix}/{kind}" for matrix in MATRICES for kind in INTERVALS), "lags/1", "v3", "v3/balanced", "scaled",
+    "slopes/1", "gains/1", "metric", "metric/1",
+)  # fmt: skip
+SINGLE = ("v3", "lags/1", "slopes/1", "gains/1", "metric/1")
+"""Rules of one partition. `metric` and `metric/1` are no candidates: the interval of the primary metric itself."""
 MEASURES = ("yes", "above", "shown", "cannot", "r")
 """Counts of yes by the rule alone, with the metric's estimate above chance, and with its interval; of *cannot be told*;
 sums of partial r."""
@@ -46,13 +53,13 @@ METRIC_HEADER = (
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers of one draw for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the metric with
-    one partition and with balanced ones."""
+    """Answers of one draw for W worlds and one kind of label: yes, r and *cannot be told* by rule, and the metric by
+    kind of partitions, `balanced` and, where rules of one partition are asked, `1`."""
 
     yes: Mapping[str, np.ndarray]
     r: Mapping[str, np.ndarray]
     cannot: Mapping[str, np.ndarray]
-    metrics: tuple[Matched, Matched]
+    metrics: Mapping[str, Matched]
 
 
 def one_draw(
@@ -79,7 +86,7 @@ def one_draw(
         asked = Asked(replace(study, movement=batch[0].movement), partitions, rng, asks)
         for kind in batch[0].labels:
             labels = np.stack([of.labels[kind] for of in batch])
-            found[kind].append(asked(labels, _raw_scores(batch, labels, partitions)))
+            found[kind].append(asked(labels, raw_scores(batch, labels, partitions)))
     return {kind: _joined(parts, np.argsort(order)) for kind, parts in found.items()}
 
 
@@ -115,7 +122,9 @@ def attack_draw(
             for of, folds in zip(raw, partitions, strict=True):
                 true = out_of_fold(drawn[world].features, y[None], folds)[0] if world == attacks.TRUE else None
                 of.append(_attack(model, variant, study, y, folds, true, np.random.default_rng(noise)))
-        answers[kind] = asked(np.stack(labels), [np.stack(of) for of in raw])
+        found = asked(np.stack(labels), [np.stack(of) for of in raw])
+        best = attacks.best_of_ten(found.metrics["balanced"].estimate, np.random.default_rng([*key, 1001]))
+        answers[kind] = _joined([found], np.append(np.arange(len(labels)), best))
     return answers
 
 
@@ -137,7 +146,7 @@ def _attack(
     return attacks.unit(true) + float(variant) * attacks.unit(scores)
 
 
-def _raw_scores(
+def raw_scores(
     drawn: Sequence[Drawn], labels: np.ndarray, partitions: tuple[np.ndarray, np.ndarray]
 ) -> list[np.ndarray]:
     """(W, S, n, J) out-of-fold scores, with one partition and with balanced ones."""
@@ -156,10 +165,14 @@ class Asked:
         partitions: tuple[np.ndarray, np.ndarray],
         rng: np.random.Generator,
         asks: Sequence[str] = ALL,
+        most_units: float = MOST_UNITS,
     ) -> None:
-        self.study, self.partitions = study, partitions
-        self.fitted = {name: Fitted(name, study, study.movement, rng) for name in MATRICES if name in asks}
-        self.wide = "v3" in asks and study.time.size <= MOST_UNITS
+        self.study, self.partitions, self.asks = study, partitions, asks
+        single = OF_ONE if "one" in asks else ()
+        self.fitted = {
+            name: Fitted(name, study, study.movement, rng) for name in MATRICES if name in asks or name in single
+        }
+        self.wide = "v3" in asks and study.time.size <= most_units
         if self.wide:
             columns = v3.nuisance_columns(study, study.movement, rng)
             self.models = v3.ConfoundModels(study, study.movement, rng)
@@ -172,33 +185,40 @@ class Asked:
         scores = [standardised(of, folds) for of, folds in zip(raw, self.partitions, strict=True)]
         yes, r, cannot = {}, {}, {}
         for name, fit in self.fitted.items():
+            if name not in self.asks:
+                continue
             found = fit.answers(scores[1], labels, self.partitions[1])
             for interval in INTERVALS:
                 yes[f"{name}/{interval}"], r[f"{name}/{interval}"] = found.yes[interval], found.r
                 cannot[f"{name}/{interval}"] = found.left < PROPORTION_LEFT
-        if "lags" in self.fitted:
-            alone = self.fitted["lags"].answers(scores[0], labels, self.partitions[0], one=True)
-            yes["lags/1"], r["lags/1"], cannot["lags/1"] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
-        metrics = [
-            primary(of, labels, self.study.matched, folds) for of, folds in zip(raw, self.partitions, strict=True)
-        ]
+        metrics = {"balanced": primary(raw[1], labels, self.study.matched, self.partitions[1])}
+        if "one" in self.asks or self.wide:
+            metrics["1"] = primary(raw[0], labels, self.study.matched, self.partitions[0])
+        if "one" in self.asks:
+            for name in OF_ONE:
+                alone = self.fitted[name].answers(scores[0], labels, self.partitions[0], one=True)
+                rule = f"{name}/1"
+                yes[rule], r[rule], cannot[rule] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
+            for kind, metric in metrics.items():
+                rule = "metric/1" if kind == "1" else "metric"
+                yes[rule] = metric.low(_added(metric, kind)) > 0.5
         if self.wide:
             self._ask_wide(labels, scores, metrics, yes, r)
-        return Answered(yes, r, cannot, (metrics[0], metrics[1]))
+        return Answered(yes, r, cannot, metrics)
 
     def _ask_wide(
         self,
         labels: np.ndarray,
         scores: Sequence[np.ndarray],
-        metrics: Sequence[Matched],
+        metrics: Mapping[str, Matched],
         yes: dict[str, np.ndarray],
         r: dict[str, np.ndarray],
     ) -> None:
         """Add the answers of rules with many columns."""
-        for at, name in enumerate(("v3", "v3/balanced")):
+        for at, (name, kind) in enumerate((("v3", "1"), ("v3/balanced", "balanced"))):
             of_models = self.models.predictions(labels, self.partitions[at])
             left = self.ridge(scores[at], labels, of_models, self.partitions[at])
-            yes[name] = v3.published_answers(metrics[at], labels, scores[at], left, self.study, self.partitions[at])
+            yes[name] = v3.published_answers(metrics[kind], labels, scores[at], left, self.study, self.partitions[at])
         of_models = of_models - of_models.mean(3, keepdims=True)
         left = self.scaled(scores[1], v3.within_subject(labels), of_models, self.partitions[1])
         yes["scaled"], r["scaled"] = v3.scaled_answers(left, self.study, self.partitions[1])
@@ -206,8 +226,6 @@ class Asked:
 
 def _joined(parts: Sequence[Answered], order: np.ndarray) -> Answered:
     """The answers of several batches of worlds, in this order."""
-    if len(parts) == 1:
-        return parts[0]
 
     def of(field: str) -> dict[str, np.ndarray]:
         return {
@@ -215,17 +233,24 @@ def _joined(parts: Sequence[Answered], order: np.ndarray) -> Answered:
             for rule in getattr(parts[0], field)
         }
 
-    metrics = [joined_metrics([part.metrics[at] for part in parts], order) for at in (0, 1)]
-    return Answered(of("yes"), of("r"), of("cannot"), (metrics[0], metrics[1]))
+    metrics = {kind: joined_metrics([part.metrics[kind] for part in parts], order) for kind in parts[0].metrics}
+    return Answered(of("yes"), of("r"), of("cannot"), metrics)
+
+
+def _added(metric: Matched, kind: str) -> np.ndarray:
+    """(W,) the training-overlap correction of the metric: V of one partition, else estimated and at most V."""
+    return metric.variance if kind == "1" else np.minimum(metric.overlap, metric.variance)
 
 
 def _counted(answered: Answered) -> dict[str, dict[str, np.ndarray]]:
     """Measure -> rule -> (W,) counts or sums of one draw."""
-    single, many = answered.metrics
+    balanced_metric = answered.metrics["balanced"]
     counts: dict[str, dict[str, np.ndarray]] = {measure: {} for measure in MEASURES}
     for rule in RULES:
-        metric = single if rule in ("v3", "lags/1") else many
-        added = metric.variance if rule == "lags/1" else np.minimum(metric.overlap, metric.variance)
+        kind = "1" if rule in SINGLE else "balanced"
+        metric = answered.metrics.get(kind, balanced_metric)
+        # The published rule of v3 has no correction of its metric with one partition.
+        added = 0 * metric.variance if rule == "v3" else _added(metric, kind)
         nothing = np.full(len(metric.estimate), np.nan)
         yes = answered.yes.get(rule, nothing).astype(float)
         counts["yes"][rule] = yes
@@ -265,7 +290,7 @@ def run_block(
     attacked: bool = False,
 ) -> tuple[list[list[object]], list[list[object]]]:
     """Rows of results and of metrics, of so many draws from the first on; with `attacked`, those of attacks."""
-    named = attacks.names() if attacked else [name for name in worlds if not only or name in only]
+    named = attacks.names(best=True) if attacked else [name for name in worlds if not only or name in only]
     totals: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     metrics: list[list[object]] = []
     for draw in range(first, first + draws):
@@ -294,7 +319,7 @@ def _short(value: float) -> str:
 def _metric_rows(
     design: str, subjects: int, kind: str, worlds: Sequence[str], draw: int, answered: Answered
 ) -> Iterator[list[object]]:
-    for name, metric in zip(("1", "balanced"), answered.metrics, strict=True):
+    for name, metric in answered.metrics.items():
         for w, world in enumerate(worlds):
             if world in METRIC_WORLDS:
                 of = (metric.estimate[w], metric.variance[w], metric.overlap[w])

@@ -72,7 +72,7 @@ def draw_study(design: str, subjects: int, rng: np.random.Generator) -> Study:
     """A study of a design."""
     if design in ("D1", "D2"):
         return _stimuli(subjects, rng, one_order=design == "D2")
-    return {"D3": _blocks, "D4": _rest_task_rest, "D5": _daily_life, "D6": _clips}[design](subjects, rng)
+    return {"D3": blocks, "D4": _rest_task_rest, "D5": _daily_life, "D6": _clips}[design](subjects, rng)
 
 
 def _stimuli(subjects: int, rng: np.random.Generator, *, one_order: bool, stimuli: int = 12) -> Study:
@@ -101,10 +101,10 @@ def _tasks(task: np.ndarray, rng: np.random.Generator) -> Study:
     )
 
 
-def _blocks(subjects: int, rng: np.random.Generator) -> Study:
-    """Four blocks, two tasks in turn; half of the subjects begin with either."""
+def blocks(subjects: int, rng: np.random.Generator, minutes: int = BLOCK_MINUTES) -> Study:
+    """Four blocks of so many minutes, two tasks in turn; half of the subjects begin with either."""
     first = rng.permutation(np.arange(subjects) % 2)
-    block = np.arange(4 * BLOCK_MINUTES) // BLOCK_MINUTES
+    block = np.arange(4 * minutes) // minutes
     return _tasks((first[:, None] + block) % 2, rng)
 
 

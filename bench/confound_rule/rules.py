@@ -148,12 +148,21 @@ class Fitted:
         self.study = study
         self.residuals = Residuals.of_columns(own_columns(name, study, movement), common_columns(name, study, movement))
         self.cells = cluster_cells(study)
-        self.roots = {kind: self.residuals.inverse_roots(cells) for kind, cells in self.cells.items()}
-        diagonal = self.residuals.blocks(np.arange(study.stimulus.size)[:, None]).ravel()
-        self.unit_roots = np.where(diagonal > 1e-6, 1 / np.sqrt(np.maximum(diagonal, 1e-6)), 0.0)
-        subjects = len(study.stimulus)
-        self.exchanges = rng.random((PERMUTATIONS, subjects)).argsort(1)
+        self.rng = rng
         self.df = min(len(of) for of in self.cells.values()) - 1
+
+    @cached_property
+    def roots(self) -> dict[str, np.ndarray]:
+        return {kind: self.residuals.inverse_roots(cells) for kind, cells in self.cells.items()}
+
+    @cached_property
+    def unit_roots(self) -> np.ndarray:
+        diagonal = self.residuals.blocks(np.arange(self.study.stimulus.size)[:, None]).ravel()
+        return np.where(diagonal > 1e-6, 1 / np.sqrt(np.maximum(diagonal, 1e-6)), 0.0)
+
+    @cached_property
+    def exchanges(self) -> np.ndarray:
+        return self.rng.random((PERMUTATIONS, len(self.study.stimulus))).argsort(1)
 
     def _clustered(self, x: np.ndarray, e: np.ndarray, *, cr2: bool) -> tuple[np.ndarray, np.ndarray]:
         """Two-way variance and the one over subjects of sums of x e, (W, N) each."""

@@ -141,11 +141,12 @@ def matched(scores: np.ndarray, label: np.ndarray, cell: np.ndarray, folds: np.n
 
 def _matched(scores: np.ndarray, label: np.ndarray, folds: np.ndarray, graded: bool) -> Matched:
     worlds, partitions, subjects, _ = scores.shape
-    higher = (label[..., :, None] - label[..., None, :] > 1e-9).astype(float)
+    exact = np.float64 if graded else np.float32  # counts are multiples of one half, exact in single precision
+    higher = (label[..., :, None] - label[..., None, :] > 1e-9).astype(exact)
     mirrored = higher.transpose(0, 3, 2, 1).reshape(worlds, -1, subjects)  # what others have with the cells exchanged
     won = scores[..., :, None] - scores[..., None, :]
     if not graded:
-        won = (won > 1e-9) + 0.5 * (np.abs(won) <= 1e-9)
+        won = exact(0.5) * ((won > 1e-9).astype(exact) + (won >= -1e-9))
     wins = (won * higher[:, None]).reshape(worlds, partitions, subjects, -1) @ mirrored[:, None]
     pairs = higher.reshape(worlds, subjects, -1) @ mirrored
     others = 1.0 - np.eye(subjects)

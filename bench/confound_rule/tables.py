@@ -11,25 +11,32 @@ from pathlib import Path
 import numpy as np
 
 from bench.confound_rule.attacks import TRUE
-from bench.confound_rule.cells import HEADER, METRIC_HEADER, RULES, append
+from bench.confound_rule.cells import HEADER, MEASURES, METRIC_HEADER, RULES, append
 from bench.confound_rule.scores import MIN_SUBJECTS, Matched
-from bench.confound_rule.worlds import EFFECTS, worlds_of
+from bench.confound_rule.worlds import EFFECTS, kind_of
 from bench.markdown import table
 
 FORMS = ("yes", "above", "shown")
 FORM_NAMES = {"yes": "alone", "above": "above", "shown": "shown"}
 CHOSEN = (
     "few/pairs", "lags/t", "lags/t+overlap", "lags/pairs", "curves/t+overlap", "curves/pairs", "slopes/t+overlap",
-    "slopes/pairs", "slopes/permutation", "gains/pairs", "lags/1", "v3", "v3/balanced", "scaled",
+    "slopes/pairs", "gains/t+overlap", "gains/cr2", "gains/pairs", "lags/1", "slopes/1", "gains/1", "v3", "v3/balanced",
+    "scaled", "metric", "metric/1",
 )  # fmt: skip
 """Rules in tables of single worlds."""
-_EXPLAINED = "Bold: a null world with more than 6 *yes* in 200. Limits and effects are never bold."
+_EXPLAINED = "Bold: a null world that does not pass (see plan.md). Limits and effects are never bold."
 _PARTITIONS = (
     "One partition / balanced ones. *Comparisons*: median. *Estimable*: at least 200 of 10 subjects. *Shown*: the "
     "interval lies above chance, with the training-overlap correction (one partition: V; else estimated, at most V)."
 )
 _COVERAGE = "Intervals of 95 % that hold the mean over all draws, in `none`, `film`, three effects, by correction."
-MOST_IN_200 = 6
+FIRST_DRAWS, FRESH, FRESH_DRAWS = 200, 10_000, 2_000
+"""Draws of each of the first two stages; the first of the fresh ones, and their number."""
+MOST_IN_200, MOST_IN_400, MOST_IN_2000 = 6, 20, 100
+NOT_PASSED = ("more", "fresh", "fail")
+"""States of cells with more than 6 *yes* in 200 draws that do not pass later."""
+CANDIDATES = tuple(rule for rule in RULES if not rule.startswith("metric"))
+ATTACKED = ("D1", 24)
 Group = tuple[str, int, str]
 """Design, subjects, label."""
 Cell = tuple[str, int, str, str]
@@ -37,11 +44,16 @@ Cell = tuple[str, int, str, str]
 
 
 class Counts:
-    """Counts of cells in files of results: measure -> (R,) of each rule, and (R,) draws."""
+    """Counts of cells in files of results: measure -> (3, R) of each stage and rule, and (3, R) draws.
+
+    Stages: the first 200 draws, those up to 400, and the fresh ones that decide.
+    """
 
     def __init__(self, *paths: Path) -> None:
-        self.draws: dict[Cell, np.ndarray] = defaultdict(lambda: np.zeros(len(RULES)))
-        self.values: dict[Cell, dict[str, np.ndarray]] = defaultdict(dict)
+        self.staged: dict[Cell, np.ndarray] = defaultdict(lambda: np.zeros((3, len(RULES))))
+        self.values: dict[Cell, dict[str, np.ndarray]] = defaultdict(
+            lambda: {measure: np.zeros((3, len(RULES))) for measure in MEASURES}
+        )
         for path in paths:
             with path.open(newline="") as file:
                 for row in csv.DictReader(file):
@@ -50,22 +62,42 @@ class Counts:
     def _add(self, row: dict[str, str]) -> None:
         cell = (row["design"], int(row["subjects"]), row["label"], row["world"])
         values = np.array([float(row.get(rule) or "nan") for rule in RULES])
-        of_cell = self.values[cell]
-        of_cell[row["measure"]] = of_cell.get(row["measure"], np.zeros(len(RULES))) + np.nan_to_num(values)
+        stage = 2 if int(row["first"]) >= FRESH else int(int(row["first"]) >= FIRST_DRAWS)
+        self.values[cell][row["measure"]][stage] += np.nan_to_num(values)
         if row["measure"] == "yes":
-            self.draws[cell] += int(row["draws"]) * np.isfinite(values)
+            self.staged[cell][stage] += int(row["draws"]) * np.isfinite(values)
+
+    @property
+    def draws(self) -> dict[Cell, np.ndarray]:
+        return {cell: of.sum(0) for cell, of in self.staged.items()}
+
+    def states(self, cell: Cell, form: str) -> np.ndarray:
+        """(R,) of each rule whether a cell passes by the plan: `pass`, `fail`, or `first`, `more`, `fresh` for the
+        draws that are missing; empty of a rule that was not asked."""
+        yes, draws = self.values[cell][form], self.staged[cell]
+        found = np.full(len(RULES), "fail", dtype="<U5")
+        found[draws[2] < FRESH_DRAWS] = "fresh"
+        found[(draws[2] >= FRESH_DRAWS) & (yes[2] <= MOST_IN_2000 / 2000 * draws[2])] = "pass"
+        two = draws[:2].sum(0)
+        found[two < 2 * FIRST_DRAWS] = "more"
+        found[(two >= 2 * FIRST_DRAWS) & (yes[:2].sum(0) <= MOST_IN_400)] = "pass"
+        found[(draws[0] >= FIRST_DRAWS) & (yes[0] <= MOST_IN_200)] = "pass"
+        found[yes[0] > MOST_IN_400] = "fail"  # no number of further draws is likely to change that
+        found[draws[0] < FIRST_DRAWS] = "first"
+        found[draws.sum(0) == 0] = ""
+        return found
 
     def groups(self) -> list[Group]:
-        return list(dict.fromkeys(cell[:3] for cell in self.draws))
+        return list(dict.fromkeys(cell[:3] for cell in self.staged))
 
     def rates(self, group: Group, measure: str) -> dict[str, np.ndarray]:
         """World -> (R,) rates, NaN of rules that were not asked."""
-        cells = [cell for cell in self.draws if cell[:3] == group]
+        cells = [cell for cell in self.staged if cell[:3] == group]
         return {cell[3]: self.rate(cell, measure) for cell in cells}
 
     def rate(self, cell: Cell, measure: str) -> np.ndarray:
-        draws = self.draws[cell]
-        return np.where(draws > 0, self.values[cell][measure] / np.maximum(draws, 1), np.nan)
+        draws = self.staged[cell].sum(0)
+        return np.where(draws > 0, self.values[cell][measure].sum(0) / np.maximum(draws, 1), np.nan)
 
 
 def merge(path: Path) -> None:
@@ -79,7 +111,9 @@ def merge(path: Path) -> None:
     for (design, subjects, label, world, measure), of in merged.items():
         runs: list[list[dict[str, str]]] = []
         for row in sorted(of, key=lambda row: int(row["first"])):
-            if runs and int(row["first"]) == int(runs[-1][-1]["first"]) + int(runs[-1][-1]["draws"]):
+            first = int(row["first"])
+            follows = runs and first == int(runs[-1][-1]["first"]) + int(runs[-1][-1]["draws"])
+            if follows and first != FIRST_DRAWS and _asked(row) == _asked(runs[-1][-1]):
                 runs[-1].append(row)
             else:
                 runs.append([row])
@@ -92,51 +126,58 @@ def merge(path: Path) -> None:
     append(path, HEADER, made)
 
 
-def _percent(rate: float) -> str:
+def _asked(row: dict[str, str]) -> list[bool]:
+    """Whether a row has each of the rules."""
+    return [bool(row.get(rule)) for rule in RULES]
+
+
+def percent(rate: float) -> str:
     return "" if np.isnan(rate) else f"{100 * rate:.1f}".removesuffix(".0")
 
 
 def worlds_table(counts: Counts, group: Group, form: str, rules: Sequence[str] = RULES) -> str:
-    """Percentages of *yes* by world and rule; bold: a null world with more than 6 in 200."""
-    rates, kinds = counts.rates(group, form), worlds_of(group[0])
+    """Percentages of *yes* by world and rule; bold: a null world that does not pass."""
     rows = []
     at = [RULES.index(rule) for rule in rules]
-    for world, of_rules in rates.items():
-        null = kinds[world].kind == "null"
-        shown = [f"**{_percent(v)}**" if null and v > MOST_IN_200 / 200 else _percent(v) for v in of_rules[at]]
-        rows.append([world, *shown])
+    for world, of_rules in counts.rates(group, form).items():
+        states = counts.states((*group, world), form)[at]
+        bold = [kind_of(world) == "null" and state in NOT_PASSED for state in states]
+        rows.append(
+            [world, *(f"**{percent(v)}**" if b else percent(v) for v, b in zip(of_rules[at], bold, strict=True))]
+        )
     return table(["world", *rules], rows)
 
 
 def candidates_table(counts: Counts, groups: Sequence[Group], form: str) -> str:
-    """Each rule: null cells above 3 %, the worst, the mean over null cells, mean power over sizes by effect."""
+    """Each rule: null cells that do not pass, the worst, the mean over null cells, mean power over sizes by effect."""
     rows, found = [], {group: counts.rates(group, form) for group in groups}
-    nulls = [(group, world) for group in groups for world in found[group] if worlds_of(group[0])[world].kind == "null"]
-    for at, rule in enumerate(RULES):
+    nulls = [(group, world) for group in groups for world in found[group] if kind_of(world) == "null"]
+    effects = [k for k in EFFECTS if all(f"effect_{k}" in of for of in found.values())]
+    for at, rule in enumerate(CANDIDATES):
         rates = [found[group][world][at] for group, world in nulls]
         if np.isnan(rates).all():
             continue
         (_, size, label), world = nulls[int(np.nanargmax(rates))]
-        power = [
-            np.nanmean([of[f"effect_{k}"][at] for of in found.values() if f"effect_{k}" in of] or [np.nan])
-            for k in EFFECTS
-        ]
-        failing = sum(rate > MOST_IN_200 / 200 for rate in rates)
-        worst = f"{_percent(np.nanmax(rates))} ({world}, {size}, {label})"
-        shown = [_percent(float(value)) for value in (np.nanmean(rates), *power)]
+        power = [np.nanmean([of[f"effect_{k}"][at] for of in found.values()]) for k in effects]
+        failing = sum(counts.states((*group, world), form)[at] in NOT_PASSED for group, world in nulls)
+        worst = f"{percent(np.nanmax(rates))} ({world}, {size}, {label})"
+        shown = [percent(float(value)) for value in (np.nanmean(rates), *power)]
         rows.append([rule, f"{failing} of {np.isfinite(rates).sum()}", worst, *shown])
-    return table(["rule", "cells above 3 %", "worst", "mean null", *(f"0.{k}" for k in EFFECTS)], rows)
+    return table(["rule", "cells not passed", "worst", "mean null", *(f"0.{k}" for k in effects)], rows)
 
 
 def attacks_table(counts: Counts) -> str:
-    """Each rule and form: attacks above 3 %, the worst, and how much more often mixtures pass than the true method."""
+    """Each rule and form: attacks that do not pass, the worst, and by how much mixtures exceed the true method."""
     rows = []
     for form in FORMS:
-        for at, rule in enumerate(RULES):
-            found = {cell[2:]: float(counts.rate(cell, form)[at]) for cell in counts.draws}
-            if np.isnan(list(found.values())).all():
+        for at, rule in enumerate(CANDIDATES):
+            found = {cell[2:]: float(counts.rate(cell, form)[at]) for cell in counts.staged}
+            found = {cell: rate for cell, rate in found.items() if np.isfinite(rate)}
+            if not found:
                 continue
-            alone = {cell: rate for cell, rate in found.items() if not cell[1].endswith(TRUE)}
+            best = [rate for cell, rate in found.items() if cell[1].startswith("best")]
+            alone = {cell: rate for cell, rate in found.items() if not cell[1].endswith(TRUE) and "best" not in cell[1]}
+            passed = sum(counts.states((*ATTACKED, *cell), form)[at] == "pass" for cell in alone)
             worst = max(alone, key=lambda cell: alone[cell])
             more = {
                 cell: rate - found[cell[0], f"true:alone:{TRUE}"]
@@ -145,10 +186,12 @@ def attacks_table(counts: Counts) -> str:
             }
             most = max(more, key=lambda cell: more[cell])
             rows.append([
-                rule, FORM_NAMES[form], f"{sum(rate > MOST_IN_200 / 200 for rate in alone.values())} of {len(alone)}",
-                f"{_percent(alone[worst])} ({worst[1]}, {worst[0]})", f"{_percent(more[most])} ({most[1]}, {most[0]})",
+                rule, FORM_NAMES[form], f"{len(alone) - passed} of {len(alone)}", percent(max(best, default=np.nan)),
+                f"{percent(alone[worst])} ({worst[1]}, {worst[0]})", f"{percent(more[most])} ({most[1]}, {most[0]})",
             ])  # fmt: skip
-    return table(["rule", "form", "attacks above 3 %", "worst", "mixture less true method, most"], rows)
+    return table(
+        ["rule", "form", "attacks not passed", "best of ten, most", "worst", "mixture less true method, most"], rows
+    )
 
 
 def _metrics(path: Path) -> dict[tuple[str, int, str, str, str], np.ndarray]:
@@ -180,7 +223,7 @@ def partitions_table(path: Path) -> str:
             added["estimated"] = np.minimum(metric.overlap, metric.variance)
             above = metric.low(added["V" if kind == "1" else "estimated"]) > 0.5
             rates = [metric.estimable, above & metric.estimable, above, metric.low(added["none"]) > 0.5]
-            shown.append([f"{np.median(of[:, 0]):.0f}", *(_percent(rate.mean()) for rate in rates)])
+            shown.append([f"{np.median(of[:, 0]):.0f}", *(percent(rate.mean()) for rate in rates)])
         rows.append([f"{design} {subjects}", label, world, *(f"{a} / {b}" for a, b in zip(*shown, strict=True))])
     header = [
         "study",
@@ -218,7 +261,7 @@ def coverage_table(path: Path) -> str:
     for (subjects, partitions, at), held_rows in sorted(found.items()):
         upper = "" if np.isinf(SIZES[at + 1]) else f" to {SIZES[at + 1]:.0f}"
         shares = np.mean(held_rows, axis=0)
-        shown = [_percent(value) for value in shares]
+        shown = [percent(value) for value in shares]
         if partitions == "1":
             shown[2:] = ["-"] * 3  # one partition shows no overlap
         rows.append([f"{subjects}", partitions, f"{SIZES[at]:.0f}{upper}", f"{len(held_rows)}", *shown])
@@ -242,29 +285,25 @@ def _drawn(counts: Counts, group: Group) -> str:
     return f"{min(draws)}" if min(draws) == max(draws) else f"{min(draws)} to {max(draws)}"
 
 
-def page(folder: Path, results: Path, metrics: Path) -> str:
-    """All tables of the development worlds: of these results, and of `gains.csv` and `attacks*.csv` beside them."""
-    counts = Counts(results, *folder.glob("gains.csv"))
-    attacked = Counts(*sorted(folder.glob("attacks*.csv")))
+def page(title: str, counts: Counts, attacked: Counts | None = None, metrics: Path | None = None) -> str:
+    """All tables of development or confirmation worlds, and of attacks and the primary metric, if there are any."""
     of_one = [group for group in counts.groups() if group[0] == "D1"]
     ran = [[*map(str, group), _drawn(counts, group)] for group in counts.groups()]
     parts = [
-        f"# Development worlds\n\nMade by `python -m bench.confound_rule --tables`. Rates in per cent. {_EXPLAINED}",
+        f"# {title}\n\nMade by `python -m bench.confound_rule --tables`. Rates in per cent. {_EXPLAINED}",
         "## What has run",
         table(["design", "subjects", "label", "draws"], ran),
-        "## One partition against balanced ones\n\n" + _PARTITIONS,
-        partitions_table(metrics),
-        "## Coverage of the stimulus-matched metric\n\n" + _COVERAGE,
-        coverage_table(metrics),
     ]
+    if metrics:
+        parts += ["## One partition against balanced ones\n\n" + _PARTITIONS, partitions_table(metrics)]
+        parts += ["## Coverage of the stimulus-matched metric\n\n" + _COVERAGE, coverage_table(metrics)]
     for label in ("binary", "continuous"):
         chosen = [group for group in of_one if group[2] == label]
         for form in FORMS if chosen else ():
             parts += [f"## Candidates, D1, {label}, {FORM_NAMES[form]}", candidates_table(counts, chosen, form)]
-    if attacked.draws:
-        draws = int(max(of.max() for of in attacked.draws.values()))
-        parts += [f"## Attacks, D1, 24 subjects, {draws} draws", attacks_table(attacked)]
+    if attacked:
+        parts += ["## Attacks, D1, 24 subjects", attacks_table(attacked)]
     for group in counts.groups():
-        title = f"{group[0]}, {group[1]} subjects, {group[2]}"
-        parts += [f"## *Yes* by world: {title}, rule alone", worlds_table(counts, group, "yes", CHOSEN)]
+        name = f"{group[0]}, {group[1]} subjects, {group[2]}"
+        parts += [f"## *Yes* by world: {name}, rule alone", worlds_table(counts, group, "yes", CHOSEN)]
     return "\n\n".join(parts) + "\n"

@@ -298,8 +298,17 @@ _OF_DESIGN = {
 
 
 def worlds_of(design: str) -> dict[str, World]:
-    """The development worlds of a design, in the order in which they are drawn."""
-    return {world.name: world for world in _OF_DESIGN[design]}
+    """The development worlds of a design, in the order in which they are drawn; last, all effects (for power)."""
+    worlds = {world.name: world for world in _OF_DESIGN[design]}
+    return worlds | {f"effect_{percent}": WORLDS[f"effect_{percent}"] for percent in EFFECTS}
+
+
+def kind_of(world: str) -> str:
+    """Return null, effect or limit, of the name of a development or confirmation world."""
+    for design in _OF_DESIGN:
+        if world in worlds_of(design):
+            return worlds_of(design)[world].kind
+    return world.partition("_")[0]
 
 
 def confirmation_worlds(seed: int, nulls: int = 18, effects: int = 6) -> dict[str, World]:

@@ -1,16 +1,21 @@
 """The study of rules for small studies computes what it says, and scores without a signal do not pass its best rule."""
 
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.confound_rule.attacks import confound_scores
+from bench.confound_rule.__main__ import main
+from bench.confound_rule.attacks import UNDER, best_of_ten, confound_scores, names
+from bench.confound_rule.cells import HEADER, RULES, append
+from bench.confound_rule.decision import CHOSEN, to_draw
 from bench.confound_rule.designs import draw_study
 from bench.confound_rule.published_rule import RidgeResiduals
 from bench.confound_rule.rules import Fitted
 from bench.confound_rule.scores import apart, balanced, matched, out_of_fold, overlap, random_partition, standardised
-from bench.confound_rule.worlds import WORLDS, confirmation_worlds, draw_world
+from bench.confound_rule.tables import Counts, merge
+from bench.confound_rule.worlds import WORLDS, confirmation_worlds, draw_world, kind_of
 from embench.statistics.intervals import shared_variance
 
 
@@ -75,3 +80,48 @@ def test_worlds_of_the_confirmation_depend_on_their_seed_alone() -> None:
     assert confirmation_worlds(5) == confirmation_worlds(5) != confirmation_worlds(6)
     kinds = [world.kind for world in confirmation_worlds(5).values()]
     assert (kinds.count("null"), kinds.count("effect")) == (18, 6)
+
+
+def test_a_cell_passes_by_its_first_draws_or_by_those_that_follow(tmp_path: Path) -> None:
+    path, rows = tmp_path / "development.csv", []
+    for world, found in {
+        "none": (6, 30, 0),
+        "film": (7, 13, 0),
+        "previous": (7, 14, 100),
+        "startle": (7, 14, 101),
+    }.items():
+        for first, draws, yes in zip((0, 200, 10_000), (200, 200, 2_000), found, strict=True):
+            rows.append(
+                ["D1", 24, "binary", world, first, draws, "yes", *(yes if rule == CHOSEN else "" for rule in RULES)]
+            )
+    append(path, HEADER, rows)
+    merge(path)
+    counts = Counts(path)
+    states = {cell[3]: counts.states(cell, "yes")[RULES.index(CHOSEN)] for cell in counts.staged}
+    assert states == {"none": "pass", "film": "pass", "previous": "pass", "startle": "fail"}
+    assert to_draw(counts, [CHOSEN], "more") == {}
+
+
+def test_the_best_of_ten_attacks_is_one_of_its_world() -> None:
+    metric = np.arange(len(names()), dtype=float)
+    found = [names()[at] for at in best_of_ten(metric, np.random.default_rng(5))]
+    assert [name.split(":")[2] for name in found] == list(UNDER)
+
+
+def test_the_kind_of_a_world_follows_from_its_name() -> None:
+    kinds = {
+        "film": "null",
+        "effect_62": "effect",
+        "reliability_90": "limit",
+        "joystick": "null",
+        "effect_1_71": "effect",
+    }
+    assert {name: kind_of(name) for name in kinds} == kinds
+    assert kind_of("null_03") == "null"
+
+
+@pytest.mark.parametrize("arguments", [["--cells", "D1:3"], ["--confirm", "MISSING"]])
+def test_a_wrong_argument_ends_with_one_sentence(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["confound_rule", *arguments])
+    with pytest.raises(SystemExit, match=arguments[1]):
+        main()
