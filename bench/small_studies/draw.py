@@ -145,7 +145,7 @@ def _clips(folder: Path, kind: str, rng: np.random.Generator) -> tuple[np.ndarra
         for k, clip in enumerate(orders[i]):
             rows.append(f"P{i:02d},clip{clip},{begin[k]},{CLIP_S}")
             value = np.tanh(0.5 * np.repeat(label[i, k], MOMENT_S))
-            lines = [f"{second},{v:.3f}" for second, v in enumerate(value)]
+            lines = [f"{begin[k] + second},{v:.3f}" for second, v in enumerate(value)]
             _table(folder / f"rating_P{i:02d}_clip{clip}.csv", ["seconds,valence", *lines])
     _table(folder / "clips.csv", rows)
     return counts.reshape(SUBJECTS, -1), label.reshape(SUBJECTS, -1) > 0
