@@ -119,7 +119,7 @@ def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         load_protocol("subject-independant")
-    assert str(error.value.hint).startswith("did you mean subject-independent-v3")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v3")
     assert "segment-random-legacy" in str(error.value.expected)
 
 
@@ -127,7 +127,7 @@ def test_wrong_name_shows_the_nearest() -> None:
     ("changes", "field", "expected"),
     [
         ({"leeks": True}, "leeks", "did you mean leaks?"),
-        ({"scoring": 4}, "scoring", "input should be 3"),
+        ({"scoring": 5}, "scoring", "input should be 3 or 4"),
         ({"folds_of": "subject-independent"}, "folds_of", "string should match pattern"),
         ({"split": {"by": "group", "folds": 5, "fold": 3}}, "split.fold", "did you mean folds"),
         ({"split": {"by": "subject", "folds": 5}}, "split.by", "'group', 'recording', 'segment', 'stimulus' or"),
@@ -252,7 +252,7 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path.write_text("extends: subject-independant-v1\nname: own-v1\n")
     with pytest.raises(UsageError, match="no published protocol") as error:
         load_protocol(path)
-    assert str(error.value.hint).startswith("did you mean subject-independent-v3")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v3")
     path.write_text("extends: subject-independent-v3\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from the published"):
         load_protocol(path)

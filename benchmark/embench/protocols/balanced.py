@@ -14,7 +14,7 @@ import numpy as np
 _LARGE, _SMALL = 5, 4
 _MOST_IN_SMALL = _SMALL**2
 """Most subjects for the plane of order 4: more would share points there, but not in the plane of order 5."""
-FEWEST = _SMALL + 1
+FEWEST_GROUPS = _SMALL + 1
 """Fewest subjects: as many as a line has points could all lie on it, in one fold."""
 _TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
 """Products in the field of four elements, whose sums are bitwise."""
@@ -28,7 +28,7 @@ def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
     two on different points share one. Test folds of one partition differ by at most three subjects in size.
 
     Args:
-        subjects: at least `FEWEST` distinct names, of people or of groups that nothing may split, in random order.
+        subjects: at least `FEWEST_GROUPS` distinct names, of people or of groups that nothing may split, in random order.
     """
     lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
     order = len(lines) - 1
@@ -43,7 +43,7 @@ def balanced_count(subjects: int) -> int:
     >>> balanced_count(24), balanced_count(16), balanced_count(4)
     (6, 5, 1)
     """
-    return 1 if subjects < FEWEST else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
+    return 1 if subjects < FEWEST_GROUPS else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
 
 
 def _lines(order: int) -> np.ndarray:

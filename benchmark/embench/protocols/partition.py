@@ -15,7 +15,7 @@ import numpy as np
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
-from embench.protocols.balanced import FEWEST, balanced_count, balanced_partitions
+from embench.protocols.balanced import FEWEST_GROUPS, balanced_count, balanced_partitions
 from embench.protocols.schema import Protocol, Validation
 from embench.protocols.units import RecordingTimes
 
@@ -219,7 +219,7 @@ class _Deal:
         wanted = self.protocol.split.folds
         if self.protocol.split.deal == "in_order":
             return _in_a_row(sorted(sizes), wanted)
-        if self.protocol.split.deal == "balanced" and what == "group" and len(sizes) >= FEWEST:
+        if self.protocol.split.deal == "balanced" and what == "group" and len(sizes) >= FEWEST_GROUPS:
             return self._balanced(sizes)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
         fold_of = {}
