@@ -67,10 +67,15 @@ def counted(places, won, crosses):  # in each place that some pairs have and oth
         yield np.array([np.bincount(x, w[here], len(known)) for x, w, here in zip(at, weights, used, strict=True)])
 
 
-def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is compared with whom
+def crossed(seeds, of, near, least, step, whole):  # the others; `near` (P, P): who is compared with whom
     def enough(t):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
-        pairs = t[:, 1]
-        return t[(pairs.sum((1, 2)) >= 400) & ((pairs.sum(2) > 0).sum(1) >= 10) & ((pairs > 0).sum((1, 2)) >= least)]
+        pairs, many = t[:, 1], (0, 0, 0) if whole else (400, 10, least)
+        sizes = pairs.sum((1, 2)), (pairs.sum(2) > 0).sum(1), (pairs > 0).sum((1, 2))
+        return t[np.all([size >= some for size, some in zip(sizes, many, strict=True)], axis=0) & (sizes[0] > 0)]
+
+    def few(pairs):  # whether the distinct comparisons of all seeds are too few, with scoring 4: `whole` is the least
+        sizes = pairs.sum(), (pairs.sum(1) > 0).sum(), (pairs > 0).sum()
+        return any(size < some for size, some in zip(sizes, (2 * whole, 10, least), strict=True))
 
     # Comparisons inside p (row) that those inside q (column) cross, in p's fold, or in any: won, and all.
     mates, free = np.zeros((2, len(seeds), len(seeds[0][1]), 2, *near.shape))
@@ -91,7 +96,7 @@ def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is 
                     np.add.at(mates[s, k, n], np.ix_(a, a), of_both * np.equal.outer(f, f) * near[np.ix_(a, a)])
                     np.add.at(free[s, k, n], np.ix_(a, a), of_both * near[np.ix_(a, a)])
     total = sum(t for t in mates if len(enough(t)))
-    if not len(pooled := enough(total) if np.any(total) else ()):
+    if not len(pooled := enough(total) if np.any(total) else ()) or (whole and few(mates[:, :, 1].max((0, 1)))):
         return None, None
     involved = total[:, 1].any((0, 2)) @ of > 0
     kept = [of.any(1), *~of.T[involved]]
@@ -102,12 +107,13 @@ def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is 
     return [score, np.array(parts), np.array(adds), np.zeros(0)], (len(parts) - 1) / len(parts)
 
 
-def interval(score, parts, adds, without, factor, trained):  # the score and the ends of its interval
+def interval(score, parts, adds, without, factor, trained, scoring):  # the score and the ends of its interval
     df, variance, shared, centre = len(parts) - 1, factor * ((parts - parts.mean()) ** 2).sum(), 0.0, score
     if df < 1:
         return np.array([score, np.nan, np.nan])
     if len(without) > 1:
         df, variance = min(df, len(without) - 1), variance + (len(without) - 1) * without.var()
+    shared = variance if scoring == 4 and len(adds) == 1 else shared
     adds, trained = (x[np.isfinite(adds).all(1)] for x in (adds, trained))
     share, change = trained.mean(0), adds - adds.mean(0)
     if (moved := (trained - share) ** 2).any():
@@ -158,7 +164,12 @@ def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained
     sessions = [re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subjects]
     apart, matched = np.abs(np.subtract.outer(*[np.array(sessions, float)] * 2)), name.endswith("_matched")
     near = ~np.eye(len(of), dtype=bool) & ((apart <= 60) | (not matched))
-    return *crossed(seeds, of, near, 20 * matched, step), trained
+    whole = (25 if name.endswith("_crossed") else 200) if scoring_of(manifest) == 4 else 0
+    return *crossed(seeds, of, near, 20 * matched, step, whole), trained
+
+
+def scoring_of(manifest):  # the version of the rules by which the record is judged
+    return int([*re.findall(r"\n    scoring: (\d)", manifest), 3][0])
 
 
 def read(folder, manifest):  # method -> its labelled rows, as columns; subject -> group
@@ -210,7 +221,7 @@ def main(folder):  # whether all agrees
             ours, factor, trained = estimate(of["model"], name, group_of, manifest)
             recorded = scores["scores"][target][name]
             there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)
-            found = interval(*ours, factor, trained) if ours else np.array([np.nan] * 3)
+            found = interval(*ours, factor, trained, scoring_of(manifest)) if ours else np.array([np.nan] * 3)
             same = np.allclose(found, there, rtol=0, atol=1e-6, equal_nan=True)
             text = "{:.6f} [{:.6f}, {:.6f}]".format(*found) if ours else recorded.get("undefined")
             print(target, name, text, *() if same else (f"DISAGREES with {recorded}",))

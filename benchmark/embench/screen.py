@@ -294,6 +294,7 @@ _WORDS = {
     "expected_s": "expected time",
     "nuisances_s": "confound analysis, fitted once for this dataset",
     "smallest_difference": "smallest detectable difference",
+    "power": "percentage of simulated studies of this design and size that find an effect",
 }
 
 

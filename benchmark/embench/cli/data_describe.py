@@ -316,6 +316,7 @@ def look(
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
     from embench.statistics.answerable import find_unanswerable, without_repeats
+    from embench.statistics.power import find_power
 
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist", where="--out")
@@ -337,7 +338,8 @@ def look(
         own = source.entry.name in (OWN, CORPUS)
         of = LookedAt(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
-        path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
+        power = find_power(store, card, chosen)
+        path = write_look(replace(of, cannot_answer=cannot_answer, power=power), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
     show_parts(unanswerable_parts(cannot_answer))
     if own or card.labels_public != "yes":

@@ -60,6 +60,7 @@ from embench.statistics.confound_test import studies_of
 from embench.statistics.nuisance_columns import Study
 from embench.statistics.nuisance_models import careful_trees
 from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
+from embench.statistics.power import announced_power
 from embench.store import blank_clips
 from embench.system import EventCallback, cores, limited_threads, now_and_then
 
@@ -500,8 +501,14 @@ class Plan:
             ),
             **({"nuisances_s": once_s} if once_s else {}),
             **describe_difference(len(set(self.test.groups.values())), spread, self._score_in_words()),
+            **({"power": power} if (power := self._power()) else {}),
             **({"cannot_answer": cannot_answer} if cannot_answer else {}),
         }
+
+    def _power(self) -> list[dict[str, Any]]:
+        """How often studies of this design and size find an effect, for each target."""
+        seeds = self.request.seed_list
+        return [row for t in self.test.targets for row in announced_power(self.test, self.protocol, t, seeds)]
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
         """A target that cannot be answered for, with the command whose seeds give enough comparisons."""

@@ -28,7 +28,8 @@ def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
     two on different points share one. Test folds of one partition differ by at most three subjects in size.
 
     Args:
-        subjects: at least `FEWEST_GROUPS` distinct names, of people or of groups that nothing may split, in random order.
+        subjects: at least `FEWEST_GROUPS` distinct names, of people or of groups that nothing may split, in random
+        order.
     """
     lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
     order = len(lines) - 1

@@ -34,6 +34,7 @@ from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_si
 from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
 from embench.statistics.answers import plain_reason, undefined_in_words
 from embench.statistics.controls import CONTROLS, FOR_COMPARISON
+from embench.statistics.power import SIMULATED_PROTOCOL
 from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
 from embench.system import ProgressCallback
@@ -339,7 +340,8 @@ PartProgress = Callable[[str, str], ProgressCallback]
 @dataclass(frozen=True)
 class LookedAt:
     """The content of a page. `people`: those whose signals are drawn. `own`: of a folder of one's own. `cannot_answer`:
-    the targets for which the study cannot answer, see `Unanswerable.as_json`."""
+    the targets for which the study cannot answer, see `Unanswerable.as_json`. `power`: see
+    `embench.statistics.power.announced_power`."""
 
     dataset: Dataset
     store: Store
@@ -349,6 +351,7 @@ class LookedAt:
     people: Sequence[str]
     own: bool = False
     cannot_answer: Sequence[Mapping[str, Any]] = ()
+    power: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass
@@ -576,6 +579,17 @@ def _without_names(reason: str, store: Store) -> str:
     return reason.partition(":")[0] if named else reason
 
 
+def _found(row: Mapping[str, Any]) -> str:
+    """A sentence on the power for an effect, see `embench.statistics.power`."""
+    effect = f"tell {row['target']} with an AUROC of {row['AUROC of the signals']:.2f} within subjects"
+    shares = {name.removesuffix(", %"): value for name, value in row.items() if name.endswith(", %")}
+    percent = " and ".join(f"{value}\N{NO-BREAK SPACE}% {name}" for name, value in shares.items())
+    return (
+        f"Under {SIMULATED_PROTOCOL}, signals that {effect} are found in {percent} of simulated studies of this design "
+        "and size."
+    )
+
+
 def _power(of: LookedAt) -> Markup:
     groups = len(set(connected_groups(of.store.recordings).values()))
     spread = published_spread("features", name_without_package(of.store.name))
@@ -593,7 +607,8 @@ def _power(of: LookedAt) -> Markup:
     )
     told = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in of.cannot_answer]
     alone = "One subject, or one group recorded together, says nothing about others."
-    parts = [*told, needs, shows if groups > 1 else alone]
+    found = [_found(row) for row in of.power]
+    parts = [*told, *found, needs, shows if groups > 1 else alone]
     return join_parts([paragraph(part) for part in parts])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from embench import registry, vocabulary
 from embench.interfaces.recording import names_in
+from embench.protocols import balanced_count
 from embench.records.scores import Adds, Score, Scores
 from embench.records.wording import (
     bare_name,
@@ -112,7 +113,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         sample=_sample(run),
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
         metric=facts.title + ("" if found.score else ", not the primary metric"),
-        score=(_score(score, facts.chance) if score else "not estimable") + _alone(found),
+        score=(_score(score, facts.chance) + _coverage(run) if score else "not estimable") + _alone(found),
         explanation=about.explanation(metric) if found.score else _varies(found),
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
@@ -122,6 +123,16 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         notes=tuple(filter(None, _notes(run, scores, found))),
         more=tuple(filter(None, _more(found))),
     )
+
+
+def _coverage(run: Mapping[str, Any]) -> str:
+    """How many of the balanced partitions a score rests on; empty where it rests on all, or the protocol has none."""
+    if run.get("protocol", {}).get("rules", {}).get("split", {}).get("deal") != "balanced":
+        return ""
+    subjects = run["cohort"].get("subjects")
+    whole = balanced_count(subjects if isinstance(subjects, int) else len(subjects or ()))
+    used = len(set(run.get("seeds") or ()) & set(range(whole)))
+    return "" if used >= whole else f"; {used} of {whole} partitions"
 
 
 def _with_variants(found: TargetAnswers) -> Iterator[Answer]:

@@ -1,0 +1,91 @@
+"""Power of a study before anything is trained: how often simulated studies of its design and size find an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.data.cohort import Cohort, build_cohort
+from embench.errors import EmbenchError
+from embench.files import parse_yaml
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.protocols import Protocol, load_protocol
+from embench.store import Store
+
+SIMULATED_POWER = Path(__file__).with_name("power.yaml")
+"""Percentages of simulated studies, made by `python -m bench.confound_rule --tables`."""
+ANNOUNCED = ("0.62", "0.72")
+"""Effects that are announced: AUROC within subjects of what the signals tell, without noise."""
+
+
+SIMULATED_PROTOCOL = "subject-independent-v4"
+"""The protocol of the simulated studies."""
+
+
+def find_power(store: Store, card: Card, targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """Return the power of a dataset's targets with all balanced partitions; a target without a cohort is left out."""
+    found, protocol = [], load_protocol(SIMULATED_PROTOCOL)
+    for target in targets:
+        with suppress(EmbenchError):
+            cohort = build_cohort(store, card, (target,), None, protocol)
+            found += announced_power(cohort, protocol, target, range(cohort.partitions(protocol)))
+    return found
+
+
+@cache
+def _simulated() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = parse_yaml(SIMULATED_POWER.read_text(encoding="utf-8"))
+    return found
+
+
+def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Return for each of `ANNOUNCED` the percentages of studies of this design and size that find it, more than by
+    chance and given confounds; none where no such study was simulated.
+
+    Args:
+        seeds: those of the run; with less than the balanced partitions, the power is that of one partition.
+    """
+    design, groups = _design_of(cohort, target), len(set(cohort.groups.values()))
+    known = _simulated().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
+    if protocol.rules < 4 or not known or target.kind == "classes":
+        return []
+    whole = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
+    rows = []
+    for effect in ANNOUNCED:
+        row: dict[str, Any] = {"target": target.name, "AUROC of the signals": float(effect)}
+        for question in ("above_chance", "given_confounds"):
+            column = question if whole else f"{question}_one_partition"
+            at = {size: of[effect][column] for size, of in known.items() if column in of.get(effect, {})}
+            if at:
+                found = np.interp(groups, list(at), list(at.values()))
+                row[f"{question.replace('_', ' ')}, %"] = round(float(found))
+        rows.append(row)
+    return rows
+
+
+def _design_of(cohort: Cohort, target: Target) -> str | None:
+    """The simulated design that a study resembles, see bench/confound_rule/plan.md; None where it resembles none."""
+    units = cohort.of(cohort.eligible)
+    several = len({unit.recording for unit in units}) < len(units)
+    if cohort.design == "shared_stimuli":
+        labels = cohort.label[target.name][list(cohort.eligible)]
+        return "D6" if several and _vary([unit.recording for unit in units], labels) else "D1"
+    if cohort.design == "fixed_order":
+        return None if several else "D2"
+    return "D3" if several else "D5"
+
+
+def _vary(recordings: Sequence[str], labels: np.ndarray) -> bool:
+    """True if labels vary within a recording."""
+    _, code = np.unique(recordings, return_inverse=True)
+    known = np.isfinite(labels)
+    least, most = np.full(code.max() + 1, np.inf), np.full(code.max() + 1, -np.inf)
+    np.minimum.at(least, code[known], labels[known])
+    np.maximum.at(most, code[known], labels[known])
+    return bool((most > least).any())
