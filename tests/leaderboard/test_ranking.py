@@ -158,6 +158,8 @@ def test_a_row_and_its_double_are_one_rank() -> None:
 class Rules:
     """What scoring asks of a protocol."""
 
+    rules = 3
+
     @staticmethod
     def headline_for(*_: str) -> str:
         return "auroc_crossed_time"

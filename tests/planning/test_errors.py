@@ -28,7 +28,7 @@ WRONG = [
     ("--modalities zzz", "`zzz` is not a known modality"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
-    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v3"),
+    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v4"),
     ("--modalities ecg --seeds one", "must be integers"),
     ("--modalities ecg --set encoder.lrr=1", "did you mean encoder.lr?"),
     ("--modalities ecg --set encoder.build.dimm=1", "did you mean encoder.build.dim?"),

@@ -438,7 +438,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        scoring = r.manifest.protocol.scoring
+        scoring = r.run["protocol"].get("rules", {}).get("scoring") or 3
         made = join(ours, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=scoring)  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
         every.append(made[MODEL])
     for r, joined in zip(records, every, strict=True):
