@@ -63,7 +63,9 @@ def test_an_honest_entry_is_compared_whatever_it_says_of_its_files(
     forger.edit_run(SAID[said])
     code, found = verified(forger, place, capsys)
     assert code == 0
-    assert {name: found[name][0] for name in OF_DATA if name in found}.items() <= dict.fromkeys(OF_DATA, "passed").items()
+    assert {name: found[name][0] for name in OF_DATA if name in found}.items() <= dict.fromkeys(
+        OF_DATA, "passed"
+    ).items()
 
 
 @pytest.mark.parametrize("said", SAID)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from typer import Argument, Option
@@ -469,7 +469,10 @@ def verify_entry(
     by: Annotated[str | None, Option(help="Your name, for an attestation of each entry that passes.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check entries without training; exit with 1 if a check fails. Labels are compared with your data, if found."""
+    """Check entries without training, and compare them with your data, if found.
+
+    Exit with 1 if a check fails, and with 3 if a comparison with your data was not made.
+    """
     from embench.leaderboard.entries import check_name
     from embench.leaderboard.pull_request import check_boards, failures
 
@@ -486,29 +489,34 @@ def verify_entry(
     if by is not None:
         _attest(paths, checks, by, data_root)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if any(check.status == "failed" for check in failed) else DataError.exit_code)
 
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
     """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
+    from embench.leaderboard.pull_request import failures
+
     names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
         show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        failed = [check for check in checks if check.status == "failed"]
-        show_table(failed, [field("entry"), field("check", "check failed"), field("reason")])
+        show_table(failures(checks), [field("entry"), field("check"), field("status", "result"), field("reason")])
         counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}
             for (check, status, reason), count in counts.items()
         )
-    wrong = len({check.entry for check in checks if check.status == "failed"})
-    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(checks))
+    wrong = len({check.entry for check in failures(checks)})
+    console.echo(
+        f"{len(names)} entries, {wrong} with a check that did not pass" if len(names) > 1 else _summary(checks)
+    )
 
 
 def _summary(checks: Sequence[EntryCheck]) -> str:
+    from embench.leaderboard.pull_request import CheckStatus
+
     counts = Counter(check.status for check in checks)
-    return ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not possible") if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in get_args(CheckStatus) if counts[status])
 
 
 def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:

@@ -39,9 +39,10 @@ from embench.leaderboard.entries import (
 )
 from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wrong_binding, wrong_coverage
 from embench.leaderboard.verify_data import (
-    agreed,
+    DataHere,
+    Uncompared,
     already_there,
-    cohort_of,
+    data_here,
     unlike,
     wrong_adds,
     wrong_cohort,
@@ -74,7 +75,8 @@ from embench.vocabulary import names_code, names_place, texts_in
 
 # Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.
 
-CheckStatus = Literal["passed", "failed", "not possible"]
+CheckStatus = Literal["passed", "failed", "not compared", "not possible"]
+"""`not compared`: there was something here to compare with. `not possible`: there was nothing."""
 
 
 class EntryCheck(NamedTuple):
@@ -125,7 +127,7 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
         if same := already_there(new_entry, others):
             wrong.append(f"{same} is the same entry")
     except (EmbenchError, OSError) as error:  # which other checks name
-        return EntryCheck(name, "alike", "not possible", str(error))
+        return EntryCheck(name, "alike", "not compared", str(error))
     return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))
 
 
@@ -196,6 +198,10 @@ class _Subject:
     def record(self) -> Record:
         return read_record(self.folder)
 
+    @cached_property
+    def data(self) -> DataHere | Undefined:
+        return data_here(self.folder, self.run, self.record, self.data_root)
+
 
 _Found = Iterable[str] | Undefined
 
@@ -254,20 +260,27 @@ def _covered(checked: _Subject) -> _Found:
     return list(wrong_coverage(checked.record, checked.record.labels))
 
 
-def _of_cohort(
-    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None
+def _of_data(
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, sealed: bool = False
 ) -> Callable[[_Subject], _Found | None]:
-    """A check with the data here, of entries whose scores have this part."""
+    """A check with the data here, of entries whose scores have this part; `sealed`: of those without labels, too."""
 
     def compare(checked: _Subject) -> _Found | None:
         if part and part not in checked.entry.scores:
             return None
-        cohort = cohort_of(checked.run, checked.record, checked.data_root)
-        if isinstance(cohort, Undefined):
-            return cohort
-        return agreed(checked.run, cohort, check(checked.run, checked.record, cohort), checked.data_root)
+        if checked.record.labels is None and not sealed:
+            return Undefined("the labels are not public, and the entry contains none")
+        if isinstance(data := checked.data, Undefined):
+            return data
+        return data.agreed(check(checked.run, checked.record, data.cohort))
 
     return compare
+
+
+def _labels(checked: _Subject) -> _Found | None:
+    return _of_data(
+        lambda run, record, cohort: wrong_labels(checked.folder, run, record, cohort, checked.data_root), sealed=True
+    )(checked)
 
 
 def _release(checked: _Subject) -> _Found | None:
@@ -325,13 +338,13 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "folds": _of_record(verify.wrong_folds),
     "scores": _scores,
     "summands": _summands,
-    "labels": lambda checked: wrong_labels(checked.folder, checked.run, checked.record, checked.data_root),
+    "labels": _labels,
     "release": _release,
-    "cohort": _of_cohort(wrong_cohort),
+    "cohort": _of_data(wrong_cohort),
     "covered": _covered,
-    "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
-    "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
-    "adds": _of_cohort(wrong_adds, "adds"),
+    "unpredicted": _of_data(wrong_unpredicted, "coverage"),
+    "controls": _of_data(wrong_controls, sealed=True),
+    "adds": _of_data(wrong_adds, "adds"),
     "audit": _audit,
     "bound": _bound,
     "looks": _looks,
@@ -378,7 +391,7 @@ def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> t
         if found is None:
             return None
         if isinstance(found, Undefined):
-            return "not possible", found.reason
+            return "not compared" if isinstance(found, Uncompared) else "not possible", found.reason
         wrong = list(found)
     except EmbenchError as error:
         return "failed", f"{error.what} ({error.where})" if error.where else error.what
@@ -445,8 +458,8 @@ def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
-    """The failed checks."""
-    return [check for check in checks if check.status == "failed"]
+    """The checks that keep an entry from a pass: the failed ones, and comparisons that were not made."""
+    return [check for check in checks if check.status in ("failed", "not compared")]
 
 
 # The packages whose plugins a run uses, and whether others can install them.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, FewLabels, card_for_protocol, cohort_labels, repaired_share
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
@@ -31,43 +31,71 @@ from embench.statistics.evaluation import FoldControls, FoldPredictions, record_
 from embench.statistics.scores import COMPARED
 from embench.system import version_of
 
-# An entry's labels, and what it says that it adds to clock and movement, compared with the reader's own copy of the
-# data.
-
-OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
-
-OTHER_PSEUDONYMS = Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
+# An entry's labels, people, units, confound-only models and answers, compared with the reader's own copy of the data.
+#
+# What is compared decides whether the data here are those of the entry: labels, starts and folds. No digest of code
+# does, and none that only the entry states.
 
 
-def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Differences between the labels of an entry, or their seal, and those of the local data; undefined without such
-    data. Data that are not prepared yet are prepared.
+class Uncompared(Undefined):
+    """The reason why a comparison was not made, although there is something here to compare with."""
+
+
+class DataHere(NamedTuple):
+    """The subjects of a run in the data here, and how these differ from an entry of other files; empty where files or
+    contents are the same."""
+
+    cohort: Cohort
+    others: str
+
+    def agreed(self, wrong: list[str]) -> list[str] | Undefined:
+        """The differences that a check found; those of other files are no fault of the entry."""
+        return (
+            Uncompared(f"the data here are not those of the entry: {self.others}") if wrong and self.others else wrong
+        )
+
+
+def data_here(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> DataHere | Undefined:
+    """The data of a run that are here. Data that are not prepared yet are prepared.
 
     Raises:
         EmbenchError: the data are damaged, or the seal is.
     """
-    if run.config.get("train_dataset"):
-        return Undefined("the method was trained on another dataset")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    labels = _labels_of(run, cohort)
+    try:
+        source = find_source(run.dataset.name, data_root)
+        _ = source.reader
+    except (DataError, UsageError) as error:
+        return Undefined(f"not compared with the data: {error.what}")
+    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
+    named = run.cohort.subjects
+    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
+        return Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
+    if raw_files_of(run) == source.files_digest(cohort.card):
+        return DataHere(cohort, "")
     if record.labels is None:
-        found = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
-        if found == "other files":
-            return Undefined("not compared with the data: the files here are not those whose labels were withheld")
-        return [] if found == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
-    return agreed(run, cohort, labels_apart(record.labels, labels), data_root)
+        seal = compare_seal(folder / SEAL_FILE, _labels_of(run, cohort), source.raw_digest())
+        return DataHere(cohort, "their labels were withheld with another key" if seal == "other files" else "")
+    apart = [*labels_apart(record.labels, _labels_of(run, cohort)), *wrong_cohort(run, record, cohort)]
+    return DataHere(cohort, apart[0] if apart else "")
+
+
+_cohort = lru_cache(maxsize=16)(Source.cohort)
+
+
+def wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
+    """Differences between the labels of an entry, or their seal, and those of the data here."""
+    labels = _labels_of(run, cohort)
+    if record.labels is not None:
+        return labels_apart(record.labels, labels)
+    seal = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
+    return [] if seal == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
 
 
 def _labels_of(run: Manifest, cohort: Cohort) -> Labels:
-    protocol = protocol_of(run)
-    return cohort_labels(
-        cohort,
-        cohort.targets,
-        {seed: cohort.folds(protocol, seed) for seed in run.seeds},
-        cohort.eligible,
-    )
+    if run.config.get("train_dataset"):  # its own folds are of the other dataset
+        return cohort_labels(cohort, cohort.targets, {}, cohort.positions)
+    folds = {seed: cohort.folds(protocol_of(run), seed) for seed in run.seeds}
+    return cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -156,32 +184,9 @@ def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -
     return [f"labels: {len(different)} are not those {those}, such as {target} of {unit}"]
 
 
-def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
-    """The subjects of a run whose predictions are public, of the same data here. A record without a digest of its files
-    is taken to be of them where its labels are; only agreement counts then, see `agreed`."""
-    if record.labels is None:
-        return Undefined("the labels are not public, and the entry contains none")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    if same_files(run, cohort, data_root):
-        return cohort
-    known = run.dataset.files is None and not run.config.get("train_dataset")
-    return cohort if known and not labels_apart(record.labels, _labels_of(run, cohort)) else OTHER_FILES
-
-
-def agreed(run: Manifest, cohort: Cohort, wrong: list[str], data_root: Path | None) -> list[str] | Undefined:
-    """The result of a comparison with the data; where nothing says that they are the same files, differences show no
-    fault of the record: the code that prepares them may have changed."""
-    return wrong if not wrong or same_files(run, cohort, data_root) else OTHER_FILES
-
-
-def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
-    """True if a run was of the raw files and label rules that are here. A record older than this digest is compared by
-    its prepared data, made by the same code."""
-    if run.dataset.files is None:
-        return run.dataset.fingerprint == cohort.store.key
-    return run.dataset.files == find_source(run.dataset.name, data_root).files_digest(cohort.card)
+def raw_files_of(run: Manifest) -> str | None:
+    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
+    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
 
 
 def files_here(run: Manifest, data_root: Path | None) -> str | None:
@@ -191,23 +196,6 @@ def files_here(run: Manifest, data_root: Path | None) -> str | None:
         return source.files_digest(card_for_protocol(protocol_of(run), source.card))
     except (DataError, UsageError):
         return None
-
-
-def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
-    """The subjects of a run, of the data here."""
-    try:
-        source = find_source(run.dataset.name, data_root)
-        _ = source.reader
-    except (DataError, UsageError) as error:
-        return Undefined(f"not compared with the data: {error.what}")
-    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
-    named = run.cohort.subjects
-    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
-        return OTHER_PSEUDONYMS
-    return cohort
-
-
-_cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
@@ -226,17 +214,11 @@ Trained = Mapping[tuple[int, int], Sequence[int] | None]
 """(Seed, fold) -> the units (positions in the cohort) whose labels a method was fitted on; None of another dataset."""
 
 
-def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Differences of an entry's controls from those that are fitted on the data here; undefined where there are no
-    such data, or only the plan of a run shows which labels they were fitted on."""
-    if any(few_labels(run)):
-        return Undefined("fitted on fewer labels, which only a reproduction can draw again")
+def wrong_controls(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Differences of an entry's controls from those that are fitted on the data here."""
     if record.labels is None:
-        return _wrong_sealed(run, record, data_root)
-    cohort = cohort_of(run, record, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    return agreed(run, cohort, controls_apart(run, record, cohort, _trained(run, cohort)), data_root)
+        return _wrong_sealed(run, record, cohort)
+    return controls_apart(run, record, cohort, _trained(run, cohort))
 
 
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
@@ -257,12 +239,16 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
 
 
 def _trained(run: Manifest, cohort: Cohort) -> Trained:
-    """The whole training part of each fold; nothing of a method that was trained on another dataset."""
+    """The units of each fold whose labels a run may use; nothing of a method that was trained on another dataset."""
     if run.config.get("train_dataset"):
         return {}
-    protocol = protocol_of(run)
-    dealt = {(seed, fold.index): fold for seed in run.seeds for fold in cohort.folds(protocol, seed)}
-    return {place: cohort.positions_of(fold.train).tolist() for place, fold in dealt.items()}
+    protocol, lots = protocol_of(run), FewLabels(*few_labels(run))
+    trained = dict[tuple[int, int], Sequence[int] | None]()
+    for seed in run.seeds:
+        for fold in cohort.folds(protocol, seed):
+            train, asked = (cohort.positions_of(ids) for ids in (fold.train, (*fold.val, *fold.test)))
+            trained[seed, fold.index] = lots.drawn(cohort, train, asked, seed, fold.index, protocol).tolist()
+    return trained
 
 
 def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
@@ -320,15 +306,8 @@ def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
 
-def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+def _wrong_sealed(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
-    if run.config.get("train_dataset"):
-        return Undefined("the method was trained on another dataset")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    if run.dataset.files is not None and not same_files(run, cohort, data_root):
-        return OTHER_FILES
     protocol = protocol_of(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
     given = recorded_given(run.given)
@@ -338,8 +317,7 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
     names = [name for name in dict.fromkeys([*theirs, *again]) if name not in left_out]
     exact = _as_recorded(run, cohort)
     wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
-    said = [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
-    return agreed(run, cohort, said, data_root)
+    return [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
 
 
 # Contents that all entries of a board share, whatever their methods: labels, folds and controls follow from the data,
@@ -406,7 +384,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     other_run = other.manifest
     than = f"of {path.name}, on the same leaderboard"
     if own := sorted(_people(record) ^ _people(other)):
-        if run.dataset.files in (None, _files(other_run)):
+        if run.dataset.files in (None, raw_files_of(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
     dealt, theirs = _dealt(record), _dealt(other)
@@ -438,11 +416,6 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
 
 def _without_names(controls: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: scores for name, scores in controls.items() if name not in names}
-
-
-def _files(run: Manifest) -> str | None:
-    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
-    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
 
 
 def _people(record: Record) -> set[str]:
