@@ -100,12 +100,17 @@ def test_an_entry_whose_models_are_compared_with_nobody_is_listed(
 ) -> None:
     boards = published.parents[2]
     shutil.copytree(boards, tmp_path / "earlier")
-    forged = publish(tmp_path, saying(weaker(record), label_subjects=2))
+    forger = saying(weaker(record), label_subjects=2)
+    forger.run["method"]["pretrainers"] = ["embench_plugins/masked_value"]
+    forged = publish(tmp_path, forger)
     assert isinstance(unlike(forged, [published]), Undefined)
     capsys.readouterr()
-    main(["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")])
-    out = " ".join(capsys.readouterr().out.split())
-    assert f"{NEW} alike not possible" in out.replace("│", " ").replace("  ", " ")
+    line = ["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")]
+    main([*line, "--json"])
+    made = {(check["entry"], check["check"]): check["status"] for check in json.loads(capsys.readouterr().out)}
+    assert made["/".join(forged.parts[-3:]), "alike"] == "not possible"
+    main(line)
+    assert "compared with no other entry" in " ".join(capsys.readouterr().out.split())
 
 
 def tables(root: Path, controls: str) -> dict[str, Any]:

@@ -500,7 +500,8 @@ def _print_checks(checks: Sequence[EntryCheck]) -> None:
     if len(names) == 1:
         show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        show_table(failures(checks), [field("entry"), field("check"), field("status", "result"), field("reason")])
+        listed = [*failures(checks), *(c for c in checks if c.check == "alike" and c.status == "not possible")]
+        show_table(listed, [field("entry"), field("check"), field("status", "result"), field("reason")])
         counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}

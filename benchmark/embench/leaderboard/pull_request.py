@@ -123,12 +123,14 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
-        wrong = unlike(new_entry, others or of_board.values())
-        if same := already_there(new_entry, others):
-            wrong.append(f"{same} is the same entry")
+        found, same = unlike(new_entry, others or of_board.values()), already_there(new_entry, others)
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not compared", str(error))
-    return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))
+    if same:
+        return EntryCheck(name, "alike", "failed", f"{same} is the same entry")
+    if isinstance(found, Undefined):
+        return EntryCheck(name, "alike", "not possible", found.reason)
+    return EntryCheck(name, "alike", "failed" if found else "passed", "; ".join(found[:MOST_NAMED]))
 
 
 def _lacks(folder: Path) -> str:
@@ -611,7 +613,8 @@ def _why_not_beside(entry: Path, boards: Path, data_root: Path | None) -> list[s
         return [f"already there: {same}"]
     if wrong := failures(check_boards(entry, data_root)):
         return [f"{check.check}: {check.reason}" for check in wrong]
-    return unlike(entry, beside)
+    found = unlike(entry, beside)
+    return [] if isinstance(found, Undefined) else found
 
 
 def _take(entry: Path, boards: Path) -> list[Path]:

@@ -101,7 +101,12 @@ CONTROL_LIBRARIES = ("numpy", "scikit-learn")
 
 def board_of(run: Manifest) -> tuple[Any, ...]:
     """The facts that entries have to share so that their labels and folds are the same on the same people."""
-    return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
+    return run.dataset.name, run.protocol.hash, tuple(run.targets)
+
+
+def fitted_on(run: Manifest) -> tuple[Any, ...]:
+    """The facts that they also have to share so that their controls are the same: the labels to learn from."""
+    return run.config.get("train_dataset"), *few_labels(run)
 
 
 def few_labels(run: Manifest) -> tuple[Any, ...]:
@@ -114,7 +119,7 @@ def shared_by(run: Manifest) -> tuple[Any, ...]:
     among them. Of sealed ones, which hold no tables but folds, the controls' scores."""
     entry = run.entry
     tables = entry and (entry.labels, entry.folds, entry.rows, entry.controls or entry.control_scores)
-    return board_of(run), few_labels(run), tables
+    return board_of(run), fitted_on(run), tables
 
 
 # Floors of the pretrained rows of a board, among its other rows.
@@ -236,7 +241,7 @@ def ranked_rows(
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = [ranked.get(row.id, row) for row in rows]
     rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _score)
-    return rows + _control_rows(entries, target, load), rankings
+    return rows + _control_rows([entry for entry in entries if entry.id not in alone], target, load), rankings
 
 
 def class_of(row: Row) -> str:
@@ -456,7 +461,7 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 def _control_rows(entries: Sequence[ShownEntry], target: str, load: LoadEntry) -> list[Row]:
     """Each confound-only model once, as it scored in the entry with most subjects, then most seeds (the first by id of
-    several)."""
+    several), of entries whose models somebody confirms."""
     chosen: dict[str, ShownEntry] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):

@@ -17,7 +17,7 @@ from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
-from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, shared_by
+from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, fitted_on, shared_by
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
@@ -327,17 +327,18 @@ _OTHER_LIBRARIES = 0.005
 """Largest mean difference between scores of a control that other library versions explain."""
 
 
-def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
+def unlike(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
     """Differences of an entry's labels, folds and controls from those of other entries of its board, of the same
-    protocol and targets; nothing where there is none. Of others that share all of these, one is read."""
+    protocol and targets; undefined where no other one confirms its controls. Of others that share all of these, one is
+    read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
         if path != folder and not (path / SUPERSEDED_FILE).exists() and _facts(path).board == board_of(run):
             known.setdefault(_facts(path).shared, path)
-    if not known:
-        return []
-    record = read_record(folder)
-    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)]
+    record = read_record(folder) if known else None
+    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)] if record else []
+    if not found and all(_facts(path).fitted != fitted_on(run) for path in known.values()):
+        return Undefined("compared with no other entry: the models without a signal of none learned from these labels")
     return list(dict.fromkeys(found))
 
 
@@ -358,6 +359,7 @@ class _Facts(NamedTuple):
     """The facts of an entry that decide whether another one is compared with it."""
 
     board: tuple[Any, ...]
+    fitted: tuple[Any, ...]
     shared: tuple[Any, ...]
     plugins: tuple[object, ...]
 
@@ -371,7 +373,7 @@ def _facts(folder: Path) -> _Facts:
 @cache
 def _kept_facts(folder: Path, _size: int, _changed: int) -> _Facts:
     run = read_manifest(folder)
-    return _Facts(board_of(run), shared_by(run), _plugins(run))
+    return _Facts(board_of(run), fitted_on(run), shared_by(run), _plugins(run))
 
 
 def _plugins(run: Manifest) -> tuple[object, ...]:
@@ -388,11 +390,12 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
     dealt, theirs = _dealt(record), _dealt(other)
-    if any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
+    trained_alike = run.config.get("train_dataset") == other_run.config.get("train_dataset")
+    if trained_alike and any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same, apart = few_labels(run) == few_labels(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
+    same, apart = fitted_on(run) == fitted_on(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries contains them, this one or that {than}"
