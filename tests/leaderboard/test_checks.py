@@ -72,7 +72,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     capsys.readouterr()
     (good / "audit.json").write_text(json.dumps({"version": 4, "run": good.name, "counts": _NONE, "findings": []}))
     assert verify(good) == 0
-    assert "verified by A. Reader (stale: the entry has changed since)" in capsys.readouterr().out
+    assert "verified by A. Reader (does not count: the entry has changed since)" in capsys.readouterr().out
     assert verify(good, "--by", " ") == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import shlex
 from collections import Counter
@@ -542,13 +543,18 @@ def reproduce(
         int | None, Option(min=1, help="Spot check: run N folds that the author could not foresee; 2 is usual.")
     ] = None,
     nonce: Annotated[
-        str | None, Option(help="Text that decides which folds a spot check runs; default: random.")
+        str | None,
+        Option(
+            help="Text that decides which folds a spot check runs, which is not attested then; default: the nonce "
+            "that was revealed for the entry."
+        ),
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for the stages, kept; default: a temporary one.")] = None,
     out: Annotated[Path | None, Option(help="File for the attestation; default: beside the entries.")] = None,
 ) -> None:
     """Run the request of entries again and compare; write an attestation of each that is reproduced.
 
+    A spot check is attested if its folds follow from the nonce that `embench leaderboard draw` revealed for the entry.
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
     from embench.leaderboard.entries import attest, attested_by, check_name
@@ -579,7 +585,9 @@ def reproduce(
             continue
         failed += bool(found.wrong)
         _print_reproduction(found)
-        if not found.wrong:
+        if not found.wrong and not found.attestable:
+            console.note("not attested: the folds follow from a nonce that was not revealed for the entry")
+        elif not found.wrong:
             console.echo(f"  attestation: {attest(folder, found.level, by, out=out, **found.figures())}")
     if len(folders) > 1:
         console.echo(f"{len(folders) - failed} of {len(folders)} entries reproduced")
@@ -602,6 +610,29 @@ def _print_reproduction(found: Reproduction) -> None:
         console.echo(f"  greatest difference of {name}: {value:.3g}{allowed}")
     for note in found.notes:
         console.echo(f"  {note}")
+
+
+@leaderboard_app.command()
+def draw(
+    boards: Boards = Path("leaderboards"),
+    commit: Annotated[
+        bool, Option("--commit", help="Begin: draw a secret, print it, and write what commits to it.")
+    ] = False,
+) -> None:
+    """Reveal the nonce of new entries, which decides what a spot check of them runs; for maintainers.
+
+    It follows from the secret in $EMBENCH_NONCE_SECRET, to which the leaderboards are committed.
+    """
+    from embench.leaderboard.entries import entry_digest, entry_folders
+    from embench.leaderboard.nonces import commit_nonces, reveal_nonce
+    from embench.records.record import read_manifest
+
+    if commit:
+        console.echo(f"keep this secret, as $EMBENCH_NONCE_SECRET: {commit_nonces(boards)}")
+        return
+    digests = [entry_digest(folder, read_manifest(folder)) for folder in entry_folders(boards)]
+    found = reveal_nonce(boards, digests, os.environ.get("EMBENCH_NONCE_SECRET", ""))
+    console.echo(f"{found.nonce}: {len(found.entries)} entries" if found else "all entries have a nonce")
 
 
 @leaderboard_app.command("build")

@@ -35,8 +35,10 @@ from embench.leaderboard.entries import (
     entry_folders,
     load_leaderboard_entry,
     publish_runs,
+    read_attestation,
     why_not_publishable,
 )
+from embench.leaderboard.nonces import NONCES_FILE
 from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wrong_binding, wrong_coverage
 from embench.leaderboard.verify_data import (
     DataHere,
@@ -103,6 +105,14 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         board, id_ = path.parts[-3], rest.rpartition("--")[0]
         if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
             yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
+        elif not (earlier / path.relative_to(boards)).exists():
+            with suppress(EmbenchError):  # which other checks name
+                if read_attestation(path).version == 1:
+                    reason = f"{path.name} is of an earlier version: check the entry again"
+                    yield EntryCheck(f"{board}/{protocol}/{id_}", "history", "failed", reason)
+    if (was := _bytes(earlier / NONCES_FILE)) != _bytes(boards / NONCES_FILE):
+        reason = "only the main branch draws nonces: take the file as it was" if was else "nobody committed to nonces"
+        yield EntryCheck(NONCES_FILE, "history", "failed", reason)
     before = {entry_name(folder): folder for folder in entry_folders(earlier)}
     for name, folder in before.items():
         wrong = _changed(now.get(name), folder)
@@ -115,6 +125,10 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         if lacks := _lacks(now[name]):
             yield EntryCheck(name, "history", "failed", lacks)
         yield _alike(name, now, before)
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
@@ -406,7 +420,7 @@ def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> t
 def _attested(checked: _Subject) -> str:
     """Attestations in words; wrong ones were found when the entry was read."""
     parts = [
-        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
+        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (does not count: {stale})" if stale else "")
         for _, a, stale in checked.entry.attestations
     ]
     return ", ".join(parts) or "none"

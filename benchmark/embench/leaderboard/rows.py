@@ -26,7 +26,6 @@ from embench.files import cache_root, digest, read_checked, write_checked
 from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry
 from embench.leaderboard.entries import (
     LEVEL_NAMES,
-    RANKED_LEVELS,
     UNCONFIRMED,
     UNKNOWN_FILES,
     LeaderboardEntry,
@@ -43,6 +42,7 @@ from embench.leaderboard.entries import (
     load_summands,
     why_not_publishable,
 )
+from embench.leaderboard.nonces import NONCES_FILE
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
 from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
@@ -216,7 +216,8 @@ def ranked_rows(
     pretrained on the test subjects or on unknown ones, rows of other seeds than the leaderboard takes, rows whose
     primary metric is undefined, depends on a cut or is an error, rows that another entry supersedes, which come last,
     rows whose confound-only models nothing confirms, and rows of which nobody but their author has run anything (see
-    `RANKED_LEVELS`). Where the primary metric is undefined, rows are in the order of the within-subject score.
+    `LeaderboardEntry.ranked`). Where the primary metric is undefined, rows are in the order of the within-subject
+    score.
 
     Args:
         load: reads the folders of the entries.
@@ -298,7 +299,7 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(f"superseded by {entry.superseded.by}")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
-    if not marks and entry.evidence.level not in RANKED_LEVELS:
+    if not marks and not entry.ranked:
         marks.append(LEVEL_NAMES[entry.evidence.level])
     return marks
 
@@ -527,7 +528,8 @@ def load_shown_entries(root: Path) -> list[ShownEntry]:
         beside = attestation_folder(folder)
         if beside not in attested:
             attested[beside] = sorted(path.name for path in beside.glob("*.json"))
-        entries.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+        own = [beside / name for name in _of_entry(folder, attested[beside])]
+        entries.append(_shown(folder, [*own, *root.glob(NONCES_FILE)] if own else []))
     return entries
 
 
