@@ -1,4 +1,4 @@
-"""Predictions that are another entry's with noise are flagged; honest pairs of published entries, however close, are not."""
+"""Predictions that are another entry's with noise are flagged; honest pairs of published entries are not."""
 
 from __future__ import annotations
 

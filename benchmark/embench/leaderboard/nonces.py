@@ -1,8 +1,8 @@
 """Nonces that decide which folds of an entry a spot check runs: nobody chooses them, and no author knows them before.
 
 Maintainers draw a secret, and commit the end of a chain of hashes that begins with it. The hash of each nonce is the
-one before. A nonce is revealed with the digests of the entries that were published by then and had none. So an entry has
-one nonce, which is younger than its content, and whoever has the secret can neither choose nor skip one.
+one before. A nonce is revealed with the digests of the entries that were published by then and had none. So an entry
+has one nonce, which is younger than its content, and whoever has the secret can neither choose nor skip one.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ from embench.leaderboard.verify_data import (
     DataHere,
     Uncompared,
     already_there,
+    copy_of,
     data_here,
     unlike,
     wrong_adds,
@@ -138,10 +139,13 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
         found, same = unlike(new_entry, others or of_board.values()), already_there(new_entry, others)
+        copy = "" if same else copy_of(new_entry, others)
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not compared", str(error))
     if same:
         return EntryCheck(name, "alike", "failed", f"{same} is the same entry")
+    if copy:
+        return EntryCheck(name, "alike", "failed", f"{copy}: a maintainer has to look at both")
     if isinstance(found, Undefined):
         return EntryCheck(name, "alike", "not possible", found.reason)
     return EntryCheck(name, "alike", "failed" if found else "passed", "; ".join(found[:MOST_NAMED]))
