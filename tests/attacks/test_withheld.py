@@ -52,6 +52,8 @@ def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:
     return Predictions({**rows, "score": np.full(len(who), 0.5), "decision": label}), known
 
 
-@pytest.mark.parametrize(("people", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)])
+@pytest.mark.parametrize(
+    ("people", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
+)
 def test_labels_that_can_be_enumerated_are_not_sealed(people: int, labels: int, refused: bool) -> None:
     assert bool(why_labels_show(*of_people(people, labels))) == refused

@@ -68,6 +68,8 @@ SEAL_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
+FEWEST_FREE = 80
+"""Labels that a seal has to be of; those of a subject who has one label alone count as one."""
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
 _KEPT = (
     *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
@@ -90,12 +92,17 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
         tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
     n, (target, seed, fold) = min((n, place) for place, n in tested.items())
-    if n >= FEWEST_UNITS:
-        return ""
-    return (
-        f"the labels of this dataset are not public, and fold {fold} of seed {seed} tests {n} labelled units of "
-        f"{target}: labels can be told from scores of fewer than {FEWEST_UNITS}; use a protocol with larger folds"
-    )
+    why = "the labels of this dataset are not public, and"
+    if n < FEWEST_UNITS:
+        few = f"fold {fold} of seed {seed} tests {n} labelled units of {target}"
+        few += f": labels can be told from scores of fewer than {FEWEST_UNITS}"
+        return f"{why} {few}; use a protocol with larger folds"
+    names = [labels[name].tolist() for name in ("target", "subject", "label")]
+    of_subject: dict[tuple[str, str], list[float]] = {}
+    for target, subject, label in zip(*names, strict=True):
+        of_subject.setdefault((target, subject), []).append(label)
+    free = sum(1 if len(set(own)) == 1 else len(own) for own in of_subject.values())
+    return "" if free >= FEWEST_FREE else f"{why} only {free} of them are free: all labelings can be tried"
 
 
 def sealed(record: Record) -> Record:
