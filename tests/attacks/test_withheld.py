@@ -1,4 +1,4 @@
-"""Labels that were withheld are not found by trying tables of labels: no published digest shows which table is right."""
+"""Labels that were withheld are not found by trying tables of them: no published digest shows which one is right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .own_names import make_study
 
 
 def digests(study: Path) -> list[str]:
-    """All that a record of a study says of its raw files: the key of the seal, the digest of files, that of the store."""
+    """What a record of a study says of its raw files: key of the seal, digest of files, that of the store."""
     source = find_source(str(study), None)
     reader = source.reader
     key = fingerprint.store_key(reader, reader.subjects(), "own/tasks", "code", 4.0, True, cache_root())
