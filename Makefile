@@ -12,7 +12,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more interop
-.PHONY: rates personal fuzz mutants sealed papers pairs-gpu gpu install browser cluster clean
+.PHONY: rates personal fuzz mutants sealed papers published pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -138,6 +138,13 @@ sealed: setup
 
 papers: setup
 	$(PROOF) papers
+
+# All published entries against the recordings, as after a change of a reader or of the preparation: those at hand, or
+# those that anybody may download.
+FETCHED := stress_predict wearable_stress eegmat
+published: setup
+	$(if $(EMBENCH_TEST_DATA),,for name in $(FETCHED); do $(BIN)/embench data fetch $$name --data-root .embench/published || exit; done)
+	$(BIN)/embench leaderboard verify leaderboards --data-root $(or $(EMBENCH_TEST_DATA),.embench/published)
 
 # Everything that is measured, side by side; `make bench ONLY="startup steps"` measures some of it. Where the peer can't be
 # installed, the table says so, and the rest is measured.

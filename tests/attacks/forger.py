@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from embench.cli import main
-from embench.data.cohort import Cohort
 from embench.files import aside, replace_folder, temporary
 from embench.leaderboard import entries, verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
@@ -154,9 +153,9 @@ class Forger:
         made = change(read_record(self.folder))
         made = replace(made, scores=recompute(made))
         if with_data:
-            cohort = verify_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
-            assert isinstance(cohort, Cohort)
-            adds = verify_data.adds_again(made.manifest, made, cohort)
+            here = verify_data.data_here(self.folder, made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
+            assert isinstance(here, verify_data.DataHere)
+            adds = verify_data.adds_again(made.manifest, made, here.cohort)
             made = replace(made, scores=Scores({**made.scores, "adds": adds}))
         _rewrite(self.folder, made)
         write_summands(self.folder, made)

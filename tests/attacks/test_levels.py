@@ -1,6 +1,6 @@
 """At which level each forgery of an entry fails that a skilful forger makes: at `leaderboard verify` by the entry's own
 files, at `verify --data-root` by the data, at `reproduce --stages 2` by another run, or at none; and whether CI's
-`verify --against` stops it, which has no data. The table of levels in docs/why/audit.md is of kinds of them."""
+`verify --against` stops it, which has no data. docs/why/forgeries.md is made of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embench.records.record import read_manifest, read_record
 from ..sample import proof
 from . import answers as a
 from . import statements as s
-from .forger import TABLES, Forger, needs_recordings, published, tables
+from .forger import Forger, needs_recordings, published
 
 __all__ = ["published"]
 
@@ -189,7 +189,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "the time it took": Forgery(s.of_run(lambda run: run["cost"].update(wall_s=0.1)), NOTHING),
     },
 }  # fmt: skip
-"""Kind, as docs/why/audit.md has it -> name -> forgery."""
+"""Kind, as docs/why/forgeries.md has it -> name -> forgery."""
 SAMPLE = {
     "controls: of a person of another fold", "predictions: decisions alone", "labels and people: a person is left out",
     "what else the entry shows: the share that was predicted", "what happened on the board: a superseded entry revived",
@@ -280,16 +280,3 @@ def test_an_honest_entry_passes_all_levels(place: a.Place, monkeypatch: pytest.M
     assert leaderboard("verify", place.boards, "--against", place.earlier) == 0
     assert leaderboard("verify", place.boards, "--data-root", place.data) == 0
     assert leaderboard("reproduce", place.boards, "--data-root", place.data, "--by", "A", "--stages", "2") == 0
-
-
-def test_the_page_says_what_stops_each_kind() -> None:
-    said = {what.partition(":")[0]: tuple(cells) for what, *cells in tables("Forged entries")[1]}
-    assert list(said) == list(FORGERIES)
-    for kind, of in FORGERIES.items():
-        assert {_told(each) for each in of.values()} == {said[kind]}, kind
-    count = sum(map(len, FORGERIES.values()))
-    assert f"{count} more forgeries" in " ".join(TABLES.read_text().split())
-
-
-def _told(of: Forgery) -> tuple[str, str]:
-    return of.level, "yes" if of.ci or of.level == VERIFY else "no"

@@ -16,6 +16,7 @@ import embench
 import embench.testing
 from bench.markdown import insert
 
+from ..attacks import page as attacks
 from . import combinations, commands, features, glossary
 from .pages import ROOT
 
@@ -93,6 +94,7 @@ MADE = {
     commands.ERRORS: commands.exit_codes,
     commands.SETTINGS: commands.settings,
     glossary.PAGE: glossary.terms,
+    attacks.PAGE: attacks.forgeries,
 }
 """Page -> what is made on it."""
 

@@ -48,12 +48,12 @@ def test_every_check_is_named_with_its_result(published: Path, capsys: pytest.Ca
 def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     boards = two[0].parents[2]
     assert verify(boards) == 0
-    assert "2 entries, 0 with a check that failed" in capsys.readouterr().out
+    assert "2 entries, 0 with a check that did not pass" in capsys.readouterr().out
     shutil.rmtree(boards / "acme-own" / "shared")
     assert verify(boards) == 1
     out = capsys.readouterr().out
     assert "a file that entries of this leaderboard have in common is missing" in out
-    assert "2 entries, 2 with a check that failed" in out
+    assert "2 entries, 2 with a check that did not pass" in out
     assert verify(boards / "nothing") == 2
     assert verify(boards / "acme-own") == verify(two[0].parent) == 1  # a board, a protocol
 
@@ -72,7 +72,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     capsys.readouterr()
     (good / "audit.json").write_text(json.dumps({"version": 4, "run": good.name, "counts": _NONE, "findings": []}))
     assert verify(good) == 0
-    assert "verified by A. Reader (stale: the entry has changed since)" in capsys.readouterr().out
+    assert "verified by A. Reader (does not count: the entry has changed since)" in capsys.readouterr().out
     assert verify(good, "--by", " ") == 2
 
 

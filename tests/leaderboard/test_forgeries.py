@@ -109,14 +109,7 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
     assert reproduce(copied, place, "--stages", "2", "--nonce", miss) == 0
     assert reproduce(copied, place, "--stages", "2", "--nonce", hit) == 1
     assert "seed 1, fold 2" in capsys.readouterr().out
-    [path] = copied.parents[1].glob("attestations/*")  # of the nonce that missed them
-    show = ["leaderboard", "show", "--boards", str(copied.parents[2])]
-    assert main(show) == 0
-    attested = json.loads(path.read_text())
-    assert attested["stages"] == [list(stage) for stage in picked[miss]]
-    path.write_text(json.dumps({**attested, "stages": [[0, 0], [0, 1]], "nonce": hit}))
-    assert main(show) == 1
-    assert "do not follow from the entry and the nonce" in capsys.readouterr().err
+    assert not list(copied.parents[1].glob("attestations/*"))  # of the nonce that missed them, which somebody chose
 
 
 @pytest.mark.slow

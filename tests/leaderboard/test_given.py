@@ -34,6 +34,7 @@ from embench.statistics import evaluation
 from embench.statistics.scores import COMPARED
 
 from ..tiny import scored
+from .conftest import attest
 from .made_up import put
 from .test_verify import edit, made_record, publish, verify
 
@@ -82,6 +83,7 @@ def test_what_is_compared_with_a_method_lies_with_it_and_comes_back(published: P
         assert sorted(here["score"].tolist()) == sorted(there["score"].tolist()), method
     assert again.scores["controls"] == record.scores["controls"]
     assert again.scores["personal"] == record.scores["personal"]
+    attest(published, compared=["controls"])
     page, _ = build_leaderboards(published.parents[2])
     assert "given 5 labelled units of each class" in page.read_text()
     models = page.read_text().partition("Models without any physiological signal")[2]

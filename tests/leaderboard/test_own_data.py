@@ -13,8 +13,16 @@ import pytest
 from embench.audits.checks.confounds import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
+from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.verify_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
+from embench.leaderboard.verify_data import (
+    DataHere,
+    data_here,
+    wrong_adds,
+    wrong_cohort,
+    wrong_labels,
+    wrong_unpredicted,
+)
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external
@@ -40,10 +48,16 @@ def folder(root: Path) -> Path:
     return next(root.glob("runs/stress_predict/handcrafted-lda-*"))
 
 
+def cohort_here(folder: Path, root: Path) -> Cohort:
+    here = data_here(folder, read_manifest(folder), read_record(folder), root / "data")
+    assert isinstance(here, DataHere)
+    assert not here.others
+    return here.cohort
+
+
 def found(record: Record, folder: Path, root: Path) -> list[str]:
     run = read_manifest(folder)
-    cohort = cohort_of(run, record, root / "data")
-    assert not isinstance(cohort, Undefined)
+    cohort = cohort_here(folder, root)
     return [*wrong_unpredicted(run, record, cohort), *wrong_adds(run, record, cohort)]
 
 
@@ -56,8 +70,7 @@ def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, f
 
 def test_another_share_of_repaired_units_is_found_where_there_is_one(root: Path, folder: Path) -> None:
     run, record = read_manifest(folder), read_record(folder)
-    cohort = cohort_of(run, record, root / "data")
-    assert not isinstance(cohort, Undefined)
+    cohort = cohort_here(folder, root)
     assert run.cohort.repaired == 0.0
     assert wrong_cohort(run, record, cohort) == []
     for share, wrong in ((None, []), (0.5, ["run.yaml: cohort.repaired: 0.5, but it follows 0"])):
@@ -93,12 +106,12 @@ def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Pat
     outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
     run, record = read_manifest(outside), read_record(outside)
     assert record.scores.adds(name).judged == "full"
-    assert wrong_labels(outside, run, record, root / "data") == []
+    assert wrong_labels(outside, run, record, cohort_here(outside, root), root / "data") == []
     assert found(record, outside, root) == []
 
 
 def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
-    assert isinstance(cohort_of(read_manifest(folder), read_record(folder), tmp_path), Undefined)
+    assert isinstance(data_here(folder, read_manifest(folder), read_record(folder), tmp_path), Undefined)
 
 
 @pytest.mark.parametrize("adds", [True, False])

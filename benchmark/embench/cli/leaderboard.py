@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from typer import Argument, Option
@@ -469,7 +470,10 @@ def verify_entry(
     by: Annotated[str | None, Option(help="Your name, for an attestation of each entry that passes.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check entries without training; exit with 1 if a check fails. Labels are compared with your data, if found."""
+    """Check entries without training, and compare them with your data, if found.
+
+    Exit with 1 if a check fails, and with 3 if a comparison with your data was not made.
+    """
     from embench.leaderboard.entries import check_name
     from embench.leaderboard.pull_request import check_boards, failures
 
@@ -486,29 +490,35 @@ def verify_entry(
     if by is not None:
         _attest(paths, checks, by, data_root)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if any(check.status == "failed" for check in failed) else DataError.exit_code)
 
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
     """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
+    from embench.leaderboard.pull_request import failures
+
     names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
         show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        failed = [check for check in checks if check.status == "failed"]
-        show_table(failed, [field("entry"), field("check", "check failed"), field("reason")])
+        listed = [*failures(checks), *(c for c in checks if c.check == "alike" and c.status == "not possible")]
+        show_table(listed, [field("entry"), field("check"), field("status", "result"), field("reason")])
         counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}
             for (check, status, reason), count in counts.items()
         )
-    wrong = len({check.entry for check in checks if check.status == "failed"})
-    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(checks))
+    wrong = len({check.entry for check in failures(checks)})
+    console.echo(
+        f"{len(names)} entries, {wrong} with a check that did not pass" if len(names) > 1 else _summary(checks)
+    )
 
 
 def _summary(checks: Sequence[EntryCheck]) -> str:
+    from embench.leaderboard.pull_request import CheckStatus
+
     counts = Counter(check.status for check in checks)
-    return ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not possible") if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in get_args(CheckStatus) if counts[status])
 
 
 def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
@@ -533,13 +543,18 @@ def reproduce(
         int | None, Option(min=1, help="Spot check: run N folds that the author could not foresee; 2 is usual.")
     ] = None,
     nonce: Annotated[
-        str | None, Option(help="Text that decides which folds a spot check runs; default: random.")
+        str | None,
+        Option(
+            help="Text that decides which folds a spot check runs, which is not attested then; default: the nonce "
+            "that was revealed for the entry."
+        ),
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for the stages, kept; default: a temporary one.")] = None,
     out: Annotated[Path | None, Option(help="File for the attestation; default: beside the entries.")] = None,
 ) -> None:
     """Run the request of entries again and compare; write an attestation of each that is reproduced.
 
+    A spot check is attested if its folds follow from the nonce that `embench leaderboard draw` revealed for the entry.
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
     from embench.leaderboard.entries import attest, attested_by, check_name
@@ -570,7 +585,9 @@ def reproduce(
             continue
         failed += bool(found.wrong)
         _print_reproduction(found)
-        if not found.wrong:
+        if not found.wrong and not found.attestable:
+            console.note("not attested: the folds follow from a nonce that was not revealed for the entry")
+        elif not found.wrong:
             console.echo(f"  attestation: {attest(folder, found.level, by, out=out, **found.figures())}")
     if len(folders) > 1:
         console.echo(f"{len(folders) - failed} of {len(folders)} entries reproduced")
@@ -593,6 +610,29 @@ def _print_reproduction(found: Reproduction) -> None:
         console.echo(f"  greatest difference of {name}: {value:.3g}{allowed}")
     for note in found.notes:
         console.echo(f"  {note}")
+
+
+@leaderboard_app.command()
+def draw(
+    boards: Boards = Path("leaderboards"),
+    commit: Annotated[
+        bool, Option("--commit", help="Begin: draw a secret, print it, and write what commits to it.")
+    ] = False,
+) -> None:
+    """Reveal the nonce of new entries, which decides what a spot check of them runs; for maintainers.
+
+    It follows from the secret in $EMBENCH_NONCE_SECRET, to which the leaderboards are committed.
+    """
+    from embench.leaderboard.entries import entry_digest, entry_folders
+    from embench.leaderboard.nonces import commit_nonces, reveal_nonce
+    from embench.records.record import read_manifest
+
+    if commit:
+        console.echo(f"keep this secret, as $EMBENCH_NONCE_SECRET: {commit_nonces(boards)}")
+        return
+    digests = [entry_digest(folder, read_manifest(folder)) for folder in entry_folders(boards)]
+    found = reveal_nonce(boards, digests, os.environ.get("EMBENCH_NONCE_SECRET", ""))
+    console.echo(f"{found.nonce}: {len(found.entries)} entries" if found else "all entries have a nonce")
 
 
 @leaderboard_app.command("build")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -659,6 +660,76 @@ def cohort_labels(
                 unit, raw = cohort.units[i], cohort.raw[target.name][i]
                 rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw, known))
     return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
+
+
+def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
+    """(n,) whether a unit is of a subject of those at `index`."""
+    recording = cohort.columns["recording"]
+    subject = np.array([entry.subject for entry in cohort.store.recordings])
+    return np.isin(subject, subject[recording[index]])[recording]
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """The number of training subjects with labels and the proportion of their labels that a run may use; None: all."""
+
+    subjects: int | None
+    share: float | None
+
+    def drawn(
+        self, cohort: Cohort, train: np.ndarray, asked: np.ndarray, seed: int, fold: int, protocol: Protocol
+    ) -> np.ndarray:
+        """Return the units of those at `train` whose labels may be used, the same whatever the method; subjects of the
+        units `asked` keep what they give to train on. Raises UsageError where there are too few subjects."""
+
+        def rank(name: str) -> str:
+            return hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
+
+        if self.subjects is not None:
+            train = self._of_subjects(cohort, train, asked, rank, protocol, f"seed {seed}, fold {fold}")
+        return train if self.share is None else self._of_labels(cohort, train, rank)
+
+    def _of_subjects(
+        self,
+        cohort: Cohort,
+        train: np.ndarray,
+        asked: np.ndarray,
+        rank: Callable[[str], str],
+        protocol: Protocol,
+        place: str,
+    ) -> np.ndarray:
+        """The units of as many subjects, those of a smaller number among those of a larger one."""
+        own = units_of_subjects(cohort, asked) & protocol.trains_on_given
+        subjects, count = sorted({cohort.units[i].subject for i in train[~own[train]]}, key=rank), self.subjects or 0
+        if count > len(subjects):
+            raise UsageError(
+                f"{place} has only {len(subjects)} training subjects, fewer than {count}",
+                where=f"--label-subjects {count}",
+                expected=f"1 to {len(subjects)}, or all",
+            )
+        return np.array([i for i in train if own[i] or cohort.units[i].subject in subjects[:count]], np.int64)
+
+    def _of_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
+        """As large a proportion of each subject's units of each class, those of a smaller one among those of a larger
+        one. At least one unit of each class."""
+        units, share = cohort.units, self.share or 0.0
+        classes = [t for t in cohort.targets if t.traits.has_classes]
+        kinds = np.stack([cohort.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
+        strata: dict[tuple[str, str], list[int]] = {}
+        for i in sorted(train, key=lambda i: rank(str(units[i].id))):
+            strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
+        # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
+        place = {
+            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(members)
+            for stratum, members in strata.items()
+            for k, i in enumerate(members)
+        }
+        first = {
+            kind: min((i for s, members in strata.items() if s[0] == kind for i in members), key=place.__getitem__)
+            for kind, _ in strata
+        }
+        kept = {i for i in train if place[i] < share} | set(first.values())
+        return np.array([i for i in train if i in kept], np.int64)
 
 
 # The units of a run that rest on repaired signals: on samples that were lost and bridged, or that are missing.

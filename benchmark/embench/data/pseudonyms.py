@@ -94,9 +94,14 @@ class Pseudonymous(Dataset):
         self.card = replace(own.card, sessions=named) if named else own.card
 
     @cached_property
+    def secret(self) -> bytes:
+        """The study's key, by which its files are hashed too."""
+        return read_key(self.root)
+
+    @cached_property
     def names(self) -> Names:
         """The study's pseudonyms."""
-        return Names(read_key(self.root))
+        return Names(self.secret)
 
     @cached_property
     def owners(self) -> Mapping[str, str]:

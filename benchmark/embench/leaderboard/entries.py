@@ -29,6 +29,7 @@ import embench
 from embench import registry
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
+from embench.leaderboard.nonces import read_nonces
 from embench.records import audit as audits
 from embench.records.audit import AUDIT_FILE, read_audit, sealed_text, write_audit
 from embench.records.manifest import Line, Manifest, Word, as_model
@@ -67,6 +68,8 @@ SEAL_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
+FEWEST_FREE = 80
+"""Labels that a seal has to be of; those of a subject who has one label alone count as one."""
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
 _KEPT = (
     *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
@@ -89,12 +92,17 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
         tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
     n, (target, seed, fold) = min((n, place) for place, n in tested.items())
-    if n >= FEWEST_UNITS:
-        return ""
-    return (
-        f"the labels of this dataset are not public, and fold {fold} of seed {seed} tests {n} labelled units of "
-        f"{target}: labels can be told from scores of fewer than {FEWEST_UNITS}; use a protocol with larger folds"
-    )
+    why = "the labels of this dataset are not public, and"
+    if n < FEWEST_UNITS:
+        few = f"fold {fold} of seed {seed} tests {n} labelled units of {target}"
+        few += f": labels can be told from scores of fewer than {FEWEST_UNITS}"
+        return f"{why} {few}; use a protocol with larger folds"
+    names = [labels[name].tolist() for name in ("target", "subject", "label")]
+    of_subject: dict[tuple[str, str], list[float]] = {}
+    for target, subject, label in zip(*names, strict=True):
+        of_subject.setdefault((target, subject), []).append(label)
+    free = sum(1 if len(set(own)) == 1 else len(own) for own in of_subject.values())
+    return "" if free >= FEWEST_FREE else f"{why} only {free} of them are free: all labelings can be tried"
 
 
 def sealed(record: Record) -> Record:
@@ -228,10 +236,15 @@ class Backing:
     level: Level = "self_reported"
     by: str | None = None
     on: str | None = None
+    stages: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The level in words; of a spot check, the number of stages, as in `2 of 50 stages checked`."""
+        return self.stages or LEVEL_NAMES[self.level]
 
     def __str__(self) -> str:
-        name = LEVEL_NAMES[self.level]
-        return f"{name} by {self.by}, {self.on}" if self.by else name
+        return f"{self.name} by {self.by}, {self.on}" if self.by else self.name
 
 
 PickedFold = tuple[int, int]
@@ -241,18 +254,23 @@ PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\
 """A name in tables, which spreadsheets open, so it must not begin a formula."""
 
 
+VERSION_2_SINCE = dt.date(2026, 11, 30)
+OWN_NONCE = "its folds follow from a nonce that its checker chose"
+
+
 class Attestation(BaseModel):
     """A record of what `by` checked of an entry, and with what.
 
-    `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, which follow from the digest and the
-    `nonce`; None where all were, or none. `tolerances` and `greatest`: the allowed differences, and the largest ones
-    found. `files` and `compared`: the raw files and label rules that the entry was compared with (see
+    `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, of `total`; None where all were, or
+    none. They follow from the digest and the `nonce`, which its `source` `revealed` at that time; of version 1, from
+    one that the checker chose. `tolerances` and `greatest`: the allowed differences, and the largest ones found.
+    `files` and `compared`: the raw files and label rules that the entry was compared with (see
     `embench.data.find.files_digest`), None without data, and the checks in which it was.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     protocol: Word
     entry: Word
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -262,7 +280,10 @@ class Attestation(BaseModel):
     versions: dict[Word, Line]
     device: Line | None = None
     nonce: Line | None = None
+    source: Line | None = None
+    revealed: dt.datetime | None = None
     stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
+    total: int | None = None
     tolerances: dict[Word, FiniteFloat] = {}
     greatest: dict[Word, FiniteFloat] = {}
     files: Word | None = None
@@ -270,8 +291,11 @@ class Attestation(BaseModel):
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
-        if {self.nonce is not None, self.stages is not None} != {self.level == "spot_checked"}:
-            raise ValueError("a spot check has a nonce and the stages that follow from it, and nothing else has")
+        drawn = [self.source, self.revealed, self.total] if self.version > 1 else []
+        if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
+            raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
+        if self.version == 1 and self.on >= VERSION_2_SINCE:
+            raise ValueError("embench writes no such attestation any more: check the entry again")
         return self
 
 
@@ -292,7 +316,7 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
     """
     found = []
     for path in sorted(attestation_folder(folder).glob(f"{run.protocol.name}--{run.id}--*.json")):
-        known = _read(path)
+        known = read_attestation(path)
         if path.name != attestation_name(known.protocol, known.entry, known.by):
             raise CheckFailed(
                 "an attestation is not what its file name says",
@@ -301,7 +325,12 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
             )
         stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
         if not stale and known.stages is not None:
-            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), stages_of(folder, run))
+            every = stages_of(folder, run)
+            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), every)
+            if known.version == 1:
+                stale = OWN_NONCE
+            elif (known.nonce, known.revealed, known.total) != (*_drawn_for(folder, known.digest), len(every)):
+                raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
             if known.stages != expected:
                 raise CheckFailed(
                     "the stages of a spot check do not follow from the entry and the nonce",
@@ -311,6 +340,13 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
                 )
         found.append(FoundAttestation(path, known, stale))
     return found
+
+
+def _drawn_for(folder: Path, digest: str) -> tuple[str | None, dt.datetime | None]:
+    """The nonce that was revealed for an entry, and when."""
+    nonces = read_nonces(Path(folder).absolute().parents[2])
+    drawn = nonces and nonces.of(digest)
+    return (drawn.nonce, drawn.revealed) if drawn else (None, None)
 
 
 def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
@@ -429,7 +465,8 @@ def _kept_sha256(path: Path, _size: int, _modified: int, _changed: int) -> str:
     return sha256(path)
 
 
-def _read(path: Path) -> Attestation:
+def read_attestation(path: Path) -> Attestation:
+    """The content of an attestation's file. Raises DataError where it breaks its schema."""
     try:
         content = parse_json(read_text(path, 1 << 16))
     except (OSError, ValueError) as error:
@@ -627,7 +664,15 @@ class LeaderboardEntry:
         best = best_attestation(self.attestations)
         if best is None:
             return Backing()
-        return Backing(best.level, best.by, best.on.isoformat())
+        stages = f"{len(best.stages)} of {best.total} stages checked" if best.stages else None
+        return Backing(best.level, best.by, best.on.isoformat(), stages)
+
+    @property
+    def ranked(self) -> bool:
+        """True where others ran the entry or parts of it again. Spot checks of earlier versions keep a rank, although
+        the entry reads as self-reported, until it is checked anew."""
+        before = any(each.stale == OWN_NONCE for each in self.attestations)
+        return before or self.evidence.level in RANKED_LEVELS
 
     @property
     def files_known(self) -> bool:

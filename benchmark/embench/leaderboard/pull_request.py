@@ -35,13 +35,17 @@ from embench.leaderboard.entries import (
     entry_folders,
     load_leaderboard_entry,
     publish_runs,
+    read_attestation,
     why_not_publishable,
 )
+from embench.leaderboard.nonces import NONCES_FILE
 from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wrong_binding, wrong_coverage
 from embench.leaderboard.verify_data import (
-    agreed,
+    DataHere,
+    Uncompared,
     already_there,
-    cohort_of,
+    copy_of,
+    data_here,
     unlike,
     wrong_adds,
     wrong_cohort,
@@ -74,7 +78,8 @@ from embench.vocabulary import names_code, names_place, texts_in
 
 # Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.
 
-CheckStatus = Literal["passed", "failed", "not possible"]
+CheckStatus = Literal["passed", "failed", "not compared", "not possible"]
+"""`not compared`: there was something here to compare with. `not possible`: there was nothing."""
 
 
 class EntryCheck(NamedTuple):
@@ -101,6 +106,14 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         board, id_ = path.parts[-3], rest.rpartition("--")[0]
         if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
             yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
+        elif not (earlier / path.relative_to(boards)).exists():
+            with suppress(EmbenchError):  # which other checks name
+                if read_attestation(path).version == 1:
+                    reason = f"{path.name} is of an earlier version: check the entry again"
+                    yield EntryCheck(f"{board}/{protocol}/{id_}", "history", "failed", reason)
+    if (was := _bytes(earlier / NONCES_FILE)) != _bytes(boards / NONCES_FILE):
+        reason = "only the main branch draws nonces: take the file as it was" if was else "nobody committed to nonces"
+        yield EntryCheck(NONCES_FILE, "history", "failed", reason)
     before = {entry_name(folder): folder for folder in entry_folders(earlier)}
     for name, folder in before.items():
         wrong = _changed(now.get(name), folder)
@@ -115,18 +128,27 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         yield _alike(name, now, before)
 
 
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
 def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
     """Compares a new entry with the earlier ones of its board; without any, with the other new ones."""
     new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
-        wrong = unlike(new_entry, others or of_board.values())
-        if same := already_there(new_entry, others):
-            wrong.append(f"{same} is the same entry")
+        found, same = unlike(new_entry, others or of_board.values()), already_there(new_entry, others)
+        copy = "" if same else copy_of(new_entry, others)
     except (EmbenchError, OSError) as error:  # which other checks name
-        return EntryCheck(name, "alike", "not possible", str(error))
-    return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))
+        return EntryCheck(name, "alike", "not compared", str(error))
+    if same:
+        return EntryCheck(name, "alike", "failed", f"{same} is the same entry")
+    if copy:
+        return EntryCheck(name, "alike", "failed", f"{copy}: a maintainer has to look at both")
+    if isinstance(found, Undefined):
+        return EntryCheck(name, "alike", "not possible", found.reason)
+    return EntryCheck(name, "alike", "failed" if found else "passed", "; ".join(found[:MOST_NAMED]))
 
 
 def _lacks(folder: Path) -> str:
@@ -196,6 +218,10 @@ class _Subject:
     def record(self) -> Record:
         return read_record(self.folder)
 
+    @cached_property
+    def data(self) -> DataHere | Undefined:
+        return data_here(self.folder, self.run, self.record, self.data_root)
+
 
 _Found = Iterable[str] | Undefined
 
@@ -254,20 +280,27 @@ def _covered(checked: _Subject) -> _Found:
     return list(wrong_coverage(checked.record, checked.record.labels))
 
 
-def _of_cohort(
-    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None
+def _of_data(
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, sealed: bool = False
 ) -> Callable[[_Subject], _Found | None]:
-    """A check with the data here, of entries whose scores have this part."""
+    """A check with the data here, of entries whose scores have this part; `sealed`: of those without labels, too."""
 
     def compare(checked: _Subject) -> _Found | None:
         if part and part not in checked.entry.scores:
             return None
-        cohort = cohort_of(checked.run, checked.record, checked.data_root)
-        if isinstance(cohort, Undefined):
-            return cohort
-        return agreed(checked.run, cohort, check(checked.run, checked.record, cohort), checked.data_root)
+        if checked.record.labels is None and not sealed:
+            return Undefined("the labels are not public, and the entry contains none")
+        if isinstance(data := checked.data, Undefined):
+            return data
+        return data.agreed(check(checked.run, checked.record, data.cohort))
 
     return compare
+
+
+def _labels(checked: _Subject) -> _Found | None:
+    return _of_data(
+        lambda run, record, cohort: wrong_labels(checked.folder, run, record, cohort, checked.data_root), sealed=True
+    )(checked)
 
 
 def _release(checked: _Subject) -> _Found | None:
@@ -325,13 +358,13 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "folds": _of_record(verify.wrong_folds),
     "scores": _scores,
     "summands": _summands,
-    "labels": lambda checked: wrong_labels(checked.folder, checked.run, checked.record, checked.data_root),
+    "labels": _labels,
     "release": _release,
-    "cohort": _of_cohort(wrong_cohort),
+    "cohort": _of_data(wrong_cohort),
     "covered": _covered,
-    "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
-    "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
-    "adds": _of_cohort(wrong_adds, "adds"),
+    "unpredicted": _of_data(wrong_unpredicted, "coverage"),
+    "controls": _of_data(wrong_controls, sealed=True),
+    "adds": _of_data(wrong_adds, "adds"),
     "audit": _audit,
     "bound": _bound,
     "looks": _looks,
@@ -378,7 +411,7 @@ def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> t
         if found is None:
             return None
         if isinstance(found, Undefined):
-            return "not possible", found.reason
+            return "not compared" if isinstance(found, Uncompared) else "not possible", found.reason
         wrong = list(found)
     except EmbenchError as error:
         return "failed", f"{error.what} ({error.where})" if error.where else error.what
@@ -391,7 +424,7 @@ def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> t
 def _attested(checked: _Subject) -> str:
     """Attestations in words; wrong ones were found when the entry was read."""
     parts = [
-        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
+        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (does not count: {stale})" if stale else "")
         for _, a, stale in checked.entry.attestations
     ]
     return ", ".join(parts) or "none"
@@ -445,8 +478,8 @@ def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
-    """The failed checks."""
-    return [check for check in checks if check.status == "failed"]
+    """The checks that keep an entry from a pass: the failed ones, and comparisons that were not made."""
+    return [check for check in checks if check.status in ("failed", "not compared")]
 
 
 # The packages whose plugins a run uses, and whether others can install them.
@@ -598,7 +631,8 @@ def _why_not_beside(entry: Path, boards: Path, data_root: Path | None) -> list[s
         return [f"already there: {same}"]
     if wrong := failures(check_boards(entry, data_root)):
         return [f"{check.check}: {check.reason}" for check in wrong]
-    return unlike(entry, beside)
+    found = unlike(entry, beside)
+    return [] if isinstance(found, Undefined) else found
 
 
 def _take(entry: Path, boards: Path) -> list[Path]:

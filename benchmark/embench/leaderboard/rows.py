@@ -26,7 +26,6 @@ from embench.files import cache_root, digest, read_checked, write_checked
 from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry
 from embench.leaderboard.entries import (
     LEVEL_NAMES,
-    RANKED_LEVELS,
     UNCONFIRMED,
     UNKNOWN_FILES,
     LeaderboardEntry,
@@ -43,6 +42,7 @@ from embench.leaderboard.entries import (
     load_summands,
     why_not_publishable,
 )
+from embench.leaderboard.nonces import NONCES_FILE
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
 from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
@@ -101,7 +101,12 @@ CONTROL_LIBRARIES = ("numpy", "scikit-learn")
 
 def board_of(run: Manifest) -> tuple[Any, ...]:
     """The facts that entries have to share so that their labels and folds are the same on the same people."""
-    return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
+    return run.dataset.name, run.protocol.hash, tuple(run.targets)
+
+
+def fitted_on(run: Manifest) -> tuple[Any, ...]:
+    """The facts that they also have to share so that their controls are the same: the labels to learn from."""
+    return run.config.get("train_dataset"), *few_labels(run)
 
 
 def few_labels(run: Manifest) -> tuple[Any, ...]:
@@ -114,7 +119,7 @@ def shared_by(run: Manifest) -> tuple[Any, ...]:
     among them. Of sealed ones, which hold no tables but folds, the controls' scores."""
     entry = run.entry
     tables = entry and (entry.labels, entry.folds, entry.rows, entry.controls or entry.control_scores)
-    return board_of(run), few_labels(run), tables
+    return board_of(run), fitted_on(run), tables
 
 
 # Floors of the pretrained rows of a board, among its other rows.
@@ -211,7 +216,8 @@ def ranked_rows(
     pretrained on the test subjects or on unknown ones, rows of other seeds than the leaderboard takes, rows whose
     primary metric is undefined, depends on a cut or is an error, rows that another entry supersedes, which come last,
     rows whose confound-only models nothing confirms, and rows of which nobody but their author has run anything (see
-    `RANKED_LEVELS`). Where the primary metric is undefined, rows are in the order of the within-subject score.
+    `LeaderboardEntry.ranked`). Where the primary metric is undefined, rows are in the order of the within-subject
+    score.
 
     Args:
         load: reads the folders of the entries.
@@ -236,7 +242,7 @@ def ranked_rows(
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = [ranked.get(row.id, row) for row in rows]
     rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _score)
-    return rows + _control_rows(entries, target, load), rankings
+    return rows + _control_rows([entry for entry in entries if entry.id not in alone], target, load), rankings
 
 
 def class_of(row: Row) -> str:
@@ -293,7 +299,7 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(f"superseded by {entry.superseded.by}")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
-    if not marks and entry.evidence.level not in RANKED_LEVELS:
+    if not marks and not entry.ranked:
         marks.append(LEVEL_NAMES[entry.evidence.level])
     return marks
 
@@ -455,7 +461,7 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 def _control_rows(entries: Sequence[ShownEntry], target: str, load: LoadEntry) -> list[Row]:
     """Each confound-only model once, as it scored in the entry with most subjects, then most seeds (the first by id of
-    several)."""
+    several), of entries whose models somebody confirms."""
     chosen: dict[str, ShownEntry] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
@@ -521,7 +527,8 @@ def load_shown_entries(root: Path) -> list[ShownEntry]:
         beside = attestation_folder(folder)
         if beside not in attested:
             attested[beside] = sorted(path.name for path in beside.glob("*.json"))
-        entries.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+        own = [beside / name for name in _of_entry(folder, attested[beside])]
+        entries.append(_shown(folder, [*own, *root.glob(NONCES_FILE)] if own else []))
     return entries
 
 

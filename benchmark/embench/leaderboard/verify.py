@@ -8,6 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -465,9 +466,45 @@ def wrong_fields(record: Record) -> Iterator[str]:
     for target in looks.keys() & tried.keys():
         if (most := looks[target]) is not None and (tried[target] or 0) > most:
             yield f"run.yaml: tried.{target}: {tried[target]} methods, more than the {most} test-set evaluations"
+    yield from _wrong_words(run)
     for field, text in texts_in({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
         if text.startswith(FORMULA):
             yield f"run.yaml: {field}: a spreadsheet would run `{text[:30]}`; expected no = + - or @ before a text"
+
+
+def _wrong_words(run: Manifest) -> Iterator[str]:
+    """What decides with whom an entry is compared is as a run writes it, and as the request asks for it."""
+    config, request = run.config, run.config.get("request")
+    count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
+    asked = _asked(request or {})
+    as_written = {
+        "config.label_subjects": count is None or (type(count) is int and count > 0),
+        "config.label_fraction": share is None or (type(share) is float and 0 < share < 1),
+        "config.train_dataset": other is None or (other != run.dataset.name and "/" in str(other)),
+        "dataset.name": "/" in run.dataset.name,
+        "targets": len(set(run.targets)) == len(run.targets),
+        "config.dataset": config.get("dataset", run.dataset.name) == run.dataset.name,
+        "config.targets": config.get("targets", run.targets) == run.targets,
+        "config.protocol": config.get("protocol", run.protocol.hash) == run.protocol.hash,
+    }
+    if request is not None:
+        as_written["config.label_subjects"] &= str(count) == asked["label_subjects"]
+        as_written["config.label_fraction"] &= str(share) == asked["label_fraction"]
+        as_written["config.train_dataset"] &= str(other).rpartition("/")[2] == asked["train_dataset"].rpartition("/")[2]
+    for field, right in as_written.items():
+        if not right:
+            yield f"run.yaml: {field}: no run writes this, or not beside the rest of run.yaml"
+
+
+def _asked(request: Mapping[str, Any]) -> dict[str, str]:
+    """What a request limits, as a configuration says it."""
+    asked = {name: str(request.get(name)) for name in ("label_subjects", "label_fraction", "train_dataset")}
+    if asked["label_subjects"] == "all":
+        asked["label_subjects"] = "None"
+    with suppress(ValueError):
+        share = float(asked["label_fraction"])
+        asked["label_fraction"] = "None" if share == 1 else str(share)
+    return asked
 
 
 _IN_NO_TABLE = frozenset({"card", "cohort", "config", "dropped", "objects", "outside", "scoring", "videos"})

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
-from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, FewLabels, card_for_protocol, cohort_labels, repaired_share
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
-from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, shared_by
+from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, fitted_on, shared_by
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
@@ -31,43 +32,71 @@ from embench.statistics.evaluation import FoldControls, FoldPredictions, record_
 from embench.statistics.scores import COMPARED
 from embench.system import version_of
 
-# An entry's labels, and what it says that it adds to clock and movement, compared with the reader's own copy of the
-# data.
-
-OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
-
-OTHER_PSEUDONYMS = Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
+# An entry's labels, people, units, confound-only models and answers, compared with the reader's own copy of the data.
+#
+# What is compared decides whether the data here are those of the entry: labels, starts and folds. No digest of code
+# does, and none that only the entry states.
 
 
-def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Differences between the labels of an entry, or their seal, and those of the local data; undefined without such
-    data. Data that are not prepared yet are prepared.
+class Uncompared(Undefined):
+    """The reason why a comparison was not made, although there is something here to compare with."""
+
+
+class DataHere(NamedTuple):
+    """The subjects of a run in the data here, and how these differ from an entry of other files; empty where files or
+    contents are the same."""
+
+    cohort: Cohort
+    others: str
+
+    def agreed(self, wrong: list[str]) -> list[str] | Undefined:
+        """The differences that a check found; those of other files are no fault of the entry."""
+        return (
+            Uncompared(f"the data here are not those of the entry: {self.others}") if wrong and self.others else wrong
+        )
+
+
+def data_here(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> DataHere | Undefined:
+    """The data of a run that are here. Data that are not prepared yet are prepared.
 
     Raises:
         EmbenchError: the data are damaged, or the seal is.
     """
-    if run.config.get("train_dataset"):
-        return Undefined("the method was trained on another dataset")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    labels = _labels_of(run, cohort)
+    try:
+        source = find_source(run.dataset.name, data_root)
+        _ = source.reader
+    except (DataError, UsageError) as error:
+        return Undefined(f"not compared with the data: {error.what}")
+    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
+    named = run.cohort.subjects
+    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
+        return Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
+    if raw_files_of(run) == source.files_digest(cohort.card):
+        return DataHere(cohort, "")
     if record.labels is None:
-        found = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
-        if found == "other files":
-            return Undefined("not compared with the data: the files here are not those whose labels were withheld")
-        return [] if found == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
-    return agreed(run, cohort, labels_apart(record.labels, labels), data_root)
+        seal = compare_seal(folder / SEAL_FILE, _labels_of(run, cohort), source.raw_digest())
+        return DataHere(cohort, "their labels were withheld with another key" if seal == "other files" else "")
+    apart = [*labels_apart(record.labels, _labels_of(run, cohort)), *wrong_cohort(run, record, cohort)]
+    return DataHere(cohort, apart[0] if apart else "")
+
+
+_cohort = lru_cache(maxsize=16)(Source.cohort)
+
+
+def wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
+    """Differences between the labels of an entry, or their seal, and those of the data here."""
+    labels = _labels_of(run, cohort)
+    if record.labels is not None:
+        return labels_apart(record.labels, labels)
+    seal = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
+    return [] if seal == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
 
 
 def _labels_of(run: Manifest, cohort: Cohort) -> Labels:
-    protocol = protocol_of(run)
-    return cohort_labels(
-        cohort,
-        cohort.targets,
-        {seed: cohort.folds(protocol, seed) for seed in run.seeds},
-        cohort.eligible,
-    )
+    if run.config.get("train_dataset"):  # its own folds are of the other dataset
+        return cohort_labels(cohort, cohort.targets, {}, cohort.positions)
+    folds = {seed: cohort.folds(protocol_of(run), seed) for seed in run.seeds}
+    return cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -163,32 +192,9 @@ def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -
     return [f"labels: {len(different)} are not those {those}, such as {target} of {unit}"]
 
 
-def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
-    """The subjects of a run whose predictions are public, of the same data here. A record without a digest of its files
-    is taken to be of them where its labels are; only agreement counts then, see `agreed`."""
-    if record.labels is None:
-        return Undefined("the labels are not public, and the entry contains none")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    if same_files(run, cohort, data_root):
-        return cohort
-    known = run.dataset.files is None and not run.config.get("train_dataset")
-    return cohort if known and not labels_apart(record.labels, _labels_of(run, cohort)) else OTHER_FILES
-
-
-def agreed(run: Manifest, cohort: Cohort, wrong: list[str], data_root: Path | None) -> list[str] | Undefined:
-    """The result of a comparison with the data; where nothing says that they are the same files, differences show no
-    fault of the record: the code that prepares them may have changed."""
-    return wrong if not wrong or same_files(run, cohort, data_root) else OTHER_FILES
-
-
-def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
-    """True if a run was of the raw files and label rules that are here. A record older than this digest is compared by
-    its prepared data, made by the same code."""
-    if run.dataset.files is None:
-        return run.dataset.fingerprint == cohort.store.key
-    return run.dataset.files == find_source(run.dataset.name, data_root).files_digest(cohort.card)
+def raw_files_of(run: Manifest) -> str | None:
+    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
+    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
 
 
 def files_here(run: Manifest, data_root: Path | None) -> str | None:
@@ -198,23 +204,6 @@ def files_here(run: Manifest, data_root: Path | None) -> str | None:
         return source.files_digest(card_for_protocol(protocol_of(run), source.card))
     except (DataError, UsageError):
         return None
-
-
-def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
-    """The subjects of a run, of the data here."""
-    try:
-        source = find_source(run.dataset.name, data_root)
-        _ = source.reader
-    except (DataError, UsageError) as error:
-        return Undefined(f"not compared with the data: {error.what}")
-    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
-    named = run.cohort.subjects
-    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
-        return OTHER_PSEUDONYMS
-    return cohort
-
-
-_cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
@@ -233,22 +222,16 @@ Trained = Mapping[tuple[int, int], Sequence[int] | None]
 """(Seed, fold) -> the units (positions in the cohort) whose labels a method was fitted on; None of another dataset."""
 
 
-def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Differences of an entry's controls from those that are fitted on the data here; undefined where there are no
-    such data, or only the plan of a run shows which labels they were fitted on."""
-    if any(few_labels(run)):
-        return Undefined("fitted on fewer labels, which only a reproduction can draw again")
+def wrong_controls(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Differences of an entry's controls from those that are fitted on the data here."""
     if record.labels is None:
-        return _wrong_sealed(run, record, data_root)
-    cohort = cohort_of(run, record, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    return agreed(run, cohort, controls_apart(run, record, cohort, _trained(run, cohort)), data_root)
+        return _wrong_sealed(run, record, cohort)
+    return controls_apart(run, record, cohort, _trained(run, cohort))
 
 
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
     """Sentences on each control of a record that differs from the one fitted on the cohort: to the last digits where
-    libraries, code and preparation are those of the record, else by its scores."""
+    libraries are those of the record, else by its scores."""
     of_itself = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
     recorded = record.predictions.take(~np.isin(record.predictions["method"], of_itself))
     fitted = _refitted(run, record, cohort, trained)
@@ -256,7 +239,7 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
     wrong = [name for name in names if not _same(_of_control(recorded, name), _of_control(fitted, name))]
     if not wrong:
         return []
-    if not _as_recorded(run, cohort):
+    if not _as_recorded(run):
         whole = Predictions.concatenate([record.predictions.own, fitted])
         again = recompute(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
@@ -264,12 +247,16 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
 
 
 def _trained(run: Manifest, cohort: Cohort) -> Trained:
-    """The whole training part of each fold; nothing of a method that was trained on another dataset."""
+    """The units of each fold whose labels a run may use; nothing of a method that was trained on another dataset."""
     if run.config.get("train_dataset"):
         return {}
-    protocol = protocol_of(run)
-    dealt = {(seed, fold.index): fold for seed in run.seeds for fold in cohort.folds(protocol, seed)}
-    return {place: cohort.positions_of(fold.train).tolist() for place, fold in dealt.items()}
+    protocol, lots = protocol_of(run), FewLabels(*few_labels(run))
+    trained = dict[tuple[int, int], Sequence[int] | None]()
+    for seed in run.seeds:
+        for fold in cohort.folds(protocol, seed):
+            train, asked = (cohort.positions_of(ids) for ids in (fold.train, (*fold.val, *fold.test)))
+            trained[seed, fold.index] = lots.drawn(cohort, train, asked, seed, fold.index, protocol).tolist()
+    return trained
 
 
 def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
@@ -315,10 +302,9 @@ def _same(old: Predictions, new: Predictions) -> bool:
     return all(name in new.columns and np.allclose(old[name], new[name], 0, TOLERANCE, True) for name in columns)
 
 
-def _as_recorded(run: Manifest, cohort: Cohort) -> bool:
-    """True if trees fitted here have the digits of the record's."""
-    same = all(run.versions.get(name) == version_of(name) for name in CONTROL_LIBRARIES)
-    return same and run.dataset.fingerprint == cohort.store.key
+def _as_recorded(run: Manifest) -> bool:
+    """True if trees fitted here have the digits of the record's, whatever code prepared their data."""
+    return all(run.versions.get(name) == version_of(name) for name in CONTROL_LIBRARIES)
 
 
 def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
@@ -327,15 +313,8 @@ def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
 
-def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+def _wrong_sealed(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
-    if run.config.get("train_dataset"):
-        return Undefined("the method was trained on another dataset")
-    cohort = cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    if run.dataset.files is not None and not same_files(run, cohort, data_root):
-        return OTHER_FILES
     protocol = protocol_of(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
     given = recorded_given(run.given)
@@ -343,10 +322,9 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
     again, theirs = sealed_scores(scored.scores)["controls"], record.scores["controls"]
     left_out = {*CONSTANT_CONTROLS, *MADE_BY_METHOD}
     names = [name for name in dict.fromkeys([*theirs, *again]) if name not in left_out]
-    exact = _as_recorded(run, cohort)
+    exact = _as_recorded(run)
     wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
-    said = [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
-    return agreed(run, cohort, said, data_root)
+    return [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
 
 
 # Contents that all entries of a board share, whatever their methods: labels, folds and controls follow from the data,
@@ -356,17 +334,18 @@ _OTHER_LIBRARIES = 0.005
 """Largest mean difference between scores of a control that other library versions explain."""
 
 
-def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
+def unlike(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
     """Differences of an entry's labels, folds and controls from those of other entries of its board, of the same
-    protocol and targets; nothing where there is none. Of others that share all of these, one is read."""
+    protocol and targets; undefined where no other one confirms its controls. Of others that share all of these, one is
+    read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
         if path != folder and not (path / SUPERSEDED_FILE).exists() and _facts(path).board == board_of(run):
             known.setdefault(_facts(path).shared, path)
-    if not known:
-        return []
-    record = read_record(folder)
-    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)]
+    record = read_record(folder) if known else None
+    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)] if record else []
+    if not found and all(_facts(path).fitted != fitted_on(run) for path in known.values()):
+        return Undefined("compared with no other entry: the models without a signal of none learned from these labels")
     return list(dict.fromkeys(found))
 
 
@@ -383,10 +362,65 @@ def already_there(folder: Path, others: Iterable[Path]) -> str | None:
     return None
 
 
+NEAR, WHITE = 0.995, 0.04
+"""Least correlation of a fold's scores by which they may be a copy, and largest autocorrelation of noise. Of 4,691
+pairs of published entries 43 are as near in half of their folds, and what separates them is never white in time: it
+follows the signals, with an autocorrelation of .075 and more."""
+_FEWEST = 200
+
+
+def copied(record: Record, other: Record) -> str:
+    """How the predictions of an entry are those of another one, in words; empty where they are not, or where one method
+    gives equal ones by settings that do not matter."""
+    rows, theirs = (each.predictions.take(each.predictions.rows_with(method=MODEL)) for each in (record, other))
+    _, at, at_other = np.intersect1d(_keys(rows, MODEL), _keys(theirs, MODEL), return_indices=True)
+    rows, theirs = rows.take(at), theirs.take(at_other)
+    order = np.lexsort([rows[name] for name in ("start_s", "recording", "subject", "fold", "seed", "target")])
+    rows, theirs = rows.take(order), theirs.take(order)
+    column = next((name for name in rows.columns if name.startswith("score") and np.isfinite(rows[name]).all()), "")
+    if not (len(rows) and column in theirs.columns):
+        return ""
+    places = np.stack([rows.texts("target").code, rows["seed"], rows["fold"]])
+    fold = np.unique(places, axis=1, return_inverse=True)[1].ravel()
+    one_method = record.manifest.method.fusion == other.manifest.method.fusion
+    own, others = rows[column], theirs[column]
+    for scores in ((own, others), (rankdata(own), rankdata(others))):
+        parts = [_apart(*(score[fold == k] for score in scores)) for k in range(fold.max() + 1)]
+        equal = sum(part is not None and not part.any() for part in parts)
+        if equal > len(parts) / 2 and not one_method:
+            return "equal predictions"
+        noise = [part / part.std() for part in parts if part is not None and part.any()]
+        pairs = np.concatenate([part[1:] * part[:-1] for part in noise]) if noise else np.empty(0)
+        if len(noise) > len(parts) / 4 and len(pairs) >= _FEWEST and abs(pairs.mean()) < WHITE:
+            return "equal predictions but for noise"
+    return ""
+
+
+def copy_of(folder: Path, others: Iterable[Path]) -> str:
+    """The other entry of its board whose predictions an entry repeats, and how; empty where there is none."""
+    record = read_record(folder)
+    for path in others if record.labels is not None else ():
+        same_board = path != folder and _facts(path).board == board_of(record.manifest)
+        if same_board and (how := copied(record, read_record(path))):
+            return f"{how}, those of {path.name}"
+    return ""
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+    """(n,) what is left of the scores of a fold once another's are regressed out, 0 where they are equal; None where
+    they are not near."""
+    one, other = one - one.mean(), other - other.mean()
+    if not (one.std() and other.std()) or np.corrcoef(one, other)[0, 1] < NEAR:
+        return None
+    rest = one - other * (one @ other) / (other @ other)
+    return rest if rest.std() > 1e-6 * one.std() else np.zeros_like(rest)
+
+
 class _Facts(NamedTuple):
     """The facts of an entry that decide whether another one is compared with it."""
 
     board: tuple[Any, ...]
+    fitted: tuple[Any, ...]
     shared: tuple[Any, ...]
     plugins: tuple[object, ...]
 
@@ -400,7 +434,7 @@ def _facts(folder: Path) -> _Facts:
 @cache
 def _kept_facts(folder: Path, _size: int, _changed: int) -> _Facts:
     run = read_manifest(folder)
-    return _Facts(board_of(run), shared_by(run), _plugins(run))
+    return _Facts(board_of(run), fitted_on(run), shared_by(run), _plugins(run))
 
 
 def _plugins(run: Manifest) -> tuple[object, ...]:
@@ -413,15 +447,16 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     other_run = other.manifest
     than = f"of {path.name}, on the same leaderboard"
     if own := sorted(_people(record) ^ _people(other)):
-        if run.dataset.files in (None, _files(other_run)):
+        if run.dataset.files in (None, raw_files_of(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
     dealt, theirs = _dealt(record), _dealt(other)
-    if any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
+    trained_alike = run.config.get("train_dataset") == other_run.config.get("train_dataset")
+    if trained_alike and any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same, apart = few_labels(run) == few_labels(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
+    same, apart = fitted_on(run) == fitted_on(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries contains them, this one or that {than}"
@@ -445,11 +480,6 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
 
 def _without_names(controls: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: scores for name, scores in controls.items() if name not in names}
-
-
-def _files(run: Manifest) -> str | None:
-    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
-    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
 
 
 def _people(record: Record) -> set[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.data.cohort import Cohort
+from embench.data.cohort import Cohort, FewLabels, units_of_subjects
 from embench.engine import network
 from embench.engine.predict import GIVEN, LEARNED, TRIAL_GIVEN, TRIAL_SCORED
 from embench.engine.rows import TESTED, TRAINED
@@ -28,7 +27,6 @@ from embench.engine.stage import (
     Stage,
     without_rule,
 )
-from embench.errors import UsageError
 from embench.files import cached
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
@@ -230,13 +228,6 @@ def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[st
     train on, and by whose labels alone they are predicted beside. `y`: (n, targets) labels of all units."""
     arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
     return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
-
-
-def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
-    """(n,) whether a unit is of a subject of those at `index`."""
-    recording = cohort.columns["recording"]
-    subject = np.array([entry.subject for entry in cohort.store.recordings])
-    return np.isin(subject, subject[recording[index]])[recording]
 
 
 def _slices(cohort: Cohort) -> Slices:
@@ -453,7 +444,8 @@ class Builder:
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
         tested = self.fit_on.tested_of(val) if self.setting.dev else self.test_on.positions_of(fold.test)
         asked = np.concatenate([val, tested])
-        labelled = self._limit_labels(self._limit_subjects(train, asked, seed, fold.index), seed, fold.index)
+        lots = FewLabels(self.setting.label_subjects, self.setting.label_fraction)
+        labelled = lots.drawn(self.fit_on, train, asked, seed, fold.index, self.setting.protocol)
         return _Sides(train, val, tested, labelled)
 
     def _ways(self, sides: _Sides) -> dict[str, tuple[Builder, _Sides]]:
@@ -494,47 +486,6 @@ class Builder:
         params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, said)
         description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
-
-    def _limit_subjects(self, train: np.ndarray, asked: np.ndarray, seed: int, fold: int) -> np.ndarray:
-        """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those
-        of a smaller number among those of a larger one; subjects of the units `asked` keep what they give to train on.
-        Raises UsageError where there are fewer."""
-        if self.setting.label_subjects is None:
-            return train
-        units, rank = self.fit_on.units, _lots(seed, fold)
-        own = units_of_subjects(self.fit_on, asked) & self.setting.protocol.trains_on_given
-        subjects, count = sorted({units[i].subject for i in train[~own[train]]}, key=rank), self.setting.label_subjects
-        if count > len(subjects):
-            raise UsageError(
-                f"seed {seed}, fold {fold} has only {len(subjects)} training subjects, fewer than {count}",
-                where=f"--label-subjects {count}",
-                expected=f"1 to {len(subjects)}, or all",
-            )
-        return np.array([i for i in train if own[i] or units[i].subject in subjects[:count]], np.int64)
-
-    def _limit_labels(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
-        """The share of training units that may be labelled, the same whatever the method: as large of each subject's
-        units of each class, those of a smaller share among those of a larger one. At least one unit of each class."""
-        if self.setting.label_fraction is None:
-            return train
-        units, rank = self.fit_on.units, _lots(seed, fold)
-        classes = [t for t in self.fit_on.targets if t.traits.has_classes]
-        kinds = np.stack([self.fit_on.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
-        strata: dict[tuple[str, str], list[int]] = {}
-        for i in sorted(train, key=lambda i: rank(str(units[i].id))):
-            strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
-        # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
-        place = {
-            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(members)
-            for stratum, members in strata.items()
-            for k, i in enumerate(members)
-        }
-        first = {
-            kind: min((i for s, members in strata.items() if s[0] == kind for i in members), key=place.__getitem__)
-            for kind, _ in strata
-        }
-        kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
-        return np.array([i for i in train if i in kept], np.int64)
 
     def _pretrain(self, seed: int, fold: int, sides: _Sides) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
@@ -657,8 +608,3 @@ class Builder:
         if given is None or slices is None or not given.units:
             return {}
         return normalising_units(self.fit_on, train, val, slices.most)
-
-
-def _lots(seed: int, fold: int) -> Callable[[str], str]:
-    """Returns the random draw of a name in a fold, which is the same for every method."""
-    return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import secrets
 import tempfile
@@ -22,6 +23,7 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
+from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
 from embench.leaderboard.verify import means_in, recompute
 from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
@@ -194,7 +196,10 @@ class Reproduction:
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     nonce: str | None = None
+    source: str | None = None
+    revealed: dt.datetime | None = None
     stages: list[PickedFold] | None = None
+    total: int | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
     greatest: dict[str, float] = field(default_factory=dict)
     files: str | None = None
@@ -202,8 +207,13 @@ class Reproduction:
 
     def figures(self) -> dict[str, Any]:
         """The fields of an attestation besides the entry, the person and the day."""
-        names = ("device", "nonce", "stages", "tolerances", "greatest", "files", "compared")
-        return {name: getattr(self, name) for name in names}
+        names = ("device", "nonce", "source", "revealed", "stages", "total")
+        return {name: getattr(self, name) for name in (*names, "tolerances", "greatest", "files", "compared")}
+
+    @property
+    def attestable(self) -> bool:
+        """True where all folds were run, or those of a nonce that nobody chose."""
+        return self.stages is None or self.revealed is not None
 
 
 def reproduce_entry(
@@ -221,7 +231,8 @@ def reproduce_entry(
     Args:
         runs: a folder for stages; by default a temporary one. Stages of an interrupted reproduction are taken over.
         stages: how many seeds and folds a spot check runs; by default all.
-        nonce: decides which; by default drawn.
+        nonce: decides which; by default the one that was revealed for the entry, else one that is drawn now. Only the
+            folds of a revealed nonce can be attested.
 
     Raises:
         UsageError: the options do not fit the entry, or `runs` holds finished runs. CheckFailed: the entry needs a
@@ -244,8 +255,7 @@ def reproduce_entry(
                 where=f"--stages {stages}",
                 expected="a complete reproduction, which compares scores",
             )
-        result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
-        result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
+        _draw_stages(folder, run, stages, nonce, result)
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
         planned = rebuild_plan(record, folder, data_root, place)
         if isinstance(planned, Undefined):
@@ -258,6 +268,15 @@ def reproduce_entry(
             picked = result.stages or drawn_folds(planned)
             result.wrong += remembered_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
     return result
+
+
+def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
+    """Picks the folds of a spot check by a nonce that is given, that was revealed for the entry, or that is drawn."""
+    digest, every, nonces = entry_digest(folder, run), stages_of(folder, run), read_nonces(folder.parents[2])
+    if nonce is None and nonces and (drawn := nonces.of(digest)):
+        nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
+    result.level, result.nonce, result.total = "spot_checked", nonce or secrets.token_hex(8), len(every)
+    result.stages = picked_stages(digest, result.nonce, count, every)
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:

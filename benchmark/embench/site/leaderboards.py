@@ -13,7 +13,7 @@ from embench import registry
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, installed_claims
 from embench.files import digest
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, ShownEntry, columns, method_label
-from embench.leaderboard.entries import LEVEL_NAMES, LoadEntry, load_leaderboard_entry
+from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
 from embench.leaderboard.tables import (
     ANSWERS,
     BY_CHANCE,
@@ -170,7 +170,7 @@ def answer_of(row: Row, question: str) -> list[str]:
 def evidence_of(row: Row) -> dict[str, Any]:
     """Evidence for an entry: level, its explanation, by whom and when."""
     level, by, on = row.evidence.level, row.evidence.by, row.evidence.on
-    return {"level": level, "label": LEVEL_NAMES[level], "text": EVIDENCE[level], "by": by, "on": on}
+    return {"level": level, "label": row.evidence.name, "text": EVIDENCE[level], "by": by, "on": on}
 
 
 def superseded_text(row: Row) -> str:

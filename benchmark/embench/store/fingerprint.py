@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import sqlite3
@@ -106,11 +107,14 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
 
 
 def _contents(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
-    """Names and hashes of each subject's files."""
+    """Names and hashes of each subject's files; of own data, hashes by its secret, so that nobody who tries tables of
+    labels sees which one is right."""
     root = dataset.root.resolve()
     files = {subject: sorted(Path(file).resolve() for file in dataset.files(subject)) for subject in subjects}
     with FileHashes(cache) as hashes:
         known = hashes.of(path for own in files.values() for path in own)
+    if secret := getattr(dataset, "secret", b""):  # of own data alone
+        known = {path: hmac.new(secret, each.encode(), hashlib.sha256).hexdigest() for path, each in known.items()}
     # Relative, so that moving the folder changes nothing.
     names = {path: path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in known}
     return {subject: [(names[path], known[path]) for path in own] for subject, own in files.items()}

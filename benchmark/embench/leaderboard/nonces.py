@@ -1,0 +1,118 @@
+"""Nonces that decide which folds of an entry a spot check runs: nobody chooses them, and no author knows them before.
+
+Maintainers draw a secret, and commit the end of a chain of hashes that begins with it. The hash of each nonce is the
+one before. A nonce is revealed with the digests of the entries that were published by then and had none. So an entry
+has one nonce, which is younger than its content, and whoever has the secret can neither choose nor skip one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from embench.errors import CheckFailed, UsageError
+from embench.files import parse_json, read_text, saving, write_text
+from embench.records.manifest import as_model
+
+NONCES_FILE = "nonces.json"
+CHAIN = 100_000
+"""Number of nonces of a secret."""
+_Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Reveal(BaseModel):
+    """A nonce, when it was revealed, and the digests of the entries that it is for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nonce: _Hex
+    revealed: dt.datetime
+    entries: list[_Hex]
+
+
+class Nonces(BaseModel):
+    """The content of `nonces.json`: the commitment, and the nonces that were revealed since, the first one first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    commitment: _Hex
+    revealed: list[Reveal] = []
+
+    @property
+    def last(self) -> str:
+        """The nonce whose preimage is the next one."""
+        return self.revealed[-1].nonce if self.revealed else self.commitment
+
+    def of(self, digest: str) -> Reveal | None:
+        """The first nonce that was revealed for an entry of this digest; None where there is none yet."""
+        return next((each for each in self.revealed if digest in each.entries), None)
+
+
+def read_nonces(boards: Path) -> Nonces | None:
+    """The nonces of the leaderboards in a folder; None where nobody committed to any.
+
+    Raises:
+        CheckFailed: a nonce does not follow from the one before. DataError: the file is damaged.
+    """
+    path = boards / NONCES_FILE
+    if not path.is_file():
+        return None
+    expected = "a file as `embench leaderboard draw` writes it"
+    known = as_model(Nonces, parse_json(read_text(path)), "the file of nonces", str(path), expected)
+    before = known.commitment
+    for each in known.revealed:
+        if _hash(each.nonce) != before:
+            raise CheckFailed("a nonce does not follow from the one before", where=f"{path}: {each.nonce}")
+        before = each.nonce
+    return known
+
+
+def commit_nonces(boards: Path) -> str:
+    """Writes the commitment to a secret that is drawn now, and returns the secret. Raises UsageError where there is a
+    commitment."""
+    if (boards / NONCES_FILE).exists():
+        raise UsageError("nonces are committed already", where=str(boards / NONCES_FILE))
+    secret = end = secrets.token_hex(32)
+    for _ in range(CHAIN):
+        end = _hash(end)
+    _write(boards, Nonces(commitment=end))
+    return secret
+
+
+def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | None:
+    """Reveals the next nonce for the entries of these digests that have none; None where all have one.
+
+    Raises:
+        UsageError: there is no commitment, or it is not to this secret.
+    """
+    known, nonce = read_nonces(boards), secret
+    if known is None:
+        raise UsageError("no nonces are committed", where=str(boards), hint="embench leaderboard draw --commit")
+    new = [digest for digest in digests if known.of(digest) is None]
+    for _ in range(CHAIN):
+        if (end := _hash(nonce)) == known.last:
+            break
+        nonce = end
+    else:
+        raise UsageError("the secret is not the committed one", where="$EMBENCH_NONCE_SECRET")
+    if not new:
+        return None
+    reveal = Reveal(nonce=nonce, revealed=dt.datetime.now(dt.UTC).replace(microsecond=0), entries=sorted(new))
+    _write(boards, known.model_copy(update={"revealed": [*known.revealed, reveal]}))
+    return reveal
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(boards: Path, nonces: Nonces) -> None:
+    path = boards / NONCES_FILE
+    with saving("the nonces", path):
+        write_text(path, nonces.model_dump_json(indent=1) + "\n")

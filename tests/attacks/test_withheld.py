@@ -1,0 +1,59 @@
+"""Labels that were withheld are not found by trying tables of them: no published digest shows which one is right."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.data.find import find_source
+from embench.data.pseudonyms import KEY_FILE
+from embench.files import cache_root
+from embench.leaderboard.entries import why_labels_show
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.store import fingerprint
+
+from .own_names import make_study
+
+
+def digests(study: Path) -> list[str]:
+    """What a record of a study says of its raw files: key of the seal, digest of files, that of the store."""
+    source = find_source(str(study), None)
+    reader = source.reader
+    key = fingerprint.store_key(reader, reader.subjects(), "own/tasks", "code", 4.0, True, cache_root())
+    return [source.raw_digest().hex(), source.files_digest(source.card), key]
+
+
+def test_who_has_the_files_and_not_the_secret_gets_other_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    study = make_study(tmp_path / "owner")
+    owners = digests(study)
+    guessed = tmp_path / "attacker" / study.name  # with the right table of labels
+    shutil.copytree(study, guessed, ignore=shutil.ignore_patterns(KEY_FILE.parts[0]))
+    assert not set(digests(guessed)) & set(owners)
+    colleague = tmp_path / "colleague" / study.name  # who got the secret with the data
+    shutil.copytree(study, colleague)
+    assert digests(colleague) == owners
+
+
+def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:
+    """One fold of `n` people with 30 units each, who have as many labels of their own."""
+    who = np.repeat([f"s{k}" for k in range(n)], 30)
+    unit = np.array([f"u{k}" for k in range(30 * n)])
+    label = np.random.default_rng(0).integers(2, size=(n, labels))[:, np.arange(30) % labels].ravel().astype(float)
+    about = {"subject": who, "recording": who, "unit": unit, "target": np.full(len(who), "ill")}
+    known = Labels({**about, "seed": np.full(len(who), ANY_SEED), "raw": label, "label": label})
+    rows = {**about, "method": np.full(len(who), MODEL), "fold": np.zeros(len(who), int), "stimulus": who}
+    rows |= {"seed": np.zeros(len(who), int), "start_s": np.arange(len(who)) * 10.0}
+    return Predictions({**rows, "score": np.full(len(who), 0.5), "decision": label}), known
+
+
+@pytest.mark.parametrize(
+    ("people", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
+)
+def test_labels_that_can_be_enumerated_are_not_sealed(people: int, labels: int, refused: bool) -> None:
+    assert bool(why_labels_show(*of_people(people, labels))) == refused
