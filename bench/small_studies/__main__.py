@@ -24,15 +24,16 @@ def main() -> None:
     """Run the studies that are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--designs", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     part, parts = map(int, chosen.part.split("/"))
     results = chosen.results.resolve()
     wanted = [
         (design, kind, number)
-        for design, kinds in KINDS.items()
+        for design in chosen.designs
         for number in range(max(DRAWS.values()))
-        for kind in kinds
+        for kind in KINDS[design]
         if number < DRAWS[kind]
     ]
     for k, (design, kind, number) in enumerate(wanted):

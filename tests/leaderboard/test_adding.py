@@ -16,7 +16,6 @@ from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.tables import AS_MANY, BoardSection, build_leaderboards, markdown_table, sections_of, summarise
 from embench.records.scores import Score, Scores
 from embench.statistics.intervals import count_positive, holds_corrected
-from embench.vocabulary import label
 
 ROOT = Path(__file__).parents[2] / "leaderboards"
 GROUPS = [f"s{k:02d}" for k in range(24)]
@@ -115,9 +114,7 @@ def test_a_page_has_the_answers_and_models_without_a_signal_in_a_table_of_their_
     assert "34 subjects, 1 method: " in page
     assert "1 given time and movement (by chance: at most " in page
     assert ", partial r 0.9" in page
-    models = page.partition("Models without any physiological signal")[2]
-    assert f"| {label('movement')} | 0.60 (0.52 to 0.67) |" in models
-    assert models.count("always") == 1  # constant scores share a line
+    assert "Models without any physiological signal" not in page  # nobody confirms those of a single entry
     head, _, *rows = markdown_table(section(entry).methods, "subject-independent-v3").splitlines()
     assert "| given time and movement | given the protocol phase |" in head
     assert len(rows) == 1

@@ -67,7 +67,7 @@ def test_a_reader_sees_them_on_every_board(board: Path, capsys: pytest.CaptureFi
     found = command(
         capsys, "leaderboard", "show", "eegmat", "--boards", board, "--columns", "id,floors", "--format", "json"
     )
-    by_id = {row["id"]: row["floors"] for row in json.loads(found.out)}
+    by_id = {row["id"]: row["floors"] for row in reversed(json.loads(found.out))}  # models of an entry follow it
     assert by_id[UNBESIDE] == ["no from-scratch comparison"]
     assert by_id[SCRATCH] is None
     assert len(by_id[ROW]) == 3

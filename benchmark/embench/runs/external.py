@@ -613,11 +613,14 @@ def units_table(
     Args:
         names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
     """
-    rows, seeds = [], seeds_taken("network", protocol.split.folds)[-1]
+    rows = []
     for target in targets:
         if target.label not in store.label_kinds:
             continue
         cohort = build_cohort(store, card, (target,), None, protocol)
+        seeds = seeds_taken("network", protocol.split.folds)[-1]
+        if protocol.split.deal == "balanced":
+            seeds = tuple(range(cohort.partitions(protocol)))
         tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in seeds]
         groups = cohort.groups
         for i in cohort.eligible:
