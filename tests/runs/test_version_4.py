@@ -10,6 +10,7 @@ from embench.errors import UsageError
 from embench.protocols import load_protocol
 from embench.statistics.answers import answers_of
 from embench.statistics.form import result_forms
+from embench.statistics.power import SIMULATED_POWER
 
 from ..docs.pages import ROOT
 from ..tiny.fixtures import cache
@@ -63,6 +64,15 @@ def test_partitions_are_those_that_are_balanced(bench):
         bench.plan(**{**METHOD, "seeds": "0"}, partitions="balanced")
     with pytest.raises(UsageError, match="no balanced partitions"):
         bench.plan(**{**METHOD, "protocol": "subject-independent-v3"}, partitions="balanced")
+
+
+def test_power_is_announced_before_training(bench):
+    assert SIMULATED_POWER.read_text() == (ROOT / "bench" / "confound_rule" / "power.yaml").read_text()
+    small, medium = bench.plan(**METHOD).describe()["power"]
+    assert (small["AUROC of the signals"], medium["AUROC of the signals"]) == (0.62, 0.72)
+    assert small["given confounds, %"] < medium["given confounds, %"] <= medium["above chance, %"]
+    assert bench.plan(**{**METHOD, "seeds": "0"}).describe()["power"][1]["above chance, %"] < medium["above chance, %"]
+    assert "power" not in bench.plan(**{**METHOD, "protocol": "subject-independent-v3"}).describe()
 
 
 @pytest.mark.slow

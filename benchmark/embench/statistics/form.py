@@ -336,6 +336,8 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
+    if found.adds and found.adds.judged == "small_study" and found.adds.movement:
+        last += " Nor are nonlinear effects of movement over several units."
     return " ".join(filter(None, (first, _adjusted(run, found), last)))
 
 
