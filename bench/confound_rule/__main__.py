@@ -13,7 +13,17 @@ from pathlib import Path
 
 from bench.confound_rule import attacks
 from bench.confound_rule.border import BORDER_HEADER, border_draws, border_table
-from bench.confound_rule.cells import ALL, BLOCK, DESIGNS, LIGHT, METRIC_HEADER, append, done_blocks, header_of, run_block
+from bench.confound_rule.cells import (
+    ALL,
+    BLOCK,
+    DESIGNS,
+    LIGHT,
+    METRIC_HEADER,
+    append,
+    done_blocks,
+    header_of,
+    run_block,
+)
 from bench.confound_rule.decision import PROSPECTS, decision_table, to_draw, write_power
 from bench.confound_rule.tables import FIRST_DRAWS, FRESH, FRESH_DRAWS, Counts, merge, page
 from bench.confound_rule.worlds import World, confirmation_worlds, worlds_of
@@ -34,11 +44,15 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", default=CELLS, metavar="DESIGN:SUBJECTS")
     parser.add_argument("--draws", type=int, default=FIRST_DRAWS)
     parser.add_argument("--first", type=int, default=0, help="the first draw")
-    parser.add_argument("--asks", nargs="+", default=ALL, choices=(*ALL, *LIGHT), help="some candidates only, to another --out")
+    parser.add_argument(
+        "--asks", nargs="+", default=ALL, choices=(*ALL, *LIGHT), help="some candidates only, to another --out"
+    )
     parser.add_argument("--worlds", nargs="+", default=[], help="some worlds only")
     parser.add_argument("--attacks", action="store_true", help="attacks in place of worlds, to another --out")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="worlds drawn from the seed in this file, once")
-    parser.add_argument("--second", action="store_true", help="the seed of --confirm is that of the second confirmation")
+    parser.add_argument(
+        "--second", action="store_true", help="the seed of --confirm is that of the second confirmation"
+    )
     parser.add_argument("--continue", dest="stage", choices=STAGES, help="draw on the cells that do not pass yet")
     parser.add_argument(
         "--rules", nargs="+", default=PROSPECTS, choices=PROSPECTS, help="for which --continue draws on"
@@ -60,7 +74,10 @@ def main() -> None:
     cells = [parsed(cell) for cell in args.cells]
     worlds, seed = (None, SEED)
     if args.confirm:
-        worlds, seed = confirmation_worlds(secret_seed(args.confirm)), CONFIRMATIONS["second" if args.second else "confirmation"]
+        worlds, seed = (
+            confirmation_worlds(secret_seed(args.confirm)),
+            CONFIRMATIONS["second" if args.second else "confirmation"],
+        )
     if args.stage:
         draw_on(args, worlds, seed)
         return
@@ -128,7 +145,9 @@ def asked_for(rule: str) -> str:
 
 def results_of(kind: str) -> list[Path]:
     """Files of results of the development or confirmation worlds, or of attacks."""
-    patterns = {"development": ("development*.csv", "gains*.csv", "one*.csv", "memory*.csv")}.get(kind, (f"{kind}*.csv",))
+    patterns = {"development": ("development*.csv", "gains*.csv", "one*.csv", "memory*.csv")}.get(
+        kind, (f"{kind}*.csv",)
+    )
     return [path for pattern in patterns for path in sorted(HERE.glob(pattern))]
 
 

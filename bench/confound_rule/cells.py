@@ -20,7 +20,7 @@ from bench.confound_rule.scores import (
     balanced,
     joined_metrics,
     out_of_fold,
-    primary,
+    primary_of,
     random_partition,
     standardised,
 )
@@ -109,7 +109,7 @@ def attack_draw(
 ) -> dict[str, Answered]:
     """Kind of label -> answers to all attacks in a draw, in the order of `attacks.names`."""
     key, rng, study, partitions = _draw(design, subjects, draw, seed)
-    asked = Asked(study, partitions, rng, asks)
+    asked = Asked(study, partitions, rng, asks, all_metrics=True)
     numbers = {name: 1 + k for k, name in enumerate(worlds)}
     drawn = {
         name: draw_world(worlds[name], study, np.random.default_rng([*key, numbers[name]]))
@@ -171,15 +171,16 @@ class Asked:
         rng: np.random.Generator,
         asks: Sequence[str] = ALL,
         most_units: float = MOST_UNITS,
+        *,
+        all_metrics: bool = False,
     ) -> None:
+        self.all_metrics = all_metrics
         self.study, self.partitions, self.asks = study, partitions, asks
         single = OF_ONE if "one" in asks else ()
         self.fitted = {
             name: Fitted(name, study, study.movement, rng) for name in MATRICES if name in asks or name in single
         }
-        self.light = {
-            name: Fitted(name, study, study.movement, rng) for ask, name in LIGHT.items() if ask in self.asks
-        }
+        self.light = {name: Fitted(name, study, study.movement, rng) for ask, name in LIGHT.items() if ask in self.asks}
         self.wide = "v3" in asks and study.time.size <= most_units
         if self.wide:
             columns = v3.nuisance_columns(study, study.movement, rng)
@@ -199,9 +200,12 @@ class Asked:
             for interval in INTERVALS:
                 yes[f"{name}/{interval}"], r[f"{name}/{interval}"] = found.yes[interval], found.r
                 cannot[f"{name}/{interval}"] = found.cannot
-        metrics = {"balanced": primary(raw[1], labels, self.study.matched, self.partitions[1])}
-        if "one" in self.asks or self.wide or self.light:
-            metrics["1"] = primary(raw[0], labels, self.study.matched, self.partitions[0])
+        for name, fit in self.light.items():
+            several = fit.answers(scores[1], labels, self.partitions[1], kinds=("pairs",))
+            alone = fit.answers(scores[0], labels, self.partitions[0], one=True)
+            for rule, kind, of in ((f"{name}/pairs", "pairs", several), (f"{name}/1", "one", alone)):
+                yes[rule], r[rule], cannot[rule] = of.yes[kind], of.r, of.cannot
+        metrics = self._metrics(labels, raw, yes)
         if "one" in self.asks:
             for name in OF_ONE:
                 alone = self.fitted[name].answers(scores[0], labels, self.partitions[0], one=True)
@@ -210,14 +214,22 @@ class Asked:
             for kind, metric in metrics.items():
                 rule = "metric/1" if kind == "1" else "metric"
                 yes[rule] = metric.low(_added(metric, kind)) > 0.5
-        for name, fit in self.light.items():
-            several = fit.answers(scores[1], labels, self.partitions[1], kinds=("pairs",))
-            alone = fit.answers(scores[0], labels, self.partitions[0], one=True)
-            for rule, kind, of in ((f"{name}/pairs", "pairs", several), (f"{name}/1", "one", alone)):
-                yes[rule], r[rule], cannot[rule] = of.yes[kind], of.r, of.cannot
         if self.wide:
             self._ask_wide(labels, scores, metrics, yes, r)
         return Answered(yes, r, cannot, metrics)
+
+    def _metrics(
+        self, labels: np.ndarray, raw: Sequence[np.ndarray], yes: Mapping[str, np.ndarray]
+    ) -> dict[str, Matched]:
+        """The primary metric by kind of partitions; if only rules of `LIGHT` are asked, of worlds with a *yes*."""
+        single = "one" in self.asks or self.wide or bool(self.light)
+        metrics = {}
+        for at, kind in ((1, "balanced"), (0, "1")) if single else ((1, "balanced"),):
+            wanted = np.ones(len(labels), bool)
+            if set(self.asks) <= set(LIGHT) and not self.all_metrics:
+                wanted = np.any([of for rule, of in yes.items() if (rule in SINGLE) == (kind == "1")], axis=0)
+            metrics[kind] = primary_of(wanted, raw[at], labels, self.study.matched, self.partitions[at])
+        return metrics
 
     def _ask_wide(
         self,
@@ -316,7 +328,11 @@ def run_block(
                 total = totals[kind, measure]
                 for rule, values in of_rules.items():
                     total[rule] = total.get(rule, 0.0) + values.astype(float)
-            metrics += [] if attacked or set(asks) <= set(LIGHT) else _metric_rows(design, subjects, kind, named, draw, answered)
+            metrics += (
+                []
+                if attacked or set(asks) <= set(LIGHT)
+                else _metric_rows(design, subjects, kind, named, draw, answered)
+            )
     rules = header_of(asks)[len(_ROW) :]
     results = [
         [design, subjects, kind, world, first, draws, measure, *(_short(total[rule][w]) for rule in rules)]

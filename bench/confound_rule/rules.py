@@ -108,9 +108,11 @@ class Residuals:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Residuals of values (..., n, J)."""
         left = self.within(values)
-        return np.asarray(
-            left - np.einsum("njc,...c->...nj", self.common, np.einsum("nic,...ni->...c", self.common, left))
+        flat, common = (
+            left.reshape(-1, self.own.shape[0] * self.own.shape[1]),
+            self.common.reshape(-1, self.common.shape[2]),
         )
+        return np.asarray((flat - flat @ common @ common.T).reshape(left.shape))
 
     @cached_property
     def factor(self) -> float:

@@ -20,8 +20,8 @@ FORMS = ("yes", "above", "shown")
 FORM_NAMES = {"yes": "alone", "above": "above", "shown": "shown"}
 CHOSEN = (
     "few/pairs", "lags/t", "lags/t+overlap", "lags/pairs", "curves/t+overlap", "curves/pairs", "slopes/t+overlap",
-    "slopes/pairs", "gains/t+overlap", "gains/cr2", "gains/pairs", "memory/pairs", "lags/1", "slopes/1", "gains/1", "memory/1", "v3", "v3/balanced",
-    "scaled", "metric", "metric/1",
+    "slopes/pairs", "gains/t+overlap", "gains/cr2", "gains/pairs", "memory/pairs", "lags/1", "slopes/1", "gains/1",
+    "memory/1", "v3", "v3/balanced", "scaled", "metric", "metric/1",
 )  # fmt: skip
 """Rules in tables of single worlds."""
 _EXPLAINED = "Bold: a null world that does not pass (see plan.md). Limits and effects are never bold."
