@@ -13,14 +13,26 @@ from pathlib import Path
 
 from bench.confound_rule import attacks
 from bench.confound_rule.border import BORDER_HEADER, border_draws, border_table
-from bench.confound_rule.cells import ALL, BLOCK, DESIGNS, HEADER, METRIC_HEADER, append, done_blocks, run_block
+from bench.confound_rule.cells import (
+    ALL,
+    BLOCK,
+    DESIGNS,
+    LIGHT,
+    METRIC_HEADER,
+    append,
+    done_blocks,
+    header_of,
+    run_block,
+)
 from bench.confound_rule.decision import PROSPECTS, decision_table, to_draw, write_power
 from bench.confound_rule.tables import FIRST_DRAWS, FRESH, FRESH_DRAWS, Counts, merge, page
 from bench.confound_rule.worlds import World, confirmation_worlds, worlds_of
 
 HERE = Path(__file__).parent
 CELLS = ("D1:24", "D1:16", "D1:34", "D1:60", "D2:24", "D2:60")
-SEED, CONFIRMATION_SEED = 1, 2
+SEED = 1
+CONFIRMATIONS = {"confirmation": 2, "second": 3}
+"""Files of results of confirmation worlds -> seed of their draws."""
 FEWEST_SUBJECTS = 10
 """Fewest subjects of a study whose primary metric can be estimated."""
 STAGES = {"more": (FIRST_DRAWS, FIRST_DRAWS), "fresh": (FRESH, FRESH_DRAWS)}
@@ -32,10 +44,15 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", default=CELLS, metavar="DESIGN:SUBJECTS")
     parser.add_argument("--draws", type=int, default=FIRST_DRAWS)
     parser.add_argument("--first", type=int, default=0, help="the first draw")
-    parser.add_argument("--asks", nargs="+", default=ALL, choices=ALL, help="some candidates only, to another --out")
+    parser.add_argument(
+        "--asks", nargs="+", default=ALL, choices=(*ALL, *LIGHT), help="some candidates only, to another --out"
+    )
     parser.add_argument("--worlds", nargs="+", default=[], help="some worlds only")
     parser.add_argument("--attacks", action="store_true", help="attacks in place of worlds, to another --out")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="worlds drawn from the seed in this file, once")
+    parser.add_argument(
+        "--second", action="store_true", help="the seed of --confirm is that of the second confirmation"
+    )
     parser.add_argument("--continue", dest="stage", choices=STAGES, help="draw on the cells that do not pass yet")
     parser.add_argument(
         "--rules", nargs="+", default=PROSPECTS, choices=PROSPECTS, help="for which --continue draws on"
@@ -57,7 +74,10 @@ def main() -> None:
     cells = [parsed(cell) for cell in args.cells]
     worlds, seed = (None, SEED)
     if args.confirm:
-        worlds, seed = confirmation_worlds(secret_seed(args.confirm)), CONFIRMATION_SEED
+        worlds, seed = (
+            confirmation_worlds(secret_seed(args.confirm)),
+            CONFIRMATIONS["second" if args.second else "confirmation"],
+        )
     if args.stage:
         draw_on(args, worlds, seed)
         return
@@ -96,7 +116,7 @@ def draw_cell(
         )
         if metrics:
             append(args.metrics, METRIC_HEADER, metrics)
-        append(args.out, HEADER, results)
+        append(args.out, header_of(asks or args.asks), results)
         print(
             f"{design}:{subjects}",
             first + BLOCK,
@@ -108,23 +128,32 @@ def draw_cell(
 def draw_on(args: argparse.Namespace, worlds: dict[str, World] | None, seed: int) -> None:
     """Draw on the cells of some rules that do not pass yet, as the plan says."""
     args.first, args.draws = STAGES[args.stage]
-    counts = Counts(*results_of("attacks" if args.attacks else "confirmation" if worlds else "development"))
+    confirmed = "second" if args.second else "confirmation"
+    counts = Counts(*results_of("attacks" if args.attacks else confirmed if worlds else "development"))
     for (design, subjects), rules_of in to_draw(counts, args.rules, args.stage).items():
         rules = set().union(*rules_of.values())
-        asks = sorted({"one" if rule.endswith("/1") else rule.split("/")[0] for rule in rules})
+        asks = sorted({asked_for(rule) for rule in rules})
         print(f"{design}:{subjects}", *rules_of, "for", *sorted(rules), flush=True)
         draw_cell(design, subjects, worlds or worlds_of(design), seed, args, rules_of, asks)
 
 
+def asked_for(rule: str) -> str:
+    """What to ask for the answers of a rule."""
+    matrix, _, interval = rule.partition("/")
+    return "one" if interval == "1" and matrix not in LIGHT else matrix
+
+
 def results_of(kind: str) -> list[Path]:
     """Files of results of the development or confirmation worlds, or of attacks."""
-    patterns = {"development": ("development*.csv", "gains*.csv", "one*.csv")}.get(kind, (f"{kind}*.csv",))
+    patterns = {"development": ("development*.csv", "gains*.csv", "one*.csv", "memory*.csv")}.get(
+        kind, (f"{kind}*.csv",)
+    )
     return [path for pattern in patterns for path in sorted(HERE.glob(pattern))]
 
 
 def write_tables() -> None:
     """Merge the files of results, and write the pages of tables and the table of power."""
-    files = {kind: results_of(kind) for kind in ("development", "attacks", "confirmation")}
+    files = {kind: results_of(kind) for kind in ("development", "attacks", *CONFIRMATIONS)}
     for path in (path for of in files.values() for path in of):
         merge(path)
     counts = {kind: Counts(*of) for kind, of in files.items()}
@@ -133,11 +162,11 @@ def write_tables() -> None:
     if (HERE / "border.csv").exists():
         decided += "\n\n## Border to large studies\n\n" + border_table(HERE / "border.csv")
     (HERE / "development.md").write_text(f"{made}\n{decided}\n")
-    if files["confirmation"]:
-        made = page("Confirmation worlds", counts["confirmation"])
-        (HERE / "confirmation.md").write_text(
-            f"{made}\n## Decision\n\n{decision_table(counts['confirmation'], counts['attacks'])}\n"
-        )
+    for kind in CONFIRMATIONS:
+        if files[kind]:
+            made = page("Confirmation worlds" if kind == "confirmation" else "Second confirmation worlds", counts[kind])
+            decided = decision_table(counts[kind], counts["attacks"])
+            (HERE / f"{kind}.md").write_text(f"{made}\n## Decision\n\n{decided}\n")
     write_power(HERE / "power.yaml", counts["development"])
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from bench.confound_rule import attacks
 from bench.confound_rule import published_rule as v3
 from bench.confound_rule.designs import Study, draw_study
-from bench.confound_rule.rules import INTERVALS, MATRICES, PROPORTION_LEFT, Fitted
+from bench.confound_rule.rules import INTERVALS, MATRICES, Fitted
 from bench.confound_rule.scores import (
     Matched,
     balanced,
     joined_metrics,
     out_of_fold,
-    primary,
+    primary_of,
     random_partition,
     standardised,
 )
@@ -29,22 +29,27 @@ from bench.confound_rule.worlds import Drawn, World, draw_world
 DESIGNS = ("D1", "D2", "D3", "D4", "D5", "D6")
 ALL = (*MATRICES, "one", "v3")
 """What is asked: matrices of columns, `one` for rules of one partition, and `v3` for rules with many columns."""
+LIGHT = {"memory": "memory", "chosen": "gains"}
+"""What is asked -> its matrix, for which `pairs` and the rule of one partition alone are asked."""
 MOST_UNITS = 1500
 """Most units for which rules with many columns are asked, if nothing else is said."""
 OF_ONE = ("lags", "slopes", "gains")
 """Matrices of the rules of one partition."""
-RULES = (
+_FIRST_RULES = (
     *(f"{matrix}/{kind}" for matrix in MATRICES for kind in INTERVALS), "lags/1", "v3", "v3/balanced", "scaled",
     "slopes/1", "gains/1", "metric", "metric/1",
 )  # fmt: skip
-SINGLE = ("v3", "lags/1", "slopes/1", "gains/1", "metric/1")
+RULES = (*_FIRST_RULES, "memory/pairs", "memory/1")
+SINGLE = ("v3", "lags/1", "slopes/1", "gains/1", "metric/1", "memory/1")
 """Rules of one partition. `metric` and `metric/1` are no candidates: the interval of the primary metric itself."""
 MEASURES = ("yes", "above", "shown", "cannot", "r")
 """Counts of yes by the rule alone, with the metric's estimate above chance, and with its interval; of *cannot be told*;
 sums of partial r."""
 BLOCK = 20
 METRIC_WORLDS = ("none", "film", "effect_62", "effect_72", "effect_80")
-HEADER = ("design", "subjects", "label", "world", "first", "draws", "measure", *RULES)
+_ROW = ("design", "subjects", "label", "world", "first", "draws", "measure")
+HEADER = (*_ROW, *_FIRST_RULES)
+LIGHT_HEADER = (*_ROW, "gains/pairs", "gains/1", "memory/pairs", "memory/1")
 METRIC_HEADER = (
     "design", "subjects", "label", "world", "draw", "partitions", "comparisons", "involved", "estimate", "variance",
     "overlap",
@@ -104,7 +109,7 @@ def attack_draw(
 ) -> dict[str, Answered]:
     """Kind of label -> answers to all attacks in a draw, in the order of `attacks.names`."""
     key, rng, study, partitions = _draw(design, subjects, draw, seed)
-    asked = Asked(study, partitions, rng, asks)
+    asked = Asked(study, partitions, rng, asks, all_metrics=True)
     numbers = {name: 1 + k for k, name in enumerate(worlds)}
     drawn = {
         name: draw_world(worlds[name], study, np.random.default_rng([*key, numbers[name]]))
@@ -166,12 +171,16 @@ class Asked:
         rng: np.random.Generator,
         asks: Sequence[str] = ALL,
         most_units: float = MOST_UNITS,
+        *,
+        all_metrics: bool = False,
     ) -> None:
+        self.all_metrics = all_metrics
         self.study, self.partitions, self.asks = study, partitions, asks
         single = OF_ONE if "one" in asks else ()
         self.fitted = {
             name: Fitted(name, study, study.movement, rng) for name in MATRICES if name in asks or name in single
         }
+        self.light = {name: Fitted(name, study, study.movement, rng) for ask, name in LIGHT.items() if ask in self.asks}
         self.wide = "v3" in asks and study.time.size <= most_units
         if self.wide:
             columns = v3.nuisance_columns(study, study.movement, rng)
@@ -190,21 +199,37 @@ class Asked:
             found = fit.answers(scores[1], labels, self.partitions[1])
             for interval in INTERVALS:
                 yes[f"{name}/{interval}"], r[f"{name}/{interval}"] = found.yes[interval], found.r
-                cannot[f"{name}/{interval}"] = found.left < PROPORTION_LEFT
-        metrics = {"balanced": primary(raw[1], labels, self.study.matched, self.partitions[1])}
-        if "one" in self.asks or self.wide:
-            metrics["1"] = primary(raw[0], labels, self.study.matched, self.partitions[0])
+                cannot[f"{name}/{interval}"] = found.cannot
+        for name, fit in self.light.items():
+            several = fit.answers(scores[1], labels, self.partitions[1], kinds=("pairs",))
+            alone = fit.answers(scores[0], labels, self.partitions[0], one=True)
+            for rule, kind, of in ((f"{name}/pairs", "pairs", several), (f"{name}/1", "one", alone)):
+                yes[rule], r[rule], cannot[rule] = of.yes[kind], of.r, of.cannot
+        metrics = self._metrics(labels, raw, yes)
         if "one" in self.asks:
             for name in OF_ONE:
                 alone = self.fitted[name].answers(scores[0], labels, self.partitions[0], one=True)
                 rule = f"{name}/1"
-                yes[rule], r[rule], cannot[rule] = alone.yes["one"], alone.r, alone.left < PROPORTION_LEFT
+                yes[rule], r[rule], cannot[rule] = alone.yes["one"], alone.r, alone.cannot
             for kind, metric in metrics.items():
                 rule = "metric/1" if kind == "1" else "metric"
                 yes[rule] = metric.low(_added(metric, kind)) > 0.5
         if self.wide:
             self._ask_wide(labels, scores, metrics, yes, r)
         return Answered(yes, r, cannot, metrics)
+
+    def _metrics(
+        self, labels: np.ndarray, raw: Sequence[np.ndarray], yes: Mapping[str, np.ndarray]
+    ) -> dict[str, Matched]:
+        """The primary metric by kind of partitions; if only rules of `LIGHT` are asked, of worlds with a *yes*."""
+        single = "one" in self.asks or self.wide or bool(self.light)
+        metrics = {}
+        for at, kind in ((1, "balanced"), (0, "1")) if single else ((1, "balanced"),):
+            wanted = np.ones(len(labels), bool)
+            if set(self.asks) <= set(LIGHT) and not self.all_metrics:
+                wanted = np.any([of for rule, of in yes.items() if (rule in SINGLE) == (kind == "1")], axis=0)
+            metrics[kind] = primary_of(wanted, raw[at], labels, self.study.matched, self.partitions[at])
+        return metrics
 
     def _ask_wide(
         self,
@@ -262,12 +287,12 @@ def _counted(answered: Answered) -> dict[str, dict[str, np.ndarray]]:
 
 
 def done_blocks(path: Path) -> set[tuple[str, int, str, int]]:
-    """(design, subjects, world, first draw) of the blocks in a file, which has the header of this program."""
+    """(design, subjects, world, first draw) of the blocks in a file, which has a header of this program."""
     if not path.exists():
         return set()
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if rows and tuple(rows[0]) != HEADER:
+    if rows and tuple(rows[0]) not in (HEADER, LIGHT_HEADER):
         raise SystemExit(f"{path} is of other candidates: choose another --out")
     done = set()
     for row in rows:
@@ -303,13 +328,23 @@ def run_block(
                 total = totals[kind, measure]
                 for rule, values in of_rules.items():
                     total[rule] = total.get(rule, 0.0) + values.astype(float)
-            metrics += [] if attacked else _metric_rows(design, subjects, kind, named, draw, answered)
+            metrics += (
+                []
+                if attacked or set(asks) <= set(LIGHT)
+                else _metric_rows(design, subjects, kind, named, draw, answered)
+            )
+    rules = header_of(asks)[len(_ROW) :]
     results = [
-        [design, subjects, kind, world, first, draws, measure, *(_short(total[rule][w]) for rule in RULES)]
+        [design, subjects, kind, world, first, draws, measure, *(_short(total[rule][w]) for rule in rules)]
         for (kind, measure), total in totals.items()
         for w, world in enumerate(named)
     ]
     return results, metrics
+
+
+def header_of(asks: Sequence[str]) -> tuple[str, ...]:
+    """The header of the files for what is asked."""
+    return LIGHT_HEADER if set(asks) <= set(LIGHT) else HEADER
 
 
 def _short(value: float) -> str:

@@ -17,17 +17,17 @@ from bench.markdown import table
 
 PROSPECTS = (
     "gains/pairs", "gains/t+overlap", "gains/cr2", "slopes/pairs", "slopes/cr2", "curves/pairs", "lags/1", "slopes/1",
-    "gains/1",
+    "gains/1", "memory/pairs", "memory/1",
 )  # fmt: skip
 """Rules of which cells above 6 *yes* in 200 are drawn on; those of one partition in the form *shown* alone."""
-CHOSEN, CHOSEN_OF_ONE = "gains/pairs", "gains/1"
+CHOSEN, CHOSEN_OF_ONE = "memory/pairs", "memory/1"
 SIZES, POWER_EFFECTS = (16, 24, 34, 60), (60, 65, 70, 80)
 MORE_THAN_TRUE = 0.05
 """How much more often than a true method its mixture with a confound-only model may pass."""
 
 
 def forms_of(rule: str) -> Sequence[str]:
-    return ("shown",) if rule.endswith("/1") else FORMS
+    return ("shown",) if rule.endswith("/1") or rule.startswith("memory") else FORMS
 
 
 def null_cells(counts: Counts) -> Iterator[Cell]:
@@ -97,6 +97,7 @@ def write_power(path: Path, counts: Counts, form: str = "shown") -> None:
         "given_confounds": (CHOSEN, form),
         "above_chance_one_partition": ("metric/1", "yes"),
         "given_confounds_one_partition": (CHOSEN_OF_ONE, "shown"),
+        "cannot_be_told": (CHOSEN, "cannot"),
     }
     made: dict[str, dict[str, dict[int, dict[str, dict[str, int]]]]] = {}
     for design, subjects, label in sorted(counts.groups()):

@@ -62,9 +62,10 @@ def noise_of(study: Study, rng: np.random.Generator, coefficient: float) -> np.n
     series = rng.standard_normal(study.time.shape)
     if study.segment is None or coefficient == 0:
         return series
+    follows = coefficient * (study.segment[:, 1:] == study.segment[:, :-1])
+    series[:, 1:] *= np.sqrt(1 - follows**2)
     for at in range(1, series.shape[1]):
-        follows = coefficient * (study.segment[:, at] == study.segment[:, at - 1])
-        series[:, at] = follows * series[:, at - 1] + np.sqrt(1 - follows**2) * series[:, at]
+        series[:, at] += follows[:, at - 1] * series[:, at - 1]
     return series
 
 

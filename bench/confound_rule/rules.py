@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations_with_replacement
 
 import numpy as np
+from scipy import stats
 
-from bench.confound_rule.designs import Study
+from bench.confound_rule.designs import Study, standard
 from bench.confound_rule.scores import apart, overlap, t_quantile
 from bench.confound_rule.worlds import running, shifted
 
 MATRICES = ("few", "lags", "curves", "slopes", "gains")
+"""Matrices with all intervals. `memory`, made later, has `pairs` and the rule of one partition alone."""
 INTERVALS = ("t", "t+overlap", "cr2", "permutation", "pairs")
 PROPORTION_LEFT = 0.10
 PERMUTATIONS = 999
 LEVEL = 0.025
+MEMORIES = (2.0, 5.0, 10.0)
+"""Trials after which a leaky sum of movement has fallen to 1/e."""
+GUARD_LEVEL = 0.05
+"""Of the test whether the label still follows products of two lags of movement, given the columns of `memory`."""
 
 
 def _one_hot(codes: np.ndarray, first: int = 1) -> np.ndarray:
@@ -38,19 +45,39 @@ def common_columns(name: str, study: Study, movement: np.ndarray) -> np.ndarray:
     lagged = [shifted(m, lag) for lag in (-2, -1, 1, 2)]
     series = [m, m**2, m**3, np.exp(m), *lagged, lagged[2] ** 2, np.exp(lagged[2])]
     series += [m.cumsum(1), running(np.exp(m)), (m + lagged[1] + lagged[2]) / 3, (m + sum(lagged)) / 5, q, q**2]
-    if name in ("slopes", "gains"):
+    if name in ("slopes", "gains", "memory"):
         parts.append(parts[0] * m[..., None])
+    if name == "memory":
+        leaky = [np.clip(standard(leaky_sum(m, trials)), -3, 3) for trials in MEMORIES]
+        series += [shape for of in leaky for shape in (of, of**2, np.exp(of))]
+        series += [m * lagged[2], lagged[2] * lagged[3], m * lagged[1]]
     return np.concatenate([*parts, np.stack(series, axis=2)], axis=2)
+
+
+def leaky_sum(values: np.ndarray, trials: float) -> np.ndarray:
+    """(n, J) the sum so far of `values`, of which each trial leaves exp(-1 / trials)."""
+    total = values.copy()
+    for at in range(1, values.shape[1]):
+        total[:, at] += np.exp(-1 / trials) * total[:, at - 1]
+    return total
+
+
+def further_columns(name: str, movement: np.ndarray) -> np.ndarray:
+    """(n, J, f) columns that the label must not follow after adjustment: of `memory`, products of two lags."""
+    m = np.clip(movement, -3, 3)
+    lagged = [shifted(m, lag) for lag in (-2, -1, 0, 1, 2)] if name == "memory" else []
+    products = [one * other for one, other in combinations_with_replacement(lagged, 2)]
+    return np.stack(products, axis=2) if products else np.zeros((*m.shape, 0))
 
 
 def own_columns(name: str, study: Study, movement: np.ndarray) -> np.ndarray:
     """(n, J, k) columns that each subject has for itself."""
     own, m = [np.ones_like(study.time), study.time], np.clip(movement, -3, 3)
-    if name in ("curves", "slopes", "gains"):
+    if name in ("curves", "slopes", "gains", "memory"):
         own.append(np.exp(-study.position / 2))
-    if name in ("slopes", "gains"):
+    if name in ("slopes", "gains", "memory"):
         own.append(m)
-    if name == "gains":
+    if name in ("gains", "memory"):
         own += [np.mean([shifted(m, lag) for lag in range(-2, 3)], axis=0), m.cumsum(1)]
     return np.stack(own, axis=2)
 
@@ -81,9 +108,11 @@ class Residuals:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Residuals of values (..., n, J)."""
         left = self.within(values)
-        return np.asarray(
-            left - np.einsum("njc,...c->...nj", self.common, np.einsum("nic,...ni->...c", self.common, left))
+        flat, common = (
+            left.reshape(-1, self.own.shape[0] * self.own.shape[1]),
+            self.common.reshape(-1, self.common.shape[2]),
         )
+        return np.asarray((flat - flat @ common @ common.T).reshape(left.shape))
 
     @cached_property
     def factor(self) -> float:
@@ -114,11 +143,13 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers for W worlds: yes (W,) by kind of interval, partial r, and the label's proportion left."""
+    """Answers for W worlds: yes (W,) by kind of interval, partial r, the label's proportion left, and whether the
+    answer is *cannot be told*."""
 
     yes: dict[str, np.ndarray]
     r: np.ndarray
     left: np.ndarray
+    cannot: np.ndarray
 
 
 def cluster_cells(study: Study) -> dict[str, np.ndarray]:
@@ -146,7 +177,10 @@ class Fitted:
 
     def __init__(self, name: str, study: Study, movement: np.ndarray, rng: np.random.Generator) -> None:
         self.study = study
-        self.residuals = Residuals.of_columns(own_columns(name, study, movement), common_columns(name, study, movement))
+        own, common = own_columns(name, study, movement), common_columns(name, study, movement)
+        self.residuals = Residuals.of_columns(own, common)
+        further = further_columns(name, movement)
+        self.wide = Residuals.of_columns(own, np.concatenate([common, further], axis=2)) if further.size else None
         self.cells = cluster_cells(study)
         self.rng = rng
         self.df = min(len(of) for of in self.cells.values()) - 1
@@ -172,9 +206,28 @@ class Fitted:
             sums[kind] = (x[:, cells] * errors).sum(2)
         return two_way(sums, x * e * (self.unit_roots if cr2 else 1.0))
 
-    def answers(self, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, one: bool = False) -> Answers:
-        """Answers for standardised scores (W, S, n, J) and labels (W, n, J); of `one` partition by `t+overlap` alone,
-        with the variance over subjects as its correction."""
+    def follows(self, labels: np.ndarray) -> np.ndarray:
+        """(W,) p of the F test whether labels (W, n, J), adjusted for the columns, follow the further ones; 1 where
+        there are none."""
+        if self.wide is None:
+            return np.ones(len(labels))
+        more, rest = self.residuals.freedom - self.wide.freedom, self.wide.freedom
+        if more < 1 or rest < 1:
+            return np.ones(len(labels))
+        before, after = ((of(labels) ** 2).sum((1, 2)) for of in (self.residuals, self.wide))
+        return np.asarray(stats.f.sf((before - after) / more / (after / rest + 1e-12), more, rest))
+
+    def answers(
+        self,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        folds: np.ndarray,
+        *,
+        one: bool = False,
+        kinds: Collection[str] = INTERVALS,
+    ) -> Answers:
+        """Answers for standardised scores (W, S, n, J) and labels (W, n, J) by some kinds of interval, `pairs` at
+        least; of `one` partition by `t+overlap` alone, with the variance over subjects as its correction."""
         of_partitions, y = self.residuals(scores), self.residuals(labels)
         worlds, x = len(scores), of_partitions.mean(1)
         scale = np.sqrt((x**2).sum((1, 2)) * (y**2).sum((1, 2))) + 1e-12
@@ -185,14 +238,17 @@ class Fitted:
         plain, of_subjects = plain * self.residuals.factor, of_subjects * self.residuals.factor
         total = ((labels - labels.mean(2, keepdims=True)) ** 2).sum((1, 2)) / (labels.shape[1] * (labels.shape[2] - 1))
         left = (y**2).sum((1, 2)) / max(self.residuals.freedom, 1) / (total + 1e-12)
-        t, told = t_quantile(self.df), left >= PROPORTION_LEFT
+        t, told = t_quantile(self.df), (left >= PROPORTION_LEFT) & (self.follows(labels) > GUARD_LEVEL)
         if one:
-            return Answers({"one": told & (r - t * np.sqrt(plain + of_subjects) > 0)}, r, left)
+            return Answers({"one": told & (r - t * np.sqrt(plain + of_subjects) > 0)}, r, left, ~told)
         by_subject = (of_partitions * y[:, None]).sum(3) / scale[:, None, None]
         added = np.minimum(overlap(by_subject, apart(folds)), of_subjects)
+        paired = self._paired(scores, labels, folds) / scale
+        if set(kinds) == {"pairs"}:
+            found = told & (paired - t * np.sqrt(plain + added + (paired - r) ** 2) > 0)
+            return Answers({"pairs": found}, r, left, ~told)
         narrow, _ = self._clustered(flat_x, flat_e, cr2=True)
         inflation = np.sqrt(self.residuals.factor * (1 + added / np.maximum(of_subjects, 1e-12)))
-        paired = self._paired(scores, labels, folds) / scale
         yes = {
             "pairs": paired - t * np.sqrt(plain + added + (paired - r) ** 2) > 0,
             "t": r - t * np.sqrt(plain) > 0,
@@ -200,7 +256,7 @@ class Fitted:
             "cr2": r - t * np.sqrt(narrow + added) > 0,
             "permutation": self._exchanged(x, y, inflation) <= LEVEL,
         }
-        return Answers({kind: told & of_kind for kind, of_kind in yes.items()}, r, left)
+        return Answers({kind: told & of_kind for kind, of_kind in yes.items()}, r, left, ~told)
 
     def _paired(self, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
         """(W,) the sum of products x_r y_r in which no label meets a score whose model trained on it.

@@ -180,6 +180,22 @@ def primary(scores: np.ndarray, label: np.ndarray, cell: np.ndarray | None, fold
     return Matched(np.nanmean(mean, 1), np.nanvar(mean, 1, ddof=1) / count, added, pairs, count, False)
 
 
+def primary_of(
+    wanted: np.ndarray, scores: np.ndarray, label: np.ndarray, cell: np.ndarray | None, folds: np.ndarray
+) -> Matched:
+    """The primary metric in the worlds that are `wanted` (W,); of others NaN, without comparisons."""
+    if wanted.all():
+        return primary(scores, label, cell, folds)
+    unknown, nobody = np.full(len(wanted), np.nan), np.zeros(len(wanted), int)
+    blank = Matched(unknown, unknown, unknown, nobody.astype(float), nobody, False)
+    if not wanted.any():
+        return blank
+    found = primary(scores[wanted], label[wanted], cell, folds)
+    order = np.arange(len(wanted))
+    order[wanted] = len(wanted) + np.arange(int(wanted.sum()))
+    return joined_metrics([blank, found], order)
+
+
 def _within(scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
     """(S, n) the proportion of pairs of a subject's units that scores order as labels do, and the number of pairs."""
     higher = (label[:, :, None] - label[:, None] > 1e-9).astype(float)

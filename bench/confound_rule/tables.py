@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.confound_rule.attacks import TRUE
-from bench.confound_rule.cells import HEADER, MEASURES, METRIC_HEADER, RULES, append
+from bench.confound_rule.cells import MEASURES, METRIC_HEADER, RULES, append
 from bench.confound_rule.scores import MIN_SUBJECTS, Matched
 from bench.confound_rule.worlds import EFFECTS, kind_of
 from bench.markdown import table
@@ -20,8 +20,8 @@ FORMS = ("yes", "above", "shown")
 FORM_NAMES = {"yes": "alone", "above": "above", "shown": "shown"}
 CHOSEN = (
     "few/pairs", "lags/t", "lags/t+overlap", "lags/pairs", "curves/t+overlap", "curves/pairs", "slopes/t+overlap",
-    "slopes/pairs", "gains/t+overlap", "gains/cr2", "gains/pairs", "lags/1", "slopes/1", "gains/1", "v3", "v3/balanced",
-    "scaled", "metric", "metric/1",
+    "slopes/pairs", "gains/t+overlap", "gains/cr2", "gains/pairs", "memory/pairs", "lags/1", "slopes/1", "gains/1",
+    "memory/1", "v3", "v3/balanced", "scaled", "metric", "metric/1",
 )  # fmt: skip
 """Rules in tables of single worlds."""
 _EXPLAINED = "Bold: a null world that does not pass (see plan.md). Limits and effects are never bold."
@@ -103,7 +103,9 @@ class Counts:
 def merge(path: Path) -> None:
     """Rewrite a file of results with one row for neighbouring blocks of a cell."""
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows, header = list(reader), list(reader.fieldnames or ())
+    rules = header[header.index("measure") + 1 :]
     merged: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for row in rows:
         merged[tuple(row[key] for key in ("design", "subjects", "label", "world", "measure"))].append(row)
@@ -119,11 +121,11 @@ def merge(path: Path) -> None:
                 runs.append([row])
         for run in runs:
             draws = sum(int(part["draws"]) for part in run)
-            sums = [sum(float(part.get(rule) or "nan") for part in run) for rule in RULES]
+            sums = [sum(float(part.get(rule) or "nan") for part in run) for rule in rules]
             shown = ["" if np.isnan(value) else f"{value:.6g}" for value in sums]
             made.append([design, subjects, label, world, run[0]["first"], draws, measure, *shown])
     path.unlink()
-    append(path, HEADER, made)
+    append(path, header, made)
 
 
 def _asked(row: dict[str, str]) -> list[bool]:

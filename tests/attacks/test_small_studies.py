@@ -8,7 +8,7 @@ import pytest
 
 from bench.confound_rule.__main__ import main
 from bench.confound_rule.attacks import UNDER, best_of_ten, confound_scores, names
-from bench.confound_rule.cells import HEADER, RULES, append
+from bench.confound_rule.cells import LIGHT_HEADER, RULES, append
 from bench.confound_rule.decision import CHOSEN, to_draw
 from bench.confound_rule.designs import draw_study
 from bench.confound_rule.published_rule import RidgeResiduals
@@ -91,10 +91,10 @@ def test_a_cell_passes_by_its_first_draws_or_by_those_that_follow(tmp_path: Path
         "startle": (7, 14, 101),
     }.items():
         for first, draws, yes in zip((0, 200, 10_000), (200, 200, 2_000), found, strict=True):
-            rows.append(
-                ["D1", 24, "binary", world, first, draws, "yes", *(yes if rule == CHOSEN else "" for rule in RULES)]
-            )
-    append(path, HEADER, rows)
+            for measure in ("yes", "shown"):
+                counted = (yes if rule == CHOSEN else "" for rule in LIGHT_HEADER[7:])
+                rows.append(["D1", 24, "binary", world, first, draws, measure, *counted])
+    append(path, LIGHT_HEADER, rows)
     merge(path)
     counts = Counts(path)
     states = {cell[3]: counts.states(cell, "yes")[RULES.index(CHOSEN)] for cell in counts.staged}

@@ -1,42 +1,67 @@
 """The confound test of small studies computes what the simulation that chose it computed, in other code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.confound_rule.designs import draw_study
-from bench.confound_rule.rules import Fitted, common_columns, own_columns
-from bench.confound_rule.scores import balanced, out_of_fold, random_partition, standardised
+from bench.confound_rule.rules import GUARD_LEVEL, PROPORTION_LEFT, Fitted, common_columns, further_columns, own_columns
+from bench.confound_rule.scores import balanced, out_of_fold, standardised
 from bench.confound_rule.worlds import draw_world, worlds_of
 from embench.interfaces.metric import Undefined
-from embench.statistics.small_studies import ConfoundColumns, Sample, adjust
+from embench.statistics.nuisance_models import Sessions
+from embench.statistics.small_studies import ConfoundColumns, Sample, _of_movement, adjust
 
 SUBJECTS, STIMULI = 24, 12
 
 
-def drawn(world, draw=0, partitions=balanced):
+def drawn(world, draw=0):
     """Standardised scores (S, n, 1), labels (n, 1), the sample, and the simulation's own objects."""
     rng = np.random.default_rng([5, draw])
     study = draw_study("D1", SUBJECTS, rng)
-    folds = partitions(SUBJECTS, rng)
+    folds = balanced(SUBJECTS, rng)
     made = draw_world(worlds_of("D1")[world], study, rng)
     label = made.labels["binary"]
     scores = standardised(out_of_fold(made.features, label[None], folds), folds)
-    own = own_columns("gains", study, study.movement).reshape(SUBJECTS * STIMULI, -1)
-    common = common_columns("gains", study, study.movement).reshape(SUBJECTS * STIMULI, -1)
+    made_columns = (
+        own_columns("memory", study, study.movement),
+        common_columns("memory", study, study.movement),
+        further_columns("memory", study.movement),
+    )
+    columns = ConfoundColumns(*(of.reshape(SUBJECTS * STIMULI, -1) for of in made_columns))
     subject = np.repeat(np.arange(SUBJECTS), STIMULI)
-    sample = Sample(ConfoundColumns(own, common, common[:, :0]), subject, subject, study.stimulus.ravel(), folds)
-    simulated = Fitted("gains", study, study.movement, rng)
+    sample = Sample(columns, subject, subject, study.stimulus.ravel(), folds)
+    simulated = Fitted("memory", study, study.movement, rng)
     return scores[0].reshape(len(folds), -1, 1), label.reshape(-1, 1), sample, (simulated, scores, label, folds)
 
 
-@pytest.mark.parametrize("world", ["none", "effect_80", "film_strong", "habituation"])
+def test_columns_of_movement_are_those_of_the_simulation():
+    study = draw_study("D1", SUBJECTS, np.random.default_rng(7))
+    units = SUBJECTS * STIMULI
+    subject, when = np.repeat(np.arange(SUBJECTS), STIMULI), np.tile(np.arange(float(STIMULI)), SUBJECTS)
+    movement = np.clip(study.movement, -3, 3).ravel()
+    common, own, further = _of_movement(movement, Sessions(subject, when, np.zeros(units), 1.0))
+    simulated = common_columns("memory", study, study.movement).reshape(units, -1)
+    apart = np.abs(simulated[:, :, None] - common[:, None]).max(0)  # each of its columns from each of the others
+    np.testing.assert_allclose(apart.min(0), 0, atol=1e-9)
+    np.testing.assert_allclose(further, further_columns("memory", study.movement).reshape(units, -1), atol=1e-9)
+    of_subjects = own_columns("memory", study, study.movement).reshape(units, -1)
+    np.testing.assert_allclose(np.stack(own, axis=1), of_subjects[:, -len(own) :], atol=1e-9)
+
+
+@pytest.mark.parametrize("world", ["none", "effect_80", "film_strong", "habituation", "film_movement"])
 def test_the_rule_is_that_of_the_simulation(world):
     scores, labels, sample, (simulated, of_simulation, label, folds) = drawn(world)
     found = adjust(scores, labels, sample)
-    expected = simulated.answers(of_simulation, label[None], folds)
+    expected = simulated.answers(of_simulation, label[None], folds, kinds=("pairs",))
     assert found.whole
     assert found.label_left == pytest.approx(float(expected.left[0]))
-    assert (found.effect.low > 0) == bool(expected.yes["pairs"][0])
+    assert found.further_p == pytest.approx(float(simulated.follows(label[None])[0]))
+    assert found.further_p < 1
+    told = found.label_left >= PROPORTION_LEFT and found.further_p > GUARD_LEVEL
+    assert told != bool(expected.cannot[0])
+    assert (told and found.effect.low > 0) == bool(expected.yes["pairs"][0])
     paired = simulated._paired(of_simulation, label[None], folds)[0]
     x, y = simulated.residuals(of_simulation).mean(1), simulated.residuals(label[None])
     assert found.effect.mean == pytest.approx(float(paired / np.sqrt((x**2).sum() * (y**2).sum())))
@@ -44,10 +69,15 @@ def test_the_rule_is_that_of_the_simulation(world):
 
 
 def test_one_partition_has_the_wider_interval():
-    alone = adjust(*drawn("effect_80", partitions=random_partition)[:3])
-    several = adjust(*drawn("effect_80")[:3])
-    assert not alone.whole
-    assert alone.effect.high - alone.effect.low > several.effect.high - several.effect.low
+    width: dict[str, list[float]] = {"one": [], "several": []}
+    for draw in range(5):
+        scores, labels, sample, _ = drawn("effect_80", draw)
+        alone = adjust(scores[:1], labels, replace(sample, fold=sample.fold[:1]))
+        several = adjust(scores, labels, sample)
+        assert not alone.whole
+        for name, found in (("one", alone), ("several", several)):
+            width[name].append(found.effect.high - found.effect.low)
+    assert np.mean(width["one"]) > np.mean(width["several"])
 
 
 def test_a_model_of_the_stimulus_is_not_associated_whatever_its_sign():
