@@ -424,6 +424,10 @@ EXAMPLES = {
         "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'a bug in its encoder'",
         "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'another recipe was meant'",
     ),
+    "leaderboard draw": (
+        "embench leaderboard draw --commit",
+        "embench leaderboard draw --boards leaderboards",
+    ),
     "leaderboard verify": (
         "embench leaderboard verify leaderboards",
         "embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data",
