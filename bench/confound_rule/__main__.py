@@ -138,7 +138,7 @@ def draw_on(args: argparse.Namespace, worlds: dict[str, World] | None, seed: int
 
 
 def asked_for(rule: str) -> str:
-    """What to ask for the answers of a rule."""
+    """Return the name to ask for the answers of a rule."""
     matrix, _, interval = rule.partition("/")
     return "one" if interval == "1" and matrix not in LIGHT else matrix
 
@@ -174,7 +174,7 @@ def secret_seed(path: Path) -> int:
     """The seed of the confirmation worlds, whose SHA-256 was published before they were drawn."""
     if not path.is_file():
         raise SystemExit(
-            f"--confirm {path}: there is no such file; give the file with the seed of the confirmation worlds"
+            f"--confirm {path}: the file does not exist; give the file with the seed of the confirmation worlds"
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() not in (HERE / "plan.md").read_text():
         raise SystemExit(f"{path} is not the seed whose SHA-256 stands in plan.md")

@@ -41,7 +41,7 @@ _FIRST_RULES = (
 )  # fmt: skip
 RULES = (*_FIRST_RULES, "memory/pairs", "memory/1")
 SINGLE = ("v3", "lags/1", "slopes/1", "gains/1", "metric/1", "memory/1")
-"""Rules of one partition. `metric` and `metric/1` are no candidates: the interval of the primary metric itself."""
+"""Rules of one partition. `metric` and `metric/1` are not candidates, but the interval of the primary metric."""
 MEASURES = ("yes", "above", "shown", "cannot", "r")
 """Counts of yes by the rule alone, with the metric's estimate above chance, and with its interval; of *cannot be told*;
 sums of partial r."""

@@ -129,7 +129,7 @@ def merge(path: Path) -> None:
 
 
 def _asked(row: dict[str, str]) -> list[bool]:
-    """Whether a row has each of the rules."""
+    """Return for each rule whether a row has its answers."""
     return [bool(row.get(rule)) for rule in RULES]
 
 

@@ -89,7 +89,7 @@ def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | 
     """Reveals the next nonce for the entries of these digests that have none; None where all have one.
 
     Raises:
-        UsageError: there is no commitment, or it is not to this secret.
+        UsageError: nothing was committed, or another secret was.
     """
     known, nonce = read_nonces(boards), secret
     if known is None:

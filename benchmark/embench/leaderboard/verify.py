@@ -473,7 +473,7 @@ def wrong_fields(record: Record) -> Iterator[str]:
 
 
 def _wrong_words(run: Manifest) -> Iterator[str]:
-    """What decides with whom an entry is compared is as a run writes it, and as the request asks for it."""
+    """Yield the fields that decide with whom an entry is compared and that no run writes, or not for its request."""
     config, request = run.config, run.config.get("request")
     count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
     asked = _asked(request or {})
@@ -497,7 +497,7 @@ def _wrong_words(run: Manifest) -> Iterator[str]:
 
 
 def _asked(request: Mapping[str, Any]) -> dict[str, str]:
-    """What a request limits, as a configuration says it."""
+    """Return the limits of a request, as a configuration states them."""
     asked = {name: str(request.get(name)) for name in ("label_subjects", "label_fraction", "train_dataset")}
     if asked["label_subjects"] == "all":
         asked["label_subjects"] = "None"

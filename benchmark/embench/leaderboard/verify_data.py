@@ -50,7 +50,7 @@ class DataHere(NamedTuple):
     others: str
 
     def agreed(self, wrong: list[str]) -> list[str] | Undefined:
-        """The differences that a check found; those of other files are no fault of the entry."""
+        """The differences that a check found; differences from other files do not count against the entry."""
         return (
             Uncompared(f"the data here are not those of the entry: {self.others}") if wrong and self.others else wrong
         )
@@ -406,8 +406,8 @@ def copy_of(folder: Path, others: Iterable[Path]) -> str:
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """(n,) what is left of the scores of a fold once another's are regressed out, 0 where they are equal; None where
-    they are not near."""
+    """Return the residuals (n,) of a fold's scores on another entry's, 0 where they are equal; None where they are not
+    near."""
     one, other = one - one.mean(), other - other.mean()
     if not (one.std() and other.std()) or np.corrcoef(one, other)[0, 1] < NEAR:
         return None

@@ -259,11 +259,6 @@ class ProtocolPart(_Part):
     rules: dict[str, Any] = {}
 
     @property
-    def scoring(self) -> int:
-        """The version of the rules by which results are judged."""
-        return self.rules.get("scoring") or 3
-
-    @property
     def is_balanced(self) -> bool:
         """True if partitions are such that together they are balanced."""
         return bool(self.rules.get("split", {}).get("deal") == "balanced")
@@ -549,6 +544,11 @@ def only_ranks(method: MethodPart) -> bool:
 
 def _is_of_features(kind: str, name: str | None) -> bool:
     return any(entry.features for entry in registry.entries(kind) if entry.full_name == name)
+
+
+def scoring_of(run: Mapping[str, Any]) -> int:
+    """Return the version of the rules by which a run is judged, from the content of its run.yaml."""
+    return run.get("protocol", {}).get("rules", {}).get("scoring") or 3
 
 
 # The seeds that a board takes, and that runs have by default; each is a partition of the subjects and an

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from embench.interfaces.recording import names_in
 from embench.protocols import Design
+from embench.records.manifest import scoring_of
 from embench.records.scores import Adds, AddsAt, Control, Score, Scores
 from embench.records.wording import gain_sentences, inside_subjects, join_with_and
 from embench.statistics import metric_facts
@@ -42,7 +43,7 @@ is measured with a reliability of 0.9 hides as much."""
 FURTHER_ALPHA = 0.05
 """Level of the test whether the label of a small study follows movement in ways that are not adjusted for."""
 SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
-"""Smallest effects of interest: an upper end below one shows that an effect is no larger."""
+"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than this."""
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
 """Confound-only models of order, which are at chance where each subject had an order of its own."""
 NEAR_BOUND = 0.01
@@ -199,7 +200,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     seeds = len(run.get("seeds") or ()) or 1
-    scoring = run.get("protocol", {}).get("rules", {}).get("scoring") or 3
+    scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")
     found = {}
     for target, metric in scores.headlines.items():

@@ -458,7 +458,7 @@ def _of_small_study(
 
 
 def _tested_parts(fold: np.ndarray) -> Parts:
-    """Of each fold, no training units and the units (n,) that it tests; `fold` is NaN where none does."""
+    """Return for each fold no training units and those that it tests; `fold` (n,) is NaN where none tests a unit."""
     return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
 
 

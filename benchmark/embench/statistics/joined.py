@@ -15,7 +15,7 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import MADE_BY_METHOD, Design, UnitId
-from embench.records.manifest import tuned_in_words
+from embench.records.manifest import scoring_of, tuned_in_words
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
@@ -438,8 +438,8 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        scoring = r.run["protocol"].get("rules", {}).get("scoring") or 3
-        made = join(ours, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=scoring)  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        rules = scoring_of(r.run)
+        made = join(ours, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=rules)  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
         every.append(made[MODEL])
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
