@@ -217,15 +217,27 @@ def _previous_stimulus(q: ControlTask) -> ControlPrediction:
     when = np.where(np.isnan(q.start).all(), q.order, q.start)
     if np.isnan(when).any():
         return Undefined("the release hides when units were recorded")
-    names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in q.units}))}
-    codes = np.zeros(len(q.units), int)
-    last: dict[str, tuple[str, str, int]] = {}
-    for i in np.lexsort((when, q.subject)).tolist():
-        unit = q.units[i]
-        of = last.get(unit.subject, (unit.recording, unit.stimulus, 0))
-        codes[i] = of[2] if of[0] == unit.recording else names[of[1]]
-        last[unit.subject] = unit.recording, unit.stimulus, codes[i]
+    codes, _ = order_codes(q.units, [np.flatnonzero(q.subject == name) for name in np.unique(q.subject)], when)
     return _mean_at(q, codes)
+
+
+def order_codes(
+    units: Sequence[Unit], of_subjects: Sequence[np.ndarray], when: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes (n,) of the stimulus before each unit's recording, 0 before the first, and of the recording's place.
+
+    Args:
+        of_subjects: the positions of each subject's units. `when`: (n,) in whose order they were recorded.
+    """
+    names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
+    previous, place = np.zeros((2, len(units)), int)
+    for rows in of_subjects:
+        last, at, before, shown = "", -1, 0, 0
+        for i in rows[np.argsort(when[rows], kind="stable")].tolist():
+            if units[i].recording != last:
+                last, at, before, shown = units[i].recording, at + 1, shown, names[units[i].stimulus]
+            previous[i], place[i] = before, at
+    return previous, place
 
 
 def _mean_at(q: ControlTask, codes: np.ndarray) -> ControlPrediction:

@@ -21,6 +21,7 @@ from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import rows_of
 from embench.interfaces.units import Unit
+from embench.statistics.controls import order_codes
 from embench.statistics.intervals import Estimate, shared_variance, with_interval
 from embench.statistics.nuisance_columns import Observed
 from embench.statistics.nuisance_models import CLIP, Parts, Sessions
@@ -93,18 +94,10 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
 def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tuple[np.ndarray, np.ndarray]:
     """(n,) codes of the unit's place in its session and of the stimulus before: of its recording where the subject has
     several, else, and `by_time`, of the unit itself. The first place has no stimulus before."""
-    place, previous = np.zeros(len(units), int), np.zeros(len(units), int)
-    names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
+    previous, place = order_codes(units, sessions.rows, sessions.start)
     for rows in sessions.rows:
-        recordings = list(dict.fromkeys(units[i].recording for i in rows.tolist()))
-        if len(recordings) == 1 or by_time:
-            place[rows] = np.arange(len(rows))
-            continue
-        at = {name: k for k, name in enumerate(recordings)}
-        stimulus = {units[i].recording: names[units[i].stimulus] for i in rows.tolist()}
-        for i in rows.tolist():
-            place[i] = at[units[i].recording]
-            previous[i] = stimulus[recordings[place[i] - 1]] if place[i] else 0
+        if by_time or not place[rows].any():
+            place[rows], previous[rows] = np.arange(len(rows)), 0
     return place, previous
 
 
