@@ -24,7 +24,6 @@ from embench.leaderboard.verify import recompute
 from embench.records import record as record_files
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.record import (
-    SUPERSEDED_FILE,
     TUNING_FILE,
     Record,
     digests_of,
@@ -185,7 +184,7 @@ def _rewrite(folder: Path, record: Record) -> None:
     """Writes a published record again; its audit and its summands stay."""
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, entries.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, entries.SEAL_FILE, TUNING_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         replace_folder(folder, whole)

@@ -28,7 +28,7 @@ ABOUT = {
     "an audit of something else": "the neighbour's, under this entry's name",
     "what happened on the board": "an entry revived, or changed, or that brings its attestation",
     "an entry twice": "somebody else's, under another id",
-    "words of a person": "an audit or attestation by hand, looks, time, that an entry is superseded",
+    "words of a person": "an audit or attestation by hand, looks, time",
 }
 """Kind of `test_levels.FORGERIES` -> what is forged."""
 OTHERS = (

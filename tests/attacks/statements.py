@@ -4,7 +4,6 @@ the name of others."""
 from __future__ import annotations
 
 import copy
-import datetime as dt
 import json
 import shutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from embench.data.find import find_source
 from embench.leaderboard.entries import SEAL_FILE, SUMMANDS_FILE, attest, seal_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
-from embench.records.record import Superseded, digests_of, read_record, write_record, write_superseded
+from embench.records.record import digests_of, read_record, write_record
 from embench.records.scores import Scores
 
 from .answers import How, Place, rows_of, scored
@@ -175,22 +174,6 @@ def afterwards(change: How) -> How:
         change(forger, place)
 
     return how
-
-
-def revived(forger: Forger, place: Place) -> None:
-    """The entry that its author's neighbour took the place of, as if nothing had."""
-    told = write_superseded(forger.folder, _by(place.twin.name))
-    shutil.copytree(place.boards, place.earlier, dirs_exist_ok=True)
-    told.unlink()
-
-
-def superseded(_: Forger, place: Place) -> None:
-    """Somebody else's entry, by the forger's."""
-    write_superseded(place.twin, _by(place.entry.name))
-
-
-def _by(name: str) -> Superseded:
-    return Superseded(by=name, why="another method took its place", on=dt.date(2026, 11, 22))
 
 
 def changed_twin(_: Forger, place: Place) -> None:

@@ -173,7 +173,6 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
     },
     "what happened on the board": {
         "an attestation that comes with the entry": Forgery(s.attested, NOTHING, ci=True),
-        "a superseded entry revived": Forgery(s.revived, NOTHING, ci=True),
         "the neighbour's entry made worse": Forgery(s.changed_twin, NOTHING, ci=True),
     },
     "an entry twice": {
@@ -184,7 +183,6 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
     "words of a person": {
         "an audit by hand, without findings": Forgery(s.audit_by_hand, NOTHING),
         "an attestation by nobody": Forgery(s.afterwards(s.attested), NOTHING),
-        "the neighbour's entry said to be superseded": Forgery(s.superseded, NOTHING),
         "a single look, by a ledger that nobody has": Forgery(s.another_ledger, NOTHING),
         "the time it took": Forgery(s.of_run(lambda run: run["cost"].update(wall_s=0.1)), NOTHING),
     },
@@ -192,7 +190,8 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
 """Kind, as docs/why/forgeries.md has it -> name -> forgery."""
 SAMPLE = {
     "controls: of a person of another fold", "predictions: decisions alone", "labels and people: a person is left out",
-    "what else the entry shows: the share that was predicted", "what happened on the board: a superseded entry revived",
+    "what else the entry shows: the share that was predicted",
+    "what happened on the board: the neighbour's entry made worse",
     "words of a person: an audit by hand, without findings",
 }  # fmt: skip
 """What every test run tries, of each level one or two; `make rates` tries all."""

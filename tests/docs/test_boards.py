@@ -11,7 +11,7 @@ from bench.boards.published import Board, Row, asked, question
 from bench.boards.rows import groups
 from embench.leaderboard.entries import entry_folders
 from embench.records.audit import read_audit
-from embench.records.record import read_manifest, read_superseded
+from embench.records.record import read_manifest
 
 from ..sample import WHOLE, proof
 
@@ -96,7 +96,7 @@ def test_families_are_read_by_tuned_rows_where_both_have_some():
 def ours(request):
     """Folder -> manifest of each entry of a board whose place nothing took."""
     folders = [f for f in entry_folders(BOARDS) if f.parts[-3] == request.param]
-    return {folder: read_manifest(folder) for folder in folders if not read_superseded(folder)}
+    return {folder: read_manifest(folder) for folder in folders}
 
 
 def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):

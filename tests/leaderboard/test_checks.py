@@ -14,7 +14,6 @@ import pytest
 
 from embench.cli import main
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.pull_request import check_entry, failures
 from embench.records.record import Record
 
 from .conftest import attest
@@ -87,18 +86,15 @@ def earlier(two: tuple[Path, Path], tmp_path: Path) -> Path:
     return tmp_path / "earlier"
 
 
-def test_entries_may_be_added_and_superseded(
+def test_entries_may_be_added_and_attested(
     two: tuple[Path, Path], earlier: Path, tmp_path: Path, record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, new = two
+    old = two[0]
     boards = old.parents[2]
     assert verify(boards, "--against", earlier) == 0
     method = {**record.run["method"], "pretrainers": ["embench_plugins/masked_value"]}
     about = {**record.run, "id": "cnn_tf-single-1111111111"}
     added = publish(tmp_path, replace(record, run={**about, "method": method}))
-    line = ["leaderboard", "supersede", str(old)]
-    assert main([*line, "--by", new.name, "--why", "the card was wrong"]) == 0
-    assert verify(boards, "--against", earlier) == 0
     attest(old, "reproduced", "Somebody Else")
     assert verify(boards, "--against", earlier) == 0
     attest(added)
@@ -142,28 +138,6 @@ def test_what_was_there_stays(
     change(two[0])
     assert verify(two[0].parents[2], "--against", earlier) == 1
     assert says in capsys.readouterr().out
-
-
-def test_a_superseded_row_is_listed_apart_with_the_reason(
-    two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    old, new = two
-    boards, line = old.parents[2], ["leaderboard", "supersede", str(old), "--why", "the *card* was wrong"]
-    assert main([*line, "--by", "cnn_tf-single-nothing"]) == 2
-    assert main([*line, "--by", old.name]) == 2
-    assert new.name in capsys.readouterr().err
-    assert main([*line, "--by", new.name]) == 0
-    [section] = leaderboard_sections(boards)
-    rows = [row for row in section.rows if row.is_method]
-    assert [(row.id, row.rank) for row in rows] == [(new.name, None), (old.name, None)]
-    assert (rows[1].superseded.by, rows[1].superseded.why) == (new.name, "the *card* was wrong")
-    assert f"superseded by {new.name}" in rows[1].marks
-    assert main(["leaderboard", "build", "--boards", str(boards)]) == 0
-    page = (boards / "acme-own" / "README.md").read_text()
-    assert page.index("Entries that others took the place of") > page.index(f"({new.parent.name}/{new.name})")
-    assert f"- `{old.name}`: the \\*card\\* was wrong" in page
-    shutil.rmtree(new)
-    assert [check.check for check in failures(check_entry(old))] == ["superseded"]
 
 
 def test_a_sealed_entry_holds_nothing_that_tells_labels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embench.leaderboard import build_leaderboards, leaderboard_sections
-from embench.records.record import Superseded, read_record, write_superseded
+from embench.records.record import read_record
 from embench.statistics.comparison import compare
 from embench.vocabulary import markdown
 
@@ -71,9 +70,3 @@ def test_a_reader_sees_them_on_every_board(board: Path, capsys: pytest.CaptureFi
     assert by_id[UNBESIDE] == ["no from-scratch comparison"]
     assert by_id[SCRATCH] is None
     assert len(by_id[ROW]) == 3
-
-
-def test_rows_that_others_took_the_place_of_are_no_floors(board: Path) -> None:
-    about = Superseded(by=FEATURES, why="a test", on=dt.date(2026, 11, 27))
-    write_superseded(board / "eegmat" / BOARD.name / SCRATCH, about)
-    assert not any("scratch" in text for text in floors(board)[ROW])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ from embench.leaderboard import build_leaderboards, leaderboard_sections
 from embench.leaderboard import rows as leaderboard_rows
 from embench.leaderboard.rows import load_shown_entries
 from embench.leaderboard.tables import row_fields, sections_of
-from embench.records.record import Superseded, write_superseded
 
 from .conftest import attest
 from .made_up import put
@@ -73,14 +71,11 @@ def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) ->
 
 def test_what_is_said_of_an_entry_later_counts(boards: Path, read: list[str]) -> None:
     shown(boards)
-    old = boards / "stress_predict" / "subject-independent-v3" / "b"
-    write_superseded(old, Superseded(by="a", why="a fault", on=dt.date(2026, 11, 2)))
     (attested,) = (boards / "stress_predict" / "attestations").glob("*--a--*")
     attested.unlink()
     rows = {row.id: row for row in leaderboard_sections(boards)[0].methods}
-    assert rows["b"].marks == ("superseded by a",)
     assert rows["a"].marks == ("self-reported",)
-    assert read == ["a", "b", "a", "b"]
+    assert read == ["a", "b", "a"]
 
 
 def test_tables_are_built_of_contents_whatever_the_times_of_files_say(boards: Path, read: list[str]) -> None:

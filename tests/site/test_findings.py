@@ -44,7 +44,7 @@ def test_a_leaderboard_starts_with_one_sentence_that_agrees_with_all_counts(site
         shown = unescape(re.search("<p[^>]*>(.*?)</p>", main)[1])
         assert shown == in_one_style(sentence)
         assert unescape(re.search('<meta name="description" content="([^"]*)">', text)[1]) == shown
-        n = len(section.current)
+        n = len(section.methods)
         assert f"{n} method" in sentence
         assert f"({n} method" in text
 

@@ -1,7 +1,6 @@
 """The site as files: every page is there, every link leads somewhere, nothing of an entry is read as HTML."""
 
 import csv
-import datetime as dt
 import hashlib
 import json
 import re
@@ -243,15 +242,13 @@ def test_texts_of_an_entry_are_never_read_as_html(evil_site):
 def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     from embench.leaderboard import tables
     from embench.leaderboard.entries import Backing
-    from embench.records.record import Superseded
 
     ranked = tables.ranked_rows
 
     def checked(entries, target, load):
         rows, rankings = ranked(entries, target, load)
         evidence = Backing("reproduced", "another group", "2026-11-01")
-        superseded = Superseded(by="x-1", why="a fault", on=dt.date(2026, 11, 2))
-        return [replace(r, evidence=evidence, suspicious=True, superseded=superseded) for r in rows], rankings
+        return [replace(r, evidence=evidence, suspicious=True) for r in rows], rankings
 
     monkeypatch.setattr(tables, "ranked_rows", checked)
     site = build_site(few, tmp_path / "out").parent
@@ -259,7 +256,7 @@ def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     assert row["evidence"]["level"] == "reproduced"
     assert row["suspicious"]
     text = next(site.glob("hku956/*/handcrafted-forest-*.html")).read_text()
-    for words in ("by another group 2026-11-01", "all of it was run again", "Suspicious", "superseded by x-1, a fault"):
+    for words in ("by another group 2026-11-01", "all of it was run again", "Suspicious"):
         assert words in text
 
 

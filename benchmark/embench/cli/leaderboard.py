@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
 import shlex
@@ -84,7 +83,7 @@ def show(
     ] = None,
     columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
     output: Annotated[Format, Option("--format", help="How to print the entries.")] = Format.table,
-    all_boards: Annotated[bool, Option("--all", help="Show all leaderboards whole, with superseded entries.")] = False,
+    all_boards: Annotated[bool, Option("--all", help="Show all leaderboards whole.")] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
     """Print one line per leaderboard. With a dataset, or with options that select leaderboards, print their entries."""
@@ -108,7 +107,6 @@ def show(
     keep = [tables.read_filter(text, known) for text in filters or []] if known else []
     shown = []
     for section, rows in several:
-        rows = [row for row in rows if all_boards or not row[0]["replaced_by"]]
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
@@ -434,30 +432,6 @@ def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leakin
         _print_new(new)
     if refused:
         raise typer.Exit(1)
-
-
-@leaderboard_app.command()
-def supersede(
-    entry: Annotated[Path, Argument(metavar="ENTRY", help="Folder of the entry that is out of date.")],
-    by: Annotated[str, Option(help="Id of the entry that takes its place, on the same leaderboard.")],
-    why: Annotated[str, Option(help="The reason, in a sentence.")],
-) -> None:
-    """Mark an entry as superseded by another: it stays as it is, without a rank."""
-    from embench.leaderboard.entries import load_leaderboard_entry
-    from embench.records.record import Superseded, write_superseded
-
-    old = load_leaderboard_entry(entry)
-    if by == old.run.id or not (entry.absolute().parent / by / "run.yaml").is_file():
-        have = sorted(path.parent.name for path in entry.absolute().parent.glob("*/run.yaml"))
-        others = ", ".join(name for name in have if name != old.run.id) or "another entry, which is published first"
-        raise UsageError(f"there is no other entry {by} beside it", where="--by", expected=others)
-    new = load_leaderboard_entry(entry.absolute().parent / by)
-    if new.superseded is not None:
-        raise UsageError(f"{by} is superseded itself", where="--by", expected=new.superseded.by)
-    if not why.strip() or "\n" in why:
-        raise UsageError("there is no reason", where="--why", expected="a sentence, on one line")
-    path = write_superseded(entry, Superseded(by=by, why=why.strip(), on=dt.datetime.now(dt.UTC).date()))
-    console.echo(f"{path}: written")
 
 
 @leaderboard_app.command("verify")

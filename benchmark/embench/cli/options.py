@@ -420,10 +420,6 @@ EXAMPLES = {
         "embench leaderboard submit runs/deap/tcn-single-0123456789",
         "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'",
     ),
-    "leaderboard supersede": (
-        "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'a bug in its encoder'",
-        "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'another recipe was meant'",
-    ),
     "leaderboard draw": (
         "embench leaderboard draw --commit",
         "embench leaderboard draw --boards leaderboards",

@@ -13,7 +13,6 @@ from embench.protocols import Design
 from embench.records import TimeContext
 from embench.records.manifest import CostPart
 from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloors
-from embench.records.record import Superseded
 from embench.records.scores import Adds, Score
 from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics import metric_facts
@@ -59,7 +58,6 @@ class Row:
     letters: str = ""
     marks: tuple[str, ...] = ()
     evidence: Backing = field(default_factory=Backing)
-    superseded: Superseded | None = None
     suspicious: bool = False
     encoders: Mapping[str, str] = field(default_factory=dict)
     fusion: str | None = None
@@ -513,7 +511,6 @@ _COLUMNS: Sequence[Column] = (
         lambda row: row.audit + (", suspicious" if row.suspicious else ""),
     ),
     _column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
-    _column("replaced_by", "The entry that took its place.", lambda row: row.superseded and row.superseded.by),
     _cost("time_s", "time", "The time of all stages together, in s."),
     _cost("parameters", "parameters", "The parameters of the method of one fold."),
     _cost("flops", "FLOPs", "The operations for one prediction."),

@@ -37,10 +37,8 @@ from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import (
     RUN_FILE,
     SHARED_FOLDER,
-    SUPERSEDED_FILE,
     TUNING_FILE,
     Record,
-    Superseded,
     board_name,
     is_own,
     private_fields,
@@ -49,7 +47,6 @@ from embench.records.record import (
     read_manifest,
     read_record,
     read_scores,
-    read_superseded,
     shared_files,
     shared_folder,
     write_entry,
@@ -70,7 +67,7 @@ FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
 FEWEST_FREE = 80
 """Labels that a seal has to be of; those of a subject who has one label alone count as one."""
-SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
+SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, TUNING_FILE})
 _KEPT = (
     *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
     "personal",
@@ -420,14 +417,13 @@ def attestation_name(protocol: str, entry: str, by: str) -> str:
 
 
 def entry_digest(folder: Path, run: Manifest) -> str:
-    """The SHA-256 of an entry's whole content: its own files and those that it shares. The later note that it is
-    superseded is not among them."""
+    """The SHA-256 of an entry's whole content: its own files and those that it shares."""
     return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
 def content_digest(folder: Path, shared: Iterable[Path]) -> str:
     """The digest of an entry whose shared files are known."""
-    own = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SUPERSEDED_FILE]
+    own = [path for path in sorted(folder.iterdir()) if path.is_file()]
     return digest_of_files((*own, *shared))
 
 
@@ -648,7 +644,7 @@ UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others ha
 @dataclass(frozen=True)
 class LeaderboardEntry:
     """One published run; `audit` is None where it was not audited, `summands` (by target) empty where the entry does
-    not hold them, `attestations` what others say of it, `superseded` None where no entry took its place."""
+    not hold them, `attestations` what others say of it."""
 
     folder: Path
     run: Manifest
@@ -656,7 +652,6 @@ class LeaderboardEntry:
     audit: dict[str, Any] | None = None
     summands: Mapping[str, Summands] = field(default_factory=dict)
     attestations: Sequence[FoundAttestation] = ()
-    superseded: Superseded | None = None
 
     @property
     def evidence(self) -> Backing:
@@ -738,8 +733,7 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
     if reasons := why_not_publishable(run):
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
     _check_labels(folder, run, scores, audit)
-    found, superseded = attestations_of(folder, run), read_superseded(folder)
-    return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), found, superseded)
+    return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), attestations_of(folder, run))
 
 
 def load_run(folder: Path, *, sealed: bool = True) -> LeaderboardEntry:

@@ -60,7 +60,6 @@ from embench.records.manifest import Manifest, seeds_not_taken
 from embench.records.record import (
     PREDICTIONS_FILE,
     SHARED_FOLDER,
-    SUPERSEDED_FILE,
     TUNING_FILE,
     Record,
     is_own,
@@ -68,7 +67,6 @@ from embench.records.record import (
     read_manifest,
     read_record,
     read_run,
-    read_superseded,
     shared_files,
 )
 from embench.registry.catalogue import installed
@@ -167,10 +165,7 @@ def _changed(now: Path | None, before: Path) -> str:
     if now is None:
         return "the entry was deleted"
     if digest_or_place(now) != digest_or_place(before):
-        return "the entry was changed: publish another one, and mark this one with `embench leaderboard supersede`"
-    old, new = before / SUPERSEDED_FILE, now / SUPERSEDED_FILE
-    if old.is_file() and not (new.is_file() and new.read_bytes() == old.read_bytes()):
-        return f"{SUPERSEDED_FILE} was deleted or changed"
+        return "the entry was changed: publish another one"
     protocol, id_ = before.parts[-2:]
     kept = {path.name for path in attestation_folder(now).glob("*.json")}
     for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
@@ -193,7 +188,7 @@ def digest_or_place(folder: Path) -> str:
 # texts.
 
 ENTRY_FILES = frozenset(
-    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE}
+    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, TUNING_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
 """Files that an entry's folder may contain."""
@@ -334,12 +329,6 @@ def _looks(checked: _Subject) -> _Found:
     return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
 
 
-def _superseded(checked: _Subject) -> Iterator[str]:
-    known = read_superseded(checked.folder)
-    if known and not (checked.folder.parent / known.by / "run.yaml").is_file():
-        yield f"{SUPERSEDED_FILE}: there is no entry {known.by} beside it"
-
-
 _READING: dict[str, Callable[[_Subject], _Found]] = {
     "files": _files,
     "texts": _texts,
@@ -368,7 +357,6 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "audit": _audit,
     "bound": _bound,
     "looks": _looks,
-    "superseded": _superseded,
 }
 
 
@@ -376,7 +364,7 @@ OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
 """Checks that compare an entry with data."""
 
 _ALL = _READING | _CHECKS
-_ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
+_ADDED = {name: _ALL[name] for name in ("files", "texts", "form")}
 """Files that may change although an entry did not -> the text for that."""
 
 

@@ -131,13 +131,12 @@ def rows_with_floors(
     rows: Sequence[Row], entries: Mapping[str, ShownEntry], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
     """The rows of a target, of which those that are pretrained have the gaps to their floors. Of several floors of one
-    kind and method, the one with the highest `score` is taken; rows that others took the place of are none.
+    kind and method, the one with the highest `score` is taken.
 
     Args:
         entries: by the ids of rows.
     """
     read = cache(read_record)
-    alive = [row for row in rows if row.superseded is None]
     found = []
     for row in rows:
         own = entries[row.id]
@@ -145,7 +144,7 @@ def rows_with_floors(
             found.append(row)
             continue
         best: dict[tuple[FloorKind, str], Row] = {}
-        for other in alive:
+        for other in rows:
             theirs = entries[other.id].floors
             if kind := matching(own.floors, row.seeds, theirs, other.seeds):
                 best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
@@ -214,10 +213,9 @@ def ranked_rows(
     `rank` is the best and the worst rank that a method may have among rows of one `class_of`; rows that share one of
     their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows of a protocol that leaks, rows
     pretrained on the test subjects or on unknown ones, rows of other seeds than the leaderboard takes, rows whose
-    primary metric is undefined, depends on a cut or is an error, rows that another entry supersedes, which come last,
-    rows whose confound-only models nothing confirms, and rows of which nobody but their author has run anything (see
-    `LeaderboardEntry.ranked`). Where the primary metric is undefined, rows are in the order of the within-subject
-    score.
+    primary metric is undefined, depends on a cut or is an error, rows whose confound-only models nothing confirms, and
+    rows of which nobody but their author has run anything (see `LeaderboardEntry.ranked`). Where the primary metric is
+    undefined, rows are in the order of the within-subject score.
 
     Args:
         load: reads the folders of the entries.
@@ -252,7 +250,7 @@ def class_of(row: Row) -> str:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return row.superseded is not None, *(-score for score in _score(row)), row.id
+    return *(-score for score in _score(row)), row.id
 
 
 def _score(row: Row) -> tuple[float, ...]:
@@ -295,8 +293,6 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(f"seeds {seeds}")
     if entry.scores.score(target, headline) is None:
         marks.append(f"{headline} undefined")
-    if entry.superseded:
-        marks.append(f"superseded by {entry.superseded.by}")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
     if not marks and not entry.ranked:
@@ -323,7 +319,6 @@ def _method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) ->
         seeds=tuple(run.seeds),
         marks=tuple(_marks(entry, target)),
         evidence=entry.evidence,
-        superseded=entry.superseded,
         suspicious=any(found["check"] == "suspicious" for found in (entry.audit or {"findings": []})["findings"]),
         encoders={m: bare_name(name) for m, name in run.method.encoders.items()},
         fusion=bare_name(run.method.fusion) if run.method.fusion else None,

@@ -88,11 +88,6 @@ class BoardSection:
         return [row for row in self.rows if not row.is_method]
 
     @property
-    def current(self) -> list[Row]:
-        """The methods that no other entry took the place of."""
-        return [row for row in self.methods if row.superseded is None]
-
-    @property
     def metric(self) -> str:
         """The score shown: the primary metric, or the within-subject one where no method has it."""
         headline = Counter(row.headline for row in self.methods).most_common(1)[0][0]
@@ -101,7 +96,7 @@ class BoardSection:
     @property
     def problem(self) -> Unanswerable | None:
         """Why no method has the primary metric; None where one has."""
-        problems = [row.problem for row in self.current or self.methods]
+        problems = [row.problem for row in self.methods]
         return problems[0] if all(problems) else None
 
     @property
@@ -176,12 +171,12 @@ def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tupl
 def _counted(
     rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> tuple[list[Row], dict[str, ManyRows]]:
-    """For how many methods without a successor the answer to each question is *yes*, and the rows with what follows
-    from the number of methods."""
+    """For how many methods the answer to each question is *yes*, and the rows with what follows from the number of
+    methods."""
     counts: dict[str, ManyRows] = {}
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
-        asked = [r for r in rows if r.superseded is None and _has_answer(r, question)]
+        asked = [r for r in rows if _has_answer(r, question)]
         yes = [row for row in asked if row.word(question) == "yes"]
         known = [parts[row.id].get(question, {}) for row in asked]
         if not asked:
@@ -443,7 +438,7 @@ class Summary:
 
 def summarise(section: BoardSection) -> Summary:
     """Return the summary of a leaderboard."""
-    rows = section.current or section.methods
+    rows = section.methods or section.methods
     asked = registry.questions_of(section.source).get(section.target)
     question = asked.question if asked else f"{in_words(section.target)}?"
     problem = section.problem
@@ -475,7 +470,7 @@ def best_supported(section: BoardSection) -> tuple[object, ...]:
     adding = section.adding
     proportion = adding.adding / adding.asked if adding else 0.0
     few = not (adding and adding.beyond_luck)
-    return section.problem is not None, adding is None, few, -proportion, -len(section.current)
+    return section.problem is not None, adding is None, few, -proportion, -len(section.methods)
 
 
 def dataset_label(name: str) -> str:
@@ -515,7 +510,7 @@ def models_of(section: BoardSection) -> list[ModelLine]:
     """The models without a physiological signal, from best to worst; those with a constant score share the last
     line."""
     metric = section.metric
-    best = next((score for row in section.current if (score := row.scored(metric))), None)
+    best = next((score for row in section.methods if (score := row.scored(metric))), None)
     return list(model_lines(((str(row.control), row.scored(metric)) for row in section.controls), metric, best))
 
 
@@ -604,17 +599,13 @@ def _section(section: BoardSection) -> Iterator[str]:
     yield f"{markdown(summarise(section).sentence)}\n"
     if section.unranked:
         yield f"{markdown(section.unranked)}\n"
-    if section.current:
-        yield markdown_table(section.current, section.protocol, head=score_head(section)) + "\n"
+    if section.methods:
+        yield markdown_table(section.methods, section.protocol, head=score_head(section)) + "\n"
     yield from (f"{text}\n" for text in notes_of(section))
     yield from models_table(section)
-    if pretrained := [row for row in section.current if row.floors]:
+    if pretrained := [row for row in section.methods if row.floors]:
         yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
         yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
-    if old := [row for row in section.methods if row.superseded is not None]:
-        yield "Entries that others took the place of. They stay as they were published, without a rank.\n"
-        yield markdown_table(old, section.protocol, head=score_head(section)) + "\n"
-        yield from (f"- `{row.id}`: {markdown(row.superseded.why)}\n" for row in old if row.superseded)
 
 
 def _apart(section: BoardSection) -> str:
@@ -627,9 +618,9 @@ def _apart(section: BoardSection) -> str:
 def notes_of(section: BoardSection) -> list[str]:
     """Sentences below the entries: groups that are ranked by themselves, and the lead that chance explains."""
     notes = []
-    groups = dict.fromkeys(class_of(row) for row in section.current)
+    groups = dict.fromkeys(class_of(row) for row in section.methods)
     if len(groups) > 1:
-        counts = {name: sum(class_of(row) == name for row in section.current) for name in groups}
+        counts = {name: sum(class_of(row) == name for row in section.methods) for name in groups}
         told = "; ".join(f"{count} ({name})" for name, count in counts.items())
         notes.append(f"Ranks compare entries with the same access to data of the test subjects and context: {told}.")
     return [*notes, *filter(None, map(lead_sentence, section.rankings.values()))]

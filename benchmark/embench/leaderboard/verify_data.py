@@ -23,7 +23,7 @@ from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, 
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
-from embench.records.record import RUN_FILE, SUPERSEDED_FILE, Record, is_own, read_manifest, read_record, read_scores
+from embench.records.record import RUN_FILE, Record, is_own, read_manifest, read_record, read_scores
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import releases_of
 from embench.statistics import evaluation
@@ -340,7 +340,7 @@ def unlike(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
     read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
-        if path != folder and not (path / SUPERSEDED_FILE).exists() and _facts(path).board == board_of(run):
+        if path != folder and _facts(path).board == board_of(run):
             known.setdefault(_facts(path).shared, path)
     record = read_record(folder) if known else None
     found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)] if record else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import gzip
 import hashlib
 import io
@@ -17,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from embench import registry
 from embench.errors import CheckFailed, DataError
@@ -44,10 +42,7 @@ from embench.protocols import MADE_BY_METHOD
 from embench.records.manifest import (
     SCHEMA,
     EntryPart,
-    Line,
     Manifest,
-    Word,
-    as_model,
     check_manifest,
     check_texts,
     without_schema,
@@ -704,34 +699,3 @@ def private_fields(content: Any) -> list[str]:
 def family_of(dataset: str) -> str:
     """A dataset's full name without its variant, which is of the same subjects; a class in a file has none."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])
-
-
-# `superseded.yaml` in an entry's folder: which entry took its place, and why. The entry itself stays as it is.
-
-SUPERSEDED_FILE = "superseded.yaml"
-
-
-class Superseded(BaseModel):
-    """`by`: the id of the entry of the same board and protocol that took its place."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: Word
-    why: Line
-    on: dt.date
-
-
-def read_superseded(folder: Path) -> Superseded | None:
-    """None where nothing took the entry's place. Raises DataError where the file is damaged."""
-    path = Path(folder) / SUPERSEDED_FILE
-    if not path.is_file():
-        return None
-    return as_model(Superseded, read_yaml(path), "the file", str(path), "the fields by, why and on")
-
-
-def write_superseded(folder: Path, content: Superseded) -> Path:
-    """Raises MachineError where the file cannot be written."""
-    path = Path(folder) / SUPERSEDED_FILE
-    with saving("the file", path):
-        write_text(path, as_yaml(content.model_dump()))
-    return path

@@ -95,7 +95,6 @@ def _row(row: Row) -> dict[str, Any]:
         "unranked": bool(row.marks),
         "mark": row.marks,
         "evidence": vars(row.evidence),
-        "superseded": row.superseded and row.superseded.model_dump(mode="json"),
         "suspicious": row.suspicious,
         "id": row.id,
         **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
@@ -147,12 +146,8 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         line |= {name: row.get("cost", {}).get(name) for name in _COST}
         evidence = row.get("evidence") or {}
         line |= {f"evidence_{part}": evidence.get(part) for part in ("level", "by", "on")}
-        line |= {"suspicious": row.get("suspicious"), "superseded": _superseded(row.get("superseded"))}
+        line["suspicious"] = row.get("suspicious")
         yield line
-
-
-def _superseded(about: Mapping[str, str] | None) -> str:
-    return f"superseded by {about['by']}, {about['why']}, {about['on']}" if about else ""
 
 
 def _harmless(value: Any) -> Any:

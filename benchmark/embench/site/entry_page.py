@@ -33,7 +33,7 @@ from embench.records.wording import format_cost, format_share, format_value
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
-from embench.site.leaderboards import Board, evidence_of, method_slug, rank_text, superseded_text
+from embench.site.leaderboards import Board, evidence_of, method_slug, rank_text
 from embench.site.pages import addresses, notice, render, style_texts, write_page
 from embench.statistics import metric_facts
 from embench.statistics.calibration import calibration
@@ -280,7 +280,6 @@ def _page(
         label=dataset_label(board),
         row=row,
         evidence=evidence_of(row),
-        superseded=superseded_text(row),
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,

@@ -173,12 +173,6 @@ def evidence_of(row: Row) -> dict[str, Any]:
     return {"level": level, "label": row.evidence.name, "text": EVIDENCE[level], "by": by, "on": on}
 
 
-def superseded_text(row: Row) -> str:
-    """The reason why an entry no longer counts; empty where it does."""
-    about = row.superseded
-    return f"superseded by {about.by}, {about.why}, {about.on}" if about else ""
-
-
 def entry_link(dataset: str, protocol: str, id_: str) -> str:
     """The page of an entry, from the site's first page."""
     return link(dataset, protocol, f"{id_}.html")
@@ -208,7 +202,6 @@ def _shown(row: Row, metric: str, entry: ShownEntry, section: BoardSection) -> d
         "answers": {name: answer_of(row, name) for name in row.answers if answer_of(row, name)},
         "corrected": row.corrected,
         "evidence": evidence_of(row),
-        "superseded": superseded_text(row),
         "suspicious": row.suspicious,
         "cells": {name: [column.value(row), in_one_style(column.text(row))] for name, column in shown.items()},
     }
@@ -312,7 +305,6 @@ def _placed(row: Row, board: Board) -> dict[str, Any]:
         "answers": {name: answer_of(row, name) for name in QUESTIONS},
         "evidence": evidence_of(row),
         "suspicious": row.suspicious,
-        "superseded": superseded_text(row),
     }
 
 
@@ -390,8 +382,7 @@ def given_curves(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboa
     asked = {name for name in protocol_names() if load_protocol(name).personal}
     alike: dict[tuple[str, str], list[ShownEntry]] = {}
     for entry in entries:
-        shown = any(row.superseded is None for row in entry.rows.values())
-        if entry.protocol in asked and shown:
+        if entry.protocol in asked:
             run = read_manifest(entry.folder)
             key = repr([run.seeds, *but_for_given(run)])
             alike.setdefault((entry.board, key), []).append(entry)

@@ -14,7 +14,7 @@ const COLUMNS = () => [
   {...of("rank"), narrow: true, value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined), text: rankOf,
     cell: row => (row.rank ? `<span class="num">${safe(row.rank_text)}</span>` : `<span class="none" title="${safe(row.why.join("; "))}">—<span class="hidden">: ${safe(row.why.join("; "))}</span></span>`)},
   {...of("method"), fixed: true, head: true, value: row => row.name,
-    cell: row => `<a href="${safe(row.href)}" title="${safe(row.details)}">${safe(row.name)}</a>${row.suspicious ? ` ${badge("suspicious", "bad")}` : ""}${row.superseded ? ` ${badge(row.superseded, "old")}` : ""}${NARROW ? `<small>${safe([row.signals, row.rank && `rank ${row.rank_text}`].filter(Boolean).join("; "))}</small>` : ""}`},
+    cell: row => `<a href="${safe(row.href)}" title="${safe(row.details)}">${safe(row.name)}</a>${row.suspicious ? ` ${badge("suspicious", "bad")}` : ""}${NARROW ? `<small>${safe([row.signals, row.rank && `rank ${row.rank_text}`].filter(Boolean).join("; "))}</small>` : ""}`},
   {...of("modalities"), narrow: true, value: row => row.signals, text: row => row.signals, cell: row => safe(row.signals)},
   {id: "score", title: board.metric_name, number: true, value: row => row.s?.[0], about: `The score with its 95 % confidence interval over subjects. All bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
     cell: scoreCell},
