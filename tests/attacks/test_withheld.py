@@ -10,11 +10,15 @@ import pytest
 
 from embench.data.find import find_source
 from embench.data.pseudonyms import KEY_FILE
+from embench.errors import CheckFailed
 from embench.files import cache_root
-from embench.leaderboard.entries import why_labels_show
+from embench.leaderboard.entries import export_entry, sealed_scores, why_labels_show
+from embench.leaderboard.pull_request import check_history
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import write_record
 from embench.store import fingerprint
 
+from ..sealed.boards import draw_labels, entry, made_up, without
 from .own_names import make_study
 
 
@@ -38,6 +42,43 @@ def test_who_has_the_files_and_not_the_secret_gets_other_digests(
     colleague = tmp_path / "colleague" / study.name  # who got the secret with the data
     shutil.copytree(study, colleague)
     assert digests(colleague) == owners
+
+
+def test_no_number_is_of_a_few_subjects() -> None:
+    score = {"mean": 0.61234, "std": 0.1, "low": 0.5, "high": 0.7, "over": "subjects", "left_out": []}
+    of = {name: {**score, "subjects": n} for name, n in (("auroc", 20), ("auroc_within", 4))}
+    whole = {"schema": 2, "headlines": {"ill": "auroc"}, "level": 0.95, "scores": {"ill": of}, "controls": {}}
+    kept = sealed_scores(whole)["scores"]["ill"]
+    assert kept["auroc"]["mean"] == 0.612
+    assert set(kept["auroc_within"]) == {"undefined"}
+
+
+def people_of(tmp_path: Path, name: str, n: int) -> Path:
+    """The folder of an entry of the first `n` of 24 subjects, whose labels are withheld."""
+    rng = np.random.default_rng(0)
+    layout = made_up(rng, 24, 24, 4)
+    hidden = np.isin(layout.columns["subject"], sorted(layout.groups)[n:])
+    y = draw_labels(rng, layout)
+    write_record(tmp_path / name, entry(without(layout, hidden), y[~hidden], rng, name, "no"))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(("fewer", "refused"), [(0, False), (1, True), (4, True), (5, False)])
+def test_a_difference_between_entries_is_not_of_a_few_subjects(tmp_path: Path, fewer: int, refused: bool) -> None:
+    boards, earlier = tmp_path / "boards", tmp_path / "earlier"
+    export_entry(people_of(tmp_path, "whole", 24), boards, key=lambda _: b"key")
+    shutil.copytree(boards, earlier)
+    less = people_of(tmp_path, "fewer", 24 - fewer)
+    if refused:
+        with pytest.raises(CheckFailed, match="only one of"):
+            export_entry(less, boards, key=lambda _: b"key")
+        shutil.rmtree(boards)
+        export_entry(less, boards, key=lambda _: b"key")  # as if nothing were there
+        shutil.copytree(earlier, boards, dirs_exist_ok=True)
+    else:
+        export_entry(less, boards, key=lambda _: b"key")
+    wrong = [check.reason for check in check_history(boards, earlier) if check.status == "failed"]
+    assert any("only one of" in reason for reason in wrong) == refused
 
 
 def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.interfaces.units import Units
+from embench.leaderboard.entries import sealed_scores
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate
@@ -155,6 +156,27 @@ def by_candidates(entries: list[Record], layout: Layout) -> np.ndarray | None:
     candidates = [draw_labels(rng, layout) for _ in range(CANDIDATES)]
     gaps = [abs(_headline(headline, layout, y) - published["mean"]) for y in candidates]
     return candidates[int(np.argmin(gaps))]
+
+
+def by_differences(
+    records: list[Record], whole: Layout, fewer: Layout, y: np.ndarray, hidden: np.ndarray
+) -> np.ndarray:
+    """(m,) guesses of the `hidden` labels, of units that only the first of two entries tested: of labelings as such
+    subjects may have them, the one whose control without a signal comes nearest to both published headlines. All other
+    labels are known."""
+    name, rng = records[0].scores["headlines"][TARGET.name], np.random.default_rng(2)
+    published = [
+        sealed_scores(each.scores)["controls"]["stimulus_mean"][TARGET.name][name].get("mean", math.nan)
+        for each in records
+    ]
+    apart = published[0] - published[1] + _headline(name, fewer, y[~hidden])
+    candidates = []
+    for _ in range(CANDIDATES):
+        labels = y.copy()
+        labels[hidden] = draw_labels(rng, whole)[hidden]
+        candidates.append(labels)
+    gaps = [abs(_headline(name, whole, labels) - apart) for labels in candidates]
+    return candidates[int(np.argmin(np.nan_to_num(gaps, nan=math.inf)))][hidden]
 
 
 def _headline(name: str, layout: Layout, y: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,18 @@ def made_up(rng: np.random.Generator, n_subjects: int, n_units: int, folds: int)
         for u in range(n_units)
     ]
     return Layout("made-up", "subject-independent-v3", "free", units, _deal(rng, units, names, folds))
+
+
+def without(layout: Layout, hidden: np.ndarray) -> Layout:
+    """The same units and folds less the `hidden` (n,) ones."""
+    place = np.cumsum(~hidden) - 1
+
+    def kept(part: np.ndarray) -> np.ndarray:
+        return place[part[~hidden[part]]]
+
+    folds = {seed: [(kept(train), kept(test)) for train, test in each] for seed, each in layout.folds.items()}
+    units = [unit for unit, gone in zip(layout.units, hidden, strict=True) if not gone]
+    return replace(layout, units=units, folds=folds)
 
 
 def _deal(rng: np.random.Generator, units: Sequence[Unit], names: Sequence[str], folds: int) -> Folds:

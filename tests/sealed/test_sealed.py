@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -13,14 +14,14 @@ import pytest
 from scipy import stats
 
 from embench.errors import CheckFailed, EmbenchError
-from embench.leaderboard.entries import FEWEST_UNITS
+from embench.leaderboard.entries import FEWEST_SUBJECTS, FEWEST_UNITS, export_entry
 from embench.records.record import write_record
 from embench.registry import synthesizer
 
 from ..sample import WHOLE, proof
 from ..tiny.fixtures import cache
-from .attack import by_draws, lll, told
-from .boards import DATASETS, PROTOCOLS, Layout, board, draw_labels, entry, made_up, of_dataset
+from .attack import by_differences, by_draws, lll, told
+from .boards import DATASETS, PROTOCOLS, Layout, board, draw_labels, entry, made_up, of_dataset, without
 
 __all__ = ["cache"]
 
@@ -30,14 +31,14 @@ MOST = 0.02 if WHOLE else 0.05
 """What the attack may gain at most, as a share of all labels: an interval over few boards is wide."""
 
 
-def beyond_the_prior(layout: Layout, root: Path, boards: int) -> dict[str, list[float]]:
+def beyond_the_prior(layout: Layout, root: Path, boards: int, rows: int = ROWS) -> dict[str, list[float]]:
     """Part of the attack -> of each board, how many more of the labels it gets right than the commoner class. Where no
     part had anything to start from in the first `FEW`, there are no more: what is published does not hang on labels."""
     found, started = defaultdict(list), False
     for k in range(boards):
         rng = np.random.default_rng([k, len(layout.units)])
         y = draw_labels(rng, layout)
-        entries = board(layout, y, rng, root / str(k), ROWS, "no")
+        entries = board(layout, y, rng, root / str(k), rows, "no")
         prior = max(y.mean(), 1 - y.mean())
         for part, guess in told(entries, layout).items():
             found[part].append(0.0 if guess is None else float((guess == y).mean() - prior))
@@ -93,11 +94,45 @@ def test_the_accuracy_of_drawn_decisions_tells_labels_and_so_is_not_published(tm
 
 
 @pytest.mark.slow
-def test_entries_tell_no_more_than_the_prior(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("n_subjects", "rows"),
+    [pytest.param(12, 2), *(pytest.param(n, rows, marks=proof) for n in (12, 24, 60) for rows in (2, 10))],
+)
+def test_entries_tell_no_more_than_the_prior(n_subjects: int, rows: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    found = beyond_the_prior(made_up(rng, 12, 12, 5), tmp_path, BOARDS)
+    found = beyond_the_prior(made_up(rng, n_subjects, 12, 5), tmp_path, BOARDS, rows)
     assert found.keys() == {"equations", "draws", "candidates"}
     assert {part: upper_bound(gains) for part, gains in found.items() if upper_bound(gains) > MOST} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_subjects", [12, pytest.param(24, marks=proof), pytest.param(60, marks=proof)])
+@pytest.mark.parametrize("more", [1, FEWEST_SUBJECTS])
+def test_a_difference_of_two_entries_tells_nothing(more: int, n_subjects: int, tmp_path: Path) -> None:
+    """Somebody knows the labels of all subjects but those whom only one of two entries tested."""
+    gains = []
+    for k in range(BOARDS):
+        rng = np.random.default_rng([k, n_subjects])
+        layout = made_up(rng, n_subjects, 24, 4)
+        y = draw_labels(rng, layout)
+        hidden = np.isin(layout.columns["subject"], sorted(layout.groups)[:more])
+        fewer, rest = without(layout, hidden), y[~hidden]
+        records = [entry(layout, y, rng, "whole", "no"), entry(fewer, rest, rng, "fewer", "no")]
+        for record in records:
+            write_record(tmp_path / str(k) / record.run["id"], record)
+        exported = partial(export_entry, boards=tmp_path / str(k) / "boards", key=lambda _: b"digest")
+        exported(tmp_path / str(k) / "whole")
+        if more < FEWEST_SUBJECTS:
+            with pytest.raises(CheckFailed, match="only one of"):
+                exported(tmp_path / str(k) / "fewer")
+        else:
+            exported(tmp_path / str(k) / "fewer")
+        guess = by_differences(records, layout, fewer, y, hidden)
+        gains.append(float((guess == y[hidden]).mean() - 0.5) * hidden.mean())
+    if more < FEWEST_SUBJECTS:
+        assert np.mean(gains) / hidden.mean() > 0.05  # which is why it is refused
+    else:
+        assert upper_bound(gains) < MOST
 
 
 @pytest.fixture(scope="module")
