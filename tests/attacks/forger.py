@@ -18,9 +18,10 @@ import yaml
 
 from embench.cli import main
 from embench.files import aside, replace_folder, temporary
-from embench.leaderboard import entries, verify_data
+from embench.leaderboard import verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
 from embench.leaderboard.verify import recompute
+from embench.leaderboard.withheld import SEAL_FILE
 from embench.records import record as record_files
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.record import (
@@ -184,7 +185,7 @@ def _rewrite(folder: Path, record: Record) -> None:
     """Writes a published record again; its audit and its summands stay."""
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, entries.SEAL_FILE, TUNING_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, SEAL_FILE, TUNING_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         replace_folder(folder, whole)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from embench.data.find import find_source
-from embench.leaderboard.entries import SEAL_FILE, SUMMANDS_FILE, attest, seal_labels
+from embench.leaderboard.entries import SUMMANDS_FILE, attest
+from embench.leaderboard.withheld import SEAL_FILE, seal_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
 from embench.records.record import digests_of, read_record, write_record

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
-from embench.leaderboard import entries, verify_data
+from embench.leaderboard import verify_data, withheld
 from embench.leaderboard.pull_request import check_entry
 
 from .own_names import FOLDER, PEOPLE, make_study, places
@@ -107,7 +107,7 @@ def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
 
 def test_a_report_that_tells_labels_is_not_shared(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = next(base.glob("runs/tasks/handcrafted-*"))  # not the one with --dev
-    monkeypatch.setattr(entries, "FEWEST_UNITS", 10_000)
+    monkeypatch.setattr(withheld, "FEWEST_UNITS", 10_000)
     assert main(["report", str(run), "--share", "--out", str(base / "told.html")]) == 1
     assert not (base / "told.html").exists()
 

@@ -12,8 +12,9 @@ from embench.data.find import find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import CheckFailed
 from embench.files import cache_root
-from embench.leaderboard.entries import export_entry, sealed_scores, why_labels_show
+from embench.leaderboard.entries import export_entry
 from embench.leaderboard.pull_request import check_history
+from embench.leaderboard.withheld import sealed_scores, why_labels_show
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import write_record
 from embench.store import fingerprint

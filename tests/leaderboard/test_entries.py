@@ -21,8 +21,9 @@ from embench.errors import CheckFailed, DataError
 from embench.files import MOST_BYTES
 from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
-from embench.leaderboard.entries import compare_seal, export_entry, sealed_scores, what_tells_labels
+from embench.leaderboard.entries import export_entry
 from embench.leaderboard.verify import recompute
+from embench.leaderboard.withheld import compare_seal, sealed_scores, what_tells_labels
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
 from embench.records.audit import SEVERITIES

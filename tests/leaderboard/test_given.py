@@ -14,10 +14,10 @@ import pytest
 
 from embench.errors import CheckFailed, DataError
 from embench.leaderboard import build_leaderboards
-from embench.leaderboard.entries import sealed_scores
 from embench.leaderboard.rows import class_of, load_shown_entries, ranked_rows
 from embench.leaderboard.verify import wrong_statements
 from embench.leaderboard.verify_data import already_there, unlike
+from embench.leaderboard.withheld import sealed_scores
 from embench.protocols import MADE_BY_METHOD, Given, load_protocol
 from embench.records.predictions import Predictions
 from embench.records.record import (

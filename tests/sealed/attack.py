@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.interfaces.units import Units
-from embench.leaderboard.entries import sealed_scores
+from embench.leaderboard.withheld import sealed_scores
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate

@@ -11,8 +11,8 @@ from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.audits.collect import collect_evidence, record_evidence
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.verify import audit_code
+from embench.leaderboard.withheld import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
 from embench.system import EventCallback

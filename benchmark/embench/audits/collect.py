@@ -14,8 +14,8 @@ from embench.data.find import Source, find_source, is_folder
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import SEAL_FILE, compare_seal
 from embench.leaderboard.verify import protocol_of, recompute
+from embench.leaderboard.withheld import SEAL_FILE, compare_seal
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol
 from embench.records import predictions, record

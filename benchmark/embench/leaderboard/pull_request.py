@@ -24,7 +24,6 @@ from embench.leaderboard import verify
 from embench.leaderboard.entries import (
     ATTESTATIONS_FOLDER,
     LEVEL_NAMES,
-    SEAL_FILE,
     SUMMANDS_FILE,
     UNKNOWN_FILES,
     DatasetKey,
@@ -53,6 +52,7 @@ from embench.leaderboard.verify_data import (
     wrong_labels,
     wrong_unpredicted,
 )
+from embench.leaderboard.withheld import SEAL_FILE, why_a_difference_shows
 from embench.protocols import protocol_names
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.ledger import looks_at
@@ -64,6 +64,7 @@ from embench.records.record import (
     Record,
     is_own,
     private_fields,
+    read_folds,
     read_manifest,
     read_record,
     read_run,
@@ -153,7 +154,11 @@ def _lacks(folder: Path) -> str:
     """The reason that keeps a new entry from a board though earlier ones have it neither; empty where nothing
     does, or it was not audited, which its row says. What cannot be read is found by other checks."""
     with suppress(EmbenchError):
-        if read_manifest(folder).dataset.files is None:
+        run = read_manifest(folder)
+        public = run.card.labels_public == "yes"
+        if not public and (reason := why_a_difference_shows(read_folds(folder, run), folder.parents[1])):
+            return reason
+        if run.dataset.files is None:
             return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"
         audit = read_audit(folder)
         if audit and (reason := why_unbound(audit)):

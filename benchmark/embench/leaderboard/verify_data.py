@@ -17,9 +17,9 @@ from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
 from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, fitted_on, shared_by
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
+from embench.leaderboard.withheld import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored

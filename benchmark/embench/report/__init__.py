@@ -12,7 +12,7 @@ from embench.data.find import data_at, find_source
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
-from embench.leaderboard import entries
+from embench.leaderboard import withheld
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.record import Record, names_resolved, public_run, read_record
@@ -92,11 +92,11 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
     told."""
     kept = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
-        told = entries.why_labels_show(record.predictions, record.labels) if record.labels else ""
+        told = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""
         if told:
             raise CheckFailed(f"the report cannot be shared: {told}", where=str(folder))
         cohort = {**kept.run["cohort"], "subjects": record.manifest.cohort.size}
-        kept = entries.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
+        kept = withheld.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
     return RunFacts(kept, folder, Undefined("the report was written to be shared"), for_others=True)
 
 

@@ -17,8 +17,8 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.leaderboard.entries import sealed_audit
 from embench.leaderboard.rows import given_of
+from embench.leaderboard.withheld import sealed_audit
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording

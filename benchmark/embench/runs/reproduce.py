@@ -22,11 +22,12 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
-from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, sealed_scores, stages_of
+from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, stages_of
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
 from embench.leaderboard.verify import means_in, recompute
 from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
+from embench.leaderboard.withheld import sealed_scores
 from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
 from embench.planning.plan import Plan, assumed
 from embench.protocols import MADE_BY_METHOD

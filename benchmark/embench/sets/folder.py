@@ -34,7 +34,7 @@ from embench.files import (
     write_text,
 )
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs, sealed, why_labels_show
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs
 from embench.leaderboard.pull_request import severe_findings, why_not_submitted
 from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.tables import (
@@ -46,6 +46,7 @@ from embench.leaderboard.tables import (
     sections_of,
     summarise,
 )
+from embench.leaderboard.withheld import sealed, why_labels_show
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit, reworded
 from embench.records.predictions import MODEL
