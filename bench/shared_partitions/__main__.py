@@ -1,0 +1,162 @@
+"""`python -m bench.shared_partitions DATASET --data-root DIR`: may seeds share models of confounds (see plan.md)?
+
+Appends a line to `--out` for each dataset, case and way: methods asked, and those that are answered *yes*.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.data.find import find_source
+from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.verify import protocol_of
+from embench.records.predictions import MODEL, UNPREDICTED
+from embench.records.record import Record, read_record
+from embench.statistics.confound_test import (
+    ADDS_LEVELS,
+    Held,
+    LabelledUnits,
+    added,
+    held_constant,
+    laid_out,
+    scored,
+    studies_of,
+    tested_units,
+)
+from embench.statistics.intervals import leave_one_out
+from embench.statistics.joined import shared_stimuli
+
+HERE = Path(__file__).parent
+BOARDS = HERE.parents[1] / "leaderboards"
+PROTOCOL = "subject-independent-v3"
+SEEDS = tuple(range(10))
+EXCHANGES, ENTRIES, OF_EFFECTS, EFFECTS = 12, 5, 4, (0.1, 0.2, 0.3)
+
+Values = Mapping[int, np.ndarray]
+"""Seed -> scores (n, 1) of the eligible units of a cohort."""
+
+
+def main() -> None:
+    """Ask all cases of one dataset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=HERE / "results.jsonl")
+    parser.add_argument("--ways", type=int, nargs="+", default=[0, 3], metavar="P", help="partitions; 0: own folds")
+    chosen = parser.parse_args()
+    records = [read_record(f) for f in entry_folders(BOARDS) if f.parts[-3:-1] == (chosen.dataset, PROTOCOL)]
+    records = [each for each in records if each.manifest.seeds == list(SEEDS)]
+    study = Asked(records[0], chosen.dataset, chosen.data_root)
+    done = set()
+    if chosen.out.is_file():
+        done = {(line["dataset"], line["case"], line["name"]) for line in map(json.loads, chosen.out.open())}
+    for case, name, values in study.cases(records):
+        if (chosen.dataset, case, name) not in done:
+            answers = {str(way): study.answer(values, way) for way in chosen.ways}
+            with chosen.out.open("a") as file:
+                file.write(json.dumps({"dataset": chosen.dataset, "case": case, "name": name, **answers}) + "\n")
+
+
+class Asked:
+    """The units of a dataset, their confounds in both ways, and the cases of the plan."""
+
+    def __init__(self, record: Record, dataset: str, root: Path) -> None:
+        """Read the data as the entry's run did, and fit the models of confounds of all seeds."""
+        run, source = record.manifest, find_source(dataset, root)
+        protocol = protocol_of(run)
+        self.cohort: Cohort = source.cohort(protocol, ",".join(run.targets), tuple(run.method.modalities))
+        [self.target] = self.cohort.targets
+        self.units = np.array(self.cohort.eligible)
+        self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
+        self.metric = record.scores.headlines[self.target.name]
+        studies = studies_of(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
+        assert isinstance(studies, dict)
+        self.own = held_constant(studies, lambda _: None)
+
+    def held(self, way: int) -> Mapping[int, Held]:
+        """Seed -> the confounds in its own folds (0), or those of so many partitions."""
+        if not way:
+            return self.own
+        return {seed: Held(self.own[seed % way].blocks, each.parts, {}) for seed, each in self.own.items()}
+
+    def answer(self, values: Values, way: int) -> dict[str, float | bool]:
+        """The partial correlation given the confounds, its lower bound, and whether the answer is *yes*."""
+        parts = {seed: each.parts for seed, each in self.own.items()}
+        joined = self.tested.joined(values, parts)
+        jackknife = leave_one_out(
+            joined.tested_subjects(), self.cohort.groups, shared_stimuli(self.cohort.design, joined)
+        )
+        own = scored(self.metric, joined, self.target, jackknife)
+        found = added(values, self.tested, self.held(way), ADDS_LEVELS["full"], self.metric, own, jackknife)
+        effect = found.effect
+        return {"r": getattr(effect, "mean", 0.0), "low": getattr(effect, "low", 0.0) or 0.0, "yes": found.adds}
+
+    def values_of(self, record: Record, method: str) -> Values | None:
+        """The scores of a method or confound-only model of an entry; None where its units are others."""
+        rows, at = record.predictions, {unit.id: i for i, unit in enumerate(self.cohort.units)}
+        parts = []
+        for seed in SEEDS:
+            own = rows.take(rows.rows_with(method=method, target=self.target.name))
+            own = own.take(own["seed"] == seed)
+            if not len(own) or not all(name in at for name in own["unit"].tolist()):
+                return None
+            positions = np.array([at[name] for name in own["unit"].tolist()])
+            parts.append((self.target, seed, positions, own["score"]))
+        laid = laid_out(self.cohort, parts)[self.target.name]
+        return {seed: of_seed[self.units] for seed, of_seed in laid.items()}
+
+    def cases(self, records: list[Record]) -> Iterator[tuple[str, str, Values]]:
+        """(case, name, scores) of the plan."""
+        signals = []
+        for record in records:
+            values, name = self.values_of(record, MODEL), record.manifest.id
+            if values is None:
+                continue
+            if set(record.manifest.method.modalities) == {"acc"}:
+                yield "attacks", name, values
+                yield "attacks", f"{name}, negated", {seed: -of for seed, of in values.items()}
+            else:
+                signals.append((name, values))
+        models = set(records[0].predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}
+        for model in sorted(models):
+            if (values := self.values_of(records[0], model)) is not None:
+                yield "attacks", model, values
+                yield "attacks", f"{model}, negated", {seed: -of for seed, of in values.items()}
+        for name, values in signals:
+            yield "entries", name, values
+        drawn = np.random.default_rng(0).choice(len(signals), min(ENTRIES, len(signals)), replace=False)
+        for k in drawn.tolist():
+            name, values = signals[k]
+            for exchange in range(EXCHANGES):
+                null = self.exchanged(values, np.random.default_rng([k, exchange]))
+                yield "nulls", f"{name}, exchange {exchange}", null
+                for effect in EFFECTS if exchange < OF_EFFECTS else ():
+                    shown = {seed: of + effect * np.nan_to_num(self.tested.y)[:, None] for seed, of in null.items()}
+                    yield f"effects {effect}", f"{name}, exchange {exchange}", shown
+
+    def exchanged(self, values: Values, rng: np.random.Generator) -> Values:
+        """Each subject's scores replaced by those of another one at the nearest time, in SDs within the subject."""
+        subjects = np.unique(self.tested.subject)
+        order = rng.permutation(len(subjects))
+        other = dict(zip(subjects[order].tolist(), subjects[np.roll(order, 1)].tolist(), strict=True))
+        found = {}
+        for seed, of in values.items():
+            out = np.full(of.shape, np.nan)
+            for name in subjects.tolist():
+                mine = np.flatnonzero(self.tested.subject == name)
+                theirs = np.flatnonzero((self.tested.subject == other[name]) & np.isfinite(of[:, 0]))
+                nearest = np.abs(self.tested.start_s[mine][:, None] - self.tested.start_s[theirs]).argmin(1)
+                score = of[theirs[nearest], 0]
+                out[mine, 0] = (score - score.mean()) / (score.std() + 1e-9)
+            found[seed] = out
+        return found
+
+
+if __name__ == "__main__":
+    main()
