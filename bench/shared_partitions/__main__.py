@@ -14,6 +14,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
+from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import entry_folders
 from embench.leaderboard.verify import protocol_of
 from embench.records.predictions import MODEL, UNPREDICTED
@@ -76,7 +77,8 @@ class Asked:
         self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
         self.metric = record.scores.headlines[self.target.name]
         studies = studies_of(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
-        assert isinstance(studies, dict)
+        if isinstance(studies, Undefined):
+            raise SystemExit(studies.reason)
         self.own = held_constant(studies, lambda _: None)
 
     def held(self, way: int) -> Mapping[int, Held]:
