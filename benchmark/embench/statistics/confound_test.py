@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -475,7 +475,7 @@ def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
 def was_analysed(studies: Studies) -> bool:
     """True if all models of confounds that an analysis needs were fitted before."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
-    return all(study.was_kept(name) for study in each for name in BLOCKS)
+    return all((study.models or study).was_kept(name) for study in each for name in BLOCKS)
 
 
 def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
@@ -582,6 +582,10 @@ Studies = Mapping[str, dict[int, Study] | Undefined]
 times."""
 
 
+MODEL_PARTITIONS = 3
+"""Partitions of subjects in whose folds models of confounds are fitted: since version 4, all seeds share them."""
+
+
 def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
     """The studies of these `seeds` of each target that is not small."""
     observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
@@ -591,12 +595,20 @@ def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[
 def _studies(
     observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
 ) -> dict[int, Study] | Undefined:
-    studies, cohort = {}, observed.cohort
+    cohort = observed.cohort
+
+    @cache
+    def of(seed: int) -> Study | Undefined:
+        return study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+
+    studies = {}
     for seed in seeds:
-        study = study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        study, models = of(seed), of(seed if protocol.rules < 4 else seed % MODEL_PARTITIONS)
         if isinstance(study, Undefined):
             return study
-        studies[seed] = study
+        if isinstance(models, Undefined):
+            return models
+        studies[seed] = study if models is study else replace(study, models=models)
     return studies
 
 

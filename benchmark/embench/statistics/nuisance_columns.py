@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
 from embench.statistics import controls, nuisance_models
+from embench.statistics.confound_predictions import VERSION, published_predictions
 from embench.statistics.nuisance_models import (
     Members,
     Parts,
@@ -280,6 +281,7 @@ class Study:
     Args:
         observed: n units. `y`: (n,) labels, NaN where there is none.
         parts: of each fold, training units and those it predicts, as positions in `units`.
+        models: the study whose models of confounds it shares; None where it has its own.
     """
 
     observed: Observed
@@ -287,6 +289,7 @@ class Study:
     seed: int
     y: np.ndarray
     parts: Parts
+    models: Study | None = None
 
     @property
     def cohort(self) -> Cohort:
@@ -335,28 +338,41 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
 
 def block(name: str, study: Study) -> np.ndarray:
     """(n, k) the columns of one of `BLOCKS`."""
+    study = study.models or study
     make: Mapping[str, Callable[[Study], np.ndarray]] = {
-        "local": _local,
+        "local": partial(_with_models, "local"),
         "registered": _registered,
         "contact": _contact,
     }
     return study.kept(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
 
 
-def _local(study: Study) -> np.ndarray:
-    columns, members, smoothed = study.observed.local
-    return np.hstack([*columns, *_predicted(members, smoothed, study)])
+def models_of(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
+    """Columns of a block, `local` or `contact`, models on them, and which predictions are smoothed."""
+    observed = study.observed
+    return observed.local if name == "local" else surrounded(observed.contact, study.sessions, name)
 
 
-def _predicted(members: Members, smoothed: Smoothed, study: Study) -> list[np.ndarray]:
-    """The predictions of `members`, and of some their means over seconds before and after."""
-    made = predictions(members, study.y, study.target, study.parts, study.seed)
-    columns = [standard(made[name]) for name in members]
-    return columns + [
+def _with_models(name: str, study: Study) -> np.ndarray:
+    """Columns, the predictions of models on them, and of some their means over seconds before and after."""
+    columns, members, smoothed = models_of(name, study)
+    made = published_predictions(study.cohort.store.name, published_key(name, members, study), list(members))
+    made = made or predictions(members, study.y, study.target, study.parts, study.seed)
+    smooth = [
         standard(study.sessions.mean(standard(made[name]), before, after))
         for name, spans in smoothed.items()
         for before, after in spans
     ]
+    return np.hstack([*columns, *(standard(made[name]) for name in members), *smooth])
+
+
+def published_key(name: str, members: Members, study: Study) -> str:
+    """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
+    code and libraries prepared them."""
+    units = study.cohort.of(study.units.tolist())
+    about = [VERSION, name, list(members), repr(study.target), study.seed, [unit.id for unit in units]]
+    folds = [[digest(train), digest(test)] for train, test in study.parts]
+    return digest([*about, digest(study.y), folds])
 
 
 def _registered(study: Study) -> np.ndarray:
@@ -397,8 +413,7 @@ def _contact(study: Study) -> np.ndarray:
     values = study.observed.contact
     if not values.shape[1]:
         return values
-    made, members, smoothed = surrounded(values, study.sessions, "contact")
-    return np.hstack([*made, *_predicted(members, smoothed, study)])
+    return _with_models("contact", study)
 
 
 def _pulse(windows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,75 @@
+"""`python -m bench.confound_predictions DATASET.. --data-root DIR`: publish the predictions of models of confounds.
+
+Writes `plugins/embench_plugins/confounds/DATASET.npz` for datasets whose labels are public. With `--check`, fits the
+models of one fold of one seed again instead, and prints the largest difference from the file (log odds).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from embench import registry
+from embench.data.find import find_source
+from embench.interfaces.metric import Undefined
+from embench.protocols import load_protocol
+from embench.statistics.confound_predictions import packed, published_predictions
+from embench.statistics.confound_test import MODEL_PARTITIONS, studies_of
+from embench.statistics.nuisance_columns import Study, models_of, published_key
+from embench.statistics.nuisance_models import predictions
+
+PROTOCOL = "subject-independent-v4"
+OUT = Path(__file__).parents[1] / "plugins" / "embench_plugins" / "confounds"
+
+
+def main() -> None:
+    """Write or check the files of some datasets."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--check", action="store_true", help="refit a fold instead of writing")
+    chosen = parser.parse_args()
+    for name in chosen.datasets:
+        source = find_source(name, chosen.data_root)
+        if source.card.labels_public != "yes":
+            raise SystemExit(f"{name}: its labels are not public, and predictions of models fitted on them tell labels")
+        studies = list(studies_in(name, chosen.data_root))
+        if chosen.check:
+            print(f"{name}: largest difference {difference(studies[0]):.2g}")
+            continue
+        tables = {}
+        for study in studies:
+            for block in ("local", "contact"):
+                members = models_of(block, study)[1]
+                made = predictions(members, study.y, study.target, study.parts, study.seed)
+                tables[published_key(block, members, study)] = packed(made)
+        OUT.mkdir(exist_ok=True)
+        np.savez_compressed(OUT / f"{registry.find('dataset', name).name}.npz", allow_pickle=False, **tables)
+
+
+def studies_in(name: str, root: Path) -> list[Study]:
+    """Return the studies in which all seeds share models, of each target that is not small."""
+    protocol = load_protocol(PROTOCOL)
+    cohort = find_source(name, root).cohort(protocol, None)
+    found = studies_of(cohort, protocol, {target.name: range(MODEL_PARTITIONS) for target in cohort.targets})
+    return [study for of in found.values() if not isinstance(of, Undefined) for study in of.values()]
+
+
+def difference(study: Study) -> float:
+    """Return the largest difference of predictions in the study's first fold, fitted again, from the published ones."""
+    apart = 0.0
+    for block in ("local", "contact"):
+        members = models_of(block, study)[1]
+        known = published_predictions(study.cohort.store.name, published_key(block, members, study), list(members))
+        if known is None:
+            raise SystemExit(f"no predictions are published for these data: {study.cohort.store.name}, {block}")
+        again = predictions(members, study.y, study.target, study.parts[:1], study.seed)
+        tested = study.parts[0][1]
+        apart = max(apart, *(np.abs(again[n][tested] - known[n][tested]).max() for n in members))
+    return apart
+
+
+if __name__ == "__main__":
+    main()
