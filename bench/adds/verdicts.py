@@ -26,7 +26,8 @@ class Judge:
         studies = studies_of(cohort, load_protocol(PROTOCOL), {study.target.name: SEEDS})[study.target.name]
         if isinstance(studies, Undefined):
             raise DataError(studies.reason, where=study.dataset)
-        self.held, self.units = held_constant(studies, _begun), np.array(cohort.eligible)
+        self.held = {seed: held_constant(one, _begun) for seed, one in studies.items()}
+        self.units = np.array(cohort.eligible)
         self.tested = tested_units(cohort, study.target, self.units, 3)
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])

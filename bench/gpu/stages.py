@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine import loop, network
+from embench.engine import feed, loop, network
 from embench.engine.feed import Data, ResidentClips, ResidentFeed
 from embench.engine.rows import Rows
 from embench.engine.stage import Folder, Part
@@ -107,13 +107,12 @@ def figures(module, data, recipe, model, batch, steps):
 @contextlib.contextmanager
 def changed(name):
     """One change at a time to how the engine computes."""
-    old, optimiser_of = deterministic.fill_uninitialized_memory, loop.optimiser_of
+    old, optimiser_of, sent = deterministic.fill_uninitialized_memory, loop.optimiser_of, feed.sent
 
-    def fused(recipe, module):
+    def not_fused(recipe, module):
         optimiser = optimiser_of(recipe, module)
         for group in optimiser.param_groups:
-            group |= {"fused": True, "foreach": False}
-        optimiser.defaults["fused"] = True
+            group["fused"] = None
         return optimiser
 
     try:
@@ -123,15 +122,17 @@ def changed(name):
             torch.use_deterministic_algorithms(False)
         if name == "warnings only":
             torch.use_deterministic_algorithms(True, warn_only=True)
-        if name == "fused optimiser":
-            loop.optimiser_of = fused
+        if name == "optimiser not fused":
+            loop.optimiser_of = not_fused
+        if name == "pinned indices" and device() == "cuda":
+            feed.sent = lambda x, where: x.pin_memory().to(where, non_blocking=True)
         yield
     finally:
-        deterministic.fill_uninitialized_memory, loop.optimiser_of = old, optimiser_of
+        deterministic.fill_uninitialized_memory, loop.optimiser_of, feed.sent = old, optimiser_of, sent
         torch.use_deterministic_algorithms(True, warn_only=device() != "cuda")
 
 
-CHANGES = ("fill of new memory", "not deterministic", "warnings only", "fused optimiser")
+CHANGES = ("fill of new memory", "not deterministic", "warnings only", "optimiser not fused", "pinned indices")
 
 
 def settled():

@@ -80,7 +80,7 @@ class Asked:
         studies = studies_of(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
         if isinstance(studies, Undefined):
             raise SystemExit(studies.reason)
-        self.own = held_constant(studies, lambda _: None)
+        self.own = {seed: held_constant(each, lambda _: None) for seed, each in studies.items()}
 
     @cache  # noqa: B019 (one object a process)
     def held(self, way: int) -> Mapping[int, Held]:

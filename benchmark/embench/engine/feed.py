@@ -120,14 +120,15 @@ class StreamedFeed(RowFeed):
     owner: np.ndarray
 
     def _cut(self, index: np.ndarray) -> Tensor:
-        length, out = self.rows.length, np.zeros((len(index), self.array.shape[0], self.rows.length), np.float32)
+        length = self.rows.length
+        x = torch.zeros((len(index), len(self.array), length), dtype=torch.float32, pin_memory=self.device == "cuda")
+        out = x.numpy()
         for row, i in enumerate(index):
             start = self.rows.start[i]
             low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
             if high > low:
                 out[row, :, low - start : high - start] = self.array[:, low:high]
-        x = torch.from_numpy(out)
-        x = sent(x.pin_memory() if self.device == "cuda" else x, self.device)
+        x = sent(x, self.device)
         owner = self.owner[index]
         mean = sent(torch.from_numpy(self.mean[owner]), self.device)[..., None]
         gain = sent(torch.from_numpy(self.gain[owner]), self.device)[..., None]

@@ -65,10 +65,11 @@ _SEAL = hashlib.sha256().digest_size
 LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
-def optimiser_of(recipe: Recipe, *modules: nn.Module, fused: bool | None = None) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the parameters that learn, with a learning rate for each layer where the recipe
-    decays it; `fused` is torch's option."""
+def optimiser_of(recipe: Recipe, *modules: nn.Module) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the parameters that learn, with a learning rate for each layer where the
+    recipe decays it. On CUDA its step is fused into few kernels."""
     groups = [group for module in modules for group in parameter_groups(recipe, module)]
+    fused = any(p.is_cuda for group in groups for p in group["params"]) or None
     decay = recipe.weight_decay
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=fused)

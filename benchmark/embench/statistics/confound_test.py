@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import compress
 from pathlib import Path
@@ -73,7 +73,6 @@ class Held:
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
-    _factored: dict[tuple[int, int, float], list[tuple[np.ndarray, bool]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _columns(self) -> np.ndarray:
@@ -106,20 +105,13 @@ class Held:
         of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
         for fold, (train, _) in enumerate(self.parts):
             of_folds[train, fold * width : (fold + 1) * width] = values[train]
-        products = np.hsplit(x.T @ of_folds, len(self.parts))
-        weights = [cho_solve(factor, xy) for factor, xy in zip(self._factors(used, penalty), products, strict=True)]
-        fitted = x @ np.hstack(weights)
+        products, ridge = np.hsplit(x.T @ of_folds, len(self.parts)), penalty * np.eye(x.shape[1])
+        factors = (cho_factor(product[used, used] + ridge) for product in self._products)
+        fitted = x @ np.hstack([cho_solve(factor, xy) for factor, xy in zip(factors, products, strict=True)])
         out = np.full(values.shape, np.nan)
         for fold, (_, test) in enumerate(self.parts):
             out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
         return out
-
-    def _factors(self, used: slice, penalty: float) -> list[tuple[np.ndarray, bool]]:
-        """The Cholesky factor of each fold's penalised products of some columns."""
-        key, ridge = (used.start, used.stop, penalty), penalty * np.eye(used.stop - used.start)
-        if key not in self._factored:
-            self._factored[key] = [cho_factor(product[used, used] + ridge) for product in self._products]
-        return self._factored[key]
 
 
 class Variant(NamedTuple):
@@ -232,19 +224,47 @@ def added(
         values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
         own: its headline.
     """
+    found = {seed: residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
     parts = {seed: held[seed].parts for seed in values}
+    return _added(found, parts, tested, headline, own, jackknife, by)
+
+
+class Residuals(NamedTuple):
+    """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN where there is no score, and the
+    mean square of the scores `before`."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+    before: float
+
+
+def residuals(
+    values: np.ndarray, tested: LabelledUnits, held: Held, blocks: Sequence[str], penalty: float = PENALTY
+) -> Residuals:
+    """Regress the nuisances in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
-    of_scores, of_labels, before = {}, {}, 0.0
-    for seed, of_seed in values.items():
-        raw = np.where(np.isfinite(tested.y)[:, None], of_seed, np.nan)  # nothing hangs on units without a label
-        x = standardised_scores(raw, tested.subject, parts[seed])
-        left = held[seed].left(np.hstack([x, labels]), blocks, by.penalty)
-        unknown = np.isnan(raw[:, 0])
-        left[unknown] = np.nan
-        of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
-        before += float((x[~unknown] ** 2).mean())
+    raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
+    x = standardised_scores(raw, tested.subject, held.parts)
+    left = held.left(np.hstack([x, labels]), blocks, penalty)
+    unknown = np.isnan(raw[:, 0])
+    left[unknown] = np.nan
+    return Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
+
+
+def _added(
+    found: Mapping[int, Residuals],
+    parts: Mapping[int, Parts],
+    tested: LabelledUnits,
+    headline: str,
+    own: ScoreOrReason,
+    jackknife: Jackknife,
+    by: Variant = RULE,
+) -> Added:
+    of_scores = {seed: each.scores for seed, each in found.items()}
+    of_labels = {seed: each.labels for seed, each in found.items()}
+    before = sum(each.before for each in found.values())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
-    joined = tested.joined(of_scores, parts)
+    joined = tested.joined(of_scores, {seed: parts[seed] for seed in found})
     chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
     if has_difference(headline) and by.difference:
         score, none = mean_difference(headline, joined, jackknife), 0.0
@@ -501,33 +521,42 @@ def _of_target(
         return metric
     if isinstance(studies, Undefined):
         return studies
-    held = held_constant(studies, begin)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units, scoring)
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
     of_units = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
-    parts = {seed: held[seed].parts for seed in held}
+    parts = {seed: study.parts for seed, study in studies.items()}
     joined = tested.joined(of_units, parts)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
     own = _own(metric, tested, with_missing, parts, cohort)
     if isinstance(own, Undefined):
         return own
 
-    def at(level: str, values: Mapping[int, np.ndarray], own: ScoreOrReason, by: Variant = RULE) -> Added:
-        return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife, by)
+    wanted = {(level, PENALTY) for level in ADDS_LEVELS} | {(judged, by.penalty) for by in VARIANTS.values()}
+    found = {}  # of one seed after another, as the columns of each are large
+    for seed, study in studies.items():
+        held = held_constant(study, begin)
+        found[seed] = {
+            (level, penalty): residuals(of_units[seed], tested, held, ADDS_LEVELS[level], penalty)
+            for level, penalty in wanted
+        }
+        del held
 
-    levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
+    def at(level: str, seeds: Iterable[int], own: ScoreOrReason, by: Variant = RULE) -> Added:
+        of_level = {seed: found[seed][level, by.penalty] for seed in seeds}
+        return _added(of_level, parts, tested, metric, own, jackknife, by)
+
+    levels = {level: at(level, found, own) for level in ADDS_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
-    alone = {seed: {seed: of_seed} for seed, of_seed in of_units.items()}
-    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in alone}
+    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
     return {
         "score": metric,
         "difference": has_difference(metric),
         "movement": "acc" in cohort.store.modalities,
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
-        "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
-        "variants": {name: at(judged, of_units, own, by).adds for name, by in VARIANTS.items()},
+        "seeds": {str(seed): at(judged, [seed], own_alone[seed]).adds for seed in found},
+        "variants": {name: at(judged, found, own, by).adds for name, by in VARIANTS.items()},
         **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
         "judged": judged,
@@ -627,16 +656,13 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
 
 
 @joblib_workers(_FITTING)
-def held_constant(studies: Mapping[int, Study], begin: Begin) -> dict[int, Held]:
-    """Seed -> the nuisances of its units. `begin`: called with the target as each block of each seed begins."""
-    held = {}
-    for seed, study in studies.items():
-        blocks = {}
-        for name in BLOCKS:
-            begin(study.target.name)
-            blocks[name] = block(name, study)
-        held[seed] = Held(blocks, study.parts)
-    return held
+def held_constant(study: Study, begin: Begin) -> Held:
+    """Return the nuisances of a seed's units. `begin`: called with the target as each block begins."""
+    blocks = {}
+    for name in BLOCKS:
+        begin(study.target.name)
+        blocks[name] = block(name, study)
+    return Held(blocks, study.parts)
 
 
 def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:

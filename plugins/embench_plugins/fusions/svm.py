@@ -8,12 +8,13 @@ features), C = 1. Missing values are imputed one by one from the other features 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
@@ -25,6 +26,8 @@ from embench_plugins.fusions.tabular import Tabular
 
 AT_ONCE = 1000
 """Most rows whose distances from all support vectors are held at once."""
+GRAM_ROWS = 12_000
+"""Most training rows whose kernel is held as one matrix, which takes 1.2 GB; libsvm computes that of more, slowly."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})
 PAPER = SMALL.but(
     class_weight="none",
@@ -57,18 +60,19 @@ class Svm(Tabular):
         """
         prepare = preparing(self.recipe.build, self.modalities, self.seed).fit(X)
         rows = prepare.transform(X)
-        machine = SVC(C=float(self.recipe.build["C"]), gamma="auto", cache_size=500)
+        gram = kernel_of(rows, rows) if len(rows) <= GRAM_ROWS else None
+        fit = partial(_machine, float(self.recipe.build["C"]), rows, gram, weight)
         unseen = None
         if val is not None and np.isin(y, val[1]).all():
             unseen = prepare.transform(val[0]), val[1], self.weighted(val[1], np.ones(len(val[1])))
 
         def against_rest(k: int) -> Calibrated:
             positive = (y == k).astype(int)
-            fitted = clone(machine).fit(rows, positive, sample_weight=weight)
+            fitted = fit(positive)
             if unseen is not None:
                 values, labels, share = unseen
                 return Calibrated(prepare, fitted, decisions_of(fitted, values), (labels == k).astype(int), share)
-            asked, decisions = _left_out(machine, rows, positive, subjects, weight)
+            asked, decisions = _left_out(fit, rows, positive, subjects)
             return Calibrated(prepare, fitted, decisions, positive[asked], weight[asked])
 
         if self.kind == "binary":
@@ -77,8 +81,26 @@ class Svm(Tabular):
         return OneAgainstRest(names, [against_rest(k) for k in names])
 
 
+def _machine(
+    C: float, rows: np.ndarray, gram: np.ndarray | None, weight: np.ndarray, y: np.ndarray, at: np.ndarray | None = None
+) -> SVC:
+    """Fit a machine to `rows` (n, features), weights and classes (n,), or to those at positions `at` (m,).
+
+    Args:
+        gram: (n, n) kernel of the rows; None where libsvm computes it.
+    """
+    if at is not None:
+        rows, weight, y = rows[at], weight[at], y[at]
+        gram = None if gram is None else gram[np.ix_(at, at)]
+    if gram is None:
+        return SVC(C=C, gamma="auto", cache_size=500).fit(rows, y, sample_weight=weight)
+    machine = SVC(C=C, kernel="precomputed", cache_size=500).fit(gram, y, sample_weight=weight)
+    machine.support_vectors_ = rows[machine.support_]
+    return machine
+
+
 def _left_out(
-    machine: SVC, rows: np.ndarray, y: np.ndarray, subjects: np.ndarray, weight: np.ndarray
+    fit: Callable[..., SVC], rows: np.ndarray, y: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(positions (m,), decision values (m,)) of rows whose subjects the machine, fitted on the others, has not seen.
 
@@ -88,26 +110,29 @@ def _left_out(
     parts = min(5, len(np.unique(subjects)))
     for train, test in GroupKFold(parts).split(rows, y, subjects) if parts > 1 else ():
         if len(np.unique(y[train])) == 2:
-            fitted = clone(machine).fit(rows[train], y[train], sample_weight=weight[train])
             asked.append(test)
-            unseen.append(decisions_of(fitted, rows[test]))
+            unseen.append(decisions_of(fit(y, train), rows[test]))
     order = np.argsort(np.concatenate(asked))
     return np.concatenate(asked)[order], np.concatenate(unseen)[order]
 
 
+def kernel_of(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n, m) Gaussian kernel, gamma 1 / features, of `rows` (n, features) and `others` (m, features), by a product of
+    matrices: libsvm goes through the differences of each two rows one by one, in ten times the time."""
+    kernel = rows @ others.T
+    kernel *= -2
+    kernel += (rows**2).sum(1)[:, None]
+    kernel += (others**2).sum(1)
+    kernel /= -rows.shape[1]
+    return np.asarray(np.exp(np.minimum(kernel, 0, out=kernel), out=kernel))
+
+
 def decisions_of(machine: SVC, rows: np.ndarray) -> np.ndarray:
-    """Decision values (n,) of a machine with `gamma="auto"` for rows (n, features), by products of matrices: libsvm
-    goes through each row's differences from support vectors one by one, in ten times the time."""
-    support = machine.support_vectors_
-    squares, found = (support**2).sum(1), [np.empty(0)]
+    """Decision values (n,) of a machine for `rows` (n, features)."""
+    found = [np.empty(0)]
     for first in range(0, len(rows), AT_ONCE):
-        part = rows[first : first + AT_ONCE]
-        kernel = part @ support.T
-        kernel *= -2
-        kernel += (part**2).sum(1)[:, None]
-        kernel += squares
-        kernel /= -rows.shape[1]
-        found.append(np.exp(np.minimum(kernel, 0)) @ machine.dual_coef_[0] + machine.intercept_[0])
+        kernel = kernel_of(rows[first : first + AT_ONCE], machine.support_vectors_)
+        found.append(kernel @ machine.dual_coef_[0] + machine.intercept_[0])
     return np.concatenate(found)
 
 

@@ -27,7 +27,7 @@ from embench.store import prepare
 from embench_plugins.fusions import svm
 from embench_plugins.fusions.classical import Boosting, Discriminant, Forest, Lda, LinearSvm, LogReg, Mlp
 from embench_plugins.fusions.preparing import preparing
-from embench_plugins.fusions.svm import Svm, _left_out
+from embench_plugins.fusions.svm import Svm, _left_out, _machine, kernel_of
 from embench_plugins.fusions.tabular import balanced
 
 from ...sample import sample
@@ -166,11 +166,13 @@ def test_svm_passes_over_subjects_without_whom_one_class_is_left(n_subjects: int
     assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
 
 
-def test_svm_leaves_subjects_out_as_scikit_learn_does() -> None:
+@pytest.mark.parametrize("one_matrix", [True, False])
+def test_svm_leaves_subjects_out_as_scikit_learn_does(*, one_matrix: bool) -> None:
     X, y, subjects = cohort(0)
     rows, machine = np.nan_to_num(X), SVC(gamma="auto")
     weight = np.linspace(0.5, 2.0, len(y))
-    requested, unseen = _left_out(machine, rows, y, subjects, weight)
+    fit = functools.partial(_machine, 1.0, rows, kernel_of(rows, rows) if one_matrix else None, weight)
+    requested, unseen = _left_out(fit, rows, y, subjects)
     arguments = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
     np.testing.assert_array_equal(requested, np.arange(len(y)))
     theirs = cross_val_predict(machine, rows, y, method="decision_function", **arguments)
