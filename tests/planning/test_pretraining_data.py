@@ -101,7 +101,7 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
     stored, store = windows(**{**options(file, name), "modalities": "eda"})
     scaled, _ = windows(encoder="Pool", modalities="eda", settings=("encoder.view.length_s=4", "encoder.view.step_s=4"))
-    whole = store.array("eda")
+    whole = np.asarray(store.array("eda"))
     assert stored.min() >= min(0.0, whole.min())
     assert stored.max() == pytest.approx(whole.max())
     assert abs(scaled.std() - 1) < 0.2

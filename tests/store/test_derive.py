@@ -119,9 +119,18 @@ def test_joined_modalities_are_channels_over_the_common_time(store):
         ecg, eda = store.signal(recording, "ecg").data, store.signal(recording, "eda").data
         length = min(ecg.shape[1], eda.shape[1])
         np.testing.assert_array_equal(both.signal(recording).data, np.concatenate([ecg[:, :length], eda[:, :length]]))
-    alone = joined(store, "eda")
+    alone = joined(store, "ecg")
     assert np.shares_memory(alone.signal("p0-0").data, alone.array)
-    assert alone.array.shape == store.array("eda").shape
+    assert alone.array.shape == store.array("ecg").shape
+
+
+def test_windows_read_at_random_come_from_a_map(store):
+    eda, ecg = joined(store, "eda"), joined(store, "ecg")
+    assert derive.mapped(store, "ecg", ecg) is ecg
+    written = derive.mapped(store, "eda", eda)
+    assert isinstance(written.array, np.memmap)
+    assert {r: replace(span, hz=None) for r, span in eda.spans.items()} == written.spans
+    np.testing.assert_array_equal(written.array, np.asarray(eda.array))
 
 
 class Uneven(SmallDataset):

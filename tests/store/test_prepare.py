@@ -47,18 +47,62 @@ def test_every_recording_holds_the_preprocessed_samples_without_the_first_second
     assert seen == 4 * 2 * 3 - 2
 
 
-def test_arrays_are_read_only_maps_without_nan_and_wholly_covered(dataset, cache):
+def test_arrays_are_read_only_without_nan_and_wholly_covered(dataset, cache):
     store = make(dataset, cache)
     for m, entry in store.modalities.items():
-        array = store.array(m)
+        array, window = store.array(m), store.array(m)[:, 10:20]
         spans = [r.spans[m] for r in store.recordings if m in r.spans]
-        assert array.dtype == np.float32
-        assert isinstance(array, np.memmap)
-        assert not array.flags.writeable
+        assert window.dtype == np.float32
+        assert isinstance(array, np.memmap) == (m == "ecg")
+        assert not window.flags.writeable
         assert array.shape == (len(entry.channels), sum(s.samples for s in spans))
         assert [s.offset for s in spans] == np.cumsum([0, *(s.samples for s in spans)])[:-1].tolist()
         assert np.isfinite(array).all()
         assert store.signal("p0-0", m).data.base is not None  # a slice, no copy
+
+
+def test_slow_signals_are_stored_at_their_own_rate_and_read_at_the_protocols(dataset, cache):
+    store, source = make(dataset, cache), make(dataset, cache, filtered=False)
+    assert {m: {r.spans[m].hz for r in store.recordings if m in r.spans} for m in store.modalities} == {
+        "ecg": {None}, "eda": {4.0}, "hr": {1.0},
+    }  # fmt: skip
+    for m in ("eda", "hr"):
+        assert (store.path / f"{m}.npy").stat().st_size == (source.path / f"{m}.npy").stat().st_size
+        array = store.array(m)
+        whole = np.concatenate([store.signal(r.id, m).data for r in store.recordings if m in r.spans], axis=1)
+        np.testing.assert_array_equal(np.asarray(array), whole)
+        for first, last in [(0, 0), (0, 7), (1000, 4000), (whole.shape[1] - 3, whole.shape[1])]:
+            np.testing.assert_array_equal(array[:, first:last], whole[:, first:last])
+            np.testing.assert_array_equal(array[0, first:last], whole[0, first:last])
+    assert store.array("ecg", slice(1, 2)).shape == (1, store.array("ecg").shape[1])
+
+
+class Uneven(SmallDataset):
+    """The EDA of one subject is faster than the protocol's rate, that of the others slower."""
+
+    def recordings(self, subject):
+        for recording in super().recordings(subject):
+            eda = recording.signals.get("eda")
+            if subject == "p2" and eda is not None:
+                recording.signals["eda"] = replace(eda, data=np.repeat(eda.data, 64, axis=1), rate=256.0)
+            yield recording
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_modality_of_several_rates_is_read_at_one(dataset, cache, workers):
+    uneven = Uneven(dataset.root)
+    store = make(uneven, cache, workers=workers)
+    assert {entry.subject: span.hz for entry in store.recordings if (span := entry.spans.get("eda"))} == {
+        "p0": 4.0, "p1": 4.0, "p2": None, "p3": 4.0,
+    }  # fmt: skip
+    for subject in uneven.subjects():
+        for recording in uneven.recordings(subject):
+            if "eda" not in store.recording(recording.id).spans:
+                continue
+            raw = recording.signals["eda"]
+            late = replace(raw, data=raw.data[:, round(raw.rate) :])
+            expected = preprocess(late, "eda", rate_hz=128.0, mains_hz=50.0).data
+            np.testing.assert_array_equal(store.signal(recording.id, "eda").data, expected)
 
 
 def test_what_is_absent_is_named_with_its_reason_and_never_zeros(dataset, cache):
@@ -84,7 +128,7 @@ def test_data_that_were_prepared_with_an_older_index_are_prepared_anew_under_the
     older = store.path.with_name(f"small-short-{store.key}")
     store.path.rename(older)
     again = make(dataset, cache)
-    assert (again.key, again.path.name) == (store.key, f"{older.name}-2")
+    assert (again.key, again.path.name) == (store.key, f"{older.name}-3")
     assert (again.path / "ecg.npy").read_bytes() == (older / "ecg.npy").read_bytes()
 
 
@@ -282,7 +326,7 @@ def test_a_plan_has_a_store_with_all_but_the_samples(dataset, cache, tmp_path, w
     assert repr(planned.labels()) == repr(prepared.labels())
     for m in prepared.modalities:
         assert planned.array(m).shape == prepared.array(m).shape
-        assert not planned.array(m).any()
+        assert not np.asarray(planned.array(m)).any()
     assert make(dataset, cache, scratch=scratch) == prepared  # which is there by now
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import shlex
 import sys
@@ -192,8 +193,13 @@ def _prepared_size(card: Card, hours: float | None) -> str | None:
 
     if hours is None:
         return None
-    channels = sum(len(own.channels) for m, own in card.modalities.items() if m not in ("video", "face_au"))
-    size = hours * 3600 * load_protocol(Request.protocol).rate_hz * channels * _SAMPLE_BYTES
+    most = load_protocol(Request.protocol).rate_hz
+    values = sum(
+        len(own.channels) * (most if math.isnan(own.rate) else min(own.rate, most))
+        for m, own in card.modalities.items()
+        if m not in ("video", "face_au")
+    )
+    size = hours * 3600 * values * _SAMPLE_BYTES
     return f"about {size / 1e9:.1f} GB in the cache for all signals; video frames and features need more"
 
 

@@ -366,6 +366,8 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
     spec = signal_spec(m, part.encoder, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
+        derived = derive.mapped(source.store, m, derived)
+        spans, _ = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
     packed, offsets = resident(derived.array, needed, mean, gain, length, device)

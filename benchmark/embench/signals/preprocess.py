@@ -164,10 +164,8 @@ def preprocess(
     (1, 1280)
     """
     x = fill_gaps(np.moveaxis(signal.data, signal.time_axis, -1), signal.channels)
-    rate_hz = VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
-    if added is not None and added.rate_hz is not None:
-        rate_hz = added.rate_hz
-    if modality in LINEAR or (added is not None and added.linear):
+    rate_hz = rate_after(modality, rate_hz, added)
+    if is_linear(modality, added):
         return Signal(resample_linear(x, signal.rate, rate_hz), rate_hz, signal.channels, signal.unit)
     chosen = RULES[rules]
     rule = Rule(**dict(added.filter)) if added is not None else chosen.filters.get(modality, Rule())
@@ -178,6 +176,18 @@ def preprocess(
     else:
         x = _filter(resample(x, signal.rate, rate_hz), rule, rate_hz, signal.rate, mains_hz, applied)
     return Signal(x, rate_hz, signal.channels, signal.unit)
+
+
+def rate_after(modality: str, rate_hz: float, added: ModalityDefinition | None = None) -> float:
+    """Return the rate in Hz at which a protocol that wants `rate_hz` reads a modality."""
+    if added is not None and added.rate_hz is not None:
+        return added.rate_hz
+    return VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
+
+
+def is_linear(modality: str, added: ModalityDefinition | None = None) -> bool:
+    """Return True if straight lines lead from one rate of a modality to another."""
+    return modality in LINEAR or (added is not None and added.linear)
 
 
 def _filter(

@@ -59,6 +59,11 @@ def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     return np.stack([np.interp(at, known, row) for row in x]).astype(np.float32)
 
 
+def convert(x: np.ndarray, from_hz: float, to_hz: float, *, linear: bool) -> np.ndarray:
+    """Return `x` (C, T) at another rate, by straight lines where `linear`, else band-limited."""
+    return (resample_linear if linear else resample)(x, from_hz, to_hz)
+
+
 def _continued(row: np.ndarray, pad: int) -> np.ndarray:
     if len(row) == 1:
         return np.pad(row, pad, mode="edge")

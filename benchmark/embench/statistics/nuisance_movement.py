@@ -157,12 +157,10 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
 def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
     """(n, C, T) the samples of a modality in each of the cohort's `units` (n,) positions, of the length of most; short
     ones repeat their last sample, and what is missing is NaN. With `channel`, a position, of this one alone."""
-    array = cohort.store.array(modality)
-    if channel is not None:
-        array = array[channel : channel + 1]
+    array = cohort.store.array(modality, slice(None) if channel is None else slice(channel, channel + 1))
     cuts = list(_cuts(cohort, modality, units))
     samples = max(2, round(float(np.median([cut.stop - cut.start for cut in cuts if cut.stop > cut.start] or [2]))))
-    out = np.full((len(units), len(array), samples), np.nan, np.float32)
+    out = np.full((len(units), array.shape[0], samples), np.nan, np.float32)
     for row, cut in zip(out, cuts, strict=True):
         part = array[:, cut][:, :samples]
         if part.shape[1]:

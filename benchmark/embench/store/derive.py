@@ -25,7 +25,17 @@ from embench.signals.face import Crop
 from embench.signals.film import EPS, Film, Frames, Stored, write_film
 from embench.signals.normalise import Moments
 from embench.store.fingerprint import FORMAT, FileHashes
-from embench.store.store import RecordingEntry, RowWriter, Span, Store, VideoEntry, build_once, open_rows
+from embench.store.store import (
+    RecordingEntry,
+    Resampled,
+    RowWriter,
+    Samples,
+    Span,
+    Store,
+    VideoEntry,
+    build_once,
+    open_rows,
+)
 from embench.system import ProgressCallback, begin_worker, out_of_memory, version_of, working
 
 if TYPE_CHECKING:
@@ -215,7 +225,7 @@ class Derived:
     """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` differs
     where anything that made them does."""
 
-    array: np.ndarray
+    array: Samples
     rate: float
     channels: tuple[str, ...]
     unit: str
@@ -256,14 +266,14 @@ def joined(store: Store, modality: str) -> Derived:
     if len(parts) == 1:
         spans = {entry.id: entry.spans[parts[0]] for entry in store.recordings if parts[0] in entry.spans}
         key = f"{store.key} {modality}"
-        return Derived(store.array(parts[0])[chosen[0]], entries[0].rate, channels, entries[0].unit, spans, key)
+        return Derived(store.array(parts[0], chosen[0]), entries[0].rate, channels, entries[0].unit, spans, key)
     rate = entries[0].rate
     if any(entry.rate != rate for entry in entries):
         rates = ", ".join(f"{part} {entry.rate:g} Hz" for part, entry in zip(parts, entries, strict=True))
         raise UsageError(f"modalities of different rates cannot be joined: {rates}", where=f"modality {modality}")
 
     def signals() -> Iterator[tuple[str, Signal, float]]:
-        arrays = [store.array(part)[which] for part, which in zip(parts, chosen, strict=True)]
+        arrays = [store.array(part, which) for part, which in zip(parts, chosen, strict=True)]
         for entry in store.recordings:
             if not all(part in entry.spans for part in parts):
                 continue
@@ -277,6 +287,19 @@ def joined(store: Store, modality: str) -> Derived:
 
     unit = "+".join(entry.unit for entry in entries)
     return _stored(store, ["joined", modality], modality, signals)
+
+
+def mapped(store: Store, modality: str, derived: Derived) -> Derived:
+    """Return signals of a modality as a memory map, whose windows cost nothing in any order: what is stored at a lower
+    rate is written at the modality's."""
+    if not isinstance(derived.array, Resampled):
+        return derived
+
+    def signals() -> Iterator[tuple[str, Signal, float]]:
+        for recording, span in derived.spans.items():
+            yield recording, derived.signal(recording), span.t0
+
+    return _stored(store, ["mapped", modality], modality, signals)
 
 
 def _chosen(store: Store, part: str, channel: str | None) -> slice:

@@ -25,8 +25,8 @@ from embench.system import cores, version_of
 
 FORMAT = 1
 """Increased when samples or labels are stored in another form: part of every key, so that ids of runs change."""
-INDEX_FORMAT = 2
-"""Increased when the index says more of the same samples: part of the name of a store's folder and of no key."""
+INDEX_FORMAT = 3
+"""Increased when a store has another form of the same samples: part of the name of its folder and of no key."""
 
 _T = TypeVar("_T")
 

@@ -22,7 +22,7 @@ from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signa
 from embench.registry import ModalityDefinition, added_modalities
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Stretch, Unusable, fill_gaps, lost_stretches
-from embench.signals.preprocess import RULES, preprocess
+from embench.signals.preprocess import RULES, is_linear, preprocess, rate_after
 from embench.signals.resample import length_after
 from embench.signals.video import probe
 from embench.store.fingerprint import INDEX_FORMAT, STANDARD, store_key, synthetic
@@ -219,15 +219,14 @@ class _Samples:
         self._job, self._places, self._subject = job, places, subject
         self._waiting: list[tuple[str, int, np.ndarray]] = []
 
-    def append(self, modality: str, data: np.ndarray) -> int:
-        """Appends `data` (channels, samples); returns the number of samples that the subject had before."""
+    def append(self, modality: str, data: np.ndarray) -> None:
+        """Appends `data` (channels, samples)."""
         offset = self.rows.get(modality, 0)
         self.rows[modality] = offset + data.shape[1]
         if self._job.samples:
             # A copy always: what a reader gave it may use again for its next recording.
             self._waiting.append((modality, offset, np.array(data.T, np.float32, order="C")))
             self._write(self._places.of(self._subject))
-        return offset
 
     def end(self) -> None:
         self._write(self._places.of(self._subject, wait=True))
@@ -244,7 +243,7 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """Metadata of one subject, or of several. Spans of one subject begin at 0."""
+    """Metadata of one subject, or of several; `rows` are those of the files. Spans of one subject have no offset."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -260,7 +259,7 @@ class _Content:
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
     """Reads all subjects and joins their metadata, in the order of `subjects` whoever is read first."""
-    whole = _Content()
+    whole, ends = _Content(), dict[str, int]()
     with contextlib.closing(_parts(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
             for m, entry in part.modalities.items():
@@ -272,9 +271,10 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
             for recording in part.recordings:
                 if recording.id in whole.labels:
                     raise PluginError(f"two recordings are called {recording.id}", where=f"{job.name}, {subject}")
-                spans = {
-                    m: replace(span, offset=span.offset + whole.rows.get(m, 0)) for m, span in recording.spans.items()
-                }
+                spans = dict(recording.spans)
+                for m in spans.keys() - {"video"}:
+                    spans[m] = replace(spans[m], offset=ends.get(m, 0))
+                    ends[m] = spans[m].offset + spans[m].samples
                 whole.recordings.append(replace(recording, spans=spans))
                 whole.labels[recording.id] = part.labels[recording.id]
             for m, rows in part.rows.items():
@@ -374,14 +374,17 @@ def _written(
 ) -> tuple[Span, tuple[Stretch, ...]]:
     """Hands on the signal's samples, and returns their place among the subject's own, and where some were lost. Raises
     Unusable."""
-    signal, t0, lost = _ready(job, recording, modality)
-    entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
+    signal, rate, t0, lost = _ready(job, recording, modality)
+    linear = is_linear(modality, job.added.get(modality))
+    entry = ModalityEntry(signal.channels, float(rate), signal.unit, linear)
     if content.modalities.setdefault(modality, entry) != entry:
         raise DataError(
             f"{modality} is {entry}, but {content.modalities[modality]} in the recordings before",
             where=f"{job.name}, recording {recording.id}",
         )
-    return Span(samples.append(modality, signal.data), signal.data.shape[1], t0), lost
+    samples.append(modality, signal.data)
+    hz = signal.rate if signal.rate < rate else None
+    return Span(0, length_after(signal.data.shape[1], signal.rate, rate), t0, hz), lost
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
@@ -420,8 +423,9 @@ def _below(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, tuple[Stretch, ...]]:
-    """The signal to be stored, the second at which it begins, and where samples of it were lost. Raises Unusable."""
+def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
+    """The signal to be stored, the rate (Hz) at which it is read, the second at which it begins, and where samples of
+    it were lost. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
         raise Unusable("not recorded")
@@ -438,6 +442,7 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
     skips = modality != "face_au" and RULES[job.rules].skip_start
     skipped = int(np.ceil(card.skip_s * signal.rate - 1e-6)) if skips else 0
     signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
+    rate = rate_after(modality, job.rate_hz, job.added.get(modality)) if job.filtered else signal.rate
     if not job.filtered:
         ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)
     elif job.samples:
@@ -447,15 +452,17 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
     if ready.data.shape[1] == 0:
         raise Unusable("no samples are left after the rate conversion")
     t0 = skipped / signal.rate
-    return ready, t0, lost_stretches(signal.data, signal.rate, t0)
+    return ready, rate, t0, lost_stretches(signal.data, signal.rate, t0)
 
 
 def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
+    """Return the signal as the protocol wants it, but at its own rate where that is lower: the last step is left to the
+    readers of the store. Raises Unusable."""
     card = job.dataset.card
     return preprocess(
         signal,
         modality,
-        rate_hz=job.rate_hz,
+        rate_hz=min(job.rate_hz, signal.rate),
         mains_hz=card.mains_hz,
         applied=card.modalities[modality].applied,
         rules=job.rules,
@@ -468,7 +475,7 @@ _SHORT = 16
 
 
 def _unfiltered(job: _Job, signal: Signal, modality: str) -> Signal:
-    """Return the signal in the rate and length that preprocessing gives it, with zeros as samples. Raises Unusable as
+    """Return the signal in the rate and length that `_preprocessed` gives it, with zeros as samples. Raises Unusable as
     preprocessing does."""
     fill_gaps(signal.data, signal.channels)
     short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])

@@ -11,10 +11,10 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +37,7 @@ from embench.files import (
 )
 from embench.interfaces.recording import Label, Signal, names_in
 from embench.signals.gaps import Stretch
+from embench.signals.resample import convert, length_after
 from embench.system import locked
 
 # Arrays that grow on disk, so that memory never holds more than what is being added.
@@ -289,11 +290,12 @@ _KEYS = {"excluded": "left_out"}
 @dataclass(frozen=True, slots=True)
 class Span:
     """Place of a recording's samples in an array: `samples` from `offset` on; the first one was taken `t0` seconds
-    after the recording's start."""
+    after the recording's start. `hz`: the rate of its stored samples where it is lower than that of the array."""
 
     offset: int
     samples: int
     t0: float
+    hz: float | None = None
 
     def cut(self, start: float, stop: float, rate: float) -> slice:
         """The positions of the seconds [start, stop) of the recording, clipped at its own ends; empty outside."""
@@ -304,11 +306,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ModalityEntry:
-    """Columns and sampling rate of a modality's array."""
+    """Columns and sampling rate of a modality's array; `linear`: lower rates lead to it by straight lines."""
 
     channels: tuple[str, ...]
     rate: float
     unit: str
+    linear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,10 +384,15 @@ class Store:
         """The permissions of the store's folder; what is derived from it has the same."""
         return self.path.stat().st_mode & 0o777
 
-    def array(self, modality: str) -> np.ndarray:
-        """(channels, total) float32, memory-mapped and read-only, without NaN and not normalised. Time is contiguous
-        on disk sample by sample, so that a window is read in one piece."""
-        return open_rows(self.path / f"{modality}.npy").T
+    def array(self, modality: str, channels: slice = slice(None)) -> Samples:
+        """Return (channels, total) float32, read-only, without NaN and not normalised; of a few channels by position.
+
+        Memory-mapped where all samples are stored at the modality's rate. Time is contiguous sample by sample, so that
+        a window is read in one piece.
+        """
+        path = self.path / f"{modality}.npy"
+        parts = self._slow.get(modality)
+        return open_rows(path).T[channels] if parts is None else Resampled(path, parts, channels)
 
     def recording(self, recording: str) -> RecordingEntry:
         """The entry of a recording's id."""
@@ -414,8 +422,78 @@ class Store:
         return read_labels(self.path / LABELS)
 
     @cached_property
+    def _slow(self) -> Mapping[str, _Parts]:
+        """The modalities with recordings that are stored at a rate of their own."""
+        slow = {m for entry in self.recordings for m, span in entry.spans.items() if span.hz is not None}
+        return {m: _parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow}
+
+    @cached_property
     def _by_id(self) -> Mapping[str, RecordingEntry]:
         return {entry.id: entry for entry in self.recordings}
+
+
+# Signals that are stored at their own rate, below the protocol's, and resampled as whole recordings when they are read.
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The recordings in an array: `entry` of the modality, `spans`, where each ends at the modality's rate, and the row
+    of the file with which each begins."""
+
+    entry: ModalityEntry
+    spans: Sequence[Span]
+    ends: np.ndarray
+    rows: np.ndarray
+
+
+def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
+    stored = [length_after(span.samples, entry.rate, span.hz or entry.rate) for span in spans]
+    return _Parts(entry, spans, np.cumsum([span.samples for span in spans]), np.cumsum([0, *stored]))
+
+
+class Resampled:
+    """Samples (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
+
+    Read as `x[:, first:last]`; only the last few recordings that were read stay in memory.
+    """
+
+    def __init__(self, path: Path, parts: _Parts, channels: slice) -> None:
+        self._path, self._parts, self._channels = path, parts, channels
+        self.shape = (len(parts.entry.channels[channels]), int(parts.ends[-1]))
+        self.nbytes = 4 * math.prod(self.shape)
+
+    def __getitem__(self, key: tuple[slice | int, slice]) -> np.ndarray:
+        channels, time = key
+        first, last, _ = time.indices(self.shape[1])
+        r, found = int(np.searchsorted(self._parts.ends, first, "right")), [np.empty((0, self.shape[0]), np.float32)]
+        while first < last:
+            span, end = self._parts.spans[r], int(self._parts.ends[r])
+            start = end - span.samples
+            found.append(self._recording(r)[first - start : min(last, end) - start, self._channels])
+            first, r = end, r + 1
+        x = found[-1] if len(found) <= 2 else np.concatenate(found)
+        return x.T[channels]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:, :], dtype)
+
+    def _recording(self, r: int) -> np.ndarray:
+        first, last = self._parts.rows[r : r + 2].tolist()
+        entry, hz = self._parts.entry, self._parts.spans[r].hz
+        return open_rows(self._path)[first:last] if hz is None else _resampled(self._path, first, last, hz, entry)
+
+
+@lru_cache(maxsize=8)
+def _resampled(path: Path, first: int, last: int, hz: float, entry: ModalityEntry) -> np.ndarray:
+    """Return the rows `first` to `last` of a file, which are at `hz`, at the modality's rate: (samples, channels)."""
+    x = convert(open_rows(path)[first:last].T, hz, entry.rate, linear=entry.linear)
+    rows = np.array(x.T, order="C")
+    rows.flags.writeable = False
+    return rows
+
+
+Samples = np.ndarray | Resampled
+"""Samples (channels, total) that are read as `x[:, first:last]`."""
 
 
 def write_index(store: Store, folder: Path) -> None:
@@ -447,7 +525,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
         for entry in content["recordings"]
     )
     content["modalities"] = {
-        m: ModalityEntry(tuple(entry["channels"]), entry["rate"], entry["unit"])
+        m: ModalityEntry(**{**entry, "channels": tuple(entry["channels"])})
         for m, entry in content["modalities"].items()
     }
     content["excluded"] = tuple(content.pop(_KEYS["excluded"]))

@@ -353,7 +353,7 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWin
     if len(at) > 2 * MAX_WINDOWS:
         keep = np.sort(np.random.default_rng(0).permutation(len(at))[: 2 * MAX_WINDOWS])
         at = [at[i] for i in keep]
-    if array.ndim != 2 or not at:
+    if not at:
         return None
     taper = get_window("blackmanharris", n - 1)
     bins = slice(1, int(band_hz * (n - 1) / rate))
