@@ -87,7 +87,7 @@ class Asked:
         """Seed -> the confounds in its own folds (0), or those of so many partitions."""
         if not way:
             return self.own
-        return {seed: Held(self.own[seed % way].blocks, each.parts, {}) for seed, each in self.own.items()}
+        return {seed: Held(self.own[seed % way].blocks, each.parts) for seed, each in self.own.items()}
 
     def answers(self, values: Values, ways: Sequence[int]) -> dict[str, dict[str, float | bool]]:
         """Way -> the partial correlation given the confounds, its lower bound, and whether the answer is *yes*."""

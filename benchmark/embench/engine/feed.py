@@ -121,7 +121,9 @@ class StreamedFeed(RowFeed):
 
     def _cut(self, index: np.ndarray) -> Tensor:
         length = self.rows.length
-        x = torch.zeros((len(index), len(self.array), length), dtype=torch.float32, pin_memory=self.device == "cuda")
+        x = torch.zeros(
+            (len(index), self.array.shape[0], length), dtype=torch.float32, pin_memory=self.device == "cuda"
+        )
         out = x.numpy()
         for row, i in enumerate(index):
             start = self.rows.start[i]
