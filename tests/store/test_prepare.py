@@ -164,7 +164,7 @@ def test_opening_again_gives_the_same(dataset, cache):
     store = make(dataset, cache)
     assert open_store(store.path) == store
     assert store.path.parent == cache / "store"
-    assert store.path.name == f"small-short-{store.key}-2"
+    assert store.path.name == f"small-short-{store.key}-3"
     assert store.name == NAME
     assert store.subjects["p3"] == {"site": "here"}
     assert store.synthetic is None
