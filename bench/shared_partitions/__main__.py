@@ -1,6 +1,6 @@
 """`python -m bench.shared_partitions DATASET --data-root DIR`: may seeds share models of confounds (see plan.md)?
 
-Appends a line to `--out` for each dataset, case and way: methods asked, and those that are answered *yes*.
+Appends a line to `--out` for each method of each case, and writes results.md beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.markdown import table
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
@@ -63,6 +64,23 @@ def main() -> None:
             answers = study.answers(values, chosen.ways)
             with chosen.out.open("a") as file:
                 file.write(json.dumps({"dataset": chosen.dataset, "case": case, "name": name, **answers}) + "\n")
+    chosen.out.with_name("results.md").write_text(results_page(chosen.out))
+
+
+def results_page(path: Path) -> str:
+    """Return the counts of *yes* with own and with shared models, of each dataset and case."""
+    rows: dict[tuple[str, str], list[dict[str, dict[str, float]]]] = {}
+    for line in map(json.loads, path.open()):
+        rows.setdefault((line["dataset"], line["case"]), []).append(line)
+    lines = []
+    for about, found in rows.items():
+        own, shared = ([bool(each[way]["yes"]) for each in found] for way in ("0", "3"))
+        changed = [sum(a > b for a, b in zip(x, y, strict=True)) for x, y in ((shared, own), (own, shared))]
+        apart = max(abs(each["0"]["r"] - each["3"]["r"]) for each in found)
+        lines.append([*about, *map(str, [len(found), sum(own), sum(shared), *changed]), f"{apart:.3f}"])
+    head = ["dataset", "case", "asked", "yes, own", "yes, three", "no to yes", "yes to no", "largest change of r"]
+    said = "`python -m bench.shared_partitions`, for each dataset; see [plan](plan.md)."
+    return f"# Models of confounds in few partitions: results\n\n{said}\n\n{table(head, lines)}\n"
 
 
 class Asked:
