@@ -224,12 +224,12 @@ def added(
         values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
         own: its headline.
     """
-    found = {seed: residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
+    found = {seed: _residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
     parts = {seed: held[seed].parts for seed in values}
     return _added(found, parts, tested, headline, own, jackknife, by)
 
 
-class Residuals(NamedTuple):
+class _Residuals(NamedTuple):
     """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN where there is no score, and the
     mean square of the scores `before`."""
 
@@ -238,9 +238,9 @@ class Residuals(NamedTuple):
     before: float
 
 
-def residuals(
+def _residuals(
     values: np.ndarray, tested: LabelledUnits, held: Held, blocks: Sequence[str], penalty: float = PENALTY
-) -> Residuals:
+) -> _Residuals:
     """Regress the nuisances in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
@@ -248,11 +248,11 @@ def residuals(
     left = held.left(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
     left[unknown] = np.nan
-    return Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
+    return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
 
 
 def _added(
-    found: Mapping[int, Residuals],
+    found: Mapping[int, _Residuals],
     parts: Mapping[int, Parts],
     tested: LabelledUnits,
     headline: str,
@@ -537,7 +537,7 @@ def _of_target(
     for seed, study in studies.items():
         held = held_constant(study, begin)
         found[seed] = {
-            (level, penalty): residuals(of_units[seed], tested, held, ADDS_LEVELS[level], penalty)
+            (level, penalty): _residuals(of_units[seed], tested, held, ADDS_LEVELS[level], penalty)
             for level, penalty in wanted
         }
         del held
