@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -47,8 +47,9 @@ ORDERS = {"SNH": (0, 1, 2), "HNS": (2, 1, 0)}
 COLUMNS = ("PARTICIPANT ID", "CONDITION", "START W", "END W", "START W.1", "END W.1", "START W.2", "END W.2")
 """The table repeats the names of its last columns; pandas numbers them."""
 
-RATES_HZ = (24.0, 26.0)
-"""The rates of all 132 walks are 24.97 to 24.99."""
+RATE = 24.975
+"""In Hz; the rates of all 132 walks are 24.97 to 24.99."""
+RATE_OFF = 0.01
 MS2_G = 1 / 9.80665
 CLOCKS_APART_S = 600.0
 OBTAIN = "embench data fetch quiroz2018, or get the repository juancq/emotion-recognition-walking-acc of GitHub"
@@ -69,9 +70,10 @@ class Person(NamedTuple):
 
 
 class Walks(NamedTuple):
-    """The file of a subject's walks, and what its name says: the study, the day and the month."""
+    """The file of a subject's walks, and what its name says: whose they are, the study, the day and the month."""
 
     path: Path
+    subject: str
     study: str
     day: int
     month: int
@@ -89,8 +91,8 @@ class Quiroz2018(Dataset):
         licence="MIT",
         obtain=OBTAIN,
         modalities={
-            "acc": ModalityCard(("x", "y", "z"), float("nan"), "g"),
-            "hr": ModalityCard(("hr",), float("nan"), "bpm"),
+            "acc": ModalityCard(("x", "y", "z"), RATE, "g"),
+            "hr": ModalityCard(("hr",), RATE, "bpm"),
         },
         default_modalities=("acc",),
         targets=(
@@ -120,7 +122,8 @@ class Quiroz2018(Dataset):
 
     def subjects(self) -> list[str]:
         """Subjects with a file of walks, by number."""
-        return files.some(self._files, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        found = sorted({file.subject for file in self._files}, key=_number)
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex, age band and study."""
@@ -171,12 +174,14 @@ class Quiroz2018(Dataset):
             yield Finding("note", str(self._base / MOODS[0].parent), f"{subject} is not in the questionnaire")
             return
         stated, sent = self._moods[subject]
-        written = f"{person.study}-{_letters(person.order)}"
+        written = f"{person.study.capitalize()}-{_letters(person.order)}"
         if stated.lower() != written.lower():
             what = f"{subject} has the condition {stated} in the questionnaire, {written} in {TABLE} and the walks"
             yield Finding("warning", str(self._base / MOODS[0].parent), what)
         if (ahead_s := _clock_ahead_s(file, person, sent)) and abs(ahead_s) > CLOCKS_APART_S:
-            what = f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's; times in the session agree"
+            what = (
+                f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's; times in the session agree"
+            )
             yield Finding("note", where, what)
 
     @cached_property
@@ -185,20 +190,21 @@ class Quiroz2018(Dataset):
         return files.inside(self.root, WALKS)
 
     @cached_property
-    def _files(self) -> dict[str, Walks]:
-        """Subject -> the file of its walks, by number."""
-        found: dict[str, Walks] = {}
-        for path in sorted((self._base / WALKS).glob("*.csv")):
-            if match := _FILE.fullmatch(path.name):
-                if (subject := match[2].upper()) in found:
-                    what = f"two files of {subject}: {found[subject].path.name} and {path.name}"
-                    raise DataError(what, where=str(path.parent), expected="one file of each subject", hint=OBTAIN)
-                found[subject] = Walks(path, match[1].lower(), int(match[3]), int(match[4]))
-        return dict(sorted(found.items(), key=lambda item: _number(item[0])))
+    def _files(self) -> list[Walks]:
+        """The files of walks, by name."""
+        paths = sorted((self._base / WALKS).glob("*.csv"))
+        named = [(path, match) for path in paths if (match := _FILE.fullmatch(path.name))]
+        return [Walks(path, m[2].upper(), m[1].lower(), int(m[3]), int(m[4])) for path, m in named]
 
     def _file(self, subject: str) -> Walks:
-        files.known(subject, self._files, self._base, expected=EXPECTED, hint=OBTAIN)
-        return self._files[subject]
+        """The subject's file. Raises DataError for somebody else, and where there are two."""
+        where = self._base / WALKS
+        files.known(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
+        file, *more = (file for file in self._files if file.subject == subject)
+        if more:
+            what = f"two files of {subject}: {file.path.name} and {more[0].path.name}"
+            raise DataError(what, where=str(where), expected="one file of each subject", hint=OBTAIN)
+        return file
 
     def _person(self, subject: str) -> Person:
         """The subject's row of the table. Raises DataError where it has none, or one that cannot be read."""
@@ -252,8 +258,8 @@ def _clock_ahead_s(file: Walks, person: Person, sent: str) -> float | None:
     a time has the day first.
     """
     try:
-        when = datetime.strptime(sent, "%m/%d/%Y %H:%M:%S")
-        midnight = datetime(when.year, file.month, file.day)
+        when = datetime.strptime(sent, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
+        midnight = when.replace(month=file.month, day=file.day, hour=0, minute=0, second=0)
     except ValueError:
         return None
     return (midnight - when).total_seconds() + float(person.spans[-1, -1])
@@ -277,12 +283,14 @@ def _walks(file: Walks, person: Person) -> list[np.ndarray]:
     walks = np.split(data, np.flatnonzero(np.diff(data[:, 1])) + 1)
     emotions = [float(rows[0, 1]) for rows in walks]
     if emotions != [code - 1.0 for code in person.order]:
-        what = f"the emotions are {', '.join(f'{code:g}' for code in emotions)}, the table says {_letters(person.order)}"
+        what = (
+            f"the emotions are {', '.join(f'{code:g}' for code in emotions)}, the table says {_letters(person.order)}"
+        )
         raise DataError(what, where=str(path), expected="three walks in the order of the table", hint=AGAIN)
     for number, (rows, (start, stop)) in enumerate(zip(walks, person.spans, strict=True), 1):
-        if not RATES_HZ[0] <= len(rows) / (stop - start) <= RATES_HZ[1]:
+        if abs(len(rows) / (stop - start) - RATE) > RATE_OFF * RATE:
             what = f"walk {number} has {len(rows)} samples in {stop - start:.0f} s"
-            raise DataError(what, where=str(path), expected="about 25 samples a second", hint=AGAIN)
+            raise DataError(what, where=str(path), expected=f"about {RATE} samples a second", hint=AGAIN)
     return walks
 
 
