@@ -28,6 +28,11 @@ def without(start: str) -> edit.Edit:
     return edit.lines(lambda rows: [row for row in rows if start not in row])
 
 
+def pulse_of_zero(lines: int) -> edit.Edit:
+    """The heart rate of the first lines is 0; of all, where that is none."""
+    return edit.text(lambda text: re.sub(r",[0-9.]+$", ",0.0", text, count=lines, flags=re.MULTILINE))
+
+
 DAMAGES: Table = {
     Copy("quiroz2018", Quiroz2018, "EW2", whole): [
         bad(edit.write(""), "the file is empty"),
@@ -43,12 +48,8 @@ DAMAGES: Table = {
         refused(TABLE, edit.column("START W", lambda _: "23.59.59", 0), "the row of EW2 is"),
         refused(TABLE, without("EW2,"), "EW2 has 0 rows"),
         refused(TABLE, edit.replace("START W", "BEGIN"), "no column START W"),
-        warned(
-            FILE, edit.text(lambda text: re.sub(r",[0-9.]+$", ",0.0", text, flags=re.M)), "mo_ew2", "did not record"
-        ),
-        warned(
-            FILE, edit.text(lambda text: re.sub(r",[0-9.]+$", ",0.0", text, 30, re.M)), "mo_ew2", "30 samples of hr"
-        ),
+        warned(FILE, pulse_of_zero(0), "mo_ew2", "the strap did not record"),
+        warned(FILE, pulse_of_zero(30), "mo_ew2", "30 samples of hr are missing"),
         warned(MOODS, edit.replace("Mo-SNH", "Mo-SNN"), "EW2 has the condition Mo-SNN"),
         noted(MOODS, without("Ew2,"), "EW2 is not in the questionnaire"),
         same("PANAS", edit.remove),
