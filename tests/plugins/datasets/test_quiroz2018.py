@@ -135,6 +135,7 @@ def read(real) -> dict:
 
 
 class TestReal:
+    @pytest.mark.slow
     def test_samples_and_labels_are_those_of_an_independent_reading(self, real, read):
         compare(real, read)
 
@@ -148,6 +149,7 @@ class TestReal:
         assert 24.965 < min(rates) < max(rates) < 24.995
         assert {subject for subject, walks in read.items() if not walks[0][2][:, 8].any()} == SILENT
 
+    @pytest.mark.slow
     def test_verify_tells_every_oddity_and_no_error(self, real):
         found = Quiroz2018(real).verify()
         assert [f.severity for f in found].count("error") == 0
@@ -170,6 +172,7 @@ class TestReal:
         assert alone.summary(report.after_induction for report in reports) == (31, 2, 10)
         assert alone.summary(report.after_walk for report in reports) == (25, 3, 15)
 
+    @pytest.mark.slow
     def test_segments_labels_and_score_of_a_simple_method_are_those_of_the_script(self, real):
         segments = alone.segments(real)
         units, y, every = units_of(Quiroz2018(real))

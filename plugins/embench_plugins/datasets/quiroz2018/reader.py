@@ -179,9 +179,7 @@ class Quiroz2018(Dataset):
             what = f"{subject} has the condition {stated} in the questionnaire, {written} in {TABLE} and the walks"
             yield Finding("warning", str(self._base / MOODS[0].parent), what)
         if (ahead_s := _clock_ahead_s(file, person, sent)) and abs(ahead_s) > CLOCKS_APART_S:
-            what = (
-                f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's; times in the session agree"
-            )
+            what = f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's"
             yield Finding("note", where, what)
 
     @cached_property
