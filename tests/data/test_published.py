@@ -13,6 +13,7 @@ LAYOUTS = {
     "stress_predict": ("Stress-Predict-Dataset-main/", 60.0), "wesad": ("WESAD/", 60.0), "case": ("", 40.0),
     "wearable_stress": ("wearable-device-dataset-from-induced-stress-and-structured-exercise-sessions-1.0.1/", 60.0),
     "hku956": ("", 12.0), "eegmat": ("eeg-during-mental-arithmetic-tasks-1.0.0/", 30.0),
+    "quiroz2018": ("emotion-recognition-walking-acc-master/", 20.0),
 }  # fmt: skip
 """The folder that an archive has everything in (CASE's generated files have their own), and seconds of a session."""
 

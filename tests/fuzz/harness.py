@@ -49,6 +49,7 @@ DATASETS = {
     "wearable_stress/exercise": (2, 60.0, ("stress_predict",)),
     "hku956": (2, 12.0, ("wearable_stress",)),
     "eegmat": (2, 30.0, ("corpus",)),
+    "quiroz2018": (2, 20.0, ("hku956", "stress_predict")),
     "emoeeg_mc": (2, 2.0, ("eegmat", "faced")),
     "emoeeg_mc/processed": (2, 2.0, ("emoeeg_mc", "faced")),
     "faced": (2, 4.0, ("eegmat", "wearable_stress")),

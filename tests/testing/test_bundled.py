@@ -18,6 +18,7 @@ LONG = (
     "amigos_features", "differential_entropy", "eegnet", "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
+REAL = ("stress_predict", "wearable_stress", "hku956", "eegmat", "quiroz2018")
 LATER = () if WHOLE else ("mlp", *drawn(LONG)[len(LONG) // 2 :])
 """Those that are checked for another state of the code, and one of 5,000 iterations; `make rates` checks all."""
 
@@ -45,7 +46,7 @@ def test_dataset_conforms_on_generated_files(name, tmp_path):
     check_dataset(cls, tmp_path / name)
 
 
-@pytest.mark.parametrize("name", sample(["stress_predict", "wearable_stress", "hku956", "eegmat"], "wearable_stress"))
+@pytest.mark.parametrize("name", sample(REAL, "wearable_stress"))
 def test_dataset_conforms_on_real_files(name):
     root = os.environ.get("EMBENCH_TEST_DATA")
     if not root:

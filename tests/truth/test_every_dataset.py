@@ -51,6 +51,7 @@ SMALL = {
     "wearable_stress/exercise": Small(7, 300),
     "hku956": Small(6, 20),
     "eegmat": Small(6, 60),
+    "quiroz2018": Small(6, 40),
     "emoeeg_mc": Small(6, 4),
     "emoeeg_mc/processed": Small(6, 4),
     "faced": Small(6, 12),
@@ -72,6 +73,7 @@ EFFECTS = {
     "wearable_stress/exercise": Effect(20, None, "exercise", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
     "eegmat": Effect(20, None, "task", "eeg"),
+    "quiroz2018": Effect(20, None, "happy", "acc"),
     "emoeeg_mc": Effect(12, 4, "positive", "eeg", protocol="across-contexts-v1"),
     "emoeeg_mc/processed": Effect(12, 4, "positive", "eeg", protocol="across-contexts-v1"),
     # On films never seen: those that are known tell of emotions, whatever the effect.

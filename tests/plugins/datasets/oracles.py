@@ -19,6 +19,7 @@ from embench_plugins.datasets.faced.synthetic import recordings as faced
 from embench_plugins.datasets.hku956 import synthetic as hku956
 from embench_plugins.datasets.k_emocon import synthetic as k_emocon
 from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.quiroz2018 import synthetic as quiroz2018
 from embench_plugins.datasets.stress_predict import synthetic as stress_predict
 from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
 from embench_plugins.datasets.wearable_stress.synthetic import sessions as wearable_stress
@@ -112,6 +113,17 @@ def of_eegmat(subjects: int, seed: int, effect: float) -> Oracle:
         for unit in _units(rows[(rows["person"] == person) & (rows["task"] == task)])
     ]
     return {"asymmetry": ("task", *np.array(whole).T)}
+
+
+def of_quiroz2018(subjects: int, seed: int, effect: float) -> Oracle:
+    rows = quiroz2018.draw(subjects, seed, effect)
+    whole = [
+        (unit["swing"].mean(), unit["emotion"][0] > 0, quiroz2018.PEOPLE.index(person))
+        for person in quiroz2018.PEOPLE[:subjects]
+        for emotion in (-1, 1)
+        for unit in _units(rows[(rows["person"] == person) & (rows["emotion"] == emotion)])
+    ]
+    return {"swing": ("happy", *np.array(whole).T)}
 
 
 def of_stress_predict(subjects: int, seed: int, effect: float) -> Oracle:

@@ -30,6 +30,8 @@ from embench_plugins.datasets.hku956 import synthetic as hku956
 from embench_plugins.datasets.hku956.reader import Hku956
 from embench_plugins.datasets.k_emocon import synthetic as k_emocon
 from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.quiroz2018 import synthetic as quiroz2018
+from embench_plugins.datasets.quiroz2018.reader import Quiroz2018
 from embench_plugins.datasets.stress_predict import synthetic as stress_predict
 from embench_plugins.datasets.stress_predict.reader import StressPredict
 from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
@@ -69,6 +71,7 @@ KINDS = [
     Kind(faced.synthesize, Faced, 123, 4.0, 3.0, 200.0),
     Kind(hku956.synthesize, Hku956, 30, 12.0, 5.0, 330.0),
     Kind(k_emocon.synthesize, KEmoCon, 32, 20.0, 19.0, 1e9),
+    Kind(quiroz2018.synthesize, Quiroz2018, 44, 20.0, 5.0, 270.0),
     Kind(stress_predict.synthesize, StressPredict, 35, 60.0, 5.0, 3601.0),
     Kind(wearable_stress.synthesize, WearableStress, 36, 60.0, 5.0, 5401.0),
     Kind(wearable_stress_exercise.synthesize, WearableStressExercise, 30, 60.0, 5.0, 5401.0),
@@ -132,6 +135,7 @@ def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none_and_between_th
 OF_ONE_SET = {
     "eegmat": (partial(oracles.of_eegmat, 36, 0), 0.05),
     "hku956": (partial(oracles.of_hku956, 30, 0), 0.06),
+    "quiroz2018": (partial(oracles.of_quiroz2018, 44, 0), 0.05),
     "wearable_stress": (partial(oracles.of_wearable_stress, 36, 0), 0.03),
     "wearable_stress/exercise": (partial(oracles.of_wearable_stress_exercise, 30, 0), 0.03),
 }
@@ -148,8 +152,8 @@ def test_an_oracle_of_one_set_scores_ninety_at_effect_one_and_chance_at_none(nam
 
 
 DRAWN = (
-    amigos, amigos_external, case, deap, eegmat, emoeeg_mc, hku956, k_emocon, stress_predict, wearable_stress,
-    wearable_stress_exercise, wesad,
+    amigos, amigos_external, case, deap, eegmat, emoeeg_mc, hku956, k_emocon, quiroz2018, stress_predict,
+    wearable_stress, wearable_stress_exercise, wesad,
 )  # fmt: skip
 
 

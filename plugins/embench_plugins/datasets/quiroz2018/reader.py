@@ -1,0 +1,301 @@
+"""Quiroz, Geangu and Yong (2018): 44 subjects walk 250 m three times, after a sad, a neutral and a happy induction.
+
+Reads `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on (a subject's three walks, a sample a line: study,
+emotion, acceleration and rotation of a smart watch, heart rate of a chest strap) and `user_study_encoding.csv` (the
+study, the order of the inductions, and when each walk began and ended). `PANAS` is read by `verify` only.
+
+Three studies, each with subjects of its own: a movie before each walk (`mo`), music before it (`mu`), or music while
+walking (`mw`). Neutral is always second; half of the subjects were sad first (SNH), half happy first (HNS). The
+stimulus of a recording is its study and place, `movie_1` and so on. Subjects of one study meet the same stimuli with
+opposite labels, and scores matched by stimulus compare them at the same places.
+
+Clocks. No sample has a time. The authors cut the walks at the first sample of the seconds in the table, so the number
+of samples over these seconds is each walk's rate. Time 0 is the start of the first walk. The release has rotation in
+degrees per second, for which embench has no modality.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats import files
+
+WALKS = "walking_data"
+TABLE = "user_study_encoding.csv"
+MOODS = (Path("PANAS", "PANAS_mo_mu.csv"), Path("PANAS", "PANAS_mw.csv"))
+PEOPLE = tuple(f"EW{number}" for number in range(2, 51) if number not in (11, 18, 21, 32, 46))
+"""Subjects with walks; six more (EW1, EW11, EW18, EW21, EW32, EW46) answered the questionnaire only."""
+
+STUDIES = {"mo": "movie", "mu": "music", "mw": "music_walking"}
+"""How files and tables name a study -> its name; the code in a file is the position."""
+CLASSES = ("sad", "neutral", "happy")
+"""Of the emotions -1, 0 and 1 in a file."""
+ORDERS = {"SNH": (0, 1, 2), "HNS": (2, 1, 0)}
+COLUMNS = ("PARTICIPANT ID", "CONDITION", "START W", "END W", "START W.1", "END W.1", "START W.2", "END W.2")
+"""The table repeats the names of its last columns; pandas numbers them."""
+
+RATE = 24.975
+"""In Hz; the rates of all 132 walks are 24.97 to 24.99."""
+RATE_OFF = 0.01
+MS2_G = 1 / 9.80665
+CLOCKS_APART_S = 600.0
+OBTAIN = "embench data fetch quiroz2018, or get the repository juancq/emotion-recognition-walking-acc of GitHub"
+EXPECTED = f"{WALKS}/mo_ew2_accdata_21_10_139-1336.csv and so on, beside {TABLE}"
+AGAIN = "the file is damaged or not the release's: copy it again"
+_FILE = re.compile(r"(m[ouw])_(ew\d{1,3})_accdata_(\d{1,2})_(\d{1,2})_\d+-\d+\.csv", re.IGNORECASE)
+_CONDITION = re.compile(r"(m[ouw])-(SNH|HNS)", re.IGNORECASE)
+_TIME = re.compile(r"([01]?\d|2[0-3])\.([0-5]\d)\.([0-5]\d)")
+
+
+class Person(NamedTuple):
+    """A row of the table: the study, the classes of the three walks in order, and (3, 2) seconds of the day at which
+    they began and ended."""
+
+    study: str
+    order: tuple[int, ...]
+    spans: np.ndarray
+
+
+class Walks(NamedTuple):
+    """The file of a subject's walks, and what its name says: whose they are, the study, the day and the month."""
+
+    path: Path
+    subject: str
+    study: str
+    day: int
+    month: int
+
+
+class Quiroz2018(Dataset):
+    """The reader. One recording a subject and walk, `EW2_1` to `EW2_3`."""
+
+    card = Card(
+        name="quiroz2018",
+        title="Walking after inductions of happiness and sadness, 44 people",
+        citation="Quiroz, Geangu and Yong, Emotion Recognition Using Smart Watch Sensor Data: Mixed-Design Study, "
+        "JMIR Mental Health 5(3):e10153, 2018",
+        doi="10.2196/10153",
+        licence="MIT",
+        obtain=OBTAIN,
+        modalities={
+            "acc": ModalityCard(("x", "y", "z"), RATE, "g"),
+            "hr": ModalityCard(("hr",), RATE, "bpm"),
+        },
+        default_modalities=("acc",),
+        targets=(
+            # Neutral is always the second walk, so that its place tells it from the others: it has no label.
+            Target("happy", "binary", LabelRule("value", positive=(2,), negative=(0,)), label="induction"),
+        ),
+        mains_hz=50.0,
+        longest_s=300.0,  # the longest of 132 walks lasts 269 s
+        labels_public="yes",
+        fixed_order=False,  # two orders, each of half of the subjects
+        baseline=None,
+        downloads=(
+            # An archive that the site packs when asked for: its bytes may change while its files do not.
+            Download(
+                "https://github.com/juancq/emotion-recognition-walking-acc/archive/refs/heads/master.zip",
+                "emotion-recognition-walking-acc-master.zip",
+                sha256=None,
+            ),
+        ),
+        verified_on_real={
+            "by": "tests of this reader, on all 44 subjects with walks",
+            "date": "2026-11-30",
+            "fingerprint": "sha256 of user_study_encoding.csv e88961db95640c753b32e5a756a7657f"
+            "24e370ab1561a951f08e9410e870fef7",
+        },
+    )
+
+    def subjects(self) -> list[str]:
+        """Subjects with a file of walks, by number."""
+        found = sorted({file.subject for file in self._files}, key=_number)
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """Sex, age band and study."""
+        return {**self._info.get(subject, {}), "study": STUDIES[self._file(subject).study]}
+
+    def files(self, subject: str) -> list[Path]:
+        """One subject's walks and the table, which is all subjects'."""
+        return [path for path in (self._file(subject).path, self._base / TABLE) if path.is_file()]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """The subject's three walks, in order."""
+        person = self._person(subject)
+        for order, rows in enumerate(_walks(self._file(subject), person)):
+            start, stop = person.spans[order]
+            yield Recording(
+                id=f"{subject}_{order + 1}",
+                subject=subject,
+                stimulus=f"{STUDIES[person.study]}_{order + 1}",
+                session="session",
+                duration_s=float(stop - start),
+                group=subject,
+                start_s=float(start - person.spans[0, 0]),
+                order=order,
+                signals=_signals(rows, len(rows) / (stop - start), self.card),
+                labels={"induction": Label("condition", np.array([float(person.order[order])]), classes=CLASSES)},
+            )
+
+    def verify(self) -> list[Finding]:
+        """Who is missing, what is odd in each subject's files, and where the questionnaire contradicts the table."""
+        found = self.subjects()
+        findings = files.look_over(found, PEOPLE, self._base, self._look)
+        if only := sorted(set(self._moods) - {*found, *PEOPLE}, key=_number):
+            what = f"answered the questionnaire, but have no walk in the release: {', '.join(only)}"
+            findings.append(Finding("note", str(self._base / MOODS[0].parent), what))
+        return findings
+
+    def _look(self, subject: str) -> Iterator[Finding]:
+        file, person = self._file(subject), self._person(subject)
+        walks, where = _walks(file, person), str(file.path)
+        lost = sum(int((~(rows[:, 8] > 0)).sum()) for rows in walks)
+        if lost == sum(map(len, walks)):
+            yield Finding("warning", where, "the heart rate is 0 throughout: the strap did not record, so no hr")
+        elif lost:
+            yield Finding("warning", where, f"{lost} samples of hr are missing")
+        if missing := int((~np.isfinite(np.concatenate(walks)[:, 2:5])).any(axis=1).sum()):
+            yield Finding("warning", where, f"{missing} samples of acc are missing")
+        if subject not in self._moods:
+            yield Finding("note", str(self._base / MOODS[0].parent), f"{subject} is not in the questionnaire")
+            return
+        stated, sent = self._moods[subject]
+        written = f"{person.study.capitalize()}-{_letters(person.order)}"
+        if stated.lower() != written.lower():
+            what = f"{subject} has the condition {stated} in the questionnaire, {written} in {TABLE} and the walks"
+            yield Finding("warning", str(self._base / MOODS[0].parent), what)
+        if (ahead_s := _clock_ahead_s(file, person, sent)) and abs(ahead_s) > CLOCKS_APART_S:
+            what = f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's"
+            yield Finding("note", where, what)
+
+    @cached_property
+    def _base(self) -> Path:
+        """The folder that holds the table: the one given, or one inside it, as an archive unpacks."""
+        return files.inside(self.root, WALKS)
+
+    @cached_property
+    def _files(self) -> list[Walks]:
+        """The files of walks, by name."""
+        paths = sorted((self._base / WALKS).glob("*.csv"))
+        named = [(path, match) for path in paths if (match := _FILE.fullmatch(path.name))]
+        return [Walks(path, m[2].upper(), m[1].lower(), int(m[3]), int(m[4])) for path, m in named]
+
+    def _file(self, subject: str) -> Walks:
+        """The subject's file. Raises DataError for somebody else, and where there are two."""
+        where = self._base / WALKS
+        files.known(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
+        file, *more = (file for file in self._files if file.subject == subject)
+        if more:
+            what = f"two files of {subject}: {file.path.name} and {more[0].path.name}"
+            raise DataError(what, where=str(where), expected="one file of each subject", hint=OBTAIN)
+        return file
+
+    def _person(self, subject: str) -> Person:
+        """The subject's row of the table. Raises DataError where it has none, or one that cannot be read."""
+        path = self._base / TABLE
+        expected = "a row a subject: Mo-SNH or the like, then start and end of three walks, such as 13.16.29"
+        mine = self._table[self._table[COLUMNS[0]].astype(str).str.strip().str.upper() == subject]
+        if len(mine) != 1:
+            raise DataError(f"{subject} has {len(mine)} rows", where=str(path), expected=expected, hint=AGAIN)
+        _, condition, *cells = (str(cell).strip() for cell in mine.iloc[0])
+        match, times = _CONDITION.fullmatch(condition), [_TIME.fullmatch(cell) for cell in cells]
+        seconds = np.array([np.nan if t is None else int(t[1]) * 3600 + int(t[2]) * 60 + int(t[3]) for t in times])
+        if match is None or not (np.diff(seconds) > 0).all():
+            what = f"the row of {subject} is {', '.join((condition, *cells))}"
+            raise DataError(what, where=str(path), expected=f"{expected}, each later than the one before", hint=AGAIN)
+        return Person(match[1].lower(), ORDERS[match[2].upper()], seconds.reshape(3, 2))
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        return files.text_table(self._base / TABLE, COLUMNS, expected=f"the columns {', '.join(COLUMNS)}", hint=AGAIN)
+
+    @cached_property
+    def _info(self) -> dict[str, dict[str, str]]:
+        return files.who(self._base / TABLE, (COLUMNS[0], "AGE", "SEX"))
+
+    @cached_property
+    def _moods(self) -> dict[str, tuple[str, str]]:
+        """Subject -> the condition in the questionnaire, and when the answers were sent; empty without the tables."""
+        found = {}
+        for path in (self._base / name for name in MOODS):
+            if path.is_file():
+                columns = ("Timestamp", "ID", "Condition")
+                read = files.text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
+                for sent, name, condition in read.dropna().astype(str).itertuples(index=False):
+                    found[name.strip().upper()] = condition.strip(), sent.strip()
+        return found
+
+
+def _number(subject: str) -> int:
+    return int(re.sub(r"\D", "", subject) or 0)
+
+
+def _letters(order: tuple[int, ...]) -> str:
+    return next(letters for letters, classes in ORDERS.items() if classes == order)
+
+
+def _clock_ahead_s(file: Walks, person: Person, sent: str) -> float | None:
+    """Seconds from when the answers were sent to the end of the last walk, by their two clocks; the answers follow
+    within two minutes. None where the questionnaire has no time of day.
+
+    A file's name has the day before the month and no year; the questionnaire has the month first, and one date without
+    a time has the day first.
+    """
+    try:
+        when = datetime.strptime(sent, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
+        midnight = when.replace(month=file.month, day=file.day, hour=0, minute=0, second=0)
+    except ValueError:
+        return None
+    return (midnight - when).total_seconds() + float(person.spans[-1, -1])
+
+
+def _walks(file: Walks, person: Person) -> list[np.ndarray]:
+    """The rows (n, 9) of each walk in a file.
+
+    Raises:
+        DataError: it cannot be read, or its study, its emotions or its number of samples contradict the table.
+    """
+    path = file.path
+    text = e4.content(path, hint=OBTAIN)
+    data = e4.numbers(path, text, skip=int(text.startswith("#")))
+    if data.shape[1] != 9:
+        raise DataError(f"{data.shape[1]} columns", where=str(path), expected="9 columns", hint=AGAIN)
+    codes = {name: float(code) for code, name in enumerate(STUDIES)}
+    if {codes[file.study], codes[person.study], *data[:, 0].tolist()} != {codes[file.study]}:
+        what = f"the name of the file, its first column and the table ({person.study}) are of several studies"
+        raise DataError(what, where=str(path), expected="one study", hint=AGAIN)
+    walks = np.split(data, np.flatnonzero(np.diff(data[:, 1])) + 1)
+    emotions = [float(rows[0, 1]) for rows in walks]
+    if emotions != [code - 1.0 for code in person.order]:
+        what = (
+            f"the emotions are {', '.join(f'{code:g}' for code in emotions)}, the table says {_letters(person.order)}"
+        )
+        raise DataError(what, where=str(path), expected="three walks in the order of the table", hint=AGAIN)
+    for number, (rows, (start, stop)) in enumerate(zip(walks, person.spans, strict=True), 1):
+        if abs(len(rows) / (stop - start) - RATE) > RATE_OFF * RATE:
+            what = f"walk {number} has {len(rows)} samples in {stop - start:.0f} s"
+            raise DataError(what, where=str(path), expected=f"about {RATE} samples a second", hint=AGAIN)
+    return walks
+
+
+def _signals(rows: np.ndarray, rate: float, card: Card) -> dict[str, Signal]:
+    """The signals of a walk's rows (n, 9); no heart rate where the strap recorded none."""
+    found = {"acc": files.as_float32(MS2_G * rows[:, 2:5].T)}
+    pulse = np.where(rows[:, 8] > 0, rows[:, 8], np.nan)
+    if np.isfinite(pulse).any():
+        found["hr"] = files.as_float32(pulse[None])
+    return {m: Signal(data, rate, card.modalities[m].channels, card.modalities[m].unit) for m, data in found.items()}
