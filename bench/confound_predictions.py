@@ -17,7 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
 from embench.statistics.confound_predictions import packed, published_predictions
 from embench.statistics.confound_test import MODEL_PARTITIONS, studies_of
-from embench.statistics.nuisance_columns import Study, models_of, published_key
+from embench.statistics.nuisance_columns import Study, confound_models, published_key
 from embench.statistics.nuisance_models import predictions
 
 PROTOCOL = "subject-independent-v4"
@@ -42,7 +42,7 @@ def main() -> None:
         tables = {}
         for study in studies:
             for block in ("local", "contact"):
-                members = models_of(block, study)[1]
+                members = confound_models(block, study)[1]
                 made = predictions(members, study.y, study.target, study.parts, study.seed)
                 tables[published_key(block, members, study)] = packed(made)
         OUT.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def difference(study: Study) -> float:
     """Return the largest difference of predictions in the study's first fold, fitted again, from the published ones."""
     apart = 0.0
     for block in ("local", "contact"):
-        members = models_of(block, study)[1]
+        members = confound_models(block, study)[1]
         known = published_predictions(study.cohort.store.name, published_key(block, members, study), list(members))
         if known is None:
             raise SystemExit(f"no predictions are published for these data: {study.cohort.store.name}, {block}")

@@ -25,7 +25,7 @@ def store(lengths: np.ndarray = LENGTHS) -> Any:
     recordings = tuple(SimpleNamespace(id=f"r{i}", spans={"ecg": Span(0, int(n), 0.0)}) for i, n in enumerate(lengths))
     entry = SimpleNamespace(channels=("ecg",), rate=64.0, unit="mV")
     return SimpleNamespace(
-        key="k", name="s", modalities={"ecg": entry}, recordings=recordings, array=lambda _: np.zeros((1, 1))
+        key="k", name="s", modalities={"ecg": entry}, recordings=recordings, array=lambda *_: np.zeros((1, 1))
     )
 
 

@@ -17,7 +17,7 @@ from embench.engine.rows import Grid, Rows
 from embench.errors import DataError
 from embench.interfaces.tokens import Batch, InputSpec
 from embench.nn import hide
-from embench.store import Samples, Store, derive
+from embench.store import SignalArray, Store, derive
 
 # Feeds a stage with batches: one array a modality, on the device where it fits, streamed by the same index where not.
 #
@@ -114,7 +114,7 @@ class StreamedFeed(RowFeed):
     """
 
     streamed: ClassVar[bool] = True
-    array: Samples
+    array: SignalArray
     mean: np.ndarray
     gain: np.ndarray
     owner: np.ndarray
@@ -197,7 +197,7 @@ class FeatureFeed:
 
 
 def resident(
-    array: Samples,
+    array: SignalArray,
     spans: Sequence[tuple[int, int] | None],
     mean: np.ndarray,
     gain: np.ndarray,

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 
 import numpy as np
 
-VERSION = 1
+MODELS_VERSION = 1
 """Version of the models; another one makes all published predictions anew."""
 
 

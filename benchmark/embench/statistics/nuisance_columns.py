@@ -17,7 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
 from embench.statistics import controls, nuisance_models
-from embench.statistics.confound_predictions import VERSION, published_predictions
+from embench.statistics.confound_predictions import MODELS_VERSION, published_predictions
 from embench.statistics.nuisance_models import (
     Members,
     Parts,
@@ -347,7 +347,7 @@ def block(name: str, study: Study) -> np.ndarray:
     return study.kept(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
 
 
-def models_of(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
+def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
     """Columns of a block, `local` or `contact`, models on them, and which predictions are smoothed."""
     observed = study.observed
     return observed.local if name == "local" else surrounded(observed.contact, study.sessions, name)
@@ -355,7 +355,7 @@ def models_of(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoot
 
 def _with_models(name: str, study: Study) -> np.ndarray:
     """Columns, the predictions of models on them, and of some their means over seconds before and after."""
-    columns, members, smoothed = models_of(name, study)
+    columns, members, smoothed = confound_models(name, study)
     made = published_predictions(study.cohort.store.name, published_key(name, members, study), list(members))
     made = made or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
@@ -370,7 +370,7 @@ def published_key(name: str, members: Members, study: Study) -> str:
     """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
     code and libraries prepared them."""
     units = study.cohort.of(study.units.tolist())
-    about = [VERSION, name, list(members), repr(study.target), study.seed, [unit.id for unit in units]]
+    about = [MODELS_VERSION, name, list(members), repr(study.target), study.seed, [unit.id for unit in units]]
     folds = [[digest(train), digest(test)] for train, test in study.parts]
     return digest([*about, digest(study.y), folds])
 

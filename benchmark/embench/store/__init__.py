@@ -3,14 +3,14 @@
 from embench.files import cache_root
 from embench.store.derive import Clips, Derived, blank_clips, clips, decoder_versions, derive_features, joined, stream
 from embench.store.prepare import prepare
-from embench.store.store import ModalityEntry, RecordingEntry, Samples, Span, Store, VideoEntry, open_store
+from embench.store.store import ModalityEntry, RecordingEntry, SignalArray, Span, Store, VideoEntry, open_store
 
 __all__ = [
     "Clips",
     "Derived",
     "ModalityEntry",
     "RecordingEntry",
-    "Samples",
+    "SignalArray",
     "Span",
     "Store",
     "VideoEntry",

@@ -29,7 +29,7 @@ from embench.store.store import (
     RecordingEntry,
     Resampled,
     RowWriter,
-    Samples,
+    SignalArray,
     Span,
     Store,
     VideoEntry,
@@ -225,7 +225,7 @@ class Derived:
     """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` differs
     where anything that made them does."""
 
-    array: Samples
+    array: SignalArray
     rate: float
     channels: tuple[str, ...]
     unit: str

@@ -384,7 +384,7 @@ class Store:
         """The permissions of the store's folder; what is derived from it has the same."""
         return self.path.stat().st_mode & 0o777
 
-    def array(self, modality: str, channels: slice = slice(None)) -> Samples:
+    def array(self, modality: str, channels: slice = slice(None)) -> SignalArray:
         """Return (channels, total) float32, read-only, without NaN and not normalised; of a few channels by position.
 
         Memory-mapped where all samples are stored at the modality's rate. Time is contiguous sample by sample, so that
@@ -452,7 +452,7 @@ def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
 
 
 class Resampled:
-    """Samples (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
+    """SignalArray (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
 
     Read as `x[:, first:last]`; only the last few recordings that were read stay in memory.
     """
@@ -462,8 +462,8 @@ class Resampled:
         self.shape = (len(parts.entry.channels[channels]), int(parts.ends[-1]))
         self.nbytes = 4 * math.prod(self.shape)
 
-    def __getitem__(self, key: tuple[slice | int, slice]) -> np.ndarray:
-        channels, time = key
+    def __getitem__(self, key: slice | int | tuple[slice | int, slice]) -> np.ndarray:
+        channels, time = key if isinstance(key, tuple) else (key, slice(None))
         first, last, _ = time.indices(self.shape[1])
         r, found = int(np.searchsorted(self._parts.ends, first, "right")), [np.empty((0, self.shape[0]), np.float32)]
         while first < last:
@@ -492,8 +492,8 @@ def _resampled(path: Path, first: int, last: int, hz: float, entry: ModalityEntr
     return rows
 
 
-Samples = np.ndarray | Resampled
-"""Samples (channels, total) that are read as `x[:, first:last]`."""
+SignalArray = np.ndarray | Resampled
+"""SignalArray (channels, total) that are read as `x[:, first:last]`."""
 
 
 def write_index(store: Store, folder: Path) -> None:
