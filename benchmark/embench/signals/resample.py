@@ -59,7 +59,7 @@ def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     return np.stack([np.interp(at, known, row) for row in x]).astype(np.float32)
 
 
-def convert(x: np.ndarray, from_hz: float, to_hz: float, *, linear: bool) -> np.ndarray:
+def to_rate(x: np.ndarray, from_hz: float, to_hz: float, *, linear: bool) -> np.ndarray:
     """Return `x` (C, T) at another rate, by straight lines where `linear`, else band-limited."""
     return (resample_linear if linear else resample)(x, from_hz, to_hz)
 

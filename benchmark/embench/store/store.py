@@ -37,7 +37,7 @@ from embench.files import (
 )
 from embench.interfaces.recording import Label, Signal, names_in
 from embench.signals.gaps import Stretch
-from embench.signals.resample import convert, length_after
+from embench.signals.resample import to_rate, length_after
 from embench.system import locked
 
 # Arrays that grow on disk, so that memory never holds more than what is being added.
@@ -452,7 +452,7 @@ def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
 
 
 class Resampled:
-    """SignalArray (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
+    """Samples (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
 
     Read as `x[:, first:last]`; only the last few recordings that were read stay in memory.
     """
@@ -486,14 +486,14 @@ class Resampled:
 @lru_cache(maxsize=8)
 def _resampled(path: Path, first: int, last: int, hz: float, entry: ModalityEntry) -> np.ndarray:
     """Return the rows `first` to `last` of a file, which are at `hz`, at the modality's rate: (samples, channels)."""
-    x = convert(open_rows(path)[first:last].T, hz, entry.rate, linear=entry.linear)
+    x = to_rate(open_rows(path)[first:last].T, hz, entry.rate, linear=entry.linear)
     rows = np.array(x.T, order="C")
     rows.flags.writeable = False
     return rows
 
 
 SignalArray = np.ndarray | Resampled
-"""SignalArray (channels, total) that are read as `x[:, first:last]`."""
+"""Samples (channels, total) that are read as `x[:, first:last]`."""
 
 
 def write_index(store: Store, folder: Path) -> None:
