@@ -37,7 +37,7 @@ from embench.files import (
 )
 from embench.interfaces.recording import Label, Signal, names_in
 from embench.signals.gaps import Stretch
-from embench.signals.resample import to_rate, length_after
+from embench.signals.resample import length_after, to_rate
 from embench.system import locked
 
 # Arrays that grow on disk, so that memory never holds more than what is being added.
