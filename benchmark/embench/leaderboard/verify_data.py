@@ -19,7 +19,7 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, fitted_on, shared_by
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
-from embench.leaderboard.withheld import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores
+from embench.leaderboard.withheld import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores, tested_subjects
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
@@ -445,7 +445,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     other = read_record(path)
     other_run = other.manifest
     than = f"of {path.name}, on the same leaderboard"
-    if own := sorted(_people(record) ^ _people(other)):
+    if own := sorted(tested_subjects(record.folds) ^ tested_subjects(other.folds)):
         if run.dataset.files in (None, raw_files_of(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
@@ -479,10 +479,6 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
 
 def _without_names(controls: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: scores for name, scores in controls.items() if name not in names}
-
-
-def _people(record: Record) -> set[str]:
-    return {str(row["subject"]) for row in record.folds if row["role"] == "test"}
 
 
 def _dealt(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:

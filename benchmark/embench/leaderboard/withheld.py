@@ -67,16 +67,17 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
 def why_a_difference_shows(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
     """The reason why labels could be derived from the difference between the scores of an entry of these folds and of
     another one below the folder of a dataset's leaderboards; empty where there is none."""
-    people = _tested_subjects(folds)
+    people = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
-        apart = people ^ _tested_subjects(read_folds(other, read_manifest(other)))
+        apart = people ^ tested_subjects(read_folds(other, read_manifest(other)))
         if 0 < len(apart) < FEWEST_SUBJECTS:
             which = f"{len(apart)} subjects are in only one of this entry and {other.name}"
             return f"the labels of this dataset are not public, and {which}: the difference of scores is theirs"
     return ""
 
 
-def _tested_subjects(folds: Iterable[Mapping[str, Any]]) -> set[str]:
+def tested_subjects(folds: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the subjects that folds test, in any seed."""
     return {str(row["subject"]) for row in folds if row["role"] == "test"}
 
 
@@ -170,7 +171,7 @@ def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "oth
     can't be compared.
 
     Raises:
-        DataError: the file cannot be read, or is no seal.
+        DataError: the file cannot be read, or is not a seal.
     """
     try:
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())

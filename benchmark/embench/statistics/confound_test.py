@@ -230,7 +230,7 @@ def added(
 
 
 class _Residuals(NamedTuple):
-    """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN where there is no score, and the
+    """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN for a unit without a score; and the
     mean square of the scores `before`."""
 
     scores: np.ndarray

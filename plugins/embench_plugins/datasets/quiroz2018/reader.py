@@ -152,7 +152,7 @@ class Quiroz2018(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, what is odd in each subject's files, and where the questionnaire contradicts the table."""
+        """Tell who is missing, what is odd in each subject's files, and where questionnaire and table disagree."""
         found = self.subjects()
         findings = files.look_over(found, PEOPLE, self._base, self._look)
         if only := sorted(set(self._moods) - {*found, *PEOPLE}, key=_number):
