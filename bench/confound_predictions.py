@@ -44,7 +44,7 @@ def main() -> None:
             for block in ("local", "contact"):
                 members = confound_models(block, study)[1]
                 made = predictions(members, study.y, study.target, study.parts, study.seed)
-                tables[published_key(block, members, study)] = packed(made)
+                tables[published_key(block, study)] = packed(made)
         OUT.mkdir(exist_ok=True)
         np.savez_compressed(OUT / f"{registry.find('dataset', name).name}.npz", allow_pickle=False, **tables)
 
@@ -62,7 +62,7 @@ def difference(study: Study) -> float:
     apart = 0.0
     for block in ("local", "contact"):
         members = confound_models(block, study)[1]
-        known = published_predictions(study.cohort.store.name, published_key(block, members, study), list(members))
+        known = published_predictions(study.cohort.store.name, published_key(block, study), list(members))
         if known is None:
             raise SystemExit(f"no predictions are published for these data: {study.cohort.store.name}, {block}")
         again = predictions(members, study.y, study.target, study.parts[:1], study.seed)

@@ -10,6 +10,7 @@ import pytest
 from embench.data.cohort import Cohort
 from embench.planning import plan
 from embench.protocols import load_protocol, whole
+from embench.statistics import confound_test
 from embench.statistics.confound_test import studies_of
 from embench.statistics.nuisance_columns import BLOCKS
 
@@ -65,6 +66,15 @@ def test_more_seeds_take_longer_and_an_accelerometer_most_of_it(expected, record
     assert expected(recorded("ppg", "acc")) > 5 * clock_alone > 0
     assert expected(recorded("ppg", "emg")) > clock_alone
     assert expected(recorded("ppg"), (0, 1, 2)) == pytest.approx(1.5 * clock_alone)
+
+
+@pytest.mark.slow
+def test_under_version_4_seeds_share_the_models_of_three_partitions(expected, recorded, monkeypatch):
+    monkeypatch.setattr(confound_test, "LARGE_STUDY", 100)
+    cohort, v4 = recorded("ppg"), "subject-independent-v4"
+    three = expected(cohort, (0, 1, 2), v4)
+    assert expected(cohort, tuple(range(10)), v4) == three > 0
+    assert expected(cohort, (0, 3, 6, 9), v4) == pytest.approx(three / 3)
 
 
 def test_what_is_kept_is_not_expected_again(expected, recorded):

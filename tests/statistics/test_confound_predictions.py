@@ -4,13 +4,15 @@ alone."""
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.confound_predictions import difference, studies_in
-from embench.statistics.confound_predictions import packed, published_file, published_predictions
+from embench.statistics.confound_predictions import has_predictions, packed, published_file, published_predictions
+from embench.statistics.nuisance_columns import is_published
 
 DATASETS = ("stress_predict", "wearable_stress")
 
@@ -33,8 +35,12 @@ def test_a_package_brings_predictions_for_some_labels_and_folds(package: Path) -
     assert found is not None
     for name, values in made.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-6)
+    assert has_predictions("acme_confounds/study", "key")
+    assert not has_predictions("acme_confounds/study", "of other folds")
     assert published_predictions("acme_confounds/study", "of other folds", list(made)) is None
     assert published_predictions("acme_confounds/another", "key", list(made)) is None
+    with pytest.raises(ValueError):  # noqa: PT011 (models have changed without a new version)
+        published_predictions("acme_confounds/study", "key", ["elapsed"])
 
 
 @pytest.mark.parametrize("name", ["own/tasks", "no_such_package/study", "./study.py:Reader"])
@@ -53,3 +59,5 @@ def test_datasets_whose_labels_are_withheld_have_none() -> None:
 def test_a_refitted_fold_has_the_published_predictions(name: str) -> None:
     [study] = studies_in(name, Path(os.environ["EMBENCH_TEST_DATA"]))[:1]
     assert difference(study) < 1e-4
+    assert all(is_published(block, study) for block in ("local", "contact"))
+    assert not is_published("local", replace(study, y=1 - study.y))

@@ -57,7 +57,7 @@ from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
 from embench.statistics.answerable import describe_difference, published_spread
 from embench.statistics.confound_test import studies_of
-from embench.statistics.nuisance_columns import Study
+from embench.statistics.nuisance_columns import Study, is_published
 from embench.statistics.nuisance_models import careful_trees
 from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
 from embench.statistics.power import announced_power
@@ -128,7 +128,8 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
         return 0.0
     seconds, study = 0.0, of_targets[0][0]
     for of_target in of_targets:
-        if models := sum(_models(each) for each in of_target):
+        fitted = {each.fitted.seed: each.fitted for each in of_target}  # seeds share them
+        if models := sum(map(_models, fitted.values())):
             seconds += models * _model_s(of_target[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
@@ -140,11 +141,12 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
 
 
 def _models(study: Study) -> float:
-    """The models of all folds that are not kept, in units of the one that is measured."""
+    """The models of all folds that are neither kept nor published, in units of the one that is measured."""
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
-    of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.was_kept(name))
-    return len(study.parts) * of_blocks
+    costs = {"local": local, "contact": _CONTACT}
+    missing = [name for name in costs if not (study.was_kept(name) or is_published(name, study))]
+    return len(study.parts) * sum(costs[name] for name in missing)
 
 
 def _has_behaviour(study: Study) -> bool:

@@ -27,9 +27,18 @@ def published_file(dataset: str) -> Traversable | None:
     return path if path.is_file() else None
 
 
+def has_predictions(dataset: str, key: str) -> bool:
+    """Return True if predictions are published under this key."""
+    path = published_file(dataset)
+    if path is None:
+        return False
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
+        return key in tables.files
+
+
 def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
     """Return the out-of-fold predictions (n, K) of each model that is published under this key; None where there are
-    none."""
+    none. Raises ValueError where they are of another number of models: a change of the models needs a new version."""
     path = published_file(dataset)
     if path is None:
         return None

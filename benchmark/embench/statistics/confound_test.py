@@ -495,7 +495,7 @@ def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
 def was_analysed(studies: Studies) -> bool:
     """True if all models of confounds that an analysis needs were fitted before."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
-    return all((study.models or study).was_kept(name) for study in each for name in BLOCKS)
+    return all(study.fitted.was_kept(name) for study in each for name in BLOCKS)
 
 
 def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:

@@ -17,7 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
 from embench.statistics import controls, nuisance_models
-from embench.statistics.confound_predictions import MODELS_VERSION, published_predictions
+from embench.statistics.confound_predictions import MODELS_VERSION, has_predictions, published_predictions
 from embench.statistics.nuisance_models import (
     Members,
     Parts,
@@ -292,6 +292,11 @@ class Study:
     models: Study | None = None
 
     @property
+    def fitted(self) -> Study:
+        """The study in whose folds its models of confounds are fitted."""
+        return self.models or self
+
+    @property
     def cohort(self) -> Cohort:
         """The cohort of the units."""
         return self.observed.cohort
@@ -338,7 +343,7 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
 
 def block(name: str, study: Study) -> np.ndarray:
     """(n, k) the columns of one of `BLOCKS`."""
-    study = study.models or study
+    study = study.fitted
     make: Mapping[str, Callable[[Study], np.ndarray]] = {
         "local": partial(_with_models, "local"),
         "registered": _registered,
@@ -356,7 +361,7 @@ def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members,
 def _with_models(name: str, study: Study) -> np.ndarray:
     """Columns, the predictions of models on them, and of some their means over seconds before and after."""
     columns, members, smoothed = confound_models(name, study)
-    made = published_predictions(study.cohort.store.name, published_key(name, members, study), list(members))
+    made = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     made = made or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
         standard(study.sessions.mean(standard(made[name]), before, after))
@@ -366,11 +371,16 @@ def _with_models(name: str, study: Study) -> np.ndarray:
     return np.hstack([*columns, *(standard(made[name]) for name in members), *smooth])
 
 
-def published_key(name: str, members: Members, study: Study) -> str:
+def is_published(name: str, study: Study) -> bool:
+    """Return True if the predictions of a block's models are published, so that none is fitted."""
+    return has_predictions(study.cohort.store.name, published_key(name, study))
+
+
+def published_key(name: str, study: Study) -> str:
     """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
     code and libraries prepared them."""
     units = study.cohort.of(study.units.tolist())
-    about = [MODELS_VERSION, name, list(members), repr(study.target), study.seed, [unit.id for unit in units]]
+    about = [MODELS_VERSION, name, repr(study.target), study.seed, [unit.id for unit in units]]
     folds = [[digest(train), digest(test)] for train, test in study.parts]
     return digest([*about, digest(study.y), folds])
 
