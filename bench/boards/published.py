@@ -48,9 +48,9 @@ class Board:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Its rows that no other entry supersedes."""
+        """Its rows."""
         own = (self.dataset, self.protocol, self.trained_on)
-        every = [Row(entry, self) for entry in entries() if entry.superseded is None and self.target in entry.targets]
+        every = [Row(entry, self) for entry in entries() if self.target in entry.targets]
         return [row for row in every if (row.entry.board, row.run.protocol.name, row.trained_on) == own]
 
     @cached_property
@@ -288,7 +288,7 @@ def asked(run: Manifest) -> tuple[Any, ...]:
 @cache
 def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
     """Entries by the question that their run answers."""
-    return {asked(entry.run): entry for entry in entries() if entry.superseded is None}
+    return {asked(entry.run): entry for entry in entries()}
 
 
 # Numbers
