@@ -58,6 +58,6 @@ def test_datasets_whose_labels_are_withheld_have_none() -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_refitted_fold_has_the_published_predictions(name: str) -> None:
     [study] = studies_in(name, Path(os.environ["EMBENCH_TEST_DATA"]))[:1]
-    assert difference(study) < 1e-4
+    assert difference(study) < 0.01
     assert all(is_published(block, study) for block in ("local", "contact"))
     assert not is_published("local", replace(study, y=1 - study.y))
