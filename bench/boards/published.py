@@ -48,7 +48,7 @@ class Board:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Its rows."""
+        """Its entries' rows."""
         own = (self.dataset, self.protocol, self.trained_on)
         every = [Row(entry, self) for entry in entries() if self.target in entry.targets]
         return [row for row in every if (row.entry.board, row.run.protocol.name, row.trained_on) == own]

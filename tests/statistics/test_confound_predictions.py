@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.confound_predictions import difference, studies_in
+from bench.confound_predictions import differences, studies_in
 from embench.statistics.confound_predictions import has_predictions, packed, published_file, published_predictions
 from embench.statistics.nuisance_columns import is_published
 
@@ -58,6 +58,9 @@ def test_datasets_whose_labels_are_withheld_have_none() -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_refitted_fold_has_the_published_predictions(name: str) -> None:
     [study] = studies_in(name, Path(os.environ["EMBENCH_TEST_DATA"]))[:1]
-    assert difference(study) < 0.01
+    apart = differences(study)
+    # Its 116 columns are nearly collinear, so a change of 1e-12 in them moves where its optimiser stops by up to 0.04.
+    assert apart.pop("bands linear").mean() < 0.01
+    assert max(values.max() for values in apart.values()) < 1e-4
     assert all(is_published(block, study) for block in ("local", "contact"))
     assert not is_published("local", replace(study, y=1 - study.y))
