@@ -13,18 +13,11 @@ from embench.leaderboard.entries import entry_folders
 from embench.records.audit import read_audit
 from embench.records.record import read_manifest
 
-from ..sample import WHOLE, proof
-
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.PAGES}
 SHOWN = {name: dict(tables.tables_in(page)) for name, page in PAGES.items()}
 NUMBER = re.compile(r"(?<![\w.,/-])[-+]?(\d+(?:,\d{3})*\.\d+|\.\d+|\d{1,3}(?:,\d{3})+|\d{2,})(?![\w-]|\.\d)")
 CONSTANTS = {"95", "10", "60", "30"}
 """The level of intervals in %; a unit, the difference of session lengths that counts as none, and a break, in s."""
-
-
-LONG = ("adding", "choice", "noise")
-"""Tables that compare every row of every board anew, which takes minutes: a part of a long proof; here the row of one
-board."""
 
 
 def prose(page):
@@ -42,7 +35,6 @@ def test_every_figure_of_a_page_stands_in_one_of_its_tables(name):
 
 
 @pytest.mark.slow
-@proof
 def test_findings_are_what_their_template_says_of_the_entries():
     empty = re.sub(
         r"(<!-- table [^>]*-->\n).*?(<!-- table: end -->)", r"\1\2", PAGES["docs/findings.md"], flags=re.DOTALL
@@ -59,16 +51,7 @@ def test_no_figure_of_the_findings_is_typed():
 @pytest.mark.parametrize("name", PAGES)
 def test_tables_of_a_page_are_those_that_the_entries_give(name):
     for title, shown in SHOWN[name].items():
-        if title in LONG and not WHOLE:
-            continue
         assert tables.TABLES[title]() == shown, title
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("title", LONG)
-def test_a_long_table_has_the_row_that_the_entries_of_a_board_give(title):
-    row = getattr(tables, title)([Board("eegmat", "task")]).splitlines()[-1]
-    assert row in SHOWN["docs/findings.md"][title].splitlines()
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ RATES = (
     "truth/test_unseen_stimuli", "truth/test_values", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_copies", "attacks/test_forged_entries", "attacks/test_forged_records",
     "attacks/test_levels", "audits/test_clean_runs", "audits/test_real_clocks", "authoring/test_scaffold",
-    "claims/test_faced", "claims/test_papers", "docs/test_boards", "labs/test_labs", "leaderboard/test_forgeries",
+    "claims/test_faced", "claims/test_papers", "labs/test_labs", "leaderboard/test_forgeries",
     "leaderboard/test_published", "plugins/datasets/test_synthetic_faces",
     "records/test_schema", "runs/test_video_methods", "testing/test_bundled",
 )  # fmt: skip
