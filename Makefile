@@ -77,7 +77,7 @@ demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 		--with $(NEWEST) --data-root $(DEMO) --runs $(DEMO)/runs
 	$(BIN)/embench report $(NEWEST) --out $(DEMO)/report.html --data-root $(DEMO)
 
-$(DEMO)/amigos/EMBENCH_SYNTHETIC.json: $(wildcard plugins/embench_plugins/datasets/amigos/synthetic/*.py) | $(INSTALLED)
+$(DEMO)/amigos/EMBENCH_SYNTHETIC.json: plugins/embench_plugins/datasets/amigos/synthetic.py | $(INSTALLED)
 	rm -rf $(DEMO)/amigos
 	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 20 --length-s 30
 

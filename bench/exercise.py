@@ -28,16 +28,24 @@ import numpy as np
 import torch
 
 from bench import ROOT
-from bench.adds import with_data_root
+from bench.adjusted import with_data_root
 from bench.boards.published import figure
 from bench.boards.rows import FAST
 from bench.markdown import table
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
-from embench.engine.assemble import features_of, standardise
-from embench.engine.feed import Data, FeatureFeed, without
-from embench.engine.fits import feature_rows, fit_now
-from embench.engine.rows import StoreSource, all_anchors, by_recording, encoder_of, stage_view, view_length, view_of
+from embench.engine.assemble import compute_features, standardise
+from embench.engine.feed import Data, FeatureFeed, mask_dropped_features
+from embench.engine.fits import feature_rows, refit_estimator
+from embench.engine.rows import (
+    StoreSource,
+    all_anchors,
+    by_recording,
+    load_encoder,
+    require_view,
+    stage_view,
+    view_length,
+)
 from embench.engine.stage import FusionParams, Part, Stage
 from embench.errors import CheckFailed
 from embench.files import snapshot, write_text
@@ -47,11 +55,11 @@ from embench.interfaces.units import View
 from embench.planning.graph import TRAIN, all_units, data_places, source_spec
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.statistics.controls import CONTROLS, ControlTask
+from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.nuisance_movement import movement_features
 from embench.store import derive
-from embench.system import limited_threads, version_of
+from embench.system import installed_version, limited_threads
 
 STRESS, EXERCISE = "wearable_stress", "wearable_stress/exercise"
 PROTOCOL, SEEDS = "subject-independent-v3", tuple(range(10))
@@ -142,7 +150,7 @@ def learner_of(row: Row, plan: Plan, stress: Sessions, rides: Sessions) -> Learn
     here, there = (features(plan, of, stress) for of in (stress, rides))
 
     def learner(stage: Stage[FusionParams]) -> tuple[np.ndarray, np.ndarray]:
-        estimator, specs = fit_now(stage)
+        estimator, specs = refit_estimator(stage)
         return _applied(estimator, specs, here), _applied(estimator, specs, there)
 
     return learner
@@ -160,10 +168,10 @@ def features(plan: Plan, of: Sessions, stress: Sessions) -> dict[str, FeatureFee
     if plan.protocol.normalise != "subject_unlabelled":
         raise CheckFailed("the protocol does not normalise by the subject", where=plan.protocol.name)
     params, found = fitted_stages(plan)[0].params, {}
-    views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
+    views = {m: require_view(load_encoder(part), part.name) for m, part in params.modalities.items()}
     own = stage_view(params.recipe.view, [*views.values()])
     for m, part in params.modalities.items():
-        encoder, length_s = encoder_of(part), view_length(views[m], stress.cohort.longest_s, stress.cohort.shortest_s)
+        encoder, length_s = load_encoder(part), view_length(views[m], stress.cohort.longest_s, stress.cohort.shortest_s)
         values, known = (
             _as_computed(plan, sessions.cohort, m, part, own, views[m], length_s) for sessions in (of, stress)
         )
@@ -175,9 +183,9 @@ def features(plan: Plan, of: Sessions, stress: Sessions) -> dict[str, FeatureFee
 
 def _as_computed(plan: Plan, cohort: Cohort, m: str, part: Part, own: View, view: View, length_s: float) -> np.ndarray:
     """(n, features) of a cohort's units, not normalised."""
-    source = StoreSource.of(source_spec(plan.protocol, cohort), data_places(cohort), all_units(cohort))
+    source = StoreSource.from_spec(source_spec(plan.protocol, cohort), data_places(cohort), all_units(cohort))
     grid = all_anchors(source, own)
-    table = features_of(source.store, m, encoder_of(part), part.code, grid, view, length_s, False)
+    table = compute_features(source.store, m, load_encoder(part), part.code, grid, view, length_s, False)
     values = np.full((len(grid), *next(iter(table.values())).shape[1:]), np.nan, np.float32)
     for recording, at in by_recording(grid).items():
         values[at] = table.get(source.store.recordings[recording].id, np.nan)
@@ -187,7 +195,7 @@ def _as_computed(plan: Plan, cohort: Cohort, m: str, part: Part, own: View, view
 def _applied(estimator: Any, specs: Mapping[str, InputSpec], feeds: Mapping[str, FeatureFeed]) -> np.ndarray:
     """(n,) an estimator's scores of units, without the features that its training units told to drop."""
     size = len(next(iter(feeds.values())).present)
-    data = Data({m: without(feed, specs[m]) for m, feed in feeds.items()}, size, "cpu")
+    data = Data({m: mask_dropped_features(feed, specs[m]) for m, feed in feeds.items()}, size, "cpu")
     there, scores = data.present.any(1), np.full(size, np.nan)
     scores[there] = estimator.score(feature_rows(data)[there])
     return scores
@@ -204,8 +212,8 @@ def _by_movement(stress: Cohort, rides: Cohort, stage: Stage[FusionParams]) -> t
     (target,) = stress.targets
     y = np.concatenate([stress.label[target.name], np.full(len(rides.units), np.nan)])
     moved = np.concatenate([movement_features(cohort) for cohort in (stress, rides)])
-    task = ControlTask(target, units, y, train, np.arange(len(units)), {}, {}, moved, 0)
-    said = CONTROLS[MOVEMENT](task)
+    task = ConfoundTask(target, units, y, train, np.arange(len(units)), {}, {}, moved, 0)
+    said = CONFOUND_ONLY[MOVEMENT](task)
     if isinstance(said, Undefined):
         raise CheckFailed(said.reason, where=MOVEMENT)
     return said[0][: len(stress.units)], said[0][len(stress.units) :]
@@ -314,7 +322,7 @@ def summary(plan: Plan, stress: Sessions, rides: Sessions, learner: Learner) -> 
 
 def versions(row: Row, plan: Plan, rides: Sessions) -> dict[str, Any]:
     """Versions of all that a row's figures depend on beside this module."""
-    libraries = {name: version_of(name) for name in ("embench", "numpy", "scikit-learn")}
+    libraries = {name: installed_version(name) for name in ("embench", "numpy", "scikit-learn")}
     data = {name: each.store.key for name, each in ((STRESS, plan.test), (EXERCISE, rides.cohort))}
     code = {} if row.method == MOVEMENT else {name: part.code for name, part in plan.method.parts()}
     return {**libraries, "protocol": PROTOCOL, "seeds": list(plan.folds), "data": data, "code": code}

@@ -58,7 +58,7 @@ def attest_all(folders: list[Path]) -> None:
 
 def note_as_verified(folders: list[Path]) -> None:
     """Notes in the cache that these entries were found right."""
-    verifier = verify._verifier()  # noqa: SLF001  as `verify_entries` notes it
+    verifier = verify._compute_verifier_digest()  # noqa: SLF001  as `verify_entries` notes it
     for folder in folders:
         mark = verify.cache_root() / "verified" / digest([entry_digest(folder, read_manifest(folder)), verifier])
         mark.parent.mkdir(parents=True, exist_ok=True)

@@ -186,7 +186,8 @@ def read(folder, manifest):  # method -> its labelled rows, as columns; subject 
     known = {tuple(key): label for *key, label in np.c_[of, labels["label"]].tolist()}
     rows["label"] = np.array([known.get((u, t, s), known.get((u, t, ""), "nan")) for u, t, s in to.tolist()], float)
     if entry:
-        numbers = arrays(folder / "predictions.npz", "model/") | arrays(f"{shared['controls']}.npz", "")
+        models = shared.get("confound_only") or shared["controls"]  # the latter in schema 2
+        numbers = arrays(folder / "predictions.npz", "model/") | arrays(f"{models}.npz", "")
         methods = {k.split("/")[0]: dict(rows) for k in numbers}
         for k, v in numbers.items():
             methods[k.split("/")[0]][k.split("/")[1]] = v
@@ -199,25 +200,26 @@ def read(folder, manifest):  # method -> its labelled rows, as columns; subject 
     return methods, dict(np.c_[folds["subject"], folds["group"]].tolist())
 
 
-def why_not(folder, headlines):  # why nothing can be recomputed, or None
+def why_not(folder, metrics):  # why nothing can be recomputed, or None
     if (folder / "labels.hmac").exists():
         return "sealed, predictions and labels are not public. Holders of the data use `embench leaderboard verify`"
-    if others := {*headlines.values()} - {*KNOWN}:
-        return f"the headline {', '.join(sorted(others))} is none of the scores that this script knows"
+    if others := {*metrics.values()} - {*KNOWN}:
+        return f"the primary metric {', '.join(sorted(others))} is none of the scores that this script knows"
     return None
 
 
 def main(folder):  # whether all agrees
     manifest, scores = ((folder / name).read_text(encoding="utf-8") for name in ("run.yaml", "scores.json"))
     scores, agree, n = json.loads(scores), 0, 0
-    if reason := why_not(folder, scores["headlines"]):
+    primary = scores["headlines" if scores["schema"] == 2 else "primary_metrics"]  # schema 2 until all are made anew
+    if reason := why_not(folder, primary):
         print(f"not recomputed: {reason}")
         return True
     methods, group_of = read(folder, manifest)
-    for target, headline in scores["headlines"].items():
+    for target, metric in primary.items():
         used = {m: (x["target"] == target) & np.isfinite(x["label"]) for m, x in methods.items()}
         of = {m: {k: v[used[m]] for k, v in x.items()} for m, x in methods.items()}
-        for name in dict.fromkeys([headline, f"{headline.partition('_')[0]}_within"]):
+        for name in dict.fromkeys([metric, f"{metric.partition('_')[0]}_within"]):
             ours, factor, trained = estimate(of["model"], name, group_of, manifest)
             recorded = scores["scores"][target][name]
             there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
 result = embench.benchmark(model, "amigos", modalities="eda", target="arousal", seeds=0, data_root="data", workers=1)
-result.to_pandas(method="model")[["metric", "headline", "mean", "low", "high"]].dropna()
+result.to_pandas(method="model")[["metric", "primary_metric", "mean", "low", "high"]].dropna()
 
 # %% [markdown]
 # The primary metric, the stimulus-matched AUROC, compares two people on two films that they labelled the opposite way,

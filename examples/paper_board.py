@@ -19,7 +19,7 @@ boards = next(path for path in (Path("leaderboards"), Path("../leaderboards")) i
 rows = embench.board("stress_predict", protocol="subject-independent-v3", target="stress", boards=boards)
 methods = rows[(rows["kind"] == "method") & rows["trained_on"].isna() & (rows["modalities"].str.len() == 3)]
 methods = methods.sort_values("score", ascending=False)
-methods[["method", "score", "score_low", "score_high", "adds", "evidence"]].round(3).head(8)
+methods[["method", "score", "score_low", "score_high", "adjusted", "evidence"]].round(3).head(8)
 
 # %% [markdown]
 # A score alone says little: [confound-only models](../docs/guide/controls.md), which see no physiology, are drawn in
@@ -30,9 +30,9 @@ columns = ["method", "score", "score_low", "score_high"]
 spans = list(methods[columns].itertuples(index=False, name=None))
 count = len(spans)
 record = embench.open(boards / "stress_predict" / "subject-independent-v3" / methods["id"].iloc[0])
-controls = record.to_pandas().query("headline and method in ['elapsed_time', 'movement', 'registered_clock']")
-controls = controls.assign(method=controls["method"].map(label)).sort_values("mean")
-spans += list(controls[["method", "mean", "low", "high"]].itertuples(index=False, name=None))
+confound_only = record.to_pandas().query("primary_metric and method in ['elapsed_time', 'movement', 'protocol_phase']")
+confound_only = confound_only.assign(method=confound_only["method"].map(label)).sort_values("mean")
+spans += list(confound_only[["method", "mean", "low", "high"]].itertuples(index=False, name=None))
 fig, ax = plt.subplots(figsize=(7, 1 + 0.3 * len(spans)), layout="constrained")
 for k, (_, mean, low, high) in enumerate(spans):
     colour = "#0072B2" if k < count else "0.45"

@@ -33,7 +33,7 @@ def small(channels, samples):
 
 encoder = embench.network(small, window_s=10, epochs=30, lr=5e-3)
 result = embench.benchmark(encoder, "amigos", modalities="ecg", target="arousal", seeds=0, data_root="data", workers=1)
-result.to_pandas(method="model")[["metric", "headline", "mean", "low", "high"]].dropna()
+result.to_pandas(method="model")[["metric", "primary_metric", "mean", "low", "high"]].dropna()
 
 # %% [markdown]
 # The same cell again finds these results. After a change, of `WIDTH` as of any other number, the network is trained

@@ -20,7 +20,7 @@ from embench.errors import EmbenchError
 from embench.files import snapshot
 from embench.records.audit import AUDIT_FILE
 from embench.screen import Progress, format_duration
-from embench.sets.running import RowForecast, check_readable, forecast_rows, lefts, run_rows
+from embench.sets.running import RowForecast, check_readable, forecast_rows, forecast_times, run_rows
 
 
 def publish(rows: list[RowForecast], data_root: Path | None) -> list[str]:
@@ -52,10 +52,10 @@ def main() -> int:
                 able, unfit = forecast_rows(rows, progress.event)
                 missing += [f"{row.title}: {row.reason}" for row in unfit]
                 if able and not asked.list:
-                    done = run_rows(able, progress=progress.event, told=progress.line)
+                    done = run_rows(able, progress=progress.event, print_line=progress.line)
                     missing += [f"{title}: {error}" for title, error in done.failures.items()]
                     missing += publish(able, asked.data_root)
-            left = [(row, seconds) for row, seconds in zip(able, lefts(able), strict=True) if not row.done]
+            left = [(row, seconds) for row, seconds in zip(able, forecast_times(able), strict=True) if not row.done]
             whole = format_duration(sum(seconds for _, seconds in left))
             print(f"{name}: {len(left)} of {len(found[name])} rows to do, {whole}", flush=True)
             for row, seconds in left:

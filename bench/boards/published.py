@@ -19,7 +19,7 @@ from embench.leaderboard.rows import describe_differences
 from embench.leaderboard.tables import BoardSection, Summary, leaderboard_sections, select_sections, summarise
 from embench.records.manifest import Manifest, method_kind
 from embench.records.record import Record, read_record
-from embench.records.scores import Adds, AddsAt, Score, Scores
+from embench.records.scores import Adjusted, AdjustedAt, Score, Scores
 from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
 from embench.statistics.gains import Scored, headline_summands
@@ -55,8 +55,8 @@ class Board:
 
     @cached_property
     def metric(self) -> str:
-        """The headline, or the score within a subject where no row has a headline."""
-        return next((row.headline for row in self.rows if row.score(row.headline)), WITHIN)
+        """The primary metric, or the score within a subject where no row has a primary metric."""
+        return next((row.primary_metric for row in self.rows if row.score(row.primary_metric)), WITHIN)
 
     @cached_property
     def best_first(self) -> list[Row]:
@@ -73,8 +73,8 @@ class Board:
 
     @property
     def ranked(self) -> bool:
-        """True if the headline can be estimated."""
-        return self.metric == self.first.headline
+        """True if the primary metric can be estimated."""
+        return self.metric == self.first.primary_metric
 
     @property
     def above(self) -> int:
@@ -84,20 +84,20 @@ class Board:
     @property
     def asked(self) -> list[Row]:
         """The rows of which it is asked what they add, the largest effect first."""
-        return sorted((row for row in self.rows if row.decides), key=lambda row: -row.decides.effect.mean)
+        return sorted((row for row in self.rows if row.decides), key=lambda row: -row.decides.partial_r.mean)
 
     @property
     def adding(self) -> list[Row]:
-        return [row for row in self.asked if row.decides.adds]
+        return [row for row in self.asked if row.decides.associated]
 
     def at(self, level: str) -> list[Row]:
         """Rows that add at a level, whichever decides."""
-        return [row for row in self.asked if level in row.adds.levels and row.adds.levels[level].adds]
+        return [row for row in self.asked if level in row.adjusted.levels and row.adjusted.levels[level].adjusted]
 
     @property
     def correlated(self) -> list[Row]:
         """Rows whose partial correlation lies above 0, whatever is left of their scores."""
-        return [row for row in self.asked if low(row.decides.effect) > 0]
+        return [row for row in self.asked if low(row.decides.partial_r) > 0]
 
     @cached_property
     def section(self) -> BoardSection:
@@ -147,8 +147,8 @@ class Row:
         return self.entry.run
 
     @property
-    def headline(self) -> str:
-        return self.entry.scores.headlines[self.board.target]
+    def primary_metric(self) -> str:
+        return self.entry.scores.primary_metrics[self.board.target]
 
     def score(self, metric: str = "", control: str | None = None) -> Score | None:
         """A score, by default that which the board shows, of the method or of a control."""
@@ -163,14 +163,14 @@ class Row:
         return low(self.score()) > 0.5
 
     @cached_property
-    def adds(self) -> Adds | None:
+    def adjusted(self) -> Adjusted | None:
         """Its evidence beyond clock and movement; None where that is not asked."""
-        return self.entry.scores.adds(self.board.target)
+        return self.entry.scores.adjusted(self.board.target)
 
     @property
-    def decides(self) -> AddsAt | None:
+    def decides(self) -> AdjustedAt | None:
         """Its evidence at the level that decides."""
-        return self.adds.decides if self.adds else None
+        return self.adjusted.decides if self.adjusted else None
 
     # The method
 
@@ -250,12 +250,13 @@ class Row:
 
     @cached_property
     def summands(self) -> Summands | None:
-        """The parts of groups of subjects in the score that the board shows; an entry holds those of the headline."""
+        """The parts of groups of subjects in the score that the board shows; an entry holds those of the primary
+        metric."""
         target, metric = self.board.target, self.board.metric
-        if metric == self.headline or not self.is_open:
+        if metric == self.primary_metric or not self.is_open:
             return self.entry.summands.get(target)
         scores = self.record.scores
-        shown_first = Scores({**scores, "headlines": {**scores.headlines, target: metric}})
+        shown_first = Scores({**scores, "primary_metrics": {**scores.primary_metrics, target: metric}})
         return headline_summands(replace(self.record, scores=shown_first), target)
 
 

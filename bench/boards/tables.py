@@ -3,8 +3,8 @@
     python -m bench.boards.tables [--data-root DIR]
 
 writes them, tables between their marks; with the recordings also the scores of groups of people that stand in
-`docs/why/intended-use.md`. Scores are the headline, or `auroc_within` on boards where no row has a headline.
-Differences are paired over subjects, with the allowance for shared training (`docs/why/statistics.md`).
+`docs/why/intended-use.md`. Scores are the primary metric, or `auroc_within` on boards where no row has a primary
+metric. Differences are paired over subjects, with the allowance for shared training (`docs/why/statistics.md`).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from embench.statistics.joined import recorded_target
 DOCS = ROOT / "docs"
 FINDINGS, PEOPLE = DOCS / "findings.md", DOCS / "why" / "intended-use.md"
 _BOARDS = sorted((DOCS / "boards").glob("*.md"))
-PAGES = (*_BOARDS, FINDINGS, DOCS / "why" / "adds.md", ROOT / "README.md")
+PAGES = (*_BOARDS, FINDINGS, DOCS / "why" / "adjusted.md", ROOT / "README.md")
 """Pages with tables."""
-LEVELS = ("local", "full", "local_contact", "full_contact")
+LEVELS = ("movement", "protocol_phase", "movement_signal_quality", "protocol_phase_signal_quality")
 LEVEL_NAMES = ("`local`", "`full`", "`local` and contact", "`full` and contact")
 MODALITIES = ("ppg", "eda", "temp", "eeg", "ecg", "ppg,eda,temp", "ecg,eeg", "hr", "acc")
 
@@ -64,9 +64,18 @@ def facts(boards: Sequence[Board] = EVERY) -> str:
             known = labels["label"][(labels["target"] == board.target) & np.isfinite(labels["label"])]
             units, share = f"{len(known):,}", figure(known.mean(), ".2f")
         severe = sum((each.entry.audit or {"counts": {"severe": 1}})["counts"]["severe"] for each in board.rows)
-        about = [f"`{row.headline}`", "yes" if board.ranked else "no", str(len(board.rows)), str(severe)]
+        about = [f"`{row.primary_metric}`", "yes" if board.ranked else "no", str(len(board.rows)), str(severe)]
         lines.append([board.title, str(row.run.cohort.size), units, share, *about])
-    heads = ["board", "subjects", "units", "share of 1", "headline", "defined", "rows", "severe findings of audits"]
+    heads = [
+        "board",
+        "subjects",
+        "units",
+        "share of 1",
+        "primary metric",
+        "defined",
+        "rows",
+        "severe findings of audits",
+    ]
     return table(heads, lines)
 
 
@@ -93,11 +102,11 @@ def networks(board: Board) -> str:
     return table(["method", "modalities", "pretrained by", *scores, "parameters", "core-hours"], lines)
 
 
-def controls(board: Board) -> str:
+def confound_only(board: Board) -> str:
     """Table of scores without a signal of the body, as in the row with most subjects."""
     row = max(board.rows, key=lambda each: (each.run.cohort.size, each.kind == "features", each.run.id))
-    metrics = list(dict.fromkeys([row.headline, WITHIN, "auroc"]))
-    found = {name: [row.score(metric, name) for metric in metrics] for name in row.entry.scores.control_names}
+    metrics = list(dict.fromkeys([row.primary_metric, WITHIN, "auroc"]))
+    found = {name: [row.score(metric, name) for metric in metrics] for name in row.entry.scores.confound_only_names}
     lines = [[f"`{name}`", *map(shown, scores)] for name, scores in found.items() if any(scores)]
     return table(["control", *(f"`{metric}`" for metric in metrics)], lines)
 
@@ -133,10 +142,13 @@ def effects(board: Board) -> str:
     """Rows that add at a level: their partial correlation with the label, and what is left of their scores, in order of
     the correlation at the level `local`."""
     lines = []
-    for row in sorted(board.asked, key=lambda row: -row.adds.levels["local"].effect.mean):
-        levels = [row.adds.levels[level] for level in LEVELS]
-        if any(at.adds for at in levels):
-            cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in levels]
+    for row in sorted(board.asked, key=lambda row: -row.adjusted.levels["movement"].partial_r.mean):
+        levels = [row.adjusted.levels[level] for level in LEVELS]
+        if any(at.associated for at in levels):
+            cells = [
+                f"{_brief(at.partial_r)}, {_brief(at.residual_score)}{' **yes**' if at.associated else ''}"
+                for at in levels
+            ]
             lines.append([row.method, row.modalities, _brief(row.score()), *cells])
     return table(["row", "signals", f"`{board.metric}`", *LEVEL_NAMES], lines)
 
@@ -304,7 +316,7 @@ CLAIMED = (("wu2023", 0), ("wu2023", 1), ("strizhkova2024", 0), ("vazquez2022", 
 TABLES: dict[str, Callable[[], str]] = {
     **{
         f"{of.__name__} {board.dataset} {board.target}": partial(of, board)
-        for of in (features, networks, controls, effects)
+        for of in (features, networks, confound_only, effects)
         for board in EVERY
     },
     **{
@@ -336,7 +348,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.boards.tables")
     parser.add_argument("--data-root", type=Path, help="folder with the recordings, for scores of groups of people")
     data_root = parser.parse_args().data_root
-    TABLES["people"] = partial(people, data_root)
+    TABLES["subjects"] = partial(people, data_root)
     try:
         for page in (*PAGES, PEOPLE) if data_root else PAGES:
             page.write_text(filled(written() if page == FINDINGS else page.read_text("utf-8")), "utf-8")

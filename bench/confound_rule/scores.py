@@ -70,7 +70,7 @@ def standardised(scores: np.ndarray, folds: np.ndarray) -> np.ndarray:
 
 def overlap(contributions: np.ndarray, trained: np.ndarray) -> np.ndarray:
     """(W,) the variance that subjects who train each other's models add, from what subjects contribute in each
-    partition (W, S, n), as `embench.statistics.intervals.shared_variance`, without a bound of it; 0 for one partition.
+    partition (W, S, n), as `embench.statistics.intervals.training_overlap`, without a bound of it; 0 for one partition.
 
     Args:
         trained: (S, n, n) whether two subjects train each other's models.

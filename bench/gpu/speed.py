@@ -73,7 +73,7 @@ def videomae():
         keep(mae_ms=1e3 * engine_step(task, data, kind.recipes[preset], batch, sized(4, 1)), mae_batch=batch)
     with guarded("checkpoint"):
         module, data, recipe, _ = build(4)
-        optimiser = loop.optimiser_of(recipe, module)
+        optimiser = loop.make_optimiser(recipe, module)
         loss, _ = module(data.batch(np.arange(2)))
         loss.backward()
         optimiser.step()
@@ -100,7 +100,7 @@ def engine():
 def by_hand(module, data, recipe, size, steps):
     """Steps as one would write them, to be called."""
     batch, parameters = data.batch(np.arange(size)), list(module.parameters())
-    optimiser = loop.optimiser_of(recipe, module)
+    optimiser = loop.make_optimiser(recipe, module)
 
     def train():
         for _ in range(steps):
@@ -150,7 +150,7 @@ def syncs():
         with guarded(name):
             module, data, recipe, _ = build()
             parts = [np.arange(batch)] * 6
-            optimiser, recipe = loop.optimiser_of(recipe, module), recipe.but(epochs=9)
+            optimiser, recipe = loop.make_optimiser(recipe, module), recipe.but(epochs=9)
             epoch = partial(loop._epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
             epoch()
             keep(**{name: look(epoch, len(parts))})

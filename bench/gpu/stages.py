@@ -107,10 +107,10 @@ def figures(module, data, recipe, model, batch, steps):
 @contextlib.contextmanager
 def changed(name):
     """One change at a time to how the engine computes."""
-    old, optimiser_of, sent = deterministic.fill_uninitialized_memory, loop.optimiser_of, feed.sent
+    old, make_optimiser, sent = deterministic.fill_uninitialized_memory, loop.make_optimiser, feed.send
 
     def not_fused(recipe, module):
-        optimiser = optimiser_of(recipe, module)
+        optimiser = make_optimiser(recipe, module)
         for group in optimiser.param_groups:
             group["fused"] = None
         return optimiser
@@ -123,12 +123,12 @@ def changed(name):
         if name == "warnings only":
             torch.use_deterministic_algorithms(True, warn_only=True)
         if name == "optimiser not fused":
-            loop.optimiser_of = not_fused
+            loop.make_optimiser = not_fused
         if name == "pinned indices" and device() == "cuda":
-            feed.sent = lambda x, where: x.pin_memory().to(where, non_blocking=True)
+            feed.send = lambda x, where: x.pin_memory().to(where, non_blocking=True)
         yield
     finally:
-        deterministic.fill_uninitialized_memory, loop.optimiser_of, feed.sent = old, optimiser_of, sent
+        deterministic.fill_uninitialized_memory, loop.make_optimiser, feed.send = old, make_optimiser, sent
         torch.use_deterministic_algorithms(True, warn_only=device() != "cuda")
 
 

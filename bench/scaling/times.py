@@ -13,7 +13,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import groups
 from bench.scaling import WORK
 from embench.engine.fits import window_grids
-from embench.engine.rows import grid_of
+from embench.engine.rows import build_grid
 from embench.engine.stage import Stage
 from embench.files import snapshot
 from embench.planning.plan import Plan, forecast, make
@@ -87,7 +87,7 @@ def rows_of(stage: Stage[Any]) -> float:
         rows = float(sum((role == 0).sum() for _, role in window_grids(stage)))
     else:
         where = (task[name][train] for name in ("recording", "start", "stop"))
-        rows = float(len(grid_of(params.modalities, params.recipe.view, *where)))
+        rows = float(len(build_grid(params.modalities, params.recipe.view, *where)))
     return rows * (1 if stage.kind == "estimator" else params.recipe.epochs)
 
 

@@ -18,16 +18,16 @@ from embench.data.cohort import Cohort
 from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import entry_folders
-from embench.leaderboard.verify import protocol_of
+from embench.leaderboard.verify import resolve_protocol
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record, read_record
 from embench.statistics.confound_test import (
-    ADDS_LEVELS,
+    CONFOUND_LEVELS,
     Held,
     LabelledUnits,
-    added,
     held_constant,
     laid_out,
+    measure_association,
     scored,
     studies_of,
     tested_units,
@@ -89,12 +89,12 @@ class Asked:
     def __init__(self, record: Record, dataset: str, root: Path) -> None:
         """Read the data as the entry's run did, and fit the models of confounds of all seeds."""
         run, source = record.manifest, find_source(dataset, root)
-        protocol = protocol_of(run)
+        protocol = resolve_protocol(run)
         self.cohort: Cohort = source.cohort(protocol, ",".join(run.targets), tuple(run.method.modalities))
         [self.target] = self.cohort.targets
         self.units = np.array(self.cohort.eligible)
         self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
-        self.metric = record.scores.headlines[self.target.name]
+        self.metric = record.scores.primary_metrics[self.target.name]
         studies = studies_of(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
         if isinstance(studies, Undefined):
             raise SystemExit(studies.reason)
@@ -117,9 +117,11 @@ class Asked:
         own = scored(self.metric, joined, self.target, jackknife)
         found = {}
         for way in ways:
-            made = added(values, self.tested, self.held(way), ADDS_LEVELS["full"], self.metric, own, jackknife)
-            r, low = (getattr(made.effect, name, None) or 0.0 for name in ("mean", "low"))
-            found[str(way)] = {"r": r, "low": low, "yes": made.adds}
+            made = measure_association(
+                values, self.tested, self.held(way), CONFOUND_LEVELS["full"], self.metric, own, jackknife
+            )
+            r, low = (getattr(made.partial_r, name, None) or 0.0 for name in ("mean", "low"))
+            found[str(way)] = {"r": r, "low": low, "yes": made.associated}
         return found
 
     def values_of(self, record: Record, method: str) -> Values | None:

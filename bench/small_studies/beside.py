@@ -90,7 +90,7 @@ def check(record: Record) -> None:
         unit_length_s=unit_length(rows["unit"]),
         sessions=record.sessions,
     )
-    for target, metric in found.headlines.items():
+    for target, metric in found.primary_metrics.items():
         recorded, again = (of.of(target)[metric] for of in (record.scores, found))
         ends = np.array([[of.mean, of.low, of.high] for of in (recorded, again)], float)
         if not np.allclose(*ends, rtol=0, atol=1e-9, equal_nan=True):

@@ -23,7 +23,7 @@ RATE = 128.0
 def deap(setting: Setting) -> Path:
     """Two subjects with trials of real length, 103 MB each. Both files are pickles of protocol 2, as the release has
     them; the generator writes the second as text. There are no face videos, which the peer does not read."""
-    from embench_plugins.datasets.synthetic.python2 import dump
+    from embench_plugins.datasets.synthetic.writers import dump_python2
 
     root = setting.work / "data" / "deap"
     if not root.exists():
@@ -32,7 +32,7 @@ def deap(setting: Setting) -> Path:
         second = root / "data_preprocessed_python" / "s02.dat"
         content = pickle.loads(second.read_bytes(), encoding="latin1")  # noqa: S301  # just written
         with second.open("wb") as file:
-            dump(file, content, 2)
+            dump_python2(file, content, 2)
     return root
 
 

@@ -23,7 +23,7 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop, network
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.loop import flops_of
+from embench.engine.loop import count_flops
 from embench.engine.stage import Part
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
@@ -99,7 +99,7 @@ def flops(case: Case, spec: InputSpec) -> tuple[int, int]:
     """Parameters, and operations of one window."""
     model, x = case.model(spec), windows(spec, 1)
     data = Data({case.modality: FeatureFeed(x, np.ones(1, bool), "cpu")}, 1, "cpu")
-    return network.parameter_count(model), flops_of(model, data, np.zeros(1, int))
+    return network.parameter_count(model), count_flops(model, data, np.zeros(1, int))
 
 
 def windows(spec: InputSpec, size: int) -> Tensor:
@@ -113,7 +113,9 @@ def windows(spec: InputSpec, size: int) -> Tensor:
 def step_of(case: Case, module: nn.Module, logits: Callable[[], Tensor], size: int, device: str) -> Callable[[], None]:
     """A step of training, as its recipe says."""
     recipe, parameters = case.encoder.recipe, list(module.parameters())
-    optimiser = loop.optimiser_of(recipe.but(layer_decay=1.0), module)  # plain modules don't say what their layers are
+    optimiser = loop.make_optimiser(
+        recipe.but(layer_decay=1.0), module
+    )  # plain modules don't say what their layers are
     y = (torch.arange(size, device=device) % 2).float()
     module.train()
 

@@ -29,7 +29,7 @@ def stage_data(setting: Setting) -> Callable[[], Data]:
     )  # fmt: skip
     plan = make(request)
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-    return lambda: fits.labelled(stage)[0]
+    return lambda: fits.load_labelled_data(stage)[0]
 
 
 def rows(setting: Setting) -> list[Row]:

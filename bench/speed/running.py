@@ -44,7 +44,7 @@ def rows(setting: Setting) -> list[Row]:
         whole,
         planned,
         figure("of it, stages: features assembled, fits, predictions", fitted, "s", repetitions=len(stages)),
-        figure("of it, the rest: scores, controls, the record", rest, "s", repetitions=len(stages)),
+        figure("of it, the rest: scores, confound_only, the record", rest, "s", repetitions=len(stages)),
         figure("peak memory", max(t.memory for t in times["one"]), "MB"),
         alone("the same by two workers", times["two"]),
         alone("the same command again, when all is done", times["again"]),

@@ -46,7 +46,8 @@ def written(units: list[dict[str, str]], seeds: int, path: Path) -> int:
 
 
 def _submissions(setting: Setting) -> list[Row]:
-    """Files of one seed and of nine, of which each is scored as a partition of its own, with data and controls kept."""
+    """Files of one seed and of nine, of which each is scored as a partition of its own, with data and confound-only
+    models kept."""
     root, name = data.stress_predict(setting)
     listed = setting.work / "units.csv"
     embench("data", "labels", "stress_predict", "--data-root", root, "--units", listed)()
@@ -60,7 +61,7 @@ def _submissions(setting: Setting) -> list[Row]:
         return embench("score", path, *line)()
 
     scored(few)
-    first = scored(many)  # fits the controls of eight more seeds, which are kept
+    first = scored(many)  # fits the confound-only models of eight more seeds, which are kept
     times = turns({"few": lambda: scored(few), "many": lambda: scored(many)}, setting.size(2, 1))
     what = f"`embench score` of {n_many:,} rows of {name}"
     memory = max(t.memory for t in times["many"])

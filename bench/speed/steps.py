@@ -112,8 +112,8 @@ def of_a_step(epochs: list[Took], steps: int) -> list[Took]:
 def compare(case: Case, stage: Stage[FitParams], setting: Setting, peer: Peer) -> dict[str, list[Took]]:
     """Seconds of a step: `hand`, `ours`, and `peer` where there is one."""
     device.seed_everything(0, 1, stage.params.common.device)
-    of, specs, train, _, _ = fits.labelled(stage)
-    outputs, params = network.output_spec_of(stage.params), stage.params
+    of, specs, train, _, _ = fits.load_labelled_data(stage)
+    outputs, params = network.make_output_spec(stage.params), stage.params
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:

@@ -15,7 +15,7 @@ def rows(setting: Setting) -> list[Row]:
 
 
 def _baselines(setting: Setting) -> list[Row]:
-    """Data, features and controls are there before the first turn; every turn fits all methods anew."""
+    """Data, features and confound-only models are there before the first turn; every turn fits all methods anew."""
     root, name = data.stress_predict(setting)
     line = ("baselines", "--dataset", "stress_predict", "--data-root", root, "--seeds", "0")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from embench.python.windows import features as features
     from embench.python.windows import splitter as splitter
     from embench.python.windows import windows as windows
-    from embench.records.scores import Control as Control
+    from embench.records.scores import ConfoundOnlyModel as ConfoundOnlyModel
     from embench.records.scores import Gap as Gap
     from embench.records.scores import Score as Score
     from embench.records.scores import Scores as Scores
@@ -43,7 +43,7 @@ DISTRIBUTION = "embench-affect"
 """Name of this distribution on PyPI; another project has the plain name."""
 
 _HOMES = {
-    "Control": "embench.records.scores",
+    "ConfoundOnlyModel": "embench.records.scores",
     "Gap": "embench.records.scores",
     "Result": "embench.statistics.result",
     "Score": "embench.records.scores",
@@ -80,9 +80,9 @@ def __getattr__(name: str) -> Any:
         try:
             return getattr(import_module(_HOMES[name]), name)
         except ModuleNotFoundError as error:
-            from embench.system import lacking
+            from embench.system import explain_missing_library
 
-            raise lacking(error) or error from error
+            raise explain_missing_library(error) or error from error
     if name == "__version__":
         from importlib.metadata import version
 

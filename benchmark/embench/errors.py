@@ -1,4 +1,4 @@
-"""The exceptions of embench: each knows its exit code and the next step for the user."""
+"""Exceptions of embench: each has an exit code and a next step for the user."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 
 class EmbenchError(Exception):
-    """A fault that a user can act on; the base of all errors embench raises on purpose.
+    """A fault that a user can act on; base of all errors that embench raises on purpose.
 
     Args:
         what: what is wrong, in one sentence.
-        where: the file, field, plugin or option it was found in.
+        where: the file, field, plugin or option with the fault.
         expected: what should have been there.
         hint: what to do next, ideally a command.
 
@@ -51,14 +51,14 @@ class CheckFailed(EmbenchError):
 
 
 class UsageError(EmbenchError):
-    """The arguments are wrong, or name something that does not exist or does not fit."""
+    """The arguments are wrong, unknown, or do not fit together."""
 
     exit_code = 2
     label = "wrong arguments"
 
 
 class DataError(EmbenchError):
-    """Data are missing, of another kind than promised, or damaged."""
+    """Data are missing, damaged, or not of the expected kind."""
 
     exit_code = 3
     label = "data"
@@ -72,29 +72,29 @@ class PluginError(EmbenchError):
 
 
 class MachineError(EmbenchError):
-    """Disk, memory, device or a worker process gave out."""
+    """A fault of disk, memory, device or a worker process."""
 
     exit_code = 5
     label = "machine"
 
 
 class OutOfMemory(MachineError):
-    """Memory gave out, of the machine or of a GPU, which others may have held."""
+    """Memory of the machine or a GPU is exhausted, possibly by other processes."""
 
 
 class WorkerKilled(MachineError):
-    """A process that works for this one was killed, by the system or by somebody."""
+    """A worker process was killed, by the system or a user."""
 
 
 class Unfinished(EmbenchError):
-    """Finished with failures: what is missing is named, what was done is kept."""
+    """Finished with failures: missing results are named, finished work is kept."""
 
     exit_code = 6
     label = "finished with failures"
 
 
 class Fault(NamedTuple):
-    """A fault in one field, with its name in the file: `split.by`; a fault of the whole has no name."""
+    """A fault in one field, with its name in the file: `split.by`; empty for a fault of the whole."""
 
     field: str
     what: str
@@ -104,13 +104,14 @@ class Fault(NamedTuple):
 
 
 def faults(error: Any) -> list[Fault]:
-    """Faults of a `pydantic.ValidationError`; pydantic is not imported here, since every command starts here."""
+    """Return the faults of a `pydantic.ValidationError`; pydantic is not imported here, since every command imports
+    this module."""
     return [
-        Fault(".".join(map(str, of["loc"])), "unknown key" if of["type"] == "extra_forbidden" else of["msg"])
-        for of in error.errors()
+        Fault(".".join(map(str, fault["loc"])), "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"])
+        for fault in error.errors()
     ]
 
 
 def breaks_schema(what: str, found: Sequence[Fault]) -> str:
-    """The sentence that names every fault of a file once."""
+    """Return a sentence that names every fault of a file once."""
     return f"{what} breaks the schema: {'; '.join(dict.fromkeys(map(str, found)))}"

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, digests, and copies of the past."""
+"""Files: written completely or not at all, digests, and snapshots."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import yaml
 
 
-# Files and what names them: digests, files and folders that are never half there, and bounded reading of what others
-# wrote: regular files only, no more bytes, depth or repetition than a real one has.
+# Files and digests: files and folders that are never incomplete, and safe reading of others' files: regular files only,
+# with limits on bytes, depth and repetition.
 
 
 def digest(value: Any) -> str:
-    """32 hex digits of plain values or an array: equal content, equal text. Raises TypeError for anything else."""
-    import numpy as np  # the catalogue is read without it
+    """Return 32 hex digits of plain values or an array, equal for equal content. Raises TypeError for other values."""
+    import numpy as np  # the catalogue does not need it
 
     if isinstance(value, np.ndarray):
         data = value.astype("U").tobytes() if value.dtype.kind == "O" else np.ascontiguousarray(value).tobytes()
@@ -42,13 +42,13 @@ def digest(value: Any) -> str:
 
 
 def folder_digest(content: Any) -> str:
-    """16 hex digits that name the folder of `content`; in it, what JSON does not know counts by its `repr`."""
+    """Return 16 hex digits that name the folder of `content`; values unknown to JSON count by their `repr`."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content. Raises DataError where it is no regular file."""
+    """Return the SHA-256 of a file's content. Raises DataError if it is not a regular file."""
     check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -56,7 +56,8 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """`path`, for a file or folder that is renamed when it is whole; what still lies there at the end is removed."""
+    """Yield `path` for a file or folder that the caller renames when it is complete; a remaining one is removed at the
+    end."""
     try:
         yield path
     finally:
@@ -68,13 +69,13 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 def aside(path: Path) -> Path:
-    """A name beside `path` for this process alone, also where several machines share the disk, with its suffix, which
-    some writers add where it is missing."""
+    """Return a unique name beside `path` for this process, also across machines that share the disk. The suffix is
+    kept, since some writers would add it."""
     return path.with_name(f".{platform.node().partition('.')[0]}-{os.getpid()}-{path.name}")
 
 
 def replace_folder(folder: Path, whole: Path) -> None:
-    """Renames the folder `whole` to `folder`, in place of one that is there. Raises OSError."""
+    """Rename the folder `whole` to `folder`, replacing an existing one. Raises OSError."""
     old = whole.with_name(f"{whole.name}-old")
     if folder.exists():
         folder.rename(old)
@@ -83,13 +84,13 @@ def replace_folder(folder: Path, whole: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flushes a file to the disk, so that not even a power cut leaves a finished name on an unfinished file."""
+    """Flush a file to the disk, so that after a power cut no final name belongs to an incomplete file."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 
 def write_whole(path: Path, put: Callable[[Path], object]) -> None:
-    """Calls `put` with a name beside `path`, then renames: the file is never half there, nor after a power cut."""
+    """Call `put` with a name beside `path`, then rename: the file is never incomplete, even after a power cut."""
     with temporary(aside(path)) as whole:
         put(whole)
         flush(whole)
@@ -97,13 +98,13 @@ def write_whole(path: Path, put: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text as `write_whole` does."""
+    """Write a text as `write_whole` does."""
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
 @contextmanager
 def saving(what: str, path: Path) -> Iterator[None]:
-    """Raises MachineError where the disk refuses what is written inside, to `path` or below it."""
+    """Raise MachineError if the disk refuses writes inside the context, to `path` or below it."""
     try:
         yield
     except OSError as error:
@@ -114,10 +115,10 @@ def saving(what: str, path: Path) -> Iterator[None]:
 def reading(
     path: Path, *, missing: str = "the file is missing", home: str | None = None, expected: str | None = None
 ) -> Iterator[None]:
-    """Raises DataError where a file that is read inside is missing or damaged.
+    """Raise DataError if a file that is read inside the context is missing or damaged.
 
     Args:
-        missing: what is said where there is none, and `home`, where it is expected. `expected`: what it should hold.
+        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content.
     """
     try:
         yield
@@ -128,7 +129,7 @@ def reading(
 
 
 def cache_root() -> Path:
-    """The folder of prepared data: `$EMBENCH_CACHE`, else the user's cache folder."""
+    """Return the folder of prepared data: `$EMBENCH_CACHE`, else the user's cache folder."""
     import platformdirs
 
     chosen = os.environ.get("EMBENCH_CACHE")
@@ -136,23 +137,23 @@ def cache_root() -> Path:
 
 
 PRIVATE, SHARED = 0o700, 0o777
-"""Permissions of a folder: for its owner alone; or for whomever the system is set to allow."""
+"""Permissions of a folder: for its owner only; or as the system's umask allows."""
 
 
 def make_folder(path: Path, mode: int = PRIVATE) -> None:
-    """Makes a folder with these permissions where it is missing, and those above it as the system is set. One that is
-    there keeps its own."""
+    """Create a missing folder with these permissions, and missing parents with the system's default. An existing folder
+    keeps its permissions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=mode, exist_ok=True)
 
 
 def folder_mode(*labels_public: str) -> int:
-    """The permissions of a folder with data of datasets whose cards have this `labels_public`."""
+    """Return the permissions of a folder with data of datasets whose cards have these values of `labels_public`."""
     return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
 MOST_BYTES = 1 << 27
-"""Most bytes of a table or document of a record, unpacked; the longest real ones have some MB."""
+"""Most bytes of an unpacked table or document of a record; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
 _KEPT = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
@@ -162,10 +163,10 @@ _LONG = 64
 
 
 def check_regular(path: Path) -> int:
-    """The bytes of a file that can be read to its end.
+    """Return the size in bytes of a regular file.
 
     Raises:
-        DataError: it is a folder, a pipe or a device, which might never end. OSError: it is not there.
+        DataError: the path is a folder, a pipe or a device, which might never end.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -174,7 +175,7 @@ def check_regular(path: Path) -> int:
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a regular file of at most `most` bytes. Raises DataError where it is another; OSError."""
+    """Return the content of a regular file of at most `most` bytes. Raises DataError for other files; OSError."""
     size = check_regular(path)
     if size > most:
         raise _too_long(path, f"{size:,} bytes", most)
@@ -182,18 +183,18 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """The text of a file, as `read_bytes` reads it. Raises DataError, OSError, UnicodeDecodeError."""
+    """Return the text of a file, as `read_bytes` reads it. Raises DataError, OSError, UnicodeDecodeError."""
     return read_bytes(path, most).decode("utf-8").replace("\r\n", "\n")
 
 
 def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
-    """The unpacked content of the gzip file `path`. Raises DataError where that is over `most` bytes; OSError, EOFError
-    and zlib.error where it is damaged."""
+    """Return the unpacked content of the gzip file `path`. Raises DataError above `most` bytes; OSError, EOFError and
+    zlib.error for damage."""
     return b"".join(unzipped_parts(content, path, most))
 
 
 def unzipped_parts(content: bytes, path: Path, most: int = MOST_BYTES) -> Iterator[bytes]:
-    """The unpacked content, in parts of at most a MB."""
+    """Yield the unpacked content, in parts of at most a MB."""
     size = 0
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         while part := file.read(1 << 20):
@@ -204,8 +205,8 @@ def unzipped_parts(content: bytes, path: Path, most: int = MOST_BYTES) -> Iterat
 
 
 def read_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ file, without objects. Raises DataError where it is damaged, or over `most` bytes unpacked;
-    FileNotFoundError."""
+    """Return the arrays of an NPZ file, without objects. Raises DataError if it is damaged, or has over `most` bytes
+    unpacked; FileNotFoundError."""
     import zipfile
 
     import numpy as np
@@ -232,7 +233,7 @@ def _too_long(path: Path, size: str, most: int) -> DataError:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The plain values that a JSON text holds. Raises ValueError, also where it is nested too deeply."""
+    """Return the plain values of a JSON text. Raises ValueError, also for too deep nesting."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -241,15 +242,15 @@ def parse_json(text: str | bytes) -> Any:
 
 @cache
 def safe_loader() -> type[yaml.SafeLoader]:
-    """The faster one of the two loaders that make nothing but plain values."""
-    import yaml  # not for `--help`, which reads no file
+    """Return the faster of the two YAML loaders that create only plain values."""
+    import yaml  # imported here: `--help` reads no file
 
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_yaml(text: str) -> Any:
-    """The plain values that a YAML text holds. Raises yaml.YAMLError, also where the text is too long, nested too
-    deeply, or repeats itself by aliases into more than a million values, or has a number or a date that is none."""
+    """Return the plain values of a YAML text. Raises yaml.YAMLError, also for texts that are too long, too deeply
+    nested, expand by aliases to more than a million values, or have an invalid number or date."""
     import yaml
 
     if len(text) > MOST_YAML:
@@ -259,7 +260,8 @@ def parse_yaml(text: str) -> Any:
 
 @lru_cache(maxsize=128)
 def _values(text: str) -> Any:
-    """The values of a text. A record is read by one after another, and parsing takes twenty times as long as a copy."""
+    """Parse a text, cached: functions read the same record repeatedly, and parsing takes twenty times as long as a
+    copy."""
     import yaml
 
     _check_extent(text)
@@ -270,10 +272,10 @@ def _values(text: str) -> Any:
 
 
 def _check_extent(text: str) -> None:
-    """Refuses, before anything is made of it, a text whose values would overrun the stack or the memory."""
+    """Refuse a text whose values would exceed the stack or the memory, before values are created."""
     import yaml
 
-    sizes = [0]  # of the collections that are open: how many values they hold, aliases followed
+    sizes = [0]  # for each open collection: its number of values, with aliases expanded
     anchors: list[str | None] = [None]
     known: dict[str, int] = {}
     for event in yaml.parse(text, safe_loader()):
@@ -286,7 +288,7 @@ def _check_extent(text: str) -> None:
             if anchor:
                 known[anchor] = size
         elif isinstance(event, yaml.AliasEvent):
-            sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it stands within itself, or nowhere
+            sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it contains itself, or is undefined
         elif isinstance(event, yaml.ScalarEvent):
             size = 1 + len(event.value) // _LONG
             sizes[-1] += size
@@ -298,9 +300,9 @@ def _check_extent(text: str) -> None:
             raise yaml.YAMLError(f"it {what}{line}")
 
 
-# A consistent view of the machine's files for a plan, or for all plans of a grid: equal reads are made once.
+# A consistent view of files for a plan, or for all plans of a grid: equal reads are done once.
 #
-# Outside of a snapshot nothing is remembered, so that a long session sees every file as it is now.
+# Nothing is cached outside of a snapshot, so that a long session sees current files.
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -310,7 +312,7 @@ _answers: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("answers", 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Caches results of `cached` functions inside the context. An inner snapshot is part of the outer one."""
+    """Cache results of `cached` functions inside the context. An inner snapshot is part of the outer one."""
     if _answers.get() is not None:
         yield
         return
@@ -322,8 +324,8 @@ def snapshot() -> Iterator[None]:
 
 
 def cached(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that reads files, or computes from what was read, and whose result nobody changes. Calls are equal
-    where their arguments are, see `cached_call`."""
+    """Decorate a function that reads files, or computes from them, and whose result nobody changes. Arguments are
+    compared as in `cached_call`."""
 
     @wraps(function)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -333,14 +335,14 @@ def cached(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cached_call(key: tuple[Any, ...], make: Callable[[], R]) -> R:
-    """Returns the result of `make` for an equal key, cached within a snapshot. A part of a key that can't be hashed is
-    equal to itself alone; an error is not remembered."""
+    """Return the result of `make`, cached by `key` within a snapshot. Unhashable parts of a key equal only themselves;
+    errors are not cached."""
     answers = _answers.get()
     if answers is None:
         return make()
     marks = tuple(map(_mark, key))
     if marks not in answers:
-        # With the key, so that no part of it leaves its identity to another object.
+        # Stored with the key, so that no part's identity is reused by another object.
         answers[marks] = (make(), key)
     result: R = answers[marks][0]
     return result
@@ -356,33 +358,33 @@ def _mark(part: object) -> object:
 
 # Checksums of stored files: recorded when they are written, compared when they are opened.
 #
-# They show damage and edits by hand. They are no proof against a forger, who can write them anew.
+# They reveal damage and manual edits. They do not protect against forgers, who can rewrite them.
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
-"""Bytes beyond which a file is compared by evenly spaced blocks when it is opened, so that opening takes
+"""Bytes above which a file is compared by evenly spaced blocks when it is opened, so that opening takes
 milliseconds."""
 SEAL = "sealed"
 
 Sums = Mapping[str, Mapping[str, Any]]
-"""File's name -> `bytes`, `sha256`, and of a large file also `blocks`, the SHA-256 of its sampled blocks."""
+"""File name -> `bytes`, `sha256`, and for large files `blocks`, the SHA-256 of sampled blocks."""
 
 _sound: dict[tuple[Any, ...], float] = {}
-"""Compared files in their state -> the time of the comparison, in s since 1970."""
+"""Compared files, with their state -> time of the comparison, in s since 1970."""
 
 _TRUSTED_S = 86400.0
 """Seconds during which a file with unchanged size, times and inode is not read again."""
 
 _SETTLED_S = 2.0
-"""A file that is younger when it is compared might be altered without a change of its time."""
+"""Age in s below which a file might change without a new time stamp."""
 
 
 class DamagedError(DataError):
-    """A stored file is not as it was written. Who knows how to make it again catches this."""
+    """A stored file was changed. Callers that can recreate it catch this."""
 
 
-def sums_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The checksums of files of a folder, to be stored beside them. Raises OSError."""
+def checksum_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the checksums of files of a folder, to be stored beside them. Raises OSError."""
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(names):
         path = folder / name
@@ -394,7 +396,7 @@ def sums_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
-    """Compares files with their checksums; large ones by sampled blocks unless `whole`.
+    """Compare files with their checksums; large ones by sampled blocks unless `whole`.
 
     Raises:
         DamagedError: a file is missing, cut short or altered; `where` is its path.
@@ -426,8 +428,8 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Records in the file `path`, for later processes, the files of its folder that were compared in this context or
-    within the last day, so that a repeated command doesn't read all results again."""
+    """Record in the file `path` which files of its folder were compared in this context or within the last day, so that
+    later processes do not read all results again."""
     before = _read_compared(path)
     _sound.update(before)
     yield
@@ -449,17 +451,17 @@ def _read_compared(path: Path) -> dict[tuple[Any, ...], float]:
         fresh = (row for row in rows if 0 <= time.time() - row[-1] < _TRUSTED_S)
         return {(str(path.parent / name), *known): when for name, *known, when in fresh}
     except (OSError, ValueError, TypeError):
-        return {}  # missing, or not as it was written: all files are compared
+        return {}  # missing or changed: all files are compared
 
 
 def sealed_json(content: Mapping[str, Any]) -> str:
-    """JSON that holds the digest of the rest of itself, for `read_sealed_json`."""
-    plain = json.loads(json.dumps(content))  # as it will be read: keys are text, tuples are lists
+    """Return JSON that contains its own digest, for `read_sealed_json`."""
+    plain = json.loads(json.dumps(content))  # in the form after reading: keys are text, tuples are lists
     return json.dumps({**plain, SEAL: _digest(plain)}, indent=1)
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
-    """The content of a sealed JSON file. Raises DamagedError: the file is missing, no JSON, or altered."""
+    """Return the content of a sealed JSON file. Raises DamagedError if the file is missing, invalid, or changed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL)
@@ -473,12 +475,12 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
 
 
 def sealed_yaml(text: str) -> str:
-    """A YAML mapping with the digest of its text as the last line."""
+    """Return a YAML mapping with the digest of its text as the last line."""
     return f"{text}{SEAL}: {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
-    """The text without that line, and whether the digest is right; None where there is none, as in files of before."""
+    """Return the text without that line, and True if the digest is right; None without a digest, as in old files."""
     body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None
@@ -486,7 +488,7 @@ def unsealed_yaml(text: str) -> tuple[str, bool | None]:
 
 
 def write_checked(path: Path, content: bytes) -> None:
-    """Writes what can be made again, under its checksum; where the disk refuses, nothing."""
+    """Write content that can be recreated, under its checksum; do nothing if the disk refuses."""
     with suppress(OSError):
         make_folder(path.parent, PRIVATE)
         with temporary(aside(path)) as whole:
@@ -495,7 +497,7 @@ def write_checked(path: Path, content: bytes) -> None:
 
 
 def read_checked(path: Path) -> bytes | None:
-    """The content that `write_checked` wrote; None where there is nothing, or the file is not as it was written."""
+    """Return the content that `write_checked` wrote; None if it is missing or changed."""
     try:
         checksum, _, content = path.read_bytes().partition(b"\n")
     except OSError:
@@ -508,7 +510,7 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _blocks(path: Path, size: int) -> str:
-    """The SHA-256 of evenly spaced blocks, the first and the last among them."""
+    """Return the SHA-256 of evenly spaced blocks, including the first and the last."""
     found, step = hashlib.sha256(), (size - _BLOCK) / (_BLOCKS - 1)
     with path.open("rb", buffering=0) as file:
         for k in range(_BLOCKS):

@@ -1,4 +1,5 @@
-"""Public building blocks for plugins: the whole model, its loss on labels, the default head, and the absent token."""
+"""Public building blocks for plugins: the whole model, its loss on labels, the default head, and tokens for absent
+modalities."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSp
 
 
 class Head(nn.Module):
-    """The default read-out: LayerNorm and Linear on the pooled tokens, (B, D) -> (B, n_out).
+    """Default read-out: LayerNorm and Linear on the pooled tokens, (B, D) -> (B, n_out).
 
     >>> Head(dim=16, outputs=2)(Tokens(torch.zeros(4, 10, 16))).logits.shape
     torch.Size([4, 2])
@@ -33,8 +34,8 @@ class Head(nn.Module):
 
 
 class Present(dict[str, Tensor]):
-    """Modality -> (B,) bool, in which samples it is there. `whole` names the modalities that no sample lacks: the host
-    knows them beforehand, and need not wait for a GPU to tell.
+    """Modality -> (B,) bool, True for samples that have it. `whole` names modalities that every sample has: they are
+    known on the host, without waiting for a GPU.
 
     >>> Present({"ecg": torch.tensor([True, True])}, whole={"ecg"}).lacks("ecg")
     False
@@ -45,15 +46,15 @@ class Present(dict[str, Tensor]):
         self.whole = frozenset(whole)
 
     def lacks(self, modality: str) -> bool:
-        """True if the modality is absent in any sample."""
+        """Return True if the modality is absent in any sample."""
         return modality not in self.whole
 
 
 class FillAbsent(nn.Module):
     """Puts a learned token where a modality is absent, so that no attention row is fully masked.
 
-    An absent row comes back with one token that counts (the learned one, at the first position) and a learned
-    summary where the modality has a summary; present rows come back untouched.
+    An absent row gets one token that counts (learned, at the first position), and a learned summary if the modality has
+    summaries; present rows are unchanged.
 
     >>> fill = FillAbsent({"ecg": TokenSpec(length=3, dim=8)})
     >>> absent = Tokens(torch.zeros(2, 3, 8), torch.tensor([[True, True, True], [False, False, False]]))
@@ -69,8 +70,8 @@ class FillAbsent(nn.Module):
         )
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
-        """The tokens (B, L, D) of each modality, filled in the rows where `present` (B,) is False. Handing on the
-        `present` that a fusion was given, instead of another mapping, saves a wait for the GPU."""
+        """Return the tokens (B, L, D) of each modality, filled in rows where `present` (B,) is False. Pass on the
+        fusion's own `present` rather than a copy: this avoids waiting for the GPU."""
         if not isinstance(present, Present):
             present = Present(present, [m for m in tokens if bool(present[m].all())])
         return {m: self._fill(m, t, present[m]) if present.lacks(m) else t for m, t in tokens.items()}
@@ -89,7 +90,7 @@ class FillAbsent(nn.Module):
 
 
 def over_time(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask (B, T) as it lies over rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames.
+    """Return a mask (B, T) in the shape for rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames.
 
     >>> over_time(torch.ones(2, 5, dtype=torch.bool), torch.zeros(2, 3, 5)).shape
     torch.Size([2, 1, 5])
@@ -98,7 +99,7 @@ def over_time(mask: Tensor, x: Tensor) -> Tensor:
 
 
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` (B, C, T), or frames (B, T, 3, H, W), with zeros where `mask` (B, T) says that nothing was recorded.
+    """Return `x` (B, C, T), or frames (B, T, 3, H, W), with zeros where `mask` (B, T) is False.
 
     >>> hide(torch.ones(1, 2, 3), torch.tensor([[True, True, False]]))
     tensor([[[1., 1., 0.],
@@ -108,7 +109,7 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def sinusoidal(length: int, dim: int) -> Tensor:
-    """(length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5).
+    """Return (length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5).
 
     >>> sinusoidal(100, 16).shape
     torch.Size([100, 16])
@@ -122,9 +123,10 @@ def sinusoidal(length: int, dim: int) -> Tensor:
 
 
 class ValueScale(nn.Module):
-    """Turns what a head predicts for value targets from training labels' standard scores into the labels' own unit.
+    """Converts predictions for continuous targets from standard scores of the training labels to the labels'
+    measurement unit.
 
-    `mean`, `std` (n_out,) are buffers, so that they travel with the weights; 0 and 1 where an output is no value.
+    `mean` and `std` (n_out,) are buffers, saved with the weights; 0 and 1 for other outputs.
 
     >>> scale = ValueScale(outputs=1)
     >>> _ = scale.mean.fill_(5.0), scale.std.fill_(2.0)
@@ -146,8 +148,9 @@ class ValueScale(nn.Module):
 
 
 class Model(nn.Module):
-    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head predicts;
-    `scale` is there where a target is a value.
+    """Encoders and the module that combines them. `fusion` is a fusion's module, or None if a single encoder's head
+    predicts; `scale` exists if a target is continuous. An encoder receives only rows with its modality; absent rows
+    come back as zeros with an empty mask.
 
     An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
 
@@ -174,7 +177,7 @@ class Model(nn.Module):
         self.fusion, self.head, self.scale = fusion, head, scale
 
     def encode(self, batch: Batch) -> tuple[dict[str, Tokens], Present]:
-        """Tokens (B, L, D) of each modality and where it is `present` (B,) bool; absent rows hold zeros and an empty
+        """Return the tokens (B, L, D) of each modality and its `present` (B,) bool; absent rows hold zeros and an empty
         mask."""
         tokens, there = {}, {}
         whole = {m for m in self.encoders if len(batch.rows[m]) == batch.size}
@@ -193,7 +196,7 @@ class Model(nn.Module):
         return tokens, Present(there, whole)
 
     def forward(self, batch: Batch) -> Output:
-        """`logits` (B, n_out) of a batch, values in the labels' unit, with `hidden` (B, H).
+        """Return `logits` (B, n_out) of a batch, values in the labels' measurement unit, with `hidden` (B, H).
 
         Raises:
             ValueError: the model has neither a fusion nor a head.
@@ -210,8 +213,7 @@ class Model(nn.Module):
 
 
 def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
-    """Checks and returns the tokens of an encoder's module for `rows` rows. Raises PluginError where they have other
-    shapes."""
+    """Check and return the tokens of an encoder's module for `rows` rows. Raises PluginError for other shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
     if not isinstance(made, Tokens):
         raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)
@@ -227,7 +229,7 @@ def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
 
 
 def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
-    """(B, n_out) the logits of an output, in float32. Raises PluginError where there is another number of them."""
+    """Return (B, n_out) the logits of an output, in float32. Raises PluginError for another number of logits."""
     if output.logits.shape[1] != outputs.size:
         raise PluginError(f"{output.logits.shape[1]} logits a row", expected=f"{outputs.size}, as many as `build` asks")
     return output.logits.float()
@@ -263,7 +265,7 @@ def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
 
 class Objective(NamedTuple):
     """Loss and activation of targets of one kind: `loss` (B,) of logits (B, outputs) and labels (B,), and `activation`,
-    the scores (B, columns) that logits (B, outputs) stand for."""
+    from logits (B, outputs) to scores (B, columns)."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
     activation: Callable[[Tensor], Tensor]
@@ -280,18 +282,18 @@ OBJECTIVES: Mapping[KindName, Objective] = {
     ),
     "value": Objective(lambda logits, y: (logits[:, 0] - y) ** 2, lambda logits: logits),
 }
-"""Kind of target -> how networks learn it; the rest of what is true of a kind stands in `embench.interfaces.kinds`."""
+"""Kind of target -> objective of networks; other properties of a kind are in `embench.interfaces.kinds`."""
 
 
 def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: Tensor) -> Tensor:
-    """The scalar 1 less the mean over groups of Lin's concordance of predictions and labels, 0 to 2, each group alike.
+    """Return the scalar 1 minus the mean over groups of Lin's concordance of predictions and labels, 0 to 2.
 
-    Moments are weighted means, as of `embench.interfaces.agreement.concordance`. A group of which the labels do not
-    vary has a concordance of 0 whatever is predicted, and no gradient.
+    Moments are weighted means, as in `embench.interfaces.agreement.concordance`. A group with constant labels has
+    concordance 0 and no gradient.
 
     Args:
         predicted, labels: (B,) float, in standard deviations of the labels.
-        weight: (B,) of each row, 0 for one that does not count.
+        weight: (B,) of each row, 0 to ignore it.
         group: (B,) int64 from 0 to B - 1.
 
     >>> labels, one = torch.tensor([0.0, 1.0, 2.0]), torch.ones(3)
@@ -301,8 +303,8 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
     member = (group == torch.arange(len(group), device=group.device)[:, None]) * weight
     total = member.sum(1)
 
-    def mean(of: Tensor) -> Tensor:
-        return (member * of).sum(1) / total.clamp_min(1e-12)
+    def mean(values: Tensor) -> Tensor:
+        return (member * values).sum(1) / total.clamp_min(1e-12)
 
     level, expected = mean(predicted), mean(labels)
     x, y = predicted - level[group], labels - expected[group]
@@ -311,13 +313,13 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
 
 
 class Supervised(nn.Module):
-    """`Batch -> (loss, figures)` on labels, the same for every labelled stage: the mean over labelled rows of each
-    target's loss, rows weighed by their unit's share and their class's weight, summed over targets.
+    """`Batch -> (loss, figures)` on labels, for every labelled stage: the mean over labelled rows of each target's
+    loss, weighted by the row's proportion of its unit and its class's weight, summed over targets.
 
-    The loss of a value is the recipe's `loss`, in standard deviations of the training labels: squared error (`mse`),
+    The loss of a continuous target is the recipe's `loss`, in SDs of the training labels: squared error (`mse`),
     absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`; Weninger et al. 2016, IJCAI, 2196) or of each
-    recording (`ccc_recording`, as the baselines of the MuSe challenges). Atmaja & Akagi 2020 (arXiv 2003.10724) compare
-    them. `frozen` parts of the model stay in eval mode while the rest is trained.
+    recording (`ccc_recording`, as in the baselines of the MuSe challenges). Atmaja & Akagi 2020 (arXiv 2003.10724)
+    compare them. `frozen` parts of the model stay in evaluation mode.
     """
 
     def __init__(self, model: Model, outputs: OutputSpec, frozen: Sequence[nn.Module] = ()) -> None:
@@ -329,14 +331,14 @@ class Supervised(nn.Module):
             self.register_buffer(f"classes_{t}", value, persistent=False)
 
     def train(self, mode: bool = True) -> Supervised:
-        """Sets the mode of all parts but the frozen ones, which stay in evaluation mode."""
+        """Set the mode of all parts except the frozen ones, which stay in evaluation mode."""
         super().train(mode)
         for part in self.frozen:
             part.training = False
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
-        """The loss (scalar) of a batch, and no figures beside it.
+        """Return the loss (scalar) of a batch, and no figures.
 
         Raises:
             ValueError: the batch has no labels, or no recordings where the loss is one by recording. PluginError: the
@@ -355,7 +357,7 @@ class Supervised(nn.Module):
             if classes is not None:
                 weight = weight * classes[value.long()]
             if not target.traits.has_classes and self.outputs.loss != "mse":
-                loss = loss + self._of_values(logits[:, part][:, 0], value, weight, part, batch)
+                loss = loss + self._value_loss(logits[:, part][:, 0], value, weight, part, batch)
                 continue
             rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
             if not target.traits.has_classes and self.model.scale is not None:
@@ -363,8 +365,8 @@ class Supervised(nn.Module):
             loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
         return loss, {}
 
-    def _of_values(self, predicted: Tensor, y: Tensor, weight: Tensor, part: slice, batch: Batch) -> Tensor:
-        """A loss other than squared error of predictions and labels (B,), in standard scores of the labels."""
+    def _value_loss(self, predicted: Tensor, y: Tensor, weight: Tensor, part: slice, batch: Batch) -> Tensor:
+        """Return a loss other than squared error of predictions and labels (B,), in standard scores of the labels."""
         if self.model.scale is not None:
             level, spread = self.model.scale.mean[part], self.model.scale.std[part]
             predicted, y = (predicted - level) / spread, (y - level) / spread

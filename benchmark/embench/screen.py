@@ -1,4 +1,4 @@
-"""What commands and Python functions show: tables, plans, and the progress of long jobs."""
+"""Output of commands and Python functions: tables, plans, and progress of long jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from embench.planning.request import Request
 
 
-# Tables of plain text: columns say what stands at their heads and in their cells.
+# Tables of plain text; columns define heads and cells.
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,8 +33,8 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table: `title` stands at its head, `text` gives the cell of a row; cells of a `whole` column stay
-    on one line."""
+    """A column of a table: `title` is its head, `text` gives the cell of a row; cells of a `whole` column are not
+    wrapped."""
 
     title: str
     text: Callable[[Any], str]
@@ -42,11 +42,12 @@ class TableColumn:
 
 
 def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> TableColumn:
-    """The column of a value that rows hold as an attribute, or under a key.
+    """Return a table column that shows one value of each row: its attribute `name`, or its value under the key `name`.
 
     Args:
-        title: default: the name, with blanks for its underscores.
-        spec: how numbers with decimals are written. `missing`: the cell where the value is None, or not there.
+        title: heading of the column; default: `name`, with blanks for its underscores.
+        spec: format of non-integer numbers.
+        missing: text of a cell whose value is None or missing.
     """
 
     def text(row: Any) -> str:
@@ -57,13 +58,13 @@ def field(name: str, title: str | None = None, spec: str = ".3f", missing: str =
 
 
 def fields(*names: str) -> list[TableColumn]:
-    """The columns of several values that rows hold, titled by their names."""
+    """Return the columns of several values of rows, titled by their names."""
     return [field(name) for name in names]
 
 
 def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
-    """The text of a table of at most `width` characters; empty without rows. Cells are wrapped, never cut, so it is
-    wider only where its longest words are. Paths are folded after a slash where they fit no line.
+    """Return a table of at most `width` characters as text; empty without rows. Cells are wrapped, never cut, so that
+    only long words make it wider. Long paths break after a slash.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.
@@ -86,7 +87,7 @@ def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int
         least = [_least(column, own, word) for column, own in zip(columns, cells, strict=True)]
     rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
     while not _fit(widths, width):
-        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
+        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs only one line, that of the head
         wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
@@ -102,8 +103,8 @@ def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int
 def fitting_columns(
     rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str], width: int
 ) -> list[TableColumn]:
-    """The columns of a table of at most `width` characters with its cells folded: as few of those titled as in `spare`
-    are left out as it takes, the first ones first."""
+    """Return the columns that fit into `width` characters with wrapped cells; columns titled as in `spare` are dropped
+    as needed, the first ones first."""
     rows, kept = list(rows), list(columns)
     for title in spare:
         least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
@@ -114,12 +115,12 @@ def fitting_columns(
 
 
 def _fit(widths: Sequence[int], width: int) -> bool:
-    """True if columns of these widths fit side by side."""
+    """Return True if columns of these widths fit side by side."""
     return sum(widths) + 2 * (len(widths) - 1) <= width
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """Groups the second items of pairs by the first, in order of first appearance.
+    """Group the second items of pairs by the first, in order of first appearance.
 
     >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
     {'no label': ['s1', 's3'], 'too short': ['s2']}
@@ -145,7 +146,7 @@ _NAME = re.compile(r"[^\s_-]*[_-]+|[^\s_-]+")
 
 
 def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
-    """The characters that a column needs where its cells are folded."""
+    """Return the characters that a column needs with wrapped cells."""
     head = _longest(visible(column.title), _NAME) + _PAD
     return max(head, *(len(cell) if column.whole else _longest(cell, word) for cell in cells))
 
@@ -155,7 +156,7 @@ def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
 
 
 def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
-    """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
+    """Wrap a cell into lines of at most `width` characters, or the length of its longest word; unchanged if it fits."""
     if len(cell) <= width:
         return cell
     lines, at = [""], 0
@@ -169,14 +170,14 @@ def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
     return "\n".join(lines)
 
 
-# Plans as `--dry-run` shows them: parts that commands print and Python functions return as text.
+# Plans in `--dry-run`: parts that commands print and Python functions return as text.
 
 SYNTHETIC_WARNING = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 _WIDTH = 100
 
 
 class PlanPart(NamedTuple):
-    """A part of a plan: a text, a warning, a command, or a table with its title as text."""
+    """A part of a plan: a text, a warning, a command, or a table whose title is the text."""
 
     kind: Literal["text", "warning", "command", "table"]
     text: str
@@ -185,7 +186,7 @@ class PlanPart(NamedTuple):
 
 
 def plan_text(parts: Iterable[PlanPart]) -> str:
-    """Parts as plain text, in lines of at most 100 characters."""
+    """Return parts as plain text, in lines of at most 100 characters."""
     lines: list[str] = []
     for part in parts:
         if part.kind == "command":
@@ -198,7 +199,7 @@ def plan_text(parts: Iterable[PlanPart]) -> str:
 
 
 def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
-    """The plan of a run: facts as lines, lists of mappings as tables."""
+    """Yield the plan of a run: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
         name = _WORDS.get(key, key.replace("_", " "))
         if key == "folds":
@@ -217,7 +218,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
 
 
 def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
-    """For each target why a study cannot answer, and what would help. `found`: see `Unanswerable.as_json`; with
+    """Yield for each target why a study cannot give an answer, and remedies. `found`: see `Unanswerable.as_json`; with
     `command`, the command that gives enough comparisons."""
     for each in found:
         yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
@@ -229,7 +230,7 @@ def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]
 
 
 def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[PlanPart]:
-    """The plan of a baseline set, from the document of `embench.sets.running`."""
+    """Yield the plan of a baseline set, from the document of `embench.sets.running`."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
     rows = [
@@ -268,14 +269,14 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
 
 
 def _time(row: Mapping[str, Any]) -> str:
-    """The cell of a row's time: as long as it takes, as far as is known."""
+    """Return the cell for a row's time, as far as known."""
     if row["done"]:
         return "done"
     return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
 
 
 def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """The number and seeds of the folds, and the smallest and largest size of each part in units."""
+    """Describe the number and seeds of the folds, and the smallest and largest size of each part in units."""
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
     parts = {name for fold in folds for name in fold} - {"seed", "fold"}
     sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
@@ -284,10 +285,10 @@ def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
 
 
 _WORDS = {
-    "people": "subjects",
+    "subjects": "subjects",
     "left_out": "excluded",
-    "gives_up": "protocol deviations",
-    "giving": "given and scored",
+    "leaks_by": "protocol deviations",
+    "calibration_split": "given and scored",
     "inputs": "inputs of encoders: seconds, rate, channels x samples",
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs of one prediction",
@@ -299,7 +300,7 @@ _WORDS = {
 
 
 def _value(key: str, item: Any) -> str:
-    """A value of a plan in the form that it has in the table of a run."""
+    """Return a value of a plan in the form of a run's table."""
     if isinstance(item, bool):
         return "yes" if item else "no"
     if key in ("parameters", "flops") and not item:
@@ -333,23 +334,22 @@ _PROGRESS_WORDS = {
     "estimator": "fitting",
     "predict": "predicting",
 }
-"""Kind of stages -> the word before their counter."""
+"""Kind of stages -> word before their counter."""
 
 _OVER = ("stage_ended", "stage_failed")
 
 _QUIET_S = 10.0
-"""Seconds between two plain lines of a counter, so that a log stays readable."""
+"""Seconds between two plain lines of a counter, so that logs stay readable."""
 
 _BASIS_S, _BASIS_PROPORTION = 10.0, 0.03
-"""Seconds and proportion of a job before which no remaining time is shown: the beginning predicts too little of the
-rest."""
+"""Seconds and proportion of a job before which no remaining time is shown, since the start predicts too little."""
 
 _LONG_S = 600.0
-"""Seconds above which a job warns before it begins."""
+"""Expected seconds above which a job warns before it begins."""
 
 
 class _Display:
-    """Progress of a job: bars on a terminal for as long as the `with` block lasts, plain lines elsewhere."""
+    """Progress of a job: bars on a terminal inside the `with` block, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._bars: Bars | None = None
@@ -372,7 +372,7 @@ class _Display:
             self._bars.stop()
 
     def _due(self) -> bool:
-        """True if the last line was long enough ago for another unimportant one."""
+        """Return True if enough time has passed since the last line for another unimportant one."""
         return flags.verbose or time.monotonic() - self._last >= _QUIET_S
 
     def _line(self, text: str) -> None:
@@ -386,7 +386,7 @@ class _Display:
             sys.stderr.flush()
 
     def _bar(self, bars: Bars, name: str, text: str, done: float, total: float | None, more: str = "") -> None:
-        """Draws the bar of a name."""
+        """Draw the bar of a name."""
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", more="")
         task = self._tasks[name]
@@ -394,7 +394,7 @@ class _Display:
 
 
 class _Rate:
-    """Remaining time of a count, if the rest is as fast as the part since the first call."""
+    """Remaining time of a count, extrapolated from the rate since the first call."""
 
     def __init__(self) -> None:
         self._total: int | None = None
@@ -402,15 +402,15 @@ class _Rate:
         self._began: float | None = None
 
     def begins(self, done: int, total: int | None) -> bool:
-        """Notes a count; True where it is the first, or that of another part of the job."""
+        """Record a count; return True for the first count of a part of the job."""
         begins = self._began is None or total != self._total or done < self._done
-        if begins:  # what was there before, and what all need, does not show how fast the rest comes
+        if begins:  # existing and shared items do not show the rate of the rest
             self._total, self._first, self._began = total, done, time.monotonic()
         self._done = done
         return begins
 
     def left(self) -> float | None:
-        """Seconds until all is counted; None where too little is known yet."""
+        """Return the remaining seconds; None if too little is known."""
         if self._began is None or not self._total or self._done >= self._total:
             return None
         took, since = time.monotonic() - self._began, self._done - self._first
@@ -437,7 +437,7 @@ class _Pace:
         self._at_once = max(self._at_once, len(self._began))
 
     def epoch(self, stage: Mapping[str, Any], share: float) -> None:
-        """Notes that this share of a stage's epochs is done."""
+        """Record the finished proportion of a stage's epochs."""
         if stage["id"] in self._began:
             now = share, time.monotonic()
             self._epochs[stage["id"]] = self._epochs.get(stage["id"], (now, now))[0], now
@@ -449,16 +449,16 @@ class _Pace:
         self._left[like] -= 1
 
     def _whole(self, id_: str) -> float | None:
-        """Seconds that a stage takes which is being trained, from its epochs after the first, before which it loads;
-        None where there are none."""
+        """Return the total seconds of a stage in training, from its epochs after the first, which includes loading;
+        None if there are no such epochs."""
         (first, then), (last, now) = self._epochs.get(id_, ((0.0, 0.0), (0.0, 0.0)))
         if last <= first:
             return None
         return then - self._began[id_][1] + (now - then) * (1 - first) / (last - first)
 
-    def of_all(self) -> float | None:
-        """Seconds until all stages are over; None where too little is known yet."""
-        # The middle one of each, since the first one loads what all need.
+    def estimate_left(self) -> float | None:
+        """Return the seconds until all stages have ended; None if too little is known."""
+        # The median of each, since the first one includes shared loading.
         known = {like: sorted(took)[(len(took) - 1) // 2] for like, took in self._took.items()}
         for id_, _ in sorted(self._epochs.items(), key=lambda item: item[1][1]):  # the most certain comes last
             like, whole = self._began[id_][0], self._whole(id_)
@@ -467,27 +467,28 @@ class _Pace:
         unknown = {kind for (kind, _), _ in self._began.values()} - {kind for kind, _ in known}
         if not known or unknown or self._first is None or time.monotonic() - self._first < _BASIS_S:
             return None
-        seconds = sum(count * _of_kind(known, like) for like, count in self._left.items())
+        seconds = sum(count * _typical_seconds(known, like) for like, count in self._left.items())
         for like, began in self._began.values():
-            seconds -= min(time.monotonic() - began, _of_kind(known, like))
+            seconds -= min(time.monotonic() - began, _typical_seconds(known, like))
         return seconds / min(self._at_once, max(1, self._left.total()))
 
 
 _Epoch = tuple[float, float]
-"""The finished share of a stage's epochs, and the time of that."""
+"""Finished proportion of a stage's epochs, and its time."""
 
 _Like = tuple[str, str]
-"""Kind and modality: stages that are alike in these take about as long."""
+"""Kind and modality; stages that share both take about as long."""
 
 
 def _like(stage: Mapping[str, Any]) -> _Like:
     return str(stage.get("kind")), str(stage.get("modality"))
 
 
-def _of_kind(known: Mapping[_Like, float], like: _Like) -> float:
-    """Seconds for a stage: the time of its modality, else the mean of its kind; 0 if none of the kind has finished."""
-    of_kind = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
-    return known.get(like, sum(of_kind) / len(of_kind) if of_kind else 0.0)
+def _typical_seconds(known: Mapping[_Like, float], like: _Like) -> float:
+    """Return the expected seconds of a stage: the time of its modality, else the mean of its kind; 0 if no stage of the
+    kind has finished."""
+    times = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
+    return known.get(like, sum(times) / len(times) if times else 0.0)
 
 
 def _about(seconds: float | None) -> str:
@@ -495,7 +496,7 @@ def _about(seconds: float | None) -> str:
 
 
 def long_warning(seconds: float, smaller: Sequence[str]) -> str:
-    """The warning before a long job, with options that make it smaller; empty for a short one."""
+    """Return the warning before a long job, with options that make it smaller; empty for a short one."""
     if seconds <= _LONG_S:
         return ""
     ways = f"; to reduce the time: {', '.join(smaller)}" if smaller else ""
@@ -503,7 +504,7 @@ def long_warning(seconds: float, smaller: Sequence[str]) -> str:
 
 
 def smaller(request: Request) -> list[str]:
-    """Options that make a run smaller than it was requested."""
+    """Return options that make a run smaller than requested."""
     ways = {
         "--recipe quick": request.recipe != "quick",
         "--seeds 0": request.seeds is None or len(request.seed_list) > 1,
@@ -513,15 +514,14 @@ def smaller(request: Request) -> list[str]:
 
 
 class Progress(_Display):
-    """Receives the events of a run, and shows one counter for each kind of stage.
+    """Receives the events of a run, and shows one counter per kind of stage.
 
-    An event is a mapping with `event`: `forecast` (`seconds` that training will take, and its `core_hours` and
-    `gpu_hours`), `plan` (`total` stages to run, the `stages`; `done` were done before), `stage_started`, `epoch_ended`
-    (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`),
-    `scoring` (`run`, whose stages are over), `scored` (`lines` to print), `confounds` (`done` of `total` models of the
-    confound analysis, None where nobody knows yet; `text` of what is going on; forecast `seconds` of the rest, or
-    None), `note` (`text`). Events of a
-    stage have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    An event is a mapping with `event`: `forecast` (expected `seconds` of training, `core_hours` and `gpu_hours`),
+    `plan` (`total` stages, the `stages`, of which `done` are finished), `stage_started`, `epoch_ended` (`epoch` from 1,
+    `epochs`, `loss`), `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `scoring` (`run`
+    with finished stages), `scored` (`lines` to print), `confounds` (`done` of `total` models of the confound analysis,
+    None if unknown; `text`; remaining `seconds`, or None), `note` (`text`). Events of a stage have `stage`: `id`,
+    `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
 
     Args:
         smaller: options that make the job smaller, named in the warning of a long one.
@@ -536,7 +536,7 @@ class Progress(_Display):
         self._plan(())
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Shows one event; an unknown one is passed over."""
+        """Show one event; unknown events are ignored."""
         name = event["event"]
         if name == "note":
             self._note(str(event.get("text", "")))
@@ -557,17 +557,17 @@ class Progress(_Display):
             self._follow(name, event)
 
     def line(self, text: str) -> None:
-        """Shows a line above the bars."""
+        """Show a line above the bars."""
         self._line(text)
 
     def _note(self, text: str) -> None:
-        """Shows a note once: stages of several folds say the same."""
+        """Show a note once, since several folds report the same."""
         if text not in self._noted:
             self._noted.add(text)
             self._line(text)
 
     def _foretell(self, event: Mapping[str, Any]) -> None:
-        """Keeps the expected time for the first line, and warns of a long job."""
+        """Keep the expected time for the first line, and warn of a long job."""
         seconds = float(event["seconds"])
         taken = {"on CPU cores": event.get("core_hours", 0.0), "on GPUs": event.get("gpu_hours", 0.0)}
         parts = [f"{format_duration(3600 * hours)} {where}" for where, hours in taken.items() if 3600 * hours > seconds]
@@ -581,7 +581,7 @@ class Progress(_Display):
         self._running: dict[str, tuple[str, float]] = {}  # stage -> its word, and the proportion of its epochs
 
     def _follow(self, name: str, event: Mapping[str, Any]) -> None:
-        """Counts an event of a stage, and shows it."""
+        """Count an event of a stage, and show it."""
         stage = event["stage"]
         word, title = _word(stage), _title(stage)
         epochs = event.get("epochs")
@@ -607,7 +607,7 @@ class Progress(_Display):
             self._line(", ".join(self._counts(word)) + (f" ({epoch})" if epoch else "") + self._left())
 
     def _counts(self, last: str) -> list[str]:
-        """The counters of the kinds of stages that are going on, and of the kind of the last event."""
+        """Return the counters of the running kinds of stages, and of the last event's kind."""
         active = {last, *(word for word, _ in self._running.values())}
         return [self._count(word) for word in dict.fromkeys(_PROGRESS_WORDS.values()) if word in active]
 
@@ -615,7 +615,7 @@ class Progress(_Display):
         return f"{word} {self._ended[word]}" + (f" of {self._totals[word]}" if self._totals[word] else "")
 
     def _left(self) -> str:
-        return _about(self._pace.of_all()) if self._ended.total() < self._totals.total() else ""
+        return _about(self._pace.estimate_left()) if self._ended.total() < self._totals.total() else ""
 
     def _draw(self, bars: Bars, word: str, epoch: str) -> None:
         ended, total = self._ended.total(), self._totals.total()
@@ -624,7 +624,7 @@ class Progress(_Display):
         self._bar(bars, word, self._count(word), self._ended[word] + going_on, self._totals[word], epoch)
 
     def _show_confounds(self, event: Mapping[str, Any]) -> None:
-        """Shows how far the confound analysis is."""
+        """Show the progress of the confound analysis."""
         done, total, what = int(event["done"]), event["total"], str(event.get("text", ""))
         begins, ends = self._confounds.begins(done, total), done == total
         if event.get("seconds") is not None:
@@ -632,20 +632,20 @@ class Progress(_Display):
         left = self._confounds.left()
         if left is None and self._confounds_end is not None:
             left = self._confounds_end - time.monotonic()
-        shown = "" if ends else _about(left)
+        remaining = "" if ends else _about(left)
         text = f"confound analysis: {what if total is None else f'{done} of {total}'}"
         if self._bars is not None:
-            self._bar(self._bars, "confounds", text, done, total, ", ".join(filter(None, (shown[2:], what))))
+            self._bar(self._bars, "confounds", text, done, total, ", ".join(filter(None, (remaining[2:], what))))
         elif begins or ends or self._due():
-            self._line(text + shown)
+            self._line(text + remaining)
 
 
 class Steps(_Display):
     """Progress of one long job: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Args:
-        unit: what is counted; with another total another part of the job begins. `MB`: counts are of bytes.
-        verb: what is done to them; default: what each call says.
+        unit: what is counted; another total starts another part of the job. `MB`: counts are bytes.
+        verb: what is done to them; default: the text of each call.
     """
 
     def __init__(self, unit: str = "subjects", verb: str = "") -> None:
@@ -653,7 +653,7 @@ class Steps(_Display):
         self._unit, self._verb, self._rate = unit, verb, _Rate()
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
-        """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
+        """Show the progress of `what` (`prepared`, `downloading x.zip`)."""
         self._rate.begins(done, total)
         scale = 1e6 if self._unit == "MB" else 1
         out_of = f" of {total / scale:,.0f}" if total else ""
@@ -665,7 +665,7 @@ class Steps(_Display):
             self._line(text + left)
 
     def part(self, unit: str, verb: str) -> ProgressCallback:
-        """Shows another part of the job, in which something else is counted."""
+        """Return a callback for another part of the job, which counts something else."""
 
         def show(done: int, total: int | None, what: str) -> None:
             if (unit, verb) != (self._unit, self._verb):
@@ -676,7 +676,7 @@ class Steps(_Display):
 
 
 def _word(stage: Mapping[str, Any]) -> str:
-    """The word before the counter of a stage's kind."""
+    """Return the word before the counter of a stage's kind."""
     return _PROGRESS_WORDS.get(str(stage.get("kind")), "running")
 
 
@@ -689,5 +689,5 @@ def _title(stage: Mapping[str, Any]) -> str:
 
 def _epoch(event: Mapping[str, Any]) -> str:
     epochs, loss = event.get("epochs"), event.get("loss")
-    of = f" of {epochs}" if epochs else ""
-    return f"epoch {event['epoch']}{of}" + (f", loss {loss:.4f}" if isinstance(loss, float | int) else "")
+    total = f" of {epochs}" if epochs else ""
+    return f"epoch {event['epoch']}{total}" + (f", loss {loss:.4f}" if isinstance(loss, float | int) else "")

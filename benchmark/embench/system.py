@@ -1,4 +1,4 @@
-"""The machine: processes, locks, versions of libraries, and callbacks that follow long work."""
+"""The machine: processes, locks, library versions, and callbacks for progress."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-# Services of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
-# differ in these; nothing else in the harness may care.
+# Services of the machine: locks, cores, memory, worker processes, library versions. Differences between Linux, macOS
+# and Windows are handled here only.
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
 """Linux's view of this process."""
 LEASE = ".lease"
-"""Suffix of a file that serves as a lock where the file system has none."""
+"""Suffix of a file that replaces a lock if the file system has none."""
 LEASE_S = 60.0
-"""Seconds without a sign of life after which another machine takes over what such a file protects."""
+"""Seconds without a touch after which another machine takes over a lease."""
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
-"""Messages of torch and the libraries of a GPU, which have a class of errors for some cases only."""
+"""Messages for exhausted memory in torch and GPU libraries, which have an exception class for some cases only."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds a lock on the file `path`, which is made where it is missing and may stay. The system lets go of it when
-    this process ends, however it ends.
+    """Hold a lock on the file `path`, which is created if missing and may stay. The system releases it when this
+    process ends.
 
-    A disk without locks, as some network disks are, gets a lease instead: a file beside `path` with the machine and the
-    process that hold it, touched every few seconds. Another machine takes it over `LEASE_S` after the last touch, and
-    the same machine as soon as the process is gone. So a process that was stopped for longer may find that another
-    works beside it: what a lease protects has to be written whole, and the same whoever writes it.
+    Disks without locks, such as some network disks, get a lease instead: a file beside `path` that names the machine
+    and the process, touched every few seconds. Another machine takes it over `LEASE_S` after the last touch; the same
+    machine as soon as the process has ended. A process that was paused for longer may find a second one at work. Files
+    under a lease therefore have to be written completely, and identically by any process.
 
     Yields:
         Whether it is held: False only where another process has it and this one does not wait.
@@ -62,7 +62,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     from filelock import FileLock, SoftFileLease, Timeout
 
     timeout = -1 if wait else 0
-    # filelock's own replacement would outlive a process that is killed on another machine.
+    # filelock's own fallback would remain after a process is killed on another machine
     lock: FileLock | SoftFileLease = FileLock(path, timeout=timeout, fallback_to_soft=False)
     try:
         try:
@@ -83,22 +83,22 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def others_can_write(path: Path) -> bool:
-    """True if a file or folder is another user's, or can be written by one; False where the system has no such
-    permissions."""
+    """Return True if a file or folder belongs to another user, or another user can write it; False on systems without
+    such permissions."""
     status = path.stat()
     return hasattr(os, "getuid") and (status.st_uid != os.getuid() or bool(status.st_mode & 0o022))
 
 
 @cache
 def process_start_s() -> float:
-    """Start of this process, in s of the clock by which files are dated."""
+    """Return the start time of this process, in s of the clock that dates files."""
     import psutil
 
     return float(psutil.Process().create_time())
 
 
 def cores() -> int:
-    """Number of processors that this process may use."""
+    """Return the number of processors that this process may use."""
     import psutil
 
     process = psutil.Process()
@@ -108,40 +108,41 @@ def cores() -> int:
 
 
 def limited_threads(count: int) -> AbstractContextManager[object]:
-    """Limits numerical libraries (BLAS, OpenMP) to `count` threads each, for the duration of the context."""
+    """Limit numerical libraries (BLAS, OpenMP) to `count` threads each, inside the context."""
     return _numerical_libraries(len(sys.modules)).limit(limits=count)
 
 
 @lru_cache(maxsize=1)
 def _numerical_libraries(_: int) -> ThreadpoolController:
-    """The loaded numerical libraries; finding them takes 3 ms, and another one comes with a module."""
+    """Return the loaded numerical libraries; the search takes 3 ms, and is repeated when another module was
+    imported."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
 def free_memory() -> int:
-    """Bytes of memory that the machine can still give."""
+    """Return the bytes of available memory of the machine."""
     import psutil
 
     return int(psutil.virtual_memory().available)
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """True if an error says that memory of the machine or of a GPU was exhausted."""
+    """Return True if an error reports exhausted memory of the machine or a GPU."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
 
 
 def reset_peak_memory() -> None:
-    """Restarts the measurement of peak memory, where the system can do that: on Linux."""
+    """Restart the measurement of peak memory, if supported (on Linux)."""
     with contextlib.suppress(OSError):
         (_OWN / "clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """The highest memory use of this process in bytes, since the last reset or since it started."""
+    """Return the highest memory use of this process in bytes, since the last reset or its start."""
     with contextlib.suppress(OSError):
         for line in (_OWN / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -158,8 +159,8 @@ def peak_memory() -> int:
 
 
 @cache
-def version_of(distribution: str) -> str:
-    """The installed version of a library; `absent` where it is not there, as in the light installation."""
+def installed_version(distribution: str) -> str:
+    """Return the installed version of a library; `absent` if it is missing, as in the light installation."""
     from importlib import metadata
 
     try:
@@ -170,7 +171,7 @@ def version_of(distribution: str) -> str:
 
 @cache
 def processor_name() -> str:
-    """The name of this machine's processor, such as `AMD EPYC 7R13`."""
+    """Return the name of this machine's processor, such as `AMD EPYC 7R13`."""
     try:  # platform.processor() is empty on Linux
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE)
     except OSError:
@@ -180,55 +181,55 @@ def processor_name() -> str:
 
 _TO_TRAIN = {"cloudpickle", "cv2", "neurokit2", "safetensors", "timm", "torch", "torchvision", "transformers"}
 _ALONE = {"huggingface_hub", "matplotlib", "requests"}
-"""Libraries of the whole installation that `requirements-score.txt` leaves out: together they train, or each serves a
-command."""
+"""Libraries that `requirements-score.txt` leaves out of the whole installation: for training, or for single
+commands."""
 INSTALL_TRAINING = (
     "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu && pip install . "
     "in a clone of embench (with a GPU, without --index-url)"
 )
 
 
-def not_installed(library: str, needed_by: str, hint: str | None = None) -> MachineError:
-    """The error where a library is missing; the hint is to install it by its own name, unless another is given."""
+def missing_library(library: str, needed_by: str, hint: str | None = None) -> MachineError:
+    """Return the error for a missing library; the default hint installs it by its name."""
     return MachineError(f"{library} is not installed, and {needed_by} needs it", hint=hint or f"pip install {library}")
 
 
-def lacking(error: BaseException, needed_by: str = "this command") -> MachineError | None:
-    """The error of an import that failed because this is the light installation; None for any other fault."""
+def explain_missing_library(error: BaseException, needed_by: str = "this command") -> MachineError | None:
+    """Return the error if an import failed because of the light installation; None for other errors."""
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if library not in _TO_TRAIN | _ALONE:
         return None
-    return not_installed(library, needed_by, INSTALL_TRAINING if library in _TO_TRAIN else None)
+    return missing_library(library, needed_by, INSTALL_TRAINING if library in _TO_TRAIN else None)
 
 
 def begin_worker() -> None:
-    """Prepares a worker: it ends when its parent asks it to or is gone, however that died. An interrupt, which a
-    terminal sends to all processes, is handled by the parent."""
+    """Prepare a worker process: it ends when its parent ends or asks it to. Interrupts, which a terminal sends to all
+    processes, are handled by the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has what its parent made of it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process inherits its parent's state
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
 def _wait_for_parent() -> None:
-    # A killed parent cannot stop its workers; left alone, they would wait for work for ever.
+    # A killed parent cannot stop its workers, which would then wait forever.
     parent, pid = multiprocessing.parent_process(), os.getppid()
     if parent is None:
         return
     try:
         parent.join()
-    except ValueError:  # joblib's workers have nothing to wait for: they are its children
+    except ValueError:  # joblib's workers need no watch: they are its children
         while os.getppid() == pid:
             time.sleep(1)
     os._exit(1)
 
 
 WORKERS_START_S = 5.0
-"""Seconds that workers need to start, and to import what they compute with."""
+"""Seconds that workers need to start and import libraries."""
 
 
 def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
-    """True if `workers` processes would save time on `left` items, of which this one has done some: `took`, the
-    processor time of each in s. The slowest one does not count, since it waited for imports."""
+    """Return True if `workers` processes would save time on the `left` items. `took`: processor seconds of each
+    finished item; the slowest is ignored, since it includes imports."""
     if workers <= 1 or len(took) < 2:
         return False
     each = (sum(took) - max(took)) / (len(took) - 1)
@@ -236,14 +237,14 @@ def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
 
 
 _SLOW_TO_IMPORT = ("sklearn.linear_model", "embench.testing", "embench.engine.work")
-"""Modules that take long to import, with all that they import; none of them asks which plugins are installed."""
+"""Modules that take long to import; none of them looks up installed plugins."""
 
 
 def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
-    """Up to `most` processes that share nothing with this one, for work of `module`.
+    """Return a pool of up to `most` processes that share nothing with this one, for work of `module`.
 
-    Where the system can, they are copies of one that has imported the module of the first call, and modules that this
-    process has by then, and done nothing else, so that only that one takes seconds to start.
+    If the system supports it, they are forked from a server that imported `module` and this process's modules and did
+    nothing else, so that only the server takes seconds to start.
     """
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
 
@@ -255,20 +256,20 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
 
 
 KEPT = "finished work is kept, rerun to resume"
-"""Note on every command that ends early."""
+"""Note of every command that ends early."""
 _SERVER_GONE = 255
-"""The exit code reported for a process whose end was not observed, since the server that started it is gone."""
+"""Exit code reported for a process whose server ended first."""
 
 
 @contextmanager
 def working(
     pool: ProcessPoolExecutor, doing: str = "", where: str | None = None
 ) -> Iterator[Callable[..., Future[Any]]]:
-    """Yields a function that submits work to the processes of a pool, as its `submit` does. They end with it: at once,
-    whatever they do, where something is raised inside.
+    """Yield a function that submits work to a pool, like its `submit`. The processes end with the context; at once
+    after an exception.
 
     Raises:
-        WorkerKilled: one of them was killed, or the server that starts them, while `doing`.
+        WorkerKilled: a process, or the server that starts them, was killed while `doing`.
     """
     from concurrent.futures.process import BrokenProcessPool
 
@@ -279,7 +280,7 @@ def working(
         except BaseException as error:
             for process in list(processes.values()):
                 process.terminate()
-            # How they ended is known when the pool has seen it.
+            # Exit codes are known after the pool has seen the end.
             pool.shutdown(wait=isinstance(error, BrokenProcessPool), cancel_futures=True)
             raise
 
@@ -290,13 +291,13 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[..., _T], *arguments: Any)
     try:
         with without_main_module(), _holding_interrupts():
             return pool.submit(work, *arguments)
-    except (EOFError, ConnectionError) as error:  # there was no answer
+    except (EOFError, ConnectionError) as error:  # no answer
         raise BrokenProcessPool("the server that starts processes is gone") from error
 
 
 @contextmanager
 def _holding_interrupts() -> Iterator[None]:
-    """Processes that are started meanwhile never see an interrupt, not even before `begin_worker`; this one sees it
+    """Block interrupts in processes started inside the context, even before `begin_worker`; this process receives them
     afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -312,7 +313,7 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Raises an error that names the killed process, of `processes` or of a library's own.
+    """Raise an error that names the killed process, of `processes` or of a library's own.
 
     Raises:
         WorkerKilled: in place of what a broken pool raises.
@@ -321,14 +322,13 @@ def named_workers(
 
     try:
         yield
-    except BrokenProcessPool as error:  # joblib's is one, too
+    except BrokenProcessPool as error:  # joblib's error is a subclass
         raise killed_worker(error, doing, where, processes) from error
 
 
 @contextmanager
 def joblib_workers(doing: str) -> Iterator[None]:
-    """Makes workers of joblib behave as our own do: an interrupt is handled by this process, and a killed worker is
-    named.
+    """Make joblib's workers behave as ours: this process handles interrupts, and a killed worker is named.
 
     Raises:
         WorkerKilled: one was killed while `doing`.
@@ -345,7 +345,7 @@ def killed_worker(
     where: str | None = None,
     processes: Mapping[int, BaseProcess] | None = None,
 ) -> WorkerKilled:
-    """The error for a broken pool: which process was killed, by what, and what to do."""
+    """Return the error for a broken pool: the killed process, the cause, and what to do."""
     if processes is None:
         found = re.search(r"SIG[A-Z]+", str(error))
         ended = f"a worker process was killed{f' by {found[0]}' if found else ''}"
@@ -357,7 +357,7 @@ def killed_worker(
 
 
 def _first_ended(codes: Sequence[int | None]) -> str:
-    """A clause on what ended first of a pool, as its processes' exit codes say; the others are terminated then."""
+    """Describe the process of a pool that ended first, from the exit codes; the others were terminated afterwards."""
     if not codes or _SERVER_GONE in codes:
         _await_end_of_server()
         return "the server that starts worker processes (forkserver) was killed"
@@ -369,8 +369,8 @@ def _first_ended(codes: Sequence[int | None]) -> str:
 
 
 def _await_end_of_server(at_most_s: float = 5.0) -> None:
-    """Returns when the system calls a killed server dead, which it does after its pipes are closed: the next pool would
-    ask it in vain, where later it starts another one."""
+    """Wait until the system reports a killed server as dead, after its pipes are closed: only then does the next pool
+    start a new one."""
     from multiprocessing import forkserver
 
     import psutil
@@ -382,14 +382,14 @@ def _await_end_of_server(at_most_s: float = 5.0) -> None:
 
 
 def _start(environment: dict[str, str]) -> None:
-    os.environ.clear()  # a copy has the environment of the time when the first one was made
+    os.environ.clear()  # a forked process has the environment of the first fork
     os.environ.update(environment)
     begin_worker()
 
 
 def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, module: str | None = None) -> _T:
-    """Returns `work(*arguments)` from a process in which no code of a plugin ran before. Its exceptions are raised
-    here. `module` is what the process has imported when it starts, by default that of `work`.
+    """Return `work(*arguments)` from a process in which no plugin code ran. Its exceptions are raised here. `module` is
+    imported when the process starts, default: that of `work`.
 
     Raises:
         WorkerKilled: the process was killed while `doing`.
@@ -401,8 +401,8 @@ def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, modul
 
 @contextmanager
 def without_main_module() -> Iterator[None]:
-    """Spawned workers import the parent's script, which for one without `if __name__ == "__main__"` starts the run
-    anew. What our workers are handed never lies in a script, so they start without it."""
+    """Start workers without the parent's script: a script without `if __name__ == "__main__"` would run again in each.
+    Work for workers is never defined in a script."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -411,25 +411,25 @@ def without_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-# Callbacks that follow long work: one name for each signature.
+# Callbacks for the progress of long work, one name per signature.
 
 EventCallback = Callable[[Mapping[str, Any]], None]
-"""Receives each event of a run, such as a stage that starts, an epoch that ends or a recording that is decoded."""
+"""Receives each event of a run, such as a started stage, a finished epoch or a decoded recording."""
 
 ProgressCallback = Callable[[int, int, str], None]
-"""Receives (items done, items in all, description of the last one)."""
+"""Receives (items done, total items, description of the last item)."""
 
 DownloadCallback = Callable[[str, int, int | None], None]
-"""Receives (description, bytes so far, bytes in all where that is known)."""
+"""Receives (description, bytes so far, total bytes if known)."""
 
 BytesCallback = Callable[[int, int], None]
-"""Receives (bytes so far, bytes in all)."""
+"""Receives (bytes so far, total bytes)."""
 
 _STEP_S = 5.0
 
 
-def now_and_then(what: str, on_event: EventCallback | None) -> ProgressCallback:
-    """Reports a step every few seconds, and the last one."""
+def throttle_progress(what: str, on_event: EventCallback | None) -> ProgressCallback:
+    """Return a callback that reports a step every few seconds, and the last one."""
     last = time.monotonic()
 
     def note(done: int, total: int, which: str) -> None:

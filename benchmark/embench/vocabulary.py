@@ -193,7 +193,7 @@ def terms(section: str = "") -> Mapping[str, Term]:
 def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabulary calls it
     """What readers see for an id; the id with spaces for underscores where the vocabulary lacks it.
 
-    >>> label("registered_clock"), label("rating_high"), label("mae", "pretrainers")
+    >>> label("protocol_phase"), label("rating_high"), label("mae", "pretrainers")
     ('phase of the protocol, inferred from movement', 'rating high', 'masked autoencoder')
     """
     term = _find(id, section)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from embench_plugins.datasets.formats.channels import canonical
+from embench_plugins.datasets.formats.channels import simplify_name
 
 POSITIONS: Mapping[str, tuple[float, float, float]] = {
     "Fp1": (-29.4367, 83.9171, -6.99), "Fpz": (0.1123, 88.247, -1.713), "Fp2": (29.8723, 84.8959, -7.08),
@@ -55,19 +55,19 @@ WITHOUT_A_PLACE = ("CB1", "CB2", "O9", "O10", "T1", "T2")
 _SPELLED = {name.lower(): name for name in (*POSITIONS, *WITHOUT_A_PLACE)}
 
 
-def electrode(name: str) -> str | None:
+def find_electrode(name: str) -> str | None:
     """The electrode that a channel's name means, in today's spelling; None for none that is known.
 
-    >>> electrode("EEG T3-REF"), electrode("FP1"), electrode("trigger")
+    >>> find_electrode("EEG T3-REF"), find_electrode("FP1"), find_electrode("trigger")
     ('T7', 'Fp1', None)
     """
-    return _SPELLED.get(canonical(name, "eeg"))
+    return _SPELLED.get(simplify_name(name, "eeg"))
 
 
-def places(electrodes: tuple[str, ...]) -> list[tuple[float, float, float]]:
+def find_places(electrodes: tuple[str, ...]) -> list[tuple[float, float, float]]:
     """The places of electrodes in m, in their order.
 
-    >>> places(("Cz",))
+    >>> find_places(("Cz",))
     [(0.0004009, -0.009167, 0.100244)]
     """
     return [

@@ -30,7 +30,7 @@ BUILD: Mapping[str, Any] = {"weights": weights.RANDOM, "accepts": ""}
 user accepts where it forbids something."""
 
 
-def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
+def find_assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     """The files of `build.weights`, none for `random`; looked through before anything is computed.
 
     Raises:
@@ -39,21 +39,21 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     """
     text = str(recipe.build["weights"])
     if text == weights.UNNAMED:
-        names = ", ".join(of_family(family))
+        names = ", ".join(list_family(family))
         raise UsageError(
             f"the paper's {family} starts from pretrained weights, and none are named",
             where="encoder.build.weights",
             expected=f"{weights.EXPECTED}; known: {names or 'none'}",
             hint=f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
         )
-    known = _named(family, text)
+    known = _find_by_name(family, text)
     if known:
         _check_licence(*known, recipe)
-    files = weights.files(text)
+    files = weights.find_files(text)
     if files:
         _refuse_code(files, text)
         _check_digest(files, known[1].get("sha256") if known else None, text)
-        if not known and (found := _by_digest(family, files)):
+        if not known and (found := _find_by_digest(family, files)):
             _check_licence(*found, recipe)
     return files
 
@@ -67,21 +67,24 @@ def require(library: str, needed_by: str) -> None:
         )
 
 
-def data(recipe: Recipe, family: str) -> PretrainingData | None:
+def find_data(recipe: Recipe, family: str) -> PretrainingData | None:
     """The data that the weights of a recipe saw; None for random ones, and where nothing is known of them."""
     text = str(recipe.build["weights"])
     if text in (weights.RANDOM, weights.UNNAMED):
         return None
-    files = weights.files(text)
-    found = _named(family, text) or _by_digest(family, files)
+    files = weights.find_files(text)
+    found = _find_by_name(family, text) or _find_by_digest(family, files)
     if found is None:
-        return _of_manifest(files)
-    return _data(*found)
+        return _find_in_manifest(files)
+    return _make_data(*found)
 
 
-def of_family(family: str) -> dict[str, PretrainingData]:
+def list_family(family: str) -> dict[str, PretrainingData]:
     """The known weights of a family, by their name on the hub, with the commit where that is of one."""
-    return {f"{name}@{about.get('commit', 'COMMIT')}": _data(name, about) for name, about in _known(family).items()}
+    return {
+        f"{name}@{about.get('commit', 'COMMIT')}": _make_data(name, about)
+        for name, about in _list_known(family).items()
+    }
 
 
 def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[str] = ()) -> None:
@@ -126,7 +129,7 @@ def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[
     module.load_state_dict({name: found[name].to(own[name].dtype) for name in wanted}, strict=False)
 
 
-def config(files: Sequence[Path]) -> dict[str, Any]:
+def read_config(files: Sequence[Path]) -> dict[str, Any]:
     """The content of the `config.json` among files; nothing where there is none. Raises DataError."""
     for path in files:
         if path.name == "config.json":
@@ -140,7 +143,7 @@ def config(files: Sequence[Path]) -> dict[str, Any]:
     return {}
 
 
-def _data(name: str, about: Mapping[str, Any]) -> PretrainingData:
+def _make_data(name: str, about: Mapping[str, Any]) -> PretrainingData:
     return PretrainingData(
         name=name,
         licence=about["licence"],
@@ -151,25 +154,25 @@ def _data(name: str, about: Mapping[str, Any]) -> PretrainingData:
     )
 
 
-def _named(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
+def _find_by_name(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
     """Known weights by the name on the hub that a text has, at a commit of which that is true."""
     name, at, commit = text.partition("@")
-    about = _known(family).get(name) if at else None
+    about = _list_known(family).get(name) if at else None
     return (name, about) if about and about.get("commit", commit) == commit else None
 
 
-def _by_digest(family: str, files: Sequence[Path]) -> tuple[str, Mapping[str, Any]] | None:
+def _find_by_digest(family: str, files: Sequence[Path]) -> tuple[str, Mapping[str, Any]] | None:
     """Known weights by the content of their one file."""
-    by_digest = {about["sha256"]: name for name, about in _known(family).items() if "sha256" in about}
+    by_digest = {about["sha256"]: name for name, about in _list_known(family).items() if "sha256" in about}
     found = [path for path in files if path.suffix == ".safetensors"]
-    if not by_digest or len(found) != 1 or (name := by_digest.get(_sha256(found[0]))) is None:
+    if not by_digest or len(found) != 1 or (name := by_digest.get(_compute_sha256(found[0]))) is None:
         return None
-    return name, _known(family)[name]
+    return name, _list_known(family)[name]
 
 
-def _known(family: str) -> Mapping[str, Mapping[str, Any]]:
+def _list_known(family: str) -> Mapping[str, Mapping[str, Any]]:
     """The known weights of a family: name on the hub -> what is known of them."""
-    return _read(TABLE, *_state(TABLE)).get(family, {})
+    return _read(TABLE, *_read_state(TABLE)).get(family, {})
 
 
 @cache
@@ -192,7 +195,7 @@ def _refuse_code(files: Sequence[Path], text: str) -> None:
     """Refuses weights that come with code of their own, which would have to be run to read them."""
     folder = files[0].parent
     code = sorted(path.name for path in folder.glob("*.py")) if Path(text).expanduser().is_dir() else []
-    if "auto_map" in config(files):
+    if "auto_map" in read_config(files):
         code = ["auto_map in config.json", *code]
     if code:
         raise UsageError(
@@ -206,8 +209,8 @@ def _refuse_code(files: Sequence[Path], text: str) -> None:
 def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
     """Refuses a file that is not the one whose SHA-256 is known, or stands in the manifest of a conversion."""
     found = [path for path in files if path.suffix == ".safetensors"]
-    expected = known or _manifest(files).get("sha256")
-    if expected and (len(found) != 1 or _sha256(found[0]) != expected):
+    expected = known or _read_manifest(files).get("sha256")
+    if expected and (len(found) != 1 or _compute_sha256(found[0]) != expected):
         raise DataError(
             "these are not the weights that their name or manifest says",
             where=f"{text}, {found[0].name}",
@@ -216,9 +219,9 @@ def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
         )
 
 
-def _of_manifest(files: Sequence[Path]) -> PretrainingData | None:
+def _find_in_manifest(files: Sequence[Path]) -> PretrainingData | None:
     """The data that weights saw by the manifest of their conversion."""
-    manifest = _manifest(files)
+    manifest = _read_manifest(files)
     if not manifest.get("seen"):
         return None
     saw: dict[str, Any] = {}
@@ -230,7 +233,7 @@ def _of_manifest(files: Sequence[Path]) -> PretrainingData | None:
     return PretrainingData(str(manifest["id"]), "; ".join(licences), str(manifest["title"]), saw=saw, others="none")
 
 
-def _manifest(files: Sequence[Path]) -> dict[str, Any]:
+def _read_manifest(files: Sequence[Path]) -> dict[str, Any]:
     path = files[0].parent / "manifest.yaml"
     if not path.is_file():
         return {}
@@ -241,17 +244,17 @@ def _manifest(files: Sequence[Path]) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _sha256(path: Path) -> str:
-    return _digest(path, *_state(path))
+def _compute_sha256(path: Path) -> str:
+    return _compute_digest(path, *_read_state(path))
 
 
 @cache
-def _digest(path: Path, *_: int) -> str:
+def _compute_digest(path: Path, *_: int) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _read_state(path: Path) -> tuple[int, int]:
     """Size and time of a file, which tell that it was changed since it was read."""
     about = path.stat()
     return about.st_size, about.st_mtime_ns

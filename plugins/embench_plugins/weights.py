@@ -17,36 +17,37 @@ _HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 _WANTED = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
-def files(text: str) -> tuple[Path, ...]:
-    """The files that a text means, which decide the network: none for `random`; a `.safetensors` file; those of a
-    folder as `save_pretrained` writes it; or those of a commit of a repository on the hub, downloaded once and kept.
+def find_files(text: str) -> tuple[Path, ...]:
+    """Return the files of the pretrained weights that `text` names: none for `random`, the file for a path to a
+    `.safetensors` file, the files that `save_pretrained` wrote for a path to a folder. For a repository of the hub at a
+    commit, the files are downloaded once and cached.
 
     Raises:
-        UsageError: the text means nothing, or weights of another format, or a hub name that can move.
-        DataError: weights are not there, or cannot be read or downloaded.
+        UsageError: `text` is not such a name or path, the file has another format, or the hub name lacks the commit.
+        DataError: weights do not exist, or cannot be read or downloaded.
     """
     if text == RANDOM:
         return ()
     path = Path(text).expanduser()
     if path.is_dir():
-        return _of_folder(path, text)
+        return _find_in_folder(path, text)
     if path.is_file():
         if path.suffix != ".safetensors":
             raise UsageError("these weights are no safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
-        return (_readable(path),)
+        return (_check_readable(path),)
     found = _HUB.fullmatch(text)
     if found is None:
         hint = "the commit's 40 digits pin a hub name: the same name would mean other weights tomorrow"
         raise UsageError("there are no such weights", where=text, expected=EXPECTED, hint=hint if "/" in text else None)
-    return _of_folder(_downloaded(found[1], found[2]), text)
+    return _find_in_folder(_download(found[1], found[2]), text)
 
 
 _CONVERT = "embench weights convert FILE --out DIR makes a folder that can be named here"
 
 
-def _of_folder(folder: Path, text: str) -> tuple[Path, ...]:
+def _find_in_folder(folder: Path, text: str) -> tuple[Path, ...]:
     found = sorted({path for pattern in _WANTED for path in folder.glob(pattern)})
-    weights = [_readable(path) for path in found if path.suffix == ".safetensors"]
+    weights = [_check_readable(path) for path in found if path.suffix == ".safetensors"]
     if not weights:
         others = [path.name for kind in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{kind}")]
         raise DataError(
@@ -58,7 +59,7 @@ def _of_folder(folder: Path, text: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _readable(path: Path) -> Path:
+def _check_readable(path: Path) -> Path:
     try:
         with safe_open(path, framework="pt"):
             return path
@@ -73,7 +74,7 @@ _UNREACHABLE: dict[tuple[str, str], DataError] = {}
 is tried for half a minute each time."""
 
 
-def _downloaded(repository: str, commit: str) -> Path:
+def _download(repository: str, commit: str) -> Path:
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -1,5 +1,5 @@
-"""What a skilful forger answers in the name of a method, of controls and of the people: predictions, labels and folds
-that fit together, with all that follows from them."""
+"""What a skilful forger answers in the name of a method, of confound-only models and of the people: predictions, labels
+and folds that fit together, with all that follows from them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .forger import Forger
 Change = Callable[[Record], Record]
 Other = Callable[[Predictions, np.ndarray], np.ndarray]
 """Rows of a method and their scores (n,), `in_order` -> other scores (n,)."""
-SPEAKING = ("movement", "registered_clock", "session_position", "study_drift")
+SPEAKING = ("movement", "protocol_phase", "session_position", "study_drift")
 """Those of which a score says something."""
-CLOCK = "registered_clock"
+CLOCK = "protocol_phase"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def model(change: Callable[[Record, Predictions], np.ndarray]) -> How:
 
 
 def of_controls(change: Other, *names: str) -> Change:
-    """Weaker controls, which are easier to clear; by default all that say something."""
+    """Weaker confound-only models, which are easier to clear; by default all that say something."""
 
     def made(of: Record) -> Record:
         rows = {name: rows_of(of, name) for name in names or SPEAKING}
@@ -166,9 +166,9 @@ def without(name: str, reason: str | None) -> Change:
 
     def change(of: Record) -> Record:
         rest = of.predictions.take(of.predictions["method"] != name)
-        told = {**of.scores["controls"], name: {"stress": {"undefined": reason}}}
+        told = {**of.scores["confound_only"], name: {"stress": {"undefined": reason}}}
         told = told if reason else {each: scores for each, scores in told.items() if each != name}
-        return replace(of, predictions=rest, scores=Scores({**of.scores, "controls": told}))
+        return replace(of, predictions=rest, scores=Scores({**of.scores, "confound_only": told}))
 
     return change
 
@@ -257,8 +257,8 @@ def moved(of: Record, rows: Predictions) -> np.ndarray:
 
 
 def sessions(of: Record) -> Record:
-    """Lengths of sessions dealt out anew, by which other people are compared: the best of 200 draws lifts a headline of
-    .475 to .591."""
+    """Lengths of sessions dealt out anew, by which other people are compared: the best of 200 draws lifts a primary
+    metric of .475 to .591."""
     cohort = of.run["cohort"]
     dealt = np.random.default_rng(96).permutation(list(cohort["session_s"].values())).tolist()
     return replace(

@@ -1,4 +1,5 @@
-"""Scores that somebody made up, in place of those of a method in a run: scored as a run is, against its controls."""
+"""Scores that somebody made up, in place of those of a method in a run: scored as a run is, against its confound-only
+models."""
 
 from __future__ import annotations
 
@@ -11,17 +12,17 @@ import numpy as np
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record
 from embench.statistics.estimates import ScoreOrReason, contributions, estimate
-from embench.statistics.intervals import Estimate, leave_one_out, paired_difference, shared_variance, widen
+from embench.statistics.intervals import Estimate, leave_one_out, paired_difference, training_overlap, widen
 from embench.statistics.joined import Joined, join, labels_of, recorded_targets, unit_length
 
 from .clocks import Clock
 
 
 class Scored(NamedTuple):
-    """A headline, and (seeds, groups) what each group of subjects adds to it."""
+    """A primary metric, and (seeds, groups) what each group of subjects adds to it."""
 
-    headline: ScoreOrReason
-    adds: np.ndarray
+    primary_metric: ScoreOrReason
+    contributions: np.ndarray
 
 
 class Arena:
@@ -30,7 +31,7 @@ class Arena:
     def __init__(self, record: Record) -> None:
         self.record = record
         [self.target] = recorded_targets(record)
-        self.name = record.scores["headlines"][self.target.name]
+        self.name = record.scores["primary_metrics"][self.target.name]
         rows = record.predictions.take(record.predictions["method"] == MODEL)
         self.y = labels_of(rows, record.labels, self.target)
         self.rows, self.y = rows.take(np.isfinite(self.y)), self.y[np.isfinite(self.y)]
@@ -40,7 +41,7 @@ class Arena:
         self.trained = joined.trained(self.jackknife)
 
     @cached_property
-    def controls(self) -> dict[str, Scored]:
+    def confound_only(self) -> dict[str, Scored]:
         """Those that the run was scored with."""
         methods = self._join(self.record.predictions)
         return {name: self._scored(joined) for name, joined in methods.items() if name != MODEL}
@@ -55,7 +56,7 @@ class Arena:
             score[test] = clock(t[others], T[others], self.y[others], t[test], T[test])
         return self._in_units(score)
 
-    def headline(self, score: np.ndarray) -> ScoreOrReason:
+    def primary_metric(self, score: np.ndarray) -> ScoreOrReason:
         """That of scores (n,) of the method's rows."""
         return self._headline(self._joined(score))
 
@@ -65,8 +66,8 @@ class Arena:
 
     def above(self, one: Scored, other: Scored) -> Estimate:
         """How far one lies above the other, paired, as a method lies above a control."""
-        gap = paired_difference(one.headline, other.headline, self.jackknife.codes)
-        return widen(gap, shared_variance(one.adds - other.adds, self.trained))
+        gap = paired_difference(one.primary_metric, other.primary_metric, self.jackknife.codes)
+        return widen(gap, training_overlap(one.contributions - other.contributions, self.trained))
 
     def _folds(self) -> Iterator[np.ndarray]:
         for seed in np.unique(self.rows["seed"]):

@@ -51,7 +51,7 @@ def tables(section: str) -> list[list[list[str]]]:
 
 def publish(root: Path) -> None:
     """Audited entries in `root`/boards of two estimators on the same features of the first real subjects, which are in
-    `root`/data: 20 and two seeds in `make rates`, otherwise as few as have the headline."""
+    `root`/data: 20 and two seeds in `make rates`, otherwise as few as have the primary metric."""
     assert DATA
     original, data = Path(DATA, "stress_predict"), root / "data" / "stress_predict"
     (data / "Raw_data").mkdir(parents=True)
@@ -133,10 +133,12 @@ class Forger:
 
     def edit_control_scores(self, change: Callable[[Any], object]) -> None:
         shared, run = record_files.shared_folder(self.folder), self.run
-        scores = json.loads(record_files.read_shared_text(shared, "control_scores", run["entry"]["control_scores"]))
+        scores = json.loads(
+            record_files.read_shared_text(shared, "confound_only_scores", run["entry"]["confound_only_scores"])
+        )
         change(scores)
-        name = record_files.share_text(shared, "control_scores", json.dumps(scores))
-        self.edit_run(lambda run: run["entry"].update(control_scores=name))
+        name = record_files.share_text(shared, "confound_only_scores", json.dumps(scores))
+        self.edit_run(lambda run: run["entry"].update(confound_only_scores=name))
 
     def towards_labels(self) -> None:
         known = read_record(self.folder)
@@ -155,8 +157,8 @@ class Forger:
         if with_data:
             here = verify_data.data_here(self.folder, made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
             assert isinstance(here, verify_data.DataHere)
-            adds = verify_data.adds_again(made.manifest, made, here.cohort)
-            made = replace(made, scores=Scores({**made.scores, "adds": adds}))
+            adjusted = verify_data.recompute_association(made.manifest, made, here.cohort)
+            made = replace(made, scores=Scores({**made.scores, "adjusted": adjusted}))
         _rewrite(self.folder, made)
         write_summands(self.folder, made)
         self.audit_again()
@@ -168,16 +170,16 @@ class Forger:
         """As if these files had been audited, and nothing had been measured that they contradict."""
         audit, known = read_audit(self.folder), read_record(self.folder)
         if audit is not None:
-            told = ("calibration", "balance", "controls")
+            told = ("calibration", "balance", "confound_only")
             findings = [finding for finding in audit["findings"] if finding["check"] not in told]
             counts = {name: sum(f["severity"] == name for f in findings) for name in audit["counts"]}
             measured = {name: figures for name, figures in audit["measured"].items() if name not in told}
-            for target in known.scores.headlines:
+            for target in known.scores.primary_metrics:
                 if ece := known.scores.score(target, "ece"):
-                    figures = {"ece": ece.mean, "low": ece.low, "of right probabilities": ece.mean}
+                    figures = {"ece": ece.mean, "low": ece.low, "expected_by_chance": ece.mean}
                     measured.setdefault("calibration", {})[target] = figures
-            bound = {**audit["of"], **digests_of(known)}
-            new = {"of": bound, "counts": counts, "findings": findings, "measured": measured}
+            bound = {**audit["digests"], **digests_of(known)}
+            new = {"digests": bound, "counts": counts, "findings": findings, "measured": measured}
             write_audit(self.folder, {**audit, **new})
 
 

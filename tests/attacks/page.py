@@ -9,7 +9,7 @@ from . import test_copies, test_declared_words, test_levels
 
 PAGE = ROOT / "docs" / "why" / "forgeries.md"
 ABOUT = {
-    "controls": "weaker ones, those of others, fewer, or said not to apply",
+    "confound_only": "weaker ones, those of others, fewer, or said not to apply",
     "predictions": "of another seed, method or control, smoothed, or made with the labels",
     "predictions changed later": "after somebody attested the entry, or once it was on the board",
     "predictions moved very little": "no score by more than .005, as by other versions of libraries",

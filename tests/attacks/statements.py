@@ -31,10 +31,10 @@ def of_scores(change: Callable[[Any], object]) -> How:
 
 
 def adds_more(scores: Any) -> None:
-    added = scores["adds"]["stress"]
-    at = added["levels"][added["judged"]]
-    at["effect"].update(mean=0.3, low=0.2, high=0.4)
-    at.update(adds=True)
+    added = scores["adjusted"]["stress"]
+    at = added["levels"][added["decisive_level"]]
+    at["partial_r"].update(mean=0.3, low=0.2, high=0.4)
+    at.update(adjusted=True)
 
 
 def someone_more(run: Any) -> None:
@@ -43,11 +43,11 @@ def someone_more(run: Any) -> None:
 
 
 def more_summands(forger: Forger, _: Place) -> None:
-    """Parts that add up to another headline."""
+    """Parts that add up to another primary metric."""
     path = forger.folder / SUMMANDS_FILE
     known = json.loads(path.read_text())
     for of in known.values():
-        of["adds"] = [part + 0.01 for part in of["adds"]]
+        of["adjusted"] = [part + 0.01 for part in of["adjusted"]]
     path.write_text(json.dumps(known))
 
 
@@ -87,7 +87,7 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     assert record.labels
     assert audit
     scores = copy.deepcopy(dict(record.scores))
-    scores["scores"]["stress"][record.scores.headlines["stress"]].update(mean=0.95, low=0.9, high=1.0)
+    scores["scores"]["stress"][record.scores.primary_metrics["stress"]].update(mean=0.95, low=0.9, high=1.0)
     run = {name: value for name, value in record.run.items() if name != "entry"}
     made = replace(record, run=run, labels=None, scores=Scores(scores))
     shutil.rmtree(forger.folder)
@@ -95,7 +95,7 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     (forger.folder / SEAL_FILE).write_text(
         seal_labels(record.labels, find_source("stress_predict", place.data).raw_digest())
     )
-    write_audit(forger.folder, {**audit, "of": {**digests_of(made), "code": audit["of"]["code"]}})
+    write_audit(forger.folder, {**audit, "digests": {**digests_of(made), "code": audit["digests"]["code"]}})
 
 
 def saying(words: Callable[[Any], object], how: How) -> How:
@@ -142,13 +142,13 @@ def audit_by_hand(forger: Forger, _: Place) -> None:
 def twins_audit(forger: Forger, place: Place) -> None:
     """Under this entry's name, with its digests."""
     twin = read_audit(place.twin) or {}
-    forger.edit_audit(lambda own: {**twin, "run": own["run"], "of": own["of"]})
+    forger.edit_audit(lambda own: {**twin, "run": own["run"], "digests": own["digests"]})
 
 
 def another_ledger(forger: Forger, _: Place) -> None:
     """A single look, by a ledger that nobody has."""
-    forger.edit_run(lambda run: run.update(ledger="0" * 64, test_looks={"stress": 1}, tried={"stress": 1}))
-    once = {"validation": {"uses": [], "tried": 1, "test looks": 1}}
+    forger.edit_run(lambda run: run.update(ledger="0" * 64, test_evaluations={"stress": 1}, tried={"stress": 1}))
+    once = {"validation": {"stopped_early": [], "methods_evaluated": 1, "test_evaluations": 1}}
     forger.edit_audit(lambda audit: {**audit, "measured": {**audit["measured"], **once}})
 
 

@@ -1,4 +1,4 @@
-"""Attacks on `adds` see no label of the subject whose units they score."""
+"""Attacks on `adjusted` see no label of the subject whose units they score."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.adds.attacks import features, registration
-from bench.adds.attacks.fitting import crossfit, linear, logistic
-from bench.adds.study import Study, in_order
+from bench.adjusted.attacks import features, registration
+from bench.adjusted.attacks.fitting import crossfit, linear, logistic
+from bench.adjusted.study import Study, in_order
 
 SUBJECTS, UNITS = 6, 60
 
@@ -29,7 +29,8 @@ def study() -> Study:
         dataset="made up", cohort=anything, target=anything, positions=np.arange(len(y)),
         unit_ids=np.arange(len(y)).astype(str), subject=subject, start=start, y=y, names=np.array(list("abcdef")),
         session_s=np.full(SUBJECTS, 600.0), length_s=10.0, seeds=np.array([0, 1]),
-        folds=np.array([[0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2]]), order=in_order(subject, start), rows={}, controls={},
+        folds=np.array([[0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2]]), order=in_order(subject, start),
+        rows={}, confound_only={},
         _windows={"acc": acc.astype(np.float32)},
     )  # fmt: skip
 

@@ -77,12 +77,12 @@ CHANGES: dict[str, Callable[[np.ndarray, Predictions], np.ndarray]] = {
 @pytest.mark.parametrize("name", COPIED)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_copy_in_another_methods_name_is_flagged(name: str, change: str) -> None:
-    assert verify_data.copied(changed(entry(name), CHANGES[change]), entry(name))
+    assert verify_data.describe_copy(changed(entry(name), CHANGES[change]), entry(name))
 
 
 @pytest.mark.parametrize("pair", CLOSE, ids=lambda pair: pair[0])
 def test_an_honest_pair_is_not_flagged(pair: tuple[str, str]) -> None:
-    assert not verify_data.copied(*map(entry, pair))
+    assert not verify_data.describe_copy(*map(entry, pair))
 
 
 @proof
@@ -96,6 +96,8 @@ def test_no_pair_of_published_entries_is_flagged() -> None:
     for folders in boards.values():
         records = [read_record(folder) for folder in folders]
         flagged = [
-            (a.manifest.id, b.manifest.id) for a, b in itertools.combinations(records, 2) if verify_data.copied(a, b)
+            (a.manifest.id, b.manifest.id)
+            for a, b in itertools.combinations(records, 2)
+            if verify_data.describe_copy(a, b)
         ]
         assert not flagged

@@ -18,7 +18,7 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard import leaderboard_sections
 from embench.leaderboard.entries import UNCONFIRMED
 from embench.leaderboard.pull_request import check_entry, failures
-from embench.leaderboard.verify_data import unlike
+from embench.leaderboard.verify_data import find_board_differences
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, share_text
 
@@ -84,7 +84,7 @@ def test_labels_are_compared_whatever_a_method_is_said_to_be_trained_on(
     published: Path, record: Record, tmp_path: Path
 ) -> None:
     forged = publish(tmp_path, saying(turned(record), train_dataset="acme/other"))
-    found = unlike(forged, [published])
+    found = find_board_differences(forged, [published])
     assert not isinstance(found, Undefined)
     assert "labels" in {wrong.partition(":")[0] for wrong in found}
 
@@ -103,7 +103,7 @@ def test_an_entry_whose_models_are_compared_with_nobody_is_listed(
     forger = saying(weaker(record), label_subjects=2)
     forger.run["method"]["pretrainers"] = ["embench_plugins/masked_value"]
     forged = publish(tmp_path, forger)
-    assert isinstance(unlike(forged, [published]), Undefined)
+    assert isinstance(find_board_differences(forged, [published]), Undefined)
     capsys.readouterr()
     line = ["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")]
     main([*line, "--json"])
@@ -113,10 +113,10 @@ def test_an_entry_whose_models_are_compared_with_nobody_is_listed(
     assert "compared with no other entry" in " ".join(capsys.readouterr().out.split())
 
 
-def tables(root: Path, controls: str) -> dict[str, Any]:
+def tables(root: Path, confound_only: str) -> dict[str, Any]:
     scores = {"elapsed_time": {"stress": {"auroc_crossed_matched": number(0.5, 0.0)}}}
-    name = share_text(root / "stress_predict" / "shared", "control_scores", json.dumps(scores))
-    return {**TABLES, "controls": controls * 32, "control_scores": name}
+    name = share_text(root / "stress_predict" / "shared", "confound_only_scores", json.dumps(scores))
+    return {**TABLES, "confound_only": confound_only * 32, "confound_only_scores": name}
 
 
 def test_an_entry_that_nobody_confirms_sets_no_model_of_its_leaderboard(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from bench import exercise as board
-from embench.engine.rows import encoder_of
+from embench.engine.rows import load_encoder
 from embench.errors import CheckFailed
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan
 from embench.records.predictions import MODEL
 from embench.runs import run as runner
 from embench.store import derive
-from embench_plugins.datasets.wearable_stress.synthetic import exercise as synthetic
+from embench_plugins.datasets.wearable_stress import synthetic
 
 UNSEEN_SHARE = 0.8
 """Of the scores that the learner below gives to subjects who did not train it, so many reach a threshold at which so
@@ -28,7 +28,7 @@ many of its training subjects' do."""
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, session_cache) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("exercise")
-    synthetic.synthesize(folder / "wearable_stress", subjects=12, seed=1, effect=1.0, length_s=180.0)
+    synthetic.synthesize_exercise(folder / "wearable_stress", subjects=12, seed=1, effect=1.0, length_s=180.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(session_cache))
         yield folder
@@ -124,7 +124,7 @@ class TestWhatIsApplied:
         def raw(of: board.Sessions, subject: str) -> np.ndarray:
             (entry,) = [entry for entry in of.cohort.store.recordings if entry.subject == subject]
             spans = np.array([[unit.start, unit.stop] for unit in of.cohort.units if unit.subject == subject])
-            return derive.features_in(of.cohort.store, modality, encoder_of(part), entry.id, spans)
+            return derive.features_in(of.cohort.store, modality, load_encoder(part), entry.id, spans)
 
         for subject in ("S02", "f03"):
             known = raw(stress, subject).astype(np.float64)

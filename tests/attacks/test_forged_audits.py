@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from embench.cli import main
+from embench.errors import DataError
 from embench.leaderboard.pull_request import EntryCheck, check_boards, check_entry, failures
 from embench.leaderboard.verify import audit_code
+from embench.reasons import Reason
 from embench.records.audit import AUDIT_FILE, Audit, AuditFinding, CheckResult, read_audit, write_audit
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, digests_of, read_record
@@ -26,7 +28,7 @@ from ..tiny import scored
 
 __all__ = ["honest", "published", "record"]
 
-TODO = "use scores as ranks only: decisions, F1 and accuracy depend on a threshold that does not fit"
+OPEN_ONCE = "choose among methods with --dev, and open the test labels once"
 
 
 def audited(of: Record) -> dict[str, Any]:
@@ -35,25 +37,23 @@ def audited(of: Record) -> dict[str, Any]:
     assert ece
     assert ece.low is not None
     luck = ece.low - 0.11
-    figures = {"ece": ece.mean, "low": ece.low, "of right probabilities": luck}
-    off = f"probabilities of stress are off by {ece.mean - luck:.2f} on average, more than expected by chance"
-    many = "26 methods, including this one, were scored on these test subjects"
-    seen = {"tried": 26, "test looks": 30}
-    open_once = "compare methods with --dev, and evaluate on the test labels once"
+    figures = {"ece": ece.mean, "low": ece.low, "expected_by_chance": luck}
+    off = {"target": "stress", **figures}
+    seen = {"methods_evaluated": 26, "test_evaluations": 30}
     checks = {
         "access": CheckResult({"target_access": "unlabelled", "leaks": False}),
         "scores": CheckResult({"methods": 4, "differ": 0}),
         "statements": CheckResult({"differ": 0}),
-        "labels": CheckResult({"labels": labels, "differ": 0, "not in the data": 0, "left out": 0}),
-        "calibration": CheckResult({"stress": figures}, (AuditFinding("warning", off, figures, TODO),)),
-        "validation": CheckResult({"uses": [], **seen}, (AuditFinding("note", many, seen, open_once),)),
+        "labels": CheckResult({"labels_compared": labels, "differ": 0, "not_in_data": 0, "missing": 0}),
+        "calibration": CheckResult({"stress": figures}, (AuditFinding("warning", "miscalibrated", off),)),
+        "validation": CheckResult({"stopped_early": [], **seen}, (AuditFinding("note", "many_methods", seen),)),
     }
     made_of = {**digests_of(of), "code": audit_code()}
-    return Audit(of.run["id"], checks, {"hidden": "the run has no embeddings"}, made_of).json()
+    return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).json()
 
 
 def counted(of: Record) -> Record:
-    return replace(of, run={**of.run, "test_looks": {"stress": 30}, "tried": {"stress": 26}})
+    return replace(of, run={**of.run, "test_evaluations": {"stress": 30}, "methods_evaluated": {"stress": 26}})
 
 
 def send(root: Path, of: Record, audit: dict[str, Any]) -> Path:
@@ -137,7 +137,7 @@ def test_the_audit_of_an_honest_run_beside_something_else_fails(tmp_path: Path, 
     of = counted(record)
     checks = found(send(tmp_path, BESIDE[name](of), audited(of)))
     assert checks["bound"].status == "failed"
-    assert checks["bound"].reason.startswith(f"{AUDIT_FILE}: of.")
+    assert checks["bound"].reason.startswith(f"{AUDIT_FILE}: digests.")
 
 
 def test_the_audit_of_a_twin_run_fails(tmp_path: Path, record: Record) -> None:
@@ -150,7 +150,7 @@ def test_the_audit_of_a_twin_run_fails(tmp_path: Path, record: Record) -> None:
 @pytest.mark.parametrize("name", sample(["invented predictions", "dropped units", "flipped labels"], "dropped units"))
 def test_an_older_audit_without_digests_fails_by_what_it_measured(tmp_path: Path, record: Record, name: str) -> None:
     of = counted(record)
-    older = {field: value for field, value in audited(of).items() if field != "of"} | {"version": 6}
+    older = {field: value for field, value in audited(of).items() if field != "digests"} | {"version": 6}
     honest = found(send(tmp_path, of, older))["bound"]
     assert (honest.status, honest.reason) == (
         "not possible",
@@ -164,7 +164,7 @@ def test_an_older_audit_without_digests_fails_by_what_it_measured(tmp_path: Path
 def test_a_new_entry_needs_an_audit_that_is_bound(tmp_path: Path, record: Record) -> None:
 
     of = counted(record)
-    older = {field: value for field, value in audited(of).items() if field != "of"} | {"version": 6}
+    older = {field: value for field, value in audited(of).items() if field != "digests"} | {"version": 6}
     method = {**of.run["method"], "pretrainers": ["embench_plugins/masked_value"]}
     other = {**of.run, "id": "cnn_tf-single-fedcba9876", "method": method}
     send(tmp_path / "earlier", replace(of, run=other), audited(of))
@@ -184,11 +184,34 @@ def _first(audit: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return {**audit, "findings": [{**first, **changed}, *others]}
 
 
+def _second(audit: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    first, second = audit["findings"]
+    return {**audit, "findings": [first, {**second, **changed}]}
+
+
+def _evidence(audit: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return _first(audit, evidence={**audit["findings"][0]["evidence"], **changed})
+
+
 ANOTHER: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "what": (lambda a: _first(a, what="the scores are sound"), "findings.0.what"),
-    "a link": (lambda a: _first(a, what=f"{a['findings'][0]['what']}; see https://x.org"), "findings.0.what"),
-    "a number": (lambda a: _first(a, what=a["findings"][0]["what"].replace("off by 0.", "off by 7.")), "findings.0"),
+    "an id": (lambda a: _first(a, id="sound"), "findings.0.id"),
+    "the id of another check": (lambda a: _first(a, id="many_methods"), "findings.0.check"),
+    "another id of the check": (lambda a: _second(a, id="other_counts"), "findings.1.severity"),
+    "a sentence as a name": (lambda a: _evidence(a, target="stress, which is sound"), "findings.0.evidence.target"),
+    "a link": (lambda a: _evidence(a, target="https://x.org"), "findings.0.evidence.target"),
+    "markup": (lambda a: _evidence(a, target="<b>stress</b>"), "findings.0.evidence.target"),
+    "a text as a number": (lambda a: _evidence(a, ece="0.1"), "findings.0.evidence.ece"),
+    "a number": (lambda a: _evidence(a, ece=7.0), "findings.0.evidence.ece"),
+    "a number of another finding": (
+        lambda a: _second(a, evidence={"methods_evaluated": 27, "test_evaluations": 30}),
+        "findings.1.evidence",
+    ),
+    "another target": (lambda a: _evidence(a, target="arousal"), "findings.0.evidence"),
+    "a value more": (lambda a: _evidence(a, remark=1), "findings.0.evidence.remark"),
+    "a value less": (lambda a: _first(a, evidence={"target": "stress"}), "findings.0.evidence"),
     "what to do": (lambda a: _first(a, todo="nothing: this is the best method"), "findings.0.todo"),
+    "a reason": (lambda a: {**a, "skipped": {"hidden": ["all is well"]}}, "skipped.hidden"),
     "severity": (lambda a: _first(a, severity="note"), "counts"),
     "severity and counts": (
         lambda a: _first(a, severity="note") | {"counts": {"severe": 0, "warning": 0, "note": 2}},
@@ -205,7 +228,7 @@ ANOTHER: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
             **a,
             "measured": {
                 **a["measured"],
-                "calibration": {"stress": {"ece": 0.0, "low": 0.0, "of right probabilities": 0.0}},
+                "calibration": {"stress": {"ece": 0.0, "low": 0.0, "expected_by_chance": 0.0}},
             },
         },
         "measured.calibration.stress",
@@ -218,7 +241,10 @@ ANOTHER: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
         lambda a: {**a, "measured": {name: of for name, of in a["measured"].items() if name != "calibration"}},
         "measured.calibration",
     ),
-    "looks": (lambda a: {**a, "measured": {**a["measured"], "validation": {"tried": 1, "test looks": 1}}}, "measured"),
+    "looks": (
+        lambda a: {**a, "measured": {**a["measured"], "validation": {"methods_evaluated": 1, "test_evaluations": 1}}},
+        "measured",
+    ),
     "labels that differ": (lambda a: {**a, "measured": {**a["measured"], "labels": {"differ": 9}}}, "measured.labels"),
     "version": (lambda a: {**a, "version": 10**400}, "version"),
 }
@@ -236,10 +262,27 @@ def test_an_audit_that_says_what_no_audit_says_fails(sent: tuple[Path, dict[str,
 
 def test_an_audit_of_another_form_is_no_bug(sent: tuple[Path, dict[str, Any]]) -> None:
     folder, audit = sent
-    for changed in ({"findings": [1]}, {"measured": {"calibration": {"stress": 1}}}, {"of": 1}, {"of": {}}):
+    for changed in (
+        {"findings": [1]},
+        {"measured": {"calibration": {"stress": 1}}},
+        {"digests": 1},
+        {"digests": {}},
+        {"skipped": 1},
+    ):
         write_audit(folder, audit | changed)
         assert failures(check_entry(folder)), changed
         assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 1, changed
+
+
+@pytest.mark.parametrize("what", ["the scores are sound", "26 methods, including this one, were scored; see x.org"])
+def test_an_older_audit_says_only_what_published_ones_say(sent: tuple[Path, dict[str, Any]], what: str) -> None:
+    folder, audit = sent
+    finding = {"check": "validation", "severity": "note", "what": what, "evidence": {}, "todo": OPEN_ONCE}
+    older = {name: audit[name] for name in ("run", "measured")} | {"version": 6, "not_asked": {}}
+    write_audit(folder, {**older, "counts": {"severe": 0, "warning": 0, "note": 1}, "findings": [finding]})
+    with pytest.raises(DataError, match="says what no audit says"):
+        read_audit(folder)
+    assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 3
 
 
 def test_what_is_sent_can_be_read_again(tmp_path: Path, record: Record) -> None:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, needs_recordings]
 
 
 def _headline(scores: Any) -> Any:
-    return scores["scores"]["stress"][scores["headlines"]["stress"]]
+    return scores["scores"]["stress"][scores["primary_metrics"]["stress"]]
 
 
 def _folds_of_two() -> Any:
@@ -63,17 +63,16 @@ def _eight_million_rows(f: Forger) -> None:
 
 
 FORGERIES: dict[str, Callable[[Forger], object]] = {
-    "the headline's mean": lambda f: f.edit_scores(lambda s: _headline(s).update(mean=0.95)),
+    "the primary metric's mean": lambda f: f.edit_scores(lambda s: _headline(s).update(mean=0.95)),
     "a mean that is no number": lambda f: f.edit_scores(lambda s: _headline(s).update(mean=float("nan"))),
     "a mean that is text": lambda f: f.edit_scores(lambda s: _headline(s).update(mean="0.95")),
     "an interval": lambda f: f.edit_scores(lambda s: _headline(s).update(low=0.577, high=0.578)),
     "a control's mean": lambda f: f.edit_control_scores(lambda s: _position(s).update(mean=0.1)),
-    "the metric of the headline": lambda f: f.edit_scores(lambda s: s["headlines"].update(stress="auroc_within")),
-    "scores by fold": lambda f: f.edit_scores(lambda s: s.update(folds=[])),
-    "that a control is cleared": lambda f: f.edit_scores(
-        lambda s: s["differences"].update(majority={"stress": {"difference": _headline(s), "clears": True}})
+    "the metric of the primary metric": lambda f: f.edit_scores(
+        lambda s: s["primary_metrics"].update(stress="auroc_within")
     ),
-    "that all controls are cleared": lambda f: f.edit_scores(lambda s: s.update(cleared_all=True)),
+    "scores by fold": lambda f: f.edit_scores(lambda s: s.update(folds=[])),
+    "a part that no version has": lambda f: f.edit_scores(lambda s: s.update(cleared_all=True)),
     "the answers given time and movement": lambda f: f.edit_scores(_adds_more),
     "predictions moved towards the labels": lambda f: f.towards_labels(),
     "predictions moved towards the labels, and scored again": lambda f: (f.towards_labels(), f.score_again()),
@@ -81,8 +80,8 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
         f.towards_labels(),
         f.score_again(with_data=True),
     ),
-    "the headline's mean, with the labels deleted": _without_labels,
-    "the headline's mean, with the labels left out of run.yaml": _labels_left_out,
+    "the primary metric's mean, with the labels deleted": _without_labels,
+    "the primary metric's mean, with the labels left out of run.yaml": _labels_left_out,
     "50 labels": lambda f: f.edit_shared(
         "labels", lambda rows: [r.update(label=str(1 - int(float(r["label"])))) for r in rows[:50]]
     ),
@@ -105,9 +104,11 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     "access to data of test subjects": lambda f: f.edit_run(lambda run: run.update(target_access="none")),
     "the method's name": lambda f: f.edit_run(lambda run: run["method"].update(fusion="embench_plugins/svm")),
     "the number of parameters": lambda f: f.edit_run(lambda run: run["cost"].update(parameters=1)),
-    "the number of looks": lambda f: f.edit_run(lambda run: run.update(test_looks={"stress": 1}, tried={"stress": 1})),
+    "the number of looks": lambda f: f.edit_run(
+        lambda run: run.update(test_evaluations={"stress": 1}, tried={"stress": 1})
+    ),
     "version and date": lambda f: f.edit_run(lambda run: run.update(embench_version="99.0.0", date="2099-01-01")),
-    "a clean audit, and the headline's mean": _cleaner_audit,
+    "a clean audit, and the primary metric's mean": _cleaner_audit,
     "HTML in a setting": lambda f: f.edit_run(lambda run: run["recipe"].update(settings=["<img src=x>\n\n# Injected"])),
     "a YAML tag": lambda f: _append(f.folder / "run.yaml", "\nx: !!python/object/apply:os.system ['touch RAN']\n"),
     "an id that is a path": lambda f: f.edit_run(lambda run: run.update(id="../../../x")),
@@ -118,9 +119,8 @@ OUTCOMES = {
     "the answers given time and movement": ("refused", "nothing"),  # it is not what the entry's own audit measured
     "a mean that is no number": ("unreadable", "unreadable"),
     "a mean that is text": ("unreadable", "unreadable"),
-    "that a control is cleared": ("unreadable", "unreadable"),
-    "that all controls are cleared": ("unreadable", "unreadable"),
-    "the headline's mean, with the labels deleted": ("unreadable", "unreadable"),
+    "a part that no version has": ("unreadable", "unreadable"),
+    "the primary metric's mean, with the labels deleted": ("unreadable", "unreadable"),
     "the name of a unit": ("unreadable", "severe"),
     "predictions that are no numbers": ("unreadable", "unreadable"),
     "rows twice": ("unreadable", "unreadable"),
@@ -134,9 +134,9 @@ OUTCOMES = {
 }
 """What `leaderboard build` and the audit do with a forgery. What neither this nor the page lists: refused, severe."""
 SAMPLE = (
-    "the headline's mean",
+    "the primary metric's mean",
     "an interval",
-    "that a control is cleared",
+    "a part that no version has",
     "the answers given time and movement",
     "predictions moved towards the labels, and scored again",
     "50 labels, and scored again",
@@ -160,10 +160,10 @@ def _position(scores: Any) -> Any:
 
 
 def _adds_more(scores: Any) -> None:
-    added = scores["adds"]["stress"]
-    at = added["levels"][added["judged"]]
-    at["effect"].update(mean=0.5, low=0.4, high=0.6)
-    at.update(adds=True)
+    added = scores["adjusted"]["stress"]
+    at = added["levels"][added["decisive_level"]]
+    at["partial_r"].update(mean=0.5, low=0.4, high=0.6)
+    at.update(adjusted=True)
 
 
 def _cut(path: Path) -> None:

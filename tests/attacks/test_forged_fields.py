@@ -30,8 +30,12 @@ def cost(**changed: Any) -> Change:
     return lambda run: run["cost"].update(changed)
 
 
-def looks(test_looks: Any = 3, tried: Any = 2, dev_looks: Any = 0) -> Change:
-    counted = {"test_looks": {"stress": test_looks}, "tried": {"stress": tried}, "dev_looks": {"stress": dev_looks}}
+def looks(test_evaluations: Any = 3, tried: Any = 2, dev_evaluations: Any = 0) -> Change:
+    counted = {
+        "test_evaluations": {"stress": test_evaluations},
+        "methods_evaluated": {"stress": tried},
+        "dev_evaluations": {"stress": dev_evaluations},
+    }
     return lambda run: run.update(counted)
 
 
@@ -48,13 +52,13 @@ NUMBERS: dict[str, tuple[Change, str]] = {
     "memory below zero": (cost(peak_memory_mb=-1.0), "cost.peak_memory_mb"),
     "energy": (cost(energy_j=1e30), "cost.energy_j"),
     "energy that is no number": (cost(energy_j=float("nan")), "cost.energy_j"),
-    "no look": (looks(test_looks=0), "test_looks.stress"),
-    "looks below zero": (looks(test_looks=-3), "test_looks.stress"),
-    "looks of 400 digits": (looks(test_looks=LONG), "test_looks.stress"),
-    "looks at no target": (lambda run: run.update(test_looks={}), "test_looks"),
-    "more methods than looks": (looks(tried=99), "tried.stress"),
-    "no method": (looks(tried=0), "tried.stress"),
-    "looks with --dev below zero": (looks(dev_looks=-1), "dev_looks.stress"),
+    "no look": (looks(test_evaluations=0), "test_evaluations.stress"),
+    "looks below zero": (looks(test_evaluations=-3), "test_evaluations.stress"),
+    "looks of 400 digits": (looks(test_evaluations=LONG), "test_evaluations.stress"),
+    "looks at no target": (lambda run: run.update(test_evaluations={}), "test_evaluations"),
+    "more methods than looks": (looks(tried=99), "methods_evaluated.stress"),
+    "no method": (looks(tried=0), "methods_evaluated.stress"),
+    "looks with --dev below zero": (looks(dev_evaluations=-1), "dev_evaluations.stress"),
     "more repaired units than there are": (lambda run: run["cohort"].update(repaired=1.5), "cohort.repaired"),
     "repaired units that are no number": (
         lambda run: run["cohort"].update(repaired=float("nan")),
@@ -126,7 +130,7 @@ def test_a_text_that_is_a_formula_is_refused(published: Path, name: str, text: s
 
 def test_a_number_of_more_digits_than_can_be_read_is_named(published: Path) -> None:
     path = published / "run.yaml"
-    path.write_text(path.read_text().replace("test_looks:", f"more: {'9' * 4400}\ntest_looks:"))
+    path.write_text(path.read_text().replace("test_evaluations:", f"more: {'9' * 4400}\ntest_evaluations:"))
     with pytest.raises(DataError) as refused:
         read_manifest(published)
     assert "run.yaml" in str(refused.value)
@@ -134,7 +138,7 @@ def test_a_number_of_more_digits_than_can_be_read_is_named(published: Path) -> N
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_of_a_table_is_a_formula(text: str) -> None:
-    cells = [*_cells(as_csv([{"id": text, "list": [text], "plain": "a"}])), build._harmless(text)]
+    cells = [*_cells(as_csv([{"id": text, "list": [text], "plain": "a"}])), build._make_harmless(text)]
     assert not [cell for cell in cells if cell[:1] in tuple("=+-@\uff1d")]
     assert _cells(as_csv([{"n": -1.5}])) == ["n", "-1.5"]
 

@@ -27,10 +27,10 @@ CODE = "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\nclass X
 REAL = Path(__file__).parents[2] / "leaderboards/stress_predict/subject-independent-v3/handcrafted-forest-8f510edbe1"
 MORE = """
 pretraining: [{dataset: embench_plugins/wesad, licence: free}]
-started_from: {manifest: {seen: [{dataset: embench_plugins/wesad}]}}
-recipe: {preset: small, on_board: true, assumed: [batch], settings: [fusion.build.trees=100]}
+initial_weights: {manifest: {seen: [{dataset: embench_plugins/wesad}]}}
+recipe: {preset: small, on_leaderboard: true, assumed: [batch], settings: [fusion.build.trees=100]}
 """
-SCORES = ("scores", "controls", "differences", "folds")
+SCORES = ("scores", "confound_only", "differences", "folds")
 MARKUP = (
     "lda<img src=x onerror=alert(1)>|b`c`", "lda\n\n# Injected\n\n[a](http://b)", "lda\x1b]0;owned\x07\x1b[2J",
 )  # fmt: skip

@@ -15,7 +15,7 @@ from embench.errors import CheckFailed, UsageError
 from embench.planning.graph import TRAIN
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.protocols import NOTHING_GIVEN, load_protocol, prove_given
+from embench.protocols import NO_CALIBRATION, load_protocol, prove_given
 
 from ..planning.days import write_days, write_rules
 from ..sample import sample
@@ -37,11 +37,11 @@ def plan(data: Path, protocol: str, **options: object) -> Plan:
     return make(Request(str(data), protocol=protocol, runs=data.parent / "runs", **asked))  # type: ignore[arg-type]
 
 
-def stages_of(made: Plan, last: str) -> Iterator[Stage]:
+def list_test_stages(made: Plan, last: str) -> Iterator[Stage]:
     """The stages that a prediction is made with, itself left out."""
     for name in made.graph.stages[last].inputs.values():
         yield made.graph.stages[name]
-        yield from stages_of(made, name)
+        yield from list_test_stages(made, name)
 
 
 def touched(made: Plan, stage: Stage, units: list[int]) -> set[str]:
@@ -52,7 +52,7 @@ def touched(made: Plan, stage: Stage, units: list[int]) -> set[str]:
     index = {entry.id: r for r, entry in enumerate(made.test.store.recordings)}
     return {
         unit.id
-        for unit in made.test.of(units)
+        for unit in made.test.select_units(units)
         for r, start, stop in spans
         if r == index[unit.recording] and start < unit.stop and unit.start < stop
     }
@@ -72,9 +72,9 @@ def test_what_is_fitted_or_pretrained_reads_of_a_test_subject_what_it_gives_alon
         given = {made.test.units[i].id for i in own if slices.rank[i]}
         assert all(slices.scored[i] for i in each.units)
         for name, stage in {**each.beside, "": each.stage}.items():
-            fitted = list(stages_of(made, stage))
+            fitted = list(list_test_stages(made, stage))
             read = set().union(*(touched(made, one, own) for one in fitted))
-            assert read == (set() if name == NOTHING_GIVEN else given)
+            assert read == (set() if name == NO_CALIBRATION else given)
             assert "pretrain" in {one.kind for one in fitted} or "pretrainers" not in options
 
 
@@ -90,8 +90,8 @@ def test_folds_that_learn_more_of_a_test_subject_than_it_gave_are_refused(days: 
     guard = next(unit.id for unit in between if unit.subject in tested)
     for stolen in (guard, fold.test[0]):
         with pytest.raises(CheckFailed, match="but not calibration data"):
-            cohort.after_giving(protocol, [replace(fold, train=(*fold.train, stolen))])
-    units, given, scored = cohort.of(cohort.eligible), {fold.train[-1]}, set(fold.test)
+            cohort.split_calibration(protocol, [replace(fold, train=(*fold.train, stolen))])
+    units, given, scored = cohort.select_units(cohort.eligible), {fold.train[-1]}, set(fold.test)
     with pytest.raises(CheckFailed, match="are tested in fold 0 but must not be scored"):
         prove_given(protocol, "days", units, [replace(fold, test=(*fold.test, guard))], given, scored)
 

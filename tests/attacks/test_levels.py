@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embench.cli import main
-from embench.leaderboard.entries import entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import entry_digest, list_test_stages, pick_stages
 from embench.records.record import read_manifest, read_record
 
 from ..sample import proof
@@ -41,7 +41,7 @@ class Forgery(NamedTuple):
 
 
 def _control(change: a.Change) -> Forgery:
-    return Forgery(a.rewritten(change, with_data=False), WITH_DATA, "controls", ci=True)
+    return Forgery(a.rewritten(change, with_data=False), WITH_DATA, "confound_only", ci=True)
 
 
 def _weaker(change: a.Other, *names: str) -> Forgery:
@@ -62,7 +62,7 @@ def _times(change: a.Change) -> Forgery:
 
 SMOOTHED = a.model(lambda _, rows: a.by_person(rows, rows["score"], a.smoothed))
 FORGERIES: dict[str, dict[str, Forgery]] = {
-    "controls": {
+    "confound_only": {
         "shifted by a minute": _weaker(lambda rows, v: a.by_person(rows, v, lambda own: np.roll(own, 6))),
         "shrunk until most are equal": _weaker(lambda _, v: (0.5 + 0.05 * (v - 0.5)).round(2)),
         "permuted": _weaker(lambda _, v: np.random.default_rng(0).permutation(v)),
@@ -99,14 +99,16 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "whose package nobody has": Forgery(s.of_run(s.own_method), REPRODUCE, "not installed"),
     },
     "folds and groups": {
-        "two people change their folds": Forgery(a.rewritten(a.dealt_again), WITH_DATA, "cohort controls", ci=True),
+        "two people change their folds": Forgery(
+            a.rewritten(a.dealt_again), WITH_DATA, "cohort confound_only", ci=True
+        ),
         "two people are one group": Forgery(a.rewritten(a.regrouped), WITH_DATA, "cohort", ci=True),
     },
     "labels and people": {
         "a neighbour's labels": _labels(a.relabelled(a.of_neighbour)),
         "labels a unit later": _labels(a.relabelled(a.later)),
-        "units drawn by a hash are left out": _labels(a.drawn_out, "labels unpredicted controls"),
-        "a person is left out": _labels(a.left_out, "labels cohort unpredicted controls"),
+        "units drawn by a hash are left out": _labels(a.drawn_out, "labels unpredicted confound_only"),
+        "a person is left out": _labels(a.left_out, "labels cohort unpredicted confound_only"),
     },
     "labels of files said to be others": {
         "a neighbour's labels": Forgery(
@@ -125,11 +127,11 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "stimuli": _times(a.stimuli),
     },
     "summands": {
-        "that add up to another headline": Forgery(s.more_summands, VERIFY, "summands"),
+        "that add up to another primary metric": Forgery(s.more_summands, VERIFY, "summands"),
         "of the neighbour": Forgery(s.twins_summands, VERIFY, "summands"),
     },
     "the answers given time and movement": {
-        "more": Forgery(s.of_scores(s.adds_more), WITH_DATA, "adds"),
+        "more": Forgery(s.of_scores(s.adds_more), WITH_DATA, "adjusted"),
     },
     "what else the entry shows": {
         "a bad score, whose metric the author doesn't have": Forgery(
@@ -158,7 +160,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
             VERIFY, "covered",
         ),
         "the answers given time and movement, left out": Forgery(
-            s.of_scores(lambda scores: scores.pop("adds")), VERIFY, "parts"
+            s.of_scores(lambda scores: scores.pop("adjusted")), VERIFY, "parts"
         ),
         "a person whom nobody recorded": Forgery(s.of_run(s.someone_more), VERIFY, "folds"),
     },
@@ -268,7 +270,9 @@ def nonce(honest: Path, forged: Path) -> str:
     apart = (before["score"] != now["score"]) | (before["decision"] != now["decision"])
     changed = {*zip(now["seed"][apart].tolist(), now["fold"][apart].tolist(), strict=True)}
     run = read_manifest(forged)
-    drawn = {n: picked_stages(entry_digest(forged, run), n, 2, stages_of(forged, run)) for n in map(str, range(99))}
+    drawn = {
+        n: pick_stages(entry_digest(forged, run), n, 2, list_test_stages(forged, run)) for n in map(str, range(99))
+    }
     return next((n for n, picked in drawn.items() if changed & set(picked)), "0")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.adds.markers import Suspect, suspects
-from bench.adds.recompute import standardised
-from bench.adds.study import Study, in_order
+from bench.adjusted.markers import Suspect, suspects
+from bench.adjusted.recompute import standardised
+from bench.adjusted.study import Study, in_order
 
 SUBJECTS, UNITS, SEEDS = 20, 60, 2
 
@@ -32,7 +32,7 @@ def made() -> tuple[Study, np.ndarray]:
         unit_ids=np.arange(len(y)).astype(str), subject=subject, start=start, y=y, names=names,
         session_s=np.full(SUBJECTS, 10.0 * UNITS), length_s=10.0, seeds=np.arange(SEEDS),
         folds=np.stack([rng.permutation(np.arange(SUBJECTS) % 5) for _ in range(SEEDS)]),
-        order=in_order(subject, start), rows=rows, controls={},
+        order=in_order(subject, start), rows=rows, confound_only={},
     )  # fmt: skip
     return study, marked
 

@@ -85,8 +85,8 @@ def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(
         method(bench, tmp_path / "one", "Writes")
     again = method(bench, tmp_path / "two", "Writes")
     assert again.manifest["conformance"]["fusion"].startswith("failed: ")
-    assert again.manifest["test_looks"] == {"arousal": 2}
-    assert again.manifest["tried"] == {"arousal": 1}
+    assert again.manifest["test_evaluations"] == {"arousal": 2}
+    assert again.manifest["methods_evaluated"] == {"arousal": 1}
 
 
 @pytest.mark.parametrize(

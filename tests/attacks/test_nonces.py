@@ -12,7 +12,7 @@ import pytest
 from embench.cli import main
 from embench.errors import EmbenchError
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.entries import attestation_name, entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import attestation_name, entry_digest, list_test_stages, pick_stages
 from embench.leaderboard.nonces import Nonces, commit_nonces, read_nonces, reveal_nonce
 from embench.records.record import read_manifest
 
@@ -29,7 +29,7 @@ def spot_check(entry: Path, nonce: str, **more: Any) -> Path:
     content = {
         "version": 1, "protocol": run.protocol.name, "entry": run.id, "digest": digest, "level": "spot_checked",
         "by": "Somebody Else", "on": "2026-12-24", "versions": {}, "nonce": nonce,
-        "stages": picked_stages(digest, nonce, 2, stages_of(entry, run)), **more,
+        "stages": pick_stages(digest, nonce, 2, list_test_stages(entry, run)), **more,
     }  # fmt: skip
     path = entry.parents[1] / "attestations" / attestation_name(run.protocol.name, run.id, "Somebody Else")
     path.parent.mkdir(exist_ok=True)
@@ -52,7 +52,7 @@ def test_a_nonce_that_its_checker_ground_attests_nothing(published: Path) -> Non
     drawn = (
         n
         for n in map(str, range(9999))
-        if picked_stages(entry_digest(published, run), n, 2, stages_of(published, run)) == stages
+        if pick_stages(entry_digest(published, run), n, 2, list_test_stages(published, run)) == stages
     )
     spot_check(published, next(drawn))
     assert evidence(published) in ("refused", "self_reported")
@@ -73,7 +73,7 @@ def drawn(entry: Path, nonces: Nonces) -> Path:
     """The spot check of the folds that follow from the nonce of an entry."""
     found = nonces.revealed[-1]
     run, when = read_manifest(entry), found.revealed.isoformat()
-    more = {"version": 2, "source": "nonces.json", "revealed": when, "total": len(stages_of(entry, run))}
+    more = {"version": 2, "source": "nonces.json", "revealed": when, "total": len(list_test_stages(entry, run))}
     return spot_check(entry, found.nonce, **more)
 
 

@@ -40,12 +40,13 @@ def subjects_tested(plan: Plan, fold: int) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("given", "options"), [("2", {}), ("2", {"dev": True}), ("unlabelled:2", {"label_subjects": "3"}), ("session", {})]
+    ("given", "options"),
+    [("2", {}), ("2", {"dev": True}), ("unlabelled:2", {"label_subjects": "3"}), ("session", {})],
 )
 def test_no_stage_has_a_label_of_a_test_subject_but_those_that_it_gives(
     bench: Bench, given: str, options: dict[str, Any]
 ) -> None:
-    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given=given, **options)
+    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", calibration_data=given, **options)
     cohort = plan.test
     assert cohort.slices is not None
     at = {(r, start): i for i, (r, start) in enumerate(zip(*(cohort.columns[n] for n in ("recording", "start")),
@@ -59,7 +60,7 @@ def test_no_stage_has_a_label_of_a_test_subject_but_those_that_it_gives(
         if "all_given" in stage.task:
             own = [u.subject in tested for u in cohort.units]
             mine = np.flatnonzero(own & (stage.task["all_given"] > 0))
-            assert set(mine) <= set(np.flatnonzero(cohort.slices.given(2)))
+            assert set(mine) <= set(np.flatnonzero(cohort.slices.select_given(2)))
             assert (stage.kind == "predict" or not len(mine)) or options.get("dev")
         if "slice_role" not in stage.task:
             continue
@@ -72,7 +73,7 @@ def test_no_stage_has_a_label_of_a_test_subject_but_those_that_it_gives(
         of_tested = np.array([name in tested for name in names_of(plan, stage.task, "slice_")])
         assert (of_tested == (role == GIVEN)).all()
         assert not cohort.slices.scored[units[of_tested]].any()
-        assert cohort.slices.given(2)[units[role != TRIAL_SCORED]].all()
+        assert cohort.slices.select_given(2)[units[role != TRIAL_SCORED]].all()
         assert cohort.slices.scored[units[role == TRIAL_SCORED]].all()
         assert not set(units[role == TRIAL_SCORED]) & set(units[role == TRIAL_GIVEN])
         if options.get("dev") and "labelled" in stage.params.given:
@@ -81,7 +82,9 @@ def test_no_stage_has_a_label_of_a_test_subject_but_those_that_it_gives(
 
 def test_in_a_trial_a_training_subject_gives_no_more_labels_than_a_run_may_use(bench: Bench) -> None:
     """Where nobody validates, people that are trained on are tried; half of their labels are hidden."""
-    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2", label_fraction="0.5", dev=True)
+    plan = bench.plan(
+        "Moments", fusion="logreg", modalities="ecg", calibration_data="2", label_fraction="0.5", dev=True
+    )
     for each in plan.graph.predictions:
         task = plan.graph.stages[each.stage].task
         columns = plan.test.arrays(each.train)
@@ -92,7 +95,7 @@ def test_in_a_trial_a_training_subject_gives_no_more_labels_than_a_run_may_use(b
 
 
 def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None:
-    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2")
+    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", calibration_data="2")
     cohort, [fold, *_] = plan.test, plan.test.folds(plan.protocol, 0)
     slices = cohort.slices
     assert slices is not None
@@ -105,7 +108,7 @@ def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None
     later[first] = 1
     for wrong in (replace(slices, scored=scored), replace(slices, rank=random), replace(slices, rank=later)):
         with pytest.raises(CheckFailed):
-            replace(cohort, slices=wrong).after_giving(plan.protocol, [fold])
+            replace(cohort, slices=wrong).split_calibration(plan.protocol, [fold])
 
 
 NETWORKS = {
@@ -125,7 +128,7 @@ ESTIMATORS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_that_does_more_than_adapt_to_one_subject_is_refused(bench: Bench, name: str) -> None:
     with pytest.raises(PluginError, match=NETWORKS[name]) as error:
-        bench.run(plugin(name), fusion="single", modalities="ecg", given="2")
+        bench.run(plugin(name), fusion="single", modalities="ecg", calibration_data="2")
     assert name in error.value.where
 
 
@@ -133,7 +136,7 @@ def test_a_network_that_does_more_than_adapt_to_one_subject_is_refused(bench: Be
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_estimator_that_does_more_than_adapt_to_one_subject_is_refused(bench: Bench, name: str) -> None:
     with pytest.raises(PluginError, match=ESTIMATORS[name]) as error:
-        bench.run("Moments", fusion=plugin(name), modalities="ecg", given="2")
+        bench.run("Moments", fusion=plugin(name), modalities="ecg", calibration_data="2")
     assert name in error.value.where
 
 
@@ -145,12 +148,12 @@ def rows_of(run: Any, method: str = "model") -> np.ndarray:
 
 @pytest.mark.slow
 def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench: Bench) -> None:
-    run = bench.run("Moments", fusion="logreg", modalities="ecg", given="2")
+    run = bench.run("Moments", fusion="logreg", modalities="ecg", calibration_data="2")
     evidence = collect_evidence(run.folder, data_root=bench.data)
     assert not check_samples(evidence).findings
     rows = evidence.record.predictions
     subject = str(rows["subject"][0])
-    cohort = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2").test
+    cohort = bench.plan("Moments", fusion="logreg", modalities="ecg", calibration_data="2").test
     assert cohort.slices is not None
     ranked = zip(cohort.units, cohort.slices.rank, strict=True)
     given = next(unit.id for unit, rank in ranked if rank and unit.subject == subject)
@@ -165,18 +168,18 @@ def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench:
 def test_what_subjects_leave_in_a_plugin_reaches_nobody_after_them(bench: Bench) -> None:
     """It works on a copy of the network, of itself and of the training rows: the first subject of each gets what all
     get."""
-    network = bench.run(plugin("OnItself"), fusion="single", modalities="ecg", given="2")
+    network = bench.run(plugin("OnItself"), fusion="single", modalities="ecg", calibration_data="2")
     assert np.isfinite(rows_of(network)).all()
-    estimator = bench.run("Moments", fusion=plugin("ChangesItself"), modalities="ecg", given="2")
-    assert estimator.manifest["given"] == {"labelled": 2}
+    estimator = bench.run("Moments", fusion=plugin("ChangesItself"), modalities="ecg", calibration_data="2")
+    assert estimator.manifest["calibration_data"] == {"labelled": 2}
 
 
 @pytest.mark.slow
 def test_batch_normalisation_is_estimated_anew_from_units_without_labels(bench: Bench) -> None:
-    labelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="2")
-    unlabelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="unlabelled:2")
-    nothing = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="0")
-    assert (rows_of(labelled, "slice_normalised") == rows_of(unlabelled)).all()
-    assert (rows_of(labelled, "nothing_given") == rows_of(nothing)).all()
+    labelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", calibration_data="2")
+    unlabelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", calibration_data="unlabelled:2")
+    nothing = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", calibration_data="0")
+    assert (rows_of(labelled, "calibration_normalised") == rows_of(unlabelled)).all()
+    assert (rows_of(labelled, "no_calibration") == rows_of(nothing)).all()
     assert (rows_of(labelled) == rows_of(unlabelled)).all()  # it reads no labels
     assert (rows_of(unlabelled) != rows_of(nothing)).any()

@@ -19,7 +19,7 @@ from .forger import Forger
 
 __all__ = ["place"]
 pytestmark = pytest.mark.slow
-OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
+OF_DATA = ("labels", "cohort", "unpredicted", "confound_only", "adjusted")
 CONTROL = "session_position"
 
 
@@ -33,7 +33,7 @@ def of_other_files(run: Any) -> None:
     run["dataset"].update(fingerprint="0" * 16, files="0" * 32)
 
 
-def few_labels(run: Any) -> None:
+def get_label_limits(run: Any) -> None:
     run["config"]["label_subjects"] = run["config"]["request"]["label_subjects"] = 2
 
 
@@ -75,17 +75,17 @@ def test_a_weaker_model_is_named_whatever_the_entry_says_of_its_files(
     forger.rewrite(WEAKER)
     forger.edit_run(SAID[said])
     code, found = verified(forger, place, capsys)
-    assert (code, found["controls"][0]) == (1, "failed")
-    assert CONTROL in found["controls"][1]
+    assert (code, found["confound_only"][0]) == (1, "failed")
+    assert CONTROL in found["confound_only"][1]
 
 
 def test_a_weaker_model_is_named_where_it_is_said_to_be_of_few_labels(
     forger: Forger, place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     forger.rewrite(WEAKER)
-    forger.edit_run(few_labels)
+    forger.edit_run(get_label_limits)
     code, found = verified(forger, place, capsys)
-    assert (code, found["controls"][0]) == (1, "failed")
+    assert (code, found["confound_only"][0]) == (1, "failed")
 
 
 def test_labels_of_other_files_are_no_pass_and_attested_by_nobody(

@@ -16,13 +16,13 @@ from bench.confound_rule.rules import Fitted
 from bench.confound_rule.scores import apart, balanced, matched, out_of_fold, overlap, random_partition, standardised
 from bench.confound_rule.tables import Counts, merge
 from bench.confound_rule.worlds import WORLDS, confirmation_worlds, draw_world, kind_of
-from embench.statistics.intervals import shared_variance
+from embench.statistics.intervals import training_overlap
 
 
 def test_overlap_is_that_of_published_intervals() -> None:
     rng = np.random.default_rng(0)
     folds, contributions = balanced(24, rng), rng.standard_normal((2, 6, 24))
-    expected = [shared_variance(of, apart(folds)) for of in contributions]
+    expected = [training_overlap(of, apart(folds)) for of in contributions]
     assert overlap(contributions, apart(folds)) == pytest.approx(expected)
 
 

@@ -14,7 +14,7 @@ from embench.errors import CheckFailed
 from embench.files import cache_root
 from embench.leaderboard.entries import export_entry
 from embench.leaderboard.pull_request import check_history
-from embench.leaderboard.withheld import sealed_scores, why_labels_show
+from embench.leaderboard.withheld import seal_scores, why_labels_show
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import write_record
 from embench.store import fingerprint
@@ -48,8 +48,14 @@ def test_who_has_the_files_and_not_the_secret_gets_other_digests(
 def test_no_number_is_of_a_few_subjects() -> None:
     score = {"mean": 0.61234, "std": 0.1, "low": 0.5, "high": 0.7, "over": "subjects", "left_out": []}
     of = {name: {**score, "subjects": n} for name, n in (("auroc", 20), ("auroc_within", 4))}
-    whole = {"schema": 2, "headlines": {"ill": "auroc"}, "level": 0.95, "scores": {"ill": of}, "controls": {}}
-    kept = sealed_scores(whole)["scores"]["ill"]
+    whole = {
+        "schema": 2,
+        "primary_metrics": {"ill": "auroc"},
+        "level": 0.95,
+        "scores": {"ill": of},
+        "confound_only": {},
+    }
+    kept = seal_scores(whole)["scores"]["ill"]
     assert kept["auroc"]["mean"] == 0.612
     assert set(kept["auroc_within"]) == {"undefined"}
 
@@ -95,7 +101,7 @@ def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:
 
 
 @pytest.mark.parametrize(
-    ("people", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
+    ("subjects", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
 )
 def test_labels_that_can_be_enumerated_are_not_sealed(people: int, labels: int, refused: bool) -> None:
     assert bool(why_labels_show(*of_people(people, labels))) == refused

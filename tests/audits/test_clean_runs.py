@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench_plugins.datasets.amigos.synthetic.short import synthesize as amigos
+from embench_plugins.datasets.amigos.synthetic import synthesize as amigos
 from embench_plugins.datasets.stress_predict.synthetic import synthesize as stress_predict
 
 from ..sample import WHOLE
@@ -56,7 +56,7 @@ def test_clean_runs_raise_nothing_severe(tmp_path: Path, monkeypatch: pytest.Mon
             others[name, finding.severity] += 1
             if finding.severity == "severe":
                 severe.append((seed, name, finding.what, dict(finding.evidence)))
-        print(seed, effect, method["encoder"], audited.counts, dict(audited.skipped), flush=True)
+        print(seed, effect, method["encoder"], audited.severity_counts, dict(audited.skipped), flush=True)
         shutil.rmtree(root)
     print(others)
     assert severe == []

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfiltfilt
 from embench.audits.checks.splits import find_matches
 from embench.data.find import find_source
 from embench.protocols import load_protocol
-from embench_plugins.datasets.synthetic.body import Body, smooth_noise
+from embench_plugins.datasets.synthetic.body import Body, draw_smooth_noise
 
 from ..tiny.world import plugin
 from .planting import copy_subject, world
@@ -41,7 +41,7 @@ def regular_pulses(root: Path) -> Path:
             arrays = dict(content)
         for about in json.loads(str(arrays["about"])):
             x = arrays[f"{about['id']} ecg"]
-            track = smooth_noise(rng, x.shape[1], 64, 15)
+            track = draw_smooth_noise(rng, x.shape[1], 64, 15)
             heart = body.heart(own + 5 * track, body.breathing(x.shape[1], 64, rng), 64, rng)
             arrays[f"{about['id']} ecg"] = sosfiltfilt(smooth, body.ppg(heart, 64, rng))[None].astype(np.float32)
         np.savez(path, **arrays)

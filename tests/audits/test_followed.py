@@ -6,7 +6,8 @@ import pytest
 from embench.audits.checks.confounds import follow_stimulus_mean
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
-from embench.records.audit import STIMULUS_MEAN, wrong_text
+from embench.records.audit import AuditFinding
+from embench.records.findings import wrong_field
 from embench.statistics.joined import Joined
 
 FOLDS = 4
@@ -57,10 +58,12 @@ def test_without_the_mean_label_of_the_stimulus_nothing_is_said():
 
 def test_the_finding_has_a_text_that_an_entry_may_hold():
     evidence = follow_stimulus_mean(study(METHODS["the film alone"][0])).figures
-    what = (
+    evidence = {"target": "arousal", **evidence}
+    found = AuditFinding("warning", "follows_stimulus_mean", evidence)
+    assert found.what == (
         f"scores of arousal follow the mean label of the stimulus, r = {evidence['r']:.2f} within subjects; given the "
-        f"stimulus, their partial r with the label is {evidence['partial r']:.2f}"
+        f"stimulus, their partial r with the label is {evidence['partial_r']:.2f}"
     )
-    finding = {"check": "stimulus", "severity": "warning", "what": what, "evidence": evidence, "todo": STIMULUS_MEAN}
-    assert wrong_text(finding) is None
-    assert wrong_text({**finding, "what": what.replace("partial r", "r")}) == "what"
+    row = {"check": "stimulus", "severity": "warning", "id": found.id, "evidence": evidence}
+    assert wrong_field(row) is None
+    assert wrong_field({**row, "evidence": {**evidence, "r": "0.1"}}) == "evidence.r"

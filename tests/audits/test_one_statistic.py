@@ -55,7 +55,7 @@ def test_the_sd_of_a_signal_in_disguise_gets_a_note(evidence: Evidence, sign: in
     score = np.exp(sign * spread(evidence, rows) * (1 + subject)) + 10.0 * subject
     severities, figures = noted(evidence, score)
     assert severities == ["note"]
-    assert figures == {"signal": "ecg", "channel": "ecg", "statistic": "SD", "rank correlation": sign}
+    assert figures == {"signal": "ecg", "channel": "ecg", "statistic": "SD", "rank_correlation": sign}
 
 
 def test_what_only_shares_something_with_the_sd_gets_none(evidence: Evidence) -> None:
@@ -63,7 +63,7 @@ def test_what_only_shares_something_with_the_sd_gets_none(evidence: Evidence) ->
     noise = np.random.default_rng(0).normal(0, own.std(), len(own))
     severities, figures = noted(evidence, own + noise)
     assert severities == []
-    assert 0.4 < figures["rank correlation"] < 0.95
+    assert 0.4 < figures["rank_correlation"] < 0.95
     assert noted(evidence)[0] == []
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.audits.checks.confounds import check_explained_by_clock
+from embench.audits.checks.confounds import check_explained_by_time
 from embench.audits.checks.records import Evidence
 from embench.audits.collect import collect_evidence
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
-from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
 from embench.records import record
+from embench.records.audit import CheckResult
 from embench.records.predictions import MODEL, Predictions
 
 from ..attacks.clocks import CLOCKS
@@ -48,9 +48,9 @@ def evidence() -> Evidence:
 def found(evidence: Evidence, predictions: Predictions) -> list[str]:
     """The severities that the check finds for other predictions of the same cohort."""
     changed = replace(evidence, record=replace(evidence.record, predictions=predictions, labels=None))
-    result = check_explained_by_clock(changed)
-    assert not isinstance(result, Undefined), result
-    print({name: figures["share explained"] for name, figures in result.figures.items()})
+    result = check_explained_by_time(changed)
+    assert isinstance(result, CheckResult), result
+    print({name: at["proportion_explained"] for name, at in result.figures["stress"].items()})
     return [finding.severity for finding in result.findings]
 
 

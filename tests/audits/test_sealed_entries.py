@@ -9,6 +9,7 @@ import pytest
 from embench import registry
 from embench.data.find import find_source
 from embench.leaderboard.entries import export_entry
+from embench.records.audit import shown_findings
 from embench.records.record import read_record, write_entry, write_record
 
 from ..tiny.fixtures import cache, embench
@@ -57,19 +58,19 @@ def published(made, folder, key=None):
 def audited(made, entry, embench, *more):
     done = embench("audit", entry, "--trust-code", "--data-root", made[0], "--json", *more)
     document = json.loads(done.out)
-    return done.code, {f["what"] for f in document["findings"] if f["severity"] == "severe"}, document
+    return done.code, {f.what for f in shown_findings(document) if f.severity == "severe"}, document
 
 
 def test_the_seal_is_compared_with_the_data_and_nothing_measured_stays_in_the_entry(made, tmp_path, embench):
     entry = published(made, tmp_path)
     code, severe, document = audited(made, entry, embench)
     assert (code, severe) == (0, set())
-    assert document["measured"]["labels"]["sealed"] == "same"
+    assert document["measured"]["labels"]["withheld_digest"] == "same"
     assert document["measured"]["partition"] == {"seeds": 1}
-    assert document["not_asked"]["scores"] == "the record contains no predictions"
+    assert document["skipped"]["scores"] == [{"id": "no_predictions"}]
     assert json.loads((entry / "audit.json").read_text())["measured"] == {}
     assert audited(made, entry, embench, "--out", tmp_path)[0] == 0
-    assert json.loads((tmp_path / "audit.json").read_text())["measured"]["labels"]["sealed"] == "same"
+    assert json.loads((tmp_path / "audit.json").read_text())["measured"]["labels"]["withheld_digest"] == "same"
 
 
 def test_other_labels_another_fold_and_no_seal_are_severe(made, tmp_path, embench):
@@ -89,7 +90,7 @@ def test_a_seal_of_other_files_can_not_be_compared(made, tmp_path, embench):
     entry = published(made, tmp_path, key=lambda _: b"of other files")
     code, _, document = audited(made, entry, embench)
     assert code == 0
-    assert "raw files on this machine are not those" in document["not_asked"]["labels"]
+    assert document["skipped"]["labels"] == [{"id": "other_raw_files"}]
 
 
 def test_an_entry_that_calls_labels_public_which_are_not_is_severe(made, tmp_path, embench):

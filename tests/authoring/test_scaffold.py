@@ -78,11 +78,11 @@ def test_the_commands_that_come_next_end_with_a_headline(kind, write, workplace,
         if words[:2] == ["data", "synthesize"] and Path("data", words[2]).exists():
             continue  # as most kinds, an earlier one has made these data
         if "--length-s" in words:
-            words += ["--length-s", "15"]  # a window of each film is enough for a headline, too
+            words += ["--length-s", "15"]  # a window of each film is enough for a primary metric, too
         capsys.readouterr()
         assert main([*words, "--json"] if words[0] == "run" else words) == 0
     run = json.loads(capsys.readouterr().out)
-    assert run["scores"]["arousal"][run["headline"]]["mean"] > 0
+    assert run["scores"]["arousal"][run["primary_metric"]]["mean"] > 0
 
 
 def test_new_packages_are_clean_to_linters(tmp_path):

@@ -69,7 +69,9 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         "cohort": {"subjects": len(set(of["subject"].tolist())), "left_out": []},
         "dev": False,
         "targets": ["stress"],
-        "tried": {"stress": 1},
+        "methods_evaluated": {"stress": 1},
         "method": {"encoders": {"eda": name}, "fusion": "single", "pretrainers": [], "modalities": ["eda"]},
     }
-    return Record(run, Predictions(columns), Labels(labels), folds, Scores.none(headlines={"stress": "auroc_within"}))
+    return Record(
+        run, Predictions(columns), Labels(labels), folds, Scores.none(primary_metrics={"stress": "auroc_within"})
+    )

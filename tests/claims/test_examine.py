@@ -57,7 +57,7 @@ def bring(acme, tmp_path, embench):
         registry.refresh()
         for name, claim in by_id.items():
             (folder / f"{name}.yaml").write_text(json.dumps({"id": name, **claim}))
-        # Without clocks, so that there are no controls to be fitted: claims compare methods.
+        # Without clocks, so that there are no confound-only models to be fitted: claims compare methods.
         write(tmp_path / "data", six_subjects(**TIMELESS), dataset="tiny")
         own = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
         own += ["--device", "cpu", "--workers", "1"]
@@ -228,7 +228,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
     }
     assert one["mean"] == pytest.approx(np.mean(shares["arousal"]) - np.mean(shares["valence"]))
     assert one["published"] == pytest.approx(0.3)
-    assert (one["over"], one["count"]) == ("people", 6)
+    assert (one["over"], one["count"]) == ("subjects", 6)
     assert one["verdict"] in ("one seed", "undecided")
     text = run("--under", "own").out
     assert "valence: --encoder embench_acme/pool --fusion single --modalities ecg --target valence" in text

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from embench_plugins.datasets.faced.synthetic.recordings import Planted, synthesize
+from embench_plugins.datasets.faced.synthetic import Planted, synthesize
 
 from ..sample import WHOLE, proof
 
@@ -63,7 +63,7 @@ def verdicts(made, tmp_path, embench):
 
 
 def of_people(found):
-    return {name: rows["people"]["verdict"] for name, rows in found.items()}
+    return {name: rows["subjects"]["verdict"] for name, rows in found.items()}
 
 
 @pytest.mark.parametrize("world", [FILMS, pytest.param(FELT, marks=proof)])

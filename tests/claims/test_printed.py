@@ -113,10 +113,10 @@ def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are(
     ],
 )
 def test_a_file_of_a_package_runs_no_code_and_writes_on_no_terminal(old, new, message, tmp_path, monkeypatch):
-    text = Path(registry.shipped("printed/woo2023.yaml")[0]).read_text()
+    text = Path(registry.find_shipped_files("printed/woo2023.yaml")[0]).read_text()
     made = tmp_path / "woo2023.yaml"
     made.write_text(text.replace(old, new, 1))
-    monkeypatch.setattr(registry, "shipped", lambda _: [made])
+    monkeypatch.setattr(registry, "find_shipped_files", lambda _: [made])
     with pytest.raises(UsageError, match=re.escape(message)):
         printed_tables("woo2023")
 
@@ -127,8 +127,8 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", "--subjects", "5", "--length-s", "12")
     options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "quick", "seeds": "0", "workers": 1}
     basic, proposed = requests_of_tables("woo2023", "amigos", options)
-    done = runner.grid([proposed.own], workers=1)
-    asked = [request for row in (basic, proposed) for request in (row.own, row.fixed)]
+    done = runner.grid([proposed.by_paper], workers=1)
+    asked = [request for row in (basic, proposed) for request in (row.by_paper, row.fixed)]
     results = examine_tables("woo2023", "amigos", options, RunStudy(filter(None, asked), done))
     assert {result.reason for result in results if result.row == basic.row} == {"the run did not start"}
     own = [result for result in results if result.row == proposed.row]
@@ -138,6 +138,6 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
         assert result.obtained == done.results[0].scores.score(result.target, result.metric)
     assert len(results) == 12
     assert {result.cells["under subject-independent-v3"] for result in results} == {"the run did not start"}
-    found = examine_paper("woo2023", "amigos", options, done, [(basic.own, "signals come at 4 Hz")])
+    found = examine_paper("woo2023", "amigos", options, done, [(basic.by_paper, "signals come at 4 Hz")])
     assert {row.reason for row in found.printed if row.row == basic.row} == {"signals come at 4 Hz"}
     assert "side b failed: signals come at 4 Hz" in {row.reason for row in found.rows}

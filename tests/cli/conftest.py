@@ -76,18 +76,15 @@ def runner(monkeypatch):
 
 NUMBER = {"mean": 0.612, "std": 0.05, "low": 0.55, "high": 0.674}
 SCORES = {
-    "headlines": {"arousal": "auroc_within"},
+    "primary_metrics": {"arousal": "auroc_within"},
     "scores": {
         "arousal": {"auroc": {**NUMBER, "mean": 0.6}, "auroc_within": NUMBER, "mcc": {"undefined": "one class"}}
     },
-    "controls": {
+    "confound_only": {
         "majority": {"arousal": {"auroc_within": {"mean": 0.5, "std": 0.0, "low": 0.5, "high": 0.5}}},
         "elapsed_time": {"arousal": {"auroc_within": {**NUMBER, "mean": 0.7}}},
         "movement": {"arousal": {"undefined": "there is no accelerometer"}},
     },
-    "differences": {},
-    "not_cleared": [],
-    "cleared_all": False,
 }
 
 

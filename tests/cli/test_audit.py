@@ -51,17 +51,18 @@ def test_something_severe_ends_with_1_and_one_document(run, tmp_path, embench):
     document = json.loads(done.out)
     assert document["counts"]["severe"] == 1
     assert document["findings"][0]["check"] == "scores"
-    assert document["findings"][0]["todo"]
+    assert document["findings"][0]["id"] == "other_scores"
     assert json.loads((tmp_path / "audit.json").read_text())["findings"] == document["findings"]
     assert not (folder / "audit.json").exists()
 
 
 def test_evidence_is_printed_in_words_and_never_cut(capsys):
     gaps = {f"stress: control_{k}": {"mean": 0.08582, "std": 0.1, "low": -0.0213, "high": 0.19} for k in range(9)}
-    finding = AuditFinding("warning", "not better", {"differences": gaps, "windows": [3, 4], "peak": None}, "-")
-    print_audit(Audit("mine", {"controls": CheckResult({}, (finding,))}, {}))
+    evidence = {"n_pairs": 1, "pairs": ["S1 and S2"], "windows": [3, 4], "matches": gaps}
+    print_audit(Audit("mine", {"copies": CheckResult({}, (AuditFinding("severe", "copied_signals", evidence),))}, {}))
     said = " ".join(capsys.readouterr().out.split())
-    assert "differences: stress: control_0: 0.0858 [-0.0213, 0.19]; stress: control_1: 0.0858" in said
+    assert "severe: 1 pairs of subjects have the same signals: S1 and S2 [copies]" in said
+    assert "matches: stress: control_0: 0.0858 [-0.0213, 0.19]; stress: control_1: 0.0858" in said
     assert "and 5 more" in said
     assert "windows: 3, 4" in said
     assert "{" not in said
@@ -75,8 +76,8 @@ def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):
     done = embench("audit", folder, "--trust-code")
     lines = [line for line in done.err.splitlines() if "skipped: statistics: " in line]
     assert [line.partition("the run used ")[2].split(",")[0] for line in lines] == ["numpy 1.0.0", "scikit-learn 0.1"]
-    written = json.loads((folder / "audit.json").read_text())["not_asked"]["statistics"]
-    assert len(written.splitlines()) == 2
+    written = json.loads((folder / "audit.json").read_text())["skipped"]["statistics"]
+    assert [why["id"] for why in written] == ["other_version"] * 2
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from embench.cli.consent import ask_consent
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard import entries
-from embench.leaderboard.pull_request import packages_of
+from embench.leaderboard.pull_request import list_packages
 
 BOARD = "Board of the Faculty, no. 17"
 
@@ -71,7 +71,7 @@ def test_on_a_terminal_both_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_other_way_leads_past_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = SimpleNamespace(encoders={}, fusion=None, pretrainers=[])
     manifest = SimpleNamespace(dataset=SimpleNamespace(name="own/study"), method=method, versions={})
-    assert packages_of(manifest) == {}  # type: ignore[arg-type]
+    assert list_packages(manifest) == {}  # type: ignore[arg-type]
     monkeypatch.setattr(entries, "read_record", lambda _: SimpleNamespace(run={}))
     monkeypatch.setattr(entries.Manifest, "model_validate", lambda _: manifest)
     monkeypatch.setattr(entries, "why_not_publishable", lambda _: [])

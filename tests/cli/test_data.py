@@ -67,7 +67,7 @@ def test_status_knows_what_was_verified(embench, tmp_path):
     assert "not verified" in embench("data", "status", "wesad", "--data-root", tmp_path).out
     assert embench("data", "verify", "wesad", "--data-root", tmp_path).code == 0
     [fact] = json.loads(embench("data", "status", "wesad", "--data-root", tmp_path, "--json").out)
-    assert fact["verification"]["people"] == fact["people"] == 2
+    assert fact["verification"]["subjects"] == fact["subjects"] == 2
     assert fact["verified"].startswith(fact["verification"]["date"][:10])
     [other] = json.loads(embench("data", "status", "wesad/chest", "--data-root", tmp_path, "--json").out)
     assert other["verified"] == "not verified"
@@ -204,7 +204,7 @@ def test_verify_tells_its_findings(embench, root):
     done = embench("data", "verify", "amigos", "--data-root", root, "--json")
     assert done.code == 0, done.err
     facts = json.loads(done.out)
-    assert facts["people"] == 2
+    assert facts["subjects"] == 2
     assert facts["synthetic"] is True
     assert set(facts["hours"]) == {"eeg", "ecg", "eda"}
     assert facts["labels"]["arousal"]["recordings"] == facts["recordings"]
@@ -234,7 +234,7 @@ def test_verify_writes_a_report_to_mail(embench, root, tmp_path):
     text = (tmp_path / "report.json").read_text()
     report = json.loads(text)
     assert report["dataset"] == "embench_plugins/amigos"
-    assert len(report["subjects"]) == 2
+    assert len(report["recordings_by_subject"]) == 2
     assert str(root) not in text
     assert "Data_Preprocessed" not in text
     assert not re.search(r"P0[12]", text)
@@ -381,7 +381,7 @@ def test_prepare_once(embench, root):
     assert first.code == 0, first.err
     facts = json.loads(first.out)
     assert facts["synthetic"] is True
-    assert facts["people"] == 2
+    assert facts["subjects"] == 2
     again = embench("data", "prepare", "amigos", "--data-root", root)
     assert facts["folder"] in again.out
     assert "prepared" not in again.err

@@ -47,13 +47,13 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found) == {
-        "dataset", "synthetic", "protocol", "seeds", "people", "left_out", "headlines", "controls", "best",
+        "dataset", "synthetic", "protocol", "seeds", "subjects", "left_out", "primary_metrics", "confound_only", "best",
     }  # fmt: skip
     assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v3")
-    assert found["headlines"] == dict.fromkeys(targets.split(","), "auroc_crossed")
-    number = found["controls"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
+    assert found["primary_metrics"] == dict.fromkeys(targets.split(","), "auroc_crossed")
+    number = found["confound_only"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
     assert number["low"] <= number["mean"] <= number["high"]
-    assert "brier" in found["controls"]["prior"]["arousal"]
+    assert "brier" in found["confound_only"]["prior"]["arousal"]
     assert found["best"][targets.split(",")[-1]]["auroc_within"]["mean"] >= number["mean"]
     assert not list(ledger_home().glob("*"))
     assert not list(tmp_path.iterdir())

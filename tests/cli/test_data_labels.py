@@ -65,7 +65,7 @@ def test_values_have_a_mean_and_a_spread(described):
 
 def test_ties_are_counted_and_warned_of(described):
     liking = described["liking"]
-    assert (liking["units"], liking["unit_s"], liking["people"]) == (24, None, 3)
+    assert (liking["units"], liking["unit_s"], liking["subjects"]) == (24, None, 3)
     assert liking["dropped"] == {"not annotated": 6}
     assert liking["without_any_label"] == ["p01"]
     assert liking["at_cut"] == {"cut": 5.0, "units": 12, "share": pytest.approx(12 / 18), "ties": "low"}
@@ -179,7 +179,7 @@ def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     assert done.code == 0, done.err
     [plain] = json.loads(embench("data", "labels", KINDS, "--data-root", root, "--target", "liking", "--json").out)
     [fitted] = json.loads(done.out)
-    assert (fitted["units"], fitted["people"]) == (plain["units"], plain["people"])
+    assert (fitted["units"], fitted["subjects"]) == (plain["units"], plain["subjects"])
     assert fitted["labelled"] == plain["labelled"] + sum(
         plain["dropped"].get(r, 0) for r in ("in the dead band", "on the cut")
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench.data.find import write_synthetic
-from embench.report.look import dealt_names, draw_signal, names_of_design
+from embench.report.look import deal_pseudonyms, draw_signal, find_design_names
 
 from ..data.test_faults import RATE, Signal, sound
 from ..tiny.fixtures import cache
@@ -128,7 +128,7 @@ def test_curves_keep_extremes_and_break_where_samples_are_lost():
 
 
 def test_pseudonyms_are_dealt_and_no_others_id():
-    dealt = [dealt_names([f"S{n:02}" for n in range(1, 31)]) for _ in range(2)]
+    dealt = [deal_pseudonyms([f"S{n:02}" for n in range(1, 31)]) for _ in range(2)]
     assert dealt[0] != dealt[1]
     assert sorted(dealt[0].values()) == [f"P{n:02}" for n in range(1, 31)]
 
@@ -136,4 +136,4 @@ def test_pseudonyms_are_dealt_and_no_others_id():
 def test_names_are_shown_if_they_are_of_a_design():
     names = ["calm", "2024-03-01", "walk_p02", "a/b", "only"]
     pairs = [(who, name) for who in ("p01", "p02") for name in names[:4]] + [("p01", "only")]
-    assert names_of_design(pairs, ["p01", "p02"]) == {"calm"}
+    assert find_design_names(pairs, ["p01", "p02"]) == {"calm"}

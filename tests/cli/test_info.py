@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embench import registry
-from embench.planning.parts import applied
+from embench.planning.parts import apply_settings
 
 PRESETS = ("paper", "small", "quick")
 
@@ -74,7 +74,7 @@ def test_every_setting_shown_can_be_set_to_the_value_shown(embench, preset):
     shown = document(embench, "cnn_tf")["recipes"][preset]
     assert len(shown) > 25
     for path, value in shown.items():
-        assert applied(method, [f"{path}={_text(value)}"]).encoders["eda"].recipe == recipe, path
+        assert apply_settings(method, [f"{path}={_text(value)}"]).encoders["eda"].recipe == recipe, path
 
 
 def test_recipes_on_a_dataset_and_how_the_encoder_reads_it(embench):
@@ -145,9 +145,9 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     found = document(embench, "subject-independent-v3")
     assert found["folds"].startswith("5 folds of subjects")
     for kind, share in (("class", "auroc"), ("continuous", "concordance")):
-        assert f"for {kind} targets: {share}_crossed_matched for tasks in one fixed order, " in found["headline"]
+        assert f"for {kind} targets: {share}_crossed_matched for tasks in one fixed order, " in found["primary_metric"]
         moments = f"{share}_crossed_moment for labels that vary within a shared stimulus"
-        assert f"{share}_crossed for stimuli that subjects share, {moments}" in found["headline"]
+        assert f"{share}_crossed for stimuli that subjects share, {moments}" in found["primary_metric"]
     assert found["a method reads of test subjects"] == "all signals, without labels"
     assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"
 

@@ -76,7 +76,7 @@ def read_csv(path):
 @pytest.mark.slow
 def test_names_come_back_as_they_are(embench, described):
     verified = json.loads(embench("data", "verify", "./study", "--json").out)
-    assert (verified["people"], verified["recordings"]) == (len(PEOPLE), len(PEOPLE) * len(FILMS))
+    assert (verified["subjects"], verified["recordings"]) == (len(PEOPLE), len(PEOPLE) * len(FILMS))
     assert [finding for finding in verified["findings"] if finding["severity"] != "note"] == []
     named = json.loads(embench("data", "pseudonyms", "./study", "--json").out)
     assert {row["participant"] for row in named} == set(PEOPLE)

@@ -95,14 +95,14 @@ def test_new_says_what_it_cannot_describe(embench, tmp_path, name):
 @pytest.mark.usefixtures("study")
 def test_data_commands_take_the_folder(embench):
     status = json.loads(embench("data", "status", "./study", "--json").out)[0]
-    assert (status["dataset"], status["title"], status["people"]) == ("./study", "A study", 10)
+    assert (status["dataset"], status["title"], status["subjects"]) == ("./study", "A study", 10)
     verified = json.loads(embench("data", "verify", "./study", "--json").out)
-    assert (verified["people"], verified["recordings"]) == (10, 50)
+    assert (verified["subjects"], verified["recordings"]) == (10, 50)
     assert [f for f in verified["findings"] if f["severity"] != "note"] == []
     labels = json.loads(embench("data", "labels", "./study", "--target", "arousal", "--json").out)
     assert labels[0]["labelled"] == 50
     prepared = json.loads(embench("data", "prepare", "./study", "--json").out)
-    assert (prepared["dataset"], prepared["people"]) == ("own/study", 10)
+    assert (prepared["dataset"], prepared["subjects"]) == ("own/study", 10)
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_commands_on_a_run_take_the_folder_under_any_name(embench, described, tm
     assert (shown["title"], list(shown["modalities"])) == ("Händel & <Fußball>", ["eda"])
     assert "Händel & <Fußball>" in embench("info", root).out
     confounds = embench("data", "confounds", root, "--seeds", "0", "--target", "arousal", "--json")
-    assert json.loads(confounds.out)["controls"]["stimulus_mean"]["arousal"]
+    assert json.loads(confounds.out)["confound_only"]["stimulus_mean"]["arousal"]
     done = embench(
         "run", "--dataset", root, *METHOD, "--protocol", few_folds(tmp_path), "--target", "arousal", "--json"
     )

@@ -276,6 +276,6 @@ def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
     ],
 )
 def test_ways_to_make_a_run_smaller_are_those_that_it_has_left(options, ways):
-    from embench.planning.request import request_of
+    from embench.planning.request import make_request
 
-    assert smaller(request_of(dataset="deap", encoder="tcn", **options)) == ways
+    assert smaller(make_request(dataset="deap", encoder="tcn", **options)) == ways

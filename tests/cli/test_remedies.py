@@ -186,7 +186,7 @@ def refuse(embench, monkeypatch, error, *line):
         raise error
 
     assert isinstance(error, EmbenchError)
-    monkeypatch.setattr("embench.cli.run.request_of", fail)
+    monkeypatch.setattr("embench.cli.run.make_request", fail)
     return embench(*(line or (*LINE.split(), "--set", "encoder.lr=1"))).err
 
 

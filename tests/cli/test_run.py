@@ -77,7 +77,7 @@ def test_a_device_that_nobody_has_tried_is_said_to_be_so_once(embench, runner):
     assert len(runner) > 1
     assert {request.device for request in runner} == {"mps"}
     assert done.err.count("--device mps is untested") == 1
-    assert "tried" not in embench(*LINE, "--device", "cpu").err
+    assert "methods_evaluated" not in embench(*LINE, "--device", "cpu").err
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="has MPS")

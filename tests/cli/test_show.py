@@ -6,6 +6,7 @@ import re
 import pytest
 
 from embench.cli import console, show
+from embench.protocols import load_protocol
 from embench.records.scores import Scores
 
 from .conftest import NUMBER, SCORES, a_result
@@ -22,8 +23,8 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("COLUMNS", str(width))
     why = "the release hides when units were recorded, and no accelerometer was worn by any of its subjects at all"
-    hidden = {**SCORES["controls"], "movement": {"arousal": {"undefined": why}}}
-    show.result(a_result({**SCORES, "controls": hidden}), every=True)
+    hidden = {**SCORES["confound_only"], "movement": {"arousal": {"undefined": why}}}
+    show.result(a_result({**SCORES, "confound_only": hidden}), every=True)
     text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert max(map(len, text.splitlines())) <= width
     assert "0.61 (0.55 to 0.67)" in text
@@ -34,7 +35,7 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
     show.result(a_result(SCORES), every=True)
     assert "stimulus_mean" not in capsys.readouterr().out
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
-    show.result(a_result({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}), every=True)
+    show.result(a_result({**SCORES, "confound_only": {**SCORES["confound_only"], "stimulus_mean": knows}}), every=True)
     lines = capsys.readouterr().out.splitlines()
     assert "stimulus_mean" in next(line for line in lines if line.startswith("metric (* primary)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
@@ -55,12 +56,15 @@ def test_scores_of_a_protocol_that_leaks_are_said_to_be_ranked_by_no_board(capsy
     made = a_result(SCORES, synthetic=False)
     show.result(made)
     assert "LEAKS" not in capsys.readouterr().out
-    trained = "other units of a test unit's person are trained on: 12 of 12 subjects"
-    made.manifest["protocol"] |= {"name": "epic2023-time", "leaks": True, "gives_up": {"split.by": trained}}
+    leaks = {"split.by": {"subjects": [12, 12], "recordings": [0, 96]}}
+    rules = {"rules": load_protocol("epic2023-time").content(), "leaks": True, "leaks_by": leaks}
+    made.manifest["protocol"] |= {"name": "epic2023-time", **rules}
+    trained = "are trained on: 12 of 12 subjects and 0 of 96 recordings"
     for shown in (show.result, lambda found: show.results([found])):
         shown(made)
         out = capsys.readouterr().out.replace("\n", " ")
-        assert f"epic2023-time LEAKS: {trained}. No leaderboard ranks these scores." in out
+        assert "epic2023-time LEAKS: other units" in " ".join(out.split())
+        assert f"{trained}. No leaderboard ranks these scores." in " ".join(out.split())
 
 
 def test_numbers_that_json_has_not_become_null(capsys):
@@ -79,9 +83,9 @@ def test_board_without_entries(embench, tmp_path):
 
 
 CROSSED = {
-    "headlines": {"stress": "auroc_crossed_matched"},
+    "primary_metrics": {"stress": "auroc_crossed_matched"},
     "scores": {"stress": {"auroc_crossed_matched": NUMBER, "auroc_within": {**NUMBER, "mean": 0.7}}},
-    "controls": {
+    "confound_only": {
         "elapsed_time": {
             "stress": {
                 "auroc_crossed_matched": {"mean": 0.5, "std": 0.0, "low": 0.5, "high": 0.5},
@@ -121,7 +125,7 @@ def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
     hidden = {"undefined": "not estimable: 24 quadruples of 2 subjects; at least 200 of 10 are needed"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    found = fixed_order({**CROSSED, "scores": own, "controls": clock})
+    found = fixed_order({**CROSSED, "scores": own, "confound_only": clock})
     show.result(found)
     text = " ".join(capsys.readouterr().out.split())
     shown = " ".join(re.sub(r"<[^>]+>", " ", found._repr_html_()).split())
@@ -134,8 +138,8 @@ def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
 
 def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction():
     certain = {"auroc_within": {"mean": 1.0, "std": 0.0, "low": 1.0, "high": 1.0}}
-    clock = {"elapsed_time": {"stress": {**CROSSED["controls"]["elapsed_time"]["stress"], **certain}}}
-    shown = fixed_order({**CROSSED, "controls": clock}).forms["stress"]
+    clock = {"elapsed_time": {"stress": {**CROSSED["confound_only"]["elapsed_time"]["stress"], **certain}}}
+    shown = fixed_order({**CROSSED, "confound_only": clock}).forms["stress"]
     assert shown.models[-1].score == "0.50 always"
     assert "time since the start alone reaches 1.00" in " ".join(shown.more)
 
@@ -150,8 +154,8 @@ def test_a_control_at_chance_needs_no_explanation(capsys):
 def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(capsys):
     number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
     folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
-    scores = {**SCORES, "headlines": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
+    scores = {**SCORES, "primary_metrics": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
     show.result(a_result({**scores, "folds": folds}), every=True)
     assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
-    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}), every=True)
+    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "subjects"}}}}), every=True)
     assert "over folds" not in capsys.readouterr().out

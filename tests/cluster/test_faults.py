@@ -13,7 +13,7 @@ import pytest
 
 from embench.engine.executors.slurm import Work
 from embench.engine.stage import Folder
-from embench.engine.work import Parent, work_on
+from embench.engine.work import Parent, run_in_worker
 from embench.errors import MachineError, PluginError, WorkerKilled
 from embench.planning.graph import stage_folder
 from embench.planning.plan import make
@@ -76,7 +76,7 @@ def test_a_worker_with_other_versions_refuses_its_stages(work):
 
 def test_a_worker_that_does_not_see_the_folder_says_so(work, monkeypatch):
     monkeypatch.chdir(work.parent.folder)
-    error = work_on(work.stages[0], replace(work.parent, root=work.parent.root.with_name("elsewhere")))
+    error = run_in_worker(work.stages[0], replace(work.parent, root=work.parent.root.with_name("elsewhere")))
     assert isinstance(error, MachineError)
     assert "does not see the folder of the stages" in error.what
     assert "--runs" in error.hint

@@ -260,7 +260,7 @@ def test_same_reading_is_remembered_until_a_file_changes(root, tmp_path):
     assert recall(Small(root), "code-1", cache) is None
     remember(Small(root), "code-1", check_dataset_files(Small(root), "tests/small", cache), cache)
     record = recall(Small(root), "code-1", cache)
-    assert (record["people"], record["errors"], record["warnings"]) == (2, 0, 0)
+    assert (record["subjects"], record["errors"], record["warnings"]) == (2, 0, 0)
     assert recall(Small(root), "code-2", cache) is None
     time.sleep(0.02)
     write(root, "P1", stress=[3.0])
@@ -291,7 +291,7 @@ def test_report_names_labels_in_one_order_whatever_the_reader_gives_first(root, 
     checked = check_dataset_files(reader, "tests/small", tmp_path / "cache", visit=report.add)
     document = report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
     assert [*document["labels"]] == sorted(document["labels"])
-    recordings = document["subjects"][0]["recordings"]
+    recordings = document["recordings_by_subject"][0]["recordings"]
     assert [*recordings[0]["labels"]] == sorted(recordings[0]["labels"])
     assert len(document["labels"]) == 2
 
@@ -312,14 +312,14 @@ def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):
 def test_report_holds_what_mends_a_reader(root, tmp_path):
     write(root, "P3", eda=HALF)
     document = shared(root, tmp_path / "cache")
-    assert document["people"] == 3
+    assert document["subjects"] == 3
     assert document["files"]["*.json"]["files"] == 3
-    signal = document["subjects"][2]["recordings"][0]["signals"]["eda"]
+    signal = document["recordings_by_subject"][2]["recordings"][0]["signals"]["eda"]
     assert signal["shape"] == [1, 160]
     assert (signal["dtype"], signal["rate"], signal["unit"]) == ("float32", 4.0, "uS")
     assert signal["missing"] == [[1.0] * 5 + [0.0] * 5]
     assert signal["magnitude"] == ["1e0..1e1"]
-    assert document["subjects"][0]["recordings"][0]["labels"]["stress"]["values"] == 1
+    assert document["recordings_by_subject"][0]["recordings"][0]["labels"]["stress"]["values"] == 1
     assert {"severity": "warning", "what": "missing samples in eda: eda #", "times": 1} in document["findings"]
 
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from embench.data import pseudonyms
-from embench.data.describe import masked, words_of
+from embench.data.describe import find_message_words, masked
 from embench.data.pseudonyms import KEY_FILE, Names, Pseudonymous, read_key
 from embench.errors import DataError, MachineError
 from embench.interfaces.dataset import Dataset
@@ -128,12 +128,12 @@ def test_names_of_films_stay(root: Path, text: str) -> None:
 
 def test_a_name_has_other_pseudonyms_as_other_things() -> None:
     names = Names(bytes(32))
-    made = {names.of(kind, "Anna")[1:] for kind in ("subject", "recording", "group")}
+    made = {names.pseudonymise(kind, "Anna")[1:] for kind in ("subject", "recording", "group")}
     assert len(made) == 3
 
 
 def test_a_message_keeps_the_words_of_code_alone() -> None:
-    words = words_of(Study)
+    words = find_message_words(Study)
     assert masked("no recordings of Quirin Ohnefund", (), words) == "no recordings of # #"
     assert masked("Lines 3 and 4 overlap: Schmidt et al.", (), words).startswith("Lines # and # overlap: #")
     assert json.dumps(masked("No such file or directory", (), words)) == '"No such file or directory"'

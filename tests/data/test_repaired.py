@@ -84,7 +84,7 @@ def test_the_units_in_which_samples_were_lost_are_repaired_and_no_others(cohort_
     cohort = cohort_of(lose("ecg", 4.0, 10.0), protocol=per_segment())
     assert len(cohort.units) == 80
     at = np.flatnonzero(repaired_units(cohort)["ecg"])
-    units = cohort.of(at)
+    units = cohort.select_units(at)
     assert [(unit.recording, unit.start) for unit in units] == [("p01-v2", 0.0), ("p01-v2", 5.0)]
     assert repaired_share(cohort) == 2 / 80
 

@@ -25,39 +25,17 @@ from .pages import ROOT
 
 CORE, PLUGINS = ROOT / "benchmark" / "embench", ROOT / "plugins" / "embench_plugins"
 
-EXEMPT = {
-    "benchmark/embench/interfaces": "part of the identity of plugins",
-    "benchmark/embench/signals": "part of the identity of plugins",
-    "benchmark/embench/nn.py": "part of the identity of plugins",
-    "benchmark/embench/errors.py": "part of the identity of plugins",
-    "benchmark/embench/records/audit.py": "what published entries contain",
-    "plugins/embench_plugins": "code that is hashed into published ids",
-}
-"""Place -> why its texts may hold banned forms until records are renamed. Their number is printed."""
+EXEMPT = {"benchmark/embench/records/schema2.py": "what published entries contain"}
+"""Place -> why its texts may hold banned forms. Their number is printed."""
 
-RECORD_KEYS = {
-    "share explained",
-    "share of the session that is over",
-    "test looks",
-    "auroc of the recorded share within people",
-    "X: share inside classes",
-    "a third of the penalty",
-    "the headline of what is left",
-    "registered clock",
-    "in X the clock alone reaches X",
-    (
-        "not estimable: X subjects have a partner whose session is of like length, in X pairs and X quadruples; X, X "
-        "and X are needed"
-    ),
-    "film's class",
-}
-"""Keys of records and reasons in them, which keep their words; `statistics/answers.py` shows other ones."""
+OWN_WORDS = {"film's class"}
+"""Words of a dataset for its own stimuli."""
 
 MIN_WORDS = 2
 _CODE = re.compile(
     r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
     r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
-    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:controls|card|tried|looks)(?=[.:] ?\w)|\bdocs/boards\b|\bdata confounds\b"
+    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:confound_only|card|tried|looks)(?=[.:] ?\w)|\bdocs/boards\b|\bdata confounds\b"
     r"|\bshared/\w+|\bethics board\b|#[\w-]+|\bboards="
 )
 """What a text names rather than says: code, options, identifiers, commands, keys of records, files."""
@@ -95,7 +73,7 @@ class Text(NamedTuple):
     def banned(self) -> list[tuple[str, str]]:
         """(what it says, the label of what it should say)."""
         bare = _CODE.sub("`", " ".join(self.text.split()))
-        if self.text in RECORD_KEYS or not _any_form().search(bare):
+        if self.text in OWN_WORDS or not _any_form().search(bare):
             return []
         found = [(banned.search(bare), label) for banned, label, only_in in _forms() if self._is_under(label, only_in)]
         return [(match[0], label) for match, label in found if match]

@@ -19,7 +19,7 @@ from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import DataError
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
-from embench.planning.request import Request, request_of
+from embench.planning.request import Request, make_request
 from embench.protocols import load_protocol
 from embench.runs.run import run
 from embench_plugins.datasets.synthetic import films
@@ -64,7 +64,7 @@ def request(command: str, **more: Any) -> Request:
         else:
             assert name not in options, f"{option} stands twice"
             options[name] = value
-    return request_of(**{**options, "device": "cpu", "seeds": "0", "workers": 1, **more})
+    return make_request(**{**options, "device": "cpu", "seeds": "0", "workers": 1, **more})
 
 
 def with_weights(row: str, place: object) -> str:
@@ -119,7 +119,7 @@ def made(tmp_path_factory, session_cache):
     stands for all: its preparation takes the time, not what it shows."""
     root = tmp_path_factory.mktemp("papers")
     sizes = {"amigos": (3, 12.0), "deap": (3, 15.0), "wesad": (3, None), "case": (3, 1200.0), "k_emocon": (4, 300.0)}
-    film, shot = films.film, dict[str, Path]()
+    film, shot = films.write_film, dict[str, Path]()
 
     def shot_once(path, face, done, **about):
         key = f"{len(done.smile)}{path.suffix}"
@@ -131,7 +131,7 @@ def made(tmp_path_factory, session_cache):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(session_cache))
-        patch.setattr(films, "film", shot_once)
+        patch.setattr(films, "write_film", shot_once)
         for name, (subjects, seconds) in sizes.items():
             faces = {"videos": True} if name in ("amigos", "deap") else {}
             registry.synthesizer(name)(root / name, subjects=subjects, seed=0, effect=1.0, length_s=seconds, **faces)
@@ -172,4 +172,4 @@ def test_a_row_is_trained(row, made, tmp_path):
     )
     result = run(asked)
     assert (result.folder / "scores.json").is_file()
-    assert set(result.scores["headlines"]) == {target.name for target in make(asked).test.targets}
+    assert set(result.scores["primary_metrics"]) == {target.name for target in make(asked).test.targets}

@@ -15,5 +15,5 @@ def test_text_is_told_from_code() -> None:
         return [found for found, _ in prose.Text("somewhere", 1, text).banned]
 
     assert said("the board has no rows of its own") == ["board"]
-    assert said("show `board` by --board, or boards/here.md, or registered_clock") == []
+    assert said("show `board` by --board, or boards/here.md, or protocol_phase") == []
     assert said("whether `x` is no number") == ["is no number"]

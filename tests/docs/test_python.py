@@ -57,13 +57,13 @@ def test_a_script_is_shown_cell_by_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
     monkeypatch.setattr(gallery, "KEPT", tmp_path / "gallery")
     gallery.script("one").write_text(
-        "# %% [markdown]\n# # One\n#\n# See [it](../docs/why/adds.md).\n\n# %%\nx = 1\nprint('a')\nx + 1\n\n"
+        "# %% [markdown]\n# # One\n#\n# See [it](../docs/why/adjusted.md).\n\n# %%\nx = 1\nprint('a')\nx + 1\n\n"
         "# %%\nfrom matplotlib import pyplot as plt\n\nplt.plot([x, 2])\nplt.title('A line')\nprint('.5 [.4, .6]')\n"
     )
     gallery.keep("one", gallery.mark("one"), gallery.execute("one", tmp_path))
     page = (gallery.KEPT / "one.md").read_text()
     assert page.startswith(f"<!-- Made by `make gallery` from examples/one.py, sha256 {gallery.digest('one')}. Do not")
-    assert "# One\n\nSee [it](../why/adds.md).\n\n```python\nx = 1\nprint('a')\nx + 1\n```\n" in page
+    assert "# One\n\nSee [it](../why/adjusted.md).\n\n```python\nx = 1\nprint('a')\nx + 1\n```\n" in page
     assert "```text\na\n2\n```" in page
     assert "```text\n.5 [.4, .6]\n```\n\n![A line](one-1.png)\n" in page
     assert sorted(path.name for path in gallery.KEPT.iterdir()) == ["one-1.png", "one-thumbnail.png", "one.md"]

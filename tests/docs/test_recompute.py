@@ -51,7 +51,7 @@ def felt_films(number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("subjects", "dataset", "target", "headline"),
+    ("subjects", "dataset", "target", "primary_metric"),
     [
         (one_order, "Session", "stress", "auroc_crossed_matched"),
         (shared_films, "Tiny", "arousal", "auroc_crossed"),
@@ -59,7 +59,7 @@ def felt_films(number):
         (felt_films, "Kinds", "arousal_value", "concordance_crossed"),
     ],
 )
-def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subjects, dataset, target, headline):
+def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subjects, dataset, target, primary_metric):
     data = write(tmp_path, {f"p{n:02d}": subjects(n) for n in range(20)}, dataset)
     bench = Bench(data, tmp_path / "runs", dataset)
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "targets": target}
@@ -73,14 +73,14 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
     write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")
     done, published = recompute(result.folder), recompute(entry)
     assert published.stdout == done.stdout
-    assert result.scores["headlines"] == {target: headline}
+    assert result.scores["primary_metrics"] == {target: primary_metric}
     first, *_, last = done.stdout.splitlines()
     named, name, *numbers = first.replace("[", "").replace(",", "").replace("]", "").split()
-    score = result.scores["scores"][target][headline]
-    assert (named, name) == (target, headline)
-    assert score["shared_variance"] is not None
+    score = result.scores["scores"][target][primary_metric]
+    assert (named, name) == (target, primary_metric)
+    assert score["training_overlap"] is not None
     assert [float(n) for n in numbers] == pytest.approx([score[k] for k in ("mean", "low", "high")], abs=1e-6)
-    within = not headline.endswith("_within")
+    within = not primary_metric.endswith("_within")
     assert last == f"{1 + within} of {1 + within} {AGREE}"
 
 

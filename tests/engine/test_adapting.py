@@ -15,7 +15,7 @@ from embench.engine.predict import (
     HeadAdapter,
     PersonalPredictions,
     PersonalRows,
-    slice_only,
+    calibration_only,
 )
 from embench.engine.rows import TESTED, TRAINED, standardise_by_given
 from embench.interfaces.fusion import TrainingRows
@@ -111,8 +111,8 @@ def test_nothing_is_fitted_to_units_without_labels() -> None:
 
 def test_a_slice_of_one_class_predicts_it_and_of_several_the_missing_one_gets_nothing() -> None:
     x = np.random.default_rng(0).normal(size=(6, 2))
-    assert (slice_only(TARGET, x, np.ones(6), np.ones(6))(x) == 1).all()
-    share = slice_only(SEVERAL, x, np.array([0.0, 2, 0, 2, 0, 2]), np.ones(6))(x)
+    assert (calibration_only(TARGET, x, np.ones(6), np.ones(6))(x) == 1).all()
+    share = calibration_only(SEVERAL, x, np.array([0.0, 2, 0, 2, 0, 2]), np.ones(6))(x)
     assert np.allclose(share.sum(1), 1)
     assert (share[:, 1] == 0).all()
 

@@ -8,7 +8,7 @@ import torch
 
 from embench.engine.assemble import assemble
 from embench.engine.feed import AT_ONCE, Data, ResidentClips, StreamedClips, split
-from embench.engine.rows import Rows, StoreSource, grid_of
+from embench.engine.rows import Rows, StoreSource, build_grid
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.planning.plan import make
@@ -67,8 +67,8 @@ def plan(filmed, tmp_path_factory):
 def assembled(plan, **options):
     stage = next(s for s in plan.graph.stages.values() if s.kind == "fusion")
     chosen = stage.params.modalities
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
-    grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
+    grid = build_grid(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     return *assemble(source, chosen, grid, "cpu", **options), grid, source.store
 
 

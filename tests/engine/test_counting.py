@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from embench.engine.fits import size_of
+from embench.engine.fits import measure_size
 from embench.registry import load
 
 ROWS, FEATURES = 60, 5
@@ -31,25 +31,25 @@ class Holder:
 
 def test_linear_models_have_a_weight_a_feature_and_an_offset(made):
     model = LogisticRegression().fit(*made)
-    assert size_of(Holder(model=model, seed=3, recipe={"C": 1.0})) == (FEATURES + 1, 2 * (FEATURES + 1))
+    assert measure_size(Holder(model=model, seed=3, recipe={"C": 1.0})) == (FEATURES + 1, 2 * (FEATURES + 1))
 
 
 def test_what_stands_before_the_model_counts_too(made):
-    alone, _ = size_of(Holder(model=LogisticRegression().fit(*made)))
-    whole, _ = size_of(Holder(model=make_pipeline(StandardScaler(), LogisticRegression()).fit(*made)))
+    alone, _ = measure_size(Holder(model=LogisticRegression().fit(*made)))
+    whole, _ = measure_size(Holder(model=make_pipeline(StandardScaler(), LogisticRegression()).fit(*made)))
     assert whole == alone + 3 * FEATURES  # mean, variance, scale
 
 
 def test_layers(made):
     model = MLPClassifier((7, 3), max_iter=5).fit(*made)
     weights = FEATURES * 7 + 7 * 3 + 3 * 1 + 7 + 3 + 1
-    assert size_of(Holder(models=[model])) == (weights, 2 * weights)
+    assert measure_size(Holder(models=[model])) == (weights, 2 * weights)
 
 
 def test_support_vectors(made):
     model = SVC().fit(*made)
     vectors = len(model.support_)
-    count, operations = size_of(Holder(model=model))
+    count, operations = measure_size(Holder(model=model))
     kept = vectors * FEATURES + vectors + 1  # vectors, their weights, the offset
     assert kept <= count <= kept + 2  # and the classes' weights
     assert operations == 2 * count + vectors * FEATURES
@@ -59,15 +59,15 @@ def test_trees(made):
     forest = RandomForestClassifier(4, max_depth=3, random_state=0).fit(*made)
     nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     depth = sum(tree.get_depth() for tree in forest.estimators_)
-    assert size_of(Holder(model=forest)) == (nodes, depth + 4)
+    assert measure_size(Holder(model=forest)) == (nodes, depth + 4)
     boosted = HistGradientBoostingClassifier(max_iter=3, max_leaf_nodes=4, min_samples_leaf=5).fit(*made)
-    count, operations = size_of(Holder(model=boosted))
+    count, operations = measure_size(Holder(model=boosted))
     assert 3 <= count <= 3 * 7  # a tree of four leaves has seven nodes
     assert 3 <= operations <= 3 * (3 + 1)
 
 
 def test_what_is_not_known_is_not_guessed():
-    assert size_of(Holder(table={"a": 1})) == (None, None)
+    assert measure_size(Holder(table={"a": 1})) == (None, None)
 
 
 @pytest.mark.parametrize("name", ["logreg", "svm", "linear_svm", "lda", "forest", "boosting", "mlp"])
@@ -76,6 +76,6 @@ def test_every_bundled_estimator_is_counted(made, name):
     estimator = kind(kind.recipes["quick"], 0, modalities=("ecg",))
     X, y = made
     estimator.fit(X, y, np.arange(ROWS) % 6, np.ones(ROWS))
-    count, operations = size_of(estimator)
+    count, operations = measure_size(estimator)
     assert count >= (2 * FEATURES if name not in ("forest", "boosting") else 100)
     assert operations > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from embench.engine.feed import Data, FeatureFeed, drop_misleading, dropped_names, dropping_notes, without
+from embench.engine.feed import Data, FeatureFeed, drop_misleading, dropped_names, dropping_notes, mask_dropped_features
 from embench.engine.rows import anchors
 from embench.errors import DataError
 from embench.interfaces.tokens import InputSpec
@@ -107,6 +107,6 @@ def test_a_modality_of_which_most_would_go_is_refused() -> None:
 def test_a_fitted_models_features_are_left_out_wherever_it_predicts() -> None:
     _, specs = drop(**FINE, same=1.0)
     feed = FeatureFeed(torch.ones(3, 7), np.ones(3, bool), "cpu")
-    left = without(feed, specs["ecg"]).array
+    left = mask_dropped_features(feed, specs["ecg"]).array
     assert left.isnan().any(0).tolist() == [False] * 6 + [True]
     assert feed.array.isfinite().all()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from embench import registry
 from embench.engine.assemble import assemble, standardise
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
-from embench.engine.fits import labelled
+from embench.engine.fits import load_labelled_data
 from embench.engine.network import token_spec
-from embench.engine.rows import Rows, StoreSource, grid_of
+from embench.engine.rows import Rows, StoreSource, build_grid
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.interfaces.tokens import InputSpec, OutputSpec
@@ -61,8 +61,8 @@ def modalities(plan):
 def test_streamed_rows_equal_resident_ones(shared, encoder):
     plan = shared.plan(encoder, fusion="concat")
     stage, chosen = modalities(plan)
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
-    grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
+    grid = build_grid(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     here, specs = assemble(source, chosen, grid, "cpu")
     there, _ = assemble(source, chosen, grid, "cpu", memory_bytes=0)
     assert {type(f).__name__ for f in here.feeds.values()} == {"ResidentFeed"}
@@ -95,7 +95,7 @@ def test_a_stage_gives_the_same_weights_when_its_data_are_streamed(shared, tmp_p
 def test_each_subject_is_standardised_over_their_own_recordings(shared):
     plan = shared.plan("Whole", modalities="ecg")
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-    data, _, train, val, grid = labelled(stage)
+    data, _, train, val, grid = load_labelled_data(stage)
     subject = np.array([plan.fit.store.recordings[r].subject for r in grid.recording])
     for subject_id in np.unique(subject):
         rows = np.flatnonzero((subject == subject_id) & data.present[:, 0])

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.loop import flops_of
+from embench.engine.loop import count_flops
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import Head, Model
 
@@ -47,5 +47,5 @@ def test_attention_is_counted(device, encoder, made_of):
     with pretended.gpu() if device == "cuda" else nullcontext():
         model = Model({"ecg": encoder()}, {"ecg": TokenSpec(L, D)}, head=Head(D, 2)).to(device)
         data = Data({"ecg": FeatureFeed(torch.zeros(3, L, D).to(device), np.ones(3, bool), device)}, 3, device)
-        assert flops_of(model, data, np.arange(3)) == made_of + 2 * D * 2
+        assert count_flops(model, data, np.arange(3)) == made_of + 2 * D * 2
     assert torch.backends.mha.get_fastpath_enabled()

@@ -13,7 +13,7 @@ from embench.engine import device as machine
 from embench.engine import loop
 from embench.engine.executors import Resources, run_graph
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.rows import grid_of
+from embench.engine.rows import build_grid
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import MachineError, UsageError
@@ -195,5 +195,5 @@ def test_a_forecast_measures_a_whole_batch_after_a_first_one(shared, monkeypatch
     for stage in fitting:
         for role, cost in ((0, 1), (1, 1 / 3)):  # validation goes forward only
             some = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
-            rows += cost * len(grid_of(stage.params.modalities, stage.params.recipe.view, *some))
+            rows += cost * len(build_grid(stage.params.modalities, stage.params.recipe.view, *some))
     assert expected == pytest.approx(2.0 / 8 * rows * 4, abs=0.05)

@@ -167,7 +167,7 @@ class Layered(Net):
 def test_a_layer_decay_slows_what_is_far_from_the_head():
     net = Layered()
     recipe = Recipe(optimiser="sgd", lr=1.0, layer_decay=0.5)
-    optimiser = loop.optimiser_of(recipe, net)
+    optimiser = loop.make_optimiser(recipe, net)
     assert {p for group in optimiser.param_groups for p in group["params"]} == set(net.parameters())
     share = {p: group["share"] for group in optimiser.param_groups for p in group["params"]}
     for part, expected in ((net.after, 1.0), (net.layers[3], 0.5), (net.layers[0], 0.25)):
@@ -193,14 +193,14 @@ def test_a_layer_decay_takes_effect_in_a_fit(tmp_path):
 
 def test_a_layer_decay_needs_layers():
     with pytest.raises(UsageError, match="no network here lists its layers"):
-        loop.optimiser_of(Recipe(layer_decay=0.5), Net())
+        loop.make_optimiser(Recipe(layer_decay=0.5), Net())
 
 
 def test_without_a_layer_decay_nothing_of_it_is_written_down():
     assert "layer_decay" not in Recipe().mapping()
-    assert Recipe.of(Recipe(layer_decay=0.75).mapping()) == Recipe(layer_decay=0.75)
+    assert Recipe.from_mapping(Recipe(layer_decay=0.75).mapping()) == Recipe(layer_decay=0.75)
     changed = Recipe(datasets={"deap": {"layer_decay": 0.5}})
-    assert Recipe.of(changed.mapping()).on("deap").layer_decay == 0.5
+    assert Recipe.from_mapping(changed.mapping()).on("deap").layer_decay == 0.5
 
 
 def test_batches_come_in_another_order_in_each_epoch(tmp_path):

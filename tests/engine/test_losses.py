@@ -81,7 +81,7 @@ def trained(folder: Path, loss: str, unit: float = 1.0) -> tuple[list[float], np
     feed = FeatureFeed(torch.from_numpy(x), np.ones(ROWS, bool), "cpu")
     data = Data({"eda": feed}, ROWS, "cpu", torch.from_numpy(y).float(), torch.ones(ROWS), recording)
     torch.manual_seed(0)
-    net = Model({"eda": Vectors()}, {"eda": TokenSpec(1, 3)}, head=Linear(3, 1), scale=network.scale_of(OUTPUTS))
+    net = Model({"eda": Vectors()}, {"eda": TokenSpec(1, 3)}, head=Linear(3, 1), scale=network.make_scale(OUTPUTS))
     fit_scale(net, OUTPUTS, y, np.ones(ROWS))
     module = Supervised(net, OutputSpec(OUTPUTS.targets, loss=loss))
     recipe = Recipe(lr=6e-2, epochs=20, batch=16, loss=loss)
@@ -106,7 +106,7 @@ def test_each_loss_is_that_of_standard_scores() -> None:
     feed = FeatureFeed(torch.from_numpy(x).float(), np.ones(12, bool), "cpu")
     labels = torch.from_numpy(y).float()[:, None]
     batch = Data({"eda": feed}, 12, "cpu", labels, torch.ones(12), recording).batch(np.arange(12))
-    net = Model({"eda": Vectors()}, {"eda": TokenSpec(1, 3)}, head=Linear(3, 1), scale=network.scale_of(OUTPUTS))
+    net = Model({"eda": Vectors()}, {"eda": TokenSpec(1, 3)}, head=Linear(3, 1), scale=network.make_scale(OUTPUTS))
     fit_scale(net, OUTPUTS, y[:, None], np.ones(12))
     predicted = net(batch).logits[:, 0].detach().double().numpy()
     away = (predicted - y) / y.std()
@@ -153,4 +153,4 @@ def test_no_batch_has_one_row() -> None:
 
 def test_the_default_loss_is_not_written_down() -> None:
     assert "loss" not in Recipe().mapping()
-    assert Recipe.of(Recipe(loss="mae").mapping()) == Recipe(loss="mae")
+    assert Recipe.from_mapping(Recipe(loss="mae").mapping()) == Recipe(loss="mae")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embench.engine.rows import anchor_rows, anchors, slide, spans_of, stage_view, view_length
+from embench.engine.rows import anchor_rows, anchors, make_spans, slide, stage_view, view_length
 from embench.interfaces.units import View
 from embench.store.store import Span
 
@@ -125,8 +125,8 @@ def test_pretraining_windows_slide_over_whole_recordings():
 
 def test_spans_for_features_stay_inside_the_unit():
     grid = anchors(View("unit"), *units((10, 14)))
-    assert spans_of(grid, View("unit"), 6.0).tolist() == [[10, 14]]
-    assert spans_of(grid, View("context", 6.0), 6.0).tolist() == [[8, 14]]
+    assert make_spans(grid, View("unit"), 6.0).tolist() == [[10, 14]]
+    assert make_spans(grid, View("context", 6.0), 6.0).tolist() == [[8, 14]]
 
 
 @st.composite

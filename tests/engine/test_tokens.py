@@ -121,7 +121,7 @@ def test_shared_tokens_are_those_of_the_stage_alone(outside, monkeypatch, tmp_pa
     for id_ in stages[0].inputs.values():
         run_stage(plan.graph.stages[id_], outside.runs / "stages")
     shared = [weights(outside, stage) for stage in stages]
-    monkeypatch.setattr(fits, "everywhere", lambda *_: None)
+    monkeypatch.setattr(fits, "find_shared_tokens", lambda *_: None)
     for stage, expected in zip(stages, shared, strict=True):
         shutil.move(outside.runs / "stages" / stage.id, tmp_path / stage.id)
         for name, tensor in weights(outside, stage).items():

@@ -41,7 +41,7 @@ class Linear(nn.Linear):
 def model(outputs: OutputSpec = OUTPUTS) -> Model:
     torch.manual_seed(0)
     spec = {"eda": TokenSpec(1, 3)}
-    return Model({"eda": Vectors()}, spec, head=Linear(3, outputs.size), scale=network.scale_of(outputs))
+    return Model({"eda": Vectors()}, spec, head=Linear(3, outputs.size), scale=network.make_scale(outputs))
 
 
 def rows() -> tuple[torch.Tensor, np.ndarray]:

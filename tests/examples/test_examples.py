@@ -68,5 +68,5 @@ def test_they_work_together(embench, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "acq_films" / run["run"]
     assert method_kind(read_manifest(folder).method) == "features"  # what a package's encoder gives
     scores = json.loads((folder / "scores.json").read_text())["scores"]
-    assert "mean" in scores["valence"][run["headline"]]
+    assert "mean" in scores["valence"][run["primary_metric"]]
     assert scores["arousal"]["auroc_within"]["mean"] > 0.6  # the planted effect, of which ROCKET sees the rhythm

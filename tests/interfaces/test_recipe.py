@@ -11,7 +11,7 @@ def test_what_frozen_said_keeps_its_place_in_plain_values(adapt, frozen):
     plain = Recipe(adapt=adapt).mapping()
     assert plain["frozen"] is frozen
     assert not {"adapt", "lora"} & plain.keys()
-    assert Recipe.of({**Recipe().mapping(), "frozen": frozen}) == Recipe(adapt=adapt)
+    assert Recipe.from_mapping({**Recipe().mapping(), "frozen": frozen}) == Recipe(adapt=adapt)
 
 
 def test_hashes_of_recipes_are_those_of_before():
@@ -21,7 +21,7 @@ def test_hashes_of_recipes_are_those_of_before():
 
 @pytest.mark.parametrize("recipe", [Recipe(adapt="ridge"), Recipe(adapt="lora").but(lora={"rank": 4})])
 def test_ridge_and_lora_are_read_back(recipe):
-    assert Recipe.of(recipe.mapping()) == recipe
+    assert Recipe.from_mapping(recipe.mapping()) == recipe
     assert digest(recipe.mapping()) not in [digest(Recipe(adapt=a).mapping()) for a in ("full", "frozen")]
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.synthetic.body import Body
-from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.synthetic.body import Body, Brain
 
 PEOPLE, FILM_S, PAUSE_S = 12, 40, 15
 FILMS = ("joy1", "joy2", "fear1", "fear2", "sea")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from embench.cli import main
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from . import folders
@@ -17,7 +17,7 @@ from .test_labs import filled
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
     root = folders.wristband(tmp_path_factory.mktemp("described") / "lab", 6)
-    (root / "dataset.yaml").write_text(filled(draft(root)))
+    (root / "dataset.yaml").write_text(filled(write_draft(root)))
     return root
 
 
@@ -99,7 +99,7 @@ def test_released_datasets_are_not_written_into(tmp_path, capsys):
 def test_who_has_a_fault_is_not_said_to_lack_recordings(tmp_path, capsys):
     layout = LAYOUTS[2]
     lay_out(tmp_path, layout)
-    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    (tmp_path / "dataset.yaml").write_text(filled(write_draft(tmp_path)))
     (tmp_path / "P03_joy.csv").write_text("")
     assert main(["data", "verify", str(tmp_path)]) == 1
     told = capsys.readouterr().out

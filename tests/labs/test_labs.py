@@ -9,7 +9,7 @@ from tests.tiny.world import few_folds
 
 from embench.cli import main
 from embench.records.record import read_record
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from . import folders
@@ -47,7 +47,7 @@ def lab(request, tmp_path_factory):
 
 def test_a_lab_s_folder_is_understood_and_read_without_a_finding(lab):
     root, said, modalities = lab
-    text = draft(root)
+    text = write_draft(root)
     told = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
     assert said in told
     assert f"{PEOPLE} orders" in told or root.name == "strap"
@@ -65,7 +65,7 @@ def test_a_lab_s_folder_is_understood_and_read_without_a_finding(lab):
 def test_ratings_are_those_of_the_film_and_the_person(lab):
     """Of the first person, in the order of play, as the folder's writer drew them."""
     root, _, _ = lab
-    (root / "dataset.yaml").write_text(filled(draft(root)))
+    (root / "dataset.yaml").write_text(filled(write_draft(root)))
     reader = Own(root)
     one = folders.sessions(1, ("sea", "joy1", "fear1") if root.name == "strap" else folders.FILMS)[0]
     name = {"wristband": "Erregung", "strap": "stress"}.get(root.name, "arousal")
@@ -78,7 +78,7 @@ def test_ratings_are_those_of_the_film_and_the_person(lab):
 @pytest.mark.parametrize("layout", sample(LAYOUTS, *LAYOUTS[1::2]), ids=lambda layout: layout.files)
 def test_a_layout_of_names_is_joined_with_its_table(tmp_path, layout):
     lay_out(tmp_path, layout)
-    text = draft(tmp_path)
+    text = write_draft(tmp_path)
     (tmp_path / "dataset.yaml").write_text(filled(text))
     reader = Own(tmp_path)
     recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
@@ -100,7 +100,7 @@ def test_the_zone_of_a_wide_table_is_that_in_which_its_times_lie_in_the_recordin
             f"{t:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z;{row.partition(';')[2]}" for t, row in zip(times, rows, strict=True)
         ]
         path.write_text("\n".join([head, *texts]) + "\n")
-    text = draft(root)
+    text = write_draft(root)
     assert "timezone: UTC+01:00  # a guess" in text
     (root / "dataset.yaml").write_text(filled(text))
     assert Own(root).verify() == []
@@ -120,6 +120,6 @@ def test_a_lab_s_folder_ends_with_scores_beside_what_the_stimulus_tells(name, tm
     options += ["--protocol", few_folds(tmp_path)]
     assert main(["run", "--dataset", f"./{root.name}", *options, "--runs", str(tmp_path / "runs")]) == 0
     (folder,) = (path.parent for path in (tmp_path / "runs").rglob("scores.json"))
-    controls = {control.name: control for control in read_record(folder).scores.controls(target)}
-    assert not controls["stimulus_mean"].reason
-    assert -1 <= controls["stimulus_mean"].scores["ccc"].mean <= 1
+    confound_only = {control.name: control for control in read_record(folder).scores.confound_only(target)}
+    assert not confound_only["stimulus_mean"].reason
+    assert -1 <= confound_only["stimulus_mean"].scores["ccc"].mean <= 1

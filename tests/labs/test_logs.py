@@ -10,7 +10,7 @@ from tests.sample import sample
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from . import folders, logs
@@ -38,7 +38,7 @@ def read_right(root, label: str) -> None:
 
 def said(root) -> str:
     """The sentences that begin a draft."""
-    return " ".join(line.removeprefix("# ") for line in draft(root).splitlines() if line.startswith("# "))
+    return " ".join(line.removeprefix("# ") for line in write_draft(root).splitlines() if line.startswith("# "))
 
 
 def edit(root, folder: str, *edits: tuple[str, str], encoding: str = "utf-8-sig") -> None:
@@ -54,7 +54,7 @@ def edit(root, folder: str, *edits: tuple[str, str], encoding: str = "utf-8-sig"
 @pytest.mark.parametrize("name", LABS)
 def test_a_log_with_dates_cuts_recordings_that_have_them(name, tmp_path):
     write, label = LABS[name]
-    (tmp_path / "dataset.yaml").write_text(filled(draft(write(tmp_path, PEOPLE))))
+    (tmp_path / "dataset.yaml").write_text(filled(write_draft(write(tmp_path, PEOPLE))))
     read_right(tmp_path, label)
 
 
@@ -62,7 +62,7 @@ def test_logs_of_several_days_are_found_by_their_participant(tmp_path):
     logs.psychopy(tmp_path, PEOPLE)
     for path in list((tmp_path / "data").iterdir())[: PEOPLE // 2]:
         path.rename(path.with_name(path.name.replace("2024-03-01", "2024-04-11")))
-    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    (tmp_path / "dataset.yaml").write_text(filled(write_draft(tmp_path)))
     read_right(tmp_path, "arousal_response")
 
 
@@ -70,7 +70,7 @@ def test_a_presentation_log_is_placed_by_its_owner_alone(tmp_path):
     logs.presentation(tmp_path, PEOPLE)
     assert "log of Presentation whose times are not used: the recordings do not say when they began." in said(tmp_path)
     text = "\n".join(f"{k}: {KNOWN[k]}" if (k := line.partition(":")[0]) in KNOWN else line
-                     for line in draft(tmp_path).splitlines())  # fmt: skip
+                     for line in write_draft(tmp_path).splitlines())  # fmt: skip
     described = yaml.load(text, yaml.BaseLoader)
     assert "trials" not in described["recordings"][0]
     described["recordings"][0]["trials"] = TRIALS
@@ -85,7 +85,7 @@ def test_a_presentation_log_is_placed_by_its_owner_alone(tmp_path):
 def test_an_eprime_log_in_local_time_takes_the_zone_of_the_study(tmp_path):
     logs.eprime(tmp_path, PEOPLE)
     edit(tmp_path, "eprime", ("SessionStartDateTimeUtc:.*\r\n", ""), encoding="utf-16")
-    text = draft(tmp_path)
+    text = write_draft(tmp_path)
     assert "timezone: UTC+01:00" in text
     (tmp_path / "dataset.yaml").write_text(filled(text))
     read_right(tmp_path, "Arousal_RESP")
@@ -108,12 +108,12 @@ def test_a_log_that_does_not_say_when_it_began_cuts_nothing(name, folder, edits,
     LABS[name][0](tmp_path, PEOPLE)
     edit(tmp_path, folder, *edits, encoding="utf-16" if name == "eprime" else "utf-8-sig")
     assert why in said(tmp_path)
-    assert "trials:" not in draft(tmp_path)
+    assert "trials:" not in write_draft(tmp_path)
 
 
 def test_cells_of_an_eprime_log(tmp_path):
     logs.eprime(tmp_path, 1)
-    rows = tables.rows(tmp_path / "eprime" / "Films-1-1.txt")
+    rows = tables.read_rows(tmp_path / "eprime" / "Films-1-1.txt")
     row = rows.iloc[1]
     assert len(rows) == 5
     assert (row["Subject"], row["SessionDate"], row["SessionTime"]) == ("1", "03-01-2024", "15:03:52")
@@ -142,13 +142,13 @@ def test_the_start_in_an_eprime_log(utc, date, found, tmp_path):
         ("Date: 03-01-2024", f"Date: {date}"),
     )
     edit(tmp_path, "eprime", *said, encoding="utf-16")
-    assert tables.rows(tmp_path / "eprime" / "Films-1-1.txt").iloc[1]["FilmMovie.OnsetTime date"] == found
+    assert tables.read_rows(tmp_path / "eprime" / "Films-1-1.txt").iloc[1]["FilmMovie.OnsetTime date"] == found
 
 
 def test_an_eprime_log_without_ends_lasts_to_what_follows(tmp_path):
     logs.eprime(tmp_path, PEOPLE)
     edit(tmp_path, "eprime", ("FilmMovie.OffsetTime: .*?\r", "FilmMovie.OnsetToOnsetTime: 40000\r"), encoding="utf-16")
-    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    (tmp_path / "dataset.yaml").write_text(filled(write_draft(tmp_path)))
     read_right(tmp_path, "Arousal_RESP")
 
 
@@ -157,12 +157,12 @@ def test_encodings_of_an_eprime_log(encoding, tmp_path):
     path = tmp_path / "log.txt"
     text = "*** Header Start ***\nSubject: ü\n*** Header End ***\nLevel: 1\n*** LogFrame Start ***\nA: 1\n"
     path.write_bytes(text.encode(encoding))
-    assert tables.rows(path).to_dict("records") == [{"Subject": "ü", "A": "1"}]  # no times: a table of answers
+    assert tables.read_rows(path).to_dict("records") == [{"Subject": "ü", "A": "1"}]  # no times: a table of answers
 
 
 def test_cells_of_a_presentation_log(tmp_path):
     logs.presentation(tmp_path, 1)
-    rows = tables.rows(tmp_path / "logs" / "P01-films.log")
+    rows = tables.read_rows(tmp_path / "logs" / "P01-films.log")
     films = rows[rows["Event Type"] == "Video"]
     assert len(rows) == 1 + 3 * 5  # a pulse; the second table is not read
     assert list(films["Time in s"]) == [f"{s:.4f}" for s in folders.sessions(1)[0].begins]
@@ -181,17 +181,17 @@ def test_a_damaged_log_is_read_or_named(name, places, tmp_path):
         for damaged in (whole[:k], whole[:k] + b"\x00\xff9/" + whole[k + 4 :], whole[:k] + b"\t-" + whole[k:]):
             path.write_bytes(damaged)
             with contextlib.suppress(DataError):
-                tables.rows(path)
+                tables.read_rows(path)
 
 
 def test_what_is_wrong_in_a_log_is_named_with_its_line(tmp_path):
     path = tmp_path / "P01.log"
     path.write_text("Scenario - films\nLogfile written - 03/01/2024 14:05:00\n\n")
     with pytest.raises(DataError, match="this log of Presentation has no table of events"):
-        tables.rows(path)
+        tables.read_rows(path)
     path.write_text("Scenario - films\n\nTrial\tEvent Type\tCode\tTime\tTTime\n\n1\tPicture\tsea\tlate\t0\n")
     with pytest.raises(DataError, match="line 5, column Time: `late` is no time"):
-        tables.rows(path)
+        tables.read_rows(path)
     path.write_text("*** Header Start ***\nSubject: 1\n*** Header End ***\n")
     with pytest.raises(DataError, match="this log of E-Prime has no LogFrame"):
-        tables.rows(path)
+        tables.read_rows(path)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from .test_open_studies import edited
@@ -69,7 +69,7 @@ def days(root: Path) -> None:
 @pytest.mark.parametrize("write", [german, book, qualtrics, days])
 def test_each_recording_gets_its_rating(write, tmp_path):
     write(tmp_path)
-    (tmp_path / "dataset.yaml").write_text(edited(draft(tmp_path)))
+    (tmp_path / "dataset.yaml").write_text(edited(write_draft(tmp_path)))
     reader = Own(tmp_path)
     assert [found for found in reader.verify() if found.severity != "note"] == []
     assert {name: rule.kind for name, rule in reader.description.targets.items()} == {"Erregung": "value"}
@@ -83,7 +83,7 @@ def test_a_trial_with_two_ratings_is_named(tmp_path):
     days(tmp_path)
     with (tmp_path / "diary.csv").open("a") as file:
         file.write("P02,2024-03-11,9\n")
-    said = " ".join(draft(tmp_path).replace("\n# ", " ").split())
+    said = " ".join(write_draft(tmp_path).replace("\n# ", " ").split())
     assert "one trial has several rows (of p2 and 2024-03-11, for example)" in said
 
 
@@ -91,7 +91,7 @@ def test_one_table_of_all_participants_has_to_be_divided(tmp_path):
     rows = [f"P{n},{i / 4},3.{i}" for n in range(1, 4) for i in range(60)]
     (tmp_path / "all.csv").write_text("\n".join(["participant,time,EDA", *rows]) + "\n")
     with pytest.raises(DataError, match=r"all\.csv has the signals of 3 participants") as caught:
-        draft(tmp_path)
+        write_draft(tmp_path)
     assert "groupby('participant')" in str(caught.value.hint)
 
 
@@ -99,5 +99,5 @@ def test_archives_have_to_be_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "P01.zip", "w") as file:
         file.writestr("EDA.csv", "1709298300\n4\n")
     with pytest.raises(DataError, match=r"1 archives, such as P01\.zip") as caught:
-        draft(tmp_path)
+        write_draft(tmp_path)
     assert "unzip" in str(caught.value.hint)

@@ -11,7 +11,7 @@ from tests.sample import WHOLE
 
 from embench.data.checks import check_dataset_files
 from embench.errors import EmbenchError
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from . import folders
@@ -62,7 +62,7 @@ def is_named(subject, told):
 @pytest.mark.parametrize("name", LABS)
 def test_what_breaks_is_told_where(name, tmp_path):
     base = getattr(folders, name)(tmp_path / "base", PEOPLE)
-    (base / "dataset.yaml").write_text(filled(draft(base)))
+    (base / "dataset.yaml").write_text(filled(write_draft(base)))
     before = contents(base)
     scale = sizes(before)
     tried = 0

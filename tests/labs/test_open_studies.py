@@ -10,7 +10,7 @@ import pytest
 from tests.plugins.datasets.real import released
 from tests.sample import sample
 
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from .test_labs import KNOWN
@@ -48,7 +48,7 @@ def edited(text: str, *edits: tuple[str, str]) -> str:
 def test_files_of_one_recording_are_one_entry_and_answers_without_times_are_no_labels(only, tmp_path):
     """CogWear: a file for each signal of a wristband, a second device, and a table of answers."""
     root = linked("cogwear", tmp_path / "cogwear", only)
-    text = draft(root)
+    text = write_draft(root)
     said = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
     assert "samsung_bvp.csv (ppg of these recordings is in pilot/{participant}/{part1}/empatica_bvp.csv too" in said
     assert "stroop_responses.csv (up to 120 rows for a recording" in said
@@ -66,7 +66,7 @@ def test_files_of_one_recording_are_one_entry_and_answers_without_times_are_no_l
 def test_columns_without_names_are_asked_for_and_one_of_conditions_is_the_label(only, tmp_path):
     """Quiroz 2018: files of numbers whose first column is a code and whose second the emotion."""
     root = linked("quiroz2018", tmp_path / "quiroz2018", only)
-    text = draft(root)
+    text = write_draft(root)
     assert "2: -1.0 or 0.0 or 1.0; 3: " in text
     open_ = next(line for line in text.splitlines() if line.startswith("      TODO: "))
     (root / "dataset.yaml").write_text(edited(text, (open_.strip(), WRIST)))

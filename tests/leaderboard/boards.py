@@ -30,7 +30,7 @@ class Place(NamedTuple):
 def make_place(root: Path) -> None:
     """Data, runs and boards below `root`."""
     line = ["data", "synthesize", "stress_predict", "--out", str(root / "data" / "stress_predict")]
-    assert main([*line, "--subjects", "14", "--length-s", "400"]) == 0  # enough for the headline
+    assert main([*line, "--subjects", "14", "--length-s", "400"]) == 0  # enough for the primary metric
     (root / "data" / "stress_predict" / SYNTHETIC).unlink()
     for path in (root / "data").rglob("ACC.csv"):
         path.unlink()

@@ -18,12 +18,23 @@ def number(mean: float, half: float = 0.05) -> dict[str, Any]:
     return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "subjects": 24, "over": "subjects"}
 
 
-def answer(effect: float, headline: str = "auroc_crossed_matched") -> dict[str, Any]:
+def answer(effect: float, primary_metric: str = "auroc_crossed_matched") -> dict[str, Any]:
     """The confound analysis of a method: this partial r at each level, equally much of it from each subject."""
     parts = {f"S{k:02d}": effect / 24 for k in range(24)}
-    at = {"effect": number(effect), "score": number(effect), "share_left": 0.8, "adds": effect > 0.05}
-    levels = {name: {**at, "of_groups": parts} for name in ("local", "full")}
-    return {"score": headline, "difference": True, "movement": True, "judged": "local", "levels": levels}
+    at = {
+        "partial_r": number(effect),
+        "residual_score": number(effect),
+        "residual_proportion": 0.8,
+        "associated": effect > 0.05,
+    }
+    levels = {name: {**at, "by_group": parts} for name in ("movement", "protocol_phase")}
+    return {
+        "metric": primary_metric,
+        "mean_difference": True,
+        "has_movement": True,
+        "decisive_level": "movement",
+        "levels": levels,
+    }
 
 
 def put(
@@ -36,7 +47,7 @@ def put(
     overlap: str = "none",
     subjects: int = 24,
     effect: float = 0.0,
-    headline: str = "auroc_crossed_matched",
+    primary_metric: str = "auroc_crossed_matched",
     protocol: str = "subject-independent-v3",
     attested: bool = True,
     **changed: Any,
@@ -57,16 +68,16 @@ def put(
             "pretrainers": ["embench_plugins/masked_value"],
             "modalities": ["ppg", "eda"],
         },
-        "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
+        "recipe": {"preset": "small", "on_leaderboard": True, "assumed": ["batch"]},
         "targets": ["stress"],
         "seeds": [0, 1, 2],
         "cohort": {"subjects": subjects, "left_out": [{"subject": f"S{k:02d}"} for k in range(subjects, 24)]},
         "target_access": access,
-        "pretrain_overlap": overlap,
+        "pretraining_overlap": overlap,
         "dev": False,
         "cost": {"wall_s": 125.0, "parameters": 1_250_000, "flops": None, "device": "cpu", "peak_memory_mb": None},
-        "test_looks": {"stress": 3},
-        "tried": 2,
+        "test_evaluations": {"stress": 3},
+        "methods_evaluated": 2,
         "ledger": "0" * 64,
         "versions": {},
         "device": "cpu",
@@ -76,18 +87,15 @@ def put(
     score: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
     scores: dict[str, Any] = {
         "schema": SCHEMA,
-        "headlines": {"stress": headline},
-        "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
-        "controls": {
-            "elapsed_time": {"stress": {headline: number(0.5, 0.0), "auroc": number(0.94 + subjects / 10000)}},
+        "primary_metrics": {"stress": primary_metric},
+        "scores": {"stress": {primary_metric: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
+        "confound_only": {
+            "elapsed_time": {"stress": {primary_metric: number(0.5, 0.0), "auroc": number(0.94 + subjects / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
-        "differences": {},
-        "cleared_all": False,
-        "not_cleared": [],
     }
     if not leaks:
-        scores["adds"] = {"stress": answer(effect, headline)}
+        scores["adjusted"] = {"stress": answer(effect, primary_metric)}
     folder = root / "stress_predict" / rules.name / run_id
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.yaml").write_text(yaml.safe_dump({"schema": SCHEMA, **run}))

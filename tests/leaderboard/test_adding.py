@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
-from embench.leaderboard.rows import shown_entry
-from embench.leaderboard.tables import AS_MANY, BoardSection, build_leaderboards, markdown_table, sections_of, summarise
+from embench.leaderboard.rows import summarise_entry
+from embench.leaderboard.tables import (
+    AS_MANY,
+    BoardSection,
+    build_leaderboards,
+    build_sections,
+    markdown_table,
+    summarise,
+)
 from embench.records.scores import Score, Scores
 from embench.statistics.intervals import count_positive, holds_corrected
 
@@ -27,7 +34,7 @@ def published() -> tuple[LeaderboardEntry, ...]:
     folders = sorted((ROOT / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
     entries = (load_leaderboard_entry(folder) for folder in folders)
     own = (e for e in entries if not e.run.config.get("train_dataset"))
-    ranked = (e for e in own if e.score("stress", e.scores.headlines["stress"]))
+    ranked = (e for e in own if e.score("stress", e.scores.primary_metrics["stress"]))
     return tuple(next(ranked) for _ in range(8))
 
 
@@ -35,16 +42,29 @@ def answered(entry: LeaderboardEntry, parts: np.ndarray, context: str = "unit") 
     """The entry, with these `parts` (24,) of partial r; the answer is *yes* where they lie above 0 on the whole."""
     mean, half = float(parts.sum()), 2.07 * float(parts.std(ddof=1)) * len(parts) ** 0.5
     effect = {"mean": mean, "low": mean - half, "high": mean + half}
-    at: dict[str, Any] = {"effect": effect, "score": effect, "share_left": 0.8, "adds": mean > half}
-    at["of_groups"] = dict(zip(GROUPS, parts.tolist(), strict=True))
-    adds = {"score": "auroc_crossed_matched", "difference": True, "movement": True, "judged": "local"}
-    content = {**entry.scores.content, "adds": {"stress": {**adds, "levels": {"local": at, "full": at}}}}
+    at: dict[str, Any] = {
+        "partial_r": effect,
+        "residual_score": effect,
+        "residual_proportion": 0.8,
+        "associated": mean > half,
+    }
+    at["by_group"] = dict(zip(GROUPS, parts.tolist(), strict=True))
+    adjusted = {
+        "metric": "auroc_crossed_matched",
+        "mean_difference": True,
+        "has_movement": True,
+        "decisive_level": "movement",
+    }
+    content = {
+        **entry.scores.content,
+        "adjusted": {"stress": {**adjusted, "levels": {"movement": at, "protocol_phase": at}}},
+    }
     run = entry.run.model_copy(update={"time_context": context})
     return replace(entry, scores=Scores(content), run=run)
 
 
 def section(*entries: LeaderboardEntry) -> BoardSection:
-    [found] = sections_of([shown_entry(entry) for entry in entries])
+    [found] = build_sections([summarise_entry(entry) for entry in entries])
     return found
 
 
@@ -105,7 +125,7 @@ def test_a_page_has_the_answers_and_models_without_a_signal_in_a_table_of_their_
     folder = tmp_path / entry.folder.relative_to(ROOT)
     shutil.copytree(entry.folder, folder)
     assert entry.run.entry
-    [shared] = (ROOT / "stress_predict" / "shared").glob(f"*{entry.run.entry.control_scores}*")
+    [shared] = (ROOT / "stress_predict" / "shared").glob(f"*{entry.run.entry.confound_only_scores}*")
     (tmp_path / "stress_predict" / "shared").mkdir()
     shutil.copy(shared, tmp_path / "stress_predict" / "shared")
     (folder / "scores.json").write_text(json.dumps(dict(entry.scores)))

@@ -81,19 +81,24 @@ def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
 def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
     put(tmp_path, "lucky", 0.9, seeds=[7])
     put(tmp_path, "more", 0.8, seeds=[0, 1, 2, 3])
-    put(tmp_path, "a", 0.6, dev_looks={"stress": 12})
+    put(tmp_path, "a", 0.6, dev_evaluations={"stress": 12})
     assert ranks(tmp_path) == {"a": (1, 1), "lucky": None, "more": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (seeds 7 instead of 0, 1, 2 or 0 to 9) |" in page
     [section] = leaderboard_sections(tmp_path)
-    assert "3 / 2 / 12" in [columns()["openings"].text(row) for row in section.methods]
+    assert "3 / 2 / 12" in [columns()["test_evaluations"].text(row) for row in section.methods]
 
 
 def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = {"train_dataset": "embench_plugins/case", "drop": ["eda"], "label_subjects": 3, "pretrained": {}}
     config |= {"label_noise": 0.1}  # an option of tomorrow, for which nobody wrote a sentence
-    recipe = {"preset": "small", "on_board": True, "assumed": [], "settings": ["fusion.lr=1e-4", "fusion.batch=8"]}
+    recipe = {
+        "preset": "small",
+        "on_leaderboard": True,
+        "assumed": [],
+        "settings": ["fusion.lr=1e-4", "fusion.batch=8"],
+    }
     put(tmp_path, "a", 0.6, config=config, recipe=recipe)
     put(tmp_path, "b", 0.5, config=dict.fromkeys(config))
     build_leaderboards(tmp_path)
@@ -140,8 +145,8 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
 
 
 def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(tmp_path: Path) -> None:
-    put(tmp_path, "a", 0.6, headline="accuracy")
-    put(tmp_path, "b", 0.7, headline="accuracy")
+    put(tmp_path, "a", 0.6, primary_metric="accuracy")
+    put(tmp_path, "b", 0.7, primary_metric="accuracy")
     [section] = leaderboard_sections(tmp_path)
     assert [(row.id, row.rank) for row in section.rows if row.is_method] == [
         ("b", None),
@@ -155,8 +160,8 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
 
 
 def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path) -> None:
-    put(tmp_path, "a", 0.6, headline="rmse")
-    put(tmp_path, "b", 0.7, headline="rmse")
+    put(tmp_path, "a", 0.6, primary_metric="rmse")
+    put(tmp_path, "b", 0.7, primary_metric="rmse")
     [section] = leaderboard_sections(tmp_path)
     assert [(row.id, row.rank) for row in section.methods] == [("a", None), ("b", None)]
     assert section.methods[0].marks == ("the primary metric is an error, which also rewards knowledge of the subject",)
@@ -165,8 +170,8 @@ def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path
 def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(tmp_path: Path, site: Path) -> None:
     installing.install("embench_faulty", site)
     registry.refresh()
-    put(tmp_path, "a", 0.6, headline="embench_faulty/out_of_range")
-    put(tmp_path, "b", 0.7, headline="nowhere/kappa")
+    put(tmp_path, "a", 0.6, primary_metric="embench_faulty/out_of_range")
+    put(tmp_path, "b", 0.7, primary_metric="nowhere/kappa")
     [section] = leaderboard_sections(tmp_path)
     assert {row.id: row.marks for row in section.methods} == {
         "a": ("the primary metric depends on a decision threshold",),
@@ -179,7 +184,7 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
     put(tmp_path, "b", subjects=24)
     put(tmp_path, "c", subjects=24, seeds=[*range(10)])
     [section] = leaderboard_sections(tmp_path)
-    [control] = section.controls
+    [control] = section.confound_only
     assert (control.control, control.rank, control.id) == ("elapsed_time", None, "c")  # of most subjects and seeds
     auroc = control.scores["auroc"]
     assert auroc
@@ -198,7 +203,9 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
         "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v3/a)",
     ]  # fmt: skip
     [section] = leaderboard_sections(tmp_path)
-    texts = [columns()[name].text(section.methods[0]) for name in ("recipe", "subjects", *COST_FIELDS, "openings")]
+    texts = [
+        columns()[name].text(section.methods[0]) for name in ("recipe", "subjects", *COST_FIELDS, "test_evaluations")
+    ]
     assert texts == [
         "small (1 assumed)", "24", "2 min, cpu", "1.25 M", "not measured", "not measured", "not measured", "3 / 2 / —",
     ]  # fmt: skip
@@ -243,7 +250,7 @@ def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: P
     [
         {"dataset": {"name": "stress_predict", "fingerprint": "f", "synthetic": {"effect": 1.0}}},
         {"dev": True},
-        {"recipe": {"preset": "quick", "on_board": False, "assumed": []}},
+        {"recipe": {"preset": "quick", "on_leaderboard": False, "assumed": []}},
     ],
 )
 def test_entries_that_may_not_be_there_stop_the_board(tmp_path: Path, changed: dict[str, Any]) -> None:
@@ -260,7 +267,7 @@ def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
     assert error.value.where == str(moved)
     moved.rename(folder)
     (folder / "scores.json").write_text("{}")
-    with pytest.raises(DataError, match="breaks the schema"):
+    with pytest.raises(DataError, match="the file has no schema"):
         build_leaderboards(tmp_path)
 
 
@@ -297,7 +304,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
-    attest(entries[0], compared=["controls"])
+    attest(entries[0], compared=["confound_only"])
     assert ranks(tmp_path / "boards") == {"a": (1, 1)}
 
 
@@ -318,7 +325,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
 def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> None:
     put(tmp_path, "a", ledger=None)
     [section] = leaderboard_sections(tmp_path)
-    assert columns()["openings"].text(section.methods[0]) == "not recorded"
+    assert columns()["test_evaluations"].text(section.methods[0]) == "not recorded"
 
 
 def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: Path) -> None:
@@ -376,6 +383,6 @@ def test_the_share_of_repaired_units_is_a_column_that_is_blank_where_an_entry_do
     column = columns()["repaired"]
     shown = {row.id: (column.value(row), column.text(row)) for row in section.methods}
     assert shown == {"a": (None, ""), "b": (0.1234, "12 %"), "c": (0.0, "0 %")}
-    assert {column.text(row) for row in section.controls} == {""}
+    assert {column.text(row) for row in section.confound_only} == {""}
     build_leaderboards(tmp_path)
     assert "12 %" not in (tmp_path / "stress_predict" / "README.md").read_text()

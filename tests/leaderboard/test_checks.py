@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,7 +70,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
         good.name: "verified", bad.name: "self_reported",
     }  # fmt: skip
     capsys.readouterr()
-    (good / "audit.json").write_text(json.dumps({"version": 4, "run": good.name, "counts": _NONE, "findings": []}))
+    (good / "audit.json").write_text(json.dumps({"version": 6, "run": good.name, "counts": _NONE, "findings": []}))
     assert verify(good) == 0
     assert "verified by A. Reader (does not count: the entry has changed since)" in capsys.readouterr().out
     assert verify(good, "--by", " ") == 2
@@ -150,7 +151,7 @@ def test_a_sealed_entry_holds_nothing_that_tells_labels(
     assert verify(folder) == 0
     out = capsys.readouterr().out
     assert "the labels are not public, so that only a reproduction can check this" in out
-    assert "labels        not possible" in out
+    assert re.search("labels +not possible", out)
     scores = json.loads((folder / "scores.json").read_text())
     scores["folds"] = []
     (folder / "scores.json").write_text(json.dumps(scores))

@@ -1,4 +1,5 @@
-"""What a row needs beside its score: controls that somebody else has, raw files that are known, people of its board."""
+"""What a row needs beside its score: confound-only models that somebody else has, raw files that are known, people of
+its board."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ import pytest
 from embench.leaderboard import leaderboard_sections
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import UNCONFIRMED, UNKNOWN_FILES
-from embench.leaderboard.verify_data import unlike
+from embench.leaderboard.verify_data import find_board_differences
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, share_text
-from embench.registry import releases_of
+from embench.registry import find_releases
 
 from .conftest import attest
 from .made_up import put
@@ -24,7 +25,7 @@ from .test_verify import honest, publish, published, record
 
 __all__ = ["honest", "published", "record"]
 
-RELEASED = next(iter(releases_of("embench_plugins/stress_predict")))
+RELEASED = next(iter(find_releases("embench_plugins/stress_predict")))
 TABLES = {"version": 2, "rows": "1" * 32, "labels": "2" * 32, "folds": "3" * 32}
 
 
@@ -33,9 +34,9 @@ def row(root: Path, run_id: str) -> Row:
     return next(row for section in sections for row in section.rows if row.id == run_id)
 
 
-def with_controls(root: Path, run_id: str, controls: str) -> Path:
-    scores = share_text(root / "stress_predict" / "shared", "control_scores", "{}")
-    return put(root, run_id, entry={**TABLES, "controls": controls * 32, "control_scores": scores})
+def with_controls(root: Path, run_id: str, confound_only: str) -> Path:
+    scores = share_text(root / "stress_predict" / "shared", "confound_only_scores", "{}")
+    return put(root, run_id, entry={**TABLES, "confound_only": confound_only * 32, "confound_only_scores": scores})
 
 
 def test_controls_that_no_other_entry_has_are_not_confirmed_until_somebody_fits_them(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_controls_that_no_other_entry_has_are_not_confirmed_until_somebody_fits_
     assert row(tmp_path, a.name).rank
     assert row(tmp_path, b.name).rank
     assert row(tmp_path, "alone").marks == (UNCONFIRMED,)
-    attest(alone, "reproduced", compared=["labels", "controls"])
+    attest(alone, "reproduced", compared=["labels", "confound_only"])
     assert row(tmp_path, "alone").rank
 
 
@@ -81,6 +82,6 @@ def test_weaker_controls_are_unlike_those_of_the_board_whatever_libraries_are_sa
     if numpy != "as before":
         run["versions"] = {**run["versions"], "numpy": numpy}
     same = publish(tmp_path, replace(record, run=run))
-    assert unlike(same, [published]) == []
+    assert find_board_differences(same, [published]) == []
     forged = publish(tmp_path, replace(record, run=run, predictions=weaker(record.predictions)))
-    assert [wrong.partition(":")[0] for wrong in unlike(forged, [published])] == ["controls"]
+    assert [wrong.partition(":")[0] for wrong in find_board_differences(forged, [published])] == ["confound_only"]

@@ -23,10 +23,10 @@ from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
 from embench.leaderboard.entries import export_entry
 from embench.leaderboard.verify import recompute
-from embench.leaderboard.withheld import compare_seal, sealed_scores, what_tells_labels
+from embench.leaderboard.withheld import compare_seal, find_revealing_part, seal_scores
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
-from embench.records.audit import SEVERITIES
+from embench.records.findings import SEVERITIES
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import (
     TUNING_FILE,
@@ -98,9 +98,9 @@ def test_choices_go_along_with_a_tuned_run_without_scores_where_labels_are_not_p
     assert copied.summary == read_manifest(made).config["tuned"]
     if labels == "no":
         facts = read_manifest(made), read_record(made).scores, None
-        assert what_tells_labels(made, *facts) == ""
+        assert find_revealing_part(made, *facts) == ""
         (made / TUNING_FILE).write_text(tuning.text())
-        assert "scores of validation subjects" in what_tells_labels(made, *facts)
+        assert "scores of validation subjects" in find_revealing_part(made, *facts)
 
 
 def in_order(predictions: Predictions) -> dict[str, list[Any]]:
@@ -113,13 +113,13 @@ def test_predictions_come_back_to_the_bit(tmp_path: Path, make_run: Callable[...
     made = make_run(classes=classes)
     of_control = (made.predictions["method"] == "elapsed_time") & (made.predictions["subject"] == "s03")
     some = made.predictions.take(~of_control)  # a control need not answer every unit
-    rows, model, controls = split_predictions(some)
+    rows, model, confound_only = split_predictions(some)
     write_numbers(tmp_path / "model.npz", model)
-    name = share_numbers(tmp_path, "controls", controls)
+    name = share_numbers(tmp_path, "confound_only", confound_only)
     again = join_predictions(
         rows,
         read_numbers(tmp_path / "model.npz"),
-        read_shared_numbers(tmp_path, "controls", name),
+        read_shared_numbers(tmp_path, "confound_only", name),
         tmp_path,
     )
     np.testing.assert_equal(in_order(again), in_order(some))
@@ -128,8 +128,8 @@ def test_predictions_come_back_to_the_bit(tmp_path: Path, make_run: Callable[...
 def test_predictions_of_which_float32_is_not_exact_are_kept_whole(tmp_path: Path, make_run: Callable[..., Any]) -> None:
     made = make_run()
     columns = {**made.predictions.columns, "score": made.predictions["score"] + 123456789.0}
-    rows, model, controls = split_predictions(Predictions(columns))
-    again = join_predictions(rows, model, controls, tmp_path)
+    rows, model, confound_only = split_predictions(Predictions(columns))
+    again = join_predictions(rows, model, confound_only, tmp_path)
     assert in_order(again)["score"] == in_order(Predictions(columns))["score"]
 
 
@@ -150,7 +150,7 @@ def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -
     assert len(before) == 5
     smaller = public.predictions.take(public.predictions["subject"] != "s00")
     third = published(tmp_path, replace(public, predictions=smaller, run={**public.run, "id": "fewer"}))
-    assert len(list(shared.iterdir())) == 7  # its rows and its controls lie beside those of the others
+    assert len(list(shared.iterdir())) == 7  # its rows and its confound-only models lie beside those of the others
     assert [len(read_record(e).predictions) for e in (one, other, third)] == [1440, 1440, 1320]
     shutil.rmtree(third)
     build_leaderboards(tmp_path / "boards")
@@ -162,7 +162,7 @@ def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: 
     assert recompute(read_record(published(tmp_path, kept))) == kept.scores
 
 
-@pytest.mark.parametrize("kind", ["rows", "labels", "folds", "controls", "control_scores"])
+@pytest.mark.parametrize("kind", ["rows", "labels", "folds", "confound_only", "confound_only_scores"])
 def test_a_shared_file_that_was_altered_or_is_missing_is_named(tmp_path: Path, public: Record, kind: str) -> None:
     folder = published(tmp_path, public)
     [path] = (folder.parents[1] / "shared").glob(f"{kind}-*")
@@ -270,28 +270,31 @@ def test_an_entry_whose_labels_are_not_public_holds_nothing_that_tells_them(
     tmp_path: Path, make_run: Callable[..., Any], binary: Target, card: str
 ) -> None:
     record = run_of(make_run(), binary, card)
-    audit = {"version": 2, "run": "20f1ab", "counts": {"severe": 0, "warning": 1, "note": 0}}
-    finding = {"check": "one_person", "severity": "warning", "what": "s03: .9", "evidence": {"s03": 0.91}, "todo": ""}
+    audit = {"version": 11, "run": "20f1ab", "counts": {"severe": 0, "warning": 1, "note": 0}}
+    evidence = {"target": "stress", "ece": 0.91, "low": 0.9, "expected_by_chance": 0.0, "s03": 0.91}
+    finding = {"check": "calibration", "severity": "warning", "id": "miscalibrated", "evidence": evidence}
     folder = tmp_path / "runs" / "stress_predict" / "20f1ab"
     write_record(folder, record)
     (folder / "audit.json").write_text(json.dumps({**audit, "findings": [finding], "measured": {"x": 0.1234567}}))
     made = export_entry(folder, tmp_path / "boards", key=lambda _: b"digest")
     assert {path.name for path in made.iterdir()} == {"run.yaml", "scores.json", "labels.hmac", "audit.json"}
     shared = list((tmp_path / "boards" / "stress_predict" / "shared").iterdir())
-    assert {path.name.split("-")[0] for path in shared} == {"folds", "control_scores"}
+    assert {path.name.split("-")[0] for path in shared} == {"folds", "confound_only_scores"}
     texts = [path.read_text() for path in (*made.iterdir(), *shared) if path.suffix in (".json", ".yaml")]
     assert not any("s03" in text or "1234567" in text for text in texts)
     again = read_record(made)
     assert again.labels is None
     assert len(again.predictions) == 0
-    assert again.scores == sealed_scores(record.scores) == sealed_scores(again.scores)
-    headline = again.scores["scores"]["stress"]["auroc_within"]
-    assert headline["mean"] == round(record.scores["scores"]["stress"]["auroc_within"]["mean"], 3)
+    assert again.scores == seal_scores(record.scores) == seal_scores(again.scores)
+    primary_metric = again.scores["scores"]["stress"]["auroc_within"]
+    assert primary_metric["mean"] == round(record.scores["scores"]["stress"]["auroc_within"]["mean"], 3)
     assert "folds" not in again.scores
-    assert "undefined" in again.scores["controls"]["majority"]["stress"]  # whose decisions everybody can draw again
-    assert set(again.scores["controls"]["elapsed_time"]["stress"]) == {"auroc_within"}
+    assert (
+        "undefined" in again.scores["confound_only"]["majority"]["stress"]
+    )  # whose decisions everybody can draw again
+    assert set(again.scores["confound_only"]["elapsed_time"]["stress"]) == {"auroc_within"}
     build_leaderboards(tmp_path / "boards")
-    assert f"{headline['mean']:.2f} (" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
+    assert f"{primary_metric['mean']:.2f} (" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("kind", ["file", "folds", "digits", "audit", "old"])
@@ -308,10 +311,10 @@ def test_an_entry_that_tells_labels_stops_the_board(tmp_path: Path, private: Rec
         (folder / "scores.json").write_text(json.dumps(scores))
     elif kind == "audit":
         audit = {
-            "version": 2,
+            "version": 11,
             "counts": dict.fromkeys(SEVERITIES, 0),
             "findings": [],
-            "measured": {"person": {"share": 0.123456}},
+            "measured": {"subject": {"proportion_explained": 0.123456}},
         }
         (folder / "audit.json").write_text(json.dumps(audit))
     else:

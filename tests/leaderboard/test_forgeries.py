@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 
 from embench import registry
 from embench.cli import main
-from embench.leaderboard.entries import entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import entry_digest, list_test_stages, pick_stages
 from embench.records import record
 from embench.records.record import read_manifest
 
@@ -104,7 +105,9 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
     forger.score_again(with_data=True)
     assert verify(copied) == 0
     run = read_manifest(copied)
-    picked = {n: picked_stages(entry_digest(copied, run), n, 2, stages_of(copied, run)) for n in map(str, range(99))}
+    picked = {
+        n: pick_stages(entry_digest(copied, run), n, 2, list_test_stages(copied, run)) for n in map(str, range(99))
+    }
     hit, miss = (next(n for n, two in picked.items() if ((1, 2) in two) == wanted) for wanted in (True, False))
     assert reproduce(copied, place, "--stages", "2", "--nonce", miss) == 0
     assert reproduce(copied, place, "--stages", "2", "--nonce", hit) == 1
@@ -124,7 +127,7 @@ def test_entries_without_labels_are_compared_by_their_seal_and_their_published_d
     assert not (folder / record.PREDICTIONS_FILE).exists()
     capsys.readouterr()
     assert verify(folder, *data) == 0
-    assert "labels        passed" in capsys.readouterr().out
+    assert re.search("labels +passed", capsys.readouterr().out)
     assert reproduce(folder, place, "--stages", "2") == 2  # it holds no predictions of single folds
     assert reproduce(folder, place) == 0
     assert "greatest difference of scores: 0" in capsys.readouterr().out
@@ -223,4 +226,4 @@ def test_a_field_of_another_kind_is_a_failed_check_and_no_bug(
         run["config"] = content
         (published / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
         assert verify(published) == 1
-        assert "method        failed" in capsys.readouterr().out
+        assert re.search("method +failed", capsys.readouterr().out)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from embench.audits.checks.confounds import check_controls
+from embench.audits.checks.confounds import check_confound_only
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.data.cohort import Cohort
@@ -18,7 +18,7 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify_data import (
     DataHere,
     data_here,
-    wrong_adds,
+    wrong_associations,
     wrong_cohort,
     wrong_labels,
     wrong_unpredicted,
@@ -58,13 +58,13 @@ def cohort_here(folder: Path, root: Path) -> Cohort:
 def found(record: Record, folder: Path, root: Path) -> list[str]:
     run = read_manifest(folder)
     cohort = cohort_here(folder, root)
-    return [*wrong_unpredicted(run, record, cohort), *wrong_adds(run, record, cohort)]
+    return [*wrong_unpredicted(run, record, cohort), *wrong_associations(run, record, cohort)]
 
 
 def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
     record = read_record(folder)
-    adds = record.scores.adds("stress")
-    assert set(adds.variants) == set(VARIANTS)
+    adjusted = record.scores.adjusted("stress")
+    assert set(adjusted.variants) == set(VARIANTS)
     assert found(record, folder, root) == []
 
 
@@ -78,26 +78,26 @@ def test_another_share_of_repaired_units_is_found_where_there_is_one(root: Path,
         assert wrong_cohort(edited, record, cohort) == wrong
 
 
-def verdict(adds: dict[str, Any]) -> None:
-    adds["levels"]["local"]["adds"] = not adds["levels"]["local"]["adds"]
+def verdict(adjusted: dict[str, Any]) -> None:
+    adjusted["levels"]["movement"]["associated"] = not adjusted["levels"]["movement"]["associated"]
 
 
-def effect(adds: dict[str, Any]) -> None:
-    adds["levels"]["full"]["effect"]["low"] += 0.01
+def effect(adjusted: dict[str, Any]) -> None:
+    adjusted["levels"]["protocol_phase"]["partial_r"]["low"] += 0.01
 
 
-def groups(adds: dict[str, Any]) -> None:
-    name = next(iter(adds["levels"]["local"]["of_groups"]))
-    adds["levels"]["local"]["of_groups"][name] *= -2
+def groups(adjusted: dict[str, Any]) -> None:
+    name = next(iter(adjusted["levels"]["movement"]["by_group"]))
+    adjusted["levels"]["movement"]["by_group"][name] *= -2
 
 
 @pytest.mark.parametrize("forged", [verdict, effect, groups])
 def test_a_forged_answer_is_found(root: Path, folder: Path, forged: Callable[[dict[str, Any]], None]) -> None:
     record = read_record(folder)
     content = copy.deepcopy(dict(record.scores.content))
-    forged(content["adds"]["stress"])
+    forged(content["adjusted"]["stress"])
     [wrong] = found(replace(record, scores=Scores(content)), folder, root)
-    assert wrong.startswith("scores.json: adds.stress.levels.")
+    assert wrong.startswith("scores.json: adjusted.stress.levels.")
 
 
 def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Pat
     place = {"data_root": root / "data", "out": root / "scored", "protocol": "subject-independent-v3"}
     outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
     run, record = read_manifest(outside), read_record(outside)
-    assert record.scores.adds(name).judged == "full"
+    assert record.scores.adjusted(name).decisive_level == "protocol_phase"
     assert wrong_labels(outside, run, record, cohort_here(outside, root), root / "data") == []
     assert found(record, outside, root) == []
 
@@ -114,11 +114,11 @@ def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> N
     assert isinstance(data_here(folder, read_manifest(folder), read_record(folder), tmp_path), Undefined)
 
 
-@pytest.mark.parametrize("adds", [True, False])
-def test_an_audit_warns_of_a_row_that_is_not_shown_to_add(root: Path, folder: Path, adds: bool) -> None:
+@pytest.mark.parametrize("adjusted", [True, False])
+def test_an_audit_warns_of_a_row_that_is_not_shown_to_add(root: Path, folder: Path, adjusted: bool) -> None:
     evidence = collect_evidence(folder, root / "data")
     content = copy.deepcopy(dict(evidence.record.scores.content))
-    content["adds"]["stress"]["levels"]["local"]["adds"] = adds
-    found = check_controls(replace(evidence, record=replace(evidence.record, scores=Scores(content)))).findings
+    content["adjusted"]["stress"]["levels"]["movement"]["associated"] = adjusted
+    found = check_confound_only(replace(evidence, record=replace(evidence.record, scores=Scores(content)))).findings
     warned = ["given time and movement, an association of the scores with stress is not shown: partial r"]
-    assert [finding.what.partition(" 0.")[0].partition(" -0.")[0] for finding in found] == ([] if adds else warned)
+    assert [finding.what.partition(" 0.")[0].partition(" -0.")[0] for finding in found] == ([] if adjusted else warned)

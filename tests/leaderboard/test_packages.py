@@ -11,8 +11,8 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
-from embench.leaderboard.pull_request import not_for_others, other_subjects, packages_of
-from embench.leaderboard.verify_data import already_there
+from embench.leaderboard.pull_request import list_packages, list_uninstallable_packages, other_subjects
+from embench.leaderboard.verify_data import find_same_entry
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
@@ -54,20 +54,20 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_package_of_a_folder_without_an_author_or_an_address_is_for_nobody_else(install: Any) -> None:
     install("1.0", "Author: TODO: your name")
-    [reason] = not_for_others(of_plugin("embench_mine/net"))
+    [reason] = list_uninstallable_packages(of_plugin("embench_mine/net"))
     assert "the package embench_mine 1.0" in reason
     assert "an author (it says `TODO: your name`), a public address" in reason
 
 
 def test_a_package_with_author_and_address_is_for_others(install: Any) -> None:
     install("1.0", "Author: Ada Lovelace", "Project-URL: Source, https://example.org/embench-mine")
-    assert not list(not_for_others(of_plugin("embench_mine/net")))
-    assert not list(not_for_others(of_plugin("embench_plugins/logreg")))
+    assert not list(list_uninstallable_packages(of_plugin("embench_mine/net")))
+    assert not list(list_uninstallable_packages(of_plugin("embench_plugins/logreg")))
 
 
 def test_an_entry_names_the_package_that_would_bring_its_plugin(tmp_path: Path) -> None:
     run = of_plugin("embench_mine/net")
-    assert packages_of(run) == {"embench_mine": "1.0"}
+    assert list_packages(run) == {"embench_mine": "1.0"}
     with pytest.raises(CheckFailed, match=r"not installed: embench_mine 1\.0"):
         _check_installed(tmp_path, run)
 
@@ -83,7 +83,7 @@ def test_an_entry_holds_no_scores_of_a_metric_that_its_author_happens_to_have(tm
     record.run["scoring"] = {"metrics": dict(metrics)}
     content = copy.deepcopy(dict(record.scores.content))
     content["scores"]["stress"]["mine"] = score
-    for targets in content["controls"].values():
+    for targets in content["confound_only"].values():
         targets["stress"]["mine"] = score
     with_mine = Record(record.run, record.predictions, record.labels, record.folds, Scores(content))
     entry = published(tmp_path / "own", with_mine)
@@ -96,8 +96,8 @@ def test_a_row_that_is_there_under_another_id_is_found(tmp_path: Path, make_run:
     there = published(tmp_path, run_of(make_run(), binary))
     same = published(tmp_path / "trial", run_of(make_run(), binary, name="aaaaaa"))
     other = published(tmp_path / "other", run_of(make_run(strength=0.5), binary, name="bbbbbb"))
-    assert already_there(same, [there]) == there.name
-    assert already_there(other, [there]) is None
+    assert find_same_entry(same, [there]) == there.name
+    assert find_same_entry(other, [there]) is None
 
 
 def test_another_number_of_subjects_than_that_of_all_rows_is_said(tmp_path: Path, record: Record) -> None:

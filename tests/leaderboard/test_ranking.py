@@ -161,7 +161,7 @@ class Rules:
     rules = 3
 
     @staticmethod
-    def headline_for(*_: str) -> str:
+    def primary_metric_for(*_: str) -> str:
         return "auroc_crossed_time"
 
 
@@ -220,7 +220,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
     for one, other in (("good", "alike"), ("best", "none"), ("good", "none")):
         kept = [record.read_record(entries[name]).scores for name in (one, other)]
         summands = [Summands.of_json(_json(entries[name])) for name in (one, other)]
-        gap = summands[0].adds.sum() - summands[1].adds.sum()
+        gap = summands[0].contributions.sum() - summands[1].contributions.sum()
         found = compare(folders[one], folders[other])
         assert gap == pytest.approx(found.difference.mean, abs=1e-6)
         scores = [scores.of("stress")["auroc_crossed_time"] for scores in kept]

@@ -13,8 +13,8 @@ import pytest
 from embench.errors import DataError
 from embench.leaderboard import build_leaderboards, leaderboard_sections
 from embench.leaderboard import rows as leaderboard_rows
-from embench.leaderboard.rows import load_shown_entries
-from embench.leaderboard.tables import row_fields, sections_of
+from embench.leaderboard.rows import load_entry_summaries
+from embench.leaderboard.tables import build_sections, row_fields
 
 from .conftest import attest
 from .made_up import put
@@ -43,7 +43,7 @@ def shown(boards: Path) -> list[object]:
 
 
 def edit(entry: Path, mean: float) -> None:
-    """Another headline, in a file of the same size and time, as an unpacked archive has it."""
+    """Another primary metric, in a file of the same size and time, as an unpacked archive has it."""
     scores = entry / "scores.json"
     stat, text = scores.stat(), scores.read_text()
     content = json.loads(text)
@@ -57,7 +57,7 @@ def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, re
     first = shown(boards)
     assert shown(boards) == first
     assert read == ["a", "b"]
-    assert sections_of(load_shown_entries(boards)) == leaderboard_sections(boards)
+    assert build_sections(load_entry_summaries(boards)) == leaderboard_sections(boards)
 
 
 def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
@@ -94,12 +94,12 @@ def test_a_shared_file_that_was_altered_is_noticed(tmp_path: Path, monkeypatch: 
     entry = min((published / "subject-independent-v3").iterdir())
     shutil.copytree(published / "shared", tmp_path / "boards" / "stress_predict" / "shared")
     shutil.copytree(entry, tmp_path / "boards" / "stress_predict" / entry.parent.name / entry.name)
-    [entry_shown] = load_shown_entries(tmp_path / "boards")
+    [entry_shown] = load_entry_summaries(tmp_path / "boards")
     [scores] = (name for name in entry_shown.shared if name.startswith("control_scores"))
     altered = tmp_path / "boards" / "stress_predict" / "shared" / scores
     altered.write_text(altered.read_text().replace("0.5", "0.6", 1))
     with pytest.raises(DataError, match="altered"):
-        load_shown_entries(tmp_path / "boards")
+        load_entry_summaries(tmp_path / "boards")
 
 
 def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from embench.leaderboard import publish_runs
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.pull_request import why_not_submitted
-from embench.leaderboard.rows import ranked_rows, shown_entry
+from embench.leaderboard.rows import ranked_rows, summarise_entry
 from embench.records.record import read_record
 from embench.site.entry_page import JoinedEntries, pairings
 from embench.statistics.comparison import compare
@@ -28,7 +28,7 @@ THREE, TEN = [0, 1, 2], list(range(10))
 def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
     """A published entry, as if it had these seeds."""
     loaded = (load_leaderboard_entry(folder) for folder in sorted(PUBLISHED.glob(f"{encoder}-*")))
-    found = next(e for e in loaded if e.run.pretrain_overlap == "none")
+    found = next(e for e in loaded if e.run.pretraining_overlap == "none")
     return replace(found, run=found.run.model_copy(update={"seeds": seeds}))
 
 
@@ -44,7 +44,7 @@ def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
 )
 def test_a_board_takes_ten_seeds_of_estimators(encoder: str, seeds: list[int], wanted: str | None) -> None:
     of = entry(encoder, seeds)
-    [row] = [row for row in ranked_rows([shown_entry(of)], "stress")[0] if row.is_method]
+    [row] = [row for row in ranked_rows([summarise_entry(of)], "stress")[0] if row.is_method]
     run = of.run.model_copy(update={"entry": None})
     reasons = [reason for reason in why_not_submitted(run, Path("none")) if "seeds" in reason]
     if wanted is None:
@@ -80,9 +80,9 @@ def test_rows_of_ten_and_of_three_seeds_are_paired_in_the_partitions_of_both(run
     assert rank_methods(scores, [of_ten, of_three]).paired
     gap = compare(runs["ten"], runs["three"])
     assert gap.seeds == (0, 1, 2)
-    assert of_ten.adds.sum() - of_three.adds.sum() == pytest.approx(gap.difference.mean)
+    assert of_ten.contributions.sum() - of_three.contributions.sum() == pytest.approx(gap.difference.mean)
     # Its own score is that of all its seeds.
-    assert of_ten.adds.sum() != pytest.approx(scores[0].mean, abs=1e-6)
+    assert of_ten.contributions.sum() != pytest.approx(scores[0].mean, abs=1e-6)
 
 
 def test_the_page_compares_rows_in_the_partitions_of_both(runs: dict[str, Path], tmp_path: Path) -> None:

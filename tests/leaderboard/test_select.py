@@ -77,8 +77,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any],
         ("score>=0.61", "ab"),
         ("time_s<=125", "ab"),
         ("subjects=23", "c"),
-        ("adds=yes", "b"),
-        ("adds=no", "ac"),
+        ("adjusted=yes", "b"),
+        ("adjusted=no", "ac"),
         ("pretrainers=", "bc"),
         ("evidence=reproduced", "abc"),
         ("entry=bbbbbbbbbb", "b"),
@@ -110,7 +110,7 @@ def test_rows_are_sorted_and_those_without_a_value_come_last(rows: list[tuple[di
         (["--filter", "fusion"], ["cannot read the filter `fusion`", "FIELD=VALUE"]),
         (["--filter", "score>=high"], ["`high` is not a number", "score>="]),
         (["--sort", "-scor"], ["unknown field `scor`", "--sort", "did you mean score?"]),
-        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method?"]),
+        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method or"]),
         (["--metric", "auroc_withn"], ["--metric", "did you mean auroc_within or"]),
     ],
 )
@@ -144,7 +144,7 @@ def test_long_names_are_wrapped_and_never_cut(boards: Path, show: Any) -> None:
         boards,
         "late-eeeeeeeeee",
         0.6,
-        recipe={"preset": "small", "on_board": True, "assumed": [], "settings": settings},
+        recipe={"preset": "small", "on_leaderboard": True, "assumed": [], "settings": settings},
     )
     text = show("--columns", "method,score,entry")
     assert max(map(len, text.splitlines())) <= 100
@@ -170,10 +170,10 @@ def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) 
     assert any("ffffffffff" in line for line in lines)
     told = " ".join(lines)
     assert "the same access to data of the test subjects and context: 3 (unlabelled); 1 (baseline)." in told
-    controls = show("--filter", "kind=control")
-    assert "time since the start" in controls
-    assert "same access" not in controls
-    assert "late" not in controls
+    confound_only = show("--filter", "kind=control")
+    assert "time since the start" in confound_only
+    assert "same access" not in confound_only
+    assert "late" not in confound_only
 
 
 def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any) -> None:
@@ -216,12 +216,12 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     [row] = [row for row in rows if row["id"] == "svm-bbbbbbbbbb" and row["kind"] == "method"]
     assert (row["score"], row["score_low"], row["score_high"]) == (0.64, 0.59, pytest.approx(0.69))
     assert (row["auroc_crossed_matched"], row["modalities"], row["subjects"]) == (0.64, ["eda"], 24)
-    assert (row["adds"], row["adds_effect"], row["adds_level"]) == (True, 0.07, "local")
+    assert (row["adjusted"], row["partial_r"], row["adjusted_level"]) == (True, 0.07, "movement")
     assert (row["chance"], row["movement"], row["protocol_phase"]) == ("yes", "yes", "yes")
     [leaking] = [row for row in rows if row["id"] == "late-dddddddddd" and row["kind"] == "method"]
-    assert (leaking["adds"], leaking["seeds"]) == (None, ["0", "1", "2"])
+    assert (leaking["adjusted"], leaking["seeds"]) == (None, ["0", "1", "2"])
     [line] = [line for line in table if line["id"] == "svm-bbbbbbbbbb" and line["kind"] == "method"]
-    assert (line["leaks"], line["energy_j"], line["score"], line["adds"]) == ("no", "", "0.64", "yes")
+    assert (line["leaks"], line["energy_j"], line["score"], line["adjusted"]) == ("no", "", "0.64", "yes")
     assert line["seeds"] == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
     assert list(json.loads(show("--format", "json", "--columns", "id,score"))[0]) == ["id", "score"]
     assert json.loads(show("--format", "json", "--filter", "id=nothing")) == []

@@ -124,10 +124,11 @@ def test_a_severe_finding_keeps_a_run_from_a_board(place: Place, tmp_path: Path)
     [run] = (place.root / "runs" / "stress_predict").glob("handcrafted-lda-*")
     shutil.copytree(run, tmp_path / run.name)
     audit = json.loads((run / "audit.json").read_text())
-    finding = {"check": "copies", "severity": "severe", "what": "two subjects are one", "evidence": {}, "todo": "-"}
+    evidence = {"n_pairs": 1, "pairs": ["S1 and S2"], "windows": {}, "matches": []}
+    finding = {"check": "copies", "severity": "severe", "id": "copied_signals", "evidence": evidence}
     audit = {**audit, "findings": [finding], "counts": {"severe": 1, "warning": 0, "note": 0}}
     write_audit(tmp_path / run.name, {name: value for name, value in audit.items() if name != "sealed"})
-    with pytest.raises(CheckFailed, match=r"its audit is severe: two subjects are one \[copies\]"):
+    with pytest.raises(CheckFailed, match=r"its audit is severe: 1 pairs of subjects .* S1 and S2 \[copies\]"):
         submit_runs([tmp_path / run.name], tmp_path / "boards", str.encode)
     assert not (tmp_path / "boards").exists()
 

@@ -19,7 +19,7 @@ from embench.errors import CheckFailed
 from embench.files import digest, parse_yaml
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import export_entry
-from embench.leaderboard.rows import load_shown_entries
+from embench.leaderboard.rows import load_entry_summaries
 from embench.leaderboard.verify import verify_entries, wrong_scores
 from embench.protocols import Design, Protocol, load_protocol
 from embench.records.predictions import MODEL, Predictions
@@ -59,7 +59,7 @@ def made_record(
         {"subject": who, "group": who, "fold": str(fold), "role": "test", "seed": str(seed), "reason": ""}
         for seed, fold, who in tests
     ]
-    asked = {"adds": {target.name: {"undefined": "no session was recorded"}}, "coverage": {target.name: 1.0}}
+    asked = {"adjusted": {target.name: {"undefined": {"id": "hidden_times"}}}, "coverage": {target.name: 1.0}}
     return Record(run, made.predictions, made.labels, folds, Scores({**scores, **asked}))
 
 
@@ -91,7 +91,7 @@ def publish(root: Path, record: Record) -> Path:
 
 
 def verify(folder: Path) -> None:
-    verify_entries(load_shown_entries(folder.parents[2]))
+    verify_entries(load_entry_summaries(folder.parents[2]))
 
 
 def edit(path: Path, change: Edit) -> None:
@@ -104,7 +104,7 @@ def test_an_honest_entry_is_verified_once(published: Path, monkeypatch: pytest.M
     verify(published)
     done: list[int] = []
     monkeypatch.setattr("embench.leaderboard.verify.recompute", done.append)
-    verify_entries(load_shown_entries(published.parents[2]), lambda *step: done.append(step[0]))
+    verify_entries(load_entry_summaries(published.parents[2]), lambda *step: done.append(step[0]))
     assert not done  # remembered by its content, and no part of the progress
 
 
@@ -118,7 +118,7 @@ SCORES: dict[str, tuple[Edit, str]] = {
     "low": (lambda s: of_stress(s)["auroc_crossed"].update(low=0.577), "scores.stress.auroc_crossed.low"),
     "undefined": (lambda s: of_stress(s).update(auroc={"undefined": "no"}), "scores.stress.auroc"),
     "left out": (lambda s: of_stress(s).pop("auroc"), "scores.stress.auroc: nothing"),
-    "headline": (lambda s: s["headlines"].update(stress="auroc"), "headlines.stress: auroc, but"),
+    "primary_metric": (lambda s: s["primary_metrics"].update(stress="auroc"), "primary_metrics.stress: auroc, but"),
     "level": (lambda s: s.update(level=0.5), "level: 0.5"),
 }
 
@@ -136,10 +136,10 @@ def test_edited_scores_are_refused(published: Path, name: str) -> None:
 def test_only_scores_of_metrics_that_one_side_lacks_are_passed_over(
     make_run: Callable[..., Any], binary: Target
 ) -> None:
-    """Not those of a headline that a plugin computes, nor of a bundled metric, which the record had, too."""
+    """Not those of a primary metric that a plugin computes, nor of a bundled metric, which the record had, too."""
     record = made_record(make_run(strength=0.5), binary, design="free")
     edited, metrics = copy.deepcopy(record.scores), record.run["scoring"]["metrics"]
-    assert edited["headlines"] == {"stress": "auroc_within"}
+    assert edited["primary_metrics"] == {"stress": "auroc_within"}
     metrics["foreign"] = "of a package that is not installed here"
     of_stress(edited)["foreign"] = {"mean": 0.5}
     assert not list(wrong_scores(replace(record, scores=edited), record.scores))
@@ -180,14 +180,14 @@ STATEMENTS: dict[str, tuple[Edit, str]] = {
     "design": (lambda r: r["cohort"].update(design="free"), "cohort.design: free"),
     "weights of nobody": (
         lambda r: r["config"]["parts"]["encoder[ppg]"].update(assets={"model.safetensors": "0" * 64}),
-        "pretrain_overlap: none, but the weights of ppg saw unknown",
+        "pretraining_overlap: none, but the weights of ppg saw unknown",
     ),
     "weights that saw": (
         lambda r: (
             r["config"]["parts"]["encoder[ppg]"].update(assets={"model.safetensors": "0" * 64}),
             r.update(weights={"ppg": {**LAB, "saw": "labelled"}}),
         ),
-        "pretrain_overlap: none, but the weights of ppg saw labelled_target",
+        "pretraining_overlap: none, but the weights of ppg saw labelled_target",
     ),
     "subject": (lambda r: r["cohort"]["subjects"].remove("s00"), "cohort: s00"),
 }
@@ -203,7 +203,7 @@ def test_edited_statements_are_refused(published: Path, name: str) -> None:
 
 
 def test_another_design_is_refused_though_scores_follow_from_it(tmp_path: Path, record: Record) -> None:
-    """Of free designs the headline is the score within subjects, which films learned by heart raise."""
+    """Of free designs the primary metric is the score within subjects, which films learned by heart raise."""
     free = replace(record, run={**record.run, "cohort": {**record.run["cohort"], "design": "free"}})
     folder = publish(tmp_path, free)
     with pytest.raises(CheckFailed, match=r"cohort\.design: free"):

@@ -26,7 +26,7 @@ def test_weights_that_saw_the_test_subjects_have_no_rank_even_without_labels(tmp
 
 
 def test_signals_in_their_unit_have_a_ranking_of_their_own(tmp_path: Path) -> None:
-    put(tmp_path, "physical", 0.9, kept_units={"ppg": "µV"})
+    put(tmp_path, "physical", 0.9, measurement_units={"ppg": "µV"})
     put(tmp_path, "a", 0.7)
     put(tmp_path, "b", 0.66)
     assert ranks(tmp_path) == {"physical": (1, 1), "a": (1, 2), "b": (1, 2)}

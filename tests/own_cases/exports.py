@@ -17,7 +17,7 @@ from .outcome import Case, Recordings, lost, must_be_said
 START = 1_709_298_300
 
 
-def text_of(
+def format_metric(
     head: Sequence[str], rows: Sequence[str], signals: dict[str, Any], suffix: str = "txt", **more: Any
 ) -> Callable[[Path], None]:
     """Clips of one file, whose lines are these."""
@@ -58,7 +58,7 @@ def _biopac(
     rows = [gap.join([*([f"{k * 0.008 * size:.7f}"] if time else []), f"{v:.5f}", "0.1"]) + end
             for k, v in enumerate(eda(20, 125))]  # fmt: skip
     said: dict[str, Any] = {"channels": {"eda": channel}, "unit": "uS"} | own
-    return text_of([*head, *names] if named else names, rows, {"eda": said})
+    return format_metric([*head, *names] if named else names, rows, {"eda": said})
 
 
 # OpenBCI.
@@ -73,7 +73,7 @@ def _openbci_old(root: Path) -> None:
         f"{k % 256}, {v:.2f}, -59240.19, 0.000, 0.000, 0.000, 18:51:{16 + k / 250:06.3f}"
         for k, v in enumerate(20 * eda(20, 250))
     ]
-    text_of(head, rows, {"eeg": {"channels": {"Fp1": "2"}, "unit": "uV"}})(root)
+    format_metric(head, rows, {"eeg": {"channels": {"Fp1": "2"}, "unit": "uV"}})(root)
 
 
 def _openbci(**own: Any) -> Callable[[Path], None]:
@@ -85,7 +85,7 @@ def _openbci(**own: Any) -> Callable[[Path], None]:
             "%Board = OpenBCI_GUI$BoardCytonSerial", ", ".join(names)]  # fmt: skip
     rows = [", ".join([f"{k % 256}.0", f"{v:.4f}", *["1.5"] * 7, *["0.0"] * 13, f"{START + k / 250:.6f}", "0.0",
                        f"2024-03-01 14:05:{k / 250:06.3f}"]) for k, v in enumerate(20 * eda(20, 250))]  # fmt: skip
-    return text_of(head, rows, {"eeg": {"channels": {"Fp1": "EXG Channel 0"}, "unit": "uV", **own}})
+    return format_metric(head, rows, {"eeg": {"channels": {"Fp1": "EXG Channel 0"}, "unit": "uV", **own}})
 
 
 # Emotiv, Muse.
@@ -100,14 +100,14 @@ def _emotiv(**own: Any) -> Callable[[Path], None]:
     rows = [f"{START + k / 128:.6f},{START + k / 128 - 0.01:.6f},{k % 128},0,{4000 + v:.4f},4100.0,0,80,0,"
             f"{4 if k % 64 == 0 else ''},{100 if k % 64 == 0 else ''},{0.5 if k % 2 == 0 else ''},{1.2 if k % 16 == 0 else ''}"
             for k, v in enumerate(20 * eda(20, 128))]  # fmt: skip
-    return text_of(head, rows, {"eeg": {"channels": ["EEG.AF3"], "unit": "uV", **own}}, "csv")
+    return format_metric(head, rows, {"eeg": {"channels": ["EEG.AF3"], "unit": "uV", **own}}, "csv")
 
 
 def _emotiv_old(root: Path) -> None:
     head = ["title:Test, recorded:11.07.18 13.40.13, sampling:128, subject:, labels:COUNTER INTERPOLATED AF3 F7 F3, "
             "chan:5, units:emotiv"]  # fmt: skip
     rows = [f"{k % 128}, 0, {4000 + v:.4f}, 4100.5, 4100.5" for k, v in enumerate(20 * eda(20, 128))]
-    text_of(head, rows, {"eeg": {"channels": ["AF3"], "unit": "uV"}}, "csv")(root)
+    format_metric(head, rows, {"eeg": {"channels": ["AF3"], "unit": "uV"}}, "csv")(root)
 
 
 MUSE = ("TimeStamp,Delta_TP9,Delta_AF7,Delta_AF8,Delta_TP10,Theta_TP9,Theta_AF7,Theta_AF8,Theta_TP10,Alpha_TP9,Alpha_AF7,"
@@ -143,7 +143,7 @@ def _muse(root: Path) -> None:
         ]
         lines.append(f"{stamp},{','.join(cells)}")
     own = {"channels": {"TP9": "RAW_TP9"}, "time": "TimeStamp", "unit": "uV"}
-    text_of([MUSE], lines, {"eeg": own}, "csv")(root)
+    format_metric([MUSE], lines, {"eeg": own}, "csv")(root)
 
 
 # Polar.
@@ -154,7 +154,7 @@ def _sensor_logger(time: str) -> Callable[[Path], None]:
             for k, v in enumerate(eda(20, 130))]  # fmt: skip
     head = ["Phone timestamp;sensor timestamp [ns];timestamp [ms];ecg [uV] "]
     unit = {"time_unit": "ms"} if "[ms]" in time else {}
-    return text_of(head, rows, {"ecg": {"channels": {"ecg": "ecg [uV]"}, "time": time, **unit}})
+    return format_metric(head, rows, {"ecg": {"channels": {"ecg": "ecg [uV]"}, "time": time, **unit}})
 
 
 def _polar_acc(root: Path) -> None:
@@ -162,7 +162,7 @@ def _polar_acc(root: Path) -> None:
             for k, v in enumerate(eda(20, 50))]  # fmt: skip
     head = ["Phone timestamp;sensor timestamp [ns];X [mg];Y [mg];Z [mg]"]
     own = {"channels": {a: f"{a.upper()} [mg]" for a in "xyz"}, "time": "sensor timestamp [ns]", "unit": "g"}
-    text_of(head, rows, {"acc": own})(root)
+    format_metric(head, rows, {"acc": own})(root)
 
 
 FLOW = ["Name,Sport,Date,Start time,Duration,Total distance (km),Average heart rate (bpm),Average speed (km/h),"
@@ -176,7 +176,7 @@ FLOW = ["Name,Sport,Date,Start time,Duration,Total distance (km),Average heart r
 
 def _flow(lines: Sequence[str] = FLOW, **own: Any) -> Callable[[Path], None]:
     rows = [f"{1 if k == 0 else ''},00:00:{k:02d},{70 + k},,,,,,,,," for k in range(60)]
-    return text_of(lines, rows, {"hr": {"channels": {"hr": "HR (bpm)"}, "unit": "bpm", **own}}, "csv")
+    return format_metric(lines, rows, {"hr": {"channels": {"hr": "HR (bpm)"}, "unit": "bpm", **own}}, "csv")
 
 
 # Movisens, Shimmer, Qualtrics.
@@ -222,7 +222,7 @@ def _shimmer(
     rows = ["\t".join([f"2024/03/01 14:05:{k / 64:06.3f}", "-0.5", "1.0", f"{v:.5f}", f"{1000 / v:.4f}", "1500.1", ""])
             for k, v in enumerate(eda(20, 64))]  # fmt: skip
     own = {"channels": {"eda": channel}, "time": "Timestamp_FormattedUnix"} | ({"unit": unit} if unit else {})
-    return text_of([first.replace("\\t", "\t"), *head[1:]], rows, {"eda": own}, "csv")
+    return format_metric([first.replace("\\t", "\t"), *head[1:]], rows, {"eda": own}, "csv")
 
 
 QUALTRICS = (

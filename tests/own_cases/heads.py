@@ -116,8 +116,8 @@ def _wide_decimals(root: Path) -> None:
 
 def _people(root: Path) -> None:
     """A table of participants in the second sheet of a book, below a title, without names of columns."""
-    write(root, {"people.xlsx": workbook({"log": "a,b\n1,2\n", "people": "P01,f,21\nP02,m,33\nP03,f,40\n"})})
-    people = {"table": "people.xlsx", "sheet": "people", "id": "1", "info": {"sex": "2"}}
+    write(root, {"people.xlsx": workbook({"log": "a,b\n1,2\n", "subjects": "P01,f,21\nP02,m,33\nP03,f,40\n"})})
+    people = {"table": "people.xlsx", "sheet": "subjects", "id": "1", "info": {"sex": "2"}}
     clips(root, participants=people)
 
 

@@ -13,7 +13,7 @@ from tests.labs.layouts import LAYOUTS, lay_out
 from tests.labs.test_labs import filled
 from tests.plugins.datasets.own_files import describe
 
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 
 from .files import AROUSAL, CLIPS, EDA, HIGH, JOY, SHOWN, Stream, Wave, edf, table, whole, write, xdf
 from .markers import MARKED, PLAIN, TABLED
@@ -160,7 +160,7 @@ def _marked(suffix: str) -> Callable[[Path], None]:
 def _layout(number: int) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         lay_out(root, LAYOUTS[number])
-        (root / "dataset.yaml").write_text(filled(draft(root)))
+        (root / "dataset.yaml").write_text(filled(write_draft(root)))
 
     return make
 
@@ -168,7 +168,7 @@ def _layout(number: int) -> Callable[[Path], None]:
 def _lab(name: str) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         getattr(folders, name)(root, 3)
-        (root / "dataset.yaml").write_text(filled(draft(root)))
+        (root / "dataset.yaml").write_text(filled(write_draft(root)))
 
     return make
 

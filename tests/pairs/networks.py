@@ -45,8 +45,8 @@ def check(plan: Plan) -> None:
 def check_fitted(stage: Stage, plan: Plan, decisions: bool = False) -> network.HiddenEncoder | None:
     """A stage that is trained from signals or features: it takes over what is pretrained, and learns. Returns a
     unimodal one as what a stage above it reads: its hidden layer, or its decisions."""
-    data, specs, train, _, _ = fits.labelled(stage)
-    outputs, params = network.output_spec_of(stage.params), stage.params
+    data, specs, train, _, _ = fits.load_labelled_data(stage)
+    outputs, params = network.make_output_spec(stage.params), stage.params
     torch.manual_seed(0)
     if stage.kind == "unimodal":
         model = network.build_unimodal(params.modalities, specs, outputs)
@@ -66,11 +66,11 @@ def check_fitted(stage: Stage, plan: Plan, decisions: bool = False) -> network.H
 
 def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> None:
     """A fusion over frozen nets: on their hidden layers it learns as any other, and over the nets it answers alike."""
-    signals, _, train, _, _ = fits.labelled(stage)
-    outputs, hidden = network.output_spec_of(stage.params), fits.hidden_data(signals, nets)
+    signals, _, train, _, _ = fits.load_labelled_data(stage)
+    outputs, hidden = network.make_output_spec(stage.params), fits.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
-    fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
-    model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
+    fused = network.load_fusion(stage.params.fusion).build(tokens, outputs)
+    model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.make_scale(outputs))
     check_network(model, stage, hidden, train)
     whole, index = Model(nets, tokens, fused, scale=model.scale).eval(), np.arange(signals.size)
     with torch.no_grad():
@@ -83,9 +83,9 @@ def check_pretraining(
     """A task of an encoder, or of the whole model, learns, and `model` takes over what was learned. Without labels it
     gets the rows that `model` will get."""
     params, labels = stage.params, "y" in stage.task
-    outputs, recipe = network.output_spec_of(params), params.recipe
+    outputs, recipe = network.make_output_spec(params), params.recipe
     if labels:
-        data, specs, train, _, _ = fits.labelled(stage)
+        data, specs, train, _, _ = fits.load_labelled_data(stage)
     else:
         specs = {m: specs[m] for m in params.modalities}
         data = replace(data, feeds={m: data.feeds[m] for m in specs})
@@ -115,7 +115,7 @@ def check_pretraining(
 
 def check_network(model: Model, stage: Stage, data: Data, train: np.ndarray) -> None:
     """Shapes, masks, absent modalities, rows by themselves, gradients and a step of a network that answers."""
-    outputs, recipe = network.output_spec_of(stage.params), stage.params.recipe
+    outputs, recipe = network.make_output_spec(stage.params), stage.params.recipe
     size = enough(data.feeds)
     whole, there = complete(data, size), ways(data.feeds, size)
     batch = absent(whole, there)
@@ -147,9 +147,9 @@ def check_network(model: Model, stage: Stage, data: Data, train: np.ndarray) -> 
 def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> None:
     """An estimator on features or hidden layers, any of them absent somewhere: neither what lies in absent rows counts,
     nor other rows."""
-    data, _, _, _, grid = fits.labelled(stage)
+    data, _, _, _, grid = fits.load_labelled_data(stage)
     data = fits.hidden_data(data, nets) if nets else data
-    (target,), order = network.output_spec_of(stage.params).targets, tuple(data.feeds)
+    (target,), order = network.make_output_spec(stage.params).targets, tuple(data.feeds)
     there = ways(order, data.size)
     one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)
@@ -190,7 +190,7 @@ def learn(module: nn.Module, batch: Batch, recipe: Recipe, idle: Iterable[Tensor
     """One step: a finite gradient for every parameter but the idle ones; each part is another one afterwards."""
     module.train()
     parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    optimiser = loop.optimiser_of(recipe, module)
+    optimiser = loop.make_optimiser(recipe, module)
     module.zero_grad(set_to_none=True)
     torch.manual_seed(1)
     loss, _ = module(batch)

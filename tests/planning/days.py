@@ -33,7 +33,7 @@ def write_rules(folder: Path, gives: str) -> str:
     """The path of a protocol as later-session-v1, in three folds and with the scores of version 2."""
     path = folder / f"{gives}.yaml"
     personal = {"gives": gives, "guard_s": 60.0, "block_s": 120.0}
-    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "personal": personal}))
+    path.write_text(yaml.safe_dump({**RULES, "primary_metric": "by_design", "personal": personal}))
     return str(path)
 
 

@@ -74,10 +74,10 @@ class Doored(Encoder):
     recipes = dict.fromkeys(PRESETS, RECIPE.but(build=pretrained.BUILD))
 
     def assets(self):
-        return pretrained.assets(self.recipe, "twin")
+        return pretrained.find_assets(self.recipe, "twin")
 
     def pretraining_data(self):
-        return pretrained.data(self.recipe, "twin")
+        return pretrained.find_data(self.recipe, "twin")
 
     def build(self, spec):
         net, files = Mean(spec.shape[0]), self.assets()

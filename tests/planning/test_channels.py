@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from embench import registry
-from embench.engine.channels import Channel, channels_of
+from embench.engine.channels import Channel, find_channels
 from embench.errors import UsageError
 from embench.leaderboard.rows import describe_differences
 from embench.planning.plan import make
@@ -146,5 +146,5 @@ def test_declared_sites_are_of_the_channels_on_the_card():
     for entry in registry.entries("dataset"):
         card = registry.load("dataset", entry.full_name).card
         for m, sites in entry.sites:
-            channels = channels_of(entry.full_name, {m: card.modalities[m].channels}, m)
+            channels = find_channels(entry.full_name, {m: card.modalities[m].channels}, m)
             assert {channel.site for channel in channels} == set(sites)

@@ -35,11 +35,11 @@ PLACES = {
     r"pretrainer \S+ trains the complete model and requires ": "_check_pretraining",
     r"\S+ is fitted on features, and pretraining does not change them": "_check_pretraining",
     r"\S+ learns from the labels of another dataset, and no dataset is named": "_pretraining",
-    r"\S+ learns from labels, but \S+ has none": "source_of",
+    r"\S+ learns from labels, but \S+ has none": "load_source",
     r"\S+ contains subjects of \S+, so the method would learn from test labels": "sources",
     r"\S+ contains subjects of the test dataset \S+, ": "trained_on",
     r"\S+ is .* in \S+ but .* in \S+": "trained_on",
-    r"\S+ and \S+ share no (modality|target) .* among the defaults of \S+": "of_both",
+    r"\S+ and \S+ share no (modality|target) .* among the defaults of \S+": "share_defaults",
     r"\S+ has no target `\w+`": "choose_targets",
     r"\S+ cannot predict .*, and \S+ requires this": "check_target_kinds",
 }

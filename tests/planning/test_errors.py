@@ -12,7 +12,7 @@ from embench import registry
 from embench.errors import UsageError
 from embench.planning.method import resolve_method
 from embench.planning.request import Request
-from embench_plugins.datasets.amigos.synthetic.short import synthesize
+from embench_plugins.datasets.amigos.synthetic import synthesize
 
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, plugin, write

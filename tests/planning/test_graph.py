@@ -9,7 +9,7 @@ import yaml
 
 from embench.engine.stage import Folder
 from embench.planning import plan as planning
-from embench.planning.plan import seconds_like_done, stage_seconds
+from embench.planning.plan import estimate_cheap_stages, stage_seconds
 
 from ..tiny.running import Bench
 from ..tiny.world import RULES, few_folds, make_subjects, plugin, write
@@ -151,7 +151,7 @@ def test_one_network_for_all_targets_or_one_each(shared):
 def test_the_plan_is_described_without_training(shared):
     about = shared.plan("Pool", fusion="late", seeds="0,1").describe()
     assert about["stages"] == {"unimodal": 8, "fusion": 4, "predict": 4}
-    assert about["people"] == 6
+    assert about["subjects"] == 6
     assert len(about["folds"]) == 4
     assert about["parameters"] > 0
     assert about["flops"] > 0
@@ -185,7 +185,7 @@ def test_a_dry_run_expects_what_is_left_and_estimators_what_others_took(bench):
         shutil.rmtree(bench.runs / "stages" / id_)
     for kind in ("estimator", "predict"):
         others += median(took[id_] for id_ in kinds(before, kind) - gone)
-    assert sum(seconds_like_done(stages, bench.runs / "stages").values()) == pytest.approx(others)
+    assert sum(estimate_cheap_stages(stages, bench.runs / "stages").values()) == pytest.approx(others)
     assert before.describe()["expected_s"] <= round(others, 1)
 
 
@@ -224,4 +224,4 @@ def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
         assert len(prediction.units) == 16
         result = bench.run(encoder, modalities="ecg", train_dataset=plugin("Other"))
         assert (result.predictions["method"] == "model").sum() == 16
-        assert result.manifest["pretrain_overlap"] == "none"
+        assert result.manifest["pretraining_overlap"] == "none"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from embench.engine.fits import labelled
+from embench.engine.fits import load_labelled_data
 from embench.engine.network import Site, input_spec, load_model
 from embench.engine.work import run_stage
 from embench.errors import UsageError
@@ -15,7 +15,7 @@ from embench.interfaces.tokens import Batch
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.runs.run import run
-from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.deap import synthetic as deap
 
 from ..tiny.running import Bench
@@ -26,7 +26,7 @@ from ..tiny.world import make_subjects, plugin, write
 def made(tmp_path_factory):
     """AMIGOS with 14 electrodes, DEAP with 32: ten of the paper's in both, in another order."""
     root = tmp_path_factory.mktemp("made")
-    amigos.synthesize(root / "amigos", 3, 0, 1.0, length_s=12.0)
+    synthetic.synthesize(root / "amigos", 3, 0, 1.0, length_s=12.0)
     deap.synthesize(root / "deap", 3, 0, 1.0, length_s=14.0)
     return root
 
@@ -103,7 +103,7 @@ def test_one_channel_of_a_modality_is_read_at_both_ends_alike(bench, encoder, mo
     plan = bench.plan(encoder, modalities=modality, train_dataset=plugin("Other"))
     at = Site("other", plan.fit.store, next(iter(plan.graph.stages.values())).params.common.source)
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
-    found, read = input_spec(at, modality, plan.method.encoders[modality]), labelled(stage)[1][modality]
+    found, read = input_spec(at, modality, plan.method.encoders[modality]), load_labelled_data(stage)[1][modality]
     assert (found.modality, found.shape, found.channels, found.rate) == (
         read.modality,
         read.shape,

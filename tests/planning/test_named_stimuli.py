@@ -59,7 +59,7 @@ def test_a_part_is_tested_as_a_whole_and_related_films_are_not_trained_on(films,
     for fold in plan.folds[0]:
         tested, learned = shown(plan.test, fold.test), shown(plan.test, fold.train + fold.val)
         assert (tested, learned) in [({"v0", "v1"}, {"v3"}), ({"v2", "v3"}, {"v0"})]
-    units = plan.test.of(plan.test.eligible)
+    units = plan.test.select_units(plan.test.eligible)
     prove(plan.protocol, "tiny", units, plan.folds[0])
     fold = plan.folds[0][0]
     learning = {unit.subject for unit in units if unit.id in fold.train}
@@ -93,7 +93,7 @@ def test_folds_of_a_submission_keep_related_films_apart(films, rules, tmp_path):
     half = {f"p0{n}": n % 2 for n in range(6)}
     own = [{**row, "fold": 2 * half[row["subject"]] + part[row["stimulus"]]} for row in rows]
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), protocol=protocol, data_root=films.data, out=tmp_path)
-    assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
     whole = [{**row, "fold": half[row["subject"]]} for row in rows]  # a fold that tests all films trains on none
     with pytest.raises(CheckFailed, match="has no training units"):
         score(put(tmp_path / "own.csv", whole), plugin("Tiny"), protocol=protocol, data_root=films.data)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from embench.audits import audit_run
 from embench.engine.assemble import assemble
-from embench.engine.rows import StoreSource, grid_of
+from embench.engine.rows import StoreSource, build_grid
 from embench.errors import UsageError
 from embench.planning import weights
 from embench_plugins import pretrained
@@ -59,12 +59,12 @@ def test_the_record_says_which_weights_and_what_they_saw(shared, file):
             "saw": "unlabelled",
         }
     }
-    assert done.manifest["pretrain_overlap"] == "unlabelled_target"
-    assert "kept_units" not in done.manifest
+    assert done.manifest["pretraining_overlap"] == "unlabelled_target"
+    assert "measurement_units" not in done.manifest
 
 
 def test_a_run_without_weights_of_its_own_says_nothing_of_them(shared):
-    assert not {"weights", "kept_units"} & shared.run("Pool", modalities="ecg", dev=True).manifest.keys()
+    assert not {"weights", "measurement_units"} & shared.run("Pool", modalities="ecg", dev=True).manifest.keys()
 
 
 def test_weights_that_saw_the_test_subjects_are_refused_where_only_their_rest_may_be_seen(file, tmp_path):
@@ -92,9 +92,9 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
     def windows(**asked):
         stage = next(s for s in shared.plan(**asked).graph.stages.values() if s.kind == "unimodal")
-        source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
+        source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
         chosen = stage.params.modalities
-        grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
+        grid = build_grid(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
         data, _ = assemble(source, chosen, grid, "cpu", memory_bytes=memory_bytes)
         feed = data.feeds["eda"]
         return feed.batch_rows(np.flatnonzero(feed.present))[0].numpy(), source.store
@@ -110,7 +110,7 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
 def test_the_record_names_unit_and_band_of_what_is_not_standardised(shared, file):
     done = shared.run(**{**options(file, "InItsUnit"), "modalities": "ecg"}, dev=True)
-    assert done.manifest["kept_units"] == {"ecg": "mV, 0.5 to 32 Hz"}
+    assert done.manifest["measurement_units"] == {"ecg": "mV, 0.5 to 32 Hz"}
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_an_audit_finds_a_record_that_hides_what_its_weights_saw(bench, file, mo
         return [finding.what for finding in audited.findings if finding.severity == "severe"]
 
     assert found(saw="undisclosed") == []  # it says so itself
-    monkeypatch.setattr(weights, "own_overlap", lambda *_: [])
+    monkeypatch.setattr(weights, "find_bundled_overlap", lambda *_: [])
     assert found(saw="none") == []
     what = "signals of the tested subjects were seen by the weights of ecg, but the record states no overlap"
     assert found(saw="unlabelled") == [what]
@@ -169,5 +169,5 @@ def test_a_run_from_a_commit_on_the_hub_says_whose_weights_they_are_and_which_li
         "name": "lab/twin", "licence": "CC-BY-NC-4.0", "source": "https://example.org", "declared": True, "saw": "none",
     }  # fmt: skip
     assert "encoder.build.accepts=CC-BY-NC-4.0" in run["recipe"]["settings"]
-    assert run["pretrain_overlap"] == "none"
+    assert run["pretraining_overlap"] == "none"
     assert run["config"]["parts"]["encoder[ecg]"]["assets"].keys() == {"model.safetensors"}

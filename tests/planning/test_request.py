@@ -3,11 +3,11 @@
 from dataclasses import fields
 from pathlib import Path
 
-from embench.planning.request import OPTIONS, Request, request_of
+from embench.planning.request import OPTIONS, Request, make_request
 
 
 def test_an_option_may_be_given_in_the_form_that_comes_easiest():
-    easy = request_of(
+    easy = make_request(
         dataset="wesad",
         encoder="cnn_tf",
         modalities=["eda", "temp"],
@@ -31,7 +31,7 @@ def test_an_option_may_be_given_in_the_form_that_comes_easiest():
 
 
 def test_settings_may_be_a_mapping():
-    asked = request_of(dataset="wesad", encoder="cnn_tf", set={"encoder.lr": 1e-4, "fusion.build.C": 0.5})
+    asked = make_request(dataset="wesad", encoder="cnn_tf", set={"encoder.lr": 1e-4, "fusion.build.C": 0.5})
     assert asked.settings == ("encoder.lr=0.0001", "fusion.build.C=0.5")
 
 

@@ -42,7 +42,8 @@ def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
     assert [row["rule"]["cut"] for row in about["label_rules"]] == [5.0, 5.0]
     assert about["fingerprint"] == result.manifest["config"]["train_data"] != result.manifest["dataset"]["fingerprint"]
     assert result.manifest["cohort"]["subjects"] == ["p00", "p01", "p02", "p03"]
-    assert "trained on another dataset" in result.scores["controls"]["elapsed_time"]["arousal"]["undefined"]
+    undefined = result.scores["confound_only"]["elapsed_time"]["arousal"]["undefined"]
+    assert undefined == {"id": "trained_on_other_dataset"}
     plain = bench.run("Moments", **options)
     assert "trained_on" not in plain.manifest
     assert plain.id != result.id

@@ -33,7 +33,7 @@ def crossed(tmp_path):
 
 def of(cohort, index):
     """Subjects and stimuli of the units at `index`."""
-    return {u.subject for u in cohort.of(index)}, {u.stimulus for u in cohort.of(index)}
+    return {u.subject for u in cohort.select_units(index)}, {u.stimulus for u in cohort.select_units(index)}
 
 
 def read_by(stage, cohort):
@@ -64,7 +64,7 @@ def test_no_stage_of_a_fold_learns_from_its_subjects_or_stimuli(tmp_path, crosse
 
 def test_the_guard_finds_a_stimulus_on_both_sides(films, crossed):
     plan = films.plan("Pool", modalities="ecg", protocol=crossed)
-    units = plan.test.of(plan.test.eligible)
+    units = plan.test.select_units(plan.test.eligible)
     prove(plan.protocol, plan.dataset, units, plan.folds[0])
     first, *rest = plan.folds[0]
     left_out = {u.id for u in units} - {*first.train, *first.val, *first.test}
@@ -80,7 +80,8 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(films, 
     result = films.run("Moments", fusion="logreg", modalities="ecg", protocol=crossed)
     model = result.predictions.take(result.predictions["method"] == "model")
     assert set(model["fold"]) == {0, 1, 2, 3}
-    assert "have no training label" in result.scores["controls"]["stimulus_mean"]["arousal"]["undefined"]
+    undefined = result.scores["confound_only"]["stimulus_mean"]["arousal"]["undefined"]
+    assert undefined["id"] == "untrained_stimuli"
     # A subject's units of two folds have answers of two models, which are not compared: by hand, from the record.
     known = Labels.read(result.folder / "labels.csv.gz")
     labels = dict(zip(known["unit"], known["label"], strict=True))

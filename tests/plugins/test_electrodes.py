@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from embench_plugins.electrodes import POSITIONS, electrode, places
+from embench_plugins.electrodes import POSITIONS, find_electrode, find_places
 
 
 def test_places_are_those_of_the_template():
     mne = pytest.importorskip("mne", reason="mne is not installed: pip install mne")
     template = mne.channels.make_standard_montage("standard_1005").get_positions()["ch_pos"]
     expected = np.stack([template[name] for name in POSITIONS])
-    np.testing.assert_allclose(places(tuple(POSITIONS)), expected, atol=1e-7)
+    np.testing.assert_allclose(find_places(tuple(POSITIONS)), expected, atol=1e-7)
 
 
 def test_left_is_left_and_front_is_front():
-    place = dict(zip(POSITIONS, places(tuple(POSITIONS)), strict=True))
+    place = dict(zip(POSITIONS, find_places(tuple(POSITIONS)), strict=True))
     assert place["C3"][0] < 0 < place["C4"][0]
     assert place["Oz"][1] < 0 < place["Fpz"][1]
     assert place["Cz"][2] == max(z for _, _, z in place.values())
@@ -25,9 +25,9 @@ def test_left_is_left_and_front_is_front():
     [("EEG T3", "T7"), ("t6", "P8"), ("FP1", "Fp1"), ("EEG CZ-REF", "Cz"), ("Fcz.", "FCz"), ("A1", "A1")],
 )
 def test_a_channel_is_known_however_it_is_written(written, meant):
-    assert electrode(written) == meant
+    assert find_electrode(written) == meant
 
 
 @pytest.mark.parametrize("name", ["ECG", "EEG A2-A1", "ch1", "Fp1-F7", "HEOR"])
 def test_what_is_no_electrode_is_none(name):
-    assert electrode(name) is None
+    assert find_electrode(name) is None

@@ -34,7 +34,7 @@ def recipe(weights: Any, **build: Any) -> Recipe:
 
 
 def assets(weights: Any, **build: Any) -> tuple[Path, ...]:
-    return pretrained.assets(recipe(weights, **build), "twin")
+    return pretrained.find_assets(recipe(weights, **build), "twin")
 
 
 @pytest.fixture
@@ -94,18 +94,18 @@ def test_a_folder_and_a_commit_on_the_hub_come_in(folder: Path, known: Callable[
 def test_a_commit_on_the_hub_comes_in_and_is_known(hub: str, known: Callable[..., None]) -> None:
     known(others="none", saw={"deap": "unlabelled"})
     assert [path.name for path in assets(hub)] == ["config.json", "model.safetensors"]
-    data = pretrained.data(recipe(hub), "twin")
+    data = pretrained.find_data(recipe(hub), "twin")
     assert data is not None
     assert (data.name, data.licence, data.source) == ("lab/twin", "MIT", "https://example.org/twin")
-    assert (data.declared, data.of("deap"), data.of("faced")) == (True, "unlabelled", "none")
-    assert pretrained.data(recipe(hub), "another family") is None
+    assert (data.declared, data.look_up("deap"), data.look_up("faced")) == (True, "unlabelled", "none")
+    assert pretrained.find_data(recipe(hub), "another family") is None
 
 
 def test_what_is_true_of_one_commit_is_not_said_of_others(hub: str, known: Callable[..., None]) -> None:
     known(others="none", commit="f" * 40)
-    assert pretrained.data(recipe(hub), "twin") is None
+    assert pretrained.find_data(recipe(hub), "twin") is None
     known(others="none", commit=COMMIT)
-    found = pretrained.data(recipe(hub), "twin")
+    found = pretrained.find_data(recipe(hub), "twin")
     assert found is not None
     assert found.others == "none"
 
@@ -124,9 +124,9 @@ def test_known_weights_of_another_content_are_refused(hub: str, known: Callable[
 
 def test_a_folder_is_known_by_its_content_alone(folder: Path, known: Callable[..., None]) -> None:
     known(sha256="0" * 64, others="none")
-    assert pretrained.data(recipe(folder), "twin") is None
+    assert pretrained.find_data(recipe(folder), "twin") is None
     known(sha256=sha256(folder / "model.safetensors"), others="none")
-    data = pretrained.data(recipe(folder), "twin")
+    data = pretrained.find_data(recipe(folder), "twin")
     assert data is not None
     assert (data.name, data.others) == ("lab/twin", "none")
 
@@ -139,9 +139,9 @@ def test_a_converted_folder_whose_weights_were_changed_is_refused(folder: Path) 
     ]
     (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
     assert assets(folder)
-    data = pretrained.data(recipe(folder), "twin")
+    data = pretrained.find_data(recipe(folder), "twin")
     assert data is not None
-    assert {name: data.of(name) for name in ("deap", "kinetics400", "faced")} == {
+    assert {name: data.look_up(name) for name in ("deap", "kinetics400", "faced")} == {
         "deap": "unlabelled", "kinetics400": "labelled", "faced": "none",
     }  # fmt: skip
     save_file(twin(4).state_dict(), folder / "model.safetensors")
@@ -200,7 +200,7 @@ def test_a_licence_that_forbids_something_is_asked_for(
     known(licence="CC-BY-NC-4.0", asks=True, sha256=sha256(found[1]))
     assert refused(found[1].parent).where == "encoder.build.accepts"
     # Nothing is downloaded before.
-    monkeypatch.setattr("embench_plugins.weights.files", lambda _: pytest.fail("it was looked for"))
+    monkeypatch.setattr("embench_plugins.weights.find_files", lambda _: pytest.fail("it was looked for"))
     refused(hub)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from embench.interfaces.dataset import Baseline, Card
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
-from embench.protocols import Protocol, including, load_protocol, make_units, whole
+from embench.protocols import Protocol, load_protocol, make_units, select_recordings, whole
 
 
 def recording(
@@ -69,5 +69,5 @@ def clips(protocol: Protocol, subjects: int = 12, without: Collection[str] = (),
         for p in range(subjects)
         for c in range(28)
     ]
-    kept = including(protocol, card(name="faced"), [r for r in shown if r.id not in without])
+    kept = select_recordings(protocol, card(name="faced"), [r for r in shown if r.id not in without])
     return make_units(kept, card(name="faced"), "rating", protocol) if protocol.split.by == "segment" else whole(kept)

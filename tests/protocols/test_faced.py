@@ -11,13 +11,22 @@ import pytest
 
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
-from embench.protocols import Protocol, follow, including, load_protocol, make_units, partition, prove, whole
-from embench_plugins.datasets.faced.layout import BLOCKS, PEOPLE, stimulus
+from embench.protocols import (
+    Protocol,
+    follow_recordings,
+    load_protocol,
+    make_units,
+    partition,
+    prove,
+    select_recordings,
+    whole,
+)
 from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.release import BLOCKS, PEOPLE, name_stimulus
 
 pytestmark = pytest.mark.slow
 
-BLOCK_OF = {stimulus(clip): k for k, block in enumerate(BLOCKS) for clip in block}
+BLOCK_OF = {name_stimulus(clip): k for k, block in enumerate(BLOCKS) for clip in block}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +44,8 @@ def split(protocol: Protocol, recordings: list[Recording]) -> tuple[list[Unit], 
     if protocol.split.by == "segment":
         folds = partition(protocol, "faced", units, 0)
     else:
-        roster = whole(including(protocol, Faced.card, recordings))
-        folds = follow(partition(protocol, "faced", roster, 0), roster, units)
+        roster = whole(select_recordings(protocol, Faced.card, recordings))
+        folds = follow_recordings(partition(protocol, "faced", roster, 0), roster, units)
     prove(protocol, "faced", units, folds)
     at = {unit.id: unit for unit in units}
     return units, [([at[i] for i in (*f.train, *f.val)], [at[i] for i in f.test]) for f in folds]

@@ -9,7 +9,7 @@ import pytest
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
 from embench.protocols import Fold, load_protocol, partition
-from embench.protocols.partition import GivenRow, given_folds
+from embench.protocols.partition import GivenRow, complete_folds
 
 from .cohorts import cohort
 
@@ -25,7 +25,7 @@ def units_of() -> list[Unit]:
 def completed(protocol, units: Sequence[Unit], fold_of) -> list[Fold]:
     rows = [GivenRow(unit.id, fold_of(unit), line) for line, unit in enumerate(units, 2) if fold_of(unit) is not None]
     groups = {unit.subject: unit.group or unit.subject for unit in units}
-    return given_folds(protocol, "toy", units, groups, rows, seed=3, file="mine.csv")
+    return complete_folds(protocol, "toy", units, groups, rows, seed=3, file="mine.csv")
 
 
 def half(unit: Unit) -> int:

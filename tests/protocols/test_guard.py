@@ -10,10 +10,11 @@ from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
 from embench.protocols import (
     Fold,
+    count_leaks,
+    describe_leaks,
     load_protocol,
     make_units,
     partition,
-    protocol_deviations,
     protocol_names,
     prove,
     whole,
@@ -138,9 +139,10 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
     # p0 stands on both sides of fold 0, in one recording; the others on one side of each fold.
     first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
     second = Fold(1, tuple(mine["p2"]), (), (*mine["p1"], *mine["p3"]))
-    deviations = protocol_deviations(SEGMENT, units, [first, second])
-    assert deviations["split.by"].endswith(": 1 of 4 subjects and 1 of 4 recordings")
-    assert protocol_deviations(INDEPENDENT, units, [first, second]) == {}
+    deviations = count_leaks(SEGMENT, units, [first, second])
+    assert deviations["split.by"] == {"subjects": [1, 4], "recordings": [1, 4]}
+    assert describe_leaks(SEGMENT, deviations)[0].endswith(": 1 of 4 subjects and 1 of 4 recordings")
+    assert count_leaks(INDEPENDENT, units, [first, second]) == {}
 
 
 @pytest.mark.parametrize("name", protocol_names())
@@ -157,13 +159,13 @@ def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) ->
         units = make_units(shown, card(name=dataset), "continuous", protocol) if single else whole(shown)
     folds = partition(protocol, dataset, units, 0)
     prove(protocol, dataset, units, folds)
-    deviations = protocol_deviations(protocol, units, folds)
+    deviations = count_leaks(protocol, units, folds)
     assert bool(deviations) == protocol.leaks
     recordings = len({unit.recording for unit in units})
     if protocol.split.by == "segment":
-        assert "12 of 12 subjects" in deviations["split.by"]
+        assert deviations["split.by"]["subjects"] == [12, 12]
     if protocol.split.by in ("recording", "stimulus"):
-        assert deviations["split.by"].endswith(f": 12 of 12 subjects and 0 of {recordings} recordings")
+        assert deviations["split.by"] == {"subjects": [12, 12], "recordings": [0, recordings]}
 
 
 FILMS = load_protocol("faced-films-v1")

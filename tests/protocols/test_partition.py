@@ -17,7 +17,7 @@ from embench.protocols import (
     Fold,
     Protocol,
     connected_groups,
-    follow,
+    follow_recordings,
     load_protocol,
     make_units,
     partition,
@@ -389,7 +389,7 @@ def test_recordings_follow_their_units_into_many_folds() -> None:
     shown = [recording(u.subject, u.stimulus, u.stop) for u in dealt]
     units = make_units(shown, card(name="faced"), "rating", protocol)
     folds = partition(protocol, "faced", dealt, 0)
-    followed = follow(folds, dealt, units)
+    followed = follow_recordings(folds, dealt, units)
     prove(protocol, "faced", units, followed)
     recording_of = {u.id: u.recording for u in [*dealt, *units]}
     place = {u.id: i for i, u in enumerate(units)}

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule
 from embench.protocols import Protocol, load_protocol, protocol_names
-from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
+from embench_plugins.datasets.faced.release import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
     "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",
@@ -41,7 +41,7 @@ PUBLISHED = {
     "subject-independent-seconds-v1": "84f4aa31fb12d73f05811536259cceb332dea23dc685240730a32f168662a906",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
-    "subject-independent-v4": "d342aceb3922967f327981e59be20ae9bff18e208ed5e0e611a8e60b11992e4d",
+    "subject-independent-v4": "a8b6bc7dcb4c033d3bda5f4a1f6a18d22136e2d42a730422141ece6fccd14f16",
     "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
@@ -136,7 +136,7 @@ def test_wrong_name_shows_the_nearest() -> None:
         ({"unit": {"rating": "recording", "continuous_s": 0, "condition_s": 10}}, "unit.continuous_s", "greater than"),
         ({"normalise": "subject"}, "normalise", "'subject_unlabelled', 'recording_unlabelled' or 'given'"),
         ({"version": True}, "version", "valid integer"),
-        ({"drop": "headline"}, "headline", "a value for headline"),
+        ({"drop": "primary_metric"}, "primary_metric", "a value for primary_metric"),
         ({"unit": {"rating": 0, "continuous_s": 1, "condition_s": 1}}, "unit.rating", "greater than 0"),
         (
             {"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0, "ties": "low", "labl": "a"}}}},
@@ -230,15 +230,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_every_kind_is_ranked_by_the_share_of_rightly_ordered_pairs() -> None:
     protocol = load_protocol("subject-independent-v3")
     for kind, share in (("binary", "auroc"), ("classes", "auroc"), ("value", "concordance")):
-        assert protocol.headline_for(kind, "fixed_order") == f"{share}_crossed_matched"
-        assert protocol.headline_for(kind, "fixed_order", True) == f"{share}_crossed_matched"
-        assert protocol.headline_for(kind, "shared_stimuli") == f"{share}_crossed"
-        assert protocol.headline_for(kind, "shared_stimuli", True) == f"{share}_crossed_moment"
-        assert protocol.headline_for(kind, "free", True) == f"{share}_within"
+        assert protocol.primary_metric_for(kind, "fixed_order") == f"{share}_crossed_matched"
+        assert protocol.primary_metric_for(kind, "fixed_order", True) == f"{share}_crossed_matched"
+        assert protocol.primary_metric_for(kind, "shared_stimuli") == f"{share}_crossed"
+        assert protocol.primary_metric_for(kind, "shared_stimuli", True) == f"{share}_crossed_moment"
+        assert protocol.primary_metric_for(kind, "free", True) == f"{share}_within"
 
 
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
-    assert load_protocol(own(headline="f1_weighted")).headline_for("binary", "fixed_order") == "f1_weighted"
+    assert load_protocol(own(primary_metric="f1_weighted")).primary_metric_for("binary", "fixed_order") == "f1_weighted"
 
 
 def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
@@ -320,10 +320,10 @@ def test_of_deap_the_subjects_with_face_video_take_part() -> None:
 def test_faced_films_differs_from_the_usual_protocol_in_split_stimuli_and_headline() -> None:
     usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v3", "faced-films-v1"))
     assert {key for key in usual if films[key] != usual[key]} == {
-        "name", "version", "split", "headline", "stimuli", "folds_of", "scoring",
+        "name", "version", "split", "primary_metric", "stimuli", "folds_of", "scoring",
     }  # fmt: skip
-    for kind, headline in (("classes", "auroc_within"), ("binary", "auroc_within"), ("value", "ccc")):
-        assert load_protocol("faced-films-v1").headline_for(kind, "shared_stimuli") == headline
+    for kind, primary_metric in (("classes", "auroc_within"), ("binary", "auroc_within"), ("value", "ccc")):
+        assert load_protocol("faced-films-v1").primary_metric_for(kind, "shared_stimuli") == primary_metric
 
 
 def test_the_parts_of_faced_are_whole_blocks_with_one_clip_of_each_emotion() -> None:
@@ -336,7 +336,7 @@ def test_the_parts_of_faced_are_whole_blocks_with_one_clip_of_each_emotion() -> 
         for part in rules.parts:
             assert sorted(emotion[name] for name in part) == sorted(FELT)
             assert all(block <= set(part) or not block & set(part) for block in blocks)
-        for name, apart in rules.kept_apart().items():
+        for name, apart in rules.separated_stimuli().items():
             assert {other for other in film if film[other] == film[name]} <= apart
     for name in ("gerster2026-clips", "gerster2026-films"):
         rules = load_protocol(name).stimulus_rules("faced")

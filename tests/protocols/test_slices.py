@@ -75,10 +75,10 @@ def test_units_are_scored_or_not_however_many_are_given(text: str) -> None:
     at = people(text)
     slices = cut(at)
     for k in range(slices.most + 1):
-        given = slices.given(k)
+        given = slices.select_given(k)
         assert given.sum() == 2 * k * 3
         assert not (given & slices.scored).any()
-        assert not (given & ~slices.given(slices.most)).any()
+        assert not (given & ~slices.select_given(slices.most)).any()
         prove_slices(UNITS, at, slices, given, "toy")
 
 
@@ -190,7 +190,7 @@ def test_what_nobody_can_give_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0", "5", "unlabelled:5", "session"])
 def test_what_is_given_reads_back_from_records(text: str) -> None:
-    assert Given.of(Given.read(text).plain()).text == text
+    assert Given.from_record(Given.read(text).to_record()).text == text
 
 
 def leaking(at: Placed, given: str, scored: str) -> tuple[Slices, np.ndarray]:
@@ -281,7 +281,7 @@ def test_real_sessions_give_their_first_rest_and_stress_and_one_task_each_is_ref
         assert slices.words.startswith("given up to 10 units of each class from the first block of rest and the first")
         for own in cohort.placed.by_subject.values():
             if slices.scored[own].any():
-                assert set(cohort.placed.y[own[slices.given(2)[own]]]) == {0, 1}, name
+                assert set(cohort.placed.y[own[slices.select_given(2)[own]]]) == {0, 1}, name
                 assert set(cohort.placed.y[own[slices.scored[own]]]) == {0, 1}, name
     assert all("to give" in reason for reason in found["wearable_stress"].slices.unusable.values())
     with pytest.raises(UsageError, match="for 36 of 36 subjects, the remaining units to score lacks a class"):

@@ -9,7 +9,7 @@ __all__ = ["bench", "cache", "shared", "six"]
 
 
 @pytest.fixture(autouse=True)
-def nothing_given():
+def no_calibration():
     """Objects of one test mean nothing in another."""
     yield
     catalogue._GIVEN.clear()

@@ -20,9 +20,9 @@ from embench import registry
 from embench.cli import main
 from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
-from embench.python.records import give
+from embench.python.records import store_plugin
 from embench.registry import catalogue
-from embench.registry.contents import content_of, recall_objects
+from embench.registry.contents import inspect_object, recall_objects
 from embench.registry.fragments import installed_only
 
 from ..sample import sample
@@ -85,14 +85,14 @@ def run_cell(text, name="<cell 1>"):
 
 
 def ident(text, name="Net"):
-    return content_of(run_cell(text)[name]).digest
+    return inspect_object(run_cell(text)[name]).digest
 
 
 def test_the_same_cell_gives_the_same_digest_wherever_it_stands():
     assert ident(CELL) == ident(CELL)
     cell = run_cell(CELL)
-    assert content_of(cell["Net"]).digest == content_of(cell["Net"]).digest == ident(CELL)
-    assert ident(CELL) == content_of(run_cell("\n\n" + CELL, "/x/9.py")["Net"]).digest
+    assert inspect_object(cell["Net"]).digest == inspect_object(cell["Net"]).digest == ident(CELL)
+    assert ident(CELL) == inspect_object(run_cell("\n\n" + CELL, "/x/9.py")["Net"]).digest
 
 
 @pytest.mark.parametrize(
@@ -135,20 +135,20 @@ def test_a_closure_and_its_value_count():
 
 def test_what_is_set_afterwards_counts():
     cell = run_cell(CELL)
-    digests = [content_of(cell["Net"]).digest]
+    digests = [inspect_object(cell["Net"]).digest]
     for change in ("Net.size = 7", "TABLE['a'].append(3)", "Base.depth = 9", "Net.helper = len", "WIDTH = 3"):
         exec(change, cell)
-        digests.append(content_of(cell["Net"]).digest)
+        digests.append(inspect_object(cell["Net"]).digest)
     assert len(set(digests)) == 6
     exec("TABLE['a'].append(3); TABLE['a'].pop()", cell)
-    assert content_of(cell["Net"]).digest == digests[-1]
+    assert inspect_object(cell["Net"]).digest == digests[-1]
 
 
 def test_a_recipe_keeps_its_digest_when_it_is_used():
     recipe = Recipe(build={"width": 8})
-    first = content_of(recipe).digest
+    first = inspect_object(recipe).digest
     recipe.mapping()
-    assert content_of(recipe).digest == first != content_of(recipe.but(build={"width": 9})).digest
+    assert inspect_object(recipe).digest == first != inspect_object(recipe.but(build={"width": 9})).digest
 
 
 def test_parameters_of_estimators_and_arrays_count():
@@ -160,15 +160,15 @@ def test_parameters_of_estimators_and_arrays_count():
         torch.arange(3.0), np.array([1, "a"], object), np.array([2, "a"], object), {1: 2}, {1: 2.0}, {True: 2},
         np.float64(2), 2, "2", b"2", (2,), [2], frozenset({2}), np.random.default_rng(0), np.random.default_rng(1),
     ]  # fmt: skip
-    assert len({content_of(value).digest for value in values}) == len(values)
+    assert len({inspect_object(value).digest for value in values}) == len(values)
 
 
 def test_things_that_are_inside_each_other_have_a_digest():
     loop = [1]
     loop.append(loop)
-    assert content_of(loop).digest == content_of(loop).digest != content_of([1, [1]]).digest
+    assert inspect_object(loop).digest == inspect_object(loop).digest != inspect_object([1, [1]]).digest
     one, other = [0], [0]
-    assert content_of([one, one]).digest != content_of([one, other]).digest
+    assert inspect_object([one, one]).digest != inspect_object([one, other]).digest
 
 
 SCRIPT = f"""
@@ -183,10 +183,10 @@ def all_of_it(channels, samples):
     return Net(channels, samples), twice(channels), helper.WORDS, {{"x", "y", "zz"}}
 
 if __name__ == "__main__":
-    from embench.registry.contents import content_of
+    from embench.registry.contents import inspect_object
     for letter in "de":
         helper.WORDS = {{"a", "b", "c", letter}}
-        print(content_of(all_of_it).digest, content_of(pipe).digest, content_of(Net).digest)
+        print(inspect_object(all_of_it).digest, inspect_object(pipe).digest, inspect_object(Net).digest)
 """
 
 
@@ -231,37 +231,37 @@ def loose(site):
 @pytest.mark.parametrize("change", [("RATE = 4", "RATE = 5"), ("2 * x", "3 * x")])
 def test_a_module_of_ones_own_counts_as_it_is_in_memory(loose, cell, change):
     path, module = loose
-    before = content_of(run_cell(cell)["run"])
+    before = inspect_object(run_cell(cell)["run"])
     assert before.loose == ("embench_mine_models",)
     path.write_text(path.read_text().replace(*change) + "# longer\n")
-    assert content_of(run_cell(cell)["run"]).digest == before.digest  # what runs is what is in memory
+    assert inspect_object(run_cell(cell)["run"]).digest == before.digest  # what runs is what is in memory
     importlib.reload(module)
-    assert content_of(run_cell(cell)["run"]).digest != before.digest
+    assert inspect_object(run_cell(cell)["run"]).digest != before.digest
 
 
 @pytest.mark.usefixtures("loose")
 def test_a_module_that_is_imported_when_called_is_refused():
     with pytest.raises(UsageError, match="imports embench_mine_models when called"):
-        content_of(run_cell("def f(x):\n    import embench_mine_models\n    return x")["f"])
-    assert content_of(run_cell("def f(x):\n    import numpy\n    return x")["f"])
+        inspect_object(run_cell("def f(x):\n    import embench_mine_models\n    return x")["f"])
+    assert inspect_object(run_cell("def f(x):\n    import numpy\n    return x")["f"])
 
 
 def test_a_network_that_exists_is_refused_wherever_it_hides():
     net = torch.nn.Linear(2, 2)
     for hidden in (lambda: net, [{"x": net}], FunctionTransformer(net.forward), net.weight):
         with pytest.raises(UsageError, match="exists already") as caught:
-            content_of(hidden)
+            inspect_object(hidden)
     with pytest.raises(UsageError, match="exists already") as caught:
-        content_of(run_cell("from torch import nn\nnet = nn.Linear(2, 2)\nmake = lambda c, s: net")["make"])
+        inspect_object(run_cell("from torch import nn\nnet = nn.Linear(2, 2)\nmake = lambda c, s: net")["make"])
     assert "global net" in caught.value.where
 
 
 def test_what_cannot_be_stored_is_named():
     with pytest.raises(UsageError, match="cannot store") as caught:
-        content_of(run_cell("import threading\nlock = threading.Lock()\ndef f():\n    return lock")["f"])
+        inspect_object(run_cell("import threading\nlock = threading.Lock()\ndef f():\n    return lock")["f"])
     assert "global lock" in caught.value.where
     with pytest.raises(UsageError, match="by its name only"):
-        content_of(run_cell("import functools\n@functools.cache\ndef f(x):\n    return x\ng = lambda: f(1)")["g"])
+        inspect_object(run_cell("import functools\n@functools.cache\ndef f(x):\n    return x\ng = lambda: f(1)")["g"])
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     base = registry.load("fusion", "logreg")
     cls = type("Mine", (base,), {"answer": 42, "__module__": "__main__"})
-    yield give("fusion", cls, text="my own"), cls
+    yield store_plugin("fusion", cls, text="my own"), cls
     catalogue._GIVEN.clear()
 
 
@@ -280,10 +280,10 @@ def test_a_given_class_is_itself_here_and_a_copy_elsewhere(given):
     assert registry.find("fusion", name).package == ""
     assert registry.code_identity("fusion", name) == f"object {name.split(':')[1]}"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(answer_of, (name,)) == 42
+        assert pool.apply(format_answer, (name,)) == 42
 
 
-def answer_of(name):
+def format_answer(name):
     return registry.load("fusion", name).answer
 
 

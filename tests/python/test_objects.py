@@ -32,7 +32,7 @@ from embench.records.record import read_manifest, read_scores
 from embench.registry import catalogue
 from embench.runs import guards
 from embench.testing import check_encoder, check_estimator
-from embench.testing.encoders import check_input_of
+from embench.testing.encoders import check_encoder_input
 
 from ..tiny.world import plugin
 
@@ -71,15 +71,15 @@ def without_level(scores):
     """Scores but for the level at which it is judged what they add: a file does not prove that one unit was seen at a
     time."""
     content = copy.deepcopy(dict(scores.content))
-    del content["adds"]["arousal"]["judged"]
+    del content["adjusted"]["arousal"]["decisive_level"]
     return content
 
 
 def digits(scores):
     """What is computed of predictions. A run proves that its method saw one unit at a time, a file can't, so that other
     levels decide what they add."""
-    levels = {target: adds["levels"] for target, adds in scores["adds"].items()}
-    return {name: of for name, of in scores.items() if name != "adds"} | {"levels": levels}
+    levels = {target: adjusted["levels"] for target, adjusted in scores["adjusted"].items()}
+    return {name: of for name, of in scores.items() if name != "adjusted"} | {"levels": levels}
 
 
 @pytest.mark.slow
@@ -90,7 +90,10 @@ def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
         predictions, plugin("Tiny"), data_root=features["data_root"], out=tmp_path / "out", name="mine"
     )
     assert without_level(again.scores) == without_level(inside.scores)
-    assert [each.scores.adds("arousal").judged for each in (inside, again)] == ["local", "full"]
+    assert [each.scores.adjusted("arousal").decisive_level for each in (inside, again)] == [
+        "movement",
+        "protocol_phase",
+    ]
     predictions.to_csv(tmp_path / "mine.csv", index=False)
     line = ["score", tmp_path / "mine.csv", "--dataset", plugin("Tiny"), "--data-root", features["data_root"]]
     assert main([str(word) for word in [*line, "--out", tmp_path / "cli", "--name", "mine"]]) == 0
@@ -321,7 +324,7 @@ def test_an_object_is_checked_on_the_input_of_this_run(shared, capfd):
     assert guards.check_object("encoder", part.name, part.recipe, guards.input_of_run(plan, "encoder[ecg]")) == "passed"
     assert "made for" not in capfd.readouterr().out
     with pytest.raises(CheckFailed, match="expected input"):
-        check_input_of(cls, cls.recipes["small"], "acc", ("x", "y", "z"), 128.0)
+        check_encoder_input(cls, cls.recipes["small"], "acc", ("x", "y", "z"), 128.0)
 
 
 @pytest.mark.parametrize(
@@ -335,9 +338,9 @@ def test_another_dtype_is_named_with_its_layer(layers, words):
     def make(channels, samples):  # noqa: ARG001  what every such function is given
         return copy.deepcopy(nn.Sequential(*layers))
 
-    cls = embench.network(make, window_s=4, name="given")
+    cls = embench.network(make, window_s=4, name="calibration_data")
     with pytest.raises(CheckFailed, match=words):
-        check_input_of(cls, cls.recipes["small"], "ecg", ("left",), 128.0)
+        check_encoder_input(cls, cls.recipes["small"], "ecg", ("left",), 128.0)
 
 
 def test_wrapped_objects_conform():

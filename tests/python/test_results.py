@@ -72,11 +72,11 @@ def test_an_old_result_is_read_again(entry):
 
 def test_scores_are_a_tidy_table(entry):
     frame = entry.to_pandas()
-    row = frame[(frame["method"] == "model") & frame["headline"]]
+    row = frame[(frame["method"] == "model") & frame["primary_metric"]]
     assert len(row) == 1
     stated = entry.scores["scores"]["stress"]["auroc_crossed_matched"]
     assert row.iloc[0][["mean", "low", "high"]].tolist() == [stated[k] for k in ("mean", "low", "high")]
-    assert set(frame["method"]) == {"model", *entry.scores["controls"]}
+    assert set(frame["method"]) == {"model", *entry.scores["confound_only"]}
     assert not frame.duplicated(["method", "target", "metric"]).any()
     with pytest.raises(UsageError, match="no table"):
         entry.to_pandas("score")
@@ -124,7 +124,7 @@ def test_the_plot_orders_what_was_measured_and_draws_the_rest_as_a_line(entry):
     mpl.use("agg")
     ax = entry.plot()
     labels, filled, legend = drawn(ax)
-    names = ("registered_clock", "movement", "this method", "study_drift", "session_position")
+    names = ("protocol_phase", "movement", "this method", "study_drift", "session_position")
     assert labels == [vocabulary.label(name) for name in names]
     assert [container[0].get_xdata()[0] for container in ax.containers] == pytest.approx(
         sorted((c[0].get_xdata()[0] for c in ax.containers), reverse=True)

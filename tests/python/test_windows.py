@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import embench
-from embench.engine.fits import feature_rows, labelled
+from embench.engine.fits import feature_rows, load_labelled_data
 from embench.errors import CheckFailed, UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request
@@ -137,7 +137,7 @@ def test_arrays_are_the_rows_of_a_stage(bench, tmp_path, normalise, lengths):
     stages = [stage for stage in make(request).graph.stages.values() if stage.kind == "fusion"]
     assert len(stages) == len(own.folds(0)) == 3
     for stage, fold in zip(stages, own.folds(0), strict=True):
-        data, _, train, val, _ = labelled(stage)
+        data, _, train, val, _ = load_labelled_data(stage)
         for role, index in (("train", train), ("validation", val)):
             x, mask, y = own.arrays(fold, role)
             assert np.array_equal(y, data.labels[0][:, 0].numpy()[index])
@@ -205,7 +205,7 @@ def test_features_are_those_that_an_estimator_receives(bench):
     assert frame.columns.is_unique
     units = frame.index.get_level_values("unit")
     for stage in stages:
-        data, _, train, _, grid = labelled(stage)
+        data, _, train, _, grid = load_labelled_data(stage)
         recordings = plan.fit.store.recordings
         kept = np.isfinite(feature_rows(data)).any(0)
         assert kept.sum() > 20

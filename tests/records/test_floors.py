@@ -92,7 +92,7 @@ def test_a_run_from_scratch_that_is_not_alike_is_no_floor(place, value):
     ("place", "value"),
     [
         ("recipe/settings", ["fusion.build.C=1e-9"]),
-        ("recipe/on_board", False),
+        ("recipe/on_leaderboard", False),
         ("method/fusion", "embench_plugins/naive_bayes"),
         ("method/encoders", {"ecg": "embench_plugins/signal_mean"}),
         ("method/encoders", {"ecg": "other_package/handcrafted"}),

@@ -37,27 +37,27 @@ def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one"
 def test_counts_looks_and_methods(tmp_path: Path) -> None:
     for run, method in (("r1", "m1"), ("r2", "m1"), ("r3", "m2")):
         looks = opened(tmp_path / "runs", run, method)
-    assert looks.openings == {"arousal": 3, "valence": 3}
-    assert looks.tried == {"arousal": 2, "valence": 2}
-    assert opened(tmp_path / "runs", protocol="other").openings["arousal"] == 1
+    assert looks.test_evaluations == {"arousal": 3, "valence": 3}
+    assert looks.methods_evaluated == {"arousal": 2, "valence": 2}
+    assert opened(tmp_path / "runs", protocol="other").test_evaluations["arousal"] == 1
     assert len(ledger.read_ledger(tmp_path / "runs")) == 8
 
 
 def test_each_lag_is_another_look_at_the_same_labels(tmp_path: Path) -> None:
     for run, lag in (("r1", ""), ("r2", "-lag2s"), ("r3", "-lag-0.5s")):
         looks = opened(tmp_path / "runs", run, f"m{lag}", protocol=f"p-v1{lag}")
-    assert (looks.openings["arousal"], looks.tried["arousal"]) == (3, 3)
+    assert (looks.test_evaluations["arousal"], looks.methods_evaluated["arousal"]) == (3, 3)
     known = ledger.looks_at(looks.chain, "amigos", "p-v1", ["arousal"])
     assert known is not None
-    assert known.tried == {"arousal": 3}
+    assert known.methods_evaluated == {"arousal": 3}
 
 
 def test_another_runs_folder_goes_on_counting_and_other_data_do_not(tmp_path: Path) -> None:
     for folder in ("one", "two", "three"):
         looks = opened(tmp_path / folder, f"r-{folder}")
-    assert looks.openings["arousal"] == 3
+    assert looks.test_evaluations["arousal"] == 3
     assert len(ledger.read_ledger(tmp_path / "three")) == 2
-    assert opened(tmp_path / "four", data=b"other").openings["arousal"] == 1
+    assert opened(tmp_path / "four", data=b"other").test_evaluations["arousal"] == 1
 
 
 def test_the_same_run_counts_once(tmp_path: Path) -> None:
@@ -72,20 +72,26 @@ def test_a_reproduction_is_written_down_and_is_no_look(tmp_path: Path, home: Pat
     [folder] = (home / "ledger").iterdir()
     assert [line.get("reproduces") for line in ledger.read_ledger(folder)] == [None, None, "r2", "r2"]
     after = opened(tmp_path / "one")
-    assert (after.openings, after.tried) == (before.openings, before.tried)
-    assert opened(tmp_path / "two", "r2", "m2").openings["arousal"] == 2
+    assert (after.test_evaluations, after.methods_evaluated) == (before.test_evaluations, before.methods_evaluated)
+    assert opened(tmp_path / "two", "r2", "m2").test_evaluations["arousal"] == 2
 
 
 def test_dev_looks_are_counted_apart_and_once_each(tmp_path: Path, home: Path) -> None:
     opened(tmp_path / "one")
     for folder in ("one", "two"):
         looks = opened(tmp_path / folder, "dev-r2", "m2", dev=True)
-    assert (looks.openings, looks.tried, looks.dev) == tuple({"arousal": 1, "valence": 1} for _ in range(3))
+    assert (looks.test_evaluations, looks.methods_evaluated, looks.dev_evaluations) == tuple(
+        {"arousal": 1, "valence": 1} for _ in range(3)
+    )
     (path,) = home.rglob(ledger.LEDGER_FILE)
     path.unlink()
     with pytest.warns(UserWarning, match="missing: 4"):
         looks = opened(tmp_path / "one", "r3", "m3")
-    assert (looks.openings["arousal"], looks.tried["arousal"], looks.dev["arousal"]) == (2, 2, 1)
+    assert (
+        looks.test_evaluations["arousal"],
+        looks.methods_evaluated["arousal"],
+        looks.dev_evaluations["arousal"],
+    ) == (2, 2, 1)
 
 
 def several_looks(folder: Path, _: int) -> None:
@@ -96,7 +102,7 @@ def several_looks(folder: Path, _: int) -> None:
 def test_equal_commands_at_once_count_once(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(several_looks, [tmp_path] * 2, range(2)))
-    assert opened(tmp_path, "r0").openings["arousal"] == 5
+    assert opened(tmp_path, "r0").test_evaluations["arousal"] == 5
 
 
 @pytest.mark.parametrize("cut", ["its end", "all"])
@@ -108,8 +114,8 @@ def test_a_ledger_that_was_cut_short_is_made_whole_from_the_runs_folder(tmp_path
     path.write_text("".join(lines[:2]) if cut == "its end" else "")
     with pytest.warns(UserWarning, match=f"missing: {4 if cut == 'its end' else 6}"):
         looks = opened(tmp_path / "runs", "r4", "m2")
-    assert looks.openings == {"arousal": 4, "valence": 4}
-    assert looks.tried == {"arousal": 2, "valence": 2}
+    assert looks.test_evaluations == {"arousal": 4, "valence": 4}
+    assert looks.methods_evaluated == {"arousal": 2, "valence": 2}
 
 
 def test_the_seal_of_a_record_fixes_its_counts(tmp_path: Path) -> None:

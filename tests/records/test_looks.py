@@ -23,7 +23,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     for name in [*(row.name for row in ROWS[:3]), "tuned", "first", "second"]:
         dev = {"dev": True} if name == "tuned" else {}
         last = append_to_ledger(ledger_home() / "data", {**asked, "run": name, "method": name, **dev})
-    return of.model_copy(update={"tried": {"stress": 5}, "test_looks": {"stress": 5}, "ledger": last["hash"]})
+    return of.model_copy(
+        update={"methods_evaluated": {"stress": 5}, "test_evaluations": {"stress": 5}, "ledger": last["hash"]}
+    )
 
 
 def test_own_methods_and_those_that_others_published_are_told_apart(own: Manifest, tmp_path: Path) -> None:
@@ -54,4 +56,4 @@ def test_nothing_is_said_of_boards_or_logs_that_are_not_here(own: Manifest, tmp_
     ],
 )
 def test_a_run_counts_itself(own: Manifest, tried: object, dev: bool, words: str) -> None:
-    assert scored_in_words(own.model_copy(update={"tried": tried, "dev": dev})) == words
+    assert scored_in_words(own.model_copy(update={"methods_evaluated": tried, "dev": dev})) == words

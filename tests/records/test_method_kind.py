@@ -35,7 +35,9 @@ def test_a_record_decides_for_an_encoder_of_a_package_that_is_not_here():
 
 
 def test_a_submission_is_of_no_features():
-    assert method_kind(MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside="mine")) == "network"
+    assert (
+        method_kind(MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], submission="mine")) == "network"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,16 +30,16 @@ RUN: dict[str, Any] = {
         "pretrainers": [],
         "modalities": ["ppg"],
     },
-    "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
+    "recipe": {"preset": "small", "on_leaderboard": True, "assumed": ["batch"]},
     "targets": ["stress"],
     "seeds": [0, 1],
     "cohort": {"subjects": 12, "left_out": [], "design": "free"},
     "target_access": "unlabelled",
-    "pretrain_overlap": "none",
+    "pretraining_overlap": "none",
     "dev": False,
     "cost": {"wall_s": 75.0, "parameters": 1200, "flops": None, "device": "cpu", "peak_memory_mb": None},
-    "test_looks": 1,
-    "tried": 1,
+    "test_evaluations": 1,
+    "methods_evaluated": 1,
     "versions": {"torch": "2.13.0"},
     "device": {"kind": "cpu"},
     "config": {"dataset": "stress_predict"},
@@ -169,7 +169,7 @@ def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Reco
     assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "20f1ab"
     assert {p.name for p in entry.iterdir()} == {"run.yaml", "predictions.npz", "scores.json", "summands.json"}
     kinds = {p.name.split("-")[0] for p in (tmp_path / "boards" / "stress_predict" / "shared").iterdir()}
-    assert kinds == {"rows", "labels", "folds", "controls", "control_scores"}
+    assert kinds == {"rows", "labels", "folds", "confound_only", "confound_only_scores"}
     assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
     assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]
 
@@ -207,7 +207,7 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         ("dataset.synthetic", {"effect": 1.0}, "synthetic"),
         ("dev", True, "--dev"),
         ("recipe.preset", "quick", "quick"),
-        ("recipe.on_board", False, "never enters a leaderboard"),
+        ("recipe.on_leaderboard", False, "never enters a leaderboard"),
     ],
 )
 def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, text: str) -> None:

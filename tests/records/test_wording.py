@@ -27,7 +27,7 @@ def test_score_in_other_formats():
 )
 def test_no_interval_is_shown_beyond_what_its_metric_can_be(metric, ends, text):
     recorded = {"mean": 0.9, "low": ends[0], "high": ends[1]}
-    of = Scores.none(scores={"stress": {metric: recorded}}, controls={"prior": {"stress": {metric: recorded}}})
+    of = Scores.none(scores={"stress": {metric: recorded}}, confound_only={"prior": {"stress": {metric: recorded}}})
     for score in (of.score("stress", metric), of.score("stress", metric, "prior")):
         assert wording.format_interval(score) == text
         assert (score.low, score.high) == ends
@@ -59,7 +59,7 @@ def test_method_names():
         "modalities": ["ppg", "eda"],
     }
     assert wording.method_name({"method": method}) == "tcn + cnn + late after simclr on ppg, eda"
-    assert wording.method_name({"method": {**method, "outside": "theirs"}}) == "theirs"
+    assert wording.method_name({"method": {**method, "submission": "theirs"}}) == "theirs"
     assert wording.method_name({"method": {**method, "encoders": {}, "fusion": None}}) == ""
 
 

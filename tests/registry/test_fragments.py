@@ -151,6 +151,6 @@ def test_package_without_its_fragment_is_broken(site, installing):
 def test_datasets_ask_questions_of_targets_that_they_have():
     for name in registry.names("dataset"):
         card = registry.load("dataset", name).card
-        assert set(registry.questions_of(registry.find("dataset", name).full_name)) <= {t.name for t in card.targets}, (
-            name
-        )
+        assert set(registry.find_questions(registry.find("dataset", name).full_name)) <= {
+            t.name for t in card.targets
+        }, name

@@ -105,7 +105,7 @@ def edited(*patterns):
         path.write_text(path.read_text() + chr(10) + "ADDED = 1" + chr(10))
     return identities()
 
-generators = "synthetic/*.py", "*/synthetic.py", "*/synthetic/*.py"
+generators = "synthetic/*.py", "*/synthetic.py"
 print(json.dumps([identities(), edited(*generators), edited("formats/*.py")]))
 """
 

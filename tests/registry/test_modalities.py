@@ -78,7 +78,7 @@ def test_listing_modalities_imports_no_package(site, installing):
     installing.install("embench_optics", site)
     program = (
         f"import sys; sys.path.insert(0, {str(site)!r}); from embench import registry; "
-        "print(registry.modality_of('fnirs').read_as); "
+        "print(registry.find_modality('fnirs').read_as); "
         "print([m for m in sys.modules if m.startswith(('embench_', 'torch', 'numpy', 'pandas', 'pydantic'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -126,7 +126,7 @@ def test_faults_of_a_definition_are_named(site, text, problem, installing, call)
     faults = [entry.broken for entry in registry.entries() if entry.package == "embench_other"]
     assert any(problem in fault for fault in faults), faults
     assert problem in call("list")[1]
-    assert registry.modality_of("eda").package == registry.BUNDLED
+    assert registry.find_modality("eda").package == registry.BUNDLED
     assert not [modality for modality in registry.modalities() if modality.package == "embench_other"]
 
 
@@ -214,7 +214,7 @@ def test_an_added_modality_is_prepared_as_its_definition_says(rules):
     t = np.arange(0, 200, 1 / 10)
     slow, fast = np.sin(2 * np.pi * 0.1 * t), np.sin(2 * np.pi * 3 * t)
     signal = Signal((7 + slow + fast)[None].astype(np.float32), 10.0, ("hbo",), "uM")
-    made = preprocess(signal, "fnirs", rate_hz=16, mains_hz=50.0, rules=rules, added=registry.modality_of("fnirs"))
+    made = preprocess(signal, "fnirs", rate_hz=16, mains_hz=50.0, rules=rules, added=registry.find_modality("fnirs"))
     middle = made.data[0, 800:2400]
     assert made.rate == 16
     left = middle - np.sin(2 * np.pi * 0.1 * np.arange(800, 2400) / 16)

@@ -37,7 +37,7 @@ def made(tmp_path_factory):
     record = made_record(scored._run(units=12), scored.BINARY, "free")
     stages = [{"stage": f"s{k}", "kind": "unimodal", "modality": "ppg", "target": "stress"} for k in range(2)]
     history = [{**stage, "epoch": str(e), "loss": str(0.7 - e / 9)} for stage in stages for e in range(2)]
-    run = {**record.run, "recipe": {**record.run["recipe"], "preset": "quick", "on_board": False}}
+    run = {**record.run, "recipe": {**record.run["recipe"], "preset": "quick", "on_leaderboard": False}}
     encoders = dict.fromkeys(("ppg", "eda"), "embench_plugins/cnn_tf")
     method = {"encoders": encoders, "fusion": "embench_plugins/concat", "pretrainers": [], "modalities": [*encoders]}
     run |= {"method": method, "dataset": {**run["dataset"], "name": "embench_plugins/stress_predict"}}
@@ -48,7 +48,7 @@ def made(tmp_path_factory):
     write_embeddings(folder, Embeddings(rows["target"], rows["fold"], rows["seed"], rows["unit"], hidden))
     write_record(folder, replace(record, run=run, history=history))
     path = report.write_report(folder, folder.parent / "made.html", data_root=folder.parent, audit=audit_record)
-    return SimpleNamespace(folder=folder, html=path, lacks=("fusion", "quality", "people"), pictures=9)
+    return SimpleNamespace(folder=folder, html=path, lacks=("fusion", "quality", "groups"), pictures=9)
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +107,9 @@ def kinds(tmp_path_factory):
     fused = run("fusion", modalities="ecg,eda", fusion="concat")
     path = tmp_path_factory.mktemp("report") / "fused.html"
     report.write_report(fused, path, data_root=data, trust_code=True, audit=audit_record)
-    # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2); a map and probes; training, examples
-    about = {"html": path, "lacks": ("people",), "pictures": 3 * 2 + 3 + 5 + 2 + 2 + 1}
+    # 3 targets: primary metric, difference, subjects, curves (2, 1 and 2), matrices (2); a map and probes; training,
+    # examples
+    about = {"html": path, "lacks": ("groups",), "pictures": 3 * 2 + 3 + 5 + 2 + 2 + 1}
     return SimpleNamespace(data=data, rules=rules, folder=fused, singles=singles, **about)
 
 

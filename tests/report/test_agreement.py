@@ -66,16 +66,16 @@ def made_up(what: str, folder: Path) -> Path:
         about = {
             "name": rules.name,
             "leaks": True,
-            "gives_up": {"split": "units of one subject are in training and in test"},
+            "leaks_by": {"split.by": {"subjects": [34, 34], "recordings": [34, 34]}},
         }
         run |= {"protocol": {**run["protocol"], **about}}
-        record = replace(record, scores=Scores({**record.scores, "adds": {}}))
+        record = replace(record, scores=Scores({**record.scores, "adjusted": {}}))
     if what == "continuous":
         rule = {"name": "arousal", "kind": "value", "label": "arousal", "n": 1, "rule": {}}
         run |= {"targets": ["arousal"], "card": {**run["card"], "label_rules": [rule]}}
     if what == "a file":
-        method = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": "mine, <v2> & 5 %"}
-        run |= {"method": method, "outside": {"missing": {}, "folds": {}}}
+        method = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "submission": "mine, <v2> & 5 %"}
+        run |= {"method": method, "submission": {"missing": {}, "folds": {}}}
     write_record(folder / run["id"], replace(record, run=run))
     return folder / run["id"]
 
@@ -162,7 +162,7 @@ def test_terminal_python_and_papers_agree(
     record = read_record(folder)
     methods = folded(latex.methods_section([record]))
     python, notebook = folded(str(result)), of_html(result._repr_html_())
-    section = of_html(str(headline_section(RunFacts(record)).shown))
+    section = of_html(str(headline_section(RunFacts(record)).markup))
     for form in result.forms.values():
         assert not missing(form, short)
         assert not missing(form, long, every=True)

@@ -31,7 +31,7 @@ from .conftest import alone
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 SECTIONS = (
     "result", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
-    "quality", "people", "audit", "cost", "the-run",
+    "quality", "groups", "audit", "cost", "the-run",
 )  # fmt: skip
 
 
@@ -81,9 +81,9 @@ def test_every_picture_has_words_and_the_table_behind_it(reported, content):
 
 def test_it_says_the_scores_of_the_record(reported, content):
     scores = read_scores(reported.folder)
-    for target, metric in scores.headlines.items():
+    for target, metric in scores.primary_metrics.items():
         assert f"{scores.score(target, metric).mean:.3f}" in content.sections["result"]
-        for control in scores.controls(target):
+        for control in scores.confound_only(target):
             assert label(control.name) in content.sections["result"]
         for name, other in scores.of(target).items():
             assert (other.undefined or f"{other.mean:.3f}") in content.sections["scores"], name
@@ -93,7 +93,9 @@ def test_the_stimulus_control_stands_beside_every_score(copied):
     assert "stimulus_mean</th>" not in scores_section(RunFacts(read_record(copied)))
     path = copied / "scores.json"
     scores = json.loads(path.read_text())
-    scores["controls"]["stimulus_mean"] = {"stress": {"auroc": {**scores["scores"]["stress"]["auroc"], "mean": 0.9137}}}
+    scores["confound_only"]["stimulus_mean"] = {
+        "stress": {"auroc": {**scores["scores"]["stress"]["auroc"], "mean": 0.9137}}
+    }
     path.write_text(json.dumps(scores))
     shown = scores_section(RunFacts(read_record(copied)))
     assert shown.count("stimulus_mean</th>") == 1
@@ -248,15 +250,17 @@ def test_runs_given_are_used_and_the_signals_missing_said(kinds, tmp_path, page)
 
 
 def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
-    finding = {"check": "people", "severity": "severe", "what": "two people are one"}
-    finding |= {"evidence": {"pair": ["p1", "p2"]}, "todo": "look at them"}
-    audit = {"version": 1, "counts": {"severe": 1, "warning": 0, "note": 0}, "findings": [finding]}
-    audit["not_asked"] = {"probe": "no embeddings"}
+    evidence = {"n": 2, "subjects": ["p1", "p2"]}
+    finding = {"check": "subjects", "severity": "severe", "id": "untested_subjects", "evidence": evidence}
+    audit = {"version": 11, "counts": {"severe": 1, "warning": 0, "note": 0}, "findings": [finding]}
+    audit["skipped"] = {"probe": [{"id": "no_embeddings"}]}
     (copied / "audit.json").write_text(json.dumps(audit))
     html = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
-    assert "Two people are one." in html.split("<nav")[0]
+    assert "2 subjects are predicted in folds that, by folds.csv, do not test them." in html.split("<nav")[0]
     shown = page(html).sections["audit"]
-    assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe (no embeddings)"))
+    assert all(
+        text in shown for text in ("1 severe", "find out which folds", "p1, p2", "probe (the run has no embeddings)")
+    )
 
 
 def test_a_run_that_was_not_audited_is_audited_now_and_left_as_it_is(embench, copied, tmp_path, page):
@@ -288,7 +292,7 @@ def test_two_targets_of_one_network_share_what_is_the_same(pair, page):
 def test_what_two_targets_have_in_common_stands_once_below_both():
     [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
     run = RunFacts(read_record(entry))
-    shown = headline_section(run).shown
+    shown = headline_section(run).markup
     assert shown.count("<caption>Other scores") == 1
     assert all(form.problem in unescape(shown) for form in run.forms.values())
     table = shown.split("<caption>Other scores")[1]
@@ -314,7 +318,7 @@ def test_a_primary_metric_that_cannot_be_estimated_is_a_remark_at_the_top():
 
 def test_what_is_not_known_of_predictions_from_a_file_is_said_as_such(copied):
     known = read_record(copied)
-    run = {**known.run, "method": {**known.run["method"], "outside": "mine", "encoders": {}, "modalities": []}}
+    run = {**known.run, "method": {**known.run["method"], "submission": "mine", "encoders": {}, "modalities": []}}
     facts = RunFacts(replace(known, run=run))
     shown = unescape(re.sub(r"<[^>]+>", " ", facts_section(facts)))
     for what in ("fusion", "pretraining", "what the method saw of a test subject"):
@@ -326,7 +330,7 @@ def test_what_is_not_known_of_predictions_from_a_file_is_said_as_such(copied):
 
 def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     run = yaml.safe_load((copied / "run.yaml").read_text())
-    run["method"]["outside"] = "<script>alert(1)</script>"
+    run["method"]["submission"] = "<script>alert(1)</script>"
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
     content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
     assert content.count("script") == 0
@@ -342,7 +346,7 @@ def test_whose_weights_were_used_and_what_they_saw_is_said_and_marked(copied, tm
         "declared": True,
         "saw": "unlabelled",
     }
-    run |= {"weights": {modality: about}, "pretrain_overlap": "unlabelled_target"}
+    run |= {"weights": {modality: about}, "pretraining_overlap": "unlabelled_target"}
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
     text = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
     assert "saw signals of the test subjects" in text
@@ -414,7 +418,7 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     assert subjects in (24, 34)
     assert f"{subjects} subjects" in path.read_text()
     assert content.count("figure") > 5
-    headline = content.sections["result"]
+    primary_metric = content.sections["result"]
     for text in ("For a paper:", "Is the score associated with the label", "time since the start, majority class"):
-        assert text in headline
-    assert re.search(r"which does not hold time and movement constant; [\w ,]+ alone reaches 0\.9", headline)
+        assert text in primary_metric
+    assert re.search(r"which does not hold time and movement constant; [\w ,]+ alone reaches 0\.9", primary_metric)

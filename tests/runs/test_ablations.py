@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embench.engine.fits import labelled
+from embench.engine.fits import load_labelled_data
 from embench.errors import UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request
@@ -22,13 +22,13 @@ def test_a_normalisation_is_a_variant_with_the_same_folds_that_is_ranked_apart(s
     assert other.folds == usual.folds
     assert {s.params.common.source.normalise for s in other.graph.stages.values()} == {"none"}
     (stage, *_) = [s for s in other.graph.stages.values() if s.kind == "unimodal"]
-    data, _, train, *_ = labelled(stage)
+    data, _, train, *_ = load_labelled_data(stage)
     assert abs(float(data.batch(train).x["ecg"].std()) - 1) > 0.01
     same = shared.plan("Pool", modalities="ecg", settings=(f"protocol.normalise={usual.protocol.normalise}",))
     assert (same.protocol.name, same.protocol.hash) == (usual.protocol.name, usual.protocol.hash)
 
 
-@pytest.mark.parametrize("value", ["given", "zscore", ""])
+@pytest.mark.parametrize("value", ["calibration_data", "zscore", ""])
 def test_a_wrong_normalisation_is_refused(shared, value):
     with pytest.raises(UsageError, match="is not a normalisation"):
         shared.plan("Pool", modalities="ecg", settings=(f"protocol.normalise={value}",))
@@ -78,7 +78,7 @@ def test_contexts_of_10_30_and_60_s_hold_that_much_signal_in_one_command(embench
         )  # fmt: skip
         assert plan.folder.is_dir()  # the run of the row
         stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-        windows, _, train, *_ = labelled(stage)
+        windows, _, train, *_ = load_labelled_data(stage)
         batch = windows.batch(train)
         assert batch.x["eda"].shape[-1] == 4 * length
         mask = batch.mask["eda"]

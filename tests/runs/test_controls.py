@@ -1,4 +1,4 @@
-"""The controls of a dataset without a method: those of a run's record, and of data without signals."""
+"""The confound-only models of a dataset without a method: those of a run's record, and of data without signals."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from embench.data.find import find_source
 from embench.errors import DataError
 from embench.planning.request import Request
 from embench.protocols import load_protocol
-from embench.runs.external import describe_controls
-from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK
+from embench.runs.external import describe_confound_only
+from embench.statistics.confound_only import CONFOUND_ONLY, PROTOCOL_PHASE
 
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, of_all_kinds, plugin, sharing_stimuli, write
@@ -17,7 +17,7 @@ from ..tiny.world import few_folds, make_subjects, of_all_kinds, plugin, sharing
 def alone(root, dataset, targets, seeds, protocol=Request.protocol, progress=None):
     rules, card = load_protocol(protocol), find_source(plugin(dataset), root).card
     store = find_source(plugin(dataset), root).prepared(rules)
-    return describe_controls(store, card, choose_targets(card, targets), rules, seeds, progress)
+    return describe_confound_only(store, card, choose_targets(card, targets), rules, seeds, progress)
 
 
 @pytest.mark.slow
@@ -34,14 +34,14 @@ def test_numbers_are_those_of_a_runs_record(dataset, subjects, targets, tmp_path
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "seeds": "0,1"}
     kinds = [targets] if dataset == "Tiny" else targets.split(",")  # one estimator does not predict all kinds
     found = alone(root, dataset, targets, (0, 1), bench.protocol)
-    assert {*CONTROLS, REGISTERED_CLOCK} <= set(found["controls"])
+    assert {*CONFOUND_ONLY, PROTOCOL_PHASE} <= set(found["confound_only"])
     for some in kinds:
         fusion = {"fusion": "boosting"} if some.endswith("value") else {}
         scores = bench.run(**{**method, **fusion}, targets=some).scores
         for target in some.split(","):
-            assert found["headlines"][target] == scores["headlines"][target]
-            recorded = {name: by_target[target] for name, by_target in scores["controls"].items()}
-            assert {name: by_target[target] for name, by_target in found["controls"].items()} == recorded
+            assert found["primary_metrics"][target] == scores["primary_metrics"][target]
+            recorded = {name: by_target[target] for name, by_target in scores["confound_only"].items()}
+            assert {name: by_target[target] for name, by_target in found["confound_only"].items()} == recorded
             assert any("mean" in number for number in recorded["prior"].values())
 
 
@@ -52,8 +52,8 @@ def test_data_without_any_signal_have_the_same_controls(tmp_path):
         alone(write(tmp_path / name, content), "Tiny", "arousal", (0,), few_folds(tmp_path, 2))
         for name, content in (("whole", subjects), ("bare", bare))
     ]
-    assert found[0]["people"] == {"arousal": 10}
-    assert found[0]["controls"] == found[1]["controls"]
+    assert found[0]["subjects"] == {"arousal": 10}
+    assert found[0]["confound_only"] == found[1]["confound_only"]
 
 
 def test_the_best_control_is_what_is_to_be_beaten(tmp_path):
@@ -65,7 +65,7 @@ def test_the_best_control_is_what_is_to_be_beaten(tmp_path):
     for target, metric, best in (("arousal", "auroc_within", max), ("arousal_value", "rmse", min)):
         means = {
             name: by_target[target][metric]["mean"]
-            for name, by_target in found["controls"].items()
+            for name, by_target in found["confound_only"].items()
             if "mean" in by_target[target].get(metric, {}) and name != "study_drift"
         }
         assert found["best"][target][metric]["mean"] == best(means.values())
@@ -77,7 +77,7 @@ def test_subjects_without_a_label_are_left_out_and_named(tmp_path):
     for row in subjects["p02"]:
         row["ratings"] = {}
     found = alone(write(tmp_path, subjects), "Tiny", "arousal", (0,))
-    assert found["people"] == {"arousal": 5}
+    assert found["subjects"] == {"arousal": 5}
     assert found["left_out"] == {"arousal": [{"subject": "p02", "reason": "no label of any target"}]}
     for rows in subjects.values():
         for row in rows:

@@ -50,7 +50,7 @@ def test_the_tokens_are_those_of_the_published_forward_pass(converted):
     model = paper_model()
     for part in (*(f"encoders.{m}" for m in MODALITIES), "fusion"):
         network.start_from(model, made.folder / "weights.safetensors", part)
-    learned = {name for name in model.state_dict() if network.is_kept(name) and ".fill." not in name}
+    learned = {name for name in model.state_dict() if network.is_transferred(name) and ".fill." not in name}
     assert learned == set(load_file(made.folder / "weights.safetensors"))  # nothing is left as it was drawn
     signals = [torch.randn(5, 1, 240, generator=torch.Generator().manual_seed(n)).double() for n in range(3)]
     batch = Batch(
@@ -75,7 +75,7 @@ def test_the_manifest_says_where_they_come_from_and_what_they_saw(converted, mon
     monkeypatch.setitem(converter.PUBLIC, source["sha256"], "case")
     again = convert(made.folder.parent / "best_model.pth", tmp_path / "again")
     (seen,) = again.manifest["seen"]
-    assert (seen["dataset"], seen["labels"], seen["people"]) == ("PRESAGE", "none", None)
+    assert (seen["dataset"], seen["labels"], seen["subjects"]) == ("PRESAGE", "none", None)
     assert len(converter.PUBLIC) == 3
 
 
@@ -97,7 +97,7 @@ def test_runs_start_from_them_frozen_and_fine_tuned(converted, monkeypatch, tmp_
     before = load_file(made.folder / "weights.safetensors")
     for settings in (("encoder.adapt=frozen", "fusion.adapt=frozen"), ()):
         done = run(wu2023(made, tmp_path, *settings))
-        assert done.manifest["pretrain_overlap"] == "none"
+        assert done.manifest["pretraining_overlap"] == "none"
         assert [seen["dataset"] for seen in done.manifest["pretraining"]] == ["PRESAGE"]
         assert "of WER-SSL (wesad_kemocon), trained on PRESAGE, no labels" in str(
             describe_differences(Manifest.model_validate(done.manifest))

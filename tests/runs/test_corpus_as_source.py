@@ -15,8 +15,8 @@ from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench_plugins.datasets.amigos.synthetic import short as amigos
-from embench_plugins.datasets.own.synthetic import corpus
+from embench_plugins.datasets.amigos.synthetic import synthesize
+from embench_plugins.datasets.own.synthetic import synthesize_corpus
 
 QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 
@@ -25,8 +25,8 @@ QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 def data(tmp_path_factory) -> Path:
     """Four subjects of AMIGOS with trials of 12 s, and a corpus of EEG and ECG."""
     root = tmp_path_factory.mktemp("data")
-    amigos.synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
-    corpus.synthesize(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
+    synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
+    synthesize_corpus(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
     return root
 
 
@@ -99,11 +99,11 @@ def test_a_corpus_that_holds_the_tested_subjects_files_is_said_to(data, tmp_path
     (root / "corpus" / "held" / "a.mat").write_bytes(next((data / "amigos").rglob("*.mat")).read_bytes())
     assert find_source("corpus", root).shares_files(find_source("amigos", root))
     assert not find_source("corpus", data).shares_files(find_source("amigos", data))
-    (only,) = find_source("amigos", root).subjects_with_files_of(
+    (only,) = find_source("amigos", root).find_shared_subjects(
         find_source("corpus", root)
     )  # the others have no file in the corpus
     assert only in find_source("amigos", root).reader.subjects()
-    assert find_source("amigos", data).subjects_with_files_of(find_source("corpus", data)) == []
+    assert find_source("amigos", data).find_shared_subjects(find_source("corpus", data)) == []
 
 
 def elsewhere(data: Path, root: Path) -> Path:
@@ -217,7 +217,7 @@ class TestPretraining:
         done = embench(*line(data, tmp_path, modality, *QUICK))
         assert done.code == 0, done.err
         content = record(tmp_path)
-        assert content["pretrain_overlap"] == "none"
+        assert content["pretraining_overlap"] == "none"
         (seen,) = content["pretraining"]
         assert (seen["dataset"], seen["licence"], seen["synthetic"]) == ("embench_plugins/corpus", "CC0 1.0", True)
         assert seen["subjects"] == subjects

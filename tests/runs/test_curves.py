@@ -44,7 +44,7 @@ def files_of(done):
 
 
 def scores_in(bench):
-    """(label_subjects, drop, fusion) -> headline of every run on record."""
+    """(label_subjects, drop, fusion) -> primary metric of every run on record."""
     found = {}
     for path in bench.runs.glob("Tiny/*/scores.json"):
         manifest = yaml.safe_load((path.parent / "run.yaml").read_text())
@@ -141,9 +141,11 @@ def about(run, fusion, count=None, drop=(), **config):
 
 def scored(mean):
     undefined = {"undefined": "one class"}
-    known = undefined if mean is None else {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "people": 7}
-    nothing = {"controls": {}, "differences": {}, "not_cleared": [], "cleared_all": False}
-    return Scores({**nothing, "headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": known}}})
+    known = undefined if mean is None else {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "subjects": 7}
+    nothing = {"confound_only": {}}
+    return Scores(
+        {**nothing, "primary_metrics": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": known}}}
+    )
 
 
 def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
@@ -163,31 +165,48 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
     assert "labels of 2 subjects" in draw_curve(drop_axis).svg()
 
 
-def given_run(text, score, fusion="p/logreg", controls=(), gain=None):
-    """A run that is given this, with the scores of its controls and its gain above `since_slice`."""
+def given_run(text, score, fusion="p/logreg", confound_only=(), gain=None):
+    """A run that is given this, with the scores of its confound-only models and its gain above
+    `time_since_calibration`."""
     given = Given.read(text)
-    run = about(f"{fusion}{text}", fusion) | {"given": given.plain(), "dev": False, "giving": "given this, scored that"}
-    known = {name: {"arousal": {"auroc_within": {"mean": mean}}} for name, mean in controls}
-    content = {**scored(score).content, "controls": known}
+    run = about(f"{fusion}{text}", fusion) | {
+        "calibration_data": given.to_record(),
+        "dev": False,
+        "calibration_split": "given this, scored that",
+    }
+    known = {name: {"arousal": {"auroc_within": {"mean": mean}}} for name, mean in confound_only}
+    content = {**scored(score).content, "confound_only": known}
     if gain is not None:
         gaps = {
             name: {
-                "auroc_within": {"difference": {"mean": size, "low": size - 0.1, "high": size + 0.1}, "clears": False}
+                "auroc_within": {
+                    "difference": {"mean": size, "low": size - 0.1, "high": size + 0.1},
+                    "above_zero": False,
+                }
             }
-            for name, size in (("since_slice", gain), ("nothing_given", gain + 0.05), ("slice_only", gain - 0.05))
+            for name, size in (
+                ("time_since_calibration", gain),
+                ("no_calibration", gain + 0.05),
+                ("calibration_only", gain - 0.05),
+            )
         }
-        told = {"level_score": "brier", "over": gaps, "normalising": {}, "gains_by": "nothing"}
-        content["personal"] = {"arousal": told}
+        told = {"level_metric": "brier", "compared_with": gaps, "normalisation": {}, "source": "not_shown"}
+        content["calibration_gain"] = {"arousal": told}
     return run, Scores(content)
 
 
 def test_what_is_given_makes_a_curve_of_labelled_and_unlabelled_units_with_what_they_are_compared_with(tmp_path):
-    controls = [("nothing_given", 0.6), ("slice_normalised", 0.62), ("slice_share", 0.5), ("since_slice", 0.55)]
+    confound_only = [
+        ("no_calibration", 0.6),
+        ("calibration_normalised", 0.62),
+        ("calibration_class_proportions", 0.5),
+        ("time_since_calibration", 0.55),
+    ]
     runs = [
-        given_run("10", 0.7, controls=controls, gain=0.02),
+        given_run("10", 0.7, confound_only=confound_only, gain=0.02),
         given_run("0", 0.6),
-        given_run("2", 0.65, controls=controls, gain=-0.01),
-        given_run("unlabelled:2", 0.62, controls=[("nothing_given", 0.6)], gain=0.02),
+        given_run("2", 0.65, confound_only=confound_only, gain=-0.01),
+        given_run("unlabelled:2", 0.62, confound_only=[("no_calibration", 0.6)], gain=0.02),
         given_run("session", 0.64),
     ]
     (curve,) = build_curves(runs)
@@ -198,22 +217,22 @@ def test_what_is_given_makes_a_curve_of_labelled_and_unlabelled_units_with_what_
             lines.setdefault(point.line, {})[point.at] = (point.kind, point.score.mean)
     assert lines["labelled"] == {"0": ("method", 0.6), "2": ("method", 0.65), "10": ("method", 0.7)}
     # Nothing has no labels to leave out; where the same units were run without labels, that run takes its place.
-    assert lines["unlabelled (slice_normalised)"] == {
+    assert lines["unlabelled (calibration_normalised)"] == {
         "0": ("method", 0.6), "2": ("method", 0.62), "10": ("control", 0.62),
     }  # fmt: skip
     assert lines["whole session, unlabelled"] == {"session": ("method", 0.64)}
-    assert lines["since_slice"] == {"2": ("control", 0.55), "10": ("control", 0.55)}
+    assert lines["time_since_calibration"] == {"2": ("control", 0.55), "10": ("control", 0.55)}
     [(title, _)] = curve.panels()
     gains = [(p.at, p.above, p.score.mean) for p in curve.gains(title) if p.line == "labelled"]
-    assert gains == [("2", "since_slice", -0.01), ("10", "since_slice", 0.02)]
+    assert gains == [("2", "time_since_calibration", -0.01), ("10", "time_since_calibration", 0.02)]
     assert "given this, scored that" in curve.note
     assert "no amount may be chosen" in curve.note
     picture, numbers = write_curve(curve, tmp_path, "c")
     drawn = picture.read_text()
     assert "Gain over the best confound-only model" in drawn
-    assert "nothing_given" in drawn
+    assert "no_calibration" in drawn
     rows = list(csv.DictReader(numbers.open()))
-    assert {row["above"] for row in rows if row["kind"] == "gain"} == {"since_slice"}
+    assert {row["above"] for row in rows if row["kind"] == "gain"} == {"time_since_calibration"}
     assert build_curves([runs[0], runs[0]]) == []
 
 

@@ -17,7 +17,7 @@ from embench import files
 from embench.engine import loop
 from embench.engine.stage import Folder
 from embench.errors import EmbenchError
-from embench.files import DamagedError, check_files, sha256, sums_of
+from embench.files import DamagedError, check_files, checksum_files, sha256
 from embench.store.store import check_folder, stored_folders
 
 from ..sample import sample
@@ -56,7 +56,7 @@ def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_pat
     for name in ("a", "b"):
         (tmp_path / name).write_text("as it was written")
         os.utime(tmp_path / name, (old, old))
-    sums = sums_of(tmp_path, ["a", "b"])
+    sums = checksum_files(tmp_path, ["a", "b"])
     monkeypatch.setattr(files, "_sound", {})
     monkeypatch.setattr(files, "_SETTLED_S", -10.0)  # nothing else can make a file older
     with files.remembering(tmp_path / ".compared"):
@@ -160,7 +160,7 @@ def test_a_run_whose_results_are_all_empty_makes_them_again(finished, tmp_path, 
 def test_a_large_file_is_sampled_when_it_is_opened_and_read_whole_on_demand(tmp_path):
     content = np.random.default_rng(0).bytes(30_000_000)
     (tmp_path / "array.npy").write_bytes(content)
-    sums = sums_of(tmp_path, ["array.npy"])
+    sums = checksum_files(tmp_path, ["array.npy"])
     check_files(tmp_path, sums, whole=True)
     stretch = bytearray(content)
     stretch[9_000_000:9_200_000] = bytes(200_000)

@@ -20,7 +20,7 @@ def bench(tmp_path_factory):
     later = {
         "split": {"by": "segment", "folds": 3, "deal": "in_order", "tests": "last"},
         "leaks": True,
-        "headline": "rmse",
+        "primary_metric": "rmse",
         "references": ["others_curve", "subject_mean", "last_value"],
     }
     (root / "later.yaml").write_text(yaml.safe_dump({**RULES, **later}))
@@ -44,14 +44,18 @@ def test_references_stand_beside_the_row_with_their_own_errors(done):
     for name in ("model", "subject_mean", "last_value"):
         error = np.sqrt(np.mean([(value - labels[unit]) ** 2 for unit, value in of(done, name).items()]))
         found = (
-            done.scores.of("arousal_value") if name == "model" else done.scores.control_scores("arousal_value", name)
+            done.scores.of("arousal_value")
+            if name == "model"
+            else done.scores.confound_only_scores("arousal_value", name)
         )
         assert found["rmse"].mean == pytest.approx(error, abs=1e-5)
-    assert "others have no training label" in done.scores["controls"]["others_curve"]["arousal_value"]["undefined"]
+    undefined = done.scores["confound_only"]["others_curve"]["arousal_value"]["undefined"]
+    assert undefined == {"id": "no_others_at_moments"}
 
 
 def test_what_the_protocol_gives_up_is_recorded(done):
-    assert "6 of 6 subjects and 36 of 36 recordings" in done.manifest["protocol"]["gives_up"]["split.by"]
+    leaks = done.manifest["protocol"]["leaks_by"]
+    assert leaks["split.by"] == {"subjects": [6, 6], "recordings": [36, 36]}
 
 
 def test_a_file_predicts_the_tested_units_alone(bench, done, tmp_path, embench):

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from embench import registry
-from embench.engine.fits import labelled
+from embench.engine.fits import load_labelled_data
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import PluginError
@@ -140,7 +140,7 @@ def test_an_answer_that_depends_on_the_batch_is_refused_with_the_units(bench, em
 
 
 def train_data(stage):
-    data, specs, train, val, _ = labelled(stage)
+    data, specs, train, val, _ = load_labelled_data(stage)
     batch = data.batch(np.concatenate([train, val]))
     return batch, specs, train, val
 

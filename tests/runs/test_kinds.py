@@ -65,7 +65,7 @@ def check_record(result, units):
 def test_networks_of_one_target_each(kinds, whole):
     result = kinds.run("Pool", fusion="late", settings=("encoder.epochs=8",), **whole)
     classes = dict.fromkeys(("arousal", "state"), "auroc_within")
-    assert result.scores["headlines"] == {**classes, "arousal_value": "concordance_within"}
+    assert result.scores["primary_metrics"] == {**classes, "arousal_value": "concordance_within"}
     assert values_of(result, "auroc_within")["arousal"]["mean"] > 0.9
     # One class can be told from the two others only, and these not from each other.
     assert 0.75 < values_of(result, "auroc_within")["state"]["mean"] < 0.97
@@ -73,11 +73,11 @@ def test_networks_of_one_target_each(kinds, whole):
     assert 0.7 < ordered["low"] < ordered["mean"] <= 1
     assert 0.4 < ccc["low"] < ccc["mean"] < 1
     assert values_of(result, "rmse")["arousal_value"]["mean"] < 2
-    controls = result.scores["controls"]
-    assert controls["prior"]["arousal_value"]["ccc"]["mean"] == 0
-    assert controls["majority"]["arousal_value"] == {"undefined": "values have no class that is most common"}
-    assert controls["prior"]["arousal_value"]["rmse"]["mean"] > values_of(result, "rmse")["arousal_value"]["mean"]
-    assert controls["prior"]["state"]["auroc_within"]["mean"] == 0.5
+    confound_only = result.scores["confound_only"]
+    assert confound_only["prior"]["arousal_value"]["ccc"]["mean"] == 0
+    assert confound_only["majority"]["arousal_value"] == {"undefined": {"id": "no_common_class"}}
+    assert confound_only["prior"]["arousal_value"]["rmse"]["mean"] > values_of(result, "rmse")["arousal_value"]["mean"]
+    assert confound_only["prior"]["state"]["auroc_within"]["mean"] == 0.5
     check_record(result, 216)
 
 

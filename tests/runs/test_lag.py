@@ -14,7 +14,7 @@ from ..tiny.running import Bench
 from ..tiny.world import RULES
 
 DATASET = f"{Path(lagging.__file__)}:Lagging"
-SECONDS = {"unit": {"rating": "recording", "continuous_s": 1.0, "condition_s": 10.0}, "headline": "by_design"}
+SECONDS = {"unit": {"rating": "recording", "continuous_s": 1.0, "condition_s": 10.0}, "primary_metric": "by_design"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_planted_delay_is_found_with_its_sign_and_controls_know_nothing_of_it(
         for known in records:
             assert known.scores.score(target, name, "stimulus_moment").mean == pytest.approx(0.5, abs=0.02)
     # The labels of each lag are a look at the same people.
-    assert sorted(known.manifest.tried["prompt"] for known in records) == [1, 2, 3, 4]
+    assert sorted(known.manifest.methods_evaluated["prompt"] for known in records) == [1, 2, 3, 4]
 
 
 def test_a_unit_that_a_lag_moves_out_of_its_recording_is_not_scored(bench):

@@ -37,16 +37,20 @@ def test_the_record_tells_what_a_subject_gave_and_what_is_gained_by_it(tmp_path:
     audited = audit_run(done.folder, dataset=str(days))
     assert not [finding.what for _, finding in audited.findings if finding.severity == "severe"]
     table = done.predictions
-    unit = {name: table["unit"][table["method"] == name].tolist() for name in (MODEL, "nothing_given", "slice_only")}
-    assert unit[MODEL] == unit["nothing_given"] == unit["slice_only"]
-    own, others = (table["score"][table["method"] == name] for name in (MODEL, "nothing_given"))
+    unit = {
+        name: table["unit"][table["method"] == name].tolist() for name in (MODEL, "no_calibration", "calibration_only")
+    }
+    assert unit[MODEL] == unit["no_calibration"] == unit["calibration_only"]
+    own, others = (table["score"][table["method"] == name] for name in (MODEL, "no_calibration"))
     assert not np.allclose(own, others)
-    personal = done.scores.personal("stress")
+    personal = done.scores.calibration_gain("stress")
     assert personal is not None
-    compared = {"nothing_given", "slice_only", "slice_share"} | ({"since_slice"} if gives == "blocks" else set())
-    assert set(personal.over) == compared
-    assert not personal.normalising
-    assert personal.gains_by in ("labels", "nothing")
+    compared = {"no_calibration", "calibration_only", "calibration_class_proportions"} | (
+        {"time_since_calibration"} if gives == "blocks" else set()
+    )
+    assert set(personal.compared_with) == compared
+    assert not personal.normalisation
+    assert personal.source in ("labels", "not_shown")
     # Whose EDA rises in stress and whose falls, other people do not say; the subject's own first day does.
-    alone = done.scores["controls"]["slice_only"]["stress"]["auroc_within"]["mean"]
-    assert alone > 0.95 > done.scores["controls"]["nothing_given"]["stress"]["auroc_within"]["mean"]
+    alone = done.scores["confound_only"]["calibration_only"]["stress"]["auroc_within"]["mean"]
+    assert alone > 0.95 > done.scores["confound_only"]["no_calibration"]["stress"]["auroc_within"]["mean"]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from embench.engine.fits import labelled
+from embench.engine.fits import load_labelled_data
 from embench.errors import UsageError
 from embench.planning.request import Request
 from embench.records.record import read_record
@@ -18,7 +18,7 @@ from embench.store import derive
 
 def rows_of(plan):
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind in ("estimator", "unimodal")]
-    data, specs, *_ = labelled(stage)
+    data, specs, *_ = load_labelled_data(stage)
     (m,) = stage.params.modalities
     return data.feeds[m], specs[m]
 
@@ -53,7 +53,7 @@ def test_a_channel_keeps_its_level_where_its_modality_does(shared):
     common = stage.params.common
     source = replace(common.source, normalise="recording_unlabelled", keep_level=("eda",))
     stage = replace(stage, params=replace(stage.params, common=replace(common, source=source)))
-    _, specs, *_ = labelled(stage)
+    _, specs, *_ = load_labelled_data(stage)
     store, task = plan.fit.store, stage.task
     learned = [store.recordings[r].id for r in task["recording"][task["role"] == 0]]
     left = np.concatenate([store.signal(r, "eda").data[0] for r in learned])

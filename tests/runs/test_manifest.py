@@ -32,8 +32,17 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", "trained_on sites weights kept_units outside objects entry given giving"),
-        ("scored", "trained_on weights kept_units given giving sites videos started_from conformance dropped"),
+        (
+            "run",
+            "trained_on sites weights measurement_units submission objects entry calibration_data calibration_split",
+        ),
+        (
+            "scored",
+            (
+                "trained_on weights measurement_units calibration_data calibration_split sites videos initial_weights "
+                "conformance dropped"
+            ),
+        ),
     ],
 )
 def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):
@@ -43,7 +52,7 @@ def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept,
     assert set(content) == set(Manifest.model_fields) - set(absent.split()) - elsewhere - made_here
     for name, part in Manifest.model_validate(content):
         if hasattr(part, "content"):
-            others = {"run": {"outside"}, "scored": {"joins", "inputs"}}[way]
+            others = {"run": {"submission"}, "scored": {"joins", "inputs"}}[way]
             if name == "dataset":
                 others = {"modalities"}  # none that a package adds
             if name == "card":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.engine.fits import feature_rows, labelled
+from embench.engine.fits import feature_rows, load_labelled_data
 from embench.engine.network import describe, load_model
 from embench.engine.stage import Folder
 
@@ -34,9 +34,9 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, encoder, modalit
         stage = plan.graph.stages[plan.graph.stages[prediction.stage].inputs["fitted"]]
         assert list(stage.params.modalities) == modalities.split(",")
         # By hand: all units' features in the order that was asked for.
-        data, _, train, *_ = labelled(stage)
+        data, _, train, *_ = load_labelled_data(stage)
         whole = type(stage)(stage.kind, stage.params, {}, {**stage.task, **all_units(plan, everything)}, stage.places)
-        table = feature_rows(labelled(whole)[0])
+        table = feature_rows(load_labelled_data(whole)[0])
         fitted = registry.load("fusion", "logreg")(registry.load("fusion", "logreg").recipes["quick"], stage.seed)
         X, y = feature_rows(data), data.y[:, 0].numpy()
         fitted.fit(X[train], y[train], np.zeros(len(train)), data.weight.numpy()[train], None)
@@ -94,6 +94,6 @@ def test_a_joined_modality_is_one_encoder(shared, fusion):
     spans = plan.fit.store.recordings
     for stage in joined:
         assert all({"ecg", "eda"} <= set(spans[r].spans) for r in stage.task["recording"])
-        data, specs, *_ = labelled(stage)
+        data, specs, *_ = load_labelled_data(stage)
         assert specs["ecg+eda"].channels == ("ecg", "left", "right")
         assert data.present.all()

@@ -13,7 +13,7 @@ import yaml
 
 from embench.engine import fits
 from embench.engine.assemble import assemble
-from embench.engine.rows import StoreSource, grid_of
+from embench.engine.rows import StoreSource, build_grid
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard.entries import why_not_publishable
 from embench.planning.plan import make
@@ -106,11 +106,11 @@ def scored(kinds, tmp_path):
 
 def as_if_proven(scores):
     """The scores of a file, were it proven that its method reads nothing but a unit: then less is held constant."""
-    adds = {
-        target: {**found, **({"judged": "local"} if "judged" in found else {})}
-        for target, found in scores["adds"].items()
+    adjusted = {
+        target: {**found, **({"decisive_level": "movement"} if "decisive_level" in found else {})}
+        for target, found in scores["adjusted"].items()
     }
-    return Scores({**scores, "adds": adds})
+    return Scores({**scores, "adjusted": adjusted})
 
 
 def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
@@ -128,8 +128,8 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert "note: a file of predictions does not show what its method was pretrained on" in " ".join(done.out.split())
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)
-    assert document["outside"]["name"] == "my_svm"
-    assert document["headline"] == "auroc_within"
+    assert document["submission"]["name"] == "my_svm"
+    assert document["primary_metric"] == "auroc_within"
     assert document["folder"] == str(tmp_path / "out")
 
 
@@ -144,7 +144,7 @@ def test_a_runs_own_predictions_give_its_own_figures_and_files(request, scored, 
 
 def test_targets_can_be_chosen(everything, scored):
     made = scored(everything.folder / "predictions.csv.gz", targets="state")
-    assert list(made.scores["headlines"]) == ["state"]
+    assert list(made.scores["primary_metrics"]) == ["state"]
     assert made.scores["scores"]["state"] == everything.scores["scores"]["state"]
     with pytest.raises(DataError, match="no rows for liking"):
         scored(everything.folder / "predictions.csv.gz", targets="liking")
@@ -156,14 +156,16 @@ def test_plain_columns_are_enough(everything, scored):
     rows = rows_of(everything.folder / "predictions.csv.gz")
     again = scored(rows, drop=("method", "fold", "stimulus", "start_s", "decision"))
     assert as_if_proven(again.scores) == everything.scores
-    assert set(again.manifest["outside"]["folds"].values()) == {"the protocol's"}
+    assert set(again.manifest["submission"]["folds"].values()) == {"the protocol's"}
 
 
-def inside_and_outside(root, folder, dataset, target, embench, headline="auroc_within", **options):
+def inside_and_outside(root, folder, dataset, target, embench, primary_metric="auroc_within", **options):
     """A run of logistic regression, and the scores of the same pipeline fitted by a program that knows no embench, on
     the features as they reach the estimator inside, in the folds that the list of units names."""
     rules = folder / "all-train.yaml"
-    rules.write_text(yaml.safe_dump({**RULES, "headline": headline, "validation": {"fraction": 0.0, "at_least": 0}}))
+    rules.write_text(
+        yaml.safe_dump({**RULES, "primary_metric": primary_metric, "validation": {"fraction": 0.0, "at_least": 0}})
+    )
     plain = {"recipe": "quick", "device": "cpu", "workers": 1, "settings": ("fusion.class_weight=none",), **options}
     requested = Request(
         dataset, fusion="logreg", targets=target, protocol=str(rules), seeds="1", data_root=root, runs=folder, **plain
@@ -172,8 +174,8 @@ def inside_and_outside(root, folder, dataset, target, embench, headline="auroc_w
     for stage in planned.graph.stages.values():
         if stage.kind == "predict":
             fitted = planned.graph.stages[stage.inputs["fitted"]].params
-            source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
-            grid = grid_of(fitted.modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
+            source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
+            grid = build_grid(fitted.modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
             data, _ = assemble(source, fitted.modalities, grid, "cpu")
             entries = source.store.recordings
             for x, r, start, stop in zip(fits.feature_rows(data), grid.recording, grid.start, grid.stop, strict=True):
@@ -209,7 +211,7 @@ def test_and_on_real_subjects(tmp_path, embench):
     for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
         (root / "stress_predict" / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
     # What clock and movement tell is compared in the test above.
-    requested = {"encoders": ("handcrafted",), "modalities": "eda", "headline": "by_design"}
+    requested = {"encoders": ("handcrafted",), "modalities": "eda", "primary_metric": "by_design"}
     inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **requested)
     assert len(outside.predictions) > 10_000
     assert as_if_proven(outside.scores) == inside.scores
@@ -219,15 +221,15 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored,
     before = scored(arousal.folder / "predictions.csv.gz", name="My SVM", out=tmp_path / "before" / "mine")
     made = scored(rows_of(arousal.folder / "predictions.csv.gz"), name="My SVM, 2nd try")
     known = record.read_record(made.folder)
-    assert known.run["method"]["outside"] == "My SVM, 2nd try"
-    assert made.id.startswith("outside-My-SVM-2nd-try-")
-    assert known.run["pretrain_overlap"] == "unknown"
+    assert known.run["method"]["submission"] == "My SVM, 2nd try"
+    assert made.id.startswith("submission-My-SVM-2nd-try-")
+    assert known.run["pretraining_overlap"] == "unknown"
     assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 2}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
     assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
     assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
-    assert made.manifest["test_looks"]["arousal"] == before.manifest["test_looks"]["arousal"] + 1
+    assert made.manifest["test_evaluations"]["arousal"] == before.manifest["test_evaluations"]["arousal"] + 1
 
 
 def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
@@ -235,7 +237,7 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
     gone = [row for row in rows if row["subject"] == "p02"][:4]
     made = scored([row for row in rows if row not in gone])
     missing = {"units": 4, "labelled": 4, "subjects": {"p02": 4}, "predictions": 4}
-    assert made.manifest["outside"]["missing"] == {"arousal": missing}
+    assert made.manifest["submission"]["missing"] == {"arousal": missing}
     assert made.scores["absent"] == {"arousal": 4 + 18}  # all of p05
     assert made.manifest["cohort"]["left_out"] == [{"subject": "p05", "reason": "no prediction in the file"}]
     assert made.scores["scores"]["arousal"]["auroc"]["subjects"] == 8  # p05 with ties
@@ -254,7 +256,7 @@ def test_subjects_without_labels_are_passed_over(tmp_path):
     path = put(tmp_path / "mine.csv", [*rows, stranger])
     made = score(path, plugin("Tiny"), protocol=protocol, data_root=root, out=tmp_path / "out")
     assert as_if_proven(made.scores) == done.scores
-    assert made.manifest["outside"]["ignored"] == {"p00": "no label of any target"}
+    assert made.manifest["submission"]["ignored"] == {"p00": "no label of any target"}
 
 
 def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
@@ -262,7 +264,7 @@ def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
     rows = rows_of(arousal.folder / "predictions.csv.gz")
     half = {f"p0{n}": n % 2 for n in range(8)}
     made = scored([{**row, "fold": half[row["subject"]]} for row in rows])
-    assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
     labels = record.read_record(made.folder).labels
     predictions = record.read_record(made.folder).predictions
     for fold in (0, 1):
@@ -281,10 +283,12 @@ def test_one_fold_of_some_subjects_is_trained_on_the_others_and_of_all_on_nobody
     made = scored([row for row in rows if row["subject"] in tested])
     folds = record.read_record(made.folder).folds
     assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
-    assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
+    assert made.scores["confound_only"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
     unlabelled = scored(rows, out=tmp_path / "out" / "all")
-    reasons = {name: c["arousal"].get("undefined") for name, c in unlabelled.scores["controls"].items()}
-    assert set(reasons.values()) == {"no training unit has a label", "there is no accelerometer"}
+    reasons = {
+        name: c["arousal"].get("undefined", {}).get("id") for name, c in unlabelled.scores["confound_only"].items()
+    }
+    assert set(reasons.values()) == {"no_training_label", "no_accelerometer"}
 
 
 def test_a_subject_in_two_folds_is_refused_where_the_protocol_keeps_subjects_apart(arousal, scored):
@@ -295,7 +299,7 @@ def test_a_subject_in_two_folds_is_refused_where_the_protocol_keeps_subjects_apa
     assert "lines 2 and 3" in caught.value.where
     leaking = scored(dealt, protocol="segment-random-legacy")
     assert leaking.manifest["protocol"]["leaks"]
-    assert "8 of 8 subjects" in leaking.manifest["protocol"]["gives_up"]["split.by"]
+    assert leaking.manifest["protocol"]["leaks_by"]["split.by"]["subjects"] == [8, 8]
 
 
 FAULTS = [

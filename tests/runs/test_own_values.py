@@ -17,7 +17,7 @@ OWN = {"rating": RATING, "rating_centred": {**RATING, "centred": True}}
 def bench(tmp_path_factory):
     root = tmp_path_factory.mktemp("values")
     path = root / "own.yaml"
-    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "labels": {"tiny": OWN}}))
+    path.write_text(yaml.safe_dump({**RULES, "primary_metric": "by_design", "labels": {"tiny": OWN}}))
     subjects = {f"p{number:02d}": make_subject(number, **TIMELESS) for number in range(9)}
     return Bench(write(root, subjects), root / "runs", protocol=str(path))
 
@@ -34,5 +34,5 @@ def test_a_centred_rating_is_recorded_with_its_rule_and_needs_no_guess_of_the_su
     rules = {row["name"]: row["rule"] for row in run["card"]["label_rules"]}
     assert rules["rating_centred"]["centred"]
     assert "centred" not in rules["rating"]
-    prior = result.scores["controls"]["prior"]
+    prior = result.scores["confound_only"]["prior"]
     assert prior["rating_centred"]["rmse"]["mean"] < prior["rating"]["rmse"]["mean"]

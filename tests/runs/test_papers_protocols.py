@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from embench.engine.assemble import assemble
-from embench.engine.fits import labelled
-from embench.engine.rows import StoreSource, grid_of
+from embench.engine.fits import load_labelled_data
+from embench.engine.rows import StoreSource, build_grid
 from embench.engine.stage import Folder
 from embench.errors import DataError, UsageError
 from embench.planning.graph import stage_folder
@@ -96,11 +96,13 @@ def test_test_labels_have_no_say_in_the_cut(tmp_path, rules):
 
 def test_controls_and_headline_use_the_same_labels(shared, rules):
     result = shared.run(
-        "Pool", modalities="ecg", protocol=rules(unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}}, headline="f1_macro")
+        "Pool",
+        modalities="ecg",
+        protocol=rules(unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}}, primary_metric="f1_macro"),
     )
-    assert result.scores["headlines"] == {"arousal": "f1_macro"}
+    assert result.scores["primary_metrics"] == {"arousal": "f1_macro"}
     assert 0 <= result.scores["scores"]["arousal"]["f1_macro"]["mean"] <= 1
-    assert 0 <= result.scores["controls"]["majority"]["arousal"]["f1_macro"]["mean"] <= 1
+    assert 0 <= result.scores["confound_only"]["majority"]["arousal"]["f1_macro"]["mean"] <= 1
     assert result.manifest["card"]["label_rules"][0]["rule"]["cut"] == "training_mean"
 
 
@@ -163,9 +165,9 @@ def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules
 def test_recordings_are_z_scored_one_by_one(shared, rules):
     plan = shared.plan(("Whole",), fusion="single", modalities="ecg", protocol=rules(normalise="recording_unlabelled"))
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
     modalities = stage.params.modalities
-    grid = grid_of(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
+    grid = build_grid(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
     data, _ = assemble(source, modalities, grid, "cpu")
     for row in np.flatnonzero(data.feeds["ecg"].present):
         x, mask = data.feeds["ecg"].batch_rows(np.array([row]))
@@ -180,8 +182,8 @@ def test_features_are_computed_of_z_scored_recordings_and_left_as_they_are(share
     assert result.manifest["target_access"] == "unlabelled"
     plan = shared.plan("Moments", fusion="logreg", modalities="eda", protocol=protocol)
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "estimator"]
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
-    grid = grid_of(stage.params.modalities, None, *(stage.task[n] for n in ("recording", "start", "stop")))
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
+    grid = build_grid(stage.params.modalities, None, *(stage.task[n] for n in ("recording", "start", "stop")))
     data, _ = assemble(source, stage.params.modalities, grid, "cpu")
     feed = data.feeds["eda"]
     # Mean 0 and SD 1 of both channels: what `Moments` says of a recording that was z-scored before.
@@ -196,7 +198,7 @@ def test_a_modality_that_keeps_its_level_is_scaled_by_the_training_units_alone(s
     common = stage.params.common
     common = replace(common, source=replace(common.source, keep_level=("ecg",)))
     stage = replace(stage, params=replace(stage.params, common=common))
-    _, specs, *_ = labelled(stage)
+    _, specs, *_ = load_labelled_data(stage)
     store, task = plan.fit.store, stage.task
     learned = [store.recordings[r].id for r, role in zip(task["recording"], task["role"], strict=True) if role == 0]
     samples = np.concatenate([store.signal(r, "ecg").data for r in learned], 1)
@@ -204,8 +206,8 @@ def test_a_modality_that_keeps_its_level_is_scaled_by_the_training_units_alone(s
     np.testing.assert_allclose(fitted["mean"], samples.mean(1), rtol=1e-5)
     np.testing.assert_allclose(fitted["std"], samples.std(1), rtol=1e-5)
     # Whoever predicts with the fitted model scales by these, too.
-    source = StoreSource.of(common.source, stage.places, task)
-    grid = grid_of(stage.params.modalities, None, *(task[f"all_{n}"] for n in ("recording", "start", "stop")))
+    source = StoreSource.from_spec(common.source, stage.places, task)
+    grid = build_grid(stage.params.modalities, None, *(task[f"all_{n}"] for n in ("recording", "start", "stop")))
     data, _ = assemble(source, stage.params.modalities, grid, "cpu", specs=specs)
     raw = store.signal(store.recordings[grid.recording[-1]].id, "ecg")
     x, _ = data.feeds["ecg"].batch_rows(np.array([len(grid) - 1]))
@@ -223,7 +225,7 @@ def test_facial_values_keep_their_level_where_recordings_are_z_scored(shared, ru
 
 @pytest.mark.parametrize("fusion", sample(["single", "concat"], "single"))
 def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, fusion):
-    protocol = rules(leaks=True, select="peak_on_test", headline="accuracy")
+    protocol = rules(leaks=True, select="peak_on_test", primary_metric="accuracy")
     modalities = "ecg" if fusion == "single" else "ecg,eda"
     plan = shared.plan(
         "Pool",
@@ -252,38 +254,38 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
         np.testing.assert_array_equal(every[-1], last)  # what the recipe keeps is the last epoch
         chosen = every[row["epoch"]][there]
         np.testing.assert_allclose([score[i] for i, t in zip(ids, there, strict=True) if t], chosen, rtol=1e-7)
-    assert result.manifest["protocol"]["gives_up"] == {"select": "the epoch is chosen by the test score"}
+    assert result.manifest["protocol"]["leaks_by"] == {"select": {}}
 
 
 def test_without_the_leak_no_epoch_is_kept(shared, rules):
-    plan = shared.plan("Pool", modalities="ecg", protocol=rules(headline="accuracy"))
+    plan = shared.plan("Pool", modalities="ecg", protocol=rules(primary_metric="accuracy"))
     assert not [s for s in plan.graph.stages.values() if "every_epoch" in s.params.plain()]
 
 
 def test_what_leaks_is_said_in_numbers(shared, rules):
     protocol = rules(leaks=True, split={"by": "segment", "folds": 3}, unit=SEGMENTS)
     plan = shared.plan("Pool", modalities="ecg", protocol=protocol)
-    text = plan.describe()["gives_up"]["split.by"]
+    text = plan.describe()["leaks_by"]["split.by"]
     assert re.search(r": 6 of 6 subjects and 1\d of 24 recordings$", text)
-    assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}
+    assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["leaks_by"] == {}
 
 
 @pytest.mark.slow
 def test_an_epoch_is_picked_where_the_headline_compares_subjects(tmp_path, rules):
     bench = Bench(write(tmp_path / "films", sharing_stimuli(make_subjects(6))), tmp_path / "runs")
-    protocol = rules(leaks=True, select="peak_on_test", headline="by_design")
+    protocol = rules(leaks=True, select="peak_on_test", primary_metric="by_design")
     result = bench.run("Pool", modalities="ecg", protocol=protocol)
-    assert result.scores["headlines"] == {"arousal": "auroc_crossed"}
+    assert result.scores["primary_metrics"] == {"arousal": "auroc_crossed"}
     assert [row["fold"] for row in result.scores["picked_epochs"]] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("by", sample(["group", "recording", "segment"], "segment"))
 def test_a_papers_record_holds_intervals(shared, rules, by):
     """However its split leaks, and in several seeds: of the primary metric and of every control."""
-    own = {"split": {"by": by, "folds": 2}, "leaks": by != "group", "unit": SEGMENTS, "headline": "f1_macro"}
+    own = {"split": {"by": by, "folds": 2}, "leaks": by != "group", "unit": SEGMENTS, "primary_metric": "f1_macro"}
     result = shared.run("Moments", fusion="logreg", modalities="ecg", protocol=rules(**own), seeds="0,1")
     numbers = [result.scores["scores"]["arousal"][name] for name in ("f1_macro", "auroc_within", "auroc")]
-    numbers += [result.scores["controls"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]
+    numbers += [result.scores["confound_only"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]
     assert all(number["low"] <= number["mean"] <= number["high"] for number in numbers)
 
 

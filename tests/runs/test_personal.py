@@ -42,14 +42,23 @@ def scores(done: Any, method: str = "model") -> dict[tuple[Any, ...], float]:
 @pytest.mark.parametrize("fusion", WAYS)
 def test_the_comparisons_of_a_run_are_the_runs_with_less(bench: Bench, fusion: str) -> None:
     options = {**FAST, **WAYS[fusion]}
-    runs = {given: bench.run("cnn_tf", fusion=fusion, given=given, **options) for given in ("2", "unlabelled:2", "0")}
-    assert scores(runs["2"], "slice_normalised") == scores(runs["unlabelled:2"])
-    assert scores(runs["2"], "nothing_given") == scores(runs["unlabelled:2"], "nothing_given") == scores(runs["0"])
+    runs = {
+        given: bench.run("cnn_tf", fusion=fusion, calibration_data=given, **options)
+        for given in ("2", "unlabelled:2", "0")
+    }
+    assert scores(runs["2"], "calibration_normalised") == scores(runs["unlabelled:2"])
+    assert scores(runs["2"], "no_calibration") == scores(runs["unlabelled:2"], "no_calibration") == scores(runs["0"])
     assert len({tuple(sorted(scores(done))) for done in runs.values()}) == 1  # the same units at each amount
     assert scores(runs["2"]) != scores(runs["unlabelled:2"]) != scores(runs["0"])
-    personal = runs["2"].scores["personal"]["arousal"]
-    assert set(personal["over"]) == {"nothing_given", "slice_normalised", "slice_only", "slice_share", "since_slice"}
-    assert "personal" not in runs["0"].scores or not runs["0"].scores["personal"]
+    personal = runs["2"].scores["calibration_gain"]["arousal"]
+    assert set(personal["compared_with"]) == {
+        "no_calibration",
+        "calibration_normalised",
+        "calibration_only",
+        "calibration_class_proportions",
+        "time_since_calibration",
+    }
+    assert "calibration_gain" not in runs["0"].scores or not runs["0"].scores["calibration_gain"]
 
 
 @pytest.mark.slow
@@ -65,9 +74,9 @@ def test_the_comparisons_of_a_run_are_the_runs_with_less(bench: Bench, fusion: s
     ids=str,
 )
 def test_what_is_given_goes_with_other_options(bench: Bench, options: dict[str, Any]) -> None:
-    done = bench.run("Pool", fusion="late", given="2", **{**FAST, **options})
+    done = bench.run("Pool", fusion="late", calibration_data="2", **{**FAST, **options})
     assert all(np.isfinite(value) for value in scores(done).values())
-    assert scores(done, "slice_normalised").keys() == scores(done).keys()
+    assert scores(done, "calibration_normalised").keys() == scores(done).keys()
 
 
 def test_units_that_normalise_are_not_mixed_with_sessions_that_do(bench: Bench, tmp_path: Path) -> None:
@@ -75,23 +84,23 @@ def test_units_that_normalise_are_not_mixed_with_sessions_that_do(bench: Bench, 
     (data / "Tiny").symlink_to(bench.data / "Tiny")
     mixed, named = Bench(data, bench.runs, protocol=bench.protocol), f"masked_value:{plugin('Other')}+{plugin('Tiny')}"
     with pytest.raises(UsageError, match="a network could tell them apart"):
-        mixed.plan("Pool", fusion="late", given="2", pretrainers=(named,), **FAST)
+        mixed.plan("Pool", fusion="late", calibration_data="2", pretrainers=(named,), **FAST)
 
 
 @pytest.mark.slow
 def test_the_whole_session_normalises_as_other_protocols_do(bench: Bench) -> None:
-    session = bench.run("Pool", fusion="late", given="session", **FAST)
-    assert session.manifest["given"] == {"unlabelled": "session"}
-    assert scores(session, "nothing_given") == scores(bench.run("Pool", fusion="late", given="0", **FAST))
+    session = bench.run("Pool", fusion="late", calibration_data="session", **FAST)
+    assert session.manifest["calibration_data"] == {"unlabelled": "session"}
+    assert scores(session, "no_calibration") == scores(bench.run("Pool", fusion="late", calibration_data="0", **FAST))
 
 
 @pytest.mark.slow
 def test_settings_are_chosen_on_validation_subjects_who_give_as_much(bench: Bench) -> None:
-    request = bench.request("Moments", fusion="logreg", modalities="ecg", given="2")
+    request = bench.request("Moments", fusion="logreg", modalities="ecg", calibration_data="2")
     tuned = tune(request, Search(space=("fusion.build.C=log:1e-4..10",), trials=2))
-    assert tuned.request.given == "2"
+    assert tuned.request.calibration_data == "2"
     done = run(tuned.request)
-    assert done.manifest["given"] == {"labelled": 2}
+    assert done.manifest["calibration_data"] == {"labelled": 2}
     cohort = make(request).test
     assert cohort.slices is not None
     scored = {unit.id for unit, chosen in zip(cohort.units, cohort.slices.scored, strict=True) if chosen}
@@ -100,8 +109,8 @@ def test_settings_are_chosen_on_validation_subjects_who_give_as_much(bench: Benc
 
 def test_another_dataset_is_not_trained_on(bench: Bench) -> None:
     with pytest.raises(UsageError, match="cannot train on another dataset"):
-        bench.plan("Pool", given="2", train_dataset=plugin("Other"), modalities="ecg")
+        bench.plan("Pool", calibration_data="2", train_dataset=plugin("Other"), modalities="ecg")
     with pytest.raises(UsageError, match="scores one target at a time"):
-        bench.plan("Pool", given="2", targets="arousal,valence", modalities="ecg")
+        bench.plan("Pool", calibration_data="2", targets="arousal,valence", modalities="ecg")
     with pytest.raises(UsageError, match="units of each class as calibration data, fewer than 11"):
-        bench.plan("Pool", given="11", modalities="ecg")
+        bench.plan("Pool", calibration_data="11", modalities="ecg")

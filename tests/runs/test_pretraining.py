@@ -15,7 +15,7 @@ from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.entries import why_not_publishable
 from embench.planning.graph import Setting, data_places, external_stage
 from embench.planning.request import Request
-from embench.planning.weights import data_seen, source_of
+from embench.planning.weights import data_seen, load_source
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
@@ -84,7 +84,7 @@ def test_the_manifest_says_what_was_seen(two, tmp_path):
         "source",
         ["arousal"],
     )
-    assert seen["people"] == [f"p{n:02d}" for n in range(5)]
+    assert seen["subjects"] == [f"p{n:02d}" for n in range(5)]
     assert seen["hours"] == {m: pytest.approx(5 * 6 * 30 / 3600, abs=1e-3) for m in ("ecg", "eda")}
     assert (seen["licence"], seen["synthetic"], manifest["synthetic"]) == ("MIT", False, False)
     assert manifest["channels"] == {"ecg": ["ecg"], "eda": ["left", "right"]}
@@ -102,7 +102,7 @@ def test_the_dry_run_trains_nothing(two, tmp_path, embench):
     done = embench(*line(bench, "--dry-run", "--json", pretrainer="supervised_transfer"))
     assert done.code == 0, done.err
     about = json.loads(done.out)
-    assert (about["people"], about["stages"], about["found"]) == (5, 1, 0)
+    assert (about["subjects"], about["stages"], about["found"]) == (5, 1, 0)
     assert about["targets"] == ["arousal", "valence"]
     assert not bench.stages()
 
@@ -226,7 +226,7 @@ def test_labels_of_every_kind_are_learned(two, target):
     """The loss falls, and the stage says which target it was."""
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
-    source = source_of(step.sources[0], step, plan.method, [target], plan.protocol, 1)
+    source = load_source(step.sources[0], step, plan.method, [target], plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
     stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
@@ -308,10 +308,10 @@ def _with_cnn_tf(bench):
 def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretrainer, overlap):
     made = pretrained(two, corpus, pretrainer)
     record = two.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
-    assert record["pretrain_overlap"] == overlap
-    assert record["started_from"]["manifest"]["id"] == made.id
-    assert record["started_from"]["weights"] == {"ecg": made.manifest["sha256"]}
-    assert "files" not in record["started_from"]["manifest"]
+    assert record["pretraining_overlap"] == overlap
+    assert record["initial_weights"]["manifest"]["id"] == made.id
+    assert record["initial_weights"]["weights"] == {"ecg": made.manifest["sha256"]}
+    assert "files" not in record["initial_weights"]["manifest"]
     (seen,) = record["pretraining"]
     assert (seen["dataset"], seen["subjects"]) == (find_source(corpus, None).full_name, 5)
 
@@ -347,11 +347,11 @@ def test_a_bare_file_is_of_unknown_subjects(two, tmp_path):
     made = pretrained(two)
     save_file(load_file(made.folder / "weights.safetensors"), tmp_path / "w.safetensors")
     record = two.run("Pool", modalities="ecg", pretrained=str(tmp_path / "w.safetensors"), dev=True).manifest
-    assert record["pretrain_overlap"] == "unknown"
-    assert record["started_from"]["manifest"] is None
+    assert record["pretraining_overlap"] == "unknown"
+    assert record["initial_weights"]["manifest"] is None
     # With its manifest beside it, it is known.
     inside = two.run("Pool", modalities="ecg", pretrained=str(made.folder / "weights.safetensors"), dev=True)
-    assert inside.manifest["pretrain_overlap"] == "none"
+    assert inside.manifest["pretraining_overlap"] == "none"
 
 
 def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
@@ -360,7 +360,7 @@ def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
     bench = Bench(tmp_path, tmp_path / "runs", protocol=few_folds(tmp_path))
     made = pretrained(bench)
     record = bench.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
-    assert record["pretrain_overlap"] == "unlabelled_target"
+    assert record["pretraining_overlap"] == "unlabelled_target"
 
 
 @pytest.fixture(scope="module")

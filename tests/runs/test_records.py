@@ -102,11 +102,11 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
         row["ratings"]["arousal"] = 7.5
     result = Bench(write(tmp_path, all_subjects), tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
     auroc = result.scores["scores"]["arousal"]["auroc"]
-    headline = result.scores["scores"]["arousal"]["auroc_within"]
+    primary_metric = result.scores["scores"]["arousal"]["auroc_within"]
     assert auroc["left_out"]
     assert "class" in json.dumps(auroc["left_out"])
-    assert headline["subjects"] == 3
-    assert headline["left_out"] == ["1 of 4 subjects: one class only"]
+    assert primary_metric["subjects"] == 3
+    assert primary_metric["left_out"] == [{"id": "subjects_left_out", "n": 1, "of": 4, "why": {"id": "one_class"}}]
     assert np.isfinite(auroc["mean"])
 
 
@@ -161,8 +161,8 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
     bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=11.0, **TIMELESS)), tmp_path / "runs")
     result = bench.run("Early", modalities="ecg", dev=True)
     assert [(e["run"], e["dev"]) for e in ledger.read_ledger(bench.runs)] == [(result.id, True)]
-    assert result.manifest["test_looks"] == {"arousal": 0}
-    assert result.manifest["dev_looks"] == {"arousal": 1}
+    assert result.manifest["test_evaluations"] == {"arousal": 0}
+    assert result.manifest["dev_evaluations"] == {"arousal": 1}
     assert result.id.startswith("dev-")
     assert result.manifest["dev"] is True
     rows = folds_of(result)
@@ -173,7 +173,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
     stages = bench.stages()
     real = bench.run("Early", modalities="ecg")
     assert real.id != result.id
-    assert real.manifest["test_looks"] == real.manifest["dev_looks"] == {"arousal": 1}
+    assert real.manifest["test_evaluations"] == real.manifest["dev_evaluations"] == {"arousal": 1}
     fits = [s for s in bench.plan("Early", modalities="ecg").graph.stages.values() if s.kind == "unimodal"]
     assert {s.id for s in fits} <= stages  # the fits themselves are shared
 
@@ -183,26 +183,26 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path, monkeypatch):
     bench = in_few_folds(write(tmp_path, make_subjects(4, seconds=10.0, **TIMELESS)), tmp_path / "runs")
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
-    assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
+    assert first.manifest["test_evaluations"] == first.manifest["methods_evaluated"] == {"arousal": 1, "valence": 1}
     again = bench.run("Moments", **options, modalities="ecg")
     # Read again from its record: the labels stayed closed.
-    assert again.manifest["test_looks"] == first.manifest["test_looks"]
+    assert again.manifest["test_evaluations"] == first.manifest["test_evaluations"]
     (first.folder / "run.yaml").unlink()
     anew = bench.run("Moments", **options, modalities="ecg")
-    assert anew.manifest["test_looks"] == {"arousal": 1, "valence": 1}  # the same predictions tell nothing new
-    assert anew.manifest["tried"] == {"arousal": 1, "valence": 1}
+    assert anew.manifest["test_evaluations"] == {"arousal": 1, "valence": 1}  # the same predictions tell nothing new
+    assert anew.manifest["methods_evaluated"] == {"arousal": 1, "valence": 1}
     other = bench.run("Moments", fusion="logreg", targets="arousal", modalities="eda")
-    assert other.manifest["test_looks"] == {"arousal": 2}
-    assert other.manifest["tried"] == {"arousal": 2}
+    assert other.manifest["test_evaluations"] == {"arousal": 2}
+    assert other.manifest["methods_evaluated"] == {"arousal": 2}
     assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
-    assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
+    assert record.read_record(other.folder).run["methods_evaluated"] == {"arousal": 2}
     elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Moments", fusion="lda", modalities="eda")
-    assert elsewhere.manifest["test_looks"] == {"arousal": 3}
+    assert elsewhere.manifest["test_evaluations"] == {"arousal": 3}
     for path in tmp_path.rglob(ledger.LEDGER_FILE):
         path.unlink()  # what is left are the records
     with pytest.warns(UserWarning, match="missing"):
         last = bench.run("Moments", fusion="lda", modalities="ecg")
-    assert last.manifest["test_looks"] == {"arousal": 3}
+    assert last.manifest["test_evaluations"] == {"arousal": 3}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_starting_from_another_run(mixed, tmp_path):
     first = bench.run("Pool", modalities="ecg")
     by_id = bench.run("Pool", modalities="ecg", pretrained=first.id)
     by_file = bench.run("Pool", modalities="ecg", pretrained=str(min((first.folder / "weights").iterdir())))
-    assert by_id.manifest["pretrain_overlap"] == "labelled_target"
+    assert by_id.manifest["pretraining_overlap"] == "labelled_target"
     np.testing.assert_array_equal(by_id.predictions["score"], by_file.predictions["score"])
     assert by_id.id == by_file.id != first.id
     assert by_id.predictions["score"].tolist() != first.predictions["score"].tolist()
@@ -273,12 +273,12 @@ def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
     data = write(tmp_path, make_subjects(8, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
     bench = in_few_folds(data, tmp_path / "runs", "Session")
     result = bench.run("Moments", fusion="logreg", modalities="ecg", targets=None)
-    assert result.json()["headline"] == "auroc_crossed_matched"
+    assert result.json()["primary_metric"] == "auroc_crossed_matched"
     assert result.manifest["cohort"]["design"] == "fixed_order"
     assert result.manifest["cohort"]["session_s"] == {f"p0{n}": 240.0 for n in range(8)}
     of_model = result.predictions["method"] == "model"
     assert of_model.sum() == 8 * 24
-    clock = result.scores["controls"]["elapsed_time"]["stress"]
+    clock = result.scores["confound_only"]["elapsed_time"]["stress"]
     assert clock["auroc"]["mean"] == 1.0
     labels = record.read_record(result.folder).labels
     assert len(labels["unit"]) == 8 * 24
@@ -303,7 +303,7 @@ def test_from_python(six, tmp_path):
     )  # fmt: skip
     assert isinstance(result, package.Result)
     assert result.folder.is_dir()
-    assert result.scores["headlines"] == {"arousal": "auroc_within"}
+    assert result.scores["primary_metrics"] == {"arousal": "auroc_within"}
     assert set(result.predictions["target"]) == {"arousal"}
     again = record.read_record(result.folder)
     assert again.scores == json.loads(json.dumps(result.scores.content))
@@ -326,11 +326,11 @@ def test_json_is_one_document(shared, embench):
     done = embench(*shared.line("--modalities", "ecg", "--target", "arousal", "--json"))
     assert done.code == 0, done.err
     document = json.loads(done.out)
-    assert set(document) >= {"run", "folder", "synthetic", "headline", "scores", "controls", "cost"}
+    assert set(document) >= {"run", "folder", "synthetic", "primary_metric", "scores", "confound_only", "cost"}
     assert document["synthetic"] is False
-    number = document["scores"]["arousal"][document["headline"]]
+    number = document["scores"]["arousal"][document["primary_metric"]]
     assert set(number) >= {"mean", "std", "low", "high"}
-    assert set(document["controls"]) >= {"majority", "prior", "stimulus_mean", "elapsed_time", "recording_length"}
+    assert set(document["confound_only"]) >= {"majority", "prior", "stimulus_mean", "elapsed_time", "recording_length"}
 
 
 def test_generated_data_are_marked(six, tmp_path):

@@ -11,7 +11,7 @@ import yaml
 
 from embench.engine.assemble import assemble
 from embench.engine.feed import Data
-from embench.engine.rows import StoreSource, grid_of
+from embench.engine.rows import StoreSource, build_grid
 from embench.errors import UsageError
 from embench.planning.plan import Plan
 from embench.runs.run import run
@@ -38,10 +38,10 @@ def rules(path: Path, normalise: str) -> str:
 def data_of(plan: Plan) -> tuple[Data, list[str]]:
     """What the first fitting stage of a plan reads, and the recording of each of its rows."""
     stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "estimator"))
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
     modalities = stage.params.modalities
     whole = [stage.task[f"all_{name}"] for name in ("recording", "start", "stop")]
-    data, _ = assemble(source, modalities, grid_of(modalities, None, *whole), "cpu")
+    data, _ = assemble(source, modalities, build_grid(modalities, None, *whole), "cpu")
     return data, [source.store.recordings[r].id for r in whole[0]]
 
 

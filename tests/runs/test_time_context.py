@@ -13,7 +13,9 @@ from ..tiny.running import Bench
 from ..tiny.world import make_subjects, write
 
 
-@pytest.mark.parametrize(("view", "context", "judged"), [("unit", "unit", "local"), ("context", "causal", "full")])
+@pytest.mark.parametrize(
+    ("view", "context", "decisive_level"), [("unit", "unit", "movement"), ("context", "causal", "protocol_phase")]
+)
 def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     tmp_path: Path, view: str, context: str, judged: str
 ) -> None:
@@ -22,10 +24,10 @@ def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     bench = Bench(write(tmp_path / "data", make_subjects(6, stimuli=8)), tmp_path / "runs", protocol=str(rules))
     settings = () if view == "unit" else ("encoder.view.kind=context", "encoder.view.length_s=30")
     folder = bench.run("Moments", fusion="logreg", modalities="eda", seeds="0", settings=settings).folder
-    run, adds = read_run(folder), read_record(folder).scores.adds("arousal")
+    run, adjusted = read_run(folder), read_record(folder).scores.adjusted("arousal")
     assert run["time_context"] == context
-    assert adds
-    assert adds.judged == judged
+    assert adjusted
+    assert adjusted.decisive_level == judged
     assert not list(wrong_method(run))
     [wrong] = wrong_method({**run, "time_context": {"unit": "causal", "causal": "unit"}[context]})
     assert wrong.startswith("run.yaml: time_context: ")

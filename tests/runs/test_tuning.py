@@ -12,7 +12,7 @@ from embench.audits import audit_run
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.planning.plan import make
-from embench.planning.tuning import Range, Search, Tuning, read_tuning, space_of
+from embench.planning.tuning import Range, Search, Tuning, parse_space, read_tuning
 from embench.records.ledger import read_ledger
 from embench.records.record import TUNING_FILE, read_manifest, read_record
 from embench.runs.again import rebuild_plan
@@ -39,7 +39,7 @@ SEARCH = Search(space=("fusion.build.C=log:1e-4..10",), trials=3)
     ],
 )
 def test_a_space_is_read(text, space):
-    assert list(space_of([text]).values()) == [space]
+    assert list(parse_space([text]).values()) == [space]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_a_space_is_read(text, space):
 )  # fmt: skip
 def test_what_is_no_space_is_refused(texts):
     with pytest.raises(UsageError, match="--search") as refused:
-        space_of(texts)
-    assert "tried" not in refused.value.what
+        parse_space(texts)
+    assert "methods_evaluated" not in refused.value.what
 
 
 def test_trials_are_a_fixed_list_that_begins_with_the_defaults_and_covers_the_range():
@@ -131,7 +131,7 @@ def test_test_labels_change_no_choice_of_their_fold(bench, found):
     tables = [predicted_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
     for choice, expected in zip(found.tuning.choices, plan.graph.predictions, strict=True):
         labels = plan.fit.label["arousal"].copy()
-        tested = plan.fit.positions_of(plan.folds[0][choice.fold].test)
+        tested = plan.fit.find_positions(plan.folds[0][choice.fold].test)
         labels[tested] = 1 - labels[tested]
         other = replace(plan, fit=(cohort := replace(plan.fit, label={"arousal": labels})), test=cohort)
         assert choose(other, expected, [of[0, choice.fold, "arousal"] for of in tables]) == choice
@@ -161,7 +161,7 @@ def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench, found):
     assert planned.id == result.id
     audit = audit_run(result.folder, trust_code=True)
     assert audit.checks["tuning"].findings == ()
-    assert audit.checks["tuning"].figures["choices"] == len(found.tuning.choices)
+    assert audit.checks["tuning"].figures["choices_made"] == len(found.tuning.choices)
 
 
 @pytest.mark.slow
@@ -277,4 +277,4 @@ def test_targets_choose_for_themselves_and_those_of_one_network_together(bench):
     few = Search(space=SEARCH.space, trials=2)
     single = tune(bench.request("Moments", fusion="logreg", **{**both, "modalities": "ecg"}), few)
     assert {choice.target for choice in single.tuning.choices} == {"arousal", "valence"}
-    assert run(joint.request).scores.headlines.keys() == {"arousal", "valence"}
+    assert run(joint.request).scores.primary_metrics.keys() == {"arousal", "valence"}

@@ -50,7 +50,7 @@ def scored(root: Path, name: str, protocol: str, kept: Callable[[dict, float, bo
     return external.score(path, plugin("Tiny"), protocol=protocol, data_root=root, out=root / "out" / name)
 
 
-def headline(result: Result) -> float:
+def primary_metric(result: Result) -> float:
     score = result.scores.score("arousal", "auroc_within")
     assert score
     return score.mean
@@ -75,7 +75,7 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
         scored(root, f"{name}-{chosen}", few_folds(root), kept)
         for name, kept in (("whole", lambda *_: True), ("some", right))
     )
-    assert headline(some) < headline(whole)
+    assert primary_metric(some) < primary_metric(whole)
     coverage = some.scores.coverage("arousal")
     assert coverage == pytest.approx(0.55, abs=0.25)
 
@@ -110,7 +110,7 @@ def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
     both = [[*row, seed] for row in rows for seed in "01"] + [[*row[:3], "valence", row[4], "0"] for row in rows]
     path.write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
     some = external.score(path, plugin("Tiny"), protocol=few_folds(root), data_root=root, out=root / "out" / "seeds")
-    assert headline(some) == pytest.approx(headline(whole))
+    assert primary_metric(some) == pytest.approx(primary_metric(whole))
     assert (some.scores.coverage("arousal"), some.scores.coverage("valence")) == (1.0, 0.5)
     assert not [f for _, f in audit_run(some.folder, data_root=root).findings if f.severity == "severe"]
 
@@ -131,7 +131,7 @@ def test_what_a_file_lacks_is_counted_once_whatever_the_seeds(
     done = embench("score", tmp_path / "some.csv", *line, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert words in " ".join(done.out.split())
-    missing = read_record(tmp_path / "out").run["outside"]["missing"]["arousal"]
+    missing = read_record(tmp_path / "out").run["submission"]["missing"]["arousal"]
     assert (missing["units"], missing["predictions"]) == (9, 9 * len(lacks))
 
 
@@ -178,7 +178,7 @@ def elsewhere(rows: list[dict]) -> list[dict]:
         (as_it_is, set()),
         (without_some, {"unpredicted", "scores"}),
         (tied_instead, {"unpredicted", "scores"}),
-        (elsewhere, {"people", "samples", "statements", "scores"}),
+        (elsewhere, {"subjects", "samples", "statements", "scores"}),
     ],
 )
 def test_an_audit_finds_what_is_not_counted(

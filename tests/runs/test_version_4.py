@@ -49,7 +49,7 @@ def test_any_two_subjects_share_a_test_fold_once(bench):
     cohort = bench.plan(**METHOD).test
     protocol = load_protocol(V4)
     folds = [
-        [{cohort.units[i].subject for i in cohort.positions_of(fold.test)} for fold in cohort.folds(protocol, seed)]
+        [{cohort.units[i].subject for i in cohort.find_positions(fold.test)} for fold in cohort.folds(protocol, seed)]
         for seed in range(cohort.partitions(protocol))
     ]
     assert len(folds) == 6
@@ -81,8 +81,8 @@ def test_a_small_study_ends_with_an_answer_given_order_and_movement(bench):
     found, of_one = (answers_of(each.manifest, each.scores)["arousal"] for each in (whole, one))
     assert found.metric == "auroc_crossed"
     assert found.answer("movement").text.startswith("given time, position and previous stimulus?")
-    assert found.adds.judged == "small_study"
-    assert found.adds.levels["small_study"].effect.low < found.adds.levels["small_study"].effect.high
+    assert found.adjusted.decisive_level == "small_study"
+    assert found.adjusted.levels["small_study"].partial_r.low < found.adjusted.levels["small_study"].partial_r.high
     assert "previous_stimulus" in {control.name for control in found.models}
     shown = [result_forms(each.manifest, each.scores)["arousal"].score for each in (whole, one)]
     assert ["of 6 partitions" in text for text in shown] == [False, True]

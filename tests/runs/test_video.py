@@ -94,7 +94,7 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
     other = [m for m in manifests if m["dataset"].endswith("Other")]
     assert other
     assert all(m["hours"] == {"video": pytest.approx(16 * 12 / 3600, abs=1e-3)} for m in other)
-    assert all(len(m["people"]) == 4 for m in other)
+    assert all(len(m["subjects"]) == 4 for m in other)
     assert len(manifests) > len(other)
     assert predicted(result.folder)
 

@@ -12,7 +12,7 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import record
 from embench_plugins import torchvision_shim
-from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.deap import synthetic as deap
 
 from ..sample import WHOLE, drawn
@@ -21,7 +21,7 @@ from ..tiny.world import few_folds
 pytestmark = pytest.mark.slow
 
 FILMED = {
-    "amigos": {f"P{p:02d}_V{v}" for p in range(1, 5) for v in amigos.SHORT} - {"P02_V23", "P03_V30"},
+    "amigos": {f"P{p:02d}_V{v}" for p in range(1, 5) for v in synthetic.SHORT} - {"P02_V23", "P03_V30"},
     "deap": {f"s{p:02d}_E{e:02d}" for p in range(1, 5) for e in range(1, 41)} - {"s02_E19", "s03_E23"},
 }
 """Recordings that are seen. Of AMIGOS's P02 a film is missing, and P03 has a trial without any signal; of DEAP's s02
@@ -40,7 +40,7 @@ LONGEST_S = 28.0
 def made(tmp_path_factory):
     """Four subjects of each, with faces."""
     root = tmp_path_factory.mktemp("made")
-    amigos.synthesize(root / "amigos", 4, 0, 1.0, length_s=LONGEST_S, videos=True)
+    synthetic.synthesize(root / "amigos", 4, 0, 1.0, length_s=LONGEST_S, videos=True)
     deap.synthesize(root / "deap", 4, 0, 1.0, length_s=11.0, videos=True)
     return root
 
@@ -83,7 +83,7 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
     assert predicted_recordings(found) == FILMED[dataset]
     run = found.run
     assert run["dataset"]["synthetic"]["effect"] == 1.0
-    assert (run["pretrain_overlap"], run["recipe"]["on_board"]) == ("none", False)
+    assert (run["pretraining_overlap"], run["recipe"]["on_leaderboard"]) == ("none", False)
     (seen,) = run["videos"]
     assert (seen["dataset"], seen["recordings"], seen["left_out"]) == (dataset, len(FILMED[dataset]), [])
     assert 0 <= seen["without_face"] < 0.05 * seen["stretches"]  # the drawn faces can be found
@@ -93,7 +93,7 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
     for manifest in manifests:
         assert manifest["labels"] == "none"
         assert manifest["hours"]["video"] > 0
-        assert len(manifest["people"]) < 4  # a fold's training subjects
+        assert len(manifest["subjects"]) < 4  # a fold's training subjects
 
 
 @pytest.mark.parametrize("dataset", TRIED)
@@ -144,7 +144,7 @@ def test_what_is_read_of_a_recording_is_a_setting_and_who_is_scored_is_not(view,
     )
     assert plan.id == found.run["id"]
     fitted = next(stage for stage in plan.graph.stages.values() if stage.kind == "fusion")
-    data, specs, *_, grid = fits.labelled(fitted)
+    data, specs, *_, grid = fits.load_labelled_data(fitted)
     rate = float(plan.method.encoders["ecg+eda"].recipe.prepare["rate_hz"])
     assert {m: (spec.shape[1], spec.rate) for m, spec in specs.items()} == {
         "ecg+eda": (pytest.approx(rate * seconds, abs=1), rate), "face_au": (pytest.approx(18 * seconds, abs=1), 18.0),
@@ -169,7 +169,7 @@ def test_videomae_starts_from_weights_then_clips_of_both_then_the_other_sets_lab
         f"--pretrainer mae --pretrainer supervised_transfer:amigos --set encoder.build.weights={tmp_path / 'weights'}"
     )
     assert predicted_recordings(found) == FILMED["deap"]
-    assert found.run["pretrain_overlap"] == "unknown"  # nobody knows whom a folder of weights has seen
+    assert found.run["pretraining_overlap"] == "unknown"  # nobody knows whom a folder of weights has seen
     assert {seen["dataset"]: seen["recordings"] for seen in found.run["videos"]} == {
         dataset: len(names) for dataset, names in FILMED.items()
     }
@@ -183,7 +183,7 @@ def test_videomae_learns_the_other_sets_labels_first(dataset, source, embench_ru
     method = f"--dataset {dataset} --modalities video --encoder videomae --target valence"
     found = embench_run(f"{method} --pretrainer supervised_transfer:{source}")
     assert predicted_recordings(found, "valence") == FILMED[dataset]
-    assert found.run["pretrain_overlap"] == "none"
+    assert found.run["pretraining_overlap"] == "none"
     (row,) = found.run["pretraining"]
     assert (row["dataset"], row["subjects"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])
 

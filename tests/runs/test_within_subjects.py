@@ -21,7 +21,12 @@ def within(tmp_path_factory):
     """Three subjects with four recordings, of whose last 6 s each third is tested by a fold."""
     root = tmp_path_factory.mktemp("within")
     split = {"by": "segment", "folds": 3, "deal": "in_order", "within": "subject"}
-    alone = {"split": split, "leaks": True, "validation": {"fraction": 0.0, "at_least": 0}, "headline": "accuracy"}
+    alone = {
+        "split": split,
+        "leaks": True,
+        "validation": {"fraction": 0.0, "at_least": 0},
+        "primary_metric": "accuracy",
+    }
     (root / "within.yaml").write_text(yaml.safe_dump({**RULES, **alone, "unit": UNITS}))
     return Bench(write(root / "data", sharing_stimuli(make_subjects(3))), root / "runs"), str(root / "within.yaml")
 
@@ -37,21 +42,22 @@ def test_each_fold_scores_one_subject_who_was_trained_on(done):
     roles = {(row["fold"], row["role"]): row["subject"] for row in folds}
     assert len(folds) == len(roles) == 2 * 9
     assert all(roles[str(k), "train"] == roles[str(k), "test"] == f"p0{k // 3}" for k in range(9))
-    assert "3 of 3 subjects and 12 of 12 recordings" in done.manifest["protocol"]["gives_up"]["split.by"]
+    leaks = done.manifest["protocol"]["leaks_by"]
+    assert leaks["split.by"] == {"subjects": [3, 3], "recordings": [12, 12]}
     model = done.predictions.take(done.predictions["method"] == "model")
     assert len(model) == 3 * 4 * 3
     assert 0 <= done.scores["scores"]["arousal"]["accuracy"]["mean"] <= 1
 
 
 def test_what_differs_between_subjects_is_no_control(done):
-    reasons = {name: of["arousal"].get("undefined", "") for name, of in done.scores["controls"].items()}
-    assert "of one subject" in reasons["session_position"]
-    assert "of one subject" in reasons["study_drift"]
+    reasons = {name: of["arousal"].get("undefined", "") for name, of in done.scores["confound_only"].items()}
+    assert reasons["session_position"]["id"].startswith("one_subject")
+    assert reasons["study_drift"]["id"].startswith("one_subject")
     assert not reasons["elapsed_time"]
     # Seconds around a test unit have its label, so that the clock knows it.
-    assert done.scores["controls"]["elapsed_time"]["arousal"]["accuracy"]["mean"] >= 0.5
+    assert done.scores["confound_only"]["elapsed_time"]["arousal"]["accuracy"]["mean"] >= 0.5
     crossed = done.scores["scores"]["arousal"]["auroc_crossed"]["undefined"]
-    assert "0 quadruples of 0 subjects" in crossed
+    assert (crossed["id"], crossed["comparisons"], crossed["subjects"]) == ("few_comparisons", 0, 0)
 
 
 def test_an_audit_notes_that_subjects_are_trained_on(done):
@@ -72,7 +78,7 @@ def test_a_submission_may_deal_each_subject_in_its_own_way_but_mix_nobody(within
     about = {"protocol": protocol, "data_root": bench.data}
     own = [{**row, "fold": 2 * int(row["subject"][1:]) + i % 2} for i, row in enumerate(rows)]
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), **about, out=tmp_path / "own")
-    assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
     mixed = [{**row, "fold": i % 2} for i, row in enumerate(rows)]
     with pytest.raises(CheckFailed, match="3 subjects share fold 0 of a split within subjects"):
         score(put(tmp_path / "mixed.csv", mixed), plugin("Tiny"), **about)

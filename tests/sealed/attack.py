@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.interfaces.units import Units
-from embench.leaderboard.withheld import sealed_scores
+from embench.leaderboard.withheld import seal_scores
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate
@@ -135,7 +135,7 @@ def lll(basis: np.ndarray, delta: float = 0.99) -> np.ndarray:
 
 def by_draws(entries: list[Record], layout: Layout) -> np.ndarray | None:
     """The decisions of `prior` are drawn from a known seed: its accuracy says how many of them are right."""
-    number = entries[0].scores["controls"].get("prior", {}).get(TARGET.name, {}).get("accuracy")
+    number = entries[0].scores["confound_only"].get("prior", {}).get(TARGET.name, {}).get("accuracy")
     if number is None or "mean" not in number:
         return None
     votes = np.zeros(len(layout.units))
@@ -147,14 +147,14 @@ def by_draws(entries: list[Record], layout: Layout) -> np.ndarray | None:
 
 def by_candidates(entries: list[Record], layout: Layout) -> np.ndarray | None:
     """Of labelings as such a dataset may have them, the one under which a control that looks at no signal would have
-    the headline nearest to the published one."""
-    headline = entries[0].scores["headlines"][TARGET.name]
-    published = entries[0].scores["controls"].get("stimulus_mean", {}).get(TARGET.name, {}).get(headline, {})
+    the primary metric nearest to the published one."""
+    primary_metric = entries[0].scores["primary_metrics"][TARGET.name]
+    published = entries[0].scores["confound_only"].get("stimulus_mean", {}).get(TARGET.name, {}).get(primary_metric, {})
     if "mean" not in published:
         return None
     rng = np.random.default_rng(1)
     candidates = [draw_labels(rng, layout) for _ in range(CANDIDATES)]
-    gaps = [abs(_headline(headline, layout, y) - published["mean"]) for y in candidates]
+    gaps = [abs(_headline(primary_metric, layout, y) - published["mean"]) for y in candidates]
     return candidates[int(np.argmin(gaps))]
 
 
@@ -162,11 +162,11 @@ def by_differences(
     records: list[Record], whole: Layout, fewer: Layout, y: np.ndarray, hidden: np.ndarray
 ) -> np.ndarray:
     """(m,) guesses of the `hidden` labels, of units that only the first of two entries tested: of labelings as such
-    subjects may have them, the one whose control without a signal comes nearest to both published headlines. All other
-    labels are known."""
-    name, rng = records[0].scores["headlines"][TARGET.name], np.random.default_rng(2)
+    subjects may have them, the one whose control without a signal comes nearest to both published primary metrics. All
+    other labels are known."""
+    name, rng = records[0].scores["primary_metrics"][TARGET.name], np.random.default_rng(2)
     published = [
-        sealed_scores(each.scores)["controls"]["stimulus_mean"][TARGET.name][name].get("mean", math.nan)
+        seal_scores(each.scores)["confound_only"]["stimulus_mean"][TARGET.name][name].get("mean", math.nan)
         for each in records
     ]
     apart = published[0] - published[1] + _headline(name, fewer, y[~hidden])

@@ -19,7 +19,7 @@ from embench.leaderboard.entries import export_entry
 from embench.protocols import load_protocol, protocol_names
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, write_record
-from embench.statistics.controls import CONTROLS, ControlTask
+from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
 from embench.statistics.intervals import Jackknife, leave_one_out
 from embench.statistics.joined import Joined, join, unit_length
 from embench.statistics.scores import compute_scores
@@ -68,10 +68,10 @@ class Layout:
 
     @cached_property
     def stimuli(self) -> dict[tuple[int, int], np.ndarray | Undefined]:
-        """(seed, fold) -> what controls know of stimuli, which no label changes."""
+        """(seed, fold) -> what confound-only models know of stimuli, which no label changes."""
         y = np.zeros(len(self.units))
         return {
-            at: ControlTask(TARGET, self.units, y, *fold, {}, {}, None, 0).stimuli() for at, fold in self.each_fold()
+            at: ConfoundTask(TARGET, self.units, y, *fold, {}, {}, None, 0).stimuli() for at, fold in self.each_fold()
         }
 
     @cached_property
@@ -93,7 +93,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class _Task(ControlTask):
+class _Task(ConfoundTask):
     """A task whose stimuli are known from earlier ones."""
 
     found: Any = None
@@ -153,7 +153,7 @@ def of_dataset(name: str, protocol_name: str, root: Path) -> Layout:
         seed: [(positions([*f.train, *f.val]), positions(f.test)) for f in cohort.folds(protocol, seed)]
         for seed in SEEDS
     }
-    return Layout(full, protocol_name, cohort.design, cohort.of(kept), folds)
+    return Layout(full, protocol_name, cohort.design, cohort.select_units(kept), folds)
 
 
 def draw_labels(rng: np.random.Generator, layout: Layout) -> np.ndarray:
@@ -171,7 +171,7 @@ def control(layout: Layout, name: str, y: np.ndarray, seed: int, fold: int) -> A
     """A control's (scores, decisions) for the test units of a fold, or `Undefined`."""
     train, test = layout.folds[seed][fold]
     found = layout.stimuli[seed, fold]
-    return CONTROLS[name](_Task(TARGET, layout.units, y, train, test, {}, {}, None, seed, found=found))
+    return CONFOUND_ONLY[name](_Task(TARGET, layout.units, y, train, test, {}, {}, None, seed, found=found))
 
 
 def rows(layout: Layout, method: str, seed: int, fold: int, test: np.ndarray, score: Any, decision: Any) -> Predictions:
@@ -226,11 +226,12 @@ def _run(layout: Layout, name: str, public: str) -> dict[str, Any]:
         "id": name, "embench_version": "0.1.0",
         "dataset": {"name": layout.dataset, "fingerprint": "f", "synthetic": None},
         "protocol": {"name": layout.protocol, "version": 2, "hash": "a", "leaks": False}, "card": card,
-        "method": method, "recipe": {"preset": "small", "on_board": True, "assumed": []}, "targets": [TARGET.name],
+        "method": method, "recipe": {"preset": "small", "on_leaderboard": True, "assumed": []},
+        "targets": [TARGET.name],
         "seeds": list(SEEDS), "cohort": {"subjects": len(layout.groups), "left_out": [], "design": layout.design},
-        "target_access": "unlabelled", "pretrain_overlap": "none", "dev": False,
-        "cost": {"wall_s": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1}, "test_looks": 1,
-        "tried": 1, "versions": {}, "device": "cpu", "config": {},
+        "target_access": "unlabelled", "pretraining_overlap": "none", "dev": False,
+        "cost": {"wall_s": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1}, "test_evaluations": 1,
+        "methods_evaluated": 1, "versions": {}, "device": "cpu", "config": {},
     }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def upper_bound(gains: list[float]) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_subjects", "folds", "rows"),
-    [pytest.param(12, 12, 1, id="tried"), pytest.param(12, 5, 4, id="reduced", marks=proof)],
+    [pytest.param(12, 12, 1, id="methods_evaluated"), pytest.param(12, 5, 4, id="reduced", marks=proof)],
 )
 def test_the_attack_tells_all_labels_from_whole_records(tmp_path: Path, n_subjects: int, folds: int, rows: int) -> None:
     """From a fold of 12 units and one run, and from folds of 24 to 36 and four runs."""
@@ -86,8 +86,10 @@ def test_the_accuracy_of_drawn_decisions_tells_labels_and_so_is_not_published(tm
         y = draw_labels(rng, layout)
         write_run(layout, y, rng, tmp_path / str(k), 0)
         scores = json.loads((tmp_path / str(k) / "runs" / "run0" / "scores.json").read_text())
-        accuracy = round(scores["controls"]["prior"]["arousal"]["accuracy"]["mean"], 3)
-        known = type("Known", (), {"scores": {"controls": {"prior": {"arousal": {"accuracy": {"mean": accuracy}}}}}})
+        accuracy = round(scores["confound_only"]["prior"]["arousal"]["accuracy"]["mean"], 3)
+        known = type(
+            "Known", (), {"scores": {"confound_only": {"prior": {"arousal": {"accuracy": {"mean": accuracy}}}}}}
+        )
         guess = by_draws([known], layout)  # type: ignore[list-item]
         gains.append(float((guess == y).mean() - max(y.mean(), 1 - y.mean())))
     assert np.mean(gains) - stats.sem(gains) * 1.7 > 0

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from embench.cli import main
-from embench.files import sealed_json, sums_of
+from embench.files import checksum_files, sealed_json
 from embench.leaderboard.entries import entry_folders
 from embench.store.fingerprint import SYNTHETIC
 
@@ -190,7 +190,7 @@ def forge(folder):
     known = json.loads((folder / "baselines.json").read_text())
     known.pop("sealed")
     names = [name for name in content(folder) if name == "README.md" or name.startswith("entries/")]
-    (folder / "baselines.json").write_text(sealed_json({**known, "files": sums_of(folder, names)}))
+    (folder / "baselines.json").write_text(sealed_json({**known, "files": checksum_files(folder, names)}))
 
 
 def edit_scores(entry):

@@ -55,12 +55,12 @@ def predictions_of(runs, path):
 def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embench, bench, line, tmp_path):
     done, rows = board(embench, line, "--with", f"{tmp_path}/mine.py:Mine")
     assert done.code == 0, done.err
-    own, baseline, *controls = rows
+    own, baseline, *models = rows
     assert (own["role"], own["best"]) == ("own", True)
     assert (baseline["role"], baseline["best"], baseline["method"]) == ("baseline", True, "handcrafted + logreg on eda")
-    assert controls
-    assert {row["role"] for row in controls} == {"control"}
-    assert [row["best"] for row in controls] == [True] + [False] * (len(controls) - 1)
+    assert models
+    assert {row["role"] for row in models} == {"control"}
+    assert [row["best"] for row in models] == [True] + [False] * (len(models) - 1)
     assert own["mean"] == baseline["mean"]  # the same method by another name
     assert own["over_baseline"] == 0
     assert "is not demonstrably better than the best baseline, handcrafted + logreg on eda" in own["answer"]
@@ -124,7 +124,7 @@ def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, t
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("calibration_data", "told"),
     [
         ("handcraftet", "did you mean handcrafted"),
         ("nowhere.py:Mine", "the file nowhere.py does not exist"),

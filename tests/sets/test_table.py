@@ -18,7 +18,7 @@ NONE = {"from_reference": None, "from_reference_low": None, "from_reference_high
 def method(name, mean, gap=None, **more):
     ends = {} if gap is None else {"from_reference_low": gap - 0.1, "from_reference_high": gap + 0.1}
     found = {} if gap is None else {"from_reference": gap, **ends}
-    counted = {} if gap is None else {"p": 0.2, "comparisons": 3, "over": "people"}
+    counted = {} if gap is None else {"p": 0.2, "comparisons": 3, "over": "subjects"}
     return {
         **ABOUT, "role": "baseline", "best": False, "method": name, "label": name, "sensors": "EDA", "run": f"m-{name}",
         "exploratory": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embench.errors import DataError
-from embench.signals.face import cut, find_face, read_boxes, square
+from embench.signals.face import crop_square, find_face, read_boxes, square
 
 from ..tiny.film import write
 
@@ -97,10 +97,10 @@ def test_a_square_is_around_the_box_as_large_as_the_crop_says():
 
 def test_what_is_cut_is_the_square_colour_first():
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(cut(picture, (7, 5, 16), 16), picture[5:21, 7:23].transpose(2, 0, 1))
+    np.testing.assert_array_equal(crop_square(picture, (7, 5, 16), 16), picture[5:21, 7:23].transpose(2, 0, 1))
     flat = np.full((40, 60, 3), (10, 20, 30), np.uint8)
     for size in (8, 64):
-        small = cut(flat, (7, 5, 16), size)
+        small = crop_square(flat, (7, 5, 16), size)
         assert small.shape == (3, size, size)
         assert (small == np.array([10, 20, 30], np.uint8)[:, None, None]).all()
 

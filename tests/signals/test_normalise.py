@@ -10,7 +10,7 @@ from embench.signals.normalise import Moments
 
 
 def combine(parts):
-    return reduce(Moments.plus, map(Moments.of, parts))
+    return reduce(Moments.plus, map(Moments.from_samples, parts))
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,7 +32,7 @@ def test_a_large_offset_costs_no_precision():
 
 def test_constant_channels_are_not_blown_up():
     x = np.stack([np.full(100, 33.3), np.zeros(100), np.linspace(0, 1, 100)]).astype(np.float32)
-    own = Moments.of(x)
+    own = Moments.from_samples(x)
     assert own.std[0] == own.std[1] == 1
     assert own.std[2] < 1
     assert np.abs((x - own.mean[:, None]) / own.std[:, None])[:2].max() < 1e-4

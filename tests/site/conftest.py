@@ -1,4 +1,4 @@
-"""A site of a few real entries: ranked, trained elsewhere, leaking, without a headline, and sealed ones."""
+"""A site of a few real entries: ranked, trained elsewhere, leaking, without a primary metric, and sealed ones."""
 
 import json
 import shutil
@@ -111,6 +111,6 @@ def evil_site(tmp_path_factory):
     scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}, "gamma": {"mean": 0.5}}
     (place / "scores.json").write_text(json.dumps(scores))
     audit = read_audit(place)
-    audit["findings"] = [{"check": EVIL, "severity": "severe", "what": EVIL, "evidence": {}, "todo": EVIL}]
+    audit["findings"] = [{"check": EVIL, "severity": "severe", "id": EVIL, "evidence": {EVIL: EVIL}}]
     write_audit(place, audit)
     return build_site(root, folder / "out").parent

@@ -178,9 +178,9 @@ def test_means_over_subjects_are_paired_as_in_python(visit):
         mean_over_subjects,
         paired_difference,
         shared_training_test,
-        shared_variance,
         sign_flips,
         smallest_detectable,
+        training_overlap,
         widen,
     )
 
@@ -191,12 +191,12 @@ def test_means_over_subjects_are_paired_as_in_python(visit):
     by_seed = rng.normal(0.075, 0.02, (2, 3, 8))
     trained = rng.random((3, 8, 8)) < 0.7
     one, other = (mean_over_subjects(v, groups) for v in values)
-    shared = shared_variance(by_seed[0] - by_seed[1], trained)
+    shared = training_overlap(by_seed[0] - by_seed[1], trained)
     gap = widen(paired_difference(one, other, groups), shared)
-    adds = np.array([np.bincount(groups, v) / 10 for v in values])
+    contributions = np.array([np.bincount(groups, v) / 10 for v in values])
     pairs = [
-        {"fits": "f", "adds": a.tolist(), "by_seed": s.tolist(), "values": v.tolist()}
-        for a, s, v in zip(adds, by_seed, values, strict=True)
+        {"fits": "f", "contributions": a.tolist(), "by_seed": s.tolist(), "values": v.tolist()}
+        for a, s, v in zip(contributions, by_seed, values, strict=True)
     ]
     from embench.site.entry_page import _quantiles
 
@@ -205,7 +205,9 @@ def test_means_over_subjects_are_paired_as_in_python(visit):
     found = visit(BOARD).evaluate(
         "([pairs, fit]) => Statistics.compare({pairs, rows: [], fits: {f: fit}}, 0, 1)", [pairs, fit]
     )
-    assert found["p"] == pytest.approx(shared_training_test(sign_flips(adds[0] - adds[1]), shared), abs=1e-9)
+    assert found["p"] == pytest.approx(
+        shared_training_test(sign_flips(contributions[0] - contributions[1]), shared), abs=1e-9
+    )
     assert [found["low"], found["high"]] == pytest.approx([gap.low, gap.high], abs=1e-8)
     assert found["smallest"] == pytest.approx(smallest_detectable(gap.error, gap.df), abs=1e-8)
 
@@ -301,7 +303,7 @@ def test_a_row_leads_to_its_entry_and_the_entry_to_its_files(visit):
     assert page.locator("details pre").is_visible()
     page.get_by_role("link", name="scores.json").click()
     page.wait_for_url("**/scores.json")
-    assert '"headlines"' in page.locator("body").inner_text()
+    assert '"primary_metrics"' in page.locator("body").inner_text()
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "wearable_stress/index.html", "eegmat/index.html"])

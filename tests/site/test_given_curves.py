@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.rows import load_shown_entries
+from embench.leaderboard.rows import load_entry_summaries
 from embench.protocols import Given
 from embench.records.record import Record, write_record
-from embench.report.axis_curves import given_section
+from embench.report.axis_curves import calibration_data_section
 from embench.report.facts import RunFacts
 from embench.site import build_site
-from embench.site.leaderboards import given_curves
+from embench.site.leaderboards import build_calibration_curves
 
 from ..leaderboard.test_given import personal_record
 from ..leaderboard.test_verify import publish
@@ -31,7 +31,7 @@ def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_
 ) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     first = publish(tmp_path, made[5])
-    assert given_curves(load_shown_entries(tmp_path / "boards")) == []
+    assert build_calibration_curves(load_entry_summaries(tmp_path / "boards")) == []
     publish(tmp_path, made[2])
     site = build_site(tmp_path / "boards", tmp_path / "two").parent
     board, own = site / first.parts[-3] / "index.html", site.joinpath(*first.parts[-3:]).with_suffix(".html")
@@ -42,7 +42,9 @@ def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_
         assert "no amount may be chosen" in text
     rows = list(csv.DictReader((site / "data" / "given-curves.csv").open()))
     assert {row["at"] for row in rows} == {"2", "5"}
-    assert {"labelled", "since_slice", "slice_share", "nothing_given"} <= {row["line"] for row in rows}
+    assert {"labelled", "time_since_calibration", "calibration_class_proportions", "no_calibration"} <= {
+        row["line"] for row in rows
+    }
     assert {row["kind"] for row in rows} == {"method", "control", "gain"}
 
 
@@ -54,12 +56,12 @@ def test_a_report_draws_the_runs_beside_it_that_differ_in_what_is_given_alone(
         folder = tmp_path / record.run["id"]
         write_record(folder, record)
         facts.append(RunFacts(record, folder, Undefined("not here")))
-    section = given_section(facts[0])
+    section = calibration_data_section(facts[0])
     assert section is not None
     assert "Gain over the best confound-only model" in section
-    assert section == given_section(facts[1])
-    assert given_section(RunFacts(made[2], facts[0].folder, Undefined("not here"), for_others=True)) is None
+    assert section == calibration_data_section(facts[1])
+    assert calibration_data_section(RunFacts(made[2], facts[0].folder, Undefined("not here"), for_others=True)) is None
     other = made[5]
     config = {**other.run["config"], "label_subjects": 3}
     write_record(facts[1].folder, replace(other, run={**other.run, "config": config}))
-    assert given_section(facts[0]) is None
+    assert calibration_data_section(facts[0]) is None

@@ -13,11 +13,11 @@ from embench.interfaces.units import LabelRule, Target
 from embench.statistics.confound_test import (
     RULE,
     VARIANTS,
-    Added,
+    Association,
     Held,
     LabelledUnits,
     Variant,
-    added,
+    measure_association,
     scored,
     standardised_scores,
 )
@@ -52,12 +52,12 @@ class World:
         moved = self.sessions.standardised(self.movement[:, None])
         self.held = Held({"local": np.hstack([np.ones_like(moved), moved, moved**2 / 2])}, self.parts)
 
-    def judged(self, score: np.ndarray, by: Variant = RULE) -> Added:
+    def judged(self, score: np.ndarray, by: Variant = RULE) -> Association:
         values = {0: score[:, None]}
         joined = self.tested.joined(values, {0: self.parts})
         jackknife = leave_one_out(joined.tested_subjects(), {})
         own = scored("auroc_within", joined, TARGET, jackknife)
-        return added(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife, by)
+        return measure_association(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife, by)
 
 
 @pytest.fixture(scope="module")
@@ -67,33 +67,33 @@ def world() -> World:
 
 def test_what_the_body_tells_beside_movement_adds(world: World) -> None:
     found = world.judged(world.body + world.movement)
-    assert found.adds
-    assert found.effect.low > 0.1  # type: ignore[union-attr]
+    assert found.associated
+    assert found.partial_r.low > 0.1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("make", [lambda m, _: m, lambda m, _: np.exp(m), lambda m, e: m + e, lambda m, _: -m])
 def test_movement_does_not_add_to_itself(world: World, make) -> None:
-    assert not world.judged(make(world.movement, world.noise)).adds
+    assert not world.judged(make(world.movement, world.noise)).associated
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_of_the_rule_tell_a_body_from_movement_too(world: World, name: str) -> None:
     by, usual = VARIANTS[name], world.judged(world.body + world.movement)
     found = world.judged(world.body + world.movement, by)
-    assert found.adds
-    assert not world.judged(world.movement, by).adds
+    assert found.associated
+    assert not world.judged(world.movement, by).associated
     assert (found.share == usual.share) == (by.penalty == RULE.penalty)
     assert found.score.mean != usual.score.mean  # type: ignore[union-attr]
 
 
 def test_noise_does_not_add(world: World) -> None:
-    assert not world.judged(world.noise).adds
+    assert not world.judged(world.noise).associated
 
 
 def test_what_groups_of_subjects_add_sums_up_to_the_effect(world: World) -> None:
     found = world.judged(world.body)
-    assert len(found.of_groups) == SUBJECTS
-    assert found.of_groups.sum() == pytest.approx(found.effect.mean)  # type: ignore[union-attr]
+    assert len(found.by_group) == SUBJECTS
+    assert found.by_group.sum() == pytest.approx(found.partial_r.mean)  # type: ignore[union-attr]
 
 
 def test_the_effect_in_a_task_tells_in_which_task_the_body_answers() -> None:
@@ -125,8 +125,8 @@ def test_scores_of_units_without_a_label_change_nothing() -> None:
     world.y[::3] = np.nan
     score = world.body + world.movement
     found = [world.judged(np.where(np.isfinite(world.y), score, other)) for other in (np.nan, 0.0, 50.0)]
-    assert found[0].adds
-    told = [(each.effect.mean, each.effect.low, each.score.mean, each.share) for each in found]
+    assert found[0].associated
+    told = [(each.partial_r.mean, each.partial_r.low, each.score.mean, each.share) for each in found]
     assert told[0] == told[1] == told[2]
 
 
@@ -212,6 +212,6 @@ def test_plain_numpy_gives_the_same_effect_and_share(world: World) -> None:
     rx, ry = left(x), left(world.y)
     by_subject = [(rx * ry)[person == p].mean() for p in range(SUBJECTS)]
     found = world.judged(world.body + world.movement)
-    assert not isinstance(found.effect, Undefined)
-    assert abs(found.effect.mean - np.mean(by_subject) / np.sqrt((rx**2).mean() * (ry**2).mean())) < 1e-6
+    assert not isinstance(found.partial_r, Undefined)
+    assert abs(found.partial_r.mean - np.mean(by_subject) / np.sqrt((rx**2).mean() * (ry**2).mean())) < 1e-6
     assert abs(found.share - (rx**2).mean() / (x**2).mean()) < 1e-6

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from embench.reasons import Reason
 from embench.records.scores import Score, Scores
 from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, plain_reason, unranked
 from embench.statistics.form import as_html, lines, result_forms
@@ -18,8 +19,9 @@ TITLES = {
     "auroc_crossed": "Stimulus-matched AUROC",
     "concordance_crossed": "Stimulus-matched C-index",
 }
-TOO_FEW = "not estimable: 150 quadruples of 24 subjects; at least 200 of 10 are needed"
-TOO_FEW_SUBJECTS = "not estimable: 90 quadruples of 7 subjects; at least 200 of 10 are needed"
+FEW = {"id": "few_comparisons", "what": "matched comparisons", "least_comparisons": 200, "least_subjects": 10}
+TOO_FEW = {**FEW, "comparisons": 150, "subjects": 24}
+TOO_FEW_SUBJECTS = {**FEW, "comparisons": 90, "subjects": 7}
 
 
 def interval(low: float, width: float = 0.2) -> dict[str, float]:
@@ -28,29 +30,36 @@ def interval(low: float, width: float = 0.2) -> dict[str, float]:
 
 def scores(metric: str = "auroc_crossed_matched", low: float = 0.56, **more: Any) -> Scores:
     """A method with this low end of the primary metric, beside three models without a signal."""
-    models = {"elapsed_time": interval(0.5, 0.0), "registered_clock": interval(0.79, 0.16), "movement": interval(0.4)}
+    models = {"elapsed_time": interval(0.5, 0.0), "protocol_phase": interval(0.79, 0.16), "movement": interval(0.4)}
     return Scores(
         {
-            "headlines": {"stress": metric},
+            "primary_metrics": {"stress": metric},
             "scores": {"stress": {metric: interval(low, 0.12)}},
-            "controls": {name: {"stress": {metric: score}} for name, score in models.items()},
-            "differences": {},
-            "not_cleared": [],
-            "cleared_all": False,
+            "confound_only": {name: {"stress": {metric: score}} for name, score in models.items()},
             **more,
         }
     )
 
 
-def level(low: float = 0.02, *, adds: bool = True, score: float = 0.1, share: float = 0.8) -> dict[str, Any]:
-    return {"effect": interval(low, 0.13), "score": interval(score), "share_left": share, "adds": adds}
+def level(low: float = 0.02, *, adjusted: bool = True, score: float = 0.1, share: float = 0.8) -> dict[str, Any]:
+    return {
+        "partial_r": interval(low, 0.13),
+        "residual_score": interval(score),
+        "residual_proportion": share,
+        "associated": adjusted,
+    }
 
 
 def analysis(local: Any = None, full: Any = None, **more: Any) -> dict[str, Any]:
     """What `scores.json` holds of the confound analysis."""
-    levels = {"local": local or level(), "full": full or level(-0.042, adds=False)}
-    about = {"score": "auroc_crossed_matched", "difference": True, "movement": True, "judged": "local"}
-    return {"adds": {"stress": {**about, "levels": levels, **more}}}
+    levels = {"movement": local or level(), "protocol_phase": full or level(-0.042, adjusted=False)}
+    about = {
+        "metric": "auroc_crossed_matched",
+        "mean_difference": True,
+        "has_movement": True,
+        "decisive_level": "movement",
+    }
+    return {"adjusted": {"stress": {**about, "levels": levels, **more}}}
 
 
 def run(design: str = "fixed_order", *, leaks: bool = False, **more: Any) -> dict[str, Any]:
@@ -70,14 +79,18 @@ def run(design: str = "fixed_order", *, leaks: bool = False, **more: Any) -> dic
         },
         "config": {},
         "seeds": [0, 1, 2],
-        "test_looks": {"stress": 166},
-        "tried": {"stress": 52},
+        "test_evaluations": {"stress": 166},
+        "methods_evaluated": {"stress": 52},
         **more,
     }
 
 
 def test_an_answer_says_under_how_many_variants_of_the_rule_it_is_yes() -> None:
-    some = {"a third of the penalty": True, "three times the penalty": False, "the headline of what is left": False}
+    some = {
+        "third_penalty": True,
+        "triple_penalty": False,
+        "metric_of_residuals": False,
+    }
     evidence = {}
     for name, variants in (("some", some), ("all", dict.fromkeys(some, True)), ("none", {})):
         found = scores(**analysis(local=level(0.02), full=level(0.03), variants=variants))
@@ -126,13 +139,13 @@ def test_an_answer_follows_from_the_interval(low: float, answer: str) -> None:
 @pytest.mark.parametrize(
     ("low", "local", "condition"),
     [
-        (0.46, level(adds=False), "but AUROC is not above chance"),
+        (0.46, level(adjusted=False), "but AUROC is not above chance"),
         (
             0.56,
-            level(adds=False, score=-0.01),
+            level(adjusted=False, score=-0.01),
             "the adjusted scores of the two labels differ by 0.09 (-0.01 to 0.19) SD",
         ),
-        (0.56, level(adds=False, share=1.3), "but 130% of the score's variance is left (5% to 125% is allowed)"),
+        (0.56, level(adjusted=False, share=1.3), "but 130% of the score's variance is left (5% to 125% is allowed)"),
     ],
     ids=["chance", "difference", "variance"],
 )
@@ -170,7 +183,7 @@ def test_no_answer_rests_on_a_score_that_is_not_the_primary_metric() -> None:
     ids=["seeds help", "all seeds used", "too few subjects"],
 )
 def test_too_few_data_says_what_is_missing(why: str, seeds: list[int], text: str, remedy: str) -> None:
-    content = {"scores": {"stress": {"auroc_crossed": {"undefined": why}}}, "controls": {}}
+    content = {"scores": {"stress": {"auroc_crossed": {"undefined": why}}}, "confound_only": {}}
     found = answers(scores("auroc_crossed", **content), design="shared_stimuli", seeds=seeds)
     assert found.problem
     assert found.problem.answer == "too few data"
@@ -187,7 +200,7 @@ def test_too_few_data_says_what_is_missing(why: str, seeds: list[int], text: str
     ],
 )
 def test_too_few_data_says_what_gives_enough(enough: dict[str, Any], remedy: str) -> None:
-    content = {"scores": {"stress": {"auroc_crossed": {"undefined": TOO_FEW}}}, "controls": {}}
+    content = {"scores": {"stress": {"auroc_crossed": {"undefined": TOO_FEW}}}, "confound_only": {}}
     found = answers(scores("auroc_crossed", **content, enough_data={"stress": enough}), design="shared_stimuli")
     assert found.problem
     assert found.problem.remedy == remedy
@@ -197,7 +210,7 @@ def test_too_few_data_says_what_gives_enough(enough: dict[str, Any], remedy: str
 def test_a_design_that_leaves_nothing_to_compare_cannot_tell(confound: str) -> None:
     content = {
         "scores": {"stress": {"auroc_crossed": {"undefined": TOO_FEW}, "auroc_within": interval(0.8)}},
-        "controls": {confound: {"stress": {"auroc_within": interval(0.98, 0.04)}}},
+        "confound_only": {confound: {"stress": {"auroc_within": interval(0.98, 0.04)}}},
     }
     found = answers(scores("auroc_crossed", **content), design="shared_stimuli")
     assert found.problem
@@ -208,7 +221,7 @@ def test_a_design_that_leaves_nothing_to_compare_cannot_tell(confound: str) -> N
 def test_without_the_confound_analysis_the_answer_is_not_computed() -> None:
     assert words(answers(scores()))["movement"] == "not computed"
     assert "movement" not in words(answers(scores(), leaks=True))
-    found = answers(scores(adds={"stress": {"undefined": "the release hides when units were recorded"}}))
+    found = answers(scores(adjusted={"stress": {"undefined": "the release hides when units were recorded"}}))
     assert words(found)["movement"] == "cannot be told"
 
 
@@ -216,7 +229,7 @@ def test_without_the_confound_analysis_the_answer_is_not_computed() -> None:
     ("dataset", "said"), [("own/study", "`start_s:`"), ("embench_plugins/own", "`time:`"), ("a/eegmat", "release")]
 )
 def test_missing_times_are_said_of_the_release_or_of_ones_own_description(dataset, said) -> None:
-    assert said in plain_reason("the release hides when units were recorded", dataset)
+    assert said in plain_reason(Reason.make("hidden_times"), dataset)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +241,7 @@ def test_missing_times_are_said_of_the_release_or_of_ones_own_description(datase
     ],
 )
 def test_a_question_names_what_is_adjusted_for(movement: bool, held: list[str], text: str) -> None:
-    found = answers(scores(**analysis(movement=movement, held=held)))
+    found = answers(scores(**analysis(has_movement=movement, adjusted_for=held)))
     assert text in [each.text for each in found.answers]
     assert bool(found.answer("protocol_phase")) == movement
 
@@ -255,7 +268,7 @@ def test_the_sentence_for_a_paper_is_complete_by_itself() -> None:
 
 
 def sentence_and_notes(**about: Any) -> str:
-    form = result_forms(run(**about), scores(**analysis(judged="full")))["stress"]
+    form = result_forms(run(**about), scores(**analysis(decisive_level="protocol_phase")))["stress"]
     return " ".join([form.sample, form.sentence, *form.notes])
 
 
@@ -278,11 +291,11 @@ def test_the_sentence_names_the_other_study_that_was_trained_on() -> None:
 
 
 def test_predictions_of_windows_are_not_called_a_file() -> None:
-    method = {"outside": "mine", "encoders": {}, "modalities": []}
-    text = sentence_and_notes(method=method, outside={"file": "predictions.csv", "windows": True})
+    method = {"submission": "mine", "encoders": {}, "modalities": []}
+    text = sentence_and_notes(method=method, submission={"file": "predictions.csv", "windows": True})
     assert "the method mine, trained outside embench on its folds and tested on participants not used for" in text
     assert "file" not in text
-    assert "whose predictions were given in a file" in sentence_and_notes(method=method, outside={"file": "p.csv"})
+    assert "whose predictions were given in a file" in sentence_and_notes(method=method, submission={"file": "p.csv"})
 
 
 def test_normalisation_has_one_wording_and_only_a_context_beyond_the_unit_reads_more() -> None:

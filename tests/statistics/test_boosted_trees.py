@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from embench.statistics.controls import BalancedTrees
+from embench.statistics.confound_only import BalancedTrees
 
 from ..sample import sample
 

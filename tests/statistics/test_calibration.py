@@ -141,7 +141,7 @@ def test_what_has_no_probabilities_of_two_classes_has_no_curves(score, method, r
 
 def test_values_and_sealed_entries_have_none():
     sealed = read_record(next((PUBLISHED / "hku956/subject-independent-v3").glob("handcrafted-forest-19*")))
-    found = recorded_calibration(sealed, recorded_target(sealed, next(iter(sealed.scores.headlines))))
+    found = recorded_calibration(sealed, recorded_target(sealed, next(iter(sealed.scores.primary_metrics))))
     assert isinstance(found, Undefined)
     assert "not public" in found.reason
     value = Target("arousal", "value", LabelRule("mean"), "arousal")

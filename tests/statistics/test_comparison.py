@@ -27,7 +27,7 @@ from ..truth.cohorts import FOLDS, TARGET, draw_labels, draw_lengths, partitions
 PEOPLE, SEEDS = 20, 3
 
 
-def runs(*strengths: float, headline: str = "auroc_within", tried: int = 1) -> list[Record]:
+def runs(*strengths: float, primary_metric: str = "auroc_within", tried: int = 1) -> list[Record]:
     """Methods of known strength about the same subjects, named a, b, c; they share part of their noise."""
     rng = np.random.default_rng(8)
     y, folds = draw_labels(rng, PEOPLE), partitions(rng, draw_lengths(rng, PEOPLE), SEEDS)
@@ -35,7 +35,7 @@ def runs(*strengths: float, headline: str = "auroc_within", tried: int = 1) -> l
     made = []
     for name, strength in zip("abcdef", strengths, strict=False):
         logit = strength * (y - 0.5) + shared + 0.7 * rng.normal(size=shared.shape)
-        made.append(recorded(name, 1 / (1 + np.exp(-logit)), y, folds, headline, tried=tried))
+        made.append(recorded(name, 1 / (1 + np.exp(-logit)), y, folds, primary_metric, tried=tried))
     return made
 
 
@@ -66,7 +66,7 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), error)
     assert (c.difference.low, c.difference.high) == pytest.approx((low, high))
     assert c.tests["wilcoxon"] == pytest.approx(stats.wilcoxon(gaps).pvalue)
-    assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
+    assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "subjects", PEOPLE, PEOPLE * 24, False)
     assert c.tests["permutation"] <= c.p == c.holm == c.tests[SHARED_TRAINING] < 0.01
     assert c.sentence == (
         f"a is better than b by {100 * gaps.mean():.1f} points of within-subject AUROC, "
@@ -163,7 +163,7 @@ def test_an_undefined_score_is_an_error_that_says_why() -> None:
     one, other = runs(2.0, 1.0)
     assert one.labels is not None
     labels = Labels({**one.labels.columns, "label": np.ones(len(one.labels))})
-    with pytest.raises(DataError, match="no test subject has both classes"):
+    with pytest.raises(DataError, match="no subject has both classes"):
         compare(replace(one, labels=labels), replace(other, labels=labels))
 
 
@@ -188,16 +188,16 @@ def test_where_subjects_are_trained_on_folds_are_paired() -> None:
 @pytest.mark.parametrize(("tries", "unequal"), [((3, 6), False), ((3, 7), True), ((9, 2), True)])
 def test_unequal_tuning_is_said(tries: tuple[int, int], unequal: bool) -> None:
     one, other = runs(2.0, 1.0)
-    c = compare(*(changed(r, tried={"stress": n}) for r, n in zip((one, other), tries, strict=True)))
+    c = compare(*(changed(r, methods_evaluated={"stress": n}) for r, n in zip((one, other), tries, strict=True)))
     assert c.unequal_tuning is unequal
     assert ("unequal tuning" in c.sentence) is unequal
 
 
 def test_the_order_of_the_runs_of_a_grid_is_no_unequal_tuning() -> None:
-    made = [changed(r, tried={"stress": n}) for n, r in enumerate(runs(2.0, 1.0, 0.5, 0.2), 1)]
+    made = [changed(r, methods_evaluated={"stress": n}) for n, r in enumerate(runs(2.0, 1.0, 0.5, 0.2), 1)]
     [table] = compare_all(made)
     assert not any(pair.unequal_tuning for pair in table.comparisons)
-    [table] = compare_all([*made[:3], changed(made[3], tried={"stress": 9})])
+    [table] = compare_all([*made[:3], changed(made[3], methods_evaluated={"stress": 9})])
     assert sum(pair.unequal_tuning for pair in table.comparisons) == 3
 
 
@@ -224,7 +224,7 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
         labels = Labels({**texts, "target": np.repeat(["x", "y"], len(of.labels))})
         rules = [{"name": t, "kind": "binary", "label": t, "n": 2, "rule": {}} for t in "xy"]
         run = {**of.run, "targets": ["x", "y"], "card": {**of.run["card"], "label_rules": rules}}
-        scores = Scores.none(headlines={"x": "auroc_within", "y": "auroc_within"})
+        scores = Scores.none(primary_metrics={"x": "auroc_within", "y": "auroc_within"})
         records.append(replace(of, run=run, predictions=Predictions.concatenate(parts), labels=labels, scores=scores))
     x, y = compare_all(records)
     assert (x.target, y.target) == ("x", "y")
@@ -259,7 +259,7 @@ def test_methods_are_called_by_their_parts() -> None:
     assert (c.one, c.other) == ("tcn + late after masked_value on eda, ppg", "tcn + late on eda, ppg")
     alike = compare(changed(one, method=method), changed(other, method=method))
     assert alike.other == "tcn + late after masked_value on eda, ppg (b)"
-    outside = changed(one, method={**one.run["method"], "outside": "their network"})
+    outside = changed(one, method={**one.run["method"], "submission": "their network"})
     assert compare(outside, other).one == "their network"
 
 

@@ -215,7 +215,10 @@ def test_few_comparisons_or_subjects_are_not_estimable() -> None:
     full = np.ones((12, 12)) - np.eye(12)
     few_subjects = np.zeros((12, 12))
     few_subjects[:9, :9] = 100 * (1 - np.eye(9))
-    for pairs, text in ((full, "66 quadruples of 12 subjects"), (few_subjects, "3600 quadruples of 9 subjects")):
+    for pairs, text in (
+        (full, "66 matched comparisons of 12 subjects"),
+        (few_subjects, "3600 matched comparisons of 9 subjects"),
+    ):
         found = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
         assert isinstance(found, Undefined)
         assert found.reason.startswith(f"not estimable: {text}")
@@ -264,7 +267,7 @@ def test_too_few_partners_of_like_length_are_said(make_units: MakeUnits) -> None
     reason = share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", spread, subjects))
     assert isinstance(reason, Undefined)
     assert reason.reason.startswith(
-        "not estimable: 2 subjects have a partner whose session is of like length, in 1 pairs"
+        "not estimable: 2 subjects match another one whose session is of similar length, in 1 pairs"
     )
     assert isinstance(share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", units, subjects)), float)
 

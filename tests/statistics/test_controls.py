@@ -11,8 +11,8 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.statistics import controls
-from embench.statistics.controls import CONTROLS, control_scores
+from embench.statistics import confound_only
+from embench.statistics.confound_only import CONFOUND_ONLY, predict_confound_only
 
 PEOPLE, MOMENTS = 10, 30
 
@@ -44,13 +44,13 @@ VALUE = Target("level", "value", LabelRule(), "level")
 
 def scores_of(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 3, **changed}
-    return control_scores(target, units, y, TRAIN, TEST, **arguments)
+    return predict_confound_only(target, units, y, TRAIN, TEST, **arguments)
 
 
 def control(name: str, units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> Any:
     """One control alone, which spares the trees of the others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(controls, "CONTROLS", {name: CONTROLS[name]})
+        patch.setattr(confound_only, "CONFOUND_ONLY", {name: CONFOUND_ONLY[name]})
         return scores_of(units, y, target, **changed)[name]
 
 
@@ -59,8 +59,8 @@ def test_test_labels_are_not_looked_at() -> None:
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
     one = scores_of(units, y, movement=movement)
     other = scores_of(units, np.where(np.arange(len(y)) < 240, y, 1 - y), movement=movement)
-    assert set(one) == set(CONTROLS)
-    for name in CONTROLS:
+    assert set(one) == set(CONFOUND_ONLY)
+    for name in CONFOUND_ONLY:
         for a, b in zip(one[name], other[name], strict=True):
             assert a.shape == (60,)
             np.testing.assert_array_equal(a, b)
@@ -80,7 +80,9 @@ def test_majority_and_prior_are_constant_scores() -> None:
 
 
 def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "CONTROLS", {"prior": CONTROLS["prior"]})  # which spares the trees of the others
+    monkeypatch.setattr(
+        confound_only, "CONFOUND_ONLY", {"prior": CONFOUND_ONLY["prior"]}
+    )  # which spares the trees of the others
     units, y = cohort()
     at = [(f"film{k % MOMENTS // 10}", k % 10 * 10.0) for k in range(len(units))]
     films = [
@@ -99,7 +101,7 @@ def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there(monkeypatch: 
 
 def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = "elapsed_time", "session_position", "study_drift"
-    monkeypatch.setattr(controls, "CONTROLS", {name: CONTROLS[name] for name in clocks})
+    monkeypatch.setattr(confound_only, "CONFOUND_ONLY", {name: CONFOUND_ONLY[name] for name in clocks})
     units, y = cohort()
     made: dict[str, np.ndarray] = {}
 
@@ -220,7 +222,7 @@ def test_controls_of_values_know_the_training_subjects_only() -> None:
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
     made = scores_of(units, y, VALUE, movement=movement)
     other = scores_of(units, np.where(np.arange(len(y)) < 240, y, 99.0), VALUE, movement=movement)
-    assert set(made) == set(CONTROLS)
+    assert set(made) == set(CONFOUND_ONLY)
     assert isinstance(made.pop("majority"), Undefined)
     for name, (score, decision) in made.items():
         assert score.shape == (60,)
@@ -237,7 +239,7 @@ def test_controls_of_values_say_why_they_do_not_apply() -> None:
     units, y = cohort(stimuli=1, clock=False)
     made = scores_of(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
     reasons = {name: score.reason for name, score in made.items() if isinstance(score, Undefined)}
-    assert set(reasons) == {*CONTROLS} - {"prior"}
+    assert set(reasons) == {*CONFOUND_ONLY} - {"prior"}
     assert reasons["stimulus_mean"] == "there is one stimulus only"
     none_known = scores_of(units, np.full(len(y), np.nan), VALUE)
     assert all(isinstance(score, Undefined) for score in none_known.values())
@@ -261,7 +263,7 @@ def test_of_one_subject_the_clock_is_one_control() -> None:
     own = np.arange(MOMENTS)
     y[:MOMENTS] = (own >= 15).astype(float)
     arguments: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 0}
-    made = control_scores(BINARY, units, y, own[own % 3 > 0], own[own % 3 == 0], **arguments)
+    made = predict_confound_only(BINARY, units, y, own[own % 3 > 0], own[own % 3 == 0], **arguments)
     assert {name for name in ("session_position", "study_drift") if isinstance(made[name], Undefined)} == {
         "session_position",
         "study_drift",

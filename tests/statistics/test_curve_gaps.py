@@ -10,7 +10,7 @@ from scipy import stats
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.ranking import auroc_by_subject
-from embench.protocols import NOTHING_GIVEN, Given
+from embench.protocols import NO_CALIBRATION, Given
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record
 from embench.statistics.comparison import compare
@@ -32,16 +32,16 @@ def made(method: str, given: str, strength: float) -> Record:
     logit = strength * (Y - 0.5) + SHARED + 0.5 * own
     of = recorded(f"{method}-{given}", 1 / (1 + np.exp(-logit)), Y, FOLDS, "auroc_within")
     amount = Given.read(given)
-    config = {"parts": {method: {}}, "given": amount.text, "seeds": [0]}
-    about = {"given": amount.plain(), "target_access": amount.access, "config": config}
-    named = {**of.run["method"], "outside": method}
+    config = {"parts": {method: {}}, "calibration_data": amount.text, "seeds": [0]}
+    about = {"calibration_data": amount.to_record(), "target_access": amount.access, "config": config}
+    named = {**of.run["method"], "submission": method}
     return replace(of, run={**of.run, **about, "method": named})
 
 
 def with_rows(more: Record, nothing: Record) -> Record:
     """The run with what it predicts with nothing given, as its own record holds it."""
     rows = nothing.predictions
-    renamed = Predictions({**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), NOTHING_GIVEN)})
+    renamed = Predictions({**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), NO_CALIBRATION)})
     return replace(more, predictions=Predictions.concatenate([more.predictions, renamed]))
 
 
@@ -86,7 +86,7 @@ def test_a_run_holds_its_own_nothing_given() -> None:
 def test_runs_that_were_given_different_things_are_not_compared_as_if_alike() -> None:
     with pytest.raises(UsageError, match="calibration data") as refused:
         compare(A5, B0)
-    assert "--given" in str(refused.value.hint)
+    assert "--calibration-data" in str(refused.value.hint)
     assert are_curves([A5, B0])
     with pytest.raises(UsageError, match="not all methods were run with the same calibration data"):
         compare_curves([A5, B0])
@@ -94,7 +94,7 @@ def test_runs_that_were_given_different_things_are_not_compared_as_if_alike() ->
         compare_curves([A0, A5, B0, B5], "10")
     with pytest.raises(UsageError, match="two runs are of one method"):
         compare_curves([A0, A5, replace(A5, run={**A5.run, "id": "other"})])
-    plain = {name: value for name, value in A5.run.items() if name != "given"}
+    plain = {name: value for name, value in A5.run.items() if name != "calibration_data"}
     with pytest.raises(UsageError, match="has no calibration data"):
         compare_curves([replace(A5, run=plain), A0], "5")
     assert compare(A5, B5).metric == "auroc_within"

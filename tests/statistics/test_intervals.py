@@ -16,7 +16,7 @@ from embench.statistics.intervals import (
     mean_over_subjects,
     over_stimuli_too,
     paired_difference,
-    shared_variance,
+    training_overlap,
     widen,
 )
 
@@ -121,7 +121,7 @@ def test_subjects_who_train_each_other_double_the_variance_where_nothing_is_lear
         by_seed = (noise * trained).sum(2)
         sums.append(by_seed.mean(0).sum())
         own.append(subjects * by_seed.mean(0).var(ddof=1))
-        allowed.append(shared_variance(by_seed, trained))
+        allowed.append(training_overlap(by_seed, trained))
         between.append((folds - 1 + 1 / seeds) * by_seed.var(0, ddof=1).sum())
     shown = np.mean(own) + np.mean(allowed)
     if symmetric:
@@ -195,10 +195,10 @@ def test_the_add_one_interval_of_other_stimuli_too_counts_the_subjects() -> None
 def test_seeds_that_do_not_differ_show_nothing() -> None:
     trained = ~np.eye(4, dtype=bool)
     by_seed = np.random.default_rng(5).normal(size=(3, 4))
-    assert shared_variance(by_seed, np.stack([trained] * 3)) is None
-    assert shared_variance(by_seed[:1], trained[None]) is None
+    assert training_overlap(by_seed, np.stack([trained] * 3)) is None
+    assert training_overlap(by_seed[:1], trained[None]) is None
     apart = trained.copy()
     apart[0, 1] = apart[1, 0] = False
-    assert shared_variance(by_seed, np.stack([trained, apart, trained])) is not None
+    assert training_overlap(by_seed, np.stack([trained, apart, trained])) is not None
     gone = np.where(np.arange(3)[:, None] == 1, np.nan, by_seed)
-    assert shared_variance(gone, np.stack([trained, apart, trained])) is None
+    assert training_overlap(gone, np.stack([trained, apart, trained])) is None

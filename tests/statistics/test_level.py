@@ -1,4 +1,4 @@
-"""A shift of a subject's level, which is what normalisation changes most, gains nothing in a headline."""
+"""A shift of a subject's level, which is what normalisation changes most, gains nothing in a primary metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_GAIN = {
     "binary": [f"auroc_{kind}" for kind in ("within", "crossed", "crossed_time", "crossed_matched", "crossed_moment")],
     "value": [f"concordance_{kind}" for kind in ("within", "crossed", "crossed_matched", "crossed_moment")],
 }
-"""The headlines of all designs, and a relative."""
+"""The primary metrics of all designs, and a relative."""
 GAIN = {"binary": ["auroc", "brier", "ece", "accuracy"], "value": ["ccc", "ccc_pooled", "rmse", "mae"]}
 
 

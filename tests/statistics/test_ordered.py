@@ -21,7 +21,7 @@ from embench.statistics.conditioned import crossed_pairs, order_by_subject, orde
 from embench.statistics.estimates import estimate, has_difference, mean_difference
 from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
 from embench.statistics.joined import Joined, varies_within_stimuli
-from embench.statistics.scores import compute_scores, headline_of
+from embench.statistics.scores import choose_primary_metric, compute_scores
 
 from ..sample import sample
 
@@ -211,14 +211,14 @@ def test_whole_tasks_in_one_order_are_compared_between_tasks() -> None:
     protocol = load_protocol("subject-independent-v3")
     y = smooth(np.random.default_rng(4), (SUBJECTS, 12))[:, :, None]
     joined = made(y, np.arange(12.0)[:, None], one_order=True)[1]
-    assert headline_of(FELT, protocol, "fixed_order", joined) == "concordance_crossed_matched"
+    assert choose_primary_metric(FELT, protocol, "fixed_order", joined) == "concordance_crossed_matched"
     whole = Joined(
         {seed: {k: replace(units, length_s=np.nan) for k, units in of.items()} for seed, of in joined.seeds.items()}
     )
-    assert headline_of(FELT, protocol, "fixed_order", whole) == "concordance_crossed"
+    assert choose_primary_metric(FELT, protocol, "fixed_order", whole) == "concordance_crossed"
     assert scored("concordance_crossed", whole).mean == pytest.approx(0.5, abs=1e-9)
     felt = Target("felt", "binary", LabelRule(cut=0.0), "felt")
-    assert headline_of(felt, protocol, "fixed_order", whole) == "auroc_crossed"
+    assert choose_primary_metric(felt, protocol, "fixed_order", whole) == "auroc_crossed"
 
 
 @pytest.mark.parametrize("name", ["concordance_crossed", "concordance_crossed_moment"])
@@ -258,7 +258,7 @@ def test_nobody_who_orders_alike_can_be_compared() -> None:
     _, joined = made(np.broadcast_to(SHARED, SHAPE), OTHERS)
     found, _ = estimate("concordance_crossed_moment", joined, FELT, jackknife(joined))
     assert isinstance(found, Undefined)
-    assert "quadruples" in found.reason
+    assert "matched comparisons" in found.reason
 
 
 @pytest.mark.parametrize("name", ["concordance_within", "concordance_crossed", "concordance_crossed_moment"])
@@ -313,11 +313,11 @@ def test_the_moment_of_films_is_held_constant_by_the_primary_metric() -> None:
         groups=groups,
         unit_length_s=10.0,
     )
-    assert now["headlines"] == {"felt": "concordance_crossed_moment"}
+    assert now["primary_metrics"] == {"felt": "concordance_crossed_moment"}
     assert {name for name in now["scores"]["felt"] if "concordance" in name} == {
         "concordance_within", "concordance_crossed", "concordance_crossed_matched", "concordance_crossed_moment"
     }  # fmt: skip
-    others = now["controls"]["stimulus_mean"]["felt"]
+    others = now["confound_only"]["stimulus_mean"]["felt"]
     assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
     assert others["concordance_within"]["low"] > 0.55
     told = answers_of({"cohort": {"design": "shared_stimuli"}}, now)["felt"]

@@ -1,4 +1,5 @@
-"""On real subjects whose tasks come in one order: the clock alone wins every ordinary score, and not the headline."""
+"""On real subjects whose tasks come in one order: the clock alone wins every ordinary score, and not the primary
+metric."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from embench import registry
 from embench.interfaces.metric import Undefined
 from embench.protocols import label_units, load_protocol, make_units, partition, session_lengths, whole
 from embench.records.predictions import ANY_SEED, Labels, Predictions
-from embench.statistics.controls import control_scores
+from embench.statistics.confound_only import predict_confound_only
 from embench.statistics.scores import compute_scores
 from embench_plugins.datasets.stress_predict.reader import LABELS
 
@@ -36,7 +37,7 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
         train, test = (np.array([place[i] for i in ids]) for ids in (fold.train + fold.val, fold.test))
         durations = {r.id: r.duration_s for r in recordings}
         about: dict[str, Any] = {"durations": durations, "sessions": sessions, "movement": None, "seed": 0}
-        made = control_scores(target, units, y, train, test, **about)
+        made = predict_confound_only(target, units, y, train, test, **about)
         for method, name in (("model", "elapsed_time"), ("majority", "majority")):
             result = made[name]
             assert not isinstance(result, Undefined)
@@ -61,8 +62,8 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     clock = out["scores"][target.name]
     assert clock["auroc"]["mean"] > 0.9
     assert clock["f1_weighted"]["mean"] == pytest.approx(0.865, abs=0.02)
-    assert out["controls"]["majority"][target.name]["f1_weighted"]["mean"] == pytest.approx(0.541, abs=0.01)
-    assert out["headlines"][target.name] == "auroc_crossed_matched"
+    assert out["confound_only"]["majority"][target.name]["f1_weighted"]["mean"] == pytest.approx(0.541, abs=0.01)
+    assert out["primary_metrics"][target.name] == "auroc_crossed_matched"
     subjects = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
     crossed = clock["auroc_crossed_time"]
     assert (crossed["mean"], crossed["subjects"]) == (0.5, subjects)

@@ -7,7 +7,7 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.statistics.controls import reference_scores
+from embench.statistics.confound_only import reference_scores
 
 NAMES = ("others_curve", "subject_mean", "last_value")
 VALUE = Target("level", "value", LabelRule(), "level")

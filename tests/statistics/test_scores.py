@@ -18,10 +18,11 @@ from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import Design, load_protocol
+from embench.reasons import Reason
 from embench.records.predictions import Labels, Predictions
 from embench.statistics import estimates
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, add_one, jackknife_error, leave_one_out, shared_variance
+from embench.statistics.intervals import Estimate, add_one, jackknife_error, leave_one_out, training_overlap
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 from embench.testing import require
@@ -39,14 +40,13 @@ def scored(run: Any, target: Target, *, design: Design = "free", **changed: Any)
 def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(), binary)
     assert json.loads(json.dumps(out.content, allow_nan=False)) == out
-    assert out["headlines"] == {"stress": "auroc_within"}
+    assert out["primary_metrics"] == {"stress": "auroc_within"}
     metrics = {"auroc_within", "auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time"}
     metrics |= {"auroc", "balanced_accuracy", "f1_weighted", "f1_macro", "accuracy", "mcc", "brier", "ece"}
     assert metrics <= set(out["scores"]["stress"])
-    assert set(out["controls"]) == {"majority", "elapsed_time"}
+    assert set(out["confound_only"]) == {"majority", "elapsed_time"}
     number = out["scores"]["stress"]["auroc"]
     assert number["low"] < number["mean"] < number["high"]
-    assert (out["differences"], out["not_cleared"], out["cleared_all"]) == ({}, [], False)
     assert len([row for row in out["folds"] if row["method"] == "model"]) == 2 * 4
 
 
@@ -102,8 +102,8 @@ def test_where_the_order_is_fixed_no_clock_can_win_the_headline(make_run: MakeRu
     score_ = np.where(clock, run.predictions["start_s"] / 1000, run.predictions["score"])
     run.predictions = Predictions({**run.predictions.columns, "score": score_})
     out = scored(run, binary, design="fixed_order", sessions=LENGTHS)
-    assert out["headlines"] == {"stress": "auroc_crossed_matched"}
-    of_clock = out["controls"]["elapsed_time"]["stress"]["auroc_crossed_matched"]
+    assert out["primary_metrics"] == {"stress": "auroc_crossed_matched"}
+    of_clock = out["confound_only"]["elapsed_time"]["stress"]["auroc_crossed_matched"]
     assert (of_clock["mean"], of_clock["low"], of_clock["high"]) == (0.5, 0.5, 0.5)
     assert of_clock["comparisons"] >= 200
 
@@ -114,7 +114,7 @@ def test_scores_like_auroc_have_the_interval_of_one_more_at_chance(
 ) -> None:
     run = make_run(strength=4.0)
     out = scored(run, binary)
-    numbers = out["scores"]["stress"] if method == "model" else out["controls"][method]["stress"]
+    numbers = out["scores"]["stress"] if method == "model" else out["confound_only"][method]["stress"]
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)[method]
     jackknife = leave_one_out(joined.tested_subjects(), run.groups)
     for name in ("auroc", "auroc_within", "balanced_accuracy", "ece"):
@@ -129,7 +129,7 @@ def test_scores_like_auroc_have_the_interval_of_one_more_at_chance(
 
 def test_a_constant_is_at_chance_by_construction(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(strength=0.0), binary)
-    constant = out["controls"]["majority"]["stress"]["auroc_within"]
+    constant = out["confound_only"]["majority"]["stress"]["auroc_within"]
     assert (constant["mean"], constant["low"], constant["high"]) == (0.5, 0.5, 0.5)
 
 
@@ -163,7 +163,7 @@ def test_scores_of_folds_allow_for_subjects_who_train_each_other(make_run: MakeR
         seeds.append([right[run.predictions["subject"][mine] == f"s{p:02d}"].mean() for p in range(12)])
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
     jackknife = leave_one_out(joined.tested_subjects(), run.groups)
-    shared = shared_variance(np.array(seeds) / 12, joined.trained(jackknife))
+    shared = training_overlap(np.array(seeds) / 12, joined.trained(jackknife))
     found, _ = estimate("accuracy", joined, binary, jackknife)
     assert isinstance(found, Estimate)
     own = jackknife_error(found.without)[0]
@@ -181,7 +181,7 @@ def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_sti
     run, metric = make_run(units=12, seeds=1, strength=1.0), "ccc"
     alone = scored(run, target)["scores"]["stress"][metric]
     out = scored(run, target, design="shared_stimuli")
-    assert out["headlines"] == {"stress": "concordance_crossed"}
+    assert out["primary_metrics"] == {"stress": "concordance_crossed"}
     both = out["scores"]["stress"][metric]
     without = []
     for stimulus in sorted(set(run.predictions["stimulus"])):
@@ -198,7 +198,7 @@ def test_a_label_of_the_subject_alone_leaves_the_headline_undefined(make_run: Ma
     subject = np.unique(run.labels["subject"], return_inverse=True)[1]
     run.labels = Labels({**run.labels.columns, "label": subject % 2})
     out = scored(run, binary)
-    assert out["scores"]["stress"]["auroc_within"] == {"undefined": "no test subject has both classes"}
+    assert out["scores"]["stress"]["auroc_within"] == {"undefined": {"id": "no_subject_with_both_classes"}}
     assert 0 < out["scores"]["stress"]["auroc"]["mean"] < 1
 
 
@@ -209,8 +209,10 @@ def test_folds_and_subjects_of_one_class_are_left_out_counted_and_said(make_run:
     run.labels = Labels({**run.labels.columns, "label": label})
     out = scored(run, binary)
     numbers = out["scores"]["stress"]
-    assert numbers["auroc"]["left_out"] == ["1 of 4 folds and seeds: one class only"]
-    assert numbers["auroc_within"]["left_out"] == [f"{len(in_fold)} of 12 subjects: one class only"]
+    assert numbers["auroc"]["left_out"] == [{"id": "folds_left_out", "n": 1, "of": 4, "why": [{"id": "one_class"}]}]
+    assert numbers["auroc_within"]["left_out"] == [
+        {"id": "subjects_left_out", "n": len(in_fold), "of": 12, "why": {"id": "one_class"}}
+    ]
     assert numbers["auroc_within"]["subjects"] == 12 - len(in_fold)
     [row] = [r for r in out["folds"] if r["method"] == "model" and r["fold"] == 2]
     assert row["auroc"] is None
@@ -243,7 +245,7 @@ def test_no_labelled_unit_is_said(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     run.labels = Labels({**run.labels.columns, "label": np.full(len(run.labels), np.nan)})
     out = scored(run, binary)
-    assert out["scores"]["stress"] == {"auroc_within": {"undefined": "no unit with a label was predicted"}}
+    assert out["scores"]["stress"] == {"auroc_within": {"undefined": {"id": "no_predicted_label"}}}
 
 
 def test_several_classes(make_run: MakeRun) -> None:
@@ -252,7 +254,7 @@ def test_several_classes(make_run: MakeRun) -> None:
     numbers = out["scores"]["emotion"]
     assert numbers["auroc_within"]["mean"] > 0.7
     assert numbers["auroc_crossed"]["mean"] > 0.7
-    assert out["controls"]["majority"]["emotion"]["auroc_within"]["mean"] == 0.5
+    assert out["confound_only"]["majority"]["emotion"]["auroc_within"]["mean"] == 0.5
 
 
 def test_one_label_between_whole_numbers_leaves_no_fold_with_a_score_of_ratings(make_run: MakeRun) -> None:
@@ -263,7 +265,7 @@ def test_one_label_between_whole_numbers_leaves_no_fold_with_a_score_of_ratings(
     run.labels["label"][0] = 0.5
     between = scored(run, target)["scores"]["stress"]
     for name in ("kappa_quadratic", "mae_macro"):
-        assert between[name] == {"undefined": "labels are not all whole numbers"}
+        assert between[name] == {"undefined": {"id": "labels_not_integers"}}
     assert "mean" in between["ccc_pooled"]
 
 
@@ -271,7 +273,7 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
     target = Target("stress", "value", LabelRule(), "stress")
     run = make_run(strength=3.0)
     out = scored(run, target)
-    assert out["headlines"] == {"stress": "concordance_within"}
+    assert out["primary_metrics"] == {"stress": "concordance_within"}
     assert set(out["scores"]["stress"]) == {
         "ccc", "ccc_pooled", "ccc_within_recording", "kappa_quadratic", "mae", "mae_macro", "pearson_within", "rmse",
         "concordance_crossed", "concordance_crossed_matched", "concordance_within",
@@ -288,7 +290,7 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
         each = [concordance(p["score"][rows], y[rows], np.zeros(len(rows), int), 1)[0] for rows in mine]
         subjects.append(np.mean(each))
     assert ccc["mean"] == pytest.approx(np.mean(subjects))
-    assert out["controls"]["majority"]["stress"]["ccc"]["mean"] == 0
+    assert out["confound_only"]["majority"]["stress"]["ccc"]["mean"] == 0
 
 
 def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun) -> None:
@@ -299,33 +301,33 @@ def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeR
     run.labels = Labels(labels)
     ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
     assert ccc["subjects"] == 10
-    assert ccc["left_out"] == ["2 of 12 subjects: labels that do not vary"]
+    assert ccc["left_out"] == [{"id": "subjects_left_out", "n": 2, "of": 12, "why": {"id": "constant_labels"}}]
     labels["label"] = np.ones(len(labels["label"]))
     run.labels = Labels(labels)
     ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
-    assert ccc == {"undefined": "the labels of no test subject vary"}
+    assert ccc == {"undefined": {"id": "no_varying_subject"}}
 
 
 def test_few_subjects_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(n_subjects=8), binary, design="fixed_order", sessions=LENGTHS)
-    assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
-    assert out["scores"]["stress"]["auroc_crossed_matched"]["undefined"].startswith("not estimable: ")
+    assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"]["id"] == "few_comparisons"
+    assert out["scores"]["stress"]["auroc_crossed_matched"]["undefined"]["id"] == "few_matched_comparisons"
     assert out["scores"]["stress"]["auroc_within"]["subjects"] == 8
 
 
 def test_a_control_that_knows_who_is_tested_is_shown(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(methods=("model", "majority", "study_drift"), strength=2.0), binary)
-    assert out["controls"]["study_drift"]["stress"]["auroc_within"]["mean"] > 0
+    assert out["confound_only"]["study_drift"]["stress"]["auroc_within"]["mean"] > 0
 
 
 def test_controls_that_do_not_apply_say_why(make_run: MakeRun, binary: Target) -> None:
     run = make_run(methods=("model", "majority", "movement"))
     gone = (run.predictions["method"] == "movement") & (run.predictions["fold"] == 1)
     run.predictions = run.predictions.take(~gone)
-    reasons = {"stress": {"stimulus_mean": "there is one stimulus only"}}
+    reasons = {"stress": {"stimulus_mean": Reason.make("one_stimulus")}}
     out = scored(run, binary, not_applicable=reasons)
-    assert out["controls"]["stimulus_mean"] == {"stress": {"undefined": "there is one stimulus only"}}
-    assert "units only" in out["controls"]["movement"]["stress"]["undefined"]
+    assert out["confound_only"]["stimulus_mean"] == {"stress": {"undefined": {"id": "one_stimulus"}}}
+    assert out["confound_only"]["movement"]["stress"]["undefined"]["id"] == "part_predicted"
 
 
 def test_leaving_one_out_has_intervals(make_run: MakeRun, binary: Target) -> None:
@@ -475,7 +477,9 @@ def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
     monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
     with pytest.warns(UserWarning, match="other_plugins/foreign is left out: "):
         out = scored(make_run(), binary)
-    assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign can't be loaded"}
+    assert out["scores"]["stress"]["foreign"] == {
+        "undefined": {"id": "metric_not_loaded", "metric": "other_plugins/foreign"}
+    }
     assert "auroc" in out["scores"]["stress"]
 
 
@@ -493,7 +497,9 @@ def test_a_metric_of_another_package_that_fails_is_undefined(
     monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
     with pytest.warns(UserWarning, match=r"other_plugins/foreign is left out: .* gave 88.5"):
         out = scored(make_run(), binary)
-    assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign fails"}
+    assert out["scores"]["stress"]["foreign"] == {
+        "undefined": {"id": "metric_fails", "metric": "other_plugins/foreign"}
+    }
     assert "auroc" in out["scores"]["stress"]
 
 

@@ -56,16 +56,16 @@ def test_the_rule_is_that_of_the_simulation(world):
     found = adjust(scores, labels, sample)
     expected = simulated.answers(of_simulation, label[None], folds, kinds=("pairs",))
     assert found.whole
-    assert found.label_left == pytest.approx(float(expected.left[0]))
-    assert found.further_p == pytest.approx(float(simulated.follows(label[None])[0]))
-    assert found.further_p < 1
-    told = found.label_left >= PROPORTION_LEFT and found.further_p > GUARD_LEVEL
+    assert found.label_residual_proportion == pytest.approx(float(expected.left[0]))
+    assert found.extra_movement_p == pytest.approx(float(simulated.follows(label[None])[0]))
+    assert found.extra_movement_p < 1
+    told = found.label_residual_proportion >= PROPORTION_LEFT and found.extra_movement_p > GUARD_LEVEL
     assert told != bool(expected.cannot[0])
     assert (told and found.effect.low > 0) == bool(expected.yes["pairs"][0])
     paired = simulated._paired(of_simulation, label[None], folds)[0]
     x, y = simulated.residuals(of_simulation).mean(1), simulated.residuals(label[None])
     assert found.effect.mean == pytest.approx(float(paired / np.sqrt((x**2).sum() * (y**2).sum())))
-    assert found.of_groups.sum() == pytest.approx(found.effect.mean)
+    assert found.by_group.sum() == pytest.approx(found.effect.mean)
 
 
 def test_one_partition_has_the_wider_interval():

@@ -7,10 +7,13 @@ from embench.records.scores import Score
 from embench.statistics.intervals import Summands, detectable_difference, mean_and_error, spread_of
 
 
-def summands(adds, by_seed=None, fits="units"):
-    adds = np.asarray(adds, float)
+def summands(adjusted, by_seed=None, fits="units"):
+    adjusted = np.asarray(adjusted, float)
     return Summands(
-        fits, adds, np.asarray([adds, adds] if by_seed is None else by_seed, float), np.zeros((1, 1, 1), bool)
+        fits,
+        adjusted,
+        np.asarray([adjusted, adjusted] if by_seed is None else by_seed, float),
+        np.zeros((1, 1, 1), bool),
     )
 
 

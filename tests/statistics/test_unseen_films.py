@@ -1,4 +1,5 @@
-"""The headline of `faced-films-v1` where films alone are recognised: chance, in an interval that covers other films."""
+"""The primary metric of `faced-films-v1` where films alone are recognised: chance, in an interval that covers other
+films."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ SUBJECTS, PARTS = 10, 3
 
 
 def drawn(rng: np.random.Generator, film: float, emotion: float) -> Estimate:
-    """The headline where every subject's scores of the nine classes are those of the film, of no emotion,
+    """The primary metric where every subject's scores of the nine classes are those of the film, of no emotion,
     and noise; the score of the true class is higher by `emotion`. Two folds of subjects for each part of the films."""
     of_film = film * rng.normal(size=(PARTS * len(CLASSES), EMOTION.n))
     folds = {}

@@ -12,7 +12,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.store import derive, derive_features, joined, stream
-from embench.system import version_of
+from embench.system import installed_version
 
 
 class Half(Encoder):
@@ -260,6 +260,8 @@ def test_other_versions_of_the_libraries_make_streams_anew(store, monkeypatch):
     stream(store, "eda", Half(Recipe()), "code-1")
     made = Half.calls
     for library in ("torch", "neurokit2"):
-        monkeypatch.setattr(derive, "version_of", lambda name, new=library: "9" if name == new else version_of(name))
+        monkeypatch.setattr(
+            derive, "installed_version", lambda name, new=library: "9" if name == new else installed_version(name)
+        )
         stream(store, "eda", Half(Recipe()), "code-1")
     assert Half.calls == 3 * made

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embench.store import prepare
-from embench.store.store import check_folder, kept
+from embench.store.store import cache_array, check_folder
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def ask(store, made):
             made.append(key)
             return np.array([[0.1, np.nan], [1 / 3, 2.0]])
 
-        return kept(store, [key, 1], make)
+        return cache_array(store, [key, 1], make)
 
     return ask
 

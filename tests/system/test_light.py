@@ -13,7 +13,7 @@ import pytest
 
 from embench import registry
 from embench.registry.loading import source_closure
-from embench.system import lacking
+from embench.system import explain_missing_library
 
 ROOT = Path(__file__).parents[2]
 CALLED = {
@@ -55,7 +55,7 @@ def test_a_missing_library_of_the_whole_installation_is_named_with_what_to_insta
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     whole = {module(re.split(r"[<>=!~ ]", line)[0]) for line in project["dependencies"]}
     for library in whole - light() - {"markupsafe"}:  # which comes with jinja2
-        missing = lacking(ModuleNotFoundError(f"No module named {library!r}", name=library))
+        missing = explain_missing_library(ModuleNotFoundError(f"No module named {library!r}", name=library))
         assert missing is not None, library
         assert missing.hint is not None
         assert "pip install" in missing.hint

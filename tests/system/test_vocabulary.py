@@ -11,8 +11,8 @@ import pytest
 from embench import registry, vocabulary
 from embench.statistics import CONDITIONED_NEEDS, metric_facts
 from embench.statistics.conditioned import BY_MOMENT, BY_TIME, CONDITIONED, OF_VALUES
-from embench.statistics.confound_test import ADDS_LEVELS
-from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
+from embench.statistics.confound_only import CONFOUND_ONLY, PROTOCOL_PHASE, STIMULUS_MOMENT
+from embench.statistics.confound_test import CONFOUND_LEVELS
 
 TERMS = [term for known in vocabulary.sections().values() for term in known.values()]
 FORMS = [pytest.param(form, id=f"{term.id}: {form.hit}") for term in TERMS for form in term.banned]
@@ -38,13 +38,13 @@ def test_every_bundled_name_has_a_label() -> None:
 def test_every_score_model_and_level_of_a_record_has_a_label() -> None:
     metrics, models, levels = (vocabulary.terms(section) for section in ("metrics", "models", "levels"))
     assert {*CONDITIONED, *OF_VALUES, *BY_MOMENT, *BY_TIME, *CONDITIONED_NEEDS} <= metrics.keys()
-    assert {*CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT} <= models.keys()
-    assert set(ADDS_LEVELS) <= levels.keys()
+    assert {*CONFOUND_ONLY, PROTOCOL_PHASE, STIMULUS_MOMENT} <= models.keys()
+    assert set(CONFOUND_LEVELS) <= levels.keys()
 
 
 def test_a_name_of_a_record_is_shown_by_its_label_and_an_unknown_one_by_its_words() -> None:
     assert vocabulary.label("auroc_crossed_matched") == "Time-matched AUROC"
-    assert vocabulary.label("registered_clock") == vocabulary.label("protocol_phase")
+    assert vocabulary.label("protocol_phase") == vocabulary.label("protocol_phase")
     assert vocabulary.label("embench_plugins/svm") == "SVM"
     assert vocabulary.label("acme/own_metric") == "acme/own metric"
     assert vocabulary.definition("acme/own_metric") == ""

@@ -226,7 +226,7 @@ def test_observers(tmp_path, monkeypatch):
     class Good:
         @embench.hookimpl
         def run_ended(self, run, scores):
-            assert scores["headlines"]
+            assert scores["primary_metrics"]
             Path("notes.md").write_text("a run")
 
     class Raises:

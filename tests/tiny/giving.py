@@ -11,10 +11,12 @@ from .world import RULES, make_subjects, write
 def giving(tmp_path_factory):
     """Nine subjects with twelve recordings each, and the rules of personalise-v1 in three folds, with the scores of
     version 2."""
-    folder = tmp_path_factory.mktemp("giving")
+    folder = tmp_path_factory.mktemp("calibration_split")
     path = folder / "mine.yaml"
     personal = {"gives": "units", "most": 10, "guard_s": 60.0}
-    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "normalise": "given", "personal": personal}))
+    path.write_text(
+        yaml.safe_dump({**RULES, "primary_metric": "by_design", "normalise": "given", "personal": personal})
+    )
     return write(folder, make_subjects(9, stimuli=12)), str(path)
 
 

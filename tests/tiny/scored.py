@@ -1,4 +1,5 @@
-"""Made-up runs: subjects who meet stimuli in time, with a model of known strength and controls beside it."""
+"""Made-up runs: subjects who meet stimuli in time, with a model of known strength and confound-only models beside
+it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ RULES = {
     "name": "mine", "version": 1, "leaks": False, "split": {"by": "group", "folds": 3},
     "validation": {"fraction": 0.2, "at_least": 1}, "unit": {"rating": "recording", "continuous_s": 10.0,
     "condition_s": 10.0}, "preprocess": "standard-v1", "rate_hz": 128.0, "normalise": "subject_unlabelled",
-    "select": "recipe", "aggregate": "mean_probability", "decision": {"threshold": 0.5}, "headline": "auroc_within",
+    "select": "recipe", "aggregate": "mean_probability", "decision": {"threshold": 0.5},
+    "primary_metric": "auroc_within",
 }  # fmt: skip
 """A protocol's rules, to be changed and written into a file."""
 
@@ -32,7 +33,7 @@ def few_folds(folder: Path, folds: int = 2, **rules) -> str:
     """The path of a protocol with the rules of the default one, but for its folds and the scores of version 2, so that
     no run has to fit what clock and movement tell."""
     path = folder / "few.yaml"
-    own = {"split": {"by": "group", "folds": folds}, "headline": "by_design", **rules}
+    own = {"split": {"by": "group", "folds": folds}, "primary_metric": "by_design", **rules}
     path.write_text(yaml.safe_dump({**RULES, **own}))
     return str(path)
 
@@ -40,7 +41,8 @@ def few_folds(folder: Path, folds: int = 2, **rules) -> str:
 def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
     """What a subject's file holds: recordings of uneven length, with ratings of both classes, each value unmistakable.
 
-    Each subject has stimuli of their own, so that the headline, the score within subjects, exists for a few subjects.
+    Each subject has stimuli of their own, so that the primary metric, the score within subjects, exists for a few
+    subjects.
 
     Args:
         changes: fields that differ in all of the subject's recordings; a function is called with the recording's

@@ -1,5 +1,6 @@
-"""How often a verdict `adds` is false, and how often a body is found, in made sessions whose causes are known.
-`python -m tests.truth.added 200` prints the table of `docs/why/adds.md`; names of cells after the number choose some.
+"""How often a verdict `adjusted` is false, and how often a body is found, in made sessions whose causes are known.
+`python -m tests.truth.added 200` prints the table of `docs/why/adjusted.md`; names of cells after the number choose
+some.
 
 Three tasks come in one order, later in longer sessions, and move the wrist of most people. A method is trained on eight
 features, which show movement, the clock or the body, and lasting noise. Nuisances are held as the product holds them,
@@ -23,14 +24,14 @@ from sklearn.tree import DecisionTreeClassifier
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import nuisance_models
-from embench.statistics.confound_test import ADDS_LEVELS, Held, LabelledUnits, added, scored
+from embench.statistics.confound_test import CONFOUND_LEVELS, Held, LabelledUnits, measure_association, scored
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
     leave_one_out,
     paired_difference,
-    shared_variance,
+    training_overlap,
     widen,
 )
 from embench.statistics.joined import Joined
@@ -85,7 +86,7 @@ class Cell:
     members: bool = False
 
     @property
-    def headline(self) -> str:
+    def primary_metric(self) -> str:
         """Of few subjects too few have a partner whose session is as long."""
         return "auroc_within" if self.subjects < 20 else "auroc_crossed_matched"
 
@@ -97,7 +98,7 @@ class Cell:
     @property
     def levels(self) -> Sequence[str]:
         """Nuisances of level `local` are the easier ones to pass."""
-        return ("local", "full") if self.body else ("local",)
+        return ("movement", "protocol_phase") if self.body else ("movement",)
 
 
 SUBJECTS = 16, 24, 34, 120
@@ -129,7 +130,7 @@ SHAPES: Mapping[str, Callable[[Score], Score]] = {
     "votes": lambda s: np.mean([s > bound for bound in (-1, -0.5, 0, 0.5, 1)], axis=0),
 }
 METHODS = (*SHAPES, "tree")
-VERDICTS = "adds", "above chance", "above movement"
+VERDICTS = "adjusted", "above chance", "above movement"
 
 
 class World:
@@ -271,24 +272,26 @@ def tree(x: np.ndarray, y: np.ndarray, parts: Parts) -> Score:
 
 
 def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[str, bool]]:
-    """Of each method and level: whether it `adds`; and whether its own headline lies above chance, and above that of
-    movement."""
+    """Of each method and level: whether it `adjusted`; and whether its own primary metric lies above chance, and above
+    that of movement."""
     of, jackknife = world.cell, world.jackknife
     nothing = dict.fromkeys(VERDICTS, False)
     out = {f"{name}, {level}": nothing for name in methods for level in of.levels}
     made = world.scores(methods)
     joined = {name: world.joined(scores) for name, scores in made.items()}
-    own = {name: scored(of.headline, each, TARGET, jackknife) for name, each in joined.items()}
+    own = {name: scored(of.primary_metric, each, TARGET, jackknife) for name, each in joined.items()}
     above = [name for name in methods if _low(own[name]) > 0.5]  # nothing else can add
     if not above:
         return out
-    control = scored(of.headline, world.joined(world.control), TARGET, jackknife)
+    control = scored(of.primary_metric, world.joined(world.control), TARGET, jackknife)
     for level in of.levels:
         for name in above:
             values = {seed: score[:, None] for seed, score in made[name].items()}
-            found = added(values, world.tested, world.held, ADDS_LEVELS[level], of.headline, own[name], jackknife)
+            found = measure_association(
+                values, world.tested, world.held, CONFOUND_LEVELS[level], of.primary_metric, own[name], jackknife
+            )
             out[f"{name}, {level}"] = {
-                "adds": found.adds,
+                "adjusted": found.associated,
                 "above chance": True,
                 "above movement": _low(_above(own[name], control, joined[name], jackknife)) > 0,
             }
@@ -296,13 +299,13 @@ def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[s
 
 
 def _above(own: ScoreOrReason, control: ScoreOrReason, joined: Joined, jackknife: Jackknife) -> ScoreOrReason:
-    """How far a headline lies above the control's, paired, as in a record."""
+    """How far a primary metric lies above the control's, paired, as in a record."""
     if isinstance(own, Undefined) or isinstance(control, Undefined):
         return Undefined("not estimable")
     gap = paired_difference(own, control, jackknife.codes)
     if isinstance(gap, Undefined):
         return gap
-    return widen(gap, shared_variance(gap.by_seed, joined.trained(jackknife)))
+    return widen(gap, training_overlap(gap.by_seed, joined.trained(jackknife)))
 
 
 def _low(value: ScoreOrReason) -> float:
@@ -330,7 +333,7 @@ def main(times: int, names: Sequence[str]) -> int:
         for method, count in counts.items():
             what = [f"{kind} {count[kind]} ({100 * count[kind] / draws:.0f} %)" for kind in VERDICTS]
             print(f"{name}, {method}: n {draws}, {', '.join(what)}", flush=True)
-            if not CELLS[name].may_add and count["adds"] > stats.binom.isf(0.001, draws, 0.05):
+            if not CELLS[name].may_add and count["adjusted"] > stats.binom.isf(0.001, draws, 0.05):
                 print(f"{name}, {method}: adds in more than 5 %", flush=True)
                 too_many = True
     return int(too_many)

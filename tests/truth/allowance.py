@@ -5,7 +5,7 @@ FOLDER all`.
 the t interval over groups, or of the jackknife):
 
 - `none`: nothing;
-- `whole`: the variance between seeds, times the factor of `shared_variance`;
+- `whole`: the variance between seeds, times the factor of `training_overlap`;
 - `covariance`: what shows between seeds in pairs of subjects, who both leave the training set when they are tested
   together: the sum over pairs of the products of their deviations, scaled as the whole is; no less than 0 and no more
   than the whole;

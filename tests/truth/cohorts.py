@@ -124,7 +124,7 @@ def recorded(
     predicted: np.ndarray,
     y: np.ndarray,
     folds: np.ndarray,
-    headline: str,
+    primary_metric: str,
     lengths: np.ndarray | None = None,
     tried: int = 1,
     unit_s: int = 10,
@@ -169,7 +169,7 @@ def recorded(
             "label_rules": [{"name": TARGET.name, "kind": "binary", "label": TARGET.label, "n": 2, "rule": {}}],
         },
         "method": {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": []},
-        "recipe": {"preset": "small", "on_board": True, "assumed": []},
+        "recipe": {"preset": "small", "on_leaderboard": True, "assumed": []},
         "targets": [TARGET.name],
         "seeds": list(range(seeds)),
         "cohort": {
@@ -179,17 +179,17 @@ def recorded(
             "design": design or ("free" if lengths is None else "fixed_order"),
         },
         "target_access": "none",
-        "pretrain_overlap": "none",
+        "pretraining_overlap": "none",
         "dev": False,
         "cost": {"wall_s": None, "parameters": None, "flops": None, "device": "cpu", "peak_memory_mb": None},
-        "test_looks": {TARGET.name: tried},
-        "tried": {TARGET.name: tried},
+        "test_evaluations": {TARGET.name: tried},
+        "methods_evaluated": {TARGET.name: tried},
         "versions": {},
         "device": "cpu",
         "config": {},
     }
     labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
-    return Record(run, Predictions(columns), labels, roles, Scores.none(headlines={TARGET.name: headline}))
+    return Record(run, Predictions(columns), labels, roles, Scores.none(primary_metrics={TARGET.name: primary_metric}))
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:

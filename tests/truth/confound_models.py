@@ -32,8 +32,8 @@ from embench.protocols import UnitId, load_protocol, whole
 from embench.records.scores import Scores
 from embench.statistics import confound_test, evaluation
 from embench.statistics.answers import answers_of
-from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, STIMULUS_MOMENT
-from embench.statistics.evaluation import FoldControls, FoldPredictions, unpredicted
+from embench.statistics.confound_only import CONFOUND_ONLY, PROTOCOL_PHASE, STIMULUS_MOMENT
+from embench.statistics.evaluation import FoldConfounds, FoldPredictions, unpredicted
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.store import RowWriter
 
@@ -44,7 +44,7 @@ PROTOCOL = load_protocol("subject-independent-v3")
 SUBJECTS = (12, 16, 24, 34, 60)
 RATE, UNIT_S, FILMS = 16, 20.0, 12
 SEEDS = (0,)
-MODELS = (*CONTROLS, STIMULUS_MOMENT, REGISTERED_CLOCK)
+MODELS = (*CONFOUND_ONLY, STIMULUS_MOMENT, PROTOCOL_PHASE)
 YES, OTHERS = "yes", ("not shown", "reversed", "too few data", "cannot be told")
 SHORTER = 2.5
 """Sessions are so many times shorter than those of Stress-Predict."""
@@ -55,7 +55,7 @@ where no movement was recorded, given time; given the phase of the protocol as w
 MAY_PASS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(MODELS, ()),
     **dict.fromkeys(("elapsed_time", "session_position", "study_drift", "movement"), ("chance",)),
-    REGISTERED_CLOCK: ("chance", "movement"),
+    PROTOCOL_PHASE: ("chance", "movement"),
 }
 """Model -> the questions to which *yes* is right: those in which nothing holds constant what the model encodes. That is
 nothing at all; the stimulus, which the primary metric holds constant where there are several; the time since the start,
@@ -205,10 +205,10 @@ class Study:
     def models(self) -> dict[str, list[FoldPredictions]]:
         """Model -> its out-of-fold predictions; without those that the design does not allow."""
         studies = confound_test.studies_of(self.cohort, PROTOCOL, {self.target.name: SEEDS})
-        controls = FoldControls(self.cohort, PROTOCOL, studies)
+        confound_only = FoldConfounds(self.cohort, PROTOCOL, studies)
         found: dict[str, list[FoldPredictions]] = {name: [] for name in MODELS}
         for fold in self.folds:
-            for name, made in controls.of(fold, fold.units).items():
+            for name, made in confound_only.of(fold, fold.units).items():
                 if not isinstance(made, Undefined):
                     found[name].append(replace(fold, score=made[0], decision=made[1]))
         return {name: made for name, made in found.items() if len(made) == len(self.folds)}
@@ -265,8 +265,8 @@ def cells(study: Study) -> Iterator[Cell]:
     for model, predictions in study.models.items():
         for negated in (False, True):
             scores = study.scores(predictions, negated=negated)
-            adds = scores.adds(name)
-            primary = adds is not None and adds.score == scores.headlines[name]
+            adjusted = scores.adjusted(name)
+            primary = adjusted is not None and adjusted.metric == scores.primary_metrics[name]
             yield Cell(model, negated, study.answers(scores), primary)
 
 
@@ -275,7 +275,7 @@ def _units(drawn: Drawn) -> tuple[Unit, ...]:
     columns = drawn.subject, drawn.recording, drawn.stimulus, drawn.begin, drawn.length, drawn.start, drawn.order
     made = []
     for p, r, stimulus, begin, length, start, order in zip(*(each.tolist() for each in columns), strict=True):
-        span = UnitId.of(f"r{r:04d}", begin, begin + length)
+        span = UnitId.from_seconds(f"r{r:04d}", begin, begin + length)
         where = begin, begin + length, start + begin, float(order)
         made.append(Unit(str(span), span.recording, names[p], stimulus, names[p], *where))
     return tuple(made)

@@ -23,10 +23,9 @@ from embench.protocols import Protocol, load_protocol, partition
 from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
-from embench_plugins.datasets.faced.card import labels, recording_id
-from embench_plugins.datasets.faced.layout import stimulus
 from embench_plugins.datasets.faced.reader import Faced
-from embench_plugins.datasets.faced.synthetic.recordings import draw
+from embench_plugins.datasets.faced.release import make_labels, name_recording, name_stimulus
+from embench_plugins.datasets.faced.synthetic import draw
 
 SUBJECTS, SEEDS = 30, 3
 ESTIMATION = 0.2
@@ -93,13 +92,13 @@ def _numbers(score: ScoreOrReason) -> tuple[float, float, float]:
 
 
 def _unit(person: str, clip: int, order: int) -> Unit:
-    name = recording_id(person, clip)
-    return Unit(f"{name}:0-60000", name, person, stimulus(clip), person, 0.0, 60.0, 120.0 * order, float(order))
+    name = name_recording(person, clip)
+    return Unit(f"{name}:0-60000", name, person, name_stimulus(clip), person, 0.0, 60.0, 120.0 * order, float(order))
 
 
 def _labels(rows: np.ndarray, target: Target) -> np.ndarray:
     """(n,) the card's labels, NaN where there is none."""
-    raw = (labels(int(row["clip"]), tuple(row["ratings"].tolist()))[target.label] for row in rows)
+    raw = (make_labels(int(row["clip"]), tuple(row["ratings"].tolist()))[target.label] for row in rows)
     found = [target.rule(label.values) for label in raw]
     return np.array([np.nan if value is None else value for value in found])
 

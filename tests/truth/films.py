@@ -19,8 +19,8 @@ SEEDS, FOLDS = 1, 5
 
 
 def told_apart(n_subjects: int, n_films: int, film_effect: float, seed: int = 0) -> Trials:
-    """Whether p of two methods is below .05: of the primary test by `auroc_crossed`, which is the headline, and by
-    `auroc_within`, and of the permutation of subjects by `auroc_within`.
+    """Whether p of two methods is below .05: of the primary test by `auroc_crossed`, which is the primary metric, and
+    by `auroc_within`, and of the permutation of subjects by `auroc_within`.
 
     Labels go with the film, the subject and chance. Each method reads the label through noise, and its own response to
     each film, `film_effect` SD of that noise, which makes it better on some films and worse on others.

@@ -40,7 +40,7 @@ CODES = {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
 ENDED = (0, 6)
 """The exit codes of a set that came to its end, with all rows or with rows that failed."""
 APART = ("result.json", "run.yaml", "methods.tex", "lock", "events.jsonl", "error.txt")
-MEASURED = {"time_s", "memory_mb", "energy_j", "openings", "tried"}
+MEASURED = {"time_s", "memory_mb", "energy_j", "openings", "methods_evaluated"}
 """Files and columns of tables that tell of time and memory, or how many methods were scored before: rows that take
 equally long are run in any order."""
 

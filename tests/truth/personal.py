@@ -31,13 +31,13 @@ from embench.engine.rows import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.interfaces.units import Target
 from embench.planning.graph import normalising_units, slice_units, trial_units
-from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY, Given, load_protocol
+from embench.protocols import CALIBRATION_NORMALISED, CALIBRATION_ONLY, NO_CALIBRATION, Given, load_protocol
 from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
-from embench.statistics.controls import ControlTask
+from embench.statistics.confound_only import ConfoundTask
 from embench.statistics.evaluation import FoldPredictions, about_units, decide, prediction_rows
-from embench.statistics.scores import compute_scores, slice_controls
+from embench.statistics.scores import compute_scores, predict_from_calibration_data
 
 PROTOCOL = load_protocol("personalise-v1")
 PEOPLE, FEATURES = 24, 6
@@ -45,9 +45,9 @@ SEEDS = {"free": (0,), "fixed order": (0, 1, 2), "values": (0, 1, 2)}
 """Design -> the partitions of a run: how much people who train each other's models share is known from several."""
 WANDERS = 0.8
 """The correlation of values of neighbouring units."""
-WORLDS = {"no part": "nothing", "offset": "normalising", "relation": "labels"}
+WORLDS = {"no part": "not_shown", "offset": "normalisation", "relation": "labels"}
 """What people have of their own -> what is said where it is told."""
-FALSE = {"no part": ("normalising", "labels"), "offset": ("labels",), "relation": ()}
+FALSE = {"no part": ("normalisation", "labels"), "offset": ("labels",), "relation": ()}
 """What is gained falsely."""
 TOLD = 0.8
 """The share of draws in which the own part is told, at least."""
@@ -152,15 +152,15 @@ def predictions(world: World, given: Given, seed: int) -> list[FoldPredictions]:
     """What a linear model predicts in each fold, beside what it predicts with less."""
     found = []
     for fold in world.cohort.folds(PROTOCOL, seed):
-        train, val, test = (world.cohort.positions_of(ids) for ids in (fold.train, fold.val, fold.test))
+        train, val, test = (world.cohort.find_positions(ids) for ids in (fold.train, fold.val, fold.test))
         train, val, test = (at[np.isfinite(world.cohort.label[world.target.name][at])] for at in (train, val, test))
-        beside = {NOTHING_GIVEN: _of_fold(world, Given(), seed, train, val, test)["score"]}
+        beside = {NO_CALIBRATION: _of_fold(world, Given(), seed, train, val, test)["score"]}
         made = beside
         if given.units:
             unlabelled = Given(given.units, labelled=False)
-            beside[SLICE_NORMALISED] = _of_fold(world, unlabelled, seed, train, val, test)["score"]
+            beside[CALIBRATION_NORMALISED] = _of_fold(world, unlabelled, seed, train, val, test)["score"]
             made = _of_fold(world, given, seed, train, val, test)
-            beside[SLICE_ONLY] = made[SLICE_ONLY]
+            beside[CALIBRATION_ONLY] = made[CALIBRATION_ONLY]
         score = made["score"][:, 0]
         decision = world.target.traits.decide(score, 0.5)
         others = {name: table[:, 0] for name, table in beside.items()}
@@ -173,7 +173,7 @@ def predictions(world: World, given: Given, seed: int) -> list[FoldPredictions]:
 def _of_fold(
     world: World, given: Given, seed: int, train: np.ndarray, val: np.ndarray, test: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The tables of a stage that predicts: `score`, and `slice_only` where labels are given."""
+    """The tables of a stage that predicts: `score`, and `calibration_only` where labels are given."""
     cohort, target, x = world.cohort, world.target, world.x
     subject, y = np.array([unit.subject for unit in cohort.units]), cohort.label[target.name]
     if given.units:
@@ -204,16 +204,20 @@ def _of_fold(
 
 
 def judged(world: World, given: Given, seeds: Sequence[int]) -> Scores:
-    """The scores of a drawn world, with the controls of what is given alone: the others take most of the time."""
+    """The scores of a drawn world, with the confound-only models of what is given alone: the others take most of the
+    time."""
     cohort, target, rows, known = world.cohort, world.target, [], {}
     label = cohort.label[target.name]
     for of in (of_fold for seed in seeds for of_fold in predictions(world, given, seed)):
         about, train = about_units(of, cohort, of.units), np.array(of.train, np.int64)
-        task = ControlTask(target, cohort.units, label, train, of.units, {}, cohort.sessions, None, of.seed)
-        made = {MODEL: (of.score, of.decision), **slice_controls(task, cohort.slices, cohort.placed, given)}
+        task = ConfoundTask(target, cohort.units, label, train, of.units, {}, cohort.sessions, None, of.seed)
+        made = {
+            MODEL: (of.score, of.decision),
+            **predict_from_calibration_data(task, cohort.slices, cohort.placed, given),
+        }
         made |= {name: decide(target, score[:, None], PROTOCOL) for name, score in of.beside.items()}
         rows += [prediction_rows(name, target, about, *each) for name, each in made.items()]
-        for i, unit in zip(of.units.tolist(), cohort.of(of.units), strict=True):
+        for i, unit in zip(of.units.tolist(), cohort.select_units(of.units), strict=True):
             known[i] = (unit.subject, unit.recording, unit.id, target.name, ANY_SEED, label[i], label[i])
     return compute_scores(
         Predictions.concatenate(rows),
@@ -238,7 +242,7 @@ def trials(design: str, world: str, folder: Path, size: float = 1.0) -> Iterator
     while True:
         rng = np.random.default_rng([list(DESIGNS).index(design), list(WORLDS).index(world), draw])
         drew = drawn(rng, design, world, made, size)
-        found = judged(drew, GIVEN[design], SEEDS[design]).personal(drew.target.name)
+        found = judged(drew, GIVEN[design], SEEDS[design]).calibration_gain(drew.target.name)
         assert found is not None
         yield dict(found)
         draw += 1
@@ -253,7 +257,7 @@ def main(draws: int, cells: Sequence[str]) -> int:
             for world, truth in WORLDS.items():
                 if cells and design not in cells:
                     continue
-                said = Counter(found["gains_by"] for found in islice(trials(design, world, Path(folder)), draws))
+                said = Counter(found["source"] for found in islice(trials(design, world, Path(folder)), draws))
                 false = sum(said[verdict] for verdict in FALSE[world])
                 rows.append([design, world, *(said[verdict] for verdict in WORLDS.values())])
                 print(tabulate(rows[-1:], tablefmt="plain"), flush=True)

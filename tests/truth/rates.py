@@ -54,7 +54,7 @@ def outcomes(n_subjects: int, models: str, effect: float = EFFECT) -> Trials:
         yield found
 
 
-def false_alarms(n_subjects: int, headline: str, seed: int = 0) -> Trials:
+def false_alarms(n_subjects: int, primary_metric: str, seed: int = 0) -> Trials:
     """Whether a method is shown to be above chance where there is nothing to learn."""
     rng = np.random.default_rng([seed, n_subjects, 2])
     while True:
@@ -62,19 +62,19 @@ def false_alarms(n_subjects: int, headline: str, seed: int = 0) -> Trials:
         folds = partitions(rng, lengths, SEEDS)
         x = draw_features(rng, y, 0.0)
         predicted = predict(cross_validated(rng, x, y, folds, trained), x, folds)
-        made = recorded("a", predicted, y, folds, headline, lengths)
+        made = recorded("a", predicted, y, folds, primary_metric, lengths)
         assert made.labels is not None
         scores = compute_scores(
             made.predictions,
             made.labels,
             targets=[TARGET],
             protocol=protocols.load_protocol("subject-independent-v3"),
-            design="fixed_order" if headline == "auroc_crossed_matched" else "free",
+            design="fixed_order" if primary_metric == "auroc_crossed_matched" else "free",
             sessions=made.sessions,
             groups=made.groups,
             unit_length_s=10.0,
         )
-        yield {"above": bool(scores["scores"][TARGET.name][headline]["low"] > 0.5)}
+        yield {"above": bool(scores["scores"][TARGET.name][primary_metric]["low"] > 0.5)}
 
 
 def rejections(
@@ -118,7 +118,7 @@ def tables(times: int) -> Iterator[str]:
         for n in (24, 40)
         for name in ("auroc_within", "auroc_crossed_matched")
     ]
-    yield tabulate(rows, ["subjects", "headline", "clear a constant"], tablefmt="github")
+    yield tabulate(rows, ["subjects", "primary_metric", "clear a constant"], tablefmt="github")
     rows = []
     for n_subjects in (24, 40):
         for name in ("auroc_within", "auroc_crossed_matched", "f1_weighted"):

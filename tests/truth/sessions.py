@@ -58,10 +58,10 @@ def draw_scores(rng: np.random.Generator, y: np.ndarray, within: float) -> np.nd
 
 
 def made_run(rng: np.random.Generator, lengths: np.ndarray, y: np.ndarray, score: np.ndarray, which: str) -> Record:
-    """A run with the same scores (subjects, units) in all seeds, under the old headline or the new one."""
-    headline, protocol = HEADLINES[which]
+    """A run with the same scores (subjects, units) in all seeds, under the old primary metric or the new one."""
+    primary_metric, protocol = HEADLINES[which]
     folds = partitions(rng, lengths, SEEDS, protocol)
-    return recorded("a", np.tile(score, (SEEDS, 1, 1)), y, folds, headline, lengths, unit_s=UNIT_S)
+    return recorded("a", np.tile(score, (SEEDS, 1, 1)), y, folds, primary_metric, lengths, unit_s=UNIT_S)
 
 
 def findings(clocks: Mapping[str, Clock], seed: int = 0) -> Trials:
@@ -76,23 +76,23 @@ def findings(clocks: Mapping[str, Clock], seed: int = 0) -> Trials:
         for name, clock in clocks.items():
             score = arena.clock(clock)
             for sign, what in ((1, name), (-1, f"{name}, negated")):
-                headline = arena.headline(sign * score)
-                found[what] = not isinstance(headline, Undefined) and headline.low > 0.5
+                primary_metric = arena.primary_metric(sign * score)
+                found[what] = not isinstance(primary_metric, Undefined) and primary_metric.low > 0.5
         yield found
 
 
 def powers(n_subjects: int, wide: bool, within: float, seed: int = 0) -> Trials:
-    """Whether the interval of an effect lies above .5 under the old headline and under the new one, and whether the
-    latter is not estimable."""
+    """Whether the interval of an effect lies above .5 under the old primary metric and under the new one, and whether
+    the latter is not estimable."""
     rng = np.random.default_rng([seed, n_subjects, wide, round(100 * within)])
     while True:
         lengths, y = draw_sessions(rng, n_subjects, wide)
         score, found = draw_scores(rng, y, within), {}
         for which in HEADLINES:
             arena = Arena(made_run(rng, lengths, y, score, which))
-            headline = arena.headline(arena.rows["score"])
-            found[which] = not isinstance(headline, Undefined) and headline.low > 0.5
-            found["not estimable"] = isinstance(headline, Undefined)
+            primary_metric = arena.primary_metric(arena.rows["score"])
+            found[which] = not isinstance(primary_metric, Undefined) and primary_metric.low > 0.5
+            found["not estimable"] = isinstance(primary_metric, Undefined)
         yield found
 
 

@@ -21,19 +21,19 @@ NULLS = "nothing 16", "movement 16", "waves 16", "clock 16"
 @pytest.mark.parametrize("name", NULLS)
 def test_what_is_not_of_the_body_seldom_adds(name: str) -> None:
     found = list(islice(trials(name, ["ridge"]), 4))
-    assert sum(trial["ridge, local"]["adds"] for trial in found) <= 1
+    assert sum(trial["ridge, movement"]["adjusted"] for trial in found) <= 1
 
 
 @pytest.mark.slow
 def test_a_bounded_function_of_strong_movement_does_not_add() -> None:
     found = list(islice(trials("movement 0.9 34", ["bounded"]), 2))
-    assert not any(trial["bounded, local"]["adds"] for trial in found)
+    assert not any(trial["bounded, movement"]["adjusted"] for trial in found)
 
 
 def test_a_strong_body_adds() -> None:
     cell = Cell(16, movement=0.62, body=0.8)
     found = [judged(World(cell, np.random.default_rng(k)), ["ridge"]) for k in range(3)]
-    assert sum(trial["ridge, local"]["adds"] for trial in found) >= 2
+    assert sum(trial["ridge, movement"]["adjusted"] for trial in found) >= 2
 
 
 @pytest.mark.parametrize("subjects", sample([16, 24], 16))
@@ -41,8 +41,8 @@ def test_the_mean_difference_of_scores_of_two_values_is_twice_what_auroc_is_abov
     world = World(Cell(subjects, artefact=0.7), np.random.default_rng(1))
     scores = {seed: (score > 0).astype(float) for seed, score in world.scores(["ridge"])["ridge"].items()}
     joined = world.joined(scores)
-    found = mean_difference(world.cell.headline, joined, world.jackknife)
-    auroc, _ = estimate(world.cell.headline, joined, TARGET, world.jackknife)
+    found = mean_difference(world.cell.primary_metric, joined, world.jackknife)
+    auroc, _ = estimate(world.cell.primary_metric, joined, TARGET, world.jackknife)
     assert isinstance(found, Estimate)
     assert isinstance(auroc, Estimate)
     assert (found.mean, found.low, found.high, found.shared) == pytest.approx(

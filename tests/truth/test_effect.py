@@ -36,4 +36,4 @@ def found(result: Result) -> None:
     print(scores["auroc_within"], scores["auroc"], result.manifest["cost"])
     assert scores["auroc_within"]["mean"] > 0.7
     assert scores["auroc_within"]["low"] > 0.5
-    assert scores[result.scores["headlines"][target]]["low"] > 0.5
+    assert scores[result.scores["primary_metrics"][target]]["low"] > 0.5

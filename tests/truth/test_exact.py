@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics.scores import compute_scores
-from embench_plugins.datasets.amigos.files import SHORT
 from embench_plugins.datasets.amigos.reader import Amigos
-from embench_plugins.datasets.amigos.synthetic.short import draw
+from embench_plugins.datasets.amigos.release import SHORT
+from embench_plugins.datasets.amigos.synthetic import draw
 
 PEOPLE = 20
 CARD = Amigos.card
@@ -114,8 +114,8 @@ def test_a_label_of_the_subject_alone_leaves_scores_within_subjects_undefined_an
     trials = draw(PEOPLE, 0, 1.0, person_label=True)
     trials = trials[np.isin(trials["video"], SHORT)]
     scores = scored(trials["heart_rate"] / 150, trials)
-    assert scores["auroc_within"] == {"undefined": "no test subject has both classes"}
-    assert "not estimable" in scores["auroc_crossed"]["undefined"]
+    assert scores["auroc_within"] == {"undefined": {"id": "no_subject_with_both_classes"}}
+    assert scores["auroc_crossed"]["undefined"]["id"] == "few_comparisons"
     found = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
     assert found["auroc"]["mean"] == 1.0
     assert "undefined" in found["auroc_within"]

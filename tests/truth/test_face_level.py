@@ -18,7 +18,7 @@ def test_handcrafted_faces_tell_valence_under_both_protocols(
 ) -> None:
     """Of 20 subjects with trials of 30 s: when faces were z-scored, too, their 84 features were constant or followed
     the length of a trial, and this was .54 against .87; it is .83. Twelve with 20 s show the same."""
-    monkeypatch.setattr(films, "film", lambda *_: None)  # tables are read, and no picture
+    monkeypatch.setattr(films, "write_film", lambda *_: None)  # tables are read, and no picture
     root = data(subjects=12, seed=0, effect=1.0, length_s=20.0, videos=True)
     found = {}
     for protocol in ("strizhkova2024", "subject-independent-v3"):

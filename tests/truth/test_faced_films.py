@@ -9,7 +9,7 @@ import pytest
 
 from embench.planning.request import Request
 from embench.runs.run import Result
-from embench_plugins.datasets.faced.synthetic.recordings import synthesize
+from embench_plugins.datasets.faced.synthetic import synthesize
 
 from ..sample import WHOLE, proof
 from . import faced

@@ -75,7 +75,7 @@ def filmed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
         if not WHOLE:  # the method of the sample reads tables, and no picture
-            patch.setattr(films, "film", lambda *_: None)
+            patch.setattr(films, "write_film", lambda *_: None)
         n_subjects = SETS[request.param].n_subjects if WHOLE else 14
         yield request.param, synthesize(root, request.param, 1, 1.0, n_subjects)
     shutil.rmtree(root)
@@ -97,7 +97,7 @@ def test_what_a_face_shows_is_found(filmed: tuple[str, Path], run: Callable[...,
     for target, score in found.items():
         assert score["mean"] > 0.7
         assert score["low"] > 0.5
-        assert result.scores["scores"][target][result.scores["headlines"][target]]["low"] > 0.5
+        assert result.scores["scores"][target][result.scores["primary_metrics"][target]]["low"] > 0.5
 
 
 @proof

@@ -22,8 +22,8 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     """5 sets of 8 subjects in three folds, 100 in five with `make rates`, two methods each, at .05.
 
     Shuffling labels under kept predictions counts subjects as independent. Under cross-validation they are not quite:
-    two subjects of different folds learn from each other, which widens the headline's true spread. In simulations of
-    linear methods on noise this rejects 8 to 10 %, where refitting for every shuffle would reject 5 %.
+    two subjects of different folds learn from each other, which widens the primary metric's true spread. In simulations
+    of linear methods on noise this rejects 8 to 10 %, where refitting for every shuffle would reject 5 %.
     """
     rejected = dict.fromkeys(METHODS, 0)
     means = dict.fromkeys(METHODS, 0.0)
@@ -36,7 +36,7 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
             rejected[method] += p_value(result) <= 0.05
             means[method] += result.scores["scores"]["arousal"]["auroc_within"]["mean"] / len(SETS)
         shutil.rmtree(root)
-    print(f"rejected at .05 of {len(SETS)} sets: {rejected}; mean headline: {means}")
+    print(f"rejected at .05 of {len(SETS)} sets: {rejected}; mean primary metric: {means}")
     lowest, highest = (0.01, 0.12) if len(SETS) == 100 else (0.0, 0.25)
     assert lowest <= sum(rejected.values()) / (len(SETS) * len(METHODS)) <= highest
     for mean in means.values():

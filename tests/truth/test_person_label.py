@@ -14,7 +14,7 @@ from ..tiny.world import few_folds
 
 SPECTRUM = f"{Path(__file__).with_name('spectrum.py')}:Spectrum"
 SETS = range(6 if WHOLE else 2)
-UNDEFINED = {"undefined": "no test subject has both classes"}
+UNDEFINED = {"undefined": {"id": "no_subject_with_both_classes"}}
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_known_subjects_are_recognised_and_the_headline_is_undefined(data: Calla
     scores = run(root, **method, protocol="segment-random-legacy").scores
     print(scores["scores"]["arousal"]["auroc"])
     assert scores["scores"]["arousal"]["auroc"]["mean"] > 0.9
-    assert scores["headlines"] == {"arousal": "auroc_within"}
+    assert scores["primary_metrics"] == {"arousal": "auroc_within"}
     assert scores["scores"]["arousal"]["auroc_within"] == UNDEFINED
 
     # The same again as a command: every stage is there, so that it only scores and prints.
@@ -34,7 +34,7 @@ def test_known_subjects_are_recognised_and_the_headline_is_undefined(data: Calla
     folders = [f"--data-root={root}", f"--runs={root / 'runs'}"]
     done = subprocess.run([*command, *arguments, *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "undefined: no test subject has both classes" in done.stdout
+    assert "undefined: no subject has both classes" in done.stdout
     assert "0 stages to run" in done.stderr + done.stdout
 
 

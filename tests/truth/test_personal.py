@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_verdict_tells_the_own_part_of_people(world: str, folder: Path) -> None:
     found = list(islice(trials("free", world, folder), DRAWS))
-    said = Counter(each["gains_by"] for each in found)
+    said = Counter(each["source"] for each in found)
     print(world, said)
     assert said[WORLDS[world]] >= 2  # where it is right in 80 %, less than that happens in 10 %
     assert sum(said[verdict] for verdict in FALSE[world]) <= 1

@@ -54,10 +54,10 @@ def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("headline", ["auroc_within", pytest.param("auroc_crossed_matched", marks=proof)])
-def test_methods_that_learned_nothing_are_seldom_above_chance(headline: str) -> None:
+@pytest.mark.parametrize("primary_metric", ["auroc_within", pytest.param("auroc_crossed_matched", marks=proof)])
+def test_methods_that_learned_nothing_are_seldom_above_chance(primary_metric: str) -> None:
     """Once in 40 by the interval's word."""
-    assert not wrong(false_alarms(24, headline), {"above": (0.0, 0.035 + 0.015)}, most=MOST if WHOLE else 60)
+    assert not wrong(false_alarms(24, primary_metric), {"above": (0.0, 0.035 + 0.015)}, most=MOST if WHOLE else 60)
 
 
 @pytest.mark.slow

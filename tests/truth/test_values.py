@@ -13,11 +13,11 @@ from .values import MADE, findings, is_above
 DRAWS = 20 if WHOLE else 1
 NAMES = [*MADE] if WHOLE else ["wearable_stress"]
 FEW = {"hku956", "amigos/long"}
-"""Their subjects share too few stimuli for a headline."""
+"""Their subjects share too few stimuli for a primary metric."""
 HIDDEN = {"amigos", "amigos/external"}
 """The releases hide when units were recorded: it is undefined what adds."""
 ORDERS = {"deap", "case", "faced", "emoeeg_mc"}
-"""Films came in many orders, where drifts that turn win a little of the headline, but do not add."""
+"""Films came in many orders, where drifts that turn win a little of the primary metric, but do not add."""
 
 
 @pytest.mark.slow
@@ -32,7 +32,11 @@ def test_an_own_part_is_found_and_what_others_know_is_not(
         monkeypatch.setattr(values, "SUBJECTS", {name: 16})
     found = findings(name, tmp_path, DRAWS)
     above = {what: sum(is_above(score) for _, score, _ in made) for what, made in found.items()}
-    added = {what: sum(adds) for what, made in found.items() if None not in (adds := [adds for *_, adds in made])}
+    added = {
+        what: sum(adjusted)
+        for what, made in found.items()
+        if None not in (adjusted := [adjusted for *_, adjusted in made])
+    }
     print(name, above, added)
     assert min(above["own part"], above["own part and mixture"]) >= 0.9 * DRAWS
     assert name in HIDDEN or added["own part"] >= 0.9 * DRAWS

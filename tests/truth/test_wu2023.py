@@ -2,7 +2,7 @@
 skin, pulse and temperature how aroused somebody was; and nothing where nothing is.
 
 DEAP, whose trials of a minute come in another order for all subjects. On generated WESAD and Stress-Predict, where the
-order is fixed, `small` stayed below .7 on the headline (15 and 35 subjects); why was not looked into."""
+order is fixed, `small` stayed below .7 on the primary metric (15 and 35 subjects); why was not looked into."""
 
 from __future__ import annotations
 

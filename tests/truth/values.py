@@ -24,7 +24,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.evaluation import FoldPredictions, about_units, prediction_rows, score_predictions
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli, units_of
-from embench.statistics.scores import headline_of, with_interval_of
+from embench.statistics.scores import choose_primary_metric, with_interval_of
 
 PROTOCOL = load_protocol("subject-independent-v3")
 SUBJECTS = {"wesad": 15}
@@ -67,7 +67,7 @@ def cohort_of(name: str, folder: Path) -> tuple[Cohort, Target]:
 def drawn(rng: np.random.Generator, cohort: Cohort, target: Target, folds: list[Fold]) -> Drawn:
     """Labels are a film's level and its curve, a clock, the subject's level, an own part of each subject, and noise."""
     labelled = np.flatnonzero(np.isfinite(cohort.label[target.name]))
-    units = cohort.of(labelled.tolist())
+    units = cohort.select_units(labelled.tolist())
     subject, film, recording = (
         np.unique([getattr(unit, name) for unit in units], return_inverse=True)[1]
         for name in ("subject", "stimulus", "recording")
@@ -116,35 +116,35 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def scored(cohort: Cohort, target: Target, folds: list[Fold], y: np.ndarray, score: np.ndarray) -> tuple[str, Any]:
-    """The headline's name, and its estimate for one seed's predictions or why there is none."""
+    """The primary metric's name, and its estimate for one seed's predictions or why there is none."""
     of_folds = {}
     for fold in folds:
-        at = cohort.positions_of(fold.test)
+        at = cohort.find_positions(fold.test)
         at = at[np.isfinite(y[at])]
         made = FoldPredictions(target, 0, fold.index, at, None, score[at], score[at])
         rows = prediction_rows(MODEL, target, about_units(made, cohort, at), score[at], score[at])
         of_folds[fold.index] = units_of(rows, y[at], target, cohort.groups, cohort.length_s, cohort.sessions)
     joined = Joined({0: of_folds})
-    name = headline_of(target, PROTOCOL, cohort.design, joined)
+    name = choose_primary_metric(target, PROTOCOL, cohort.design, joined)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
     return name, with_interval_of(name, estimate(name, joined, target, jackknife)[0])
 
 
-def adds(cohort: Cohort, target: Target, folds: list[Fold], score: np.ndarray) -> bool:
+def adjusted(cohort: Cohort, target: Target, folds: list[Fold], score: np.ndarray) -> bool:
     """True if predictions for all units are said to add to clock and movement."""
     made = [
         FoldPredictions(
-            target, 0, fold.index, at, tuple(cohort.positions_of(fold.train).tolist()), score[at], score[at]
+            target, 0, fold.index, at, tuple(cohort.find_positions(fold.train).tolist()), score[at], score[at]
         )
         for fold in folds
-        if len(at := cohort.positions_of(fold.test))
+        if len(at := cohort.find_positions(fold.test))
     ]
-    found = score_predictions(made, cohort, PROTOCOL).scores["adds"][target.name]
-    return "undefined" not in found and bool(found["levels"][found["judged"]]["adds"])
+    found = score_predictions(made, cohort, PROTOCOL).scores["adjusted"][target.name]
+    return "undefined" not in found and bool(found["levels"][found["decisive_level"]]["adjusted"])
 
 
 def findings(name: str, folder: Path, draws: int) -> dict[str, list[tuple[str, Any, bool | None]]]:
-    """Prediction -> the headline's name and estimate in each draw, and of two predictions whether they add."""
+    """Prediction -> the primary metric's name and estimate in each draw, and of two predictions whether they add."""
     cohort, target = cohort_of(name, folder)
     found: dict[str, list[tuple[str, Any, bool | None]]] = {}
     for k in range(draws):
@@ -152,7 +152,7 @@ def findings(name: str, folder: Path, draws: int) -> dict[str, list[tuple[str, A
         drew = drawn(np.random.default_rng([k, len(name)]), cohort, target, folds)
         own = replace(cohort, label={target.name: drew.y}, raw={target.name: drew.y})
         for what, score in {**drew.nuisances, **drew.known}.items():
-            added = adds(own, target, folds, score) if what in ASKED else None
+            added = adjusted(own, target, folds, score) if what in ASKED else None
             found.setdefault(what, []).append((*scored(own, target, folds, drew.y, score), added))
     return found
 
@@ -165,17 +165,18 @@ def is_above(found: Estimate) -> bool:
 def _cell(made: list[tuple[str, Any, bool | None]]) -> str:
     known = [found for _, found, _ in made if isinstance(found, Estimate)]
     told = f"{np.mean([found.mean for found in known]):.3f} ({sum(map(is_above, known))})".lstrip("0") if known else "-"
-    added = [adds for *_, adds in made if adds is not None]
+    added = [adjusted for *_, adjusted in made if adjusted is not None]
     return f"{told}, adds {sum(added)}" if added else told
 
 
 def main(draws: int, *names: str) -> None:
-    """Prints the table: the mean headline, in how many draws its interval lies above .5, and in how many it adds."""
+    """Prints the table: the mean primary metric, in how many draws its interval lies above .5, and in how many it
+    adds."""
     with tempfile.TemporaryDirectory() as folder:
         for name in names or MADE:
             found = findings(name, Path(folder) / name.replace("/", "-"), draws)
             row = [name, MADE[name][0], found["film"][0][0], *map(_cell, found.values())]
-            head = ["dataset", "target", "headline", *found]
+            head = ["dataset", "target", "primary_metric", *found]
             print(tabulate([row], head, "github", disable_numparse=True), flush=True)
 
 

@@ -12,13 +12,14 @@ from embench.audits.collect import collect_evidence, record_evidence
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify import audit_code
-from embench.leaderboard.withheld import sealed_audit
-from embench.records.audit import Audit, CheckResult, write_audit
+from embench.leaderboard.withheld import seal_audit
+from embench.reasons import Reason
+from embench.records.audit import Audit, CheckResult, Skipped, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
 from embench.system import EventCallback
 
 _E = TypeVar("_E", bound=RecordEvidence)
-_Checked = tuple[dict[str, CheckResult], dict[str, str]]
+_Checked = tuple[dict[str, CheckResult], dict[str, list[Reason]]]
 
 
 def audit_run(
@@ -52,7 +53,7 @@ def audit_run(
         made = _audit(evidence, retrained, progress)
     content = made.json()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
-        content = sealed_audit(content)  # what it measured would tell labels if the entry were published again
+        content = seal_audit(content)  # what it measured would tell labels if the entry were published again
     write_audit(out or Path(folder), content)
     return made
 
@@ -64,15 +65,17 @@ def audit_record(folder: Path, known: Record) -> Audit:
     return Audit(evidence.manifest.id, *_checked(OF_THE_RECORD, evidence))
 
 
-def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined]], evidence: _E) -> _Checked:
+def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined | Skipped]], evidence: _E) -> _Checked:
     """Results of the checks by name, and the reasons why others were skipped."""
     made: dict[str, CheckResult] = {}
-    skipped: dict[str, str] = {}
+    skipped: dict[str, list[Reason]] = {}
     for name, check in checks.items():
         possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
-        found = check(evidence) if possible else Undefined("the record contains no predictions")
+        found = check(evidence) if possible else Undefined("no_predictions")
         if isinstance(found, Undefined):
-            skipped[name] = found.reason
+            skipped[name] = [found.reason]
+        elif isinstance(found, Skipped):
+            skipped[name] = list(found.reasons)
         else:
             made[name] = found
     return made, skipped
@@ -93,15 +96,15 @@ def _audit(evidence: Evidence, retrained: int, progress: EventCallback | None) -
         checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, watch)
         again = rechoose(planned, watch) if planned.tuning else None
         if isinstance(again, Undefined):
-            skipped["choices"] = again.reason
+            skipped["choices"] = [again.reason]
         elif again:
             checks["choices"] = again
     else:
-        skipped["permuted_labels"] = "--retrain N was not given"
+        skipped["permuted_labels"] = [Reason.make("not_retrained")]
         if evidence.manifest.config.get("tuned"):
             skipped["choices"] = skipped["permuted_labels"]
     try:
-        of = digests_of(evidence.record)
+        digests = digests_of(evidence.record)
     except DataError:  # no entry can be made of this record, so that nothing has to be bound to it
-        of = {}
-    return Audit(evidence.manifest.id, checks, skipped, {**of, "code": audit_code()})
+        digests = {}
+    return Audit(evidence.manifest.id, checks, skipped, {**digests, "code": audit_code()})

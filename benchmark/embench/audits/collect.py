@@ -14,11 +14,13 @@ from embench.data.find import Source, find_source, is_folder
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.verify import protocol_of, recompute
+from embench.leaderboard.verify import recompute, resolve_protocol
 from embench.leaderboard.withheld import SEAL_FILE, compare_seal
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol
+from embench.reasons import Reason
 from embench.records import predictions, record
+from embench.records.audit import Skipped
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
@@ -38,7 +40,7 @@ def collect_evidence(
     default the record's. Raises DataError where it is incomplete, or the data are not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
-    protocol = protocol_of(manifest)
+    protocol = resolve_protocol(manifest)
     root = data_root or recorded_root(known.run["config"])
     redefined = _redefined(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
@@ -51,9 +53,9 @@ def collect_evidence(
     scored = replace(known, labels=known.labels or labels)
     planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
     reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
-    statistics: Sequence[FittedStatistics] | Undefined
-    stages: Sequence[Mapping[str, Any]] | Undefined
-    statistics = stages = Undefined("\n".join(reasons))
+    statistics: Sequence[FittedStatistics] | Undefined | Skipped
+    stages: Sequence[Mapping[str, Any]] | Undefined | Skipped
+    statistics = stages = Skipped(tuple(reasons))
     if not (isinstance(planned, Undefined) or reasons):
         from embench.audits.retrain import compare_stages, fitted_statistics
 
@@ -97,7 +99,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
         folder=folder,
         record=known,
         manifest=known.manifest,
-        protocol=protocol_of(known.manifest),
+        protocol=resolve_protocol(known.manifest),
         targets=recorded_targets(known),
         labels=known.labels,
         groups=known.groups,
@@ -131,8 +133,8 @@ def _check_same(source: Source, manifest: Manifest) -> None:
         raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
-def _redefined(manifest: Manifest) -> list[str]:
-    """The modalities that packages add and that are defined otherwise here, in words. Raises PluginError where one is
+def _redefined(manifest: Manifest) -> list[Reason]:
+    """The modalities that packages add and that are defined otherwise here. Raises PluginError where one is
     not defined at all."""
     found = []
     for name, recorded in manifest.dataset.modalities.items():
@@ -142,8 +144,8 @@ def _redefined(manifest: Manifest) -> list[str]:
                 where=f"run {manifest.id}, dataset {manifest.dataset.name}",
                 hint=f"install {recorded.package} {recorded.version}; embench list modality",
             )
-        if fields := registry.modality_of(name).difference(recorded.content()):
-            found.append(f"modality {name} is defined otherwise here: {', '.join(fields)}")
+        if fields := registry.find_modality(name).difference(recorded.content()):
+            found.append(Reason.make("other_modality", name=name, fields=", ".join(fields)))
     return found
 
 
@@ -157,17 +159,17 @@ def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "othe
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
     """True if a file of predictions came with folds of its own."""
-    return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
+    return any("own" in origin for origin in run.get("submission", {}).get("folds", {}).values())
 
 
-def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
+def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     """Reasons why the same request would not give the very same stages here; empty where it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
-    found = [f"{name} of the run's configuration would differ here" for name in others]
+    found = [Reason.make("other_configuration", name=name) for name in others]
     versions = other_versions(run["versions"])
-    return found + [f"the run used {name} {there}, here it is {here}" for name, there, here in versions]
+    return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 
 def _sources(
@@ -176,7 +178,7 @@ def _sources(
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
     steps = () if isinstance(planned, Undefined) else planned.method.pretraining
     names = [source.name for step in steps for source in step.sources]
-    started = (run.get("started_from") or {}).get("manifest") or {}
+    started = (run.get("initial_weights") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}
     missing = []

@@ -14,17 +14,18 @@ import torch
 from safetensors.torch import load_file
 
 from embench.audits.checks.records import Evidence, FittedStatistics
-from embench.engine.fits import labelled
-from embench.engine.rows import encoder_of
+from embench.engine.fits import load_labelled_data
+from embench.engine.rows import load_encoder
 from embench.engine.stage import FitParams, Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.planning.graph import Graph, frozen_under
 from embench.planning.plan import Plan, default_workers, make
-from embench.records.audit import AuditFinding, CheckResult, Severity
+from embench.records.audit import AuditFinding, CheckResult
+from embench.records.findings import Severity
 from embench.runs import evaluate
-from embench.runs.guards import again, drawn_folds, part_of, permute_labels, remembered_labels
+from embench.runs.guards import drawn_folds, permute_labels, remembered_labels, run_pending, select_stages
 from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
@@ -36,7 +37,7 @@ SCORE_APART = 1e-3
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
     """Stages that a run's history names, and whether the plan has them."""
     if not history:
-        return Undefined("the record has no history of stages that were trained by epochs")
+        return Undefined("no_history")
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
     return [
         {"stage": id_, "kind": kind, "fold": fold, "differs": id_ not in planned.graph.stages}
@@ -47,7 +48,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
     """Normalisation statistics of the networks of the first seed, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
-        return Undefined("statistics came with pretrained weights")
+        return Undefined("pretrained_statistics")
     found, any_weights = [], False
     for expected, file, stage in planned.graph.networks():
         path = folder / "weights" / file
@@ -58,20 +59,23 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
         for name, training, all_subjects in _recomputed(stage):
             if name in state:
                 found.append(FittedStatistics(*place, name, state[name].numpy(), training, all_subjects))
-    return found if any_weights else Undefined("there are no weights beside the record")
+    return found if any_weights else Undefined("no_weights")
 
 
 def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(buffer, its value by the stage's training subjects, by all subjects) of encoders that keep statistics."""
-    having = [m for m, p in stage.params.modalities.items() if _keeps(encoder_of(p))]
+    having = [m for m, p in stage.params.modalities.items() if _keeps(load_encoder(p))]
     if not having:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
     n = len(everything["recording"])
     blank = {"role": np.zeros(n, np.int64), "y": np.full((n, stage.task["y"].shape[1]), np.nan)}
-    specs = labelled(stage)[1], labelled(replace(stage, task={**stage.task, **everything, **blank}))[1]
+    specs = (
+        load_labelled_data(stage)[1],
+        load_labelled_data(replace(stage, task={**stage.task, **everything, **blank}))[1],
+    )
     for m in having:
-        encoder = encoder_of(stage.params.modalities[m])
+        encoder = load_encoder(stage.params.modalities[m])
         one, other = (_buffers(encoder, spec[m]) for spec in specs)
         # Which buffers hold statistics shows where others are handed over.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
@@ -95,16 +99,16 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
     validation subjects with those in its record. Only of estimators on features, whose fits take seconds."""
     tuning = planned.tuning
     if tuning is None:
-        return Undefined("the run was not tuned")
+        return Undefined("not_tuned")
     if planned.method.inputs != "features":
-        return Undefined(f"the validation scores of {tuning.search.trials} trials of a network are not computed again")
+        return Undefined("tuned_network", trials=tuning.search.trials)
     picked = drawn_folds(planned)[:1]
     request, own = replace(planned.request, dev=True, tuned=None), planned.request.settings
     trials = [make(replace(request, settings=(*own, *settings))) for settings in tuning.search.settings]
-    graphs = [part_of(trial.graph, picked) for trial in trials]
+    graphs = [select_stages(trial.graph, picked) for trial in trials]
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
-        again(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
+        run_pending(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
         made = [predicted_tables(graph.predictions, Path(folder)) for graph in graphs]
     apart = []
     for k, expected in enumerate(graphs[0].predictions):
@@ -118,17 +122,17 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
     figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
-    what = f"validation scores that decided between trials are others here: {'; '.join(apart[:3])}"
-    todo = "tune again with `embench tune`, and test what it wrote"
-    return CheckResult(figures, (AuditFinding("severe", what, figures, todo),))
+    evidence = {**figures, "statements": apart[:8]}
+    return CheckResult(figures, (AuditFinding("severe", "other_choices", evidence),))
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
     Its score is then at chance, unless test subjects' labels reach it by another way. Plugins that are not bundled are
     also checked for remembered labels."""
-    # A headline that compares subjects may not be estimable; the score within subjects then tells as much of labels.
-    names = {t.name: e.rescored.headlines[t.name] for t in e.targets}
+    # A primary metric that compares subjects may not be estimable; the score within subjects then tells as much of
+    # labels.
+    names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}
     for t in e.targets:
         if e.rescored.score(t.name, names[t.name]) is None:
             names[t.name] = t.traits.within
@@ -136,16 +140,15 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
     for k in range(count):
         permuted = permute_labels(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
-            again(permuted.graph, Path(folder), on_event, default_workers({planned.setting.device}))
+            run_pending(permuted.graph, Path(folder), on_event, default_workers({planned.setting.device}))
             scores = evaluate.evaluate(permuted, Path(folder)).scores
-        for name, headline in names.items():
-            if score := scores.score(name, headline):
+        for name, primary_metric in names.items():
+            if score := scores.score(name, primary_metric):
                 null[name].append(score.mean)
     figures: dict[str, Any] = {}
-    todo = "test labels reach the method by some way other than its training labels: find it"
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         told = remembered_labels(planned, drawn_folds(planned), Path(folder) / "stages", on_event)
-    findings = [AuditFinding("severe", what, {}, todo) for what in told]
+    findings = [AuditFinding("severe", "remembers_labels", {"reason": what}) for what in told]
     for name, values in null.items():
         real = e.rescored.score(name, names[name])
         if not values or real is None:
@@ -156,12 +159,12 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         spread = 0.05 if real.low is None or real.high is None else (real.high - real.low) / 4
         error = max(spread, float(np.std(values))) / np.sqrt(len(values))
         p = (1 + at_least) / (1 + len(values))
-        figures[name] = {"headline": names[name], "real": real.mean, "permuted": values, "mean": mean, "p": p}
+        figures[name] = {"primary_metric": names[name], "real": real.mean, "permuted": values, "mean": mean, "p": p}
+        evidence = {"target": name, **figures[name]}
         if mean - chance > 4 * error:
-            what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
-            findings.append(AuditFinding("severe", what, figures[name], todo))
+            findings.append(AuditFinding("severe", "learned_from_permuted", evidence))
         elif at_least:
             severity: Severity = "warning" if (real.low or 0) > chance else "note"
-            what = f"{at_least} of {len(values)} runs on permuted labels score as high on {name} as the real one"
-            findings.append(AuditFinding(severity, what, figures[name], "treat the score as no effect"))
+            evidence |= {"n": at_least, "of": len(values)}
+            findings.append(AuditFinding(severity, "permuted_as_high", evidence))
     return CheckResult(figures, tuple(findings))

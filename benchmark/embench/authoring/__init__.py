@@ -1,4 +1,4 @@
-"""Packages of plugins: written by `embench plugin new`, checked by `embench plugin check`."""
+"""Packages of plugins: `embench plugin new` writes them, `embench plugin check` checks them."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from embench.errors import CheckFailed, EmbenchError, MachineError, PluginError,
 from embench.files import aside, temporary
 from embench.registry.catalogue import entries, installed
 from embench.registry.fragments import PLUGIN_KINDS, Entry, Package, folders
-from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_anew
-from embench.system import in_fresh_process, lacking
+from embench.registry.loading import FILE_MODULES, classes_in, find_kind, reload_entry
+from embench.system import explain_missing_library, in_fresh_process
 from embench.vocabulary import did_you_mean
 
-# Writes the package of a first plugin, which installs, passes its own tests and runs as it is.
+# Writing a package with a first plugin, which can be installed, tested and run at once.
 
 NO_AUTHOR = "TODO: your name"
 """Placeholder for the author where neither an option nor git knows one."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a headline
+_MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a primary metric
 _SHORT = "--recipe quick --seeds 0 --data-root data"
 _RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Parts of a new package that depend on its kind, besides the class: the kind in `registry.yaml`, its summary and
-    other fields, and the commands that try it."""
+    """Parts of a new package that depend on its kind, except the class: the kind in `registry.yaml`, its summary and
+    other fields, and commands for trying it."""
 
     registered_as: str
     summary: str
@@ -90,12 +90,12 @@ _FILES = {
     "$package/__init__.py": "init.py",
     "$package/registry.yaml": "registry.yaml",
 }
-"""File -> its template; besides these, the plugin's own module and its tests."""
+"""File -> its template; the plugin's module and its tests come in addition."""
 
 
 @dataclass(frozen=True)
 class NewPackage:
-    """A written package: the folder, its files, the package's name, and the commands that come next."""
+    """A written package: the folder, its files, the package's name, and the next commands."""
 
     folder: Path
     files: tuple[str, ...]
@@ -104,16 +104,16 @@ class NewPackage:
 
 
 def write_package(kind: str, name: str, folder: Path | None = None, author: str | None = None) -> NewPackage:
-    """Writes the package `embench_NAME` with one plugin of a kind: class, entry, tests, README, licence, workflow.
+    """Write the package `embench_NAME` with one plugin of a kind: class, entry, tests, README, licence, workflow.
 
     Args:
         kind: a kind of plugin, or `estimator`, a fusion without gradients.
-        name: what users will type.
-        folder: where to write, a folder that does not exist; default: `embench-NAME` in the working folder.
+        name: name that users type.
+        folder: a new folder to write to; default: `embench-NAME` in the working folder.
         author: default: git's `user.name`.
 
     Raises:
-        UsageError: the kind is unknown, the name can't be taken, or the folder exists.
+        UsageError: the kind is unknown, the name is not valid, or the folder exists.
     """
     if kind not in _KINDS:
         hint = did_you_mean(kind, _KINDS)
@@ -165,7 +165,7 @@ def _check_name(name: str) -> None:
 
 
 def _class_name(kind: str, name: str, text: str) -> str:
-    """`my_encoder` -> `MyEncoder`; the kind follows where the module uses the name for something else."""
+    """Convert `my_encoder` to `MyEncoder`; append the kind if the module uses that name otherwise."""
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
     return f"{camel}{kind.capitalize()}" if re.search(rf"\b{camel}\b", text) else camel
 
@@ -186,19 +186,20 @@ def _git_author() -> str | None:
     return done.stdout.strip() or None
 
 
-# Looks through installed packages and single files: the entry, the import and the conformance of every plugin.
+# Checks of installed packages and single files: entry, import and conformance of every plugin.
 #
-# Each plugin is imported and tried in a process of its own, so that none can harm the next, or this one.
+# Each plugin is imported and checked in its own process, so that it cannot affect others or this process.
 
 LONG_IMPORT_S = 1.0
-"""Seconds of an import from which on it is a fault: every command that uses the plugin, and every worker, waits."""
+"""Import time in seconds from which on it is a fault, since every command and every worker that use the plugin wait for
+it."""
 
 _LIBRARIES = "embench.testing"
-"""The package that processes have imported before they import a plugin."""
+"""Package that processes import before they import a plugin."""
 
 _LENGTH_S = 30.0
 _SUBJECTS = 4
-"""Synthetic subjects on which a dataset's reader is tried."""
+"""Number of synthetic subjects for checking a dataset's reader."""
 
 
 @dataclass(frozen=True)
@@ -208,12 +209,12 @@ class PluginCheck:
     Args:
         plugin: its kind and name.
         check: `registry.yaml`, `import` or `conformance`.
-        fault: what is wrong, or None.
-        where: where in the plugin.
+        fault: the fault, or None.
+        where: place of the fault in the plugin.
         remedy: what was expected, or what to do.
         skipped: why it was not checked, or None.
-        seconds: how long the check took.
-        trace: the traceback of what the plugin raised, or None.
+        seconds: duration of the check.
+        trace: traceback of the plugin's exception, or None.
     """
 
     plugin: str
@@ -227,12 +228,12 @@ class PluginCheck:
 
 
 def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginCheck]:
-    """The findings of a package's plugins, one by one as they are checked.
+    """Yield the results of checks of plugins, one by one.
 
     Args:
-        target: a plugin's name, a package, the folder of one that is installed, `package/name`, `FILE.py` or
+        target: a plugin's name, a package, the folder of an installed package, `package/name`, `FILE.py` or
             `FILE.py:CLASS`.
-        data_root: where files of datasets are; a dataset without any is checked on synthetic ones.
+        data_root: folder of the datasets; a dataset without files is checked on synthetic ones.
 
     Raises:
         UsageError: the package or file does not exist; the message says how to install a missing package.
@@ -244,14 +245,14 @@ def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginC
         yield PluginCheck(path, "import", error.what, error.where, error.hint or error.expected)
         return
     for entry in found:
-        yield from _of_entry(entry, data_root)
+        yield from _check_entry(entry, data_root)
 
 
 def _installed(target: str) -> list[Entry]:
-    if Path(target).is_dir() and (package := _of_folder(Path(target))):
+    if Path(target).is_dir() and (package := _find_by_folder(Path(target))):
         return list(package.entries)
     name, _, plugin = target.partition("/")
-    package = installed().get(name) or _of_distribution(name)
+    package = installed().get(name) or _find_by_distribution(name)
     if package is None and (named := [entry for entry in registry.entries() if entry.name == target]):
         return named
     if package is None:
@@ -274,14 +275,15 @@ def _expected(known: list[str]) -> str:
     return f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS"
 
 
-def _of_distribution(name: str) -> Package | None:
-    """The package of a distribution: what pip calls embench-mine may be embench_mine."""
+def _find_by_distribution(name: str) -> Package | None:
+    """Return the package of a distribution; pip may write embench_mine as embench-mine."""
     same = (p for p in installed().values() if p.distribution and p.distribution.name == name)
     return next(same, None)
 
 
-def _of_folder(folder: Path) -> Package | None:
-    """The installed package whose modules lie in a folder. Raises UsageError where none does and it is a project."""
+def _find_by_folder(folder: Path) -> Package | None:
+    """Return the installed package with modules in a folder. Raises UsageError where there is none and the folder is a
+    project."""
     inside = folder.resolve()
     for package in installed().values():
         if any(inside in (place.resolve(), *place.resolve().parents) for place in folders(package.name)):
@@ -308,12 +310,12 @@ def _in_file(path: Path, cls: str) -> list[Entry]:
 
 
 def _classes(path: Path) -> list[tuple[str, str]]:
-    """Kind and name of every plugin that a file defines. Raises PluginError where it can't be imported."""
+    """Return kind and name of every plugin that a file defines. Raises PluginError where it cannot be imported."""
     with _captured():
-        return [(kind, cls.__name__) for cls in classes_in(path) if (kind := kind_of(cls))]
+        return [(kind, cls.__name__) for cls in classes_in(path) if (kind := find_kind(cls))]
 
 
-def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
+def _check_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
     plugin = _title(entry)
     if entry.broken:
         remedy = "correct the file as shown in docs/guide/plugins/package.md"
@@ -346,7 +348,7 @@ def _clash(entry: Entry, plugin: str) -> PluginCheck:
 
 
 def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
-    """The import and the conformance of one plugin, in a process in which no other was imported."""
+    """Check import and conformance of one plugin, in a process in which no other plugin was imported."""
     entry = registry.find(kind, name)
     plugin, findings = _title(entry), list[PluginCheck]()
     for check, work in (("import", _import), ("conformance", _conformance)):
@@ -359,7 +361,7 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
             remedy = "; ".join(part for part in (error.hint, error.expected and f"expected {error.expected}") if part)
             trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else None
         except BaseException as error:  # the plugin boundary, sys.exit too
-            if lacking(error):  # nothing can be checked here
+            if explain_missing_library(error):  # nothing can be checked here
                 raise
             fault, trace = f"the plugin raised {type(error).__name__}: {error}", traceback.format_exc()
         seconds = time.perf_counter() - began
@@ -397,7 +399,7 @@ def _import(entry: Entry, _: Path | None) -> None:
 
 
 def _import_again(entry: Entry) -> float:
-    """Imports the plugin's own modules once more, and says in how many seconds: without libraries, which are there."""
+    """Import the plugin's own modules once more, without libraries; return the seconds."""
     top = entry.package.partition(".")[0]
     own = {
         name: module for name, module in sys.modules.items()
@@ -408,7 +410,7 @@ def _import_again(entry: Entry) -> float:
     began = time.perf_counter()
     try:
         with _captured(), contextlib.suppress(EmbenchError):
-            load_anew(entry)
+            reload_entry(entry)
     finally:
         sys.modules.update(own)
     return time.perf_counter() - began
@@ -438,6 +440,6 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
 
 @contextlib.contextmanager
 def _captured() -> Iterator[io.StringIO]:
-    """Captures stdout for the duration of the context."""
+    """Capture stdout within the context."""
     with contextlib.redirect_stdout(io.StringIO()) as text:
         yield text

@@ -1,1 +1,1 @@
-"""Claims of papers, run and judged."""
+"""Claims of papers: running and judging them."""

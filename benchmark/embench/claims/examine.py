@@ -1,4 +1,4 @@
-"""Run what claims compare or measure, and judge each claim."""
+"""Run the comparisons and measurements that claims need, and judge each claim."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
 from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import parts_of
-from embench.planning.parts import of_encoder
+from embench.interfaces.recording import parse_modality
+from embench.planning.parts import parse_encoder_setting
 from embench.planning.plan import Plan
-from embench.planning.request import Request, request_of
+from embench.planning.request import Request, make_request
 from embench.protocols import label_units
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
@@ -26,13 +26,14 @@ from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corre
 from embench.studies.study import RunStudy, correct_p
 from embench.system import EventCallback
 
-# Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one.
+# Verdicts on a claim from an interval: whether its direction is right, and whether its size is the published one.
 
 Verdict = Literal[
     "supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no overlap correction"
 ]
 MIN_SEEDS = 3
-"""Fewer seeds decide nothing: they hardly show the part of initial weights and training subjects in a difference."""
+"""Minimum number of seeds for a verdict; fewer hardly show how a difference varies with initial weights and training
+subjects."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 
@@ -45,19 +46,20 @@ def direction_verdict(
     seeds: int,
     allowance: bool,
 ) -> Verdict:
-    """The verdict on the direction of a difference, a less b.
+    """Return the verdict on the direction of a difference, a minus b.
 
     Args:
         low, high: its 95 % interval; None where nothing can vary.
-        p: of the primary test, corrected for the claims that are tested together.
-        direction: how a's score lies to b's if the claim is right.
-        seeds: how many both sides have. `allowance`: whether the interval allows for subjects, or folds, that share
-            training subjects.
+        p: p value of the primary test, corrected for the claims that are tested together.
+        direction: the claimed position of a's score relative to b's.
+        seeds: number of seeds that both sides have. `allowance`: whether the interval has the training-overlap
+            correction.
 
     Returns:
-        `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`:
-        the same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`. In place of
-        the first three: `one seed` or `two seeds` where there are no more; `no overlap correction` where it is missing.
+        `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`: the
+            same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`. Instead of
+            the first three: `one seed` or `two seeds` where there are no more; `no overlap correction` where it is
+            missing.
     """
     if low is None or high is None:
         return "undecided"
@@ -75,8 +77,9 @@ def direction_verdict(
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
-    """Relation of the measured 95 % interval to the published difference: it holds it (`agrees`), or lies nearer to 0
-    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None without an interval."""
+    """Compare the measured 95 % interval with the published difference: it contains the difference (`agrees`), or lies
+    nearer to 0 (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None without an
+    interval."""
     if low is None or high is None:
         return None
     if low <= published <= high:
@@ -94,28 +97,28 @@ def size_verdict(published: float, low: float | None, high: float | None) -> Siz
 def claimed_request(
     dataset: str, stated: Mapping[str, Any], targets: Sequence[str], options: Mapping[str, Any]
 ) -> Request:
-    """The request of a run on a dataset with these targets; without any, with the default targets of a run.
+    """Return the request of a run on a dataset with these targets; without targets, with a run's default targets.
 
     Args:
-        stated: what the claim says of the run, by the names of options, with its protocol.
-        options: further fields of a request, where the claim says nothing. Of its settings, those of the encoder of a
-            modality that the run does not read, or reads with another encoder (`encoder[eeg:NAME]`), are of other runs.
+        stated: the claim's statements on the run, by the names of options, with its protocol.
+        options: further fields of a request, used where the claim states nothing. Settings of an encoder
+            (`encoder[eeg:NAME]`) apply only if the run reads that modality with that encoder.
     """
-    ours = [text for setting in options.get("settings") or () if (text := _of_run(setting, stated)) is not None]
+    ours = [text for setting in options.get("settings") or () if (text := _strip_encoder(setting, stated)) is not None]
     settings = (*stated.get("set", ()), *ours)
     own = {name: value for name, value in stated.items() if name != "set"}
-    return request_of(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
+    return make_request(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
 
 
 def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
-    """Those of the wanted targets that a dataset has under a protocol."""
+    """Return the wanted targets that a dataset has under a protocol."""
     targets = Request(dataset, protocol=protocol, data_root=data_root).card.targets
     return [name for name in wanted if name in {target.name for target in targets}]
 
 
-def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:
-    """The setting as a run takes it, without the encoder's name; None where it is of other runs."""
-    place = of_encoder(setting)
+def _strip_encoder(setting: str, stated: Mapping[str, Any]) -> str | None:
+    """Return the setting without the encoder's name, as a run takes it; None where it does not apply to this run."""
+    place = parse_encoder_setting(setting)
     if place is None:
         return setting
     modality, _, encoder = place.partition(":")
@@ -127,20 +130,20 @@ def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:
     return setting.replace(f"[{place}]", f"[{modality}]", 1)
 
 
-# Runs what claims measure beside scores, and gives a verdict on each value.
+# Runs for measured claims, and a verdict on each value.
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A value that a claim says is above its reference, or near it, or why there is none.
+    """A measured value that a claim expects above its reference, or near it; or why there is none.
 
     Args:
-        what: what was measured, in words. `mean`, `low`, `high`: of it, with its 95 % interval over the `count` seeds
-            and folds (corrected resampled t), or the subjects or stimuli, that `over` names.
-        p, corrected: that it is not the reference, or where the claim has a margin, not the nearer edge of it; after
-            Holm over the measured values of the paper.
+        what: the measured quantity, in words. `mean`, `low`, `high`: its value with the 95 % interval over the `count`
+            seeds and folds (corrected resampled t), or subjects or stimuli, as named by `over`.
+        p, corrected: p value of the difference from the reference, or from the nearer edge of the claim's margin; after
+            Holm's correction over the measured values of the paper.
         published, size: see `MeasuredClaim.published_value`; the size only on the paper's own data.
-        leaks: protocol -> what it gives up, in words, of those that leak.
+        leaks: leaking protocol -> the leak, in words.
     """
 
     claim: MeasuredClaim
@@ -151,7 +154,7 @@ class Measured:
     low: float | None = None
     high: float | None = None
     count: int = 0
-    over: Literal["folds", "people", "stimuli"] | None = None
+    over: Literal["folds", "subjects", "stimuli"] | None = None
     p: float | None = None
     corrected: float | None = None
     verdict: Verdict | None = None
@@ -167,11 +170,11 @@ class Measured:
 
     @property
     def holds_reference(self) -> bool:
-        """True if the interval holds the reference."""
+        """True if the interval contains the reference."""
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
     def json(self) -> dict[str, Any]:
-        """The row as in `embench claims --json`, without fields that have no value."""
+        """Return the row for `embench claims --json`, without empty fields."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
             values["holds_reference"] = self.holds_reference or None
@@ -181,7 +184,7 @@ class Measured:
 
 
 def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
-    """The request of each run of a claim, by its name. `options` are further fields of a request."""
+    """Return run name -> request, for each run of a claim. `options` are further fields of a request."""
     place, found = claim.datasets.get(dataset), {}
     for name, run in claim.runs.items():
         own = {option: value for option, value in run.stated.items() if option != "target"}
@@ -200,8 +203,8 @@ def examine_measured(
     dry_run: bool = False,
     study: RunStudy | None = None,
 ) -> list[Measured]:
-    """Runs what the claims need, on their datasets or these, as one grid a paper, or takes a `study` that is over, and
-    measures: a row for each value. With `dry_run` plans only."""
+    """Run what the claims need, as one grid for each paper, and return a row for each measured value. Datasets are
+    those of the claims, or `datasets`; a finished `study` replaces the runs. With `dry_run`, only plan."""
     rows = []
     for paper in dict.fromkeys(claim.paper for claim in claims):
         wanted = [(c, name) for c in claims if c.paper == paper for name in datasets or c.datasets]
@@ -223,22 +226,22 @@ def _measure_paper(
     *,
     dry_run: bool,
 ) -> list[Measured]:
-    asked = [_requests_or_error(claim, dataset, options) for claim, dataset in wanted]
-    study = study or RunStudy(request for own in asked if isinstance(own, dict) for request in own.values())
-    asked = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in asked]
-    able = [request for own in asked if isinstance(own, dict) for request in own.values()]
+    requests = [_requests_or_error(claim, dataset, options) for claim, dataset in wanted]
+    study = study or RunStudy(request for own in requests if isinstance(own, dict) for request in own.values())
+    requests = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in requests]
+    able = [request for own in requests if isinstance(own, dict) for request in own.values()]
     finished: dict[Request, _Finished | EmbenchError] = {}
     if not dry_run:
         study.run(able, progress)
-        finished = {request: _finished(request, study) for request in dict.fromkeys(able)}
+        finished = {request: _get_finished(request, study) for request in dict.fromkeys(able)}
     rows = []
-    for (claim, dataset), own in zip(wanted, asked, strict=True):
+    for (claim, dataset), own in zip(wanted, requests, strict=True):
         if isinstance(own, EmbenchError):
             rows.append(_missing_measure(claim, dataset, own))
         elif dry_run:
             rows.append(Measured(claim, dataset, status="can be run", leaks=_leaks(map(study.plan, own.values()))))
         else:
-            rows += _measured(claim, dataset, {name: finished[request] for name, request in own.items()})
+            rows += _measure_claim(claim, dataset, {name: finished[request] for name, request in own.items()})
     return rows
 
 
@@ -251,13 +254,15 @@ def _requests_or_error(
         return error
 
 
-def _finished(request: Request, study: RunStudy) -> _Finished | EmbenchError:
-    """A request's run, or why it failed."""
+def _get_finished(request: Request, study: RunStudy) -> _Finished | EmbenchError:
+    """Return the finished run of a request, or why it failed."""
     result = study.result(request)
     if isinstance(result, EmbenchError):
         return result
     record = read_record(result.folder)
-    own = record.predictions.take(record.predictions.rows_with(method=MODEL))  # controls are most of a record
+    own = record.predictions.take(
+        record.predictions.rows_with(method=MODEL)
+    )  # confound-only models are most of a record
     return _Finished(study.plan(request), result.folder, replace(record, predictions=own))
 
 
@@ -270,7 +275,7 @@ def _leaks(plans: Iterable[Plan]) -> dict[str, str]:
     return {rule.name: "; ".join(rule.deviations.values()) for rule in rules if rule.leaks}
 
 
-def _measured(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished | EmbenchError]) -> list[Measured]:
+def _measure_claim(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished | EmbenchError]) -> list[Measured]:
     done = {}
     for name, run in runs.items():
         if isinstance(run, EmbenchError):
@@ -304,14 +309,14 @@ def _measured(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished |
 
 
 def _labels(cohort: Cohort, name: str) -> dict[str, float]:
-    """Unit -> its label of a target of the card, whether a run is about it or not; NaN where it has none."""
+    """Return unit -> its label of any target on the card; NaN where it has none."""
     (target,) = choose_targets(cohort.card, name)
     _, labels = label_units(cohort.units, cohort.store.labels()[target.label], target.rule)
     return dict(zip((unit.id for unit in cohort.units), labels.tolist(), strict=True))
 
 
 def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Measured:
-    over: Literal["folds", "people", "stimuli"] = "folds"
+    over: Literal["folds", "subjects", "stimuli"] = "folds"
     if isinstance(values, Each):
         over, found = values.over, values.estimate()
         if isinstance(found, Undefined) or found.error is None:
@@ -350,25 +355,25 @@ def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
             p = corrected[k]
             verdict: Verdict = "undecided"  # nothing is equivalent: values have no common margin
             if p <= ALPHA:
-                low, high = _inside(row.claim, row.low, row.high)
+                low, high = _bound_inside(row.claim, row.low, row.high)
                 verdict = direction_verdict(low, high, p, seeds=row.seeds, allowance=True)
             row = replace(row, corrected=p, verdict=verdict)
         decided.append(row)
     return decided
 
 
-def _inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
-    """The ends of the interval as they lie above the reference, or inside the nearer edge of its margin."""
+def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of the interval relative to the reference, or inside the nearer edge of its margin."""
     low, high = low - claim.reference, high - claim.reference
     if claim.margin is None:
         return low, high
     return claim.margin - max(-low, high), claim.margin - max(low, -high, 0.0)
 
 
-# Runs what claims compare, under the fixed protocol and under the papers' own, and gives a verdict on each.
+# Runs for comparing claims, under the fixed protocol and the papers' own, and a verdict on each.
 
 FIXED_PROTOCOL = Request.protocol
-"""The protocol that holds for every method, whose headline is compared."""
+"""The protocol for all methods; its primary metric is compared."""
 
 Leg = Literal["fixed", "own"]
 Status = Literal["compared", "can be run", "missing", "does not apply"]
@@ -386,26 +391,27 @@ class ComparedPair:
 
     @property
     def sides(self) -> dict[str, Request]:
-        """The requests by the names of the sides."""
+        """Name of a side -> its request."""
         return {"a": self.a, "b": self.b}
 
     @property
     def metric(self) -> str | None:
-        """The paper's metric under its own protocol, else None: the headline."""
+        """The paper's metric under its own protocol; else None, for the primary metric."""
         return self.claim.metric if self.leg == "own" else None
 
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """One comparison, or why there is none.
+    """The result of a comparison, or why there is none.
 
     Args:
-        status: `compared`; `can be run` (of a plan); `missing` (data, a plugin or a run); `does not apply` (a requested
-            dataset that is not the claim's own lacks a modality).
-        p, corrected: of the primary test, by itself and after Holm over the comparisons of this paper and leg.
-        seeds: how many both sides have. `allowance`: see `direction_verdict`.
+        status: `compared`; `can be run` (in a plan); `missing` (data, a plugin or a run); `does not apply` (a requested
+            dataset, not the claim's own, lacks a modality).
+        p, corrected: p value of the primary test, and after Holm's correction over the comparisons of this paper and
+            leg.
+        seeds: number of seeds that both sides have. `allowance`: see `direction_verdict`.
         published, size: only under the paper's own protocol and on its own data, where a number was published.
-        cost: wall time of each side, in s, stages that they share counted whole in both.
+        cost: wall time of each side in s; shared stages count fully on both sides.
     """
 
     claim: Claim
@@ -434,7 +440,7 @@ class ClaimResult:
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """The row as in `embench claims --json`, without fields that have no value."""
+        """Return the row for `embench claims --json`, without empty fields."""
         values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
         values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
         if self.status != "compared":
@@ -446,7 +452,7 @@ class ClaimResult:
 def claim_pairs(
     claims: Sequence[Claim], datasets: Sequence[str], legs: Sequence[Leg], options: Mapping[str, Any]
 ) -> list[ComparedPair]:
-    """The pairs that the claims compare, on their own datasets or on these.
+    """Return the pairs that the claims compare, on their own datasets or on `datasets`.
 
     Args:
         options: further fields of `Request`.
@@ -466,7 +472,7 @@ def claim_pairs(
 
 
 def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:
-    """The claim's targets on a dataset, as far as they exist there under a protocol."""
+    """Return the claim's targets that a dataset has under a protocol."""
     wanted = claim.place(dataset).targets
     try:
         return targets_there(wanted, dataset, protocol, data_root)
@@ -479,8 +485,8 @@ def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) 
 def examine_claims(
     wanted: Sequence[ComparedPair], progress: EventCallback | None = None, study: RunStudy | None = None
 ) -> list[ClaimResult]:
-    """Runs all that can be run, as one grid a paper, or takes a `study` that is over, and compares; a row for each
-    target of each pair."""
+    """Run all possible comparisons, as one grid for each paper, and return a row for each target of each pair; a
+    finished `study` replaces the runs."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
         rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, study)
@@ -488,14 +494,14 @@ def examine_claims(
 
 
 def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
-    """A row for each pair: `can be run`, or the reason why `examine` could not run it. Nothing is trained."""
+    """Return a row for each pair: `can be run`, or the reason why it cannot. Nothing is trained."""
     study = RunStudy(request for pair in wanted for request in pair.sides.values())
     return [_refusal(pair, study) or _row(pair, "can be run") for pair in wanted]
 
 
 def _refusal(pair: ComparedPair, study: RunStudy) -> ClaimResult | None:
-    """The row of a pair of which a side cannot be run; None where both can."""
-    if pair.dataset not in pair.claim.datasets and (lacking := _lacking(pair)):
+    """Return the row of a pair with a side that cannot be run; None where both can."""
+    if pair.dataset not in pair.claim.datasets and (lacking := _list_lacking(pair)):
         return _row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
     error = study.refusal(pair.sides.values())
     return _missing(pair, error) if error else None
@@ -507,15 +513,15 @@ def _examine_paper(
     study = study or RunStudy(request for pair in wanted for request in pair.sides.values())
     refused = [(pair, _refusal(pair, study)) for pair in wanted]
     study.run((request for pair, row in refused if row is None for request in pair.sides.values()), progress)
-    return _decided([each for pair, row in refused for each in ([row] if row else _compared(pair, study))])
+    return _add_verdicts([each for pair, row in refused for each in ([row] if row else _compare_pair(pair, study))])
 
 
-def _lacking(pair: ComparedPair) -> list[str]:
-    """The modalities, or channels of them, that a claim reads and a dataset does not have."""
+def _list_lacking(pair: ComparedPair) -> list[str]:
+    """Return the modalities and channels that a claim reads and a dataset lacks."""
     card = pair.a.source.card
     named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
     try:
-        read = {part: parts_of(part)[0] for m in named for part in m.split("+")}
+        read = {part: parse_modality(part)[0] for m in named for part in m.split("+")}
     except ValueError:
         return []  # no modality: planning says so
     has = {name: (None, *modality.channels) for name, modality in card.modalities.items()}
@@ -527,12 +533,12 @@ def _row(pair: ComparedPair, status: Status, reason: str = "", what_to_do: str =
 
 
 def _missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> ClaimResult:
-    """The row of a pair that `error` keeps from being compared."""
+    """Return the row of a pair that could not be compared because of `error`."""
     where = f" ({error.where})" if isinstance(error, DataError) and error.where else ""
     return _row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
 
 
-def _compared(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
+def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
     rows, results = [], {}
     for side, request in pair.sides.items():
         result = study.result(request)
@@ -551,7 +557,7 @@ def _compared(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
         try:
             found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
-            # What to do is advice on a comparison of one's own: a claim states its score.
+            # Advice on what to do is for comparisons by users; a claim fixes its score.
             rows.append(replace(_missing(pair, error), what_to_do="", target=target, **about))
             continue
         gap = found.difference
@@ -576,9 +582,9 @@ def _compared(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
     return rows
 
 
-def _decided(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The rows with their verdicts, p values corrected over the comparisons of each leg. Two claims that compare the
-    same runs in the same way are one comparison."""
+def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Return the rows with their verdicts; p values are corrected over the comparisons of each leg. Claims with the
+    same runs and the same comparison count once."""
     corrected: dict[Any, float] = {}
     for leg in ("fixed", "own"):
         corrected |= correct_p({_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
@@ -599,8 +605,8 @@ def _question(row: ClaimResult) -> tuple[str, ...]:
 
 
 def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
-    """Raises Unfinished where a comparison, or a measured value, is missing; names each reason and the claims that it
-    concerns."""
+    """Raise Unfinished where a comparison or a measured value is missing; the message names each reason with its
+    claims."""
     missing = [row for row in rows if row.status == "missing"]
     if missing:
         concerned: dict[str, dict[str, None]] = {}

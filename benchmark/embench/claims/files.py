@@ -1,4 +1,4 @@
-"""Claims of papers as YAML files: comparisons, measures and printed numbers."""
+"""Claims of papers as YAML files: comparisons, measurements and printed numbers."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from embench.statistics.gains import (
 from embench.statistics.intervals import Jackknife
 from embench.vocabulary import did_you_mean, has_control, names_code, names_place, texts_in
 
-# A finished run of a claim, with the quantities that measures read.
+# A finished run of a claim, with the quantities that are measured.
 
 SeedAndFold = tuple[int, int]
-"""The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
+"""Seed of a run and number of a fold, which identify the networks trained on the same subjects."""
 
 
 class ClaimRun(Scored):
-    """A claim's run that has finished. `by` has the labels of the target that the claim names."""
+    """A finished run of a claim. `by` contains the labels of the target that the claim names."""
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
-        """(seed, unit) -> label; seed is `ANY_SEED` where all seeds share it. Raises DataError: the record has none."""
+        """(seed, unit) -> label; the seed is `ANY_SEED` where all seeds share it. Raises DataError where the record has
+        none."""
         table = self.record.labels
         if table is None:
             raise DataError("the record contains no labels", where=str(self.folder))
@@ -53,22 +54,22 @@ class ClaimRun(Scored):
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
-        """Correctness of the method's decisions on labelled units: (seed, fold) -> unit -> right or wrong."""
+        """Return (seed, fold) -> labelled unit -> whether the method's decision is right."""
         rows, known = self.predictions, self.labels
         found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
         for seed, fold, unit, decision in zip(*columns, strict=True):
-            if np.isfinite(label := label_of(known, seed, unit)):
+            if np.isfinite(label := get_label(known, seed, unit)):
                 found[seed, fold][unit] = decision == label
         return found
 
     def scores(self) -> dict[SeedAndFold, float]:
-        """The claim's score of each seed and fold where it is defined."""
+        """Return (seed, fold) -> score of the claim; folds with an undefined score are omitted."""
         rows = [r for r in self.record.scores.folds if (r["method"], r["target"]) == (MODEL, self.target)]
         return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
 
     def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
-        """The epochs of the stages of a kind, of this target or of none."""
+        """Return (seed, fold) -> the epochs of stages of a kind, for this target or for none."""
         found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self.record.history:
             if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
@@ -76,20 +77,20 @@ class ClaimRun(Scored):
         return found
 
 
-def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
-    """The label of a unit under a seed, or under all of them; NaN where there is none."""
+def get_label(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
+    """Return the label of a unit under a seed, or under all seeds; NaN without a label."""
     return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
 
 
 Runs = Mapping[str, ClaimRun]
 
 
-# Measures whose values are of subjects (see `statistics/gains.py`). Where a claim names a target `by`, units
-# without a label of it do not count.
+# Measures with a value for each subject (see `statistics/gains.py`). Where a claim names a target `by`, units without a
+# label of it are excluded.
 
 
 def score_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """The score of each subject; and of each stimulus, where there are several."""
+    """Return the score of each subject; and of each stimulus, if there are several."""
     ((_, run),) = runs.items()
     found = {f"{run.metric}, over subjects": subject_scores(run)}
     films = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
@@ -101,12 +102,12 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """Difference of the scores of the first and the second run in each subject, each on its own units and target."""
+    """Return the first run's score minus the second's in each subject, each on its own units and target."""
     return {"difference": subject_gap(*runs.values())}
 
 
 def gap_by_label(runs: Runs) -> Mapping[str, Each]:
-    """Score of a run in each subject on the units of the positive class of the target `by`, less that on those of the
+    """Return a run's score in each subject on the units of the positive class of the target `by`, minus that on the
     negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
@@ -118,11 +119,11 @@ def gap_by_label(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
-    """Score of the first run, whose classes are parts of those of the second run's target, on that target, less the
-    score of the second run, in each subject: a class has the sum of the scores of its parts.
+    """Return, for each subject, the first run's score on the second run's target, minus the second run's score. The
+    first run's classes are parts of the second run's classes; the score of a class is the sum over its parts.
 
     Raises:
-        DataError: units of one class of the first run are of several classes of the second.
+        DataError: units of one class of the first run belong to several classes of the second.
     """
     fine, coarse = runs.values()
     merged, own = [], []
@@ -150,31 +151,32 @@ SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]]
     "gap_by_label": (gap_by_label, 1),
     "gap_of_merged": (gap_of_merged, 2),
 }
-"""Measures with a value for each subject or stimulus, as `MEASURES`."""
+"""Measures with a value for each subject or stimulus, in the form of `MEASURES`."""
 
 
 def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
-    """The difference of scores in each subject, of the units of both in each seed."""
+    """Return the difference of scores in each subject, on the units of both in each seed."""
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}
 
 
-# Measures of finished runs beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
+# Measures of finished runs besides scores: cases, epochs, accuracy of pretext tasks, distances between classes.
 #
-# Each measure gives values for each seed and fold, (J,), or for each subject or stimulus, which are larger the more a
-# claim is right, or nearer to its reference where it has a margin.
+# Each measure returns values for each seed and fold, (J,), or for each subject or stimulus. A claim is supported by
+# larger values, or where it has a margin, by values nearer to its reference.
 
 Values = Mapping[str, np.ndarray]
-"""A measure in words -> (J,) of the seeds and folds where it is defined."""
+"""Measure in words -> its values (J,) in the seeds and folds where it is defined."""
 
 
 def cases(runs: Runs) -> Values:
-    """Share of the units that one run alone gets right that the last run gets right, too; for each run but the last."""
+    """Return, for each run but the last, the proportion of the units that it alone gets right that the last run gets
+    right too."""
     *alone, joined = runs
     right = {name: run.right() for name, run in runs.items()}
     found = {}
     for name in alone:
         shares = []
-        for at in _everywhere(right.values()):
+        for at in _find_common(right.values()):
             correct = {run: right[run][at] for run in runs}
             units = set.intersection(*(set(units) for units in correct.values()))
             only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
@@ -184,17 +186,17 @@ def cases(runs: Runs) -> Values:
 
 
 def disagreements(runs: Runs) -> Values:
-    """Share of the units on which exactly one of two runs is right that the first gets right."""
+    """Return, among units that exactly one of two runs gets right, the proportion that the first gets right."""
     (one, first), (other, second) = runs.items()
     ours, theirs, shares = first.right(), second.right(), []
-    for at in _everywhere([ours, theirs]):
+    for at in _find_common([ours, theirs]):
         split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
         shares += [np.mean(split)] if split else []
     return {f"{one} is correct where {one} and {other} disagree": np.array(shares)}
 
 
 def pretext_accuracy(runs: Runs) -> Values:
-    """The best training accuracy of the pretext task."""
+    """Return the best training accuracy on the pretext task."""
     ((_, run),) = runs.items()
     curves = run.curves("pretrain").values()
     best = [max(float(row["accuracy"]) for row in rows if row.get("accuracy")) for rows in curves]
@@ -202,7 +204,8 @@ def pretext_accuracy(runs: Runs) -> Values:
 
 
 def sooner(runs: Runs) -> Values:
-    """Number of epochs by which the first run's loss on validation subjects is lowest before the second's."""
+    """Return the number of epochs by which the minimum of the first run's validation loss precedes that of the
+    second."""
     best = []
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
@@ -211,38 +214,39 @@ def sooner(runs: Runs) -> Values:
             for at, rows in curves.items()
         })  # fmt: skip
     first, second = best
-    return {"epochs earlier": np.array([second[at] - first[at] for at in _everywhere(best)], float)}
+    return {"epochs earlier": np.array([second[at] - first[at] for at in _find_common(best)], float)}
 
 
 def separation(runs: Runs) -> Values:
-    """Differences between two runs, first less second, in the last hidden layer's share of variance between classes and
-    in its silhouette."""
+    """Return differences between two runs, first minus second, in the proportion of the last hidden layer's variance
+    between classes, and in its silhouette."""
     between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
     return {
-        f"{what}, more": np.array([one[at] - other[at] for at in _everywhere([one, other])])
+        f"{what}, more": np.array([one[at] - other[at] for at in _find_common([one, other])])
         for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
     }
 
 
 def imbalance(runs: Runs) -> Values:
-    """The share of the more frequent class among the labels."""
+    """Return the proportion of the more frequent class among the labels."""
     ((_, run),) = runs.items()
     known = run.labels
-    by_fold = [[label_of(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
+    by_fold = [[get_label(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
     share = np.array([np.mean(labels) for labels in by_fold])
     return {"proportion of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
 
 
 def gap(runs: Runs) -> Values:
-    """Difference of the scores of the first and the second run."""
+    """Return the difference between the scores of the first and the second run."""
     first, second = (run.scores() for run in runs.values())
-    return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
+    return {"difference": np.array([first[at] - second[at] for at in _find_common([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
-    """Difference between the difference of the first two runs' scores and that of the last two."""
+    """Return the difference between the first two runs' scores minus the difference between the last two runs'
+    scores."""
     found = [run.scores() for run in runs.values()]
-    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
+    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _find_common(found)]
     return {"difference of differences": np.array(values)}
 
 
@@ -257,27 +261,28 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]
     "gap_of_gaps": (gap_of_gaps, 4),
     **SUBJECT_MEASURES,
 }
-"""Name -> what measures finished runs, in the order of the claim, and how many it takes."""
+"""Name -> function of finished runs, in the order of the claim, and the number of runs it takes."""
 
 
-def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
-    """The seeds and folds that all have."""
+def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
+    """Return the seeds and folds that all mappings contain."""
     every = list(by_fold)
     return [at for at in every[0] if all(at in other for other in every)]
 
 
 def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """Share of a hidden layer's variance that lies between classes, and the silhouette, by seed and fold."""
+    """Return (seed, fold) -> proportion of a hidden layer's variance between classes, and the same for the
+    silhouette."""
     from sklearn.metrics import silhouette_score  # slow to import
 
-    kept, known = read_embeddings(run.folder), run.labels
-    if kept is None:
+    layers, known = read_embeddings(run.folder), run.labels
+    if layers is None:
         raise DataError("the run saved no hidden layers", where=str(run.folder), expected="a run of a network")
-    kept = kept.take(kept.target == run.target)
+    layers = layers.take(layers.target == run.target)
     shares, silhouettes = {}, {}
-    for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
-        hidden: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
-        y = np.array([label_of(known, seed, unit) for unit in hidden.unit.tolist()])
+    for seed, fold in sorted(set(zip(layers.seed.tolist(), layers.fold.tolist(), strict=True))):
+        hidden: Embeddings = layers.take((layers.seed == seed) & (layers.fold == fold))
+        y = np.array([get_label(known, seed, unit) for unit in hidden.unit.tolist()])
         x, y = hidden.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
         if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
             continue
@@ -290,31 +295,30 @@ def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, 
 
 
 # Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
-#
-# Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
 
 
-def _texts(value: Any) -> Any:
-    """A single text is a list of one."""
+def _as_texts(value: Any) -> Any:
+    """Return a text or a list of texts as a tuple of texts; other values are returned unchanged, for the schema to
+    refuse."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 
 
 class Strict(BaseModel):
-    """Base of what a package states in files: no other fields than these, and of their types."""
+    """Base of schemas for a package's files: no unknown fields, and strict types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class _Stated(Strict):
-    """Options of a run, by the names that they have on the command line: those that a claim may state."""
+    """Options of a run that a claim may state, under their names on the command line."""
 
     @property
     def stated(self) -> dict[str, Any]:
-        """The options that the claim states; no defaults."""
+        """The options that the claim states, without defaults."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -334,8 +338,8 @@ else:
 
 
 class ClaimDataset(Strict):
-    """A dataset that a claim is tested on: its targets (none: those of a run that names none), what differs there, and
-    the published difference of each target, a less b, as a share (.05 for 5 points)."""
+    """A dataset of a claim: its targets (none: the default targets of a run), its differing options, and the published
+    difference of each target, a minus b, as a proportion (.05 for 5 points)."""
 
     targets: Texts = ()
     both: Configuration = Configuration()
@@ -344,18 +348,18 @@ class ClaimDataset(Strict):
     published: dict[str, float] = {}
 
     @model_validator(mode="after")
-    def _of_its_targets(self) -> Self:
+    def _check_published(self) -> Self:
         if other := sorted(set(self.published) - set(self.targets)):
             raise ValueError(f"`published` names {', '.join(other)}, which `targets` does not contain")
         return self
 
 
 class Claim(Strict):
-    """A comparison of two configurations: `direction` says how a's score lies to b's if the claim is right.
+    """A comparison of two configurations; `direction` is the claimed position of a's score relative to b's.
 
-    `protocol` and `metric` are the paper's own. `datasets` are the paper's; `elsewhere` says what differs on others, on
-    which the claim is only tested on request. A configuration is `both`, then the dataset's `both`, then the side, then
-    the dataset's side; a later field takes an earlier one's place.
+    `protocol` and `metric` are the paper's own, `datasets` are the paper's. `elsewhere` holds the differing options on
+    other datasets, where the claim is tested on request only. A configuration combines `both`, the dataset's `both`,
+    the side, and the dataset's side; later fields replace earlier ones.
     """
 
     id: Identity
@@ -384,42 +388,41 @@ class Claim(Strict):
         return self
 
     def place(self, dataset: str) -> ClaimDataset:
-        """The fields of a dataset, whether the file names it or not."""
+        """Return the claim's options for a dataset; empty options if the claim file does not name the dataset."""
         return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
-        """The options of one side on a dataset, without those that are not stated."""
+        """Return the stated options of one side on a dataset."""
         place = self.place(dataset)
         own, local = (self.a, place.a) if side == "a" else (self.b, place.b)
         return self.both.stated | place.both.stated | own.stated | local.stated
 
 
 class MeasuredRun(Configuration):
-    """Options of a run that a claim measures; another protocol or target than the claim's where it names one."""
+    """Options of a run that a claim measures, with its own protocol or target if these differ from the claim's."""
 
     protocol: str | None = None
     target: str | None = None
 
 
 class MeasuredDataset(Strict):
-    """A dataset that a claim is measured on: its targets, and what differs there."""
+    """A dataset on which a claim is measured: its targets, and its differing options."""
 
     targets: Texts = ()
     both: Configuration = Configuration()
 
 
 class MeasuredClaim(Strict):
-    """A claim about something else than two scores, which finished runs can answer.
+    """A claim that finished runs can test by something other than a comparison of two scores.
 
     Args:
-        measure: a measure of the runs, see `embench.claims.files`. `runs` stand in the order in which it takes
-            them. The claim is right where the measured value lies above `reference`, or no further than `margin` from
-            it.
-        by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects count only
-            the units that have a label of it.
+        measure: a measure of runs, see `embench.claims.files`. `runs` are in the order of its arguments. The claim is
+            right where the measured value is above `reference`, or no further than `margin` from it.
+        by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects exclude units
+            without its label.
         metric: the score of measures of scores.
-        published: what is printed, each number with its name, as a share: one, or two of which the first less the
-            second is what is measured.
+        published: printed numbers with their names, as proportions: one, or two whose difference, first minus second,
+            is the measured quantity.
     """
 
     id: Identity
@@ -463,7 +466,7 @@ AnyClaim = Claim | MeasuredClaim
 
 
 class UntestedClaim(Strict):
-    """A claim that runs of embench cannot answer yet, and why."""
+    """A claim that runs of embench cannot test yet, and the reason."""
 
     id: Identity
     paper: Identity
@@ -473,24 +476,24 @@ class UntestedClaim(Strict):
 
 S = TypeVar("S", bound=Strict)
 _PROSE = frozenset({"claim", "remarks", "not_tested", "row", "what", "why"})
-"""Fields that hold sentences, in which a name of a file runs nothing."""
+"""Fields with sentences, in which a file name is harmless."""
 
 
-def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], type[S]]) -> S:
-    """The content of a file that a package ships: plain text that names no files.
+def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any]], type[S]]) -> S:
+    """Read a file of a package; its texts must not name files.
 
     Args:
-        what: it is, for messages. kind_of: the schema that a content is to have.
+        what: the kind of file, for messages. choose_schema: returns the schema for a content.
 
     Raises:
-        UsageError: it cannot be read, or breaks the schema.
+        UsageError: the file cannot be read, or breaks the schema.
     """
     try:
         content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read the file of {what}: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
-        expected = ", ".join(kind_of({}).model_fields)
+        expected = ", ".join(choose_schema({}).model_fields)
         raise UsageError(
             f"the file of {what} is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
         )
@@ -503,7 +506,7 @@ def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], ty
         raise UsageError(
             f"{what} contains control characters: {', '.join(wrong)}", where=str(path), expected="plain text"
         )
-    kind = kind_of(content)
+    kind = choose_schema(content)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -513,16 +516,16 @@ def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], ty
 
 
 def read_claim(path: Path) -> AnyClaim | UntestedClaim:
-    """The claim of a file, whose folder and name are its paper and id.
+    """Read the claim in a file; its folder is the paper, its name the id.
 
     Raises:
-        UsageError: it cannot be read, or breaks the schema.
+        UsageError: the file cannot be read, or breaks the schema.
     """
 
-    def kind_of(content: Mapping[str, Any]) -> type[Claim | MeasuredClaim | UntestedClaim]:
+    def choose_schema(content: Mapping[str, Any]) -> type[Claim | MeasuredClaim | UntestedClaim]:
         return UntestedClaim if "not_tested" in content else MeasuredClaim if "measure" in content else Claim
 
-    claim = read_stated(path, "a claim", kind_of)
+    claim = read_stated(path, "a claim", choose_schema)
     if (claim.paper, claim.id) != (path.parent.name, path.stem):
         raise UsageError(
             f"this is claim {claim.id} of {claim.paper}",
@@ -533,26 +536,26 @@ def read_claim(path: Path) -> AnyClaim | UntestedClaim:
 
 
 def installed_claims() -> list[AnyClaim | UntestedClaim]:
-    """The claims of all packages, by paper and id; a file that cannot be used is excluded with a warning."""
+    """Return the claims of all packages, sorted by paper and id; unusable files are excluded with a warning."""
     found: list[AnyClaim | UntestedClaim] = []
-    for path in registry.shipped("claims/*/*.yaml"):
+    for path in registry.find_shipped_files("claims/*/*.yaml"):
         try:
             found.append(read_claim(path))
         except UsageError as error:
             warnings.warn(f"a claim is excluded: {error}", stacklevel=2)
-    return sorted(found, key=lambda claim: (claim.paper, _counted(claim.id)))
+    return sorted(found, key=lambda claim: (claim.paper, _get_numeric_key(claim.id)))
 
 
-def _counted(text: str) -> list[tuple[int, str]]:
-    """Sorts S2 before S10."""
+def _get_numeric_key(text: str) -> list[tuple[int, str]]:
+    """Return a sort key that places S2 before S10."""
     return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
 def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | UntestedClaim]:
-    """The claims of a paper, or of all, and those of these ids only where some are given.
+    """Return the claims of a paper, or of all papers; if ids are given, only claims with these ids.
 
     Raises:
-        UsageError: no claim is of this paper or id.
+        UsageError: there is no claim with this paper or id.
     """
     claims = installed_claims()
     for what, wanted, known in (
@@ -572,7 +575,7 @@ def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | Un
     return [claim for claim in claims if paper in (None, claim.paper) and (not ids or claim.id in ids)]
 
 
-# Numbers in the tables of papers, each with the run that it is of, or why it could not be read.
+# Numbers in the tables of papers, each with its run, or why it could not be read.
 #
 # Any package can provide some, as `printed/<paper>.yaml` next to its `registry.yaml`.
 
@@ -582,12 +585,12 @@ def _with_spread(value: Any) -> Any:
 
 
 Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_with_spread)]
-"""A number as it is printed, with its spread where one is."""
+"""A printed number, with its spread if there is one."""
 
 
 class PrintedRow(Strict):
-    """A row of a paper's tables: the options of its run, on the paper's dataset and by another protocol than the
-    paper's where it names one, and target -> metric -> what is printed."""
+    """A row of a paper's tables: the options of its run, with its own protocol where this differs from the paper's, and
+    target -> metric -> printed number."""
 
     tables: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     row: str
@@ -598,13 +601,13 @@ class PrintedRow(Strict):
     remarks: str = ""
 
     def numbers(self) -> Iterator[tuple[str, str, Sequence[float]]]:
-        """Target, metric, and the number with its spread where one is printed."""
+        """Yield target, metric, and the number with its spread if one is printed."""
         for target, scores in self.printed.items():
             yield from ((target, metric, figures) for metric, figures in scores.items())
 
 
 class UnreadTable(Strict):
-    """A table or a picture of a paper whose numbers are not among ours, and why."""
+    """A table or figure of a paper whose numbers are not included, and why."""
 
     table: str
     what: str
@@ -612,7 +615,7 @@ class UnreadTable(Strict):
 
 
 class Printed(Strict):
-    """The tables of a paper. `unit` is that of scores that are shares, `spread` says what stands behind ±."""
+    """The tables of a paper. `unit`: measurement unit of scores that are proportions; `spread`: meaning of ±."""
 
     paper: Identity
     protocol: str
@@ -628,14 +631,15 @@ class Printed(Strict):
         return self
 
     def in_words(self, figures: Sequence[float]) -> str:
-        """A number as the paper prints it, a share with its unit."""
+        """Format a number as the paper does, a proportion with its unit."""
         text = " ± ".join(f"{figure:g}" for figure in figures)
         return f"{text} %" if self.unit == "percent" else text
 
 
 def printed_tables(paper: str | None = None) -> list[Printed]:
-    """The tables of all papers, or of one, by name. Raises UsageError: a file cannot be read, or breaks the schema."""
-    found = [_read(path) for path in registry.shipped("printed/*.yaml") if paper in (None, path.stem)]
+    """Return the tables of all papers, or of one, by name. Raises UsageError where a file cannot be read or breaks the
+    schema."""
+    found = [_read(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)]
     return sorted(found, key=lambda printed: printed.paper)
 
 

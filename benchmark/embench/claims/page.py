@@ -1,4 +1,4 @@
-"""The page "printed and obtained": numbers of a paper beside those of finished runs."""
+"""The page "printed and obtained": numbers in a paper next to the results of finished runs."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from embench.statistics.result import Result
 from embench.studies.study import RunStudy
 from embench.vocabulary import markdown, table_in_markdown
 
-# What finished runs obtained of the numbers in a paper's tables.
+# Results of finished runs for the numbers in a paper's tables.
 
 
 class PrintedRequests(NamedTuple):
-    """A row with the requests of its run: by the paper's protocol, and by the fixed one where it has such targets."""
+    """A row with the requests of its run: under the paper's protocol, and under the fixed one if it has such
+    targets."""
 
     tables: Printed
     row: PrintedRow
-    own: Request
+    by_paper: Request
     fixed: Request | None
 
 
 def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> list[PrintedRequests]:
-    """The rows of a paper's tables that are of this dataset. `options` are further fields of a request."""
+    """Return the rows of a paper's tables on this dataset, with their requests. `options` are further fields of a
+    request."""
     found = []
     for tables in printed_tables(paper):
         for row in (row for row in tables.rows if row.dataset == dataset):
-            # As claims name it, so that one run is one request.
+            # The name from claims, so that equal runs have equal requests.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
             own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
             left = targets_there(targets, dataset, Request.protocol, own.data_root)
@@ -44,8 +46,8 @@ def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> 
 
 @dataclass(frozen=True)
 class PrintedResult:
-    """A printed number beside what its run obtained under the paper's protocol, and the headline under the fixed one;
-    None where there is none, for the `reason` and `why_not_fixed`."""
+    """A printed number next to the result of its run under the paper's protocol, and the primary metric under the fixed
+    one; a result is None for the `reason`, or for `why_not_fixed`."""
 
     tables: Printed
     row: PrintedRow
@@ -54,14 +56,14 @@ class PrintedResult:
     figures: Sequence[float]
     obtained: Score | None = None
     fixed: Score | None = None
-    headline: str = ""
+    primary_metric: str = ""
     reason: str = ""
     why_not_fixed: str = ""
     synthetic: bool = False
 
     @property
     def cells(self) -> dict[str, str]:
-        """The cells of a table, title -> text."""
+        """Return column title -> text, for a table."""
         fixed = format_score(self.fixed) if self.fixed else self.why_not_fixed
         return {
             "table": ", ".join(self.row.tables),
@@ -70,13 +72,12 @@ class PrintedResult:
             "score": self.metric,
             "printed": self.tables.in_words(self.figures),
             "obtained": format_score(self.obtained) if self.obtained else self.reason,
-            f"under {Request.protocol}": f"{self.headline} {fixed}".lstrip(),
+            f"under {Request.protocol}": f"{self.primary_metric} {fixed}".lstrip(),
         }
 
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
-    """Sentences for readers of a paper's tables on a dataset: the meaning of ±, remarks, and the tables and rows that
-    are not there."""
+    """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, and missing tables and rows."""
     notes, elsewhere = [], dict[str, list[str]]()
     for tables in printed_tables(paper):
         own = [row for row in tables.rows if row.dataset == dataset]
@@ -90,10 +91,10 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
 
 
 def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: RunStudy) -> list[PrintedResult]:
-    """Each number in a paper's tables on this dataset, with what was obtained of it in a `study` that is over."""
+    """Return each number in a paper's tables on this dataset, with its result in a finished `study`."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_finished(request, study) for request in (each.own, each.fixed))
+        own, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
             if isinstance(own, str):
@@ -103,17 +104,21 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
                 about = {"obtained": score, "reason": own.scores.why_undefined(target, metric), "synthetic": synthetic}
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
-            elif headline := fixed.scores.headlines.get(target):
-                score = fixed.scores.score(target, headline)
-                about |= {"fixed": score, "headline": headline, "why_not_fixed": "" if score else "not estimable"}
+            elif primary_metric := fixed.scores.primary_metrics.get(target):
+                score = fixed.scores.score(target, primary_metric)
+                about |= {
+                    "fixed": score,
+                    "primary_metric": primary_metric,
+                    "why_not_fixed": "" if score else "not estimable",
+                }
             else:
                 about["why_not_fixed"] = "no such target"
             results.append(PrintedResult(each.tables, each.row, target, metric, figures, **about))
     return results
 
 
-def _finished(request: Request | None, study: RunStudy) -> Result | str:
-    """A request's run, or why there is none."""
+def _get_finished(request: Request | None, study: RunStudy) -> Result | str:
+    """Return the finished run of a request, or why there is none."""
     if request is None:
         return "no such target"
     found = study.result(request)
@@ -122,7 +127,7 @@ def _finished(request: Request | None, study: RunStudy) -> Result | str:
     return f"{found.what} ({found.where})" if found.where and found.where.startswith("--") else found.what
 
 
-# What a paper printed beside what was obtained, as cells of tables, and as a page in Markdown.
+# Printed numbers next to results, as table cells and as a page in Markdown.
 
 MEANING = (
     "A verdict applies to these configurations, these subjects and this recipe. It does not judge the paper's own "
@@ -131,11 +136,11 @@ MEANING = (
 
 
 OBTAINED = ("compared", "measured")
-"""States of rows for which something was obtained."""
+"""States of rows with a result."""
 
 
 def options_line(options: Mapping[str, Any]) -> str:
-    """Options as they stand on a command line."""
+    """Format options as on a command line."""
     parts = []
     for name, value in options.items():
         values = [value] if isinstance(value, str) else value
@@ -151,8 +156,8 @@ def claims_page(
     printed: Sequence[PrintedResult],
     notes: Sequence[str],
 ) -> str:
-    """A page in Markdown with what papers printed and what was obtained side by side, number by number, then claim by
-    claim; text beside the tables says what was not, and why."""
+    """Return a Markdown page with printed numbers and results side by side, number by number, then claim by claim;
+    missing results come with the reason."""
     parts = ["# Printed and obtained\n"]
     every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
@@ -174,14 +179,14 @@ def claims_page(
 def rows_by_claim(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured]
 ) -> list[tuple[AnyClaim, list[ClaimResult | Measured]]]:
-    """Each claim that compares, and then each that measures, with its rows."""
+    """Return each comparing claim, then each measured claim, with its rows."""
     claims: list[AnyClaim] = [*tested, *{(row.claim.paper, row.claim.id): row.claim for row in values}.values()]
     every: list[ClaimResult | Measured] = [*rows, *values]
     return [(claim, [row for row in every if row.claim is claim]) for claim in claims]
 
 
 def run_lines(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> dict[str, str]:
-    """The options of each run of a claim, by its name."""
+    """Return run name -> options, for each run of a claim."""
     if isinstance(claim, MeasuredClaim):
         return {name: options_line(run.stated) for name, run in claim.runs.items()}
     dataset = rows[0].dataset if rows else next(iter(claim.datasets))
@@ -189,13 +194,13 @@ def run_lines(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> dict[s
 
 
 def claim_cells(rows: Sequence[ClaimResult | Measured]) -> list[dict[str, str]]:
-    """The cells of the rows for which something was obtained, title -> text."""
+    """Return column title -> text, for each row with a result."""
     done = [row for row in rows if row.status in OBTAINED]
     return [compared_cells(row) if isinstance(row, ClaimResult) else measured_cells(row) for row in done]
 
 
 def _section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[str]:
-    """A claim, its runs, a table of what was obtained, and why the rest was not."""
+    """Return the lines on a claim: its runs, a table of results, and the reasons for missing ones."""
     lines = [f"- {name}: {markdown(line)}" for name, line in run_lines(claim, rows).items()]
     parts = [f"## {markdown(f'{claim.paper} {claim.id}: {claim.claim}')}\n", *lines, ""]
     if cells := claim_cells(rows):
@@ -209,8 +214,7 @@ def _section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[st
 
 
 def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
-    """The cells of numbers in tables, title -> text, and the reasons that stand below a table, by the marks that stand
-    for them in it."""
+    """Return the cells of numbers in tables, title -> text, and the reasons below a table, by their marks in it."""
     reasons = [text for row in printed for text in (row.reason, row.why_not_fixed) if len(text) > _SHORT]
     marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
     cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]
@@ -218,11 +222,11 @@ def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]
 
 
 _SHORT = 20
-"""The characters of a reason that stands in a cell, at most."""
+"""Maximum number of characters of a reason in a cell."""
 
 
 def measured_cells(row: Measured) -> dict[str, str]:
-    """The cells of a measured value, title -> text."""
+    """Return the cells of a measured value, title -> text."""
     about = row.claim
     claimed = f"above {about.reference:.3g}" if about.margin is None else f"{about.reference:.3g} ± {about.margin:g}"
     verdict = str(row.verdict)
@@ -245,8 +249,8 @@ def measured_cells(row: Measured) -> dict[str, str]:
 
 
 def compared_cells(row: ClaimResult) -> dict[str, str]:
-    """The cells of a comparison, title -> text."""
-    shown = row.verdict == "undecided" and row.smallest is not None
+    """Return the cells of a comparison, title -> text."""
+    has_smallest = row.verdict == "undecided" and row.smallest is not None
     return {
         "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",
         "target": row.target,
@@ -255,7 +259,7 @@ def compared_cells(row: ClaimResult) -> dict[str, str]:
         "published": format_figure(row.published, "+.3f"),
         "a - b": format_score(row.difference, "+.3f"),
         "p, Holm": format_figure(row.corrected, ".3g"),
-        "verdict": f"{row.verdict} (detectable: {format_figure(row.smallest)})" if shown else str(row.verdict),
+        "verdict": f"{row.verdict} (detectable: {format_figure(row.smallest)})" if has_smallest else str(row.verdict),
         "size": row.size or "-",
         "recipe": row.recipe,
     }

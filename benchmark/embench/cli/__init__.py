@@ -1,4 +1,5 @@
-"""The command line: parses, delegates, prints; and turns whatever goes wrong into an exit code and one message."""
+"""The command line: parses arguments, calls functions and prints results; turns any error into an exit code and one
+message."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from typer import Option
 import embench
 from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
-from embench.system import KEPT, killed_worker, lacking, out_of_memory
+from embench.system import KEPT, explain_missing_library, killed_worker, out_of_memory
 from embench.vocabulary import visible
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     "Publish": {"export": results.export, "leaderboard": leaderboard.leaderboard_app},
     "Extend": {"plugin": listing.plugin_app, "weights": run.weights_app},
 }
-"""Group of the help -> its commands by name."""
+"""Group in the help -> name -> command."""
 
 for panel, commands in COMMANDS.items():
     for name, command in commands.items():
@@ -67,7 +68,7 @@ options.add_examples(app)
 
 
 def _evaluate_hints(app: typer.Typer) -> None:
-    """Evaluates the type hints of all commands, once; typer evaluates those that are texts again and again."""
+    """Evaluate the type hints of all commands once; typer would evaluate hints that are texts repeatedly."""
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback.__annotations__ = get_type_hints(command.callback, include_extras=True)
@@ -78,7 +79,7 @@ def _evaluate_hints(app: typer.Typer) -> None:
 
 _evaluate_hints(app)
 
-# What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
+# Errors of the machine: no space or quota left, a read-only or forbidden path, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
@@ -103,23 +104,23 @@ def _global(
     no_color: Annotated[bool, Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
     debug: Annotated[bool, Option("--debug", help="Print the traceback when a command fails.")] = False,
 ) -> None:
-    """Options that hold for every command; `main` reads all but `--version` wherever they stand."""
+    """Options of every command; `main` reads all except `--version`, wherever they are placed."""
 
 
 _ANYWHERE = {"-q": "--quiet", "-v": "--verbose", "--quiet": "", "--verbose": "", "--no-color": "", "--debug": ""}
-"""Flags that may stand anywhere before `--`, and what short ones are short for."""
+"""Flags that may be placed anywhere before `--` -> their long form."""
 
 
 def _take_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
-    """The arguments without the flags that may stand anywhere, and those flags."""
+    """Return the arguments without the flags that may be placed anywhere, and those flags."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     flags = {_ANYWHERE[argument] or argument for argument in arguments[:end] if argument in _ANYWHERE}
     return [a for k, a in enumerate(arguments) if k >= end or a not in _ANYWHERE], flags
 
 
 def _import_help() -> None:
-    """Imports what draws the help, without what renders Markdown and tracebacks: no help of embench has any, and the
-    two take as long to import as all of the rest."""
+    """Import the modules that render the help, without those that render Markdown and tracebacks. No help needs these,
+    and their import takes as long as all others."""
     unused = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
     empty = {name: ModuleType(name) for name in unused if name not in sys.modules}
     for name, module in empty.items():
@@ -133,15 +134,15 @@ def _import_help() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code."""
+    """Run a command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
     raw = list(sys.argv[1:] if arguments is None else arguments)
     parsed, flags = _take_flags(raw)
     debug = "--debug" in flags
-    shown = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
-    with shown, warnings.catch_warnings(), _terminable() as terminated:
+    output = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
+    with output, warnings.catch_warnings(), _terminable() as terminated:
         warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
             if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # what a shell asks has no arguments either
@@ -165,9 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """Makes SIGTERM interrupt as SIGINT does, for the duration of the context: workers are ended, and finished work is
-    kept. The yielded list then holds the signal. Changes nothing if the signal is handled already or this is not the
-    main thread."""
+    """Make SIGTERM interrupt like SIGINT within the context: workers end, and finished work is kept. The yielded list
+    then contains the signal. Nothing changes if the signal is handled already or this is not the main thread."""
     terminated: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
@@ -186,19 +186,19 @@ def _terminable() -> Iterator[list[int]]:
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
-    """Prints an error and returns its exit code."""
+    """Print an error and return its exit code."""
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
         error = error.__cause__  # typer takes it for the end of what the user types
-    error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error
+    error = killed_worker(error) if type(error).__name__ in _DIED else explain_missing_library(error) or error
     if isinstance(error, EmbenchError):
-        command = console.of_error(error, arguments, typer.main.get_command(app))
+        command = console.suggest_after_error(error, arguments, typer.main.get_command(app))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         context = getattr(error, "ctx", None)
-        text = console.of_unknown_option(getattr(error, "option_name", "")) or format_message()
+        text = console.suggest_for_option(getattr(error, "option_name", "")) or format_message()
         if not text:  # a group alone, whose help was printed
             return 2
-        elsewhere = context and console.of_unknown_command(text, context.find_root().command)
+        elsewhere = context and console.suggest_for_command(text, context.find_root().command)
         todo = elsewhere or f"{context.command_path if context else 'embench'} --help"
         remedy = "" if "what to do: " in text else f"\n  what to do: {todo}"
         return _fail(f"wrong arguments: {text}{remedy}", 2)
@@ -239,7 +239,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _show_once() -> Callable[..., None]:
-    """Shows each warning of a command line once, however many places it comes from."""
+    """Return a function that shows each distinct warning once for each command line."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Questions asked before results of own data leave: the participants' consent, and an approval by name."""
+"""Questions before results of own data are published: the participants' consent, and the name of an approval."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _STAYS_SEALED = f"{_STAYS}, labels, predictions, and scores of single participan
 
 
 def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) -> str | None:
-    """The approval under which these runs may leave; None where none is of own data.
+    """Return the ethics approval under which these runs may be published; None where none is on own data.
 
     Args:
-        consent: whether it was said on the command line that the participants consent. `ethics`: the approval.
+        consent: whether the command line states the participants' consent. `ethics`: the approval.
 
     Raises:
-        UsageError: something was not said, and nobody is at a terminal to ask; or there is nothing to consent to.
+        UsageError: a statement is missing and there is no terminal to ask at; or nothing requires consent.
     """
     own = sorted({run.dataset.name for run in runs if is_own(run.dataset.name)})
     if not own:
@@ -64,11 +64,11 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         )
     if not consent:
         typer.confirm("Have all participants consented to the publication of this entry?", default=False, abort=True)
-    said = (typer.prompt("Ethics committee and approval number") if ethics is None else ethics).strip()
-    if not said or len(said) > _LONGEST or not said.isprintable():
+    approval = (typer.prompt("Ethics committee and approval number") if ethics is None else ethics).strip()
+    if not approval or len(approval) > _LONGEST or not approval.isprintable():
         raise UsageError(
             "the ethics approval is missing or not valid",
             where="--ethics",
             expected=f"ethics committee and approval number, on one line of at most {_LONGEST} characters",
         )
-    return str(said)
+    return str(approval)

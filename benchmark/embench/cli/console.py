@@ -1,4 +1,4 @@
-"""Printing on the terminal: lines, tables, JSON, and commands that a message suggests."""
+"""Printing on the terminal: lines, tables, JSON, and suggested commands."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.screen import PlanPart, TableColumn, field, fields, flags, grouped
 from embench.vocabulary import visible
 
-# Printing: lines and paragraphs that fit the terminal, one JSON document with `--json`.
+# Printing: lines and paragraphs that fit the terminal, and one JSON document with `--json`.
 
 _kept = contextlib.ExitStack()
-"""Gives stdout back, which `--json` keeps for its document."""
+"""Restores stdout, which `--json` reserves for its document."""
 
 
 @contextlib.contextmanager
 def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
-    """Sets how much is printed, in `flags`, for the duration of the context; without `colour` also NO_COLOR, which
-    libraries and workers follow."""
+    """Set the verbosity, in `flags`, within the context; without `colour`, also set NO_COLOR, which libraries and
+    workers follow."""
     before = os.environ.get("NO_COLOR")
     flags.quiet, flags.verbose = quiet, verbose
     if not colour:
@@ -46,7 +46,7 @@ def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
 
 
 def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: bool = False) -> None:
-    """A line on stdout, or on stderr."""
+    """Print a line on stdout, or on stderr."""
     if os.environ.get("NO_COLOR") or not (bold or colour):
         typer.echo(visible(text), err=err)
     else:
@@ -54,17 +54,17 @@ def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: 
 
 
 def note(text: str) -> None:
-    """Prints a line on stderr that is not part of the result."""
+    """Print a line on stderr that is not part of the result."""
     if not flags.quiet:
         typer.echo(visible(text), err=True)
 
 
 LINE_WIDTH = 100
-"""Characters of a line where stdout is no terminal and $COLUMNS does not say otherwise."""
+"""Characters in a line where stdout is not a terminal and $COLUMNS is not set."""
 
 
 def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
-    """Text on stdout, in lines that fit the terminal and are at most 100 characters long; no word is cut."""
+    """Print text on stdout in lines that fit the terminal, at most 100 characters long; no word is split."""
     lines = textwrap.wrap(
         visible(text),
         min(LINE_WIDTH, room()),
@@ -78,13 +78,14 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
 
 
 def command(line: str, indent: str = "  ") -> None:
-    """A command on stdout, in lines that fit the terminal and can be copied."""
+    """Print a command on stdout in lines that fit the terminal and can be copied."""
     for part in folded_command(line, min(LINE_WIDTH, room()) - len(indent)).splitlines():
         echo(f"{indent}{part}")
 
 
 def folded_command(line: str, width: int) -> str:
-    """A command whose lines but the last end with a backslash; no word is cut, so one may be longer than `width`."""
+    """Fold a command into lines that end with a backslash, except the last. No word is split, so a line may exceed
+    `width`."""
     if len(line) <= width:
         return line
     further = "    "
@@ -94,13 +95,13 @@ def folded_command(line: str, width: int) -> str:
 
 
 def room() -> int:
-    """Characters of a line: those of the terminal, $COLUMNS if it is set, else 100."""
+    """Return the number of characters in a line: of the terminal, or $COLUMNS if it is set, else 100."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return shutil.get_terminal_size((LINE_WIDTH, 24)).columns if known else LINE_WIDTH
 
 
 def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
-    """Prints the result of a command: with `--json` as one document, else by `show`."""
+    """Print the result of a command: with `--json` as one document, else by `show`."""
     if as_json:
         document(value)
     else:
@@ -108,7 +109,7 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 
 def document(value: Any) -> None:
-    """Prints the JSON document of `--json`; numbers that JSON does not have become null."""
+    """Print the JSON document of `--json`; numbers that JSON lacks become null."""
     _kept.close()
     json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
@@ -116,14 +117,14 @@ def document(value: Any) -> None:
 
 
 def keep_stdout() -> None:
-    """Sends all output, also that of plugins, libraries and workers, to stderr until `document` is called."""
+    """Send all output, including that of plugins, libraries and workers, to stderr until `document` is called."""
     sys.stdout.flush()
     _kept.enter_context(contextlib.redirect_stdout(sys.stderr))
     if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
-        kept = os.dup(1)
-        _kept.callback(os.close, kept)
+        copy = os.dup(1)
+        _kept.callback(os.close, copy)
         os.dup2(2, 1)
-        _kept.callback(os.dup2, kept, 1)
+        _kept.callback(os.dup2, copy, 1)
 
 
 def _is_descriptor(stream: Any, number: int) -> bool:
@@ -149,10 +150,10 @@ __all__ = ["TableColumn", "field", "fields", "fitting", "grouped", "show_parts",
 
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
-    """Prints a table that fits the terminal; prints nothing without rows.
+    """Print a table that fits the terminal; print nothing without rows.
 
     Args:
-        columns: default: those of rows that are mappings, title -> cell.
+        columns: default: the keys of rows that are mappings, title -> cell.
     """
     if text := screen.table(rows, columns, room()):
         if title:
@@ -163,13 +164,13 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
 
 
 def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
-    """The columns of a table that fits the terminal with its cells folded: as few of those titled as in `spare` are
-    left out as it takes, the first ones first."""
+    """Return the columns of a table that fits the terminal with folded cells. Columns titled as in `spare` are omitted
+    as necessary, the first ones first."""
     return screen.fitting_columns(rows, columns, spare, room())
 
 
 def show_parts(parts: Iterable[PlanPart]) -> None:
-    """Prints the parts of a plan."""
+    """Print the parts of a plan."""
     for part in parts:
         if part.kind == "command":
             command(part.text)
@@ -180,38 +181,37 @@ def show_parts(parts: Iterable[PlanPart]) -> None:
             wrapped(part.text, bold=warns, colour="yellow" if warns else None)
 
 
-# The command that was meant, whole, where a message names what would be right.
+# Suggested commands: the complete corrected command, where an error message names the correction.
 
 _MODELS = ("--model", "--classifier", "--estimator", "--network", "--algorithm")
 _MEANT = re.compile(r"did you mean (\S+?)(?: or .*)?\?")
 _QUOTED = re.compile(r"[`']([^`']+)[`']")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _PLACEHOLDER = re.compile(r"--|\.\.\.|(.*[=:/])?[A-Z]+([:.].*)?$|.*=\.\.$", re.DOTALL)
-"""Values that stand for others: `NAME`, `NAME:amigos`, `./FOLDER`, `encoder.lr=..`."""
+"""Placeholders in hints: `NAME`, `NAME:amigos`, `./FOLDER`, `encoder.lr=..`."""
 
 
-def of_error(error: EmbenchError, arguments: Sequence[str], root: Any) -> str | None:
-    """The command to type after an error of a command line; None where the message names one already, or nobody can
-    know it.
+def suggest_after_error(error: EmbenchError, arguments: Sequence[str], root: Any) -> str | None:
+    """Return the command to run after an error; None where the message names one already, or none is known.
 
     Args:
         root: the group of all commands.
     """
-    command, called = _called(arguments, root)
+    command, called = _resolve_command(arguments, root)
     hint = error.hint or ""
     if "embench " in hint:
         return None
     if meant := _MEANT.search(hint):
         return _with_word(arguments, _QUOTED.findall(error.what), meant[1])
-    if wanted := _options_in(hint):
+    if wanted := _parse_options(hint):
         return _with_options(arguments, wanted, called)
     if isinstance(error, PluginError) and not hint:  # its author needs the traceback
         return shlex.join(["embench", "--debug", *arguments])
     return f"{command} --help" if isinstance(error, UsageError | DataError) and not hint else None
 
 
-def of_unknown_option(option: str) -> str | None:
-    """The counterpart of an option that other programs have, in words, and a command."""
+def suggest_for_option(option: str) -> str | None:
+    """Return a message with the counterpart of an option that other programs have; None where there is none."""
     if option not in _MODELS:
         return None
     return (
@@ -220,9 +220,9 @@ def of_unknown_option(option: str) -> str | None:
     )
 
 
-def of_unknown_command(message: str, root: Any) -> str | None:
-    """The commands of this name that stand elsewhere, as those of a group `root` and of its groups; None where there
-    is none."""
+def suggest_for_command(message: str, root: Any) -> str | None:
+    """Return the commands with this name in a group `root` or its groups, for an unknown command; None where there are
+    none."""
     found = re.match(r"No such command '([^']+)'", message)
     if not found:
         return None
@@ -233,7 +233,7 @@ def of_unknown_command(message: str, root: Any) -> str | None:
 
 
 def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:
-    """The command with `right` in place of a wrong word, where one argument alone holds it."""
+    """Return the command with `right` in place of a wrong word, if exactly one argument contains it."""
     for word in wrong:
         whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
         holding = [k for k, argument in enumerate(arguments) if whole.search(argument)]
@@ -244,8 +244,8 @@ def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> st
     return None
 
 
-def _called(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
-    """The command that arguments call, such as `embench data labels`, and its object."""
+def _resolve_command(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
+    """Return the command that the arguments call, such as `embench data labels`, and its object."""
     words, called = ["embench"], root
     for word in arguments:
         if word not in getattr(called, "commands", {}):
@@ -255,9 +255,9 @@ def _called(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
     return " ".join(words), called
 
 
-def _options_in(hint: str) -> list[tuple[str, str]]:
-    """The options that a hint consists of, after words that end with a colon and before `; `, as pairs of a name and a
-    value; none where there is anything else, or a value stands for another."""
+def _parse_options(hint: str) -> list[tuple[str, str]]:
+    """Return (name, value) of the options in a hint, after words that end with a colon and before `; `; empty where the
+    hint contains anything else, or a value is a placeholder."""
     before, dashes, after = hint.partition("--")
     if before and not before.endswith(": "):
         return []
@@ -271,8 +271,8 @@ def _options_in(hint: str) -> list[tuple[str, str]]:
 
 
 def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], called: Any) -> str | None:
-    """The command with these options in place of those that it has; None where it does not take them, or has one of
-    them several times, of which each may be meant."""
+    """Return the command with these options replacing the existing ones; None where it does not accept them, or has one
+    of them several times, so that any may be meant."""
     known = {name: option for option in called.params for name in option.opts}
     if any(name not in known or (name == "--set" and not known[name].multiple) for name, _ in wanted):
         return None  # the --set of baselines names a set
@@ -293,5 +293,5 @@ def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], c
 
 
 def _key(name: str, value: str) -> tuple[str, str]:
-    """An option that is given once: each setting of --set is one of its own."""
+    """Return the key of an option that may be given once: each setting of --set has its own key."""
     return name, value.partition("=")[0] if name == "--set" else ""

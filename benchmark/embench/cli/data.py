@@ -1,4 +1,4 @@
-"""`embench data`: which data there are, whether they are complete, and how to get and prepare them."""
+"""`embench data`: list datasets, verify, download and prepare them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from embench import registry
 from embench.cli import console, data_describe
 from embench.cli.console import fields, grouped, show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
-from embench.data import data_folder, wrong_root
+from embench.data import data_folder, describe_root_fault
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.planning.request import Request
 from embench.screen import Steps, unanswerable_parts
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from embench.store import Store
 
 
-# `embench data status` and `data verify`: which datasets are there, whether all of their files can be used, and how to
-# obtain the others.
+# `embench data status` and `data verify`: available datasets, whether their files are usable, and how to obtain others.
 
 _CARD = (
     *("title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability"),
@@ -51,7 +50,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
-    from embench.data.find import find_source, own_folders
+    from embench.data.find import find_recording_folders, find_source
     from embench.store.prepare import reader_faults
 
     usable = True
@@ -60,13 +59,13 @@ def status(
         facts = [_status(source.entry, source.folder, dataset)]
         usable = facts[0]["state"] not in ("missing", "broken")
         if usable:
-            facts[0]["people"] = len(source.owners_reader().subjects())
+            facts[0]["subjects"] = len(source.owners_reader().subjects())
     else:
         named = registry.entries("dataset")
         facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
-        own = [find_source(folder.name, data_root) for folder in own_folders(data_root)]
+        own = [find_source(folder.name, data_root) for folder in find_recording_folders(data_root)]
         facts += [_status_or_fault(each.entry, each.folder, each.name) for each in own]
-    if (wrong := wrong_root(data_root)) and usable:
+    if (wrong := describe_root_fault(data_root)) and usable:
         console.note(wrong)
     console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
     if not usable:
@@ -79,8 +78,8 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
     if card:  # one that is named ends with its own error
         own = facts[0]
         show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD if own[key])
-        if "people" in own:
-            console.echo(f"{own['people']} subjects")
+        if "subjects" in own:
+            console.echo(f"{own['subjects']} subjects")
         _show_open(facts)
         return
     console.echo(f"data root: {Path(facts[0]['folder']).parent}")
@@ -95,7 +94,7 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
 
 
 def _show_open(facts: Sequence[Mapping[str, Any]]) -> None:
-    """Prints the open datasets that ask the same questions as missing ones that must be requested."""
+    """Print the open datasets with the same targets as missing ones that must be requested."""
     families = {fact["dataset"].partition("/")[0]: fact for fact in reversed(facts) if fact["state"] == "missing"}
     rows = [
         {"in place of": name, **each} for name, fact in sorted(families.items()) for each in fact["open_instead"][:3]
@@ -103,9 +102,9 @@ def _show_open(facts: Sequence[Mapping[str, Any]]) -> None:
     show_table(rows, title="open datasets for the same questions (targets and signals that both have)")
 
 
-def _open_instead(entry: Entry) -> list[dict[str, str]]:
-    """The open datasets with targets and signals of a dataset: those with labels of the same origin first, then those
-    with most signals of it. One of each family of variants."""
+def _find_open_alternatives(entry: Entry) -> list[dict[str, str]]:
+    """Return the open datasets with the targets and signals of a dataset, sorted by equal origin of labels, then by the
+    number of its signals. Each family of variants occurs once."""
     asked, family = dict(entry.asks), entry.name.partition("/")[0]
     found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
     for other in registry.entries("dataset"):
@@ -114,7 +113,7 @@ def _open_instead(entry: Entry) -> list[dict[str, str]]:
         own = other.name.partition("/")[0]
         if other.broken or own == family or own in found or not (targets and signals):
             continue
-        if get := _how_open(other):
+        if get := _describe_access(other):
             origins = {question.labels for name, question in other.asks if name in targets}
             same = any(asked[name].labels == dict(other.asks)[name].labels for name in targets)
             row = {"dataset": other.name, "targets": ", ".join(targets), "labels": ", ".join(sorted(origins))}
@@ -122,9 +121,9 @@ def _open_instead(entry: Entry) -> list[dict[str, str]]:
     return [row for _, row in sorted(found.values(), key=lambda each: each[0])]
 
 
-def _how_open(entry: Entry) -> str:
-    """The command that gets an open dataset, or says how; empty where its files must be requested, or its reader is
-    broken."""
+def _describe_access(entry: Entry) -> str:
+    """Return the command that downloads an open dataset, or other instructions; empty where its files must be
+    requested, or its reader is broken."""
     try:
         card: Card = registry.load("dataset", entry.full_name).card
     except (EmbenchError, AttributeError):
@@ -136,7 +135,8 @@ def _how_open(entry: Entry) -> str:
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """The folder and state of a dataset, and what a new user needs from its card; `name` is what the user calls it."""
+    """Return the folder and state of a dataset, and facts from its card for a new user; `name` is the user's name for
+    it."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -181,13 +181,13 @@ def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
         "hours": entry.hours,
         "prepared": _prepared_size(card, entry.hours),
         "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
-        "open_instead": [] if found or _how_open(entry) else _open_instead(entry),
+        "open_instead": [] if found or _describe_access(entry) else _find_open_alternatives(entry),
         "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
     }
 
 
 def _prepared_size(card: Card, hours: float | None) -> str | None:
-    """About how much the cache holds of a dataset's signals under the default protocol."""
+    """Estimate the size of a dataset's prepared signals under the default protocol."""
     from embench.planning.request import Request
     from embench.protocols import load_protocol
 
@@ -214,7 +214,7 @@ def _verified(record: Any) -> str:
 
 
 def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
+    """Return `_status`, or the error under `broken`, so that a faulty plugin does not hide the others."""
     try:
         return _status(entry, folder, name)
     except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
@@ -224,7 +224,7 @@ def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
 
 
 _SHOWN = 50
-"""Findings that are printed; `--json` has all."""
+"""Maximum number of printed findings; `--json` has all."""
 
 
 def verify_data(
@@ -247,9 +247,9 @@ def verify_data(
     """Read all files of a dataset and report missing, damaged and odd ones; exit with 1 on errors."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
         raise UsageError(f"cannot write {share}", where="--share", expected="a file in an existing folder")
-    from embench.data.checks import check_dataset_files, remember, unread
+    from embench.data.checks import check_dataset_files, remember, report_unreadable
     from embench.data.describe import DataReport
-    from embench.data.find import find_source, header_of, is_folder
+    from embench.data.find import find_source, is_folder, strip_samples
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -268,20 +268,23 @@ def verify_data(
 
             def visit(recording: Recording) -> None:
                 report.add(recording)
-                headers.append(header_of(recording))
+                headers.append(strip_samples(recording))
 
             checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
         if share and source.folder.is_dir():
             _write_report(
-                share, report.document(name, code, made_by, card, unread(source.folder, error.what), synthetic=False)
+                share,
+                report.document(
+                    name, code, made_by, card, report_unreadable(source.folder, error.what), synthetic=False
+                ),
             )
         raise
     shared = report.document(name, code, made_by, card, checked, synthetic=generated)
     remember(reader, code, checked, cache_root(), shared)
     if share:
         _write_report(share, shared)
-    cannot_answer = [] if checked.errors else _unanswerable(source, reader, headers)
+    cannot_answer = [] if checked.errors else _list_unanswerable(source, reader, headers)
     document = {**_document(dataset, checked, generated), "cannot_answer": cannot_answer}
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked, cannot_answer))
     if checked.errors:
@@ -304,7 +307,7 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
     return {
         "dataset": dataset,
         "synthetic": generated,
-        "people": checked.subjects,
+        "subjects": checked.subjects,
         "recordings": checked.recordings,
         "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
         "labels": {name: vars(count) for name, count in checked.labels.items()},
@@ -316,8 +319,8 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
     }
 
 
-def _unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
-    """The targets for which the study cannot answer under the default protocol, whatever is trained."""
+def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
+    """Return the targets that the study cannot answer under the default protocol, whatever is trained."""
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import header_store
     from embench.planning.request import Request
@@ -327,31 +330,31 @@ def _unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording])
     own, rules = source.pseudonymous, load_protocol(Request.protocol)
     if not reader.card.targets:
         return []
-    # Folds follow from names, and those of own recordings are dealt by pseudonyms.
-    named, of = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
+    # Folds depend on names; own recordings are split by their pseudonyms.
+    named, source_reader = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
     try:
-        card = card_for_protocol(rules, of.card)
-        store = header_store(of, source.full_name if own else source.entry.full_name, named)
+        card = card_for_protocol(rules, source_reader.card)
+        store = header_store(source_reader, source.full_name if own else source.entry.full_name, named)
         return without_repeats(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
 
 
 _PARTICULAR = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
-"""What findings of one cause differ in: what is quoted or in brackets, and whatever has a digit."""
+"""Parts in which findings of one cause differ: quotations, brackets, and words with a digit."""
 
 
-def _cause(finding: Finding) -> tuple[str, str]:
+def _get_cause(finding: Finding) -> tuple[str, str]:
     what = finding.what.replace(finding.where, "")
     return finding.severity, _PARTICULAR.sub("#", what)
 
 
-def _as_row(alike: Sequence[Finding]) -> dict[str, str]:
-    """The line of findings with one cause: how many there are, the first two places, and what the first says."""
-    first, places = alike[0], list(dict.fromkeys(finding.where for finding in alike))
-    more = len(alike) - min(len(places), 2)
+def _as_row(findings: Sequence[Finding]) -> dict[str, str]:
+    """Return the table row of findings with one cause: their number, the first two places, and the first text."""
+    first, places = findings[0], list(dict.fromkeys(finding.where for finding in findings))
+    more = len(findings) - min(len(places), 2)
     where = ", ".join(places[:2]) + (f" and {more} more" if more else "")
-    what = first.what if len(alike) == 1 else f"{len(alike)} findings like this: {first.what}"
+    what = first.what if len(findings) == 1 else f"{len(findings)} findings like this: {first.what}"
     return {"severity": first.severity, "where": where, "what": what}
 
 
@@ -365,10 +368,10 @@ def _show_checked(
     )
     labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
     show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
-    alike = grouped((_cause(finding), finding) for finding in checked.findings)
-    show_table(map(_as_row, list(alike.values())[:_SHOWN]), fields("severity", "where", "what"))
-    if len(alike) > _SHOWN:
-        console.echo(f"{len(alike) - _SHOWN} more findings; --json prints all")
+    groups = grouped((_get_cause(finding), finding) for finding in checked.findings)
+    show_table(map(_as_row, list(groups.values())[:_SHOWN]), fields("severity", "where", "what"))
+    if len(groups) > _SHOWN:
+        console.echo(f"{len(groups) - _SHOWN} more findings; --json prints all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
@@ -377,14 +380,14 @@ def _show_checked(
     show_parts(unanswerable_parts(cannot_answer))
 
 
-# `embench data`: what data there are, whether they are whole, and how they are made ready.
+# `embench data`: download, generate, describe and prepare data.
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
 _OPEN = re.compile(r"(\s*)(\w+): TODO  # (.*)")
-"""A line of a description that a person has to fill in: indent, key, and what is asked for."""
+"""A line of a description that a person must fill in: indentation, key, and question."""
 _LISTED = 5
-"""Addresses that `fetch` prints; of more files, only the host."""
+"""Maximum number of addresses that `fetch` prints; with more files, it prints the host only."""
 
 data_app.command("status")(status)
 
@@ -476,7 +479,7 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
     understood = itertools.takewhile(lambda line: not line.startswith("# Then:"), lines[1:])
     console.wrapped(" ".join(line.removeprefix("# ") for line in understood))
     if sys.stdin.isatty():
-        lines = [_answered(line) for line in lines]
+        lines = [_ask_for_value(line) for line in lines]
     path = write_description(folder, "\n".join(lines) + "\n")
     todo = sum("TODO" in line for line in lines[1:])
     left = f"fill in {todo} lines with TODO and check the other lines" if todo else "check all lines"
@@ -485,8 +488,9 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
     console.echo(f"then run: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
 
 
-def _answered(line: str) -> str:
-    """A line of a description, with what is asked for where it says TODO; as it is where the answer is empty."""
+def _ask_for_value(line: str) -> str:
+    """Ask for the value of a TODO line of a description; return the line with the answer, or unchanged where it is
+    empty."""
     found = _OPEN.fullmatch(line)
     if found is None:
         return line
@@ -518,7 +522,7 @@ def prepare(
             "folder": str(store.path),
             "key": store.key,
             "synthetic": store.synthetic is not None,
-            "people": len(store.subjects),
+            "subjects": len(store.subjects),
             "recordings": len(store.recordings),
             "modalities": {name: {"channels": m.channels, "rate": m.rate} for name, m in store.modalities.items()},
             "left_out": [dict(item) for item in store.excluded],
@@ -566,7 +570,7 @@ def _print_store(store: Store) -> None:
 
 
 def _sources(downloads: Sequence[Download]) -> list[str]:
-    """The addresses of a download, and how much comes from each."""
+    """Return the addresses of a download, with the size from each."""
     if len(downloads) <= _LISTED:
         return [f"{download.url}{_megabytes([download])}" for download in downloads]
     by_host = grouped((urlsplit(download.url).netloc, download) for download in downloads)

@@ -1,4 +1,4 @@
-"""`embench data labels`, `data confounds` and `data look`: a dataset described before anything is trained."""
+"""`embench data labels`, `data confounds` and `data look`: descriptions of a dataset before any training."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
     from embench.interfaces.units import Target
     from embench.protocols import Protocol
-    from embench.records.scores import Control, Score, Scores
+    from embench.records.scores import ConfoundOnlyModel, Score, Scores
     from embench.store import Store
 
 
 CardTargets = Annotated[str | None, Option(help="Targets, comma-separated; default: the targets of the dataset card.")]
 
-# `embench data labels` and `data confounds`: the labels of a dataset in numbers and figures, and how well models that
-# use no physiological signal predict them.
+# `embench data labels` and `data confounds`: labels in numbers and figures, and their prediction by confound-only
+# models.
 
 WIDTH = 30
-"""Characters of a bar."""
+"""Number of characters in a bar."""
 SHADES = "█░▒▓▚▞▙"
 
 
@@ -56,7 +56,7 @@ def labels(
 
     if figure:
         drawing.check_path(figure, "--figure")
-    store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
+    store, card, rules, chosen = _prepare(dataset, data_root, protocol, target, every=True)
     report = describe.describe_labels(store, card, chosen, rules)
     quality: dict[str, list[dict[str, Any]]] = {}
     with Steps("modalities", "judged") as steps:
@@ -70,7 +70,7 @@ def labels(
         drawing.draw_labels(card.title, report).save(figure)
     if units:
         own = find_source(dataset, data_root).pseudonymous
-        write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))
+        write_units(units, units_table(store, card, chosen, rules, own.original_names() if own else None))
     if as_json:
         console.document(report)
         return
@@ -120,7 +120,7 @@ def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, A
 
 
 def _subjects(described: Mapping[str, Any]) -> None:
-    rows = [*described["per_person"], {**described, "subject": f"{described['people']} subjects *"}]
+    rows = [*described["per_person"], {**described, "subject": f"{described['subjects']} subjects *"}]
     columns = [field("subject"), field("labelled", "units")]
     if "values" in described:
         rows = [{**row, **row["values"]} for row in rows if row["values"]]
@@ -154,7 +154,7 @@ def _shade(k: int) -> str:
 
 
 def _bar(shares: Sequence[float]) -> str:
-    """Shares as stretches of one bar; they end where the rounded sum of the shares so far does."""
+    """Draw proportions as stretches of one bar; each ends at the rounded cumulative sum."""
     text, done = "", 0.0
     for k, share in enumerate(shares):
         done += share
@@ -185,7 +185,7 @@ _SCORES = (
     *("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro"),
     *("concordance_within", "concordance_crossed", "ccc", "ccc_pooled", "rmse"),
 )
-"""The scores besides the primary metric, as far as the target's kind has them; `--json` has all."""
+"""Scores besides the primary metric, if the target's kind has them; `--json` has all."""
 
 
 def confounds(
@@ -197,12 +197,12 @@ def confounds(
     as_json: Json = False,
 ) -> None:
     """Score confound-only models: how well time, stimulus, position, length and movement predict labels."""
-    from embench.runs.external import describe_controls
+    from embench.runs.external import describe_confound_only
 
     numbers = Request(dataset, seeds=seeds).seed_list
-    store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)
+    store, card, rules, chosen = _prepare(dataset, data_root, protocol, target)
     with Steps("folds", "models fitted") as steps:
-        found = describe_controls(store, card, chosen, rules, numbers, steps)
+        found = describe_confound_only(store, card, chosen, rules, numbers, steps)
     if as_json:
         console.document(found)
         return
@@ -210,8 +210,8 @@ def confounds(
     from embench.records.scores import Scores
 
     show.warn_of_synthetic(found["synthetic"])
-    scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
-    for name in scored.headlines:
+    scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+    for name in scored.primary_metrics:
         _show_controls(name, scored, found)
 
 
@@ -219,25 +219,28 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     from embench.cli.show import show_not_applicable
     from embench.statistics import metric_facts
     from embench.statistics.answers import undefined_in_words
-    from embench.statistics.controls import CONTROLS
+    from embench.statistics.confound_only import CONFOUND_ONLY
 
-    controls, primary = {control.name: control for control in scored.controls(target)}, scored.headlines[target]
-    applicable = [control for name in (*CONTROLS, *controls) if (control := controls.pop(name, None))]
+    confound_only, primary = (
+        {control.name: control for control in scored.confound_only(target)},
+        scored.primary_metrics[target],
+    )
+    applicable = [control for name in (*CONFOUND_ONLY, *confound_only) if (control := confound_only.pop(name, None))]
     applicable = [control for control in applicable if not control.reason]
     reasons = {m: [(c.why_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
     metrics = [metric for metric, known in reasons.items() if any(not why for why, _ in known)]
-    subjects = found["people"][target]
+    subjects = found["subjects"][target]
     console.wrapped(f"target {target}, confound-only models, {subjects} subjects, {found['protocol']}", bold=True)
     for metric in metrics[:1]:
-        console.wrapped(_predicted(target, metric, applicable, metric == primary))
+        console.wrapped(_describe_predictive(target, metric, applicable, metric == primary))
     columns = [
         TableColumn("model", lambda control: vocabulary.label(control.name)),
         *(_scored(metric, interval=metric == metrics[0]) for metric in metrics),
     ]
     heads = [metric_facts(metric).short for metric in metrics]
-    shown = fitting(applicable, columns, heads[:0:-1])
-    show_table(applicable, shown)
-    if left := [head for head in heads if head not in {column.title for column in shown}]:
+    columns_shown = fitting(applicable, columns, heads[:0:-1])
+    show_table(applicable, columns_shown)
+    if left := [head for head in heads if head not in {column.title for column in columns_shown}]:
         console.wrapped(f"Columns hidden for lack of space: {', '.join(left)}. --json prints all scores.")
     for metric, known in reasons.items():
         for why, names in grouped((why, vocabulary.label(control.name)) for why, control in known if why).items():
@@ -248,18 +251,18 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
 
 
 def _scored(metric: str, *, interval: bool) -> TableColumn:
-    """The column of a metric, with 95 % intervals where `interval` is true."""
+    """Return the column of a metric, with 95 % intervals if `interval`."""
     from embench.statistics import metric_facts
 
-    def cell(control: Control) -> str:
+    def cell(control: ConfoundOnlyModel) -> str:
         score = control.scores.get(metric)
         return format_control(score) if interval else format_score(score, interval=False)
 
     return TableColumn(metric_facts(metric).short, cell)
 
 
-def _predicted(target: str, metric: str, models: Sequence[Control], is_primary: bool) -> str:
-    """A sentence on the models that predict a target better than chance, by their intervals."""
+def _describe_predictive(target: str, metric: str, models: Sequence[ConfoundOnlyModel], is_primary: bool) -> str:
+    """Return a sentence on the models that predict a target better than chance, by their intervals."""
     from embench.statistics import metric_facts
 
     facts = metric_facts(metric)
@@ -279,11 +282,11 @@ def _is_above(score: Score | None, chance: float | None) -> bool:
     return score is not None and score.low is not None and chance is not None and score.low > chance
 
 
-def _prepared(
+def _prepare(
     dataset: str, data_root: Path | None, protocol: str, target: str | None, *, every: bool = False
 ) -> tuple[Store, Card, Protocol, Sequence[Target]]:
-    """The prepared data of a dataset, its card, the protocol and the targets that are named; where none are, those of
-    the card, or `every` one."""
+    """Return the prepared data of a dataset, its card, the protocol, and the named targets; by default the targets of
+    the card, or with `every` all."""
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import find_source
     from embench.protocols import load_protocol
@@ -296,7 +299,7 @@ def _prepared(
         return source.prepared(rules, 1, steps), card, rules, chosen
 
 
-# `embench data look`: a dataset's signals, faults, labels and controls on one page, before anything is trained.
+# `embench data look`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
 
 
 def look(
@@ -336,10 +339,10 @@ def look(
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
-        of = LookedAt(source.reader, store, card, rules, chosen, people, own)
+        content = LookedAt(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
-        path = write_look(replace(of, cannot_answer=cannot_answer, power=power), out, steps.part)
+        path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
     show_parts(unanswerable_parts(cannot_answer))
     if own or card.labels_public != "yes":

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 # `embench leaderboard show`: leaderboards as tables that fit a terminal, as Markdown, CSV or JSON.
 
 _SPARE = (*("suspicious", "subjects", "recipe", "access", "evidence", "signals", "rank", "above chance", "entry"),)
-"""Heads of columns that a narrow terminal has no room for, the first ones first."""
+"""Titles of columns that a narrow terminal omits, the first ones first."""
 _ABOVE = "above every entry"
 DAGGER = "\N{DAGGER}"
-"""Mark of an answer that rests on another condition than its interval."""
+"""Mark of an answer that depends on another condition than its interval."""
 _FOLDED = {
     "access": "",
     "modalities": "on {}",
@@ -46,7 +46,7 @@ _FOLDED = {
     "evidence": "evidence {}",
     "suspicious": "suspicious: {}",
 }
-"""Columns that are named once below a table where they are the same in all rows, and in which words."""
+"""Columns that are named once below a table if they are equal in all rows -> the words for it."""
 
 
 class Format(StrEnum):
@@ -105,25 +105,25 @@ def show(
         scored = [name.removesuffix("_low") for name in known if name.endswith("_low")]
         tables.check_field(metric, scored[1:], "--metric")
     keep = [tables.read_filter(text, known) for text in filters or []] if known else []
-    shown = []
+    selected = []
     for section, rows in several:
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
-            shown.append((section, tables.sorted_rows(rows, by) if by else rows))
+            selected.append((section, tables.sorted_rows(rows, by) if by else rows))
     if output is Format.json:
-        console.document([{name: fields[name] for name in wanted} for _, rows in shown for fields, _ in rows])
+        console.document([{name: fields[name] for name in wanted} for _, rows in selected for fields, _ in rows])
     elif output is Format.csv:
-        typer.echo(tables.as_csv([fields for _, rows in shown for fields, _ in rows], wanted), nl=False)
+        typer.echo(tables.as_csv([fields for _, rows in selected for fields, _ in rows], wanted), nl=False)
     else:
-        for section, rows in shown:
+        for section, rows in selected:
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
-        if not shown:
+        if not selected:
             console.echo("no entry matches" if found else f"no published entries in {boards}")
 
 
 def _print_summary(sections: Sequence[BoardSection]) -> None:
-    """A line for each leaderboard that ranks under the protocol of runs that name none, and how to see one whole."""
+    """Print a line for each ranking leaderboard under the default protocol, and how to show a whole one."""
     from embench.leaderboard.tables import ANSWERS, BY_CHANCE, best_supported, summarise
 
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
@@ -164,32 +164,32 @@ def _print_board(
     *,
     whole: bool,
 ) -> None:
-    from embench.leaderboard.tables import models_of
+    from embench.leaderboard.tables import list_models
 
     methods = [each for each in rows if each[1].is_method]
     scored = metric or section.metric
     heads, same = (list(chosen), "") if chosen else _fold([row for _, row in methods], ranked=scored == section.metric)
     above, below = _sentences(section, methods, metric, whole=whole, plain=not chosen)
     below = [f"All methods: {same}.", *below] if same else below
-    shown = [_column(name, scored, whole=bool(chosen)) for name in heads]
+    columns = [_column(name, scored, whole=bool(chosen)) for name in heads]
     if output is Format.table and methods and not chosen:
-        shown, left = _fitted(methods, shown)
+        columns, left = _fit_columns(methods, columns)
         below += (
             [f"Columns without room here: {', '.join(left)}; --columns prints those that it names."] if left else []
         )
     if "entry" in heads:
         below.append(f"Entries are in {section.dataset}/{section.protocol}/; `entry` is the end of a folder's name.")
-    models = models_of(section) if len(methods) < len(rows) else []
+    models = list_models(section) if len(methods) < len(rows) else []
     lines = [{"model": m.names, "score": m.score, **({"": _ABOVE} if m.above else {})} for m in models]
     if output is Format.markdown:
-        _print_markdown(section, methods, shown, [*above, *below])
+        _print_markdown(section, methods, columns, [*above, *below])
         if lines:
             _echo_markdown([["model", "score", ""], *([m.names, m.score, _ABOVE * m.above] for m in models)])
         return
     console.wrapped(_title(section), bold=True)
     for sentence in above:
         console.wrapped(sentence)
-    show_table(methods, shown)
+    show_table(methods, columns)
     show_table(lines, title=f"models without any physiological signal: {metric_facts(section.metric).title}")
     for sentence in below:
         console.wrapped(sentence)
@@ -199,8 +199,8 @@ def _print_board(
 def _sentences(
     section: BoardSection, methods: Sequence[tuple[Any, Row]], metric: str | None, *, whole: bool, plain: bool
 ) -> tuple[list[str], list[str]]:
-    """The sentences above the entries and below them; `plain`: with the columns that are usual."""
-    from embench.leaderboard.tables import CORRECTED, notes_of, summarise
+    """Return the sentences above the entries and below them; `plain`: whether the default columns are shown."""
+    from embench.leaderboard.tables import CORRECTED, list_notes, summarise
 
     above = [summarise(section).sentence] if whole else []
     above += [section.unranked] if section.unranked and not metric else []
@@ -208,7 +208,7 @@ def _sentences(
         above.append(f"The score shown is {metric_facts(metric).title}; it does not rank the entries.")
     if not plain:
         return above, []
-    below = notes_of(section) if whole else []
+    below = list_notes(section) if whole else []
     if failed := [name for name in ("movement", "protocol_phase") if any(_fails(row, name) for _, row in methods)]:
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
     if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
@@ -219,9 +219,11 @@ def _sentences(
     return above, below
 
 
-def _fitted(methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]) -> tuple[list[TableColumn], list[str]]:
-    """The columns that fit the terminal, and the heads of the others. Signals without a column stand behind the
-    method."""
+def _fit_columns(
+    methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]
+) -> tuple[list[TableColumn], list[str]]:
+    """Return the columns that fit the terminal, and the titles of the others. Without a column, signals are shown after
+    the method."""
     fitted = fitting(methods, columns, _SPARE)
     left = [column.title for column in columns if column not in fitted]
     if "signals" in left:
@@ -233,11 +235,11 @@ def _fitted(methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]) 
 def _print_markdown(
     section: BoardSection,
     rows: Sequence[tuple[dict[str, Any], Row]],
-    shown: Sequence[TableColumn],
+    columns: Sequence[TableColumn],
     sentences: Sequence[str],
 ) -> None:
     typer.echo(f"## {markdown(_title(section))}\n")
-    _echo_markdown([[column.title for column in shown], *([column.text(row) for column in shown] for row in rows)])
+    _echo_markdown([[column.title for column in columns], *([column.text(row) for column in columns] for row in rows)])
     typer.echo("\n".join(map(markdown, sentences)) + "\n")
 
 
@@ -254,30 +256,30 @@ def _title(section: BoardSection) -> str:
 
 
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
-    """The default columns, and in words those that are the same for all methods. Ranks and answers belong to the
-    primary metric, so they are left out where another score is shown."""
+    """Return the default columns, and in words those that are equal for all methods. Ranks and answers are omitted
+    where another score is shown, since they refer to the primary metric."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
     from embench.leaderboard.tables import answered_questions
 
     texts = {name: {_plain(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
-    asked = answered_questions(methods) if ranked and any(row.score for row in methods) else []
-    shown = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gains_by for row in methods)}
-    shown |= {name: name in asked for name in ("chance", "movement", "protocol_phase")}
-    heads = [name for name in TERMINAL_COLUMNS if name not in same and shown.get(name, True)]
+    answered = answered_questions(methods) if ranked and any(row.score for row in methods) else []
+    used = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gain_source for row in methods)}
+    used |= {name: name in answered for name in ("chance", "movement", "protocol_phase")}
+    heads = [name for name in TERMINAL_COLUMNS if name not in same and used.get(name, True)]
     return [*heads, "entry"], "; ".join(filter(None, words))
 
 
 def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
-    """A column of (fields, row) of a leaderboard as a terminal shows it, with all that an answer says where `whole`;
-    the column of scores is titled by the score."""
+    """Return the terminal column for a name, from (fields, row); with `whole`, answers are complete. The column of
+    scores is titled by the score."""
     from embench.leaderboard.columns import COST_FIELDS, columns
     from embench.leaderboard.tables import QUESTIONS
 
     known = columns().get(name)
     if name == "score":
-        return TableColumn(metric_facts(scored).title, lambda each: _joined(each[1].text_of(scored, "-")))
+        return TableColumn(metric_facts(scored).title, lambda each: _join_intervals(each[1].format_metric(scored, "-")))
     if name == "entry":
         return TableColumn(name, lambda each: each[1].id.rpartition("-")[2], whole=True)
     if name == "method":
@@ -286,18 +288,18 @@ def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
         return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole=True)
     if known and name in ("movement", "protocol_phase") and not whole:
         return TableColumn(known.title, lambda each: _number(each[1], name))
-    if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "adds", "gain", "repaired"):
-        return TableColumn(known.title, lambda each: _joined(known.text(each[1])))
+    if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "adjusted", "gain", "repaired"):
+        return TableColumn(known.title, lambda each: _join_intervals(known.text(each[1])))
     return TableColumn(known.title if known else name, lambda each: _plain(each[0][name]))
 
 
 def _number(row: Row, question: str) -> str:
-    """An answer with its number; the entry's page has the condition that failed."""
+    """Return an answer with its number; the entry's page names the failed condition."""
     from embench.leaderboard.columns import columns
 
     text = columns()[question].text(row)
-    told, but, _ = text.partition(", but ")
-    return _joined(told.replace("partial r ", "")) + (f" {DAGGER}" if but else "")
+    answer, but, _ = text.partition(", but ")
+    return _join_intervals(answer.replace("partial r ", "")) + (f" {DAGGER}" if but else "")
 
 
 def _fails(row: Row, question: str) -> bool:
@@ -305,8 +307,8 @@ def _fails(row: Row, question: str) -> bool:
     return found is not None and ", but " in found.evidence
 
 
-def _joined(text: str) -> str:
-    """A text whose intervals stay on one line."""
+def _join_intervals(text: str) -> str:
+    """Return a text with unbreakable intervals."""
     return re.sub(r"\([^()]*\d\)", lambda found: found[0].replace(" ", "\xa0"), text)
 
 
@@ -325,7 +327,7 @@ def _plain(value: Any) -> str:
     return next((name for level, name in LEVEL_NAMES.items() if level == text), text)
 
 
-# `embench leaderboard`: tables of the published entries, and the files of a pull request.
+# `embench leaderboard`: tables of published entries, and files for a pull request.
 
 leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
@@ -414,12 +416,12 @@ def _print_new(new: Sequence[Path]) -> None:
 
 
 def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leaking: bool) -> None:
-    """Submits the entries of a folder of `embench baselines` one by one."""
+    """Submit the entries in a folder of `embench baselines` one by one."""
     from embench.leaderboard.pull_request import submit_entry
-    from embench.sets.folder import entries_of
+    from embench.sets.folder import list_set_entries
 
     new, refused = list[Path](), 0
-    for entry in entries_of(folder):
+    for entry in list_set_entries(folder):
         try:
             written = submit_entry(entry, boards, data_root, leaking=leaking)
         except EmbenchError as error:
@@ -468,7 +470,8 @@ def verify_entry(
 
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
-    """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
+    """Print all checks of one entry; for several entries only failed checks, and for each other check the number of
+    entries."""
     from embench.leaderboard.pull_request import failures
 
     names = dict.fromkeys(check.entry for check in checks)
@@ -531,7 +534,7 @@ def reproduce(
     A spot check is attested if its folds follow from the nonce that `embench leaderboard draw` revealed for the entry.
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
-    from embench.leaderboard.entries import attest, attested_by, check_name
+    from embench.leaderboard.entries import attest, check_name, is_attested_by
     from embench.leaderboard.pull_request import entry_name, folders_at
     from embench.runs.reproduce import reproduce_entry
 
@@ -543,7 +546,7 @@ def reproduce(
         raise UsageError("a nonce picks the folds of a spot check", where="--nonce", expected="--stages N as well")
     failed = 0
     for folder in folders:
-        if len(folders) > 1 and attested_by(folder, by, "reproduced" if stages is None else "spot_checked"):
+        if len(folders) > 1 and is_attested_by(folder, by, "reproduced" if stages is None else "spot_checked"):
             console.note(f"attested by {by} already: {entry_name(folder)}")
             continue
         try:
@@ -618,7 +621,7 @@ def build(
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
     from embench.data.find import raw_digests
-    from embench.leaderboard.rows import load_shown_entries
+    from embench.leaderboard.rows import load_entry_summaries
     from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
@@ -631,7 +634,7 @@ def build(
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     with Steps("entries", "verified") as steps:
-        known = load_shown_entries(boards)
+        known = load_entry_summaries(boards)
         verify_entries(known, steps)
     for path in leaderboard.build_leaderboards(boards, known):
         console.echo(str(path))

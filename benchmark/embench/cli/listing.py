@@ -1,4 +1,4 @@
-"""`embench list`, `embench info` and `embench plugin`: what is registered, and packages of one's own."""
+"""`embench list`, `embench info` and `embench plugin`: registered plugins, and the user's own packages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
 
 
-# `embench list`, which shows what registry files say and imports nothing, and `embench info`.
+# `embench list`, which reads registry files and imports nothing, and `embench info`.
 
 _KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
@@ -77,7 +77,7 @@ def list_plugins(
         return
     if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
-    # One package alone is named once, below, and its column would leave the summaries no room.
+    # A single package is named once, below the table; its column would take room from the summaries.
     homes = {entry.home for entry in found if not entry.broken} | {modality.home for modality in modalities}
     package = [field("home", "package")] if len(homes) > 1 else []
     names = TableColumn("name", registry.written_name, whole=True)
@@ -132,7 +132,7 @@ def info(
     if dataset and not any(entry.kind == "encoder" for entry in found):
         kind = found[0].kind if found else registry.MODALITY
         raise UsageError(f"{name} is a {kind}; only encoders read datasets", where="--dataset")
-    documents = [_described(entry, dataset, protocol, data_root) for entry in found]
+    documents = [_describe(entry, dataset, protocol, data_root) for entry in found]
     if as_json:
         console.document([*documents, *map(_facts_of_modality, defined)])
         return
@@ -143,7 +143,7 @@ def info(
 
 
 def _print_folder(name: str, *, as_json: bool) -> bool:
-    """Prints the card of a folder of own recordings; whether it is one."""
+    """Print the card of a folder of own recordings; return whether `name` is one."""
     from embench.data.find import is_folder
 
     if not is_folder(name):
@@ -154,7 +154,7 @@ def _print_folder(name: str, *, as_json: bool) -> bool:
 
 
 def _facts_of_folder(name: str) -> dict[str, Any]:
-    """The card of own recordings, in words."""
+    """Return the card of own recordings, in words."""
     from embench.data.find import find_source
 
     card = find_source(name, None).card
@@ -167,7 +167,7 @@ def _facts_of_folder(name: str) -> dict[str, Any]:
 
 
 def _print_protocol(name: str, *, as_json: bool) -> bool:
-    """Prints the rules of the protocol of this name; whether there is one."""
+    """Print the rules of the protocol with this name; return whether there is one."""
     from embench.cli import show
     from embench.protocols import protocol_names
 
@@ -204,8 +204,8 @@ def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
     return {"kind": "modality", **about, **modality.definition(), "source": str(modality.source)}
 
 
-def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
-    """All facts on a plugin: those of its registry file and, for kinds with recipes, of its class."""
+def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
+    """Return all facts on a plugin: from its registry file and, for kinds with recipes, from its class."""
 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
     if entry.kind == "dataset" and not entry.broken:
@@ -266,22 +266,22 @@ _FACTS = (
 )
 
 
-# Facts of a plugin's class for `embench info`: its recipes as paths of `--set`, and how an encoder reads a dataset. The
-# class is imported for them.
+# Facts of a plugin's class for `embench info`, which imports it: its recipes as paths of `--set`, and how an encoder
+# reads a dataset.
 
 WITH_RECIPES = ("encoder", "pretrainer", "fusion")
 _NOT_SET = ("assumed", "datasets")
 
 
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
-    """Preset -> path as `--set` takes it -> value, as it holds for a dataset where one is named."""
+    """Return preset -> path of `--set` -> value, for a dataset if one is named."""
     known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
     return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
 
 
 def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
-    """A table of the settings that a recipe of the plugin has of its own, and a sentence with the others, which say
-    something where the plugin is trained by gradients."""
+    """Print a table of the settings that are specific to a recipe, and a sentence with the others if the plugin is
+    trained by gradients."""
     from embench.interfaces.fusion import Estimator
     from embench.interfaces.recipe import Recipe
 
@@ -306,14 +306,14 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
         console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
-            values = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
+            values = ", ".join(f"{path}={_text(value)}" for path, value in _flatten(kind, changes))
             console.wrapped(f"{preset} on {name}: {values}")
     console.echo()
 
 
 def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
-    """Facts on reading a dataset with an encoder under a protocol: a row for each modality that the encoder accepts,
-    and the modalities that the dataset lacks, or the encoder does not read."""
+    """Return how an encoder reads a dataset under a protocol: a row for each accepted modality, and the modalities that
+    the dataset lacks or the encoder does not read."""
     from embench.data.find import find_source
     from embench.protocols import load_protocol
 
@@ -333,19 +333,19 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 
 
 def rate_facts(card: Card, protocol: str) -> dict[str, str]:
-    """Modality -> the rate at which it was recorded, and that at which encoders without a rate of their own read it."""
+    """Return modality -> recorded rate, and the rate for encoders without their own rate."""
     from embench.protocols import load_protocol
 
     rules = load_protocol(protocol)
     return {
-        m: f"{_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
+        m: f"{_describe_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
         for m, own in card.modalities.items()
         if m != "video"
     }
 
 
 def print_reading(facts: Mapping[str, Any]) -> None:
-    """Prints the facts of `reading_facts`."""
+    """Print the result of `reading_facts`."""
     title = f"how the encoder reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
     show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
     if not facts["modalities"]:
@@ -369,8 +369,8 @@ def print_reading(facts: Mapping[str, Any]) -> None:
 
 
 def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
-    """The channels of an encoder's network and what each is made of, and those of the dataset that it leaves out; why
-    it refuses them; nothing where it reads them as they are."""
+    """Return the inputs of an encoder's network with the channels that each is made of, and the unused channels of the
+    dataset; or why the encoder refuses them; empty where it reads all channels directly."""
     try:
         wired = encoder.network_channels(modality, channels)
     except UsageError as error:
@@ -389,7 +389,7 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
 
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
-    known = {"channels": channels, "recorded": _recorded(card)}
+    known = {"channels": channels, "recorded": _describe_recorded(card)}
     if modality == "video":
         frames = encoder.recipe.prepare.get("frames_hz")
         return {**known, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
@@ -403,23 +403,23 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
 
 
-def _recorded(card: ModalityCard) -> str:
+def _describe_recorded(card: ModalityCard) -> str:
     return "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
 
 
 def _prepared_hz(modality: str, protocol: Protocol) -> float:
-    """The rate of a prepared signal, which encoders read unless their recipe names another."""
+    """Return the rate of a prepared signal in Hz, which encoders read unless their recipe sets another."""
     from embench.signals.preprocess import VIDEO_FEATURES_HZ
 
     return VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
 
 
 def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    return _flat(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
+    return _flatten(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
 
 
-def _flat(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Fields of a recipe as `--set` names them, those of `view`, `prepare` and `build` one by one."""
+def _flatten(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a recipe under their `--set` names; those of `view`, `prepare` and `build` one by one."""
     for name, value in fields.items():
         parts = asdict(value) if name == "view" and value is not None else value
         if isinstance(parts, Mapping):
@@ -433,7 +433,7 @@ def _as_set(settings: Mapping[str, Any], path: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as YAML has it, without spaces, which a shell would split."""
+    """Format a value as YAML without spaces, at which a shell would split it."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_text, value))}]"
     if value is None or isinstance(value, bool):
@@ -441,7 +441,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-# `embench plugin`: a package of one's own, written and checked.
+# `embench plugin`: create and check the user's own package.
 
 plugin_app = typer.Typer(help="Create and check your own plugin packages.", no_args_is_help=True)
 

@@ -1,4 +1,4 @@
-"""`embench` without a command, `embench doctor` and `embench clean`: this machine, its data, runs and storage."""
+"""`embench` without a command, `embench doctor` and `embench clean`: this machine's data, runs and storage."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from embench import registry
 from embench.cli import console
 from embench.cli.console import TableColumn, field, show_table
 from embench.cli.options import DataRoot, Json
-from embench.data import data_folder, default_data_root, wrong_root
+from embench.data import data_folder, default_data_root, describe_root_fault
 from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
 from embench.registry import Entry
-from embench.system import INSTALL_TRAINING, cores, lacking, processor_name, version_of
+from embench.system import INSTALL_TRAINING, cores, explain_missing_library, installed_version, processor_name
 from embench.vocabulary import did_you_mean
 
 # Output of `embench` without a command: data and runs found here, and the commands to use next.
 
 _BESIDE = (Path("data"), Path(".embench/demo"))
-"""Folders of datasets that the pages' commands write, relative to the working folder."""
+"""Folders of datasets that the commands in the documentation write, relative to the working folder."""
 _CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
-"""Modalities with the fastest features; the first one that a dataset has is suggested."""
+"""Modalities with the fastest features; the first one in a dataset is suggested."""
 
 
 def start() -> None:
-    """Prints the data and runs found, and commands that fit them."""
+    """Print the data and runs found, and commands for them."""
     root, found = _datasets()
     studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
     runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
@@ -45,18 +45,18 @@ def start() -> None:
     console.wrapped(f"runs: {len(runs) or 'none'} in ./runs")
     boards = Path("leaderboards").is_dir()
     if runs:
-        commands = _with_runs([path.parent for path in runs], boards=boards)
+        commands = _suggest_with_runs([path.parent for path in runs], boards=boards)
     elif found or studies:
-        commands = _with_data(found, studies, root)
+        commands = _suggest_with_data(found, studies, root)
     else:
-        commands = _with_nothing(boards=boards)
+        commands = _suggest_without_data(boards=boards)
     for about, line in (*commands, ("list all commands", "embench --help")):
         console.echo(f"{about}:")
         console.command(line)
 
 
 def _datasets() -> tuple[Path, list[Entry]]:
-    """The first folder that holds datasets, and these datasets."""
+    """Return the first folder that contains datasets, and these datasets."""
     known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
     for root in (default_data_root(), *_BESIDE):
         if found := [entry for entry in known if data_folder(entry, root).is_dir()]:
@@ -64,8 +64,8 @@ def _datasets() -> tuple[Path, list[Entry]]:
     return default_data_root(), []
 
 
-def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
-    """Commands for runs in these folders, the newest last."""
+def _suggest_with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
+    """Yield commands for the runs in these folders, the newest last."""
     newest = runs[-1]
     yield "show the newest run in a browser", f"embench report {newest.as_posix()}"
     if sum(run.parent == newest.parent for run in runs) > 1:
@@ -75,8 +75,8 @@ def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str
     yield "check the newest run for faults", f"embench audit {newest.as_posix()}"
 
 
-def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
-    """A first number, by this program or, where torch is not installed, by other code."""
+def _suggest_with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
+    """Yield commands for a first result, with this program or, without torch, by other code."""
     name = found[0].name if found else f"./{studies[0].as_posix()}"
     where = f" --data-root {root.as_posix()}" if found and root != default_data_root() else ""
     if not found:
@@ -91,7 +91,7 @@ def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> I
         yield "score predictions of your own code", f"embench score predictions.csv --dataset {name}{where}"
 
 
-def _with_nothing(*, boards: bool) -> Iterator[tuple[str, str]]:
+def _suggest_without_data(*, boards: bool) -> Iterator[tuple[str, str]]:
     yield "create synthetic data to try embench", "embench data synthesize amigos --out data/amigos --subjects 18"
     yield "download real open data, 90 MB", "embench data fetch stress_predict --data-root data"
     yield "list the datasets and how to get them", "embench data status"
@@ -108,7 +108,7 @@ _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared dat
 
 
 class Diagnosis(NamedTuple):
-    """One line of the report: the subject, the finding, and the remedy."""
+    """One line of the report: subject, finding, and remedy."""
 
     what: str
     detail: str
@@ -117,7 +117,7 @@ class Diagnosis(NamedTuple):
 
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 on a fault."""
-    light = _light()
+    light = _is_light()
     training = [] if light else [*_device(), *_networks()]
     found = [*_versions(light), *training, *_disk(), *_data(data_root), *_plugins(light)]
     if as_json:
@@ -130,12 +130,12 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
         raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
 
 
-def _light() -> bool:
-    """True of the light installation, without torch; one in which torch is broken is none."""
+def _is_light() -> bool:
+    """True for the light installation, without torch; an installation with a broken torch is not light."""
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        return lacking(error) is not None
+        return explain_missing_library(error) is not None
     except (ImportError, OSError):
         pass
     return False
@@ -175,14 +175,14 @@ def _device() -> Iterator[Diagnosis]:
 
 
 def _networks() -> Iterator[Diagnosis]:
-    """The encoders that need further libraries, each built once: most import these only then."""
+    """Build each encoder that needs further libraries once, since most import them only then; yield the faults."""
     from embench.testing import require
 
     for entry in registry.entries("encoder"):
         try:
             plugin = registry.load("encoder", entry.full_name)
             libraries = plugin.libraries
-            absent = [name for name in libraries if version_of(name) == "absent"]
+            absent = [name for name in libraries if installed_version(name) == "absent"]
             if not libraries or absent:
                 continue
             encoder = plugin(plugin.recipes["quick"])
@@ -199,7 +199,7 @@ def _networks() -> Iterator[Diagnosis]:
 
 
 def _size(library: str) -> int:
-    """Bytes of an installed library's files."""
+    """Return the size of an installed library's files in bytes."""
     from importlib.metadata import files
 
     paths = (Path(str(file.locate())) for file in files(library) or ())
@@ -233,7 +233,7 @@ def _disk() -> Iterator[Diagnosis]:
 def _data(chosen: Path | None) -> Iterator[Diagnosis]:
     datasets = [e for e in registry.entries("dataset") if data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in datasets) or "none found"
-    wrong = wrong_root(chosen)
+    wrong = describe_root_fault(chosen)
     yield Diagnosis("data", wrong or f"{default_data_root(chosen)}: {names}", broken=wrong is not None)
 
 
@@ -256,11 +256,11 @@ def _plugins(light: bool) -> Iterator[Diagnosis]:
     )
 
 
-# `embench clean`: what embench stores where, how large it is, and its deletion.
+# `embench clean`: stored files, their sizes, and their deletion.
 
 
 class _Kept(NamedTuple):
-    """Something that embench stores: its name, what it is, the paths, and what its deletion costs."""
+    """A kind of stored files: name, description, paths, and the cost of deleting them."""
 
     name: str
     what: str
@@ -278,23 +278,23 @@ def clean(
     as_json: Json = False,
 ) -> None:
     """List what embench stores on this machine, with sizes; delete what is named."""
-    known = {kept.name: kept for kept in _KEPT}
+    known = {item.name: item for item in _KEPT}
     for name in names or ():
         if name not in known:
             hint = did_you_mean(name, known)
             raise UsageError(f"`{name}` is not stored by embench", expected=", ".join(known), hint=hint)
     chosen = [known[name] for name in dict.fromkeys(names or known)]
-    rows = [_row(kept, runs) for kept in chosen]
+    rows = [_row(item, runs) for item in chosen]
     deleted = bool(names and yes)
     if deleted:
-        for kept in chosen:
-            for path in list(kept.paths(runs)):
+        for item in chosen:
+            for path in list(item.paths(runs)):
                 _delete(path)
     if as_json:
         console.document([{**row, "deleted": deleted} for row in rows])
         return
-    shown = [{**row, "size": _size_in_words(row["bytes"])} for row in rows]
-    show_table(shown, [field(name) for name in ("name", "what", "size", "where", "if deleted")])
+    table = [{**row, "size": _size_in_words(row["bytes"])} for row in rows]
+    show_table(table, [field(name) for name in ("name", "what", "size", "where", "if deleted")])
     if deleted:
         console.wrapped(f"deleted: {_size_in_words(sum(row['bytes'] for row in rows))}")
     elif names:
@@ -304,19 +304,19 @@ def clean(
         console.wrapped("To delete some of it: embench clean NAME --yes")
 
 
-def _row(kept: _Kept, runs: Path) -> dict[str, Any]:
-    paths = [path for path in kept.paths(runs) if path.exists()]
+def _row(item: _Kept, runs: Path) -> dict[str, Any]:
+    paths = [path for path in item.paths(runs) if path.exists()]
     return {
-        "name": kept.name,
-        "what": kept.what,
+        "name": item.name,
+        "what": item.what,
         "bytes": sum(map(_bytes_below, paths)),
         "where": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else "",
-        "if deleted": kept.cost,
+        "if deleted": item.cost,
     }
 
 
 def _bytes_below(path: Path) -> int:
-    """Bytes of a file or of all files below a folder; links are not followed."""
+    """Return the size in bytes of a file or of all files below a folder; links are not followed."""
     each = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
     return sum(one.lstat().st_size for one in each if one.is_symlink() or one.is_file())
 
@@ -345,7 +345,7 @@ def _in_cache(*names: str) -> Callable[[Path], Iterator[Path]]:
 
 
 def _run_folders(runs: Path) -> Iterator[Path]:
-    """The records in a runs folder, `DATASET/RUN`, and what lies beside them; stages are apart."""
+    """Yield the records in a runs folder, `DATASET/RUN`, and the files next to them, without stages."""
     for record in sorted(runs.glob("*/*/run.yaml")):
         yield record.parent
 
@@ -369,4 +369,4 @@ _KEPT = (
     _Kept("runs", "records of runs, with results", _run_folders, "the results are lost"),
     _Kept("log", "evaluation log: how often test labels were used", _log, "reports count too few evaluations"),
 )
-"""What embench stores; keys of pseudonyms, which lie in the cache of some machines, are never deleted."""
+"""Kinds of files that embench stores. Keys of pseudonyms, which some machines store in the cache, are never deleted."""

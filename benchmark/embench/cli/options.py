@@ -1,4 +1,4 @@
-"""Options that several commands share, `--config FILE`, and the examples below each command's help."""
+"""Options shared by several commands, `--config FILE`, and the examples below each command's help."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
 from embench.vocabulary import did_you_mean
 
-# Options that several commands share, and `--config FILE`, which gives options from a file.
+# Options shared by several commands, and `--config FILE`, which reads options from a file.
 
 
 class Preset(StrEnum):
@@ -35,7 +35,7 @@ class Preset(StrEnum):
     quick = "quick"
 
 
-def _tried(device: str) -> str:
+def _check_device(device: str) -> str:
     if device == "mps":
         console.note("--device mps is untested: first compare a small run with the same run on --device cpu")
     return device
@@ -52,7 +52,7 @@ def _devices(incomplete: str) -> list[str]:
 
 
 def completes(kind: str | None) -> Callable[[str], list[str]]:
-    """Returns a completion function for names of plugins of a kind (None: all), after `eeg=` too, or of protocols."""
+    """Return a completion function for plugin names of a kind (None: all), including after `eeg=`, or for protocols."""
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
@@ -68,9 +68,9 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
 
 
 _KINDS: dict[str, Any] = {**get_type_hints(Request), "recipe": Preset | None, "seeds": str | None}
-"""Types of fields; of some, the command line reads more strictly than `Request` holds them."""
+"""Types of fields; the command line reads some fields more strictly than `Request`."""
 _MORE: dict[str, dict[str, Any]] = {
-    "device": {"callback": _tried, "autocompletion": _devices},
+    "device": {"callback": _check_device, "autocompletion": _devices},
     "workers": {"min": 1},
     "train-dataset": {"autocompletion": completes("dataset")},
     **{
@@ -85,14 +85,13 @@ def with_options(
     before: Mapping[str, str] | None = None,
     points: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command options of `embench.planning.request.OPTIONS` in addition to its own; all where no name is given.
-
-    The command gets them as keywords named as the fields of a request.
+    """Return a decorator that gives a command options of `embench.planning.request.OPTIONS`, by default all, besides
+    its own. The command receives them as keywords with the field names of a request.
 
     Args:
-        help_texts: help that differs in this command, by option.
-        before: an own parameter of the command -> the option that it stands before in the help; else it comes last.
-        points: whether the options that a grid may spread are lists of points.
+        help_texts: option -> its help in this command, where it differs.
+        before: parameter of the command -> the option that follows it in the help; otherwise it comes last.
+        points: whether options that a grid may vary are lists of values.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +107,7 @@ def with_options(
 
         @wraps(command)
         def wrapper(**values: Any) -> None:
-            command(**{name: _plain(value) for name, value in values.items()})
+            command(**{name: _simplify_annotation(value) for name, value in values.items()})
 
         wrapper.__signature__ = Signature(order)  # type: ignore[attr-defined]  # what typer reads
         wrapper.__annotations__ = {p.name: p.annotation for p in order}
@@ -117,10 +116,10 @@ def with_options(
     return decorate
 
 
-def cluster_options(given: Sequence[str]) -> dict[str, str]:
-    """`["partition=gpu"]` as `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
+def cluster_options(texts: Sequence[str]) -> dict[str, str]:
+    """Parse `["partition=gpu"]` into `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
     chosen = {}
-    for text in given:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UsageError("an executor option has no value", where=f"--cluster {text}", expected="KEY=VALUE")
@@ -151,7 +150,7 @@ _PANELS = {option.field: option.panel for option in OPTIONS} | {
 
 
 def _in_panel(parameter: Parameter) -> Parameter:
-    """The parameter in its panel of the help of commands that have all options."""
+    """Return the parameter in its help panel, for commands with all options."""
     title = _PANELS.get(parameter.name)
     hint, *infos = get_args(parameter.annotation)
     if title is None or not infos or not isinstance(infos[0], OptionInfo):
@@ -161,8 +160,8 @@ def _in_panel(parameter: Parameter) -> Parameter:
     return parameter.replace(annotation=Annotated[hint, info])
 
 
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, list) else getattr(value, "value", value)
+def _simplify_annotation(value: Any) -> Any:
+    return [_simplify_annotation(item) for item in value] if isinstance(value, list) else getattr(value, "value", value)
 
 
 _HELP = {option.name: option.help for option in OPTIONS}
@@ -218,7 +217,7 @@ Every = Annotated[bool, typer.Option("--all", help="Print every score, not only 
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes the file's values the command's defaults, which options on the command line override."""
+    """Make the values in a file the command's defaults; options on the command line override them."""
     if path is not None:
         by_name = {opt.lstrip("-"): p for p in context.command.params for opt in p.opts if opt.startswith("--")}
         content = read_options(path)
@@ -242,7 +241,7 @@ Config = Annotated[
 
 
 def _read_request(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes a record's request the command's defaults, which options on the command line override."""
+    """Make the request in a record the command's defaults; options on the command line override them."""
     if path is not None:
         from embench.records.record import read_manifest
 
@@ -275,7 +274,7 @@ From = Annotated[
 
 
 def read_options(path: Path) -> Mapping[str, Any]:
-    """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
+    """Read a YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 
     try:
@@ -288,7 +287,8 @@ def read_options(path: Path) -> Mapping[str, Any]:
 
 
 def texts(value: Any) -> list[str]:
-    """The values of a repeatable option from a file: `{eeg: tcn}` is `eeg=tcn`, a list its items, a value itself."""
+    """Return the values of a repeatable option from a file: `{eeg: tcn}` gives `eeg=tcn`, a list its items, any other
+    value itself."""
     if isinstance(value, Mapping):
         return [f"{key}={item}" for key, item in value.items()]
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
@@ -319,7 +319,7 @@ def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -
     raise UsageError(f"no finished run of {dataset} found", where=f"{place}/", expected="folders of runs: RUN..")
 
 
-# Examples that stand below the options of each command's help.
+# Examples below the options in each command's help.
 
 EXAMPLES = {
     "run": (
@@ -433,14 +433,14 @@ EXAMPLES = {
         "embench leaderboard reproduce leaderboards/eegmat --by 'A. Name' --data-root ~/data",
     ),
 }
-"""Command -> lines that can be typed."""
+"""Command -> example command lines."""
 
 _WIDTH = 78
-"""Characters of a line of an example, without the margins."""
+"""Characters in a line of an example, without margins."""
 
 
 def add_examples(app: typer.Typer, group: str = "") -> None:
-    """Puts the examples below the help of each command of an app and of its groups."""
+    """Add the examples below the help of each command of an app and of its groups."""
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "")
         if lines := EXAMPLES.get(f"{group}{name}"):

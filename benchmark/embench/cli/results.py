@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from embench.statistics.result import Result
 
 
-# `embench compare`: which of several runs is better, by how much, and how small a difference is detectable.
+# `embench compare`: the better of several runs, the difference, and the smallest detectable difference.
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
     dataset: DataAt = None,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
     metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
-    given: Annotated[
+    calibration_data: Annotated[
         str | None,
         Option(
             help="Compare what methods gain where test subjects give this first, over nothing given: 5, unlabelled:5."
@@ -68,8 +68,8 @@ def compare(
     records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
     if dataset:
         checked_dataset(dataset, None, [each.manifest.dataset.name for each in records])
-    if given or gains.are_curves(records):
-        curves = gains.compare_curves(records, given, targets, metric)
+    if calibration_data or gains.are_curves(records):
+        curves = gains.compare_curves(records, calibration_data, targets, metric)
         if as_json:
             console.document({"curves": [table.as_json() for table in curves]})
             return
@@ -89,14 +89,14 @@ def compare(
 
 
 def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
-    """A table, and what must be known to read it. `whose`: run -> how many methods were scored, and whose they are.
-    `cohort`: how many subjects were scored."""
+    """Print a table, and notes for reading it. `whose`: run -> number of scored methods, and their author. `cohort`:
+    number of scored subjects."""
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
     facts = metric_facts(table.metric)
     score = TableColumn(facts.title, lambda standing: _figures(standing.score, facts.chance))
-    columns = [field("name", "method"), score, field("group"), field("tried", missing="-"), field("run")]
+    columns = [field("name", "method"), score, field("group"), field("methods_evaluated", missing="-"), field("run")]
     title = f"target {table.target}, {facts.title} ({table.metric})"
     show_table(table.standings, columns, title=title)
     console.wrapped(
@@ -144,10 +144,10 @@ def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: b
 
 
 def _show_curves(table: CurveTable) -> None:
-    """The scores of methods at each amount, what each gains over nothing given, and how their gains differ."""
+    """Print the scores of methods at each amount of calibration data, each method's gain, and differences of gains."""
     names = dict.fromkeys(name for _, name in table.scores)
     rows = [
-        {"given": given, **{name: format_score(table.scores.get((given, name))) for name in names}}
+        {"calibration data": given, **{name: format_score(table.scores.get((given, name))) for name in names}}
         for given in dict.fromkeys(given for given, _ in table.scores)
     ]
     show_table(rows, title=f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})")
@@ -156,8 +156,12 @@ def _show_curves(table: CurveTable) -> None:
         field("holm", "p, Holm", ".4f"),
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
-    show_table(table.gains, [field("one", "method"), field("given"), *figures, shown], title="gain over nothing given")
-    differs = [field("one", "gain of"), field("other", "minus gain of"), field("given"), *figures, shown]
+    show_table(
+        table.gains,
+        [field("one", "method"), field("calibration_data"), *figures, shown],
+        title="gain over nothing given",
+    )
+    differs = [field("one", "gain of"), field("other", "minus gain of"), field("calibration_data"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):
         console.wrapped(gap.sentence)
@@ -166,7 +170,7 @@ def _show_curves(table: CurveTable) -> None:
 
 
 def _figures(score: Estimate, null: float | None) -> str:
-    """A score or a difference with its interval."""
+    """Format a score or a difference with its interval."""
     from embench.records.scores import Score  # takes as long as the rest of the command line
     from embench.statistics.answers import figures
 
@@ -178,7 +182,7 @@ def _verdict(pair: Comparison) -> str:
     return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict
 
 
-# `embench export`: texts and a table of runs for a paper; `embench report`: a run as a page of HTML.
+# `embench export`: texts and a table of runs for a paper; `embench report`: a run as an HTML page.
 
 
 def export(
@@ -230,20 +234,20 @@ def export(
         _write_table(folders, dataset, table, trust_code=trust_code)
     if not any(texts.values()):
         return
-    made = _of_runs(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
+    made = _export_texts(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
     if out is None:
         _write(None, "\n".join(made.values()))
         return
-    beside = {"--methods": out.with_name(f"{out.stem}_methods.tex"), "--bibtex": out.with_suffix(".bib")}
+    files = {"--methods": out.with_name(f"{out.stem}_methods.tex"), "--bibtex": out.with_suffix(".bib")}
     for k, (option, text) in enumerate(made.items()):
-        _write(beside[option] if k else out, text)
+        _write(files[option] if k else out, text)
 
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _of_runs(
+def _export_texts(
     runs: Sequence[Path],
     dataset: str | None,
     chosen: Mapping[str, bool],
@@ -253,7 +257,7 @@ def _of_runs(
     trust_code: bool,
     ranked: bool,
 ) -> dict[str, str]:
-    """Option -> its text. `ranked`: the best run comes first; else runs stand as they were named."""
+    """Return option -> exported text. `ranked`: sort runs, the best first; otherwise they keep their order."""
     from embench.data.find import data_at
     from embench.records import record
     from embench.records.record import names_resolved
@@ -262,8 +266,8 @@ def _of_runs(
 
     records = [record.read_record(folder) for folder in runs]
     named = list(zip(runs, records, strict=True))
-    of = [record.manifest.dataset.name for record in records]
-    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
+    datasets = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, datasets):
         if ranked:
             records = best_first(records)
         texts = {}
@@ -277,15 +281,15 @@ def _of_runs(
 
 
 def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:
-    """Write labels and scores by unit, and print a line of R for them."""
+    """Write labels and scores by unit, and print lines of R that read them."""
     from embench.data.find import data_at
     from embench.records.record import format_csv, names_resolved, read_record
     from embench.report.facts import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
 
     records = [read_record(folder) for folder in runs]
     named, columns = list(zip(runs, records, strict=True)), score_columns(records)
-    of = [record.manifest.dataset.name for record in records]
-    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, of):
+    datasets = [record.manifest.dataset.name for record in records]
+    with names_resolved(named, trust_code=trust_code, given=dataset), data_at(dataset, None, datasets):
         rows = unit_rows(records)
     _write(path, format_csv(rows, [*UNIT_COLUMNS, *columns]))
     console.echo("A mixed model in R:")
@@ -356,11 +360,11 @@ def _print_summary(run: Path) -> None:
     console.note("report, to open in a browser:")
 
 
-# `embench audit`: what would make a run wrong.
+# `embench audit`: faults of a run.
 
 _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
 _LONG = 200
-"""Characters of a long list or mapping of the evidence that are printed."""
+"""Maximum number of printed characters of a long list or mapping in the evidence."""
 
 
 def audit(
@@ -381,7 +385,7 @@ def audit(
         raise UsageError(f"{out} is not a folder", where="--out", expected="a folder; embench creates a missing one")
     from embench import audits
 
-    folder = run if run.is_dir() else _scored(run, dataset, data_root)
+    folder = run if run.is_dir() else _score_file(run, dataset, data_root)
     with Progress() as progress:
         result = audits.audit_run(
             folder,
@@ -393,12 +397,12 @@ def audit(
             progress=progress.event,
         )
     console.answer(as_json, result.json(), lambda: print_audit(result))
-    if result.counts["severe"]:
+    if result.severity_counts["severe"]:
         raise typer.Exit(1)
 
 
-def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
-    """The record that `embench score` makes of a file."""
+def _score_file(file: Path, dataset: str | None, data_root: Path | None) -> Path:
+    """Score a file as `embench score` does; return the folder of the record."""
     from embench.runs import external
 
     if dataset is None:
@@ -412,25 +416,25 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
 def print_audit(result: Audit, *, skipped: bool = True) -> None:
     """The findings, the severe ones first, and the `skipped` checks, or how many they are."""
-    from embench.records.audit import format_counts, skipped_lines
+    from embench.records.audit import format_counts
 
     for name, finding in result.findings:
         console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.wrapped(f"{key}: {_words(value)}", indent="    ")
+            console.wrapped(f"{key.replace('_', ' ')}: {_format_evidence(value)}", indent="    ")
         console.wrapped(f"what to do: {finding.todo}", indent="    ")
-    console.wrapped(f"{result.run}: {len(result.checks)} checks, {format_counts(result.counts)}")
-    lines = skipped_lines(result.skipped)
+    console.wrapped(f"{result.run}: {len(result.checks)} checks, {format_counts(result.severity_counts)}")
+    lines = [f"skipped: {name}: {why}" for name, reasons in result.skipped.items() for why in reasons]
     for line in lines if skipped else []:
         console.note(line)
     if lines and not skipped:
         console.note(f"{len(lines)} checks were skipped; --verbose prints the reasons")
 
 
-def _words(value: object) -> str:
-    """A value of the evidence for readers: an interval as in tables, of a long list or mapping what fits three lines.
+def _format_evidence(value: object) -> str:
+    """Format a value of the evidence: intervals as in tables, and long lists and mappings shortened to three lines.
 
-    >>> _words({"stress: prior": {"mean": 0.0858, "std": 0.2, "low": -0.02, "high": 0.19}, "windows": [3, 4]})
+    >>> _format_evidence({"stress: prior": {"mean": 0.0858, "std": 0.2, "low": -0.02, "high": 0.19}, "windows": [3, 4]})
     'stress: prior: 0.0858 [-0.02, 0.19]; windows: 3, 4'
     """
     if isinstance(value, bool):
@@ -439,22 +443,24 @@ def _words(value: object) -> str:
         return f"{value:.3g}"
     if isinstance(value, Mapping):
         if {"mean", "low", "high"} <= value.keys():
-            mean, low, high = (_words(value[name]) for name in ("mean", "low", "high"))
+            mean, low, high = (_format_evidence(value[name]) for name in ("mean", "low", "high"))
             return f"{mean} [{low}, {high}]"
-        return _first([f"{key}: {_words(own)}" for key, own in value.items()], "; ")
+        return _join_first([f"{key}: {_format_evidence(own)}" for key, own in value.items()], "; ")
     if isinstance(value, list | tuple):
-        return _first([_words(one) for one in value], "; " if any(isinstance(one, Mapping) for one in value) else ", ")
+        return _join_first(
+            [_format_evidence(one) for one in value], "; " if any(isinstance(one, Mapping) for one in value) else ", "
+        )
     return "-" if value is None else str(value)
 
 
-def _first(parts: Sequence[str], between: str) -> str:
+def _join_first(parts: Sequence[str], between: str) -> str:
     lengths = accumulate(len(part) + len(between) for part in parts)
-    shown = max(1, sum(length <= _LONG for length in lengths))
-    more = [f"and {len(parts) - shown} more"] if parts[shown:] else []
-    return between.join([*parts[:shown], *more])
+    count = max(1, sum(length <= _LONG for length in lengths))
+    more = [f"and {len(parts) - count} more"] if parts[count:] else []
+    return between.join([*parts[:count], *more])
 
 
-# `embench score`: scores predictions made by other code as it scores those of a run.
+# `embench score`: score predictions from other code like those of a run.
 
 
 def score(
@@ -467,9 +473,9 @@ def score(
     name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
     protocol: ProtocolName = Request.protocol,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
-    given: Annotated[
+    calibration_data: Annotated[
         str | None,
-        Option(help="Calibration data under personalise-v1; default: every amount in the column `given`."),
+        Option(help="Calibration data under personalise-v1; default: every amount in the column `calibration_data`."),
     ] = None,
     time_context: Annotated[
         TimeContext,
@@ -487,13 +493,14 @@ def score(
     from embench.runs import external
 
     with Steps("subjects", "prepared") as steps:
-        results = external.score_each(
-            file, dataset, name=name, protocol=protocol, targets=target, given=given, time_context=time_context,
+        results = external.score_amounts(
+            file, dataset, name=name, protocol=protocol, targets=target, calibration_data=calibration_data,
+            time_context=time_context,
             data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "confound-only models fitted"),
             on_scored=_show_first, on_confounds=steps.part("models", "confound analysis, once for this dataset"),
             confounds=confounds, placebo=every,
         )  # fmt: skip
-    # Their names are the user's own.
+    # The user chose their names.
     audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
     if as_json:
         documents = [_document(result, found) for result, found in zip(results, audited, strict=True)]
@@ -508,7 +515,7 @@ def score(
 
 
 def _show_first(result: Result) -> None:
-    """Prints on stderr what is known before the confound analysis."""
+    """Print on stderr the results that are known before the confound analysis."""
     from embench.statistics.form import first_lines
 
     for form in result.forms.values():
@@ -517,7 +524,7 @@ def _show_first(result: Result) -> None:
 
 
 def _document(result: Result, audited: Audit) -> dict[str, Any]:
-    return {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
+    return {**result.json(), "submission": result.manifest["submission"], "audit": audited.json()}
 
 
 def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
@@ -528,15 +535,15 @@ def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | 
     run = read_manifest(result.folder)
     show.result(result, every=every)
     for known in find_source(dataset, data_root).card.targets:
-        if known.name in result.scores.headlines:
+        if known.name in result.scores.primary_metrics:
             _warn_of_scale(result, known)
-    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
+    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.primary_metrics))
     console.echo()
     print_audit(audited, skipped=console.flags.verbose)
 
 
 def _show_several(results: Sequence[Result], out: Path | None) -> None:
-    """Prints a row for each amount that test subjects gave, and the curve; `out`: the folder of records, if named."""
+    """Print a row for each amount of calibration data, and the curve; `out`: the folder of records, if named."""
     from embench.cli import show
     from embench.report.axis_curves import write_curves
     from embench.runs.external import LEDGER
@@ -548,7 +555,7 @@ def _show_several(results: Sequence[Result], out: Path | None) -> None:
 
 
 def _warn_of_scale(result: Result, target: Target) -> None:
-    """Warns of predicted values that no label can have."""
+    """Warn of predicted values that no label can have."""
     from embench.records.predictions import MODEL
 
     if target.traits.has_classes or target.scale is None:
@@ -557,15 +564,15 @@ def _warn_of_scale(result: Result, target: Target) -> None:
     values = rows["score"][rows.rows_with(method=MODEL, target=target.name)]
     low, high = target.scale
     if off := int(((values < low) | (values > high)).sum()):
-        told = f"{target.name}: {off} of {len(values)} predictions are outside the scale of {low:g} to {high:g}"
-        console.wrapped(f"{told}: predictions range from {values.min():.4g} to {values.max():.4g}", colour="yellow")
+        warning = f"{target.name}: {off} of {len(values)} predictions are outside the scale of {low:g} to {high:g}"
+        console.wrapped(f"{warning}: predictions range from {values.min():.4g} to {values.max():.4g}", colour="yellow")
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
-    """Prints notes on a submission; `counted`: whether units without a prediction count."""
+    """Print notes on a submission; `counted`: whether units without a prediction count."""
     from embench.runs.external import NOT_IN_FILE
 
-    submission = run.outside or {}
+    submission = run.submission or {}
     folds = " and ".join(sorted(set(submission["folds"].values())))
     labelled = run.cohort.size + sum(row["reason"] == NOT_IN_FILE for row in run.cohort.left_out)
     count = f"{run.cohort.size} of {labelled} labelled subjects"
@@ -573,19 +580,21 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
     for target, missing in submission["missing"].items():
         if not missing["labelled"]:
             continue
-        by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
-        line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
+        by_subject = _shorten_list([f"{subject} {count}" for subject, count in missing["subjects"].items()])
+        line = f"{target}: {missing['units']} units have no prediction{_describe_seeds(missing, len(run.seeds))}"
         line += f"; {missing['labelled']} of these units have a label"
         console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
-        console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
+        console.wrapped(
+            f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_shorten_list(names)}: {reason}"
+        )
     if run.protocol.leaks:
-        console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
+        console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.leaks_in_words())}")
     console.wrapped("submission: its author declared the training data; embench has not checked them")
 
 
-def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
-    """States in which seeds units have no prediction; empty where there is one seed."""
+def _describe_seeds(missing: Mapping[str, Any], seeds: int) -> str:
+    """Return the seeds in which units have no prediction, in words; empty where there is one seed."""
     if seeds == 1:
         return ""
     if missing["predictions"] == seeds * missing["units"]:
@@ -593,8 +602,8 @@ def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
     return f" in some of {seeds} seeds ({missing['predictions']} predictions in all)"
 
 
-def _some(items: Sequence[str]) -> str:
-    """A list for a line: its first items, and how many there are in all."""
+def _shorten_list(items: Sequence[str]) -> str:
+    """Return the first items of a list and their total number, for one line."""
     return ", ".join(items) if len(items) <= _SHOWN else f"{', '.join(items[: _SHOWN - 1])} ... ({len(items)} in all)"
 
 

@@ -1,4 +1,4 @@
-"""`embench run`, `grid`, `tune`, `predict`, `pretrain` and `convert`: everything that trains or applies a method."""
+"""`embench run`, `grid`, `tune`, `predict`, `pretrain` and `convert`: commands that train or apply a method."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from embench.cli.options import (
     with_options,
 )
 from embench.errors import UsageError
-from embench.planning.request import AXES, Request, command_of, request_of
+from embench.planning.request import AXES, Request, format_command, make_request
 from embench.records.wording import format_duration, format_figure
 from embench.screen import Progress, long_warning, smaller
 from embench.vocabulary import did_you_mean
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from embench.statistics.result import Result
 
 
-# `embench run`: one method on one dataset, from the plan to the row.
+# `embench run`: one method on one dataset, from the plan to the result.
 
 
 @with_options(before={"_config": "dev", "_from": "dev"})
@@ -60,7 +60,7 @@ def run(
     """Run one method on one dataset under a protocol, and write its record."""
     from embench.cli import show
 
-    request = request_of(**options)
+    request = make_request(**options)
     if floors:
         from embench.cli.show import run_with_floors
 
@@ -85,7 +85,7 @@ def run(
 
 
 def _finished_or_run(request: Request, every: bool, progress: Progress) -> Result:
-    """The result of a run, which is made where it is not done."""
+    """Return the result of a run; run it unless it is finished."""
     from embench.runs.again import find_finished
 
     if found := find_finished(request, every, progress.event):
@@ -95,8 +95,8 @@ def _finished_or_run(request: Request, every: bool, progress: Progress) -> Resul
     return runner.run(request, progress=progress.event, placebo=every)
 
 
-# `embench grid`: a run for each point of a grid; stages that points share are run once. `grid status` and `grid cancel`
-# are for any terminal that sees the runs folder.
+# `embench grid`: a run for each point of a grid; shared stages are run once. `grid status` and `grid cancel` work from
+# any terminal with access to the runs folder.
 
 _STATES = {
     "running": "running",
@@ -130,7 +130,7 @@ def grid(
 ) -> None:
     """Run all combinations of several option values; stages that runs share are computed once."""
     if words and words[0] in ("status", "cancel"):
-        _look(words[0], words[1:], as_json=as_json)
+        _show_or_cancel(words[0], words[1:], as_json=as_json)
         return
     if words and len(words) > 1:
         raise UsageError(f"what is `{words[1]}`?", where="embench grid", expected="one file, or status FOLDER")
@@ -141,7 +141,7 @@ def grid(
     from embench.planning.request import grid_points
 
     chosen = cluster_options(cluster or ())
-    requested = [request_of(**options, **point) for point in grid_points(axes)]
+    requested = [make_request(**options, **point) for point in grid_points(axes)]
     check_names(requested)
     from embench.engine import executors
 
@@ -169,26 +169,26 @@ def grid(
     drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")
     if as_json:
-        console.document([{**result.json(), "board": _of_run(board, result.id)} for result in done.results])
+        console.document([{**result.json(), "board": _select_run_rows(board, result.id)} for result in done.results])
     else:
-        named = print_board(board, varied=_varied(done.results))
+        named = print_board(board, varied=_list_varied_options(done.results))
         show.run_folders(done.results, named=named)
         for curve, files in drawn:
             show.curve(curve, files)
     done.check()
 
 
-def _of_run(board: Sequence[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
-    """The rows of a run, one a target."""
+def _select_run_rows(board: Sequence[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
+    """Select the rows of a run, one for each target."""
     return [row for row in board if row.get("run") == run]
 
 
 _PARTS = ("dataset", "encoder", "fusion", "modalities", "pretrainer", "set", "target", "protocol")
-"""Options that a table of methods shows anyway."""
+"""Options that a table of methods shows in any case."""
 
 
-def _varied(results: Sequence[Result]) -> dict[str, dict[str, str]]:
-    """Run -> its values of the other options in which runs differ."""
+def _list_varied_options(results: Sequence[Result]) -> dict[str, dict[str, str]]:
+    """Return run -> its values of the other options in which runs differ."""
     from embench.cli import show
 
     options = show.varied([result.manifest for result in results])
@@ -199,7 +199,7 @@ def _varied(results: Sequence[Result]) -> dict[str, dict[str, str]]:
 
 
 def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]]:
-    """The axes a grid file gives; values that all points share go into `common`."""
+    """Return the axes in a grid file; values that all points share are added to `common`."""
     if path is None:
         return {}
     axes: dict[str, list[str]] = {}
@@ -223,8 +223,8 @@ def _axis(name: str, value: Any) -> list[str]:
     return [",".join(texts(value))]
 
 
-def _look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
-    """Shows how far the grid is that was started last in a runs folder, or asks it to stop."""
+def _show_or_cancel(verb: str, words: Sequence[str], *, as_json: bool) -> None:
+    """Show the progress of the last grid in a runs folder, or ask it to stop."""
     from embench.runs.grids import OVER, grid_status, latest_grid
 
     if len(words) != 1:
@@ -265,7 +265,7 @@ def _print_status(found: Mapping[str, Any]) -> None:
         console.note(f"missing: {title}: {why}")
 
 
-# `embench tune`: settings of a method, chosen in each fold by the scores of its validation subjects.
+# `embench tune`: settings of a method, chosen in each fold by scores on its validation subjects.
 
 
 @with_options(
@@ -292,13 +292,13 @@ def tune(
     **options: Any,
 ) -> None:
     """Choose the settings of a method in each fold, on validation subjects only."""
-    from embench.planning.tuning import Search, space_of
+    from embench.planning.tuning import Search, parse_space
     from embench.runs import tuning
 
-    space_of(search)
+    parse_space(search)
     with Progress() as progress:
         found = tuning.tune(
-            request_of(**options), Search(space=tuple(search), trials=trials, seed=sampler_seed), progress.event
+            make_request(**options), Search(space=tuple(search), trials=trials, seed=sampler_seed), progress.event
         )
     document = _json(found)
     console.answer(as_json, document, lambda: _show(found, document))
@@ -308,7 +308,7 @@ def _json(found: Tuned) -> dict[str, Any]:
     choices = found.tuning.choices
     folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
-    command = " ".join([command_of(asdict(found.request)), *([shlex.join(words)] if words else [])])
+    command = " ".join([format_command(asdict(found.request)), *([shlex.join(words)] if words else [])])
     scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
     return {
         "score": scores,
@@ -343,7 +343,7 @@ def _paths(found: Tuned) -> list[str]:
     return [text.partition("=")[0].strip() for text in found.tuning.search.space]
 
 
-# `embench predict`: new recordings, predicted by what a run has trained.
+# `embench predict`: prediction of new recordings with a trained run.
 
 
 def predict(
@@ -383,8 +383,8 @@ def predict(
     console.answer(as_json, document, show)
 
 
-# `embench pretrain`: pretrains on all subjects of a dataset or of a folder of recordings, to start runs from; `embench
-# weights`: weights that other code has trained.
+# `embench pretrain`: pretraining on all subjects of a dataset or folder of recordings, as a start for runs; `embench
+# weights`: weights from other code.
 
 
 @with_options(
@@ -425,7 +425,7 @@ def pretrain(
     from embench.planning.pretraining import plan_pretraining
     from embench.runs import pretrain as runner
 
-    request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
+    request = make_request(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
     if dry_run:
         document = plan_pretraining(request, seed).describe()
     else:
@@ -447,7 +447,7 @@ def _print_pretrained(document: Mapping[str, Any]) -> None:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in source["hours"].items())
         labels = f", labels of {', '.join(source['targets'])}" if source["labels"] == "source" else ", no labels"
         title = manifest["title"] if len(manifest["seen"]) == 1 else source["dataset"]
-        console.echo(f"trained on: {title}, {len(source['people'])} subjects, {hours}{labels}")
+        console.echo(f"trained on: {title}, {len(source['subjects'])} subjects, {hours}{labels}")
     console.echo(f"weights: {document['weights']}")
     console.echo(f"use the weights with: {document['use']}")
 
@@ -457,7 +457,7 @@ weights_app = typer.Typer(help="Convert weights trained by other code.", no_args
 
 @weights_app.callback()
 def _weights() -> None:
-    """Keeps `convert` a command of its own while it is the only one."""
+    """Keep `convert` a subcommand while it is the only one."""
 
 
 @weights_app.command("convert")

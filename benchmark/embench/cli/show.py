@@ -1,4 +1,4 @@
-"""`embench show`, and results and protocols as other commands print them."""
+"""`embench show`, and printing of results and protocols for other commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embench import protocols, vocabulary
 from embench.cli import console
 from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
 from embench.interfaces.kinds import KindName
-from embench.protocols import Design, PersonalRules, Protocol
+from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
 from embench.records.predictions import MODEL
 from embench.records.pretraining_comparison import RowFloors
@@ -34,25 +34,26 @@ if TYPE_CHECKING:
     from embench.statistics.result import Result
 
 
-# `embench show`: a result in its form, tables of several, and plans.
+# `embench show`: a single result, tables of several, and plans.
 
 
 def warn_of_synthetic(synthetic: bool) -> None:
-    """Warns where scores are of synthetic data."""
+    """Warn where scores are on synthetic data."""
     if synthetic:
         console.wrapped(SYNTHETIC_WARNING, bold=True, colour="yellow")
 
 
 def _warn_of_leaks(run: Mapping[str, Any]) -> None:
-    """Warns where a protocol trains on what it tests."""
+    """Warn where a protocol trains on test data."""
     rules = run["protocol"]
     if rules["leaks"]:
-        why = "; ".join((rules.get("gives_up") or {}).values()) or "it trains on what it tests"
+        leaks = describe_leaks(recorded_protocol(rules), rules.get("leaks_by") or {})
+        why = "; ".join(leaks) or "it trains on what it tests"
         console.wrapped(f"{rules['name']} LEAKS: {why}. No leaderboard ranks these scores.", bold=True, colour="yellow")
 
 
 def result(found: Result, *, every: bool = False) -> None:
-    """Prints one run on a screen: its form, and with `every` all scores that were computed."""
+    """Print one run; with `every`, all computed scores."""
     warn_of_synthetic(found.synthetic)
     for target, form in found.forms.items():
         for line in lines(form, min(console.LINE_WIDTH, console.room()), every=every):
@@ -70,9 +71,8 @@ def result(found: Result, *, every: bool = False) -> None:
 
 
 def results(found: Sequence[Result]) -> None:
-    """Prints a row for each run and target: the options in which they differ, the primary metric, the answers, the
-    time."""
-    several = len({target for each in found for target in each.scores.headlines}) > 1
+    """Print a row for each run and target: differing options, primary metric, answers, and time."""
+    several = len({target for each in found for target in each.scores.primary_metrics}) > 1
     metrics = {answers.metric for each in found for answers in each.answers.values()}
     differing = varied([each.manifest for each in found])
     show_table(
@@ -93,14 +93,14 @@ def results(found: Sequence[Result]) -> None:
 
 
 def in_cell(answers: TargetAnswers) -> str:
-    """The primary metric with its interval, or why there is none."""
+    """Return the primary metric with its interval, or why there is none."""
     if answers.score is None:
         return answers.problem.answer if answers.problem else "not estimable"
     return figures(answers.score, metric_facts(answers.metric).chance)
 
 
 def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
-    """Prints where runs lie, and what must be known to read a table of them, which may have no room for their names."""
+    """Print the folders of runs, and notes for reading a table of them; `named`: whether the table has their names."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}" + (", in folders whose names end as in the column run" if named else ""))
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
@@ -109,11 +109,13 @@ def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
 
 
 def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The values of each run for the options in which runs differ, by their names on the command line."""
+    """Return the values of each run for the options in which runs differ, by their names on the command line."""
     from embench.planning.request import AXES
     from embench.records.manifest import tuned_trials
 
-    requests = [run["config"].get("request") or {"given": run["config"].get("given")} for run in runs]
+    requests = [
+        run["config"].get("request") or {"calibration_data": run["config"].get("calibration_data")} for run in runs
+    ]
     texts = {
         name: [format_value(request.get(field), missing="none") or "none" for request in requests]
         for name, field in AXES.items()
@@ -124,7 +126,8 @@ def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
-    """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
+    """Print a grid along one axis: a table for each dataset and target, a row for each place, a column for each
+    method."""
     from embench.report.axis_curves import AXIS_TITLES
 
     for title, points in found.panels():
@@ -148,7 +151,7 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
 
 
 def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
-    """Prints what `--dry-run` of several runs does."""
+    """Print the output of `--dry-run` for several runs."""
     from embench.runs import run as runner
 
     plans = runner.describe_plans(requests)
@@ -160,23 +163,24 @@ def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
 
 
 def print_plan(description: Mapping[str, Any]) -> None:
-    """Prints the plan of a run."""
+    """Print the plan of a run."""
     show_parts(run_plan(description))
 
 
 def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
-    """Prints the confound-only models that do not apply, with the reason."""
-    controls = [control for control in scores.controls(target) if control.reason]
-    silent = grouped((plain_reason(control.reason, dataset), control.name) for control in controls)
+    """Print the confound-only models that do not apply, with the reason."""
+    confound_only = scores.confound_only(target)
+    reasons = ((control.reason, control.name) for control in confound_only if control.reason)
+    silent = grouped((plain_reason(reason, dataset), name) for reason, name in reasons)
     for reason, names in silent.items():
         console.wrapped(f"not applicable: {'; '.join(map(vocabulary.label, names))}: {reason}")
     console.echo()
 
 
 def _scores(found_on: TargetAnswers, scores: Scores) -> None:
-    """Prints every score of the method, and that of a prediction from the stimulus alone."""
+    """Print every score of the method, and the score of a prediction from the stimulus alone."""
     found, folds = scores.of(found_on.target), _folds(scores, found_on.target)
-    stimulus = scores.control_scores(found_on.target, "stimulus_mean")
+    stimulus = scores.confound_only_scores(found_on.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
@@ -184,7 +188,8 @@ def _scores(found_on: TargetAnswers, scores: Scores) -> None:
         TableColumn("mean and interval", lambda name: format_score(found[name])),
         *([knows] if stimulus else []),
         TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
-        # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
+        # Only where the primary metric itself is a score of folds, as under papers' protocols; elsewhere it would
+        # mislead.
         *([over_folds] if found_on.score and found_on.score.over == "folds" else []),
     ]
     defined = sorted((name for name in found if found[name].defined), key=lambda name: name != found_on.metric)
@@ -197,22 +202,22 @@ def _scores(found_on: TargetAnswers, scores: Scores) -> None:
 
 
 def _folds(scores: Scores, target: str) -> int:
-    """Number of folds in which the method was scored, in the seed with fewest."""
+    """Return the number of folds in which the method was scored, in the seed with fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 
 
-# Several methods side by side on a screen, as `grid` and `baselines` print them.
+# Several methods side by side, as `grid` and `baselines` print them.
 
 
 def print_board(
     rows: Sequence[Mapping[str, Any]], title: str = "", varied: Mapping[str, Mapping[str, str]] | None = None
 ) -> bool:
-    """Print a table for each dataset, protocol and target, with its notes and the models without a signal; returns
-    whether each table names the runs.
+    """Print a table for each dataset, protocol and target, with its notes and confound-only models; return whether each
+    table names the runs.
 
     Args:
-        rows: see `board_rows`. `varied`: run -> the options in which runs differ besides their parts.
+        rows: see `board_rows`. `varied`: run -> differing options besides its parts.
     """
     panels, named = board_panels(rows), True
     for panel in panels:
@@ -233,7 +238,7 @@ def print_board(
 
 
 def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
-    """The cells of a row with the options after the sensors."""
+    """Return the cells of a row with the options after the sensors."""
     found: dict[str, str] = {}
     for name, cell in cells.items():
         if name == "sensors" or (name == "method" and "sensors" not in cells):
@@ -243,7 +248,7 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
     return found
 
 
-# `--floors` of `embench run` and `embench grid`: pretrained rows with their floors, as one grid, and the gaps.
+# `--floors` of `embench run` and `embench grid`: pretrained runs with their floors, as one grid, and the gaps.
 
 
 def run_with_floors(
@@ -254,8 +259,8 @@ def run_with_floors(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Runs requests, and the floors of those that are pretrained, and prints all rows and the gap to each floor; a dry
-    run prints the plans.
+    """Run requests and the floors of pretrained ones; print all rows and the gap to each floor, or with `dry_run` the
+    plans.
 
     Raises:
         UsageError: nothing is pretrained.
@@ -267,7 +272,7 @@ def run_with_floors(
 
     found, every = split_pretrained(requests)
     for floors in found:
-        _tell(floors)
+        _print_floors(floors)
     if dry_run:
         print_plans(every, as_json=as_json)
         return
@@ -280,7 +285,7 @@ def run_with_floors(
             {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
         )
     else:
-        alone = [result for result in done.results if result.id not in _shown_in(gaps)]
+        alone = [result for result in done.results if result.id not in _list_run_ids(gaps)]
         if alone:
             results(alone)
         show_gaps(gaps, records)
@@ -288,40 +293,40 @@ def run_with_floors(
     done.check()
 
 
-def _shown_in(gaps: Sequence[Gaps]) -> set[str]:
+def _list_run_ids(gaps: Sequence[Gaps]) -> set[str]:
     return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
 
 
-def _tell(floors: Floors) -> None:
-    """Prints the rows of a request with its floors, and how they are trained."""
-    show_table(floors.rows, [field("title", "row"), TableColumn("method", _method)])
+def _print_floors(floors: Floors) -> None:
+    """Print the rows of a request with its floors, and how they are trained."""
+    show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
     console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
 
 
-def _method(row: FloorRow) -> str:
+def _name_method(row: FloorRow) -> str:
     if row.request is None:
         return f"none: {row.reason}"
-    asked = row.request
-    after = f" after {', '.join(asked.pretrainers)}" if asked.pretrainers else ""
-    named = [asked.pretrained, *(text.partition("=")[2] for text in asked.settings if ".build.weights=" in text)]
+    request = row.request
+    after = f" after {', '.join(request.pretrainers)}" if request.pretrainers else ""
+    named = [request.pretrained, *(text.partition("=")[2] for text in request.settings if ".build.weights=" in text)]
     weights = ", ".join(dict.fromkeys(filter(None, named)))
-    method = " + ".join(filter(None, [", ".join(asked.encoders), asked.fusion]))
+    method = " + ".join(filter(None, [", ".join(request.encoders), request.fusion]))
     return f"{method}{after}{f', weights: {weights}' if weights else ''}"
 
 
 def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
-    """Prints a table for each pretrained run and target: its score, those of its floors, and the gap to each."""
+    """Print a table for each pretrained run and target: its score, the scores of its floors, and the gap to each."""
     from embench.records.wording import method_name
     from embench.statistics.gains import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:
-        shown = metric or shown_metric(record, target)
+        name = metric or shown_metric(record, target)
         rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
-            TableColumn(shown, partial(_score, target, shown)),
+            TableColumn(name, partial(_score, target, name)),
             TableColumn("gap", lambda row: row[2]),
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
@@ -346,7 +351,7 @@ def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
 
 
 def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
-    """The gaps of a run as `--json` prints them."""
+    """Return the gaps of a run for `--json`."""
     return {
         "run": record.run["id"],
         "target": target,
@@ -364,7 +369,7 @@ def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any
     }
 
 
-# Protocols for `embench list` and `embench info`: which there are, and their rules in words.
+# Protocols for `embench list` and `embench info`: names, and rules in words.
 
 KIND = "protocol"
 _KEPT_APART = {
@@ -389,16 +394,16 @@ _NORMALISED = {
 }
 
 DISPLAY_NAMES = {
-    "headline": "primary metric",
+    "primary_metric": "primary metric",
     "a method reads of test subjects": "a method may read from test subjects",
     "test subjects give first": "calibration data",
     "shown beside the confound-only models": "shown next to the confound-only models",
 }
-"""Keys of `described` that have another name on the screen."""
+"""Keys of `described` -> different name on the screen."""
 
 
 def listed() -> list[dict[str, Any]]:
-    """Name, summary and whether it leaks of each protocol that a new run may use."""
+    """Return name, summary and leakage of each protocol that a new run may use."""
     loaded = map(protocols.load_protocol, protocols.protocol_names())
     return [
         {
@@ -412,17 +417,17 @@ def listed() -> list[dict[str, Any]]:
 
 
 def print_listed() -> None:
-    """Prints the protocols as a table."""
+    """Print the protocols as a table."""
     show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 
 def protocol_yaml(name: str) -> str:
-    """The rules of a protocol as a YAML file, with those of the protocol that it extends."""
+    """Return the rules of a protocol as a YAML file, including those of the protocol that it extends."""
     return protocols.load_protocol(name).yaml()
 
 
 def described(name: str) -> dict[str, Any]:
-    """The rules of a protocol, published or in a file, in words."""
+    """Return the rules of a protocol, published or in a file, in words."""
     protocol, published = protocols.load_protocol(name), name in protocols.protocol_names()
     split, unit = protocol.split, protocol.unit
     count = "one fold for each of the" if split.folds == "each" else f"{split.folds} folds of"
@@ -439,9 +444,9 @@ def described(name: str) -> dict[str, Any]:
         else f"{count} {_KEPT_APART[split.by]}{within}",
         "validation": f"{held_out:.0%} of the training subjects" if held_out else "none",
         "unit": f"{rated}; {unit.continuous_s:g} s for continuous ratings; {unit.condition_s:g} s of a condition",
-        "headline": _headline(protocol),
+        "primary_metric": _headline(protocol),
         "a method reads of test subjects": _access(protocol),
-        **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
+        **({"test subjects give first": _describe_calibration(protocol.personal)} if protocol.personal else {}),
         **({"shown beside the confound-only models": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
         "rate": f"{protocol.rate_hz:g} Hz, to which all signals are resampled; an encoder may read another",
@@ -458,37 +463,37 @@ def _access(protocol: Protocol) -> str:
     return _ACCESS[known] + (", and the calibration data" if protocol.personal else "")
 
 
-def _given(rules: PersonalRules) -> str:
-    """Words for what test subjects give before they are scored, and how far from that."""
+def _describe_calibration(rules: PersonalRules) -> str:
+    """Describe the calibration data of test subjects, and the gap between these and the scored units."""
     later = f"units at least one block and {rules.guard_s:g} s later are scored"
     if rules.gives == "session":
         return "their first session, with labels, for training; later sessions are scored"
     if rules.gives == "blocks":
         return f"the first half of their blocks, with labels, for training; {later}"
     return (
-        f"N units of each class (--given N, at most {rules.most}) or units without labels (unlabelled:N), also for "
-        f"normalisation; {later}, and the scored units do not depend on N"
+        f"N units of each class (--calibration-data N, at most {rules.most}) or units without labels (unlabelled:N), "
+        f"also for normalisation; {later}, and the scored units do not depend on N"
     )
 
 
 def _headline(protocol: Protocol) -> str:
-    headlines = {
-        "class targets": _of_kind(protocol, "binary"),
-        "continuous targets": _of_kind(protocol, "value"),
+    primary_metrics = {
+        "class targets": _describe_kind_headline(protocol, "binary"),
+        "continuous targets": _describe_kind_headline(protocol, "value"),
     }
-    if len(set(headlines.values())) == 1:
-        return headlines["class targets"]
-    return "; ".join(f"for {words}: {scores}" for words, scores in headlines.items())
+    if len(set(primary_metrics.values())) == 1:
+        return primary_metrics["class targets"]
+    return "; ".join(f"for {words}: {scores}" for words, scores in primary_metrics.items())
 
 
-def _of_kind(protocol: Protocol, kind: KindName) -> str:
+def _describe_kind_headline(protocol: Protocol, kind: KindName) -> str:
     designs: Mapping[str, tuple[Design, bool]] = {
         "for tasks in one fixed order": ("fixed_order", False),
         "for stimuli that subjects share": ("shared_stimuli", False),
         "for labels that vary within a shared stimulus": ("shared_stimuli", True),
         "otherwise": ("free", False),
     }
-    scores = {text: protocol.headline_for(kind, design, moments) for text, (design, moments) in designs.items()}
+    scores = {text: protocol.primary_metric_for(kind, design, moments) for text, (design, moments) in designs.items()}
     if len(set(scores.values())) == 1:
         return next(iter(scores.values()))
     return ", ".join(f"{score} {text}" for text, score in scores.items())

@@ -1,4 +1,4 @@
-"""`embench baselines` and `embench claims`: several runs planned, run and compared together."""
+"""`embench baselines` and `embench claims`: several runs, planned, run and compared together."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from embench.statistics.result import Result
 
 
-# `embench baselines`: the rows of a named set on a dataset, which a new method is read against; and the list of sets.
+# `embench baselines`: the methods of a named set on a dataset, to compare a new method with; and the list of sets.
 
 SETS = "baselines"
-"""The word of `embench list` for baseline sets."""
+"""Name of baseline sets in `embench list`."""
 _DEFAULT = "features-v1"
 
 
 def _names(incomplete: str) -> list[str]:
-    return [path.stem for path in registry.shipped("baselines/*.yaml") if path.stem.startswith(incomplete)]
+    return [path.stem for path in registry.find_shipped_files("baselines/*.yaml") if path.stem.startswith(incomplete)]
 
 
 @with_options(
@@ -93,27 +93,27 @@ def baselines(
     chosen = cluster_options(cluster or ())
     found, dataset = find_set(named), options.pop("dataset")
     given = [text for text in own or () if running.is_scored(text)]
-    rows = running.own_rows([text for text in own or () if text not in given], dataset, options)
+    rows = running.build_user_rows([text for text in own or () if text not in given], dataset, options)
     rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = running.check_readable(dataset, options["data_root"], steps)
     _note_warnings(report, dataset, options["data_root"])
-    finished = [] if dry_run else [running.own_result(text, dataset, options) for text in given]
+    finished = [] if dry_run else [running.load_user_result(text, dataset, options) for text in given]
     with snapshot(), Progress() as progress:
         able, unfit = running.forecast_rows(rows, progress.event)
         if dry_run:
             document = running.plan_document(found, level, dataset, able, unfit)
         else:
-            running.check_own(able, progress.event)
-            told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
-            done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
+            running.check_user_methods(able, progress.event)
+            callbacks: dict[str, Any] = {"progress": progress.event, "print_line": progress.line}
+            done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **callbacks)
     if dry_run:
         runs = able[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
-    board = _of_targets(board_rows(every, mine), options["targets"])
+    board = _select_targets(board_rows(every, mine), options["targets"])
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
@@ -121,10 +121,10 @@ def baselines(
         _paper_page(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
     figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     with Progress() as progress:
-        kept = write_folder(found, level, options, able, unfit, report, _write_site, progress.event)
+        place = write_folder(found, level, options, able, unfit, report, _write_site, progress.event)
     if not as_json:
         left = f"; {len(unfit)} more need what {dataset} or these options lack: --dry-run names it" if unfit else ""
-        _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, kept, board)
+        _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, place, board)
     done.check()
 
 
@@ -135,21 +135,21 @@ def _write_site(entries: Path, out: Path, notes: Path) -> None:
 
 
 def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:
-    """Says how many warnings there are on the files that will be used."""
+    """State how many warnings there are on the files that will be used."""
     if count := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
         console.note(f"{count} warning{'s' if count > 1 else ''} on the files; all files are used. To list them:")
         root = ["--data-root", str(data_root)] if data_root else []
         console.note(f"  {shlex.join(['embench', 'data', 'verify', dataset, *root])}")
 
 
-def _of_targets(board: Sequence[Mapping[str, Any]], target: str | None) -> list[Mapping[str, Any]]:
-    """The rows of the targets that were asked for, of all where none was."""
+def _select_targets(board: Sequence[Mapping[str, Any]], target: str | None) -> list[Mapping[str, Any]]:
+    """Select the rows of the requested targets; by default all."""
     targets = [name.strip() for name in (target or "").split(",") if name.strip()]
     return [row for row in board if not targets or row["target"] in targets]
 
 
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
-    """Prints the rows of a board, and what must be known to read them."""
+    """Print the rows of a table, and notes for reading them."""
     from embench.cli import show
     from embench.cli.show import print_board
 
@@ -166,8 +166,8 @@ def _paper_page(
     *,
     show: bool,
 ) -> None:
-    """Writes what a paper printed and what was obtained side by side as a page, and prints it where it is to `show`.
-    `rows`: what is done of them, and those that do not fit."""
+    """Write a page with a paper's printed numbers next to the results; with `show`, also print it. `rows`: finished
+    rows, and rows that do not fit."""
     from embench.claims.page import claims_page
     from embench.files import make_folder, write_text
     from embench.sets.rows import examine_paper
@@ -182,8 +182,8 @@ def _paper_page(
 
 
 def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
-    """Prints how many rows there are, where figures and the folder of the set lie, the next command, and if one's own
-    method is better."""
+    """Print the number of rows, the places of figures and of the set's folder, the next command, and whether the user's
+    own method is better."""
     console.wrapped(count)
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
@@ -202,7 +202,7 @@ def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: 
 
 
 def listed_sets() -> list[dict[str, Any]]:
-    """Name, summary, number of rules up to each level, and state of each installed baseline set."""
+    """Return name, summary, number of rules up to each level, and state of each installed baseline set."""
     from embench.sets.files import SET_LEVELS, installed_sets
 
     return [
@@ -219,7 +219,7 @@ def listed_sets() -> list[dict[str, Any]]:
 
 
 def print_sets() -> None:
-    """Prints the baseline sets as a table."""
+    """Print the baseline sets as a table."""
     show_table(listed_sets(), fields("name", "summary", "state"), title=SETS)
 
 
@@ -227,10 +227,10 @@ def _title(found: BaselineSet, level: str) -> str:
     return f"{found.name}{' (draft)' if found.draft else ''}, {level}"
 
 
-# `embench claims`: what papers claim, listed, or run under the fixed protocol and under their own, with a verdict.
+# `embench claims`: claims of papers, listed, or run under the fixed protocol and the papers' own, with a verdict.
 
 ALL = "all"
-"""The argument that selects every paper."""
+"""Argument that selects every paper."""
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
 
@@ -279,7 +279,7 @@ def claims(
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
     pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
-    # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
+    # Only under the papers' own protocols: the fixed protocols do not score these measurements.
     measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
@@ -296,8 +296,8 @@ def claims(
 
 
 def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:
-    """Prints what each paper claims, and on which data at hand it can be tested; runs and plans nothing."""
-    available = {name: _at_hand(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
+    """Print the claims of each paper, and the available datasets for testing them; nothing is run or planned."""
+    available = {name: _is_available(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
 
     def place(claim: AnyClaim | UntestedClaim) -> str:
         datasets = list(getattr(claim, "datasets", ()))
@@ -321,12 +321,12 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
 
 
 def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json: bool) -> None:
-    """Prints each number in the tables of papers, with the data that its run needs, or why it could not be read."""
+    """Print each number in the tables of papers, with the data for its run, or why it could not be read."""
     rows: list[dict[str, Any]] = []
     for tables in papers:
         for row in tables.rows:
             about: dict[str, Any] = {"paper": tables.paper, "table": ", ".join(row.tables), "row": row.row}
-            about |= {"dataset": row.dataset, "here": _at_hand(row.dataset, data_root)}
+            about |= {"dataset": row.dataset, "here": _is_available(row.dataset, data_root)}
             about |= {"protocol": row.protocol or tables.protocol}
             for target, metric, figures in row.numbers():
                 number = {"target": target, "score": metric, "printed": tables.in_words(figures)}
@@ -348,8 +348,8 @@ def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json:
             console.command(f"embench baselines --dataset {dataset} --set paper-{paper} --dry-run")
 
 
-def _at_hand(dataset: str, data_root: Path | None) -> bool:
-    """True where there is a folder of the dataset; planning checks its content."""
+def _is_available(dataset: str, data_root: Path | None) -> bool:
+    """True where a folder of the dataset exists; planning checks its content."""
     try:
         return data_folder(registry.find("dataset", dataset), data_root).is_dir()
     except EmbenchError:  # of a package that is not installed
@@ -360,10 +360,10 @@ def _document(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
     """The document of `--json`."""
-    kept = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
-    kept |= {"metric", "remarks"}
+    names = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
+    names |= {"metric", "remarks"}
     described = [
-        claim.model_dump(include=kept) | {"rows": [row.json() for row in rows if row.claim is claim]}
+        claim.model_dump(include=names) | {"rows": [row.json() for row in rows if row.claim is claim]}
         for claim in tested
     ]
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}
@@ -377,8 +377,8 @@ def print_claims(
     printed: Sequence[PrintedResult] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Prints what was obtained of the numbers in tables, what was compared and measured, claim by claim, and the claims
-    that cannot be tested yet."""
+    """Print the results for numbers in tables, then comparisons and measurements claim by claim, then the claims that
+    cannot be tested yet."""
     from embench.claims.page import MEANING, OBTAINED, claim_cells, rows_by_claim, run_lines
     from embench.cli.show import warn_of_synthetic
 
@@ -415,7 +415,7 @@ def print_claims(
 
 
 def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> None:
-    """Prints what was obtained of the numbers in tables, and what must be known to read it."""
+    """Print the results for numbers in tables, and notes for reading them."""
     from embench.claims.page import printed_cells
 
     cells, reasons = printed_cells(printed)
@@ -428,8 +428,7 @@ def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> No
 
 
 def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:
-    """Prints a table for each dataset and protocol, without columns that hold nothing, and with cost and sizes where
-    they fit."""
+    """Print a table for each dataset and protocol, without empty columns; cost and sizes only where they fit."""
     for place, own in grouped((f"{row['dataset']}, {row['protocol']}", row) for row in rows).items():
         filled = {name for row in own for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
         columns = [field(name, name) for name in own[0] if name in filled]

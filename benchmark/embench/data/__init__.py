@@ -1,4 +1,4 @@
-"""A dataset on disk: where its files lie, fetching and checking them, its labels, and the subjects of a run."""
+"""A dataset on disk: its folder, download, checks, labels, and the subjects of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def default_data_root(chosen: Path | None = None) -> Path:
-    """The folder of all datasets: `chosen`, else `$EMBENCH_DATA`, else the user's data folder."""
+    """Return the folder of all datasets: `chosen`, else `$EMBENCH_DATA`, else the user's data folder."""
     if chosen is not None:
         return chosen.expanduser()
     if named := os.environ.get("EMBENCH_DATA"):
@@ -24,9 +24,9 @@ def default_data_root(chosen: Path | None = None) -> Path:
     return user_data_path("embench")
 
 
-def wrong_root(chosen: Path | None = None) -> str | None:
-    """The fault in the folder that `--data-root` or else `$EMBENCH_DATA` names, in a line: it does not exist, or is the
-    folder of one dataset. None without a fault, and where neither names one."""
+def describe_root_fault(chosen: Path | None = None) -> str | None:
+    """Return a description of the fault in the data root that `--data-root` or `$EMBENCH_DATA` names: the folder does
+    not exist, or it is the folder of one dataset. None without a fault, or without either setting."""
     root = default_data_root(chosen)
     if chosen is None and not os.environ.get("EMBENCH_DATA"):
         return None
@@ -43,5 +43,5 @@ def wrong_root(chosen: Path | None = None) -> str | None:
 
 
 def data_folder(dataset: Entry, chosen: Path | None = None) -> Path:
-    """The folder for a dataset's files; variants (`amigos/long`) share the folder of their dataset."""
+    """Return the folder for a dataset's files; variants (`amigos/long`) share the folder of their dataset."""
     return default_data_root(chosen) / dataset.name.rpartition(":")[2].partition("/")[0]

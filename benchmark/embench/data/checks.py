@@ -1,4 +1,4 @@
-"""Checks of every dataset by `embench data verify`, and the memory of their results."""
+"""Checks of every dataset by `embench data verify`, and a cache of their results."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from embench.store.prepare import reader_faults, recordings
 from embench.store.store import damaged_folders
 from embench.system import ProgressCallback
 
-# Findings of `verify` that need all recordings of a dataset: what nothing can be learned from is an error where runs
-# use it by default.
+# Findings of `verify` that need all recordings of a dataset. Data that nothing can be learned from are an error if runs
+# use them by default.
 
 LEAST_ALIKE = 4
-"""Recordings of a stimulus, or subjects, from which on one can be unlike the others."""
+"""Least number of recordings of a stimulus, or of subjects, before one of them can be reported as different."""
 
 
 @dataclass
 class LabelValues:
-    """The known values of a label: in how many recordings, how many, how many `off` its scale, the least and the
-    greatest."""
+    """Known values of a label over recordings: the number of recordings, of values, of values `off` the scale, and the
+    least and greatest value."""
 
     recordings: int = 0
     known: int = 0
@@ -48,7 +48,8 @@ class LabelValues:
     high: float = float("-inf")
 
     def add(self, label: Label, scale: tuple[float, float] | None) -> None:
-        """Adds those of one recording."""
+        """Add the values of one recording's label to the counts and limits. `scale`: least and greatest allowed value;
+        values outside are counted in `off`, unless the label has classes."""
         values = np.asarray(label.values, np.float64)
         values = values[np.isfinite(values)]
         self.recordings += bool(len(values))
@@ -60,20 +61,20 @@ class LabelValues:
 
 
 def varies(signal: Signal) -> bool:
-    """True if any channel has two values that differ."""
+    """Return True if any channel has two different values."""
     data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
     return any(row.size and row.min() < row.max() for row in (row[np.isfinite(row)] for row in data))
 
 
 def dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
-    """The modalities that runs read by default, and of which no recording has anything."""
+    """Report modalities that runs read by default, but that vary in no recording."""
     for modality in _read_by_default(card):
         if modality not in varying:
             yield Finding("error", modality, f"{modality} is missing or constant in every recording")
 
 
 def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
-    """The labels that nothing can be learned from, which is an error where runs predict them by default."""
+    """Report labels that nothing can be learned from; an error if runs predict them by default."""
     by_default = {target.label for target in choose_targets(card, None)} if card.targets else set()
     for name in dict.fromkeys(target.label for target in card.targets):
         targets = ", ".join(target.name for target in card.targets if target.label == name)
@@ -91,8 +92,8 @@ def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) 
 
 
 def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
-    """The modalities whose values no body gives in the unit that the card states, which is an error where runs read
-    them by default and nearly no recording's are; and those whose unit nobody knows here."""
+    """Report modalities whose values are implausible in the card's measurement unit, and modalities with an unknown
+    unit. An error if runs read the modality by default and nearly all recordings are affected."""
     for modality, own in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""
         if fault := unit_fault(modality, unit, own):
@@ -108,8 +109,8 @@ def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Fi
             yield Finding("note", modality, what)
 
 
-def cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
-    """The recordings that are much shorter than those of the same stimulus, where these are about equally long."""
+def truncated_recordings(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+    """Report recordings that are much shorter than others of the same stimulus, if the others have similar lengths."""
     for stimulus, lengths in lasting.items():
         low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
         if len(lengths) < LEAST_ALIKE or high - low > 0.05 * middle:
@@ -123,33 +124,33 @@ def cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
                 )
 
 
-def missing_modalities(held: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """The subjects without a modality that nearly all others have."""
-    for modality in sorted(set().union(*held.values())):
-        having = sum(modality in own for own in held.values())
-        if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
-            for subject, own in held.items():
+def missing_modalities(modalities_by_subject: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """Report subjects without a modality that nearly all others have."""
+    for modality in sorted(set().union(*modalities_by_subject.values())):
+        having = sum(modality in own for own in modalities_by_subject.values())
+        if len(modalities_by_subject) >= LEAST_ALIKE and having >= 0.8 * len(modalities_by_subject):
+            for subject, own in modalities_by_subject.items():
                 if modality not in own:
                     yield Finding(
                         "warning",
                         subject,
-                        f"the subject has no {modality}, but {having} of {len(held)} subjects have it",
+                        f"the subject has no {modality}, but {having} of {len(modalities_by_subject)} subjects have it",
                     )
 
 
-def alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """The stimuli of one subject alone, where nearly all are shown to most subjects."""
-    people = set().union(*shown.values())
-    shared = [stimulus for stimulus, own in shown.items() if len(own) >= 0.5 * len(people)]
-    if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(shown):
-        for stimulus, own in shown.items():
+def unshared_stimuli(subjects_by_stimulus: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """Report stimuli of only one subject, if nearly all stimuli were shown to most subjects."""
+    people = set().union(*subjects_by_stimulus.values())
+    shared = [stimulus for stimulus, own in subjects_by_stimulus.items() if len(own) >= 0.5 * len(people)]
+    if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(subjects_by_stimulus):
+        for stimulus, own in subjects_by_stimulus.items():
             if len(own) == 1:
                 what = f"only this subject has {stimulus}; most subjects share {len(shared)} other stimuli"
                 yield Finding("warning", min(own), what)
 
 
-def few(counts: Mapping[str, int]) -> Iterator[Finding]:
-    """The subjects with fewer recordings than nearly all others, who have equally many."""
+def incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
+    """Report subjects with fewer recordings than nearly all others, who have equally many."""
     usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
     if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
         for subject, count in counts.items():
@@ -162,18 +163,18 @@ def few(counts: Mapping[str, int]) -> Iterator[Finding]:
 
 
 def _read_by_default(card: Card) -> list[str]:
-    """The modalities with samples that runs read where none are named."""
+    """Return the modalities with samples that runs read by default."""
     names = (name for each in card.default_modalities for name in names_in(each))
     return [name for name in dict.fromkeys(names) if name != "video"]
 
 
-# Checks of every dataset from its recordings and card alone, beside those of its own reader.
+# Checks of every dataset from its recordings and card, in addition to its reader's own.
 
 LOST = 0.05
-"""Share of a channel's samples from which on it is worth a warning that they are missing."""
+"""Proportion of lost samples in a channel from which on a warning is given."""
 
 OVERHANG_S = 1.0
-"""Devices do not stop all their channels at one sample."""
+"""Allowed difference in s between the ends of channels: devices do not stop all channels at one sample."""
 
 _MOST_LISTED = 100_000
 
@@ -189,7 +190,7 @@ class RawFile:
 
 @dataclass
 class LabelCount:
-    """Counts of a label: its kind, recordings that have it, values in these, and missing values."""
+    """Counts of a label: its kind, recordings that have it, values, and missing values."""
 
     kind: str
     recordings: int = 0
@@ -199,7 +200,7 @@ class LabelCount:
 
 @dataclass
 class CheckedFiles:
-    """Content and findings of a dataset's files. `where` of a finding is relative to the folder where it is a path."""
+    """Content and findings of a dataset's files. Paths in a finding's `where` are relative to the folder."""
 
     subjects: int = 0
     recordings: int = 0
@@ -214,12 +215,12 @@ class CheckedFiles:
         return self.count("error")
 
     def count(self, severity: str) -> int:
-        """Number of findings of this severity: `error`, `warning` or `note`."""
+        """Return the number of findings of this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def unread(root: Path, why: str) -> CheckedFiles:
-    """The report on a folder that the reader cannot read at all: its files, and the reason."""
+def report_unreadable(root: Path, why: str) -> CheckedFiles:
+    """Return the report on a folder that the reader cannot read: its files, and the reason."""
     paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
     files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
     return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
@@ -233,14 +234,14 @@ def check_dataset_files(
     visit: Callable[[Recording], None] | None = None,
     force: bool = False,
 ) -> CheckedFiles:
-    """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.
+    """Read all files twice: for the reader's own `verify`, and for the checks of every dataset.
 
     Args:
         name: the dataset's full registry name.
         cache: where hashes of files are remembered.
         progress: called with (subjects done, subjects in all, who).
         visit: called with every recording.
-        force: hash every file, also those whose size and time are as before, and read all prepared data in `cache`.
+        force: hash every file, also unchanged ones by size and time, and read all prepared data in `cache`.
 
     Raises:
         DataError: the folder is not this dataset.
@@ -252,7 +253,7 @@ def check_dataset_files(
     with reader_faults(name, "verify"):
         try:
             own = dataset.verify()
-        except NotImplementedError:  # a reader may leave it to what is checked of all
+        except NotImplementedError:  # a reader may leave this to the general checks
             own = []
     found, general = CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
@@ -287,7 +288,7 @@ def check_dataset_files(
 
 
 def _unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]:
-    """The files that are not those of their publisher's list, where they are published one by one."""
+    """Report files that differ from their publisher's list, for datasets published file by file."""
     published = {download.name: download.sha256 for download in card.downloads if download.sha256}
     for file in files:
         expected = published.get(file.name.replace(os.sep, "/"))
@@ -298,11 +299,11 @@ def _unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]
 
 
 class _General:
-    """The checks that hold for every dataset."""
+    """The checks that apply to every dataset."""
 
     def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
-        self._reported = reported  # places that the reader has reported
+        self._reported = reported  # places reported by the reader
         self._seen = SeenSignals()
         self._ids: set[str] = set()
         self._lasting: dict[str, dict[str, float]] = {}
@@ -353,20 +354,20 @@ class _General:
             self._labels.setdefault(label_name, LabelValues()).add(label, self._scales.get(label_name))
 
     def leave_out(self, subject: str) -> None:
-        """Compares a subject with no others: some of the recordings could not be read."""
+        """Exclude a subject from comparisons between subjects, since some of its recordings could not be read."""
         self._counts.pop(subject, None)
         self._held.pop(subject, None)
 
     def finish(self, labels: set[str]) -> None:
-        """The findings that need all recordings."""
+        """Return the findings that need all recordings."""
         if not self._ids:
-            return  # why nothing could be read is said already
+            return  # the reason was reported already
         labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
-        if any(self._held.values()):  # a release of labels alone is one
+        if any(self._held.values()):  # a release with labels only is valid
             self.findings += dead_modalities(self.card, self._varying)
         self.findings += poor_labels(self.card, labels, self._labels)
-        self.findings += [*cut_short(self._lasting), *missing_modalities(self._held)]
-        self.findings += [*few(self._counts), *alone(self._shown)]
+        self.findings += [*truncated_recordings(self._lasting), *missing_modalities(self._held)]
+        self.findings += [*incomplete_subjects(self._counts), *unshared_stimuli(self._shown)]
         self.findings += wrong_units(self.card, self._sizes)
 
 
@@ -392,7 +393,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     if np.isinf(data).any():
         yield "warning", f"{modality} contains infinite values, which count as missing"
     if modality == "face_au":
-        return  # a face turns away, or is filmed for a part of the time, and an action unit may not occur: no damage
+        return  # faces turn away or are filmed partly, and action units may not occur: no damage
     lost = dict(zip(promised.channels, 1 - good.mean(1), strict=True))
     if much := [f"{name} {share:.0%}" for name, share in lost.items() if share > LOST]:
         yield "warning", f"missing samples in {modality}: {_first_five(much)}"
@@ -406,7 +407,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
 
 
 def _video(video: Video) -> Iterator[Finding]:
-    """Checks that a video is visible in a part of the recording's declared span."""
+    """Check that a video covers a part of the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:
@@ -454,29 +455,29 @@ def _first_five(names: list[str]) -> str:
 
 
 def _relative(where: str, root: Path) -> str:
-    """`where` without the folder's own path, so that a report does not depend on where the folder lies."""
+    """Return `where` without the folder's path, so that a report does not depend on the folder's location."""
     if where == str(root):
         return "."
     return where.replace(f"{root}{os.sep}", "")
 
 
-# Memory of `verify`, from which `status` can say whether it was done on the files as they are now.
+# Cached results of `verify`, so that `status` can report whether the current files were verified.
 
 _CHECKS = 2
-"""Raised where checks find more than before, so that files are verified once more."""
+"""Version of the checks, increased when they find more, so that files are verified again."""
 
 
 def remember(
     dataset: Dataset, code: str, checked: CheckedFiles, cache: Path, report: Mapping[str, Any] | None = None
 ) -> None:
-    """Records the time and result of verifying this state of the files, with a report that can be shared (see
-    `DataReport`). Only a note: where the cache cannot be written, nothing is kept."""
+    """Cache the time and result of verifying this state of the files, with a shareable report (see `DataReport`).
+    Nothing happens if the cache cannot be written."""
     path = _path(dataset, code, cache)
     if path is None:
         return
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "people": checked.subjects,
+        "subjects": checked.subjects,
         "recordings": checked.recordings,
         "errors": checked.errors,
         "warnings": checked.count("warning"),
@@ -488,7 +489,7 @@ def remember(
 
 
 def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
-    """The result that `remember` kept for the current files and reader; None where there is none."""
+    """Return the result that `remember` cached for the current files and reader; None if there is none."""
     path = _path(dataset, code, cache)
     try:
         return read_sealed_json(path) if path is not None else None
@@ -497,8 +498,8 @@ def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None
 
 
 def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
-    """The record's file, named after the checks, the reader's code, and names, sizes and times of the files: contents
-    are not read again, so that `status` is quick."""
+    """Return the path of the cached result, named after the checks, the reader's code, and the files' names, sizes and
+    times. File contents are not read, so that `status` is fast."""
     state = set()
     try:
         with reader_faults(dataset.card.name, "files"):

@@ -1,4 +1,4 @@
-"""The subjects and units of a run: who is trained on and tested, with which labels, and who is excluded and why."""
+"""The subjects and units of a run: training and test subjects, their labels, and the excluded subjects with reasons."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from embench.protocols import (
     Protocol,
     Slices,
     balanced_count,
+    choose_cut,
     connected_groups,
-    cut_of,
     cut_slices,
     fitted_rule,
-    follow,
-    including,
+    follow_recordings,
     label_units,
     make_units,
     partition,
     prove,
     prove_given,
     prove_slices,
+    select_recordings,
     session_lengths,
     whole,
 )
@@ -47,12 +47,11 @@ from embench.store import Store
 from embench.store.store import RecordingEntry
 from embench.vocabulary import did_you_mean
 
-# The cut of a run's recordings into units, which is one for all its targets; what a protocol cannot be applied to, and
-# whom it leaves out.
+# The cut of a run's recordings into units, shared by all its targets; refusals of protocols, and excluded subjects.
 
 
 def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """The cut that all targets' recordings share.
+    """Return the cut into units that all targets share.
 
     Raises:
         DataError: the data have no labels for a target. UsageError: targets have different units, or the protocol has a
@@ -66,7 +65,7 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
             hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
         )
     _refuse_lag(targets, kinds, protocol)
-    cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
+    cuts = {name: choose_cut(kind, protocol) for name, kind in kinds.items()}
     if len(set(cuts.values())) > 1:
         cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
         raise UsageError(
@@ -78,7 +77,7 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
 
 
 def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: Protocol) -> None:
-    """Refuses a protocol's lag for labels that it can't shift. The lag that a card itself names stays."""
+    """Refuse a protocol's lag for labels that it cannot shift. A lag that the card declares remains."""
     if not protocol.lag_s:
         return
     if fixed := [t.name for t in targets if t.rule.lag_s == protocol.lag_s and kinds[t.name] != "continuous"]:
@@ -94,8 +93,8 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
 
 
 def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
-    """Raises UsageError where labels are less their subject's mean and the subject's other units are trained on: the
-    mean is of the test labels, too."""
+    """Raise UsageError if labels are centred by subject and the subject's other units are trained on: the subject's
+    mean also depends on test labels."""
     centred = ", ".join(target.name for target in targets if target.rule.centred)
     if centred and not protocol.split.by.startswith("group"):
         raise UsageError(
@@ -107,8 +106,8 @@ def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
         )
 
 
-def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
-    """The error of data without a unit: the longest recording, and the length that one needs."""
+def too_short_error(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
+    """Return the error for data without a unit: the longest recording, and the length that a unit needs."""
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
     needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
@@ -123,7 +122,7 @@ def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataErro
 
 
 def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: Protocol) -> None:
-    """Raises UsageError where it means nothing to keep stimuli apart. `met_by`: stimulus -> groups of subjects."""
+    """Raise UsageError if stimuli cannot be kept apart. `met_by`: stimulus -> groups of subjects."""
     if len(met_by) == 1:
         reason = f"the dataset has only one stimulus, {next(iter(met_by))}"
     elif card.fixed_order:
@@ -149,9 +148,9 @@ def exclusions(
     modalities: Sequence[str],
     unusable: Mapping[str, str],
 ) -> tuple[dict[str, str], ...]:
-    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
-    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities;
-    `unusable`: who cannot give what the protocol asks for -> why."""
+    """Return the subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects,
+    None for all. `labelled`, `cut`, `sensed`: subjects with a label, with units, and with any of the run's modalities.
+    `unusable`: subject -> why it cannot give calibration data."""
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:
@@ -167,28 +166,28 @@ def exclusions(
     return tuple(rows)
 
 
-# Units that test subjects give of themselves under protocols with `personal`: their order in time, and folds that heed
-# them.
+# Calibration units under protocols with `personal`: their order in time, and the folds without them.
 
 
 def placed_units(
     store: Store, card: Card, target: Target, units: Sequence[Unit], y: np.ndarray, raw: np.ndarray
 ) -> Placed:
-    """The units of a dataset in the order of time, with the labels (n,) and raw values (n,) of a target."""
+    """Return the units of a dataset in temporal order, with the labels (n,) and raw values (n,) of a target."""
     kind: Any = store.label_kinds[target.label]
     classes = target.n if target.traits.has_classes else 1
-    told = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
+    class_names = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
     ordered = card.fixed_order, _session_places(store, card)
-    return Placed(units, y, raw, classes, kind, *ordered, told.pop() if len(told) == 1 else ())
+    return Placed(units, y, raw, classes, kind, *ordered, class_names.pop() if len(class_names) == 1 else ())
 
 
 def _session_places(store: Store, card: Card) -> dict[str, int]:
-    """Recording -> the place of its session. Raises UsageError where nothing says in which order a subject's came."""
-    of_subject: dict[str, set[str]] = {}
+    """Return recording -> position of its session. Raises UsageError if the order of a subject's sessions is
+    unknown."""
+    sessions: dict[str, set[str]] = {}
     for entry in store.recordings:
-        of_subject.setdefault(entry.subject, set()).add(entry.session)
-    for own in of_subject.values():
-        # Names such as `day1` and `day2` have an order, `pre` and `post` have none, and a pseudonym hides it.
+        sessions.setdefault(entry.subject, set()).add(entry.session)
+    for own in sessions.values():
+        # Names such as `day1` and `day2` are ordered, `pre` and `post` are not, and a pseudonym hides the order.
         if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
             raise UsageError(
                 f"the order of the sessions of {card.name} is not known: {', '.join(sorted(own)[:4])}",
@@ -197,19 +196,19 @@ def _session_places(store: Store, card: Card) -> dict[str, int]:
                 hint="declare the order in dataset.yaml: `sessions: [pre, post]`",
             )
     known = {name: k for k, name in enumerate(card.sessions)}
-    rest = sorted(set().union(*of_subject.values()) - known.keys(), key=_natural)
+    rest = sorted(set().union(*sessions.values()) - known.keys(), key=_natural)
     place = known | {name: len(known) + k for k, name in enumerate(rest)}
     return {entry.id: place[entry.session] for entry in store.recordings}
 
 
-def folds_after_giving(
+def split_calibration_data(
     protocol: Protocol, dataset: str, placed: Placed, slices: Slices, units: Sequence[Unit], folds: Sequence[Fold]
 ) -> list[Fold]:
-    """Folds that test what is scored after subjects gave alone and, where a session or blocks are given, train on these
-    too, those of validation subjects included, who stand for test subjects.
+    """Return folds that test only units recorded after the calibration data. If a session or blocks are trained on,
+    training parts include the calibration data of test and validation subjects.
 
     Args:
-        units: those that take part.
+        units: the units that take part.
 
     Raises:
         CheckFailed: what is given is not what the protocol promises.
@@ -217,23 +216,23 @@ def folds_after_giving(
     if protocol.personal is not None:
         prove_slices(protocol.personal, placed, slices, slices.rank > 0, dataset)
     given = {unit.id for unit, rank in zip(placed.units, slices.rank.tolist(), strict=True) if rank}
-    scored = {unit.id for unit, asked in zip(placed.units, slices.scored.tolist(), strict=True) if asked}
+    scored = {unit.id for unit, is_scored in zip(placed.units, slices.scored.tolist(), strict=True) if is_scored}
 
-    def of(fold: Fold) -> Fold:
+    def restrict(fold: Fold) -> Fold:
         test = tuple(id_ for id_ in fold.test if id_ in scored)
-        if not protocol.trains_on_given:
+        if not protocol.trains_on_calibration:
             return replace(fold, test=test)
         learned = tuple(id_ for id_ in (*fold.val, *fold.test) if id_ in given)
         return replace(fold, train=(*fold.train, *learned), val=tuple(i for i in fold.val if i in scored), test=test)
 
-    found = [each for each in map(of, folds) if each.test]
+    found = [each for each in map(restrict, folds) if each.test]
     prove_given(protocol, dataset, units, found, given, scored)
     return found
 
 
 def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
-    """Raises UsageError where subjects would give the labels of several targets at once, or labels are centred, by what
-    is scored, too."""
+    """Raise UsageError if subjects would give labels of several targets at once, or if labels are centred by a mean
+    that includes scored units."""
     if protocol.personal is None:
         return
     if len(targets) > 1:
@@ -255,27 +254,22 @@ def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """The key of a name by which `day2` comes before `day10`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-# The subjects and units of a run: who can be trained on and tested, with which labels, and who is excluded and why.
+# The subjects and units of a run: training and test subjects, labels, and excluded subjects with reasons.
 #
-# This is the planner's side of the labels: it reads them to hand each stage those of its own training and validation
-# units, and nothing else.
+# The planner reads labels only to give each stage those of its own training and validation units.
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """All units of a dataset's store, and which of them a run is about.
-
-    `label` and `raw` hold (n,) values a target, NaN where there is none; a label that the training part decides is in
-    neither, see `labels`. `eligible` are the positions of units of subjects with any of the card's targets, whatever
-    its kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible subjects'
-    recordings as units: what is dealt out to folds, so that a subject is in the same fold whichever targets a run is
-    about. `length_s` is NaN where units are whole recordings. `modalities` are those of which subjects have any.
-    `slices` are what subjects give of themselves first, under protocols with `personal`.
-    """
+    """All units of a dataset's store, and those that a run uses. `label` and `raw` hold (n,) values per target, NaN
+    without one; labels that depend on training units are in neither, see `labels`. `eligible` are the positions of
+    units of subjects with any of the card's targets, of any kind; `positions` those of subjects who also have any of
+    the run's modalities. `roster` holds the eligible subjects' recordings as units: folds are dealt from it, so that a
+    subject's fold is the same for all targets. `length_s` is NaN if units are whole recordings. `modalities` are those
+    that any subject has. `slices` are calibration units and scored units, under protocols with `personal`."""
 
     store: Store
     card: Card
@@ -293,30 +287,30 @@ class Cohort:
 
     @property
     def subjects(self) -> list[str]:
-        """Ids of the subjects with a unit in the cohort, sorted."""
+        """Sorted ids of the subjects with a unit in the cohort."""
         return sorted({self.units[i].subject for i in self.positions})
 
     @cached_property
     def tested(self) -> tuple[int, ...]:
-        """The positions of the eligible units that folds test: all, or those that are scored after what is given."""
+        """Positions of the eligible units that folds test: all, or only those recorded after the calibration data."""
         if self.slices is None:
             return self.eligible
         return tuple(i for i in self.eligible if self.slices.scored[i])
 
-    def tested_of(self, index: np.ndarray) -> np.ndarray:
-        """Those of the units at `index` that are scored where their subject is tested."""
+    def select_scored(self, index: np.ndarray) -> np.ndarray:
+        """Return the units at `index` that are scored when their subject is tested."""
         return index if self.slices is None else index[self.slices.scored[index]]
 
     @cached_property
     def placed(self) -> Placed:
-        """The units of the first target in the order of time, as slices are cut from them."""
+        """Units of the first target in temporal order, as slices are cut from them."""
         target = self.targets[0]
-        of_target = target, self.units, self.label[target.name], self.raw[target.name]
-        return placed_units(self.store, self.card, *of_target)
+        target_data = target, self.units, self.label[target.name], self.raw[target.name]
+        return placed_units(self.store, self.card, *target_data)
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Each subject's group, as the split keeps it together."""
+        """Each subject's group, which the split never divides."""
         return connected_groups(self.roster)
 
     @property
@@ -329,7 +323,7 @@ class Cohort:
 
     @property
     def met_by(self) -> dict[str, set[str]]:
-        """Stimulus -> the groups of the subjects who met it."""
+        """Stimulus -> groups of the subjects who met it."""
         met_by: dict[str, set[str]] = {}
         group_of = self.groups
         for unit in self.roster:
@@ -338,7 +332,7 @@ class Cohort:
 
     @cached_property
     def sessions(self) -> dict[str, float]:
-        """The length of each subject's session in s, recordings that take no part included."""
+        """Length of each subject's session in s, including unused recordings."""
         subjects = {unit.subject for unit in self.roster}
         return session_lengths(whole(e for e in self.store.recordings if e.subject in subjects))
 
@@ -349,17 +343,17 @@ class Cohort:
 
     @property
     def longest_s(self) -> float:
-        """Length that views of the whole unit are padded to: the unit's nominal one, else the longest recording's."""
+        """Length in s to which views of the whole unit are padded: the nominal length, else the longest recording's."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
-        """A target's label rule for a method that is fitted on the units at `train`."""
+        """Return a target's label rule for a method that is fitted on the units at `train`."""
         if target.rule.cut != "training_mean":
             return target.rule
-        return fitted_rule(target.rule, self.of(train), self.raw[target.name][list(train)])
+        return fitted_rule(target.rule, self.select_units(train), self.raw[target.name][list(train)])
 
     def labels(self, target: Target, train: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n,) the labels of all units for a method that is fitted on the units at `train`; NaN where there is none."""
+        """Return (n,) labels of all units for a method that is fitted on the units at `train`; NaN without a label."""
         rule = self.rule(target, train)
         if rule is target.rule:
             return self.label[target.name]
@@ -369,7 +363,7 @@ class Cohort:
 
     @cached
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
-        """Partition `seed` of the eligible units, proven to be what the protocol declares.
+        """Return partition `seed` of the eligible units, and prove that it keeps what the protocol declares.
 
         Raises:
             UsageError: there is too little to split, or stimuli that can't be separated from subjects or times.
@@ -377,30 +371,33 @@ class Cohort:
         """
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
-        units = self.of(self.eligible)
+        units = self.select_units(self.eligible)
         if protocol.split.by == "segment":
             folds = partition(protocol, self.card.name, units, seed)
         else:
             sessions = self.sessions if self.card.fixed_order else None
-            folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
+            folds = follow_recordings(
+                partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units
+            )
         prove(protocol, self.card.name, units, folds)
-        return self.after_giving(protocol, folds)
+        return self.split_calibration(protocol, folds)
 
     def partitions(self, protocol: Protocol) -> int:
-        """The number of partitions that together are balanced; 1 under a protocol that deals at random."""
+        """Return the number of partitions that form a balanced set; 1 under a protocol that deals at random."""
         if protocol.split.deal != "balanced":
             return 1
         return balanced_count(len(set(connected_groups(self.roster).values())))
 
-    def after_giving(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
-        """Folds that heed what subjects give first, see `folds_after_giving`; as they are where they give nothing."""
+    def split_calibration(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
+        """Return folds without calibration units in their tests, see `split_calibration_data`; unchanged if there are
+        none."""
         if self.slices is None:
             return list(folds)
-        units = self.of(self.eligible)
-        return folds_after_giving(protocol, self.card.name, self.placed, self.slices, units, folds)
+        units = self.select_units(self.eligible)
+        return split_calibration_data(protocol, self.card.name, self.placed, self.slices, units, folds)
 
-    def of(self, index: Sequence[int] | np.ndarray) -> list[Unit]:
-        """The units at `index`."""
+    def select_units(self, index: Sequence[int] | np.ndarray) -> list[Unit]:
+        """Return the units at `index`."""
         return [self.units[i] for i in index]
 
     @cached_property
@@ -409,27 +406,27 @@ class Cohort:
         return {unit.id: i for i, unit in enumerate(self.units)}
 
     @cached
-    def positions_of(self, ids: tuple[str, ...]) -> np.ndarray:
-        """The positions (n,) of those of some units that the run is about, read-only."""
+    def find_positions(self, ids: tuple[str, ...]) -> np.ndarray:
+        """Return the positions (n,) of the units with these `ids` that the run uses, read-only."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
         return _fixed(at[np.isin(at, self.positions)])
 
     @cached
     def units_with(self, modality: str) -> np.ndarray:
-        """(n,) True for units of recordings with all parts of a modality, read-only."""
+        """Return (n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
         return _fixed(np.array([unit.recording in having for unit in self.units], bool))
 
     @cached_property
     def silent(self) -> np.ndarray:
-        """(n,) whether the data have no signal of any of the run's modalities in each unit."""
+        """(n,) True for units without a signal of any of the run's modalities."""
         share = self.store.recorded_share
         spoken = [any(share(u.recording, m, u.start, u.stop) for m in self.modalities) for u in self.units]
         return ~np.array(spoken, bool)
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
-        """Read-only arrays (n,) on all units: `recording`, its position in the store; `start` and `stop` in s."""
+        """Read-only arrays (n,) of all units: `recording`, its position in the store; `start` and `stop` in s."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         return {
             "recording": _fixed(np.array([at[u.recording] for u in self.units], np.int64)),
@@ -438,22 +435,22 @@ class Cohort:
         }
 
     def arrays(self, index: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """`columns` on the units at `index`."""
+        """Return `columns` for the units at `index`."""
         at = np.asarray(index, np.int64)
         return {name: column[at] for name, column in self.columns.items()}
 
 
 @cached
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
-    """The card with the protocol's own targets, where it has any for this dataset, in place of its own, and with the
-    protocol's lag, if it has one. Targets of a run that names none are the card's as far as the protocol has them.
+    """Return the card under a protocol: with the protocol's own targets for this dataset and its lag, if any. Default
+    targets are the card's, as far as the protocol has them.
 
     Args:
-        tested: whether the dataset is split and tested, not a source of pretraining alone.
+        tested: True if the dataset is split and tested; False for a source of pretraining.
 
     Raises:
-        UsageError: the protocol normalises with rest, and the card declares none; or it is for other datasets alone,
-            whose stimuli it names.
+        UsageError: the protocol normalises by rest, and the card declares none; or the protocol names the stimuli of
+            other datasets only.
     """
     if tested:
         protocol.stimulus_rules(card.name)
@@ -478,7 +475,7 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
 
 
 def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
-    """The requested targets, by default those that the card names, else all of the card's.
+    """Return the requested targets, by default those that the card names, else all of the card's.
 
     Raises:
         UsageError: the card has no such target, or none at all.
@@ -508,7 +505,8 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
 ) -> Cohort:
-    """The cohort of a run; without `modalities`, of what reads labels alone: subjects whose signals are missing, too.
+    """Return the cohort of a run. Without `modalities`, subjects without signals are included, for uses that read only
+    labels.
 
     Raises:
         DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
@@ -523,8 +521,8 @@ def build_cohort(
         kind: Any = store.label_kinds.get(target.label)
         if kind is None:
             continue
-        own = _units_of(store, card, kind, protocol)
-        values, labels = _labels_of(store, card, target, protocol)
+        own = _cached_units(store, card, kind, protocol)
+        values, labels = _cached_labels(store, card, target, protocol)
         decided = values if target.rule.cut == "training_mean" else labels
         labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
         if target in targets:
@@ -533,7 +531,7 @@ def build_cohort(
     if included_subjects is not None:
         labelled &= included_subjects
     if not units and cut.length_s is not None:
-        raise too_short(store, card.name, cut, protocol)
+        raise too_short_error(store, card.name, cut, protocol)
     slices = None
     if protocol.personal and units:
         (target,) = targets
@@ -557,17 +555,17 @@ def build_cohort(
     excluded = exclusions(
         store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or (), unusable
     )
-    shown = including(protocol, card, store.recordings)
+    shown = select_recordings(protocol, card, store.recordings)
     roster = tuple(whole(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
-    of_targets = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
-    return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()), slices)
+    parts = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
+    return Cohort(*parts, float(seconds), roster, tuple(modalities or ()), slices)
 
 
 @cached
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labels: str | None = None) -> Cohort:
-    """A dataset's subjects to pretrain on, or to predict, labelled or not, cut into the units of labels of this kind;
-    by default of a run on its default targets (whole recordings where it has no labels)."""
+    """Return a dataset's subjects for pretraining or prediction, with or without labels. Units are cut as for this kind
+    of labels; by default as for the default targets (whole recordings if the dataset has no labels)."""
     kinds = (
         [kind_of_labels]
         if kind_of_labels
@@ -578,8 +576,8 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labe
         ]
     )
     kind: Any = kinds[0] if kinds else "rating"
-    units = _units_of(store, card, kind, protocol)
-    length = cut_of(kind, protocol).length_s
+    units = _cached_units(store, card, kind, protocol)
+    length = choose_cut(kind, protocol).length_s
     roster = tuple(whole(store.recordings))
     index = tuple(range(len(units)))
     seconds = np.nan if length is None else length
@@ -588,21 +586,19 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labe
 
 @cached
 def _recordings_with(store: Store, modality: str) -> frozenset[str]:
-    """The recordings that have all parts of a modality."""
     parts = set(names_in(modality))
     return frozenset(entry.id for entry in store.recordings if parts <= entry.spans.keys())
 
 
 @cached
-def _units_of(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> tuple[Unit, ...]:
+def _cached_units(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> tuple[Unit, ...]:
     return tuple(make_units(store.recordings, card, kind, protocol))
 
 
 @cached
-def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Raw labels and labels of all units of a target, from `label_units`, read-only."""
+def _cached_labels(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     kind: Any = store.label_kinds[target.label]
-    raw, label = label_units(_units_of(store, card, kind, protocol), _table(store)[target.label], target.rule)
+    raw, label = label_units(_cached_units(store, card, kind, protocol), _table(store)[target.label], target.rule)
     return _fixed(raw), _fixed(label)
 
 
@@ -612,18 +608,18 @@ def _table(store: Store) -> Mapping[str, Mapping[str, Label]]:
 
 
 def _fixed(array: np.ndarray) -> np.ndarray:
-    """The array itself, read-only from now on: plans share it."""
+    """Make an array read-only, since plans share it, and return it."""
     array.flags.writeable = False
     return array
 
 
 def label_rules(card: Card) -> list[dict[str, Any]]:
-    """The card's label rules as plain values, for records and hashes."""
+    """Return the card's label rules as plain values, for records and hashes."""
     return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _slots(t.rule)} for t in card.targets]
 
 
 def _slots(rule: Any) -> dict[str, Any]:
-    # Without what is newer than published rules where it says nothing: their hashes stay what they are.
+    # Newer fields are left out while unset, so that published hashes stay valid.
     values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges", "centred")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
@@ -634,8 +630,8 @@ def _slots(rule: Any) -> dict[str, Any]:
 def cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
-    """The labels of the units at `index` that have one and are tested, as the card's rules make them; by seed where
-    training subjects decide the cut.
+    """Return the labels of the tested units at `index`, made by the card's rules; by seed if training units decide the
+    cut.
 
     Args:
         dealt: seed -> folds.
@@ -663,7 +659,7 @@ def cohort_labels(
 
 
 def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
-    """(n,) whether a unit is of a subject of those at `index`."""
+    """Return (n,) True for units of the subjects of the units at `index`."""
     recording = cohort.columns["recording"]
     subject = np.array([entry.subject for entry in cohort.store.recordings])
     return np.isin(subject, subject[recording[index]])[recording]
@@ -671,35 +667,36 @@ def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FewLabels:
-    """The number of training subjects with labels and the proportion of their labels that a run may use; None: all."""
+    """Limits on the labels that a run may use: the number of labelled training subjects, and the proportion of their
+    labels; None: all."""
 
     subjects: int | None
     share: float | None
 
     def drawn(
-        self, cohort: Cohort, train: np.ndarray, asked: np.ndarray, seed: int, fold: int, protocol: Protocol
+        self, cohort: Cohort, train: np.ndarray, test: np.ndarray, seed: int, fold: int, protocol: Protocol
     ) -> np.ndarray:
-        """Return the units of those at `train` whose labels may be used, the same whatever the method; subjects of the
-        units `asked` keep what they give to train on. Raises UsageError where there are too few subjects."""
+        """Return the units of those at `train` whose labels may be used, the same for all methods. Subjects of the test
+        units `asked` keep their calibration data. Raises UsageError if there are too few subjects."""
 
         def rank(name: str) -> str:
             return hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
 
         if self.subjects is not None:
-            train = self._of_subjects(cohort, train, asked, rank, protocol, f"seed {seed}, fold {fold}")
-        return train if self.share is None else self._of_labels(cohort, train, rank)
+            train = self._draw_subjects(cohort, train, test, rank, protocol, f"seed {seed}, fold {fold}")
+        return train if self.share is None else self._draw_labels(cohort, train, rank)
 
-    def _of_subjects(
+    def _draw_subjects(
         self,
         cohort: Cohort,
         train: np.ndarray,
-        asked: np.ndarray,
+        test: np.ndarray,
         rank: Callable[[str], str],
         protocol: Protocol,
         place: str,
     ) -> np.ndarray:
-        """The units of as many subjects, those of a smaller number among those of a larger one."""
-        own = units_of_subjects(cohort, asked) & protocol.trains_on_given
+        """Draw the units of as many subjects as allowed; smaller draws are subsets of larger ones."""
+        own = units_of_subjects(cohort, test) & protocol.trains_on_calibration
         subjects, count = sorted({cohort.units[i].subject for i in train[~own[train]]}, key=rank), self.subjects or 0
         if count > len(subjects):
             raise UsageError(
@@ -709,16 +706,16 @@ class FewLabels:
             )
         return np.array([i for i in train if own[i] or cohort.units[i].subject in subjects[:count]], np.int64)
 
-    def _of_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
-        """As large a proportion of each subject's units of each class, those of a smaller one among those of a larger
-        one. At least one unit of each class."""
+    def _draw_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
+        """Draw the same proportion of each subject's units of each class, at least one; smaller draws are subsets of
+        larger ones."""
         units, share = cohort.units, self.share or 0.0
         classes = [t for t in cohort.targets if t.traits.has_classes]
         kinds = np.stack([cohort.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
         strata: dict[tuple[str, str], list[int]] = {}
         for i in sorted(train, key=lambda i: rank(str(units[i].id))):
             strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
-        # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
+        # The k-th of n units comes at k / n plus an offset, so that small strata are not all rounded alike.
         place = {
             i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(members)
             for stratum, members in strata.items()
@@ -732,18 +729,18 @@ class FewLabels:
         return np.array([i for i in train if i in kept], np.int64)
 
 
-# The units of a run that rest on repaired signals: on samples that were lost and bridged, or that are missing.
+# Units of a run with repaired signals: samples that were lost and bridged, or are missing.
 
 MOST_REPAIRED = 0.1
-"""Share of a unit's samples of a modality that may be bridged or missing. Of a unit of 10 s this is one second, about a
-heartbeat; where it is more, whole beats and skin responses can be straight lines."""
+"""Largest proportion of a unit's samples of a modality that may be bridged or missing: one second of 10 s, about a
+heartbeat. Above it, whole beats and skin responses may be straight lines."""
 NAMED_ABOVE = 0.05
-"""A run says in a sentence that a larger share of its units is repaired."""
+"""Proportion of repaired units above which a run reports them."""
 
 
 def repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Modality of the run -> (n,) whether more than `MOST_REPAIRED` of its samples are bridged or missing, for the
-    units of the run with a label. A sample is bridged where any channel of the modality is."""
+    """Return modality -> (n,) True if more than `MOST_REPAIRED` of a unit's samples are bridged or missing, for the
+    run's labelled units. A sample is bridged if it is in any channel."""
     chosen = cohort.arrays(_labelled(cohort))
     order = np.argsort(chosen["recording"], kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(chosen["recording"][order])) + 1)
@@ -758,17 +755,17 @@ def repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def repaired_share(cohort: Cohort) -> float:
-    """Share of a run's units with a label of which any of its modalities is repaired, to four digits."""
+    """Return the proportion of a run's labelled units with any repaired modality, to four digits."""
     return _share(np.any([*repaired_units(cohort).values()], 0))
 
 
 def repaired_note(cohort: Cohort) -> str | None:
-    """A sentence on the share of repaired units, and the modalities that they are of; None up to `NAMED_ABOVE`."""
-    of_modality = repaired_units(cohort)
-    share = _share(np.any([*of_modality.values()], 0))
+    """Return a sentence on the proportion of repaired units and their modalities; None up to `NAMED_ABOVE`."""
+    by_modality = repaired_units(cohort)
+    share = _share(np.any([*by_modality.values()], 0))
     if share <= NAMED_ABOVE:
         return None
-    names = ", ".join(m for m, repaired in of_modality.items() if repaired.any())
+    names = ", ".join(m for m, repaired in by_modality.items() if repaired.any())
     return f"{format_share(share)} of the units rest on bridged or missing samples ({names})"
 
 
@@ -777,7 +774,6 @@ def _share(repaired: np.ndarray) -> float:
 
 
 def _labelled(cohort: Cohort) -> np.ndarray:
-    """The positions of the run's units with a label of any target."""
     known = np.zeros(len(cohort.units), bool)
     for target in cohort.targets:
         known |= np.isfinite((cohort.raw if target.rule.cut == "training_mean" else cohort.label)[target.name])
@@ -786,7 +782,8 @@ def _labelled(cohort: Cohort) -> np.ndarray:
 
 
 def _sound_s(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """(n,) seconds of a modality in the spans `start` to `stop` of a recording that were recorded and not lost."""
+    """Return (n,) seconds in the spans `start` to `stop` of a recording in which a modality was recorded and not
+    lost."""
     span = entry.spans.get(part)
     if span is None:
         return np.zeros(len(start))

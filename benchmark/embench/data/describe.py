@@ -1,4 +1,4 @@
-"""Describe a dataset without its data: labels in numbers, and a report that shares no recording."""
+"""Describe a dataset: statistics of labels, and a shareable report without recordings."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.raters import Raters
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import Protocol, cut_of, fitted_rule, label_units, make_units
+from embench.protocols import Protocol, choose_cut, fitted_rule, label_units, make_units
 from embench.store import Store
 
 # Statistics of labels: the variance that subjects and stimuli explain, and the agreement of annotators.
 
 
 def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
-    """Shares of the variance of `values` (n,) that lie between subjects, between stimuli, and in the rest.
+    """Return the proportions of the variance of `values` (n,) between subjects, between stimuli, and in the residual.
 
-    The rest holds what a subject feels at one stimulus and not at another, changes in time, and noise. The components
-    of y = mean + subject + stimulus + rest, all random, come from Henderson's method 1, which needs no balance and is
-    the usual analysis of variance where there is some (Henderson 1953, doi 10.2307/3001853; Searle, Casella and
-    McCulloch 1992, chapter 5). Negative estimates count as 0. With one subject or one stimulus that factor is excluded.
+    The residual includes interactions of subject and stimulus, changes over time, and noise. The random components of y
+    = mean + subject + stimulus + residual come from Henderson's method 1, which needs no balance, and equals the
+    analysis of variance for balanced data (Henderson 1953, doi 10.2307/3001853; Searle, Casella and McCulloch 1992,
+    chapter 5). Negative estimates count as 0. A factor with one level is excluded.
     """
     factors = {}
     for name, codes in (("person", subject), ("stimulus", stimulus)):
@@ -61,8 +61,8 @@ def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarra
         expected.append([*shared, float(len(size))])
     sums.append((y**2).sum())
     expected.append([float(n)] * (len(factors) + 1))
-    of_mean = [(one.sum(0) ** 2).sum() / n for one in factors.values()]
-    system = np.array(expected) - [*of_mean, 1.0]
+    mean_terms = [(one.sum(0) ** 2).sum() / n for one in factors.values()]
+    system = np.array(expected) - [*mean_terms, 1.0]
     if np.linalg.matrix_rank(system / np.abs(system).max(), tol=1e-9) < len(system):
         return Undefined("subject, stimulus and unit cannot be separated")
     parts = np.linalg.solve(system, np.array(sums)).clip(0)
@@ -70,10 +70,10 @@ def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarra
 
 
 def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Undefined:
-    """Krippendorff's alpha of annotators: 1 is perfect agreement, 0 what chance gives.
+    """Return Krippendorff's alpha of annotators: 1 is perfect agreement, 0 is agreement by chance.
 
-    1 - D_o / D_e of observed and expected disagreement, the squared difference, or 0 and 1 of nominal values
-    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value are excluded.
+    Alpha is 1 - D_o / D_e of the observed and expected disagreement: the squared difference, or 0 and 1 for nominal
+    values (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value are excluded.
 
     Args:
         values: (annotators, units), NaN where an annotator gave no value.
@@ -83,7 +83,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
     if not values.size:
         return Undefined("no unit has two annotations")
     kinds = np.unique(values[known])
-    # Nominal values lie at corners that are all equally far from each other.
+    # Nominal values become corners at equal distances.
     points = (values[..., None] == kinds).astype(float) if nominal else np.where(known, values, 0.0)[..., None]
     points = np.where(known[..., None], points - points[known].mean(0), 0.0)
     m, n = known.sum(0), int(known.sum())
@@ -95,11 +95,10 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
 
 
 def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
-    """The raw labels of the same quantity as `label`, by several annotators, in sets to be compared.
+    """Return the raw labels of the same quantity as `label` by several annotators, in sets to be compared.
 
-    `X`, `X_partner`, `X_external` are X as three parties see it; `X_external_r1`, `X_external_r2` (or `X_annotator1`
-    ..) are single observers, whose mean or choice a label of the name before may be, so that the two never stand in one
-    set.
+    `X`, `X_partner` and `X_external` are X as seen by three parties. `X_external_r1`, `X_external_r2` (or
+    `X_annotator1`, ...) are single observers, of whom `X_external` may be the mean, so that the two never share a set.
     """
     own = _FORM.fullmatch(label)
     found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
@@ -108,8 +107,8 @@ def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
 
 
 def single_raters(names: Iterable[str], label: str) -> list[str]:
-    """The raw labels among `names` by single raters of the quantity that `label` is of, such as `X_external_r1` of
-    `X_external`; see `annotator_sets`.
+    """Return the raw labels among `names` by single raters of `label`, such as `X_external_r1` of `X_external`; see
+    `annotator_sets`.
 
     >>> single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
     ['calm_r1', 'calm_r2']
@@ -123,8 +122,8 @@ _FORM = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<n
 
 
 def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:
-    """Each two annotators: their common units, Spearman's correlation and Lin's concordance over them, None where one
-    of the two does not vary; of nominal values the share that is equal. `values` (annotators, units)."""
+    """Compare every two annotators, `values` (annotators, units): number of common units, Spearman's correlation and
+    Lin's concordance, None if one does not vary; for nominal values the proportion that agrees."""
     rows = []
     for a, b in combinations(range(len(names)), 2):
         common = np.isfinite(values[[a, b]]).all(0)
@@ -140,36 +139,36 @@ def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[s
     return rows
 
 
-# Report on the labels of a dataset under a protocol: shares of classes, ties, exclusions, agreement of raters.
+# Report on a dataset's labels under a protocol: class proportions, ties, exclusions, rater agreement.
 
 MANY_TIES = 0.05
-"""The share of units on the cut from which on the side of ties decides too many labels."""
+"""Proportion of units exactly on the cut above which the tie rule decides too many labels."""
 FEW_STIMULI = 10
-"""Number of stimuli in a class below which anything that these few happen to share may tell them apart."""
+"""Number of stimuli in a class below which incidental properties of these stimuli may identify the class."""
 MOST_CLASSES = 10
-"""Classes that a warning names."""
+"""Most classes that a warning names."""
 
 
 def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
-    """One mapping of plain values a target.
+    """Return one mapping of plain values per target.
 
-    `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share, and where the
-    stimulus alone decides the label `stimuli`: how many), or `values` (mean, sd, low, high) of targets that are
-    values; `per_person`, the same for each subject with a label; `one_class_only`, the subjects whose labels do not
-    vary, and `without_any_label`; `at_cut`, how many units lie exactly on the cut; `variance`, shares of the raw
-    values' variance; `agreement` of annotators, where the data hold several; `warnings`.
+    `units`, of which `without_label` have none, by reason in `dropped`. `classes` (name, units, share and, if the
+    stimulus alone decides the label, the number of `stimuli`), or `values` (mean, sd, low, high) of continuous targets.
+    `per_person`, the same for each labelled subject. `one_class_only`, subjects with constant labels;
+    `without_any_label`. `at_cut`, units exactly on the cut. `variance`, proportions of the raw values' variance.
+    `agreement` of annotators, if there are several. `warnings`.
     """
     table = store.labels()
-    return [_of_target(store, card, target, protocol, table) for target in targets]
+    return [_describe_target(store, card, target, protocol, table) for target in targets]
 
 
-def _of_target(
+def _describe_target(
     store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
 ) -> dict[str, Any]:
     head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
     kind: Any = store.label_kinds.get(target.label)
     if kind is None:
-        return {**head, "units": 0, "people": 0, "warnings": ["the data have no labels for it"]}
+        return {**head, "units": 0, "subjects": 0, "warnings": ["the data have no labels for it"]}
     units = make_units(store.recordings, card, kind, protocol)
     raw, label = label_units(units, table[target.label], target.rule)
     fitted = target.rule.cut == "training_mean"
@@ -199,11 +198,11 @@ def _of_target(
     described = {
         **head,
         "label_kind": kind,
-        "unit_s": cut_of(kind, protocol).length_s,
+        "unit_s": choose_cut(kind, protocol).length_s,
         "units": len(units),
         "without_label": int((~labelled).sum()),
         "dropped": _dropped(units, table[target.label], target.rule, raw, label),
-        "people": len(subjects),
+        "subjects": len(subjects),
         "people_with_several_labels": len(subjects) - len(one_class),
         "one_class_only": one_class,
         "without_any_label": sorted(set(subject.tolist()) - set(subjects)),
@@ -231,7 +230,8 @@ def _method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """Names of the target's classes, from the names of raw conditions where there are any; none of a value."""
+    """Return the names of the target's classes, from the raw conditions if they have names; empty for continuous
+    targets."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -245,7 +245,7 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
 
 
 def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Distribution of labels (n,) of one subject or of all."""
+    """Return the distribution of labels (n,) of one subject or of all."""
     if names:
         counts = np.bincount(label.astype(int), minlength=len(names))
         rows = zip(names, counts.tolist(), strict=True)
@@ -260,8 +260,8 @@ def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
-    """Number of stimuli of each class, where all who met a stimulus have one label (n,) there; None elsewhere, and
-    where no two subjects met the same stimuli."""
+    """Return the number of stimuli of each class, if every stimulus has one label (n,) for all subjects; else None, and
+    if no two subjects met the same stimuli."""
     met_by: dict[str, set[str]] = {}
     classes_at: dict[str, set[int]] = {}
     for y, who, where in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
@@ -276,7 +276,7 @@ def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.nda
 def _dropped(
     units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule, raw: np.ndarray, label: np.ndarray
 ) -> dict[str, int]:
-    """Reason -> units without a label for it."""
+    """Return reason -> number of units without a label for that reason."""
     first, _ = label_units(units, labels, replace(rule, aggregate="value"))
     annotated, known, lost = np.isfinite(first), np.isfinite(raw), np.isnan(label)
     in_band = np.zeros(len(raw), bool)
@@ -295,7 +295,7 @@ def _dropped(
 
 
 def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
-    """Number of summary values exactly on the cut; None where the rule has none."""
+    """Count summary values exactly on the cut; None if the rule has no cut."""
     if rule.cut is None:
         return None
     count = int((raw == rule.cut).sum())
@@ -311,11 +311,11 @@ def _agreement(
     nominal: bool,
     raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Each set of annotators of the target's label, over the values that the target's rule makes of a unit; those that
-    the card names come first."""
+    """Describe each set of annotators of the target's label, over unit values made by the target's rule; sets that the
+    card names come first."""
     kinds: dict[str, Any] = dict(store.label_kinds)
-    cut = cut_of(kinds[target.label], protocol)
-    usable = [n for n, kind in kinds.items() if cut_of(kind, protocol) == cut]
+    cut = choose_cut(kinds[target.label], protocol)
+    usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]
     found = []
     named = [name for name in (raters.labels if raters else ()) if name in usable]
     sets = [some for some in annotator_sets(usable, target.label) if some != named]
@@ -356,24 +356,24 @@ def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
                 f"some classes have fewer than {FEW_STIMULI} stimuli ({named}), so a score hardly generalises beyond "
                 "these stimuli"
             )
-    if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
+    if described["subjects"] and len(described["one_class_only"]) > described["subjects"] / 2:
         warned.append("the labels of most subjects are constant, so these subjects have no within-subject score")
     return warned
 
 
-# A report on data that may not be shared: enough to mend a reader from afar, nothing that the licence protects.
+# A shareable report on restricted data: enough to fix a reader, without anything that the licence protects.
 #
-# It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
-# value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; of messages of the
-# reader, which may quote any of these, only words remain that stand in its code.
+# It contains shapes, types, rates, positions of missing samples, orders of magnitude and counts. It contains no sample,
+# label value, path, file name, hash, or name of a subject, recording or stimulus. Messages of the reader, which may
+# quote these, are reduced to words of its code.
 
 REPORT_FORMAT = 1
 _PARTS = 10
-"""Number of parts of a recording in the map of missing samples."""
+"""Number of parts of a recording in the map of lost samples."""
 
 
 class DataReport:
-    """A report built while recordings are read; `document` is the result after the last one."""
+    """A report built while recordings are read; call `document` after the last one."""
 
     def __init__(self) -> None:
         self._recordings: dict[str, list[dict[str, Any]]] = {}
@@ -382,7 +382,7 @@ class DataReport:
         self._stimuli: set[str] = set()
 
     def add(self, recording: Recording) -> None:
-        """Notes what may be shared of a recording."""
+        """Add the shareable facts of a recording."""
         self._names |= {recording.id, recording.subject, recording.stimulus, recording.session, recording.group}
         self._groups.setdefault(recording.group, set()).add(recording.subject)
         self._stimuli.add(recording.stimulus)
@@ -398,13 +398,13 @@ class DataReport:
     def document(
         self, name: str, code: str, reader: type[Dataset], card: Card, checked: CheckedFiles, *, synthetic: bool
     ) -> dict[str, Any]:
-        """The report as JSON-like values.
+        """Return the report as JSON-like values.
 
         Args:
             name: the dataset's full registry name.
             code: identity of the reader's code.
         """
-        words = words_of(reader)
+        words = find_message_words(reader)
         known = self._names | {part for file in checked.files for part in _parts(file.name)}
         messages = Counter((f.severity, masked(f.what, known, words)) for f in checked.findings)
         return {
@@ -414,24 +414,24 @@ class DataReport:
             "reader": code,
             "card": folder_digest(repr(card)),
             "synthetic": synthetic,
-            "people": checked.subjects,
-            "people_with_recordings": len(self._recordings),
+            "subjects": checked.subjects,
+            "subjects_with_recordings": len(self._recordings),
             "groups_of": dict(Counter(str(len(members)) for members in self._groups.values())),
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
-            "files": _files(checked),
+            "files": _summarise_files(checked),
             "labels": {n: vars(count) for n, count in sorted(checked.labels.items())},
             "findings": [{"severity": s, "what": what, "times": n} for (s, what), n in messages.items()],
-            "subjects": [
+            "recordings_by_subject": [
                 {"subject": number, "recordings": recordings}
                 for number, recordings in enumerate(self._recordings.values(), 1)
             ],
         }
 
 
-def words_of(reader: type[Dataset]) -> set[str]:
-    """The words that messages of a reader consist of: those of its package's code, of the checks of all datasets, and
-    of the system's own errors."""
+def find_message_words(reader: type[Dataset]) -> set[str]:
+    """Return the words in messages of a reader: words in the code of its package and of the general checks, and in the
+    system's errors."""
     parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
     folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
     folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))
@@ -444,10 +444,10 @@ _WORD = re.compile("[^\\W\\d_]+")
 
 
 def masked(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
-    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`.
+    """Return a message without quotes, words with digits or slashes, and `names`.
 
     Args:
-        words: where there are any, nothing remains but them; one that begins with a capital only as the first.
+        words: if not empty, keep only these words; a capitalised word only at the start.
     """
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
     whole = {name.lower() for name in names if name}
@@ -460,7 +460,7 @@ def masked(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
 
 
 def _is_known(word: str, words: Collection[str], *, first: bool) -> bool:
-    """Tells whether a word is one of `words`. Code quotes authors: what begins with a capital may be anybody's name."""
+    """Return True if a word is in `words`. Code quotes authors, so a capitalised word may be a name."""
     return word.lower() in words if first and word.istitle() else word in words and not word.istitle()
 
 
@@ -491,7 +491,8 @@ def _label(label: Label) -> dict[str, Any]:
 
 
 def _magnitude(row: np.ndarray) -> str:
-    """Powers of ten around the middle nine tenths of the absolute values, from which a unit can be guessed."""
+    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the measurement
+    unit."""
     size = np.abs(row[np.isfinite(row) & (row != 0)])
     if size.size == 0:
         return "none"
@@ -503,8 +504,9 @@ def _share(part: np.ndarray) -> float:
     return round(float(part.mean()), 2) if part.size else 0.0
 
 
-def _files(checked: CheckedFiles) -> Mapping[str, Any]:
-    """Endings of files, digits replaced: how many there are, and megabytes of the smallest and the largest."""
+def _summarise_files(checked: CheckedFiles) -> Mapping[str, Any]:
+    """Return file extension -> number of files, and size in MB of the smallest and the largest. Digits in extensions
+    become `#`."""
     sizes: dict[str, list[int]] = {}
     for file in checked.files:
         ending = re.sub(r"\d", "#", PurePath(file.name).suffix.lower())

@@ -1,4 +1,4 @@
-"""Download free datasets: transfer, check and unpack their files."""
+"""Download freely available datasets, check and unpack their files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests
 
 
-# Archives unpacked as untrusted files: nothing lands outside the folder, no links, no more than there is room for.
+# Archives are unpacked as untrusted files: nothing outside the folder, no links, not more than fits.
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz")
@@ -38,19 +38,19 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
 def is_archive(name: str) -> bool:
-    """True if `unpack` unpacks files with this name."""
+    """Return True if `unpack` unpacks files with this name."""
     return name.lower().endswith(ZIP + TAR)
 
 
 def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
-    """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
+    """Write the content of `archive` below `folder`; a file that is not an archive is copied under its own name.
 
     Args:
         progress: called with (bytes written, bytes in all).
 
     Raises:
-        DataError: the file is no such archive or damaged, or holds links, devices or names that lead elsewhere.
-        MachineError: there is no room for what it holds.
+        DataError: the archive is damaged, or holds links, devices or names that lead outside of the folder.
+        MachineError: there is not enough space.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = archive.name.lower()
@@ -84,7 +84,7 @@ def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            # ZipFile hands out no more than the member's stated size, and compares its checksum at the end.
+            # ZipFile returns at most the member's stated size, and compares its checksum at the end.
             with source.open(member) as content, target.open("wb") as file:
                 while chunk := content.read(_CHUNK):
                     file.write(chunk)
@@ -110,7 +110,7 @@ def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
 
 
 def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
-    """Refuses names (each with whether it is a folder's) that cannot all be written below one folder."""
+    """Refuse member names, each with True for a folder, that cannot all be written below one folder."""
     if len(members) > MOST_MEMBERS:
         raise DataError(
             "the archive contains too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} files"
@@ -127,7 +127,7 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
 
 
 def _inside(archive: Path, name: str) -> PurePosixPath:
-    """The member's path. Raises DataError where it leads out of the folder, or no file can have it."""
+    """Return the member's path. Raises DataError if it leads out of the folder, or is not a valid file name."""
     if has_control(name) or "\n" in name or "\t" in name:
         raise _refused(archive, visible(repr(name)[1:-1]), "a name with control characters")
     parts = _parts(name)
@@ -139,7 +139,7 @@ def _inside(archive: Path, name: str) -> PurePosixPath:
 
 
 def leads_out(name: str) -> bool:
-    """True if a file's name, with `/` or `\\` between its parts, does not lie below the folder that it is to be in.
+    """Return True if a file name, with `/` or `\\` between its parts, leads out of its folder.
 
     >>> leads_out("sub-01/eeg.bdf"), leads_out("../eeg.bdf"), leads_out("/eeg.bdf"), leads_out("C:\\\\eeg.bdf")
     (False, True, True, True)
@@ -162,7 +162,7 @@ def _refused(archive: Path, name: str, why: str) -> DataError:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raises MachineError where `needed` bytes are more than the disk of `folder` has free."""
+    """Raise MachineError if `needed` bytes exceed the free space on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise MachineError(
@@ -174,27 +174,26 @@ def check_room(folder: Path, needed: int) -> None:
 
 # One file over HTTP: whole and checked, or an error.
 #
-# Libraries for this start over when the connection breaks. For files of gigabytes that is not good enough, so the
-# transfer is made here: what has arrived is kept in a `.part` file, and the rest is requested by HTTP's `Range`, within
-# one call and in the next.
+# Other libraries restart broken downloads, which is too slow for gigabytes. Here received data stay in a `.part` file,
+# and the rest is requested by HTTP's `Range`, within one call and in the next.
 
 TRIES = 5
-"""Connections that may break one after another without a byte gained."""
+"""Number of consecutive connections that may break without a byte gained."""
 
 WAIT_S = 2.0
 TIMEOUT_S = 60.0
 _DOWNLOAD_CHUNK = 1 << 14
-"""Bytes written at once; what is left of a chunk when a connection breaks is lost."""
+"""Bytes written at once; the rest of a chunk is lost when a connection breaks."""
 
 
 def transfer(download: Download, path: Path, folder: Path, progress: DownloadCallback | None = None) -> Path:
-    """`path`, whole and checked. What has arrived of it lies beside it as `.part` until then.
+    """Download a file to `path`, complete and checked, and return the path. Partial data lie beside it as `.part`.
 
     Args:
         folder: where the user may put the file instead.
 
     Raises:
-        DataError: what arrived is not what was published; there is no such file on the server.
+        DataError: the download differs from the published file; the server does not have the file.
         MachineError: no network or no room.
     """
     if path.exists():
@@ -226,8 +225,8 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
     return checked(download, path, progress)
 
 
-def checked(download: Download, path: Path, progress: DownloadCallback | None = None, *, kept: bool = False) -> Path:
-    """`path`, if it has the right size and hash; else it is removed, or left where it is the user's own (`kept`).
+def checked(download: Download, path: Path, progress: DownloadCallback | None = None, *, keep: bool = False) -> Path:
+    """Return `path` if its size and hash are right; else remove the file, unless `keep`, for the user's own file.
 
     Raises:
         DataError: it has another size or hash.
@@ -242,34 +241,35 @@ def checked(download: Download, path: Path, progress: DownloadCallback | None = 
         wrong = found != expected
     if not wrong:
         return path
-    if not kept:
+    if not keep:
         path.unlink()
     raise DataError(
         f"{download.name} differs from the published file: {found}",
-        where=str(path) if kept else download.url,
+        where=str(path) if keep else download.url,
         expected=expected,
-        hint="remove the file and rerun the command" if kept else "embench removed the file; rerun the command later",
+        hint="remove the file and rerun the command" if keep else "embench removed the file; rerun the command later",
     )
 
 
 def arrived(path: Path) -> int:
-    """Number of bytes of `path` that an earlier transfer left beside it."""
+    """Return the number of bytes that an earlier transfer of `path` left beside it."""
     return _size(_part(path))
 
 
 def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
-    """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
+    """Open one connection; return True if the file is complete then. Raises OSError (as all of requests' errors are) if
+    it breaks."""
     import requests
 
     have, tag = _size(part), _tag(part)
-    # As it is on the disk: compressed on the way, byte positions would mean something else.
+    # Uncompressed: byte positions in compressed transfers would differ.
     headers = {"Accept-Encoding": "identity", "User-Agent": "embench"}
     if have:
         headers["Range"] = f"bytes={have}-"
         if tag.exists():
-            headers["If-Range"] = tag.read_text()  # the whole file, where it is another one by now
+            headers["If-Range"] = tag.read_text()  # the whole file, if it has changed on the server
     with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
-        if response.status_code == 416:  # nothing comes after what we have: it is whole, or longer than the file
+        if response.status_code == 416:  # the server has no more bytes: the file is complete, or too long
             total = _number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
             if total == have:
                 return True
@@ -310,7 +310,7 @@ def _connect(download: Download, part: Path, progress: DownloadCallback | None) 
 
 
 def _check_offer(download: Download, response: requests.Response, total: int | None) -> None:
-    """Raises DataError where the server says beforehand that its file is another one."""
+    """Raise DataError if the server announces another file."""
     if total is not None and download.size not in (None, total):
         raise DataError(
             f"the server offers {total:,} bytes",
@@ -318,7 +318,7 @@ def _check_offer(download: Download, response: requests.Response, total: int | N
             expected=f"{download.size:,} bytes",
             hint="the publisher replaced the file, or the address shows a web page: open it in a browser",
         )
-    for answer in (*response.history, response):  # NEMAR's redirects carry the digest of what they lead to
+    for answer in (*response.history, response):  # NEMAR's redirects carry the target's digest
         named = re.fullmatch(r'"sha256:([0-9a-f]{64})"', answer.headers.get("ETag", ""))
         if named and download.sha256 is not None and named[1] != download.sha256.lower():
             raise DataError(
@@ -354,21 +354,20 @@ def _number(pattern: str, text: str) -> int | None:
 
 # Datasets that are free to download: fetched and checked.
 #
-# What is published as archives is unpacked, and there and whole, or not there. What is published file by file is put in
-# its place one by one, each when it is whole, so that some subjects can be fetched first and others later.
+# Archives are unpacked aside and moved into place when complete. Files published one by one are put into place one by
+# one, so that subjects can be fetched separately.
 
 
 def fetch(
     card: Card, folder: Path, progress: DownloadCallback | None = None, subjects: Collection[str] | None = None
 ) -> list[str]:
-    """Gets a dataset into `folder`; returns notes on it.
+    """Download a dataset into `folder`; return notes.
 
-    What was downloaded before goes on where it stopped, also after this process was killed. An archive that was put
-    into `folder` by hand under its own name is used, if its hash is right, and stays there. So is a file of a dataset
-    that is published file by file.
+    An interrupted download resumes, also after the process was killed. Archives and files that the user put into
+    `folder` under their own names are used if their hashes are right, and stay there.
 
     Args:
-        subjects: those whose files are fetched, with the files that are no one subject's; None: all.
+        subjects: subjects whose files are fetched, together with the files shared by all subjects; None: all.
 
     Raises:
         DataError: access to the dataset must be requested; what arrived, or lies in the folder, is not what its
@@ -393,10 +392,11 @@ def fetch(
 
 
 def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
-    """The downloads of some subjects, with those that are no one subject's; all of them where `subjects` is None.
+    """Return the downloads of some subjects, with the files shared by all subjects; all downloads if `subjects` is
+    None.
 
     Raises:
-        UsageError: there is no such subject, or the dataset is not published by subject.
+        UsageError: unknown subject, or the dataset is not published by subject.
         PluginError: a file's name on the card leads out of the dataset's folder.
     """
     for download in card.downloads:
@@ -421,13 +421,13 @@ def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]
 
 
 def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Makes the whole folder aside, and moves it to its place in one step."""
+    """Build the whole folder aside, then move it into place in one step."""
     by_hand = _by_hand(card, folder)
     with _aside(folder) as aside:
         archives = []
         for download in downloads:
             if download.name in by_hand:
-                archives.append(checked(download, folder / download.name, progress, kept=True))
+                archives.append(checked(download, folder / download.name, progress, keep=True))
             else:
                 archives.append(transfer(download, aside / download.name, folder, progress))
         unpacked = aside / "unpacked"
@@ -437,7 +437,7 @@ def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, pro
             try:
                 unpack(archive, unpacked / download.unpack, _step(progress, f"unpacking {download.name}"))
             except DataError:
-                if archive.parent == aside:  # whatever it is, it would be no better the next time
+                if archive.parent == aside:  # retrying would not help
                     archive.unlink()
                 raise
         for name in by_hand:
@@ -449,7 +449,7 @@ def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, pro
 
 
 def _by_hand(card: Card, folder: Path) -> list[str]:
-    """Names of archives that were put into `folder`, which must hold nothing else."""
+    """Return the names of archives that the user put into `folder`, which must hold nothing else."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     ours = {download.name for download in card.downloads}
     if (folder.exists() and not folder.is_dir()) or names - ours:
@@ -458,7 +458,7 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
 
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Puts each missing file in its place when it is complete. One that is not available does not stop the others."""
+    """Put each missing file into place when it is complete. An unavailable file does not stop the others."""
     with _aside(folder) as aside:
         missing = _missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
@@ -489,7 +489,7 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
 def _missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
-    """Downloads that are not in `folder` yet; no other files there may have their names."""
+    """Return the downloads that are not in `folder` yet; other files there must not have their names."""
     if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
         raise _in_use(card, folder)
     present = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
@@ -527,7 +527,7 @@ def _in_use(card: Card, folder: Path) -> UsageError:
 
 @contextlib.contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` for incomplete downloads. Files that have arrived stay after an error."""
+    """Create a folder beside `folder` for incomplete downloads, which stay there after an error."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     make_folder(aside)
@@ -538,14 +538,14 @@ def _aside(folder: Path) -> Iterator[Path]:
             yield aside
         finally:
             with contextlib.suppress(OSError):
-                aside.rmdir()  # where nothing is left to go on from
+                aside.rmdir()  # nothing to resume from
     with contextlib.suppress(OSError):
         lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _machine(folder: Path, card: Card) -> Iterator[None]:
-    """Turns the operating system's errors in writing into a MachineError."""
+    """Turn the operating system's write errors into a MachineError."""
     try:
         yield
     except OSError as error:
@@ -561,5 +561,5 @@ def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
 
 
 def _share(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
-    """Follows one of many files as a part of them all."""
+    """Report progress of one of many files as part of the total."""
     return None if progress is None else lambda what, done, _: progress(f"{what} {which}", before + done, total)

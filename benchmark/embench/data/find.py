@@ -1,4 +1,4 @@
-"""Find a dataset: from its name to its reader and its prepared store."""
+"""Find a dataset by name: its reader and its prepared store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from embench import data, registry
-from embench.data import data_folder, wrong_root
+from embench.data import data_folder, describe_root_fault
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, label_rules
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
@@ -33,30 +33,30 @@ from embench.store.fingerprint import synthetic as mark_of
 from embench.store.prepare import reader_faults
 from embench.system import ProgressCallback
 
-# The way from a dataset's name to its reader and its prepared store.
+# From a dataset's name to its reader and its prepared store.
 
 OWN, CORPUS = "own", "corpus"
-"""The datasets whose folder may lie anywhere, with labels and without."""
+"""Datasets whose folder may lie anywhere: own recordings with labels, and a corpus without."""
 DESCRIPTION = "dataset.yaml"
-"""The file that says what such a folder holds."""
+"""File that describes the content of such a folder."""
 _MOST_BYTES = 1 << 20
 
 
 def is_folder(name: str) -> bool:
-    """True if a dataset's name is the path of a folder that describes itself. A name without a slash that the registry
-    knows is that dataset's."""
+    """Return True if a dataset's name is the path of a folder of recordings. A name without a slash that the registry
+    knows is not."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
     return (Path(name) / DESCRIPTION).is_file() and ("/" in name or name not in registry.names("dataset"))
 
 
 _NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
-"""Full name of own recordings, as in records -> the folder that the user names for it."""
+"""Full name of own recordings, as in records, -> the folder that the user names for it."""
 
 
 @contextmanager
 def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]) -> Iterator[None]:
-    """Inside, the name of own recordings in records stands for the folder that a user names, `dataset`.
+    """Map the name of own recordings in records to the folder `dataset` that a user names, inside the context.
 
     Args:
         dataset: name or folder of the data; None: names in records are looked up below `data_root`.
@@ -86,13 +86,13 @@ def checked_dataset(dataset: str, data_root: Path | None, recorded: Iterable[str
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset that a user or a record names: its reader and the folder of its data. The folder need not exist, and
-    is read only when it is needed.
+    """A dataset that a user or a record names: its reader and the folder of its data. The folder need not exist; it is
+    read only when needed.
 
     Args:
-        name: the name or path that was asked for.
+        name: the requested name or path.
         entry: the registry entry of the reader.
-        is_path: whether the folder may have another name than its recordings.
+        is_path: True if the folder may have another name than its recordings.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Source:
 
     @cached_property
     def reader(self) -> Dataset:
-        """The reader on the folder. Own recordings, unless they are synthetic, come under pseudonyms.
+        """Reader on the folder. Own recordings have pseudonyms, unless they are synthetic.
 
         Raises:
             DataError: the folder does not exist; the message says where it was expected and how the data are obtained.
@@ -113,8 +113,8 @@ class Source:
         return Pseudonymous(dataset) if own_folder and fingerprint.synthetic(self.folder) is None else dataset
 
     def owners_reader(self) -> Dataset:
-        """Return the reader on the folder, for the owner alone: own recordings have their own names. Raises as `reader`
-        does."""
+        """Return the reader on the folder with the original names of own recordings, for the owner only. Raises as
+        `reader` does."""
         kind = registry.load("dataset", self.entry.full_name)
         if not self.folder.is_dir():
             if is_folder(self.name):
@@ -133,13 +133,13 @@ class Source:
 
     @property
     def pseudonymous(self) -> Pseudonymous | None:
-        """The reader of own recordings under pseudonyms; None of a dataset whose names are public or made up."""
+        """Reader of own recordings under pseudonyms; None for datasets with public or synthetic names."""
         return self.reader if isinstance(self.reader, Pseudonymous) else None
 
     @cached_property
     def card(self) -> Card:
-        """The card of the reader's class, or where the folder is here, which may say itself what it holds, that of the
-        reader on it."""
+        """Dataset card: of the reader on the folder if the folder exists or contains own recordings, else of the
+        reader's class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
         card: Card = registry.load("dataset", self.entry.full_name).card
@@ -147,7 +147,7 @@ class Source:
 
     @property
     def full_name(self) -> str:
-        """The full name of the dataset, whatever it is called here: of own recordings `own/NAME`."""
+        """Full name of the dataset, independent of its folder: for own recordings `own/NAME`."""
         return f"{OWN}/{self.reader.card.name}" if self._is_own else self.entry.full_name
 
     @property
@@ -155,8 +155,8 @@ class Source:
         return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
     def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
-        """Return the prepared store under a protocol's rules, made now, or found. Raises DataError, which names all
-        faults of own recordings."""
+        """Return the prepared store under a protocol's rules, prepared now if necessary. Raises DataError that lists
+        all faults of own recordings."""
         scratch, reader = _SCRATCH.get(), self.reader
         make = partial(
             prepare,
@@ -176,7 +176,7 @@ class Source:
             if not is_folder(self.name):
                 raise
             faults = [finding for finding in reader.verify() if finding.severity == "error"]
-            if not faults:  # it is none of a recording
+            if not faults:  # the fault does not belong to a recording
                 raise
             listed = "; ".join(f"{Path(fault.where).name}: {fault.what}" for fault in faults[:3])
             raise DataError(
@@ -187,14 +187,14 @@ class Source:
             ) from error
 
     def cohort(self, protocol: Protocol, targets: str | None = None, modalities: Sequence[str] = ()) -> Cohort:
-        """Return the subjects and units with these targets, by default the card's, and any of the modalities, by
-        default all. Raises as `prepared` and `build_cohort` do."""
+        """Return the subjects and units with these targets (default: the card's) and any of the modalities (default:
+        all). Raises as `prepared` and `build_cohort` do."""
         store, card = self.prepared(protocol), card_for_protocol(protocol, self.card)
         return build_cohort(store, card, choose_targets(card, targets), list(modalities or store.modalities), protocol)
 
     @cached
     def raw_digest(self) -> bytes:
-        """Return the digest of the raw files that keys the HMAC of labels which are not public.
+        """Return the digest of the raw files, the key of the HMAC of labels that are not public.
 
         Raises:
             DataError: the files are missing or cannot be read.
@@ -202,25 +202,27 @@ class Source:
         return fingerprint.raw_digest(self.reader, cache_root())
 
     def files_digest(self, card: Card) -> str:
-        """Return the digest of the raw files and of the card's label rules, whatever code reads them, by which records
-        and boards compare their data. The key of seals doesn't follow from it. Raises as `raw_digest` does."""
+        """Return the digest of the raw files and of the card's label rules, independent of the reader's code; records
+        and leaderboards compare data by it. It does not reveal the key of withheld labels. Raises as `raw_digest`
+        does."""
         return digest(["files", self.raw_digest().hex(), label_rules(card)])
 
     def shares_files(self, other: Source) -> bool:
-        """True if both are one dataset, variants of one, which are of the same subjects, or folders with a file of the
-        same contents: a corpus may hold another dataset's recordings."""
+        """Return True if both are one dataset, variants with the same subjects, or folders with a file in common: a
+        corpus may contain another dataset's recordings."""
         return self.same_folder(other) or bool(self.file_marks() & other.file_marks())
 
     def same_folder(self, other: Source) -> bool:
-        """True if the data of both lie in one folder."""
+        """Return True if the data of both lie in one folder."""
         return self.folder.resolve() == other.folder.resolve()
 
     def same_data(self, other: Source) -> bool:
-        """True if both have one reader on one folder. Folders of own recordings may have one name."""
+        """Return True if both have the same reader on the same folder; different folders of own recordings may have one
+        name."""
         return self.entry.full_name == other.entry.full_name and self.same_folder(other)
 
-    def subjects_with_files_of(self, other: Source) -> list[str]:
-        """Return the subjects of whom `other` has a file; all of them where both are one folder."""
+    def find_shared_subjects(self, other: Source) -> list[str]:
+        """Return the subjects with a file that is also in `other`; all subjects if both datasets are one folder."""
         subjects = list(self.reader.subjects())
         if self.same_folder(other):
             return subjects
@@ -229,39 +231,40 @@ class Source:
 
     @cached
     def file_marks(self) -> set[str]:
-        """Return marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so
-        that the hash itself, which seals labels, is not disclosed."""
+        """Return marks that identify files without disclosing their hashes, which key withheld labels: 16 hex digits
+        per file."""
         found = fingerprint.contents(self.reader, cache_root())
         return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
 
 
 def find_source(name: str, data_root: Path | None) -> Source:
-    """Find the dataset that a name or a folder's path stands for. A name that the registry lacks is that of a folder of
-    own recordings, which `data_at` names or which lies below the data root; records write it `own/NAME`."""
+    """Return the dataset with this name, or in the folder with this path. A name that the registry lacks is the name of
+    a folder of own recordings: the folder given to `data_at`, or one below the data root. Records contain the name as
+    `own/NAME`."""
     named = _NAMED.get()
     return _find_source(name, named[1] if named and named[0] == name else name, data_root)
 
 
 def raw_digests(data_root: Path | None) -> Callable[[str], bytes]:
-    """Return the function from a dataset's name to its `Source.raw_digest`, for whoever seals labels."""
+    """Return a function from a dataset's name to its `Source.raw_digest`, for sealing labels."""
     return lambda name: find_source(name, data_root).raw_digest()
 
 
 @cached
-def _find_source(asked: str, name: str, data_root: Path | None) -> Source:
-    return Source(asked, data_root, *_place(name, data_root), is_path=is_folder(name))
+def _find_source(requested: str, name: str, data_root: Path | None) -> Source:
+    return Source(requested, data_root, *_place(name, data_root), is_path=is_folder(name))
 
 
 def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
-        return registry.find("dataset", _reader_of(folder)), folder
+        return registry.find("dataset", _choose_reader(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
     if own and own[2] not in registry.names("dataset"):
         folder = data.default_data_root(data_root) / own[2]
         if (folder / "dataset.yaml").is_file():
-            return registry.find("dataset", _reader_of(folder)), folder
+            return registry.find("dataset", _choose_reader(folder)), folder
         if own[1]:
             raise DataError(
                 f"no data of {own[2]} found",
@@ -273,9 +276,9 @@ def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     return entry, data_folder(entry, data_root)
 
 
-def _reader_of(folder: Path) -> str:
-    """The reader of a corpus where a description says nothing of labels. Where none can be read, that of own recordings
-    tells what is wrong."""
+def _choose_reader(folder: Path) -> str:
+    """Return the reader of a folder: for a corpus if its description has no labels. If the description cannot be read,
+    the reader of own recordings, which reports the fault."""
     path = folder / DESCRIPTION
     if not path.is_file():
         return OWN
@@ -287,18 +290,18 @@ def _reader_of(folder: Path) -> str:
     return OWN if not keys or any(key in ("labels", "targets") for key in keys) else CORPUS
 
 
-def own_folders(data_root: Path | None) -> list[Path]:
-    """The folders of own recordings below the data root."""
+def find_recording_folders(data_root: Path | None) -> list[Path]:
+    """Return the folders of own recordings below the data root."""
     root = data.default_data_root(data_root)
     known = registry.names("dataset")
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
 def first_description(folder: Path) -> str:
-    """The text of a first `dataset.yaml` of a folder of own recordings; its first comments say what was understood.
+    """Return the text of a first `dataset.yaml` for a folder of own recordings; its head comments explain the guesses.
 
     Raises:
-        UsageError: there is one already, which is never changed. DataError: no recordings are found.
+        UsageError: there is a description already, which is never changed.
     """
     path = folder / "dataset.yaml"
     if path.exists() or path.is_symlink():
@@ -311,7 +314,8 @@ def first_description(folder: Path) -> str:
 
 
 def write_description(folder: Path, text: str) -> Path:
-    """Writes the `dataset.yaml` of a folder that has none; its path. Raises MachineError where it cannot be written."""
+    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot be
+    written."""
     path = folder / "dataset.yaml"
     with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -319,12 +323,12 @@ def write_description(folder: Path, text: str) -> Path:
 
 
 def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
-    """The error where a dataset's folder is missing: where it is expected, and how the data are obtained."""
+    """Return the error for a missing dataset folder: its expected place, and how to get the data."""
     at = f" --data-root {data_root}" if data_root else ""
     get = f"download the data: embench data fetch {folder.name}{at}" if card.downloads else card.obtain
     if registry.has_synthesizer(entry.full_name):
         get += f"; to try embench with synthetic data: embench data synthesize {folder.name} --out {folder}"
-    if wrong := wrong_root(data_root):
+    if wrong := describe_root_fault(data_root):
         return DataError(
             f"no data of {card.title}: {wrong}",
             where=str(folder),
@@ -341,7 +345,7 @@ def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> 
 
 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
-    """Refuses own recordings under a name that means others, here or in a record."""
+    """Refuse own recordings that have the name of another dataset."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
     if name in registry.names("dataset") and name != OWN:
         raise DataError(f"`name: {name}` is the name of another dataset", where=where, expected="a name of your own")
@@ -359,8 +363,8 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
 @contextmanager
 def without_preparing() -> Iterator[None]:
-    """Inside, `prepared` leaves data that are not prepared as they are, and gives a store whose samples are zeros: a
-    plan asks for units, labels and lengths alone. The store is gone afterwards."""
+    """Make `prepared` return a temporary store with zeros instead of samples for unprepared data, inside the context.
+    Plans need only units, labels and lengths."""
     with TemporaryDirectory(prefix="embench-", ignore_cleanup_errors=True) as folder:
         token = _SCRATCH.set(Path(folder))
         try:
@@ -369,7 +373,7 @@ def without_preparing() -> Iterator[None]:
             _SCRATCH.reset(token)
 
 
-# Synthetic data in a dataset's format, written to a folder of one's choice.
+# Synthetic data in a dataset's format, written to a chosen folder.
 
 
 def write_synthetic(
@@ -383,16 +387,16 @@ def write_synthetic(
     videos: bool = False,
     exist_ok: bool = False,
 ) -> bool:
-    """Writes synthetic data to `out`, which must be empty or not exist; returns whether anything was written.
+    """Write synthetic data to `out`, which must be empty or missing; return True if anything was written.
 
     Args:
-        effect: how strongly signals depend on labels, from 0 (not at all) to 1.
+        effect: dependence of signals on labels, from 0 (none) to 1.
         length_s: length of the longest recording; by default short.
         videos: also writes videos of faces.
-        exist_ok: leaves data of the same settings that are in `out` as they are.
+        exist_ok: leave existing data in `out` that were made with the same settings.
 
     Raises:
-        UsageError: there is no such dataset or generator, `out` holds something else, or the generator takes no
+        UsageError: unknown dataset or generator, `out` holds something else, or the generator takes no
             `length_s` or `videos`.
     """
     entry = registry.find("dataset", dataset)
@@ -417,7 +421,7 @@ def write_synthetic(
         raise UsageError(f"{out} {held}", where="--out", hint="use a new folder")
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with temporary(aside(out)) as whole:  # so that half of them is never taken for all
+    with temporary(aside(out)) as whole:  # so that incomplete data are never used
         write(whole, **settings)
         if out.exists():
             out.rmdir()
@@ -426,40 +430,40 @@ def write_synthetic(
 
 
 def _is_made_so(mark: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
-    """True where data bear the mark of a dataset and of these settings, as far as the mark has them."""
+    """Return True if data carry the mark of a dataset and of these settings, as far as the mark names them."""
     wanted = {"dataset": name.partition("/")[0], **settings}
     return all(mark.get(key, value) == value for key, value in wanted.items())
 
 
-# A dataset's recordings without their samples, so that the design of a study is known before anything is prepared.
+# A dataset's recordings without samples, to know a study's design before preparation.
 
 
 @dataclass(frozen=True)
 class HeaderStore(Store):
-    """A store without samples, whose labels are in memory. `table`: label name -> recording -> label."""
+    """A store without samples, with labels in memory. `table`: label name -> recording -> label."""
 
     table: Mapping[str, Mapping[str, Label]] = field(default_factory=dict)
 
     def labels(self) -> dict[str, dict[str, Label]]:
-        """{label name: {recording id: Label}}, raw."""
+        """Return {label name: {recording id: Label}}, raw."""
         return {name: dict(of) for name, of in self.table.items()}
 
 
-def header_of(recording: Recording) -> Recording:
-    """The recording without its samples."""
+def strip_samples(recording: Recording) -> Recording:
+    """Return the recording without its samples."""
     return replace(recording, signals={}, video=None)
 
 
 def header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
-    """The store of a dataset's recordings, without their samples. `name`: the full registry name."""
-    entries, of_recordings = [], {}
+    """Return a store of a dataset's recordings without samples. `name`: the full registry name."""
+    entries, labels_by_recording = [], {}
     for r in recordings:
         start_s, order = None if r.start_s is None else float(r.start_s), None if r.order is None else int(r.order)
         about = (r.id, r.subject, r.stimulus, r.session, r.group, start_s, order, float(r.duration_s))
         entries.append(RecordingEntry(*about, spans={}))
-        of_recordings[r.id] = r.labels
+        labels_by_recording[r.id] = r.labels
     table: dict[str, dict[str, Label]] = {}
-    for recording, own in fused_labels(of_recordings, dataset.card.raters).items():
+    for recording, own in fused_labels(labels_by_recording, dataset.card.raters).items():
         for label_name, label in own.items():
             table.setdefault(label_name, {})[recording] = label
     kinds = {label_name: label.kind for label_name, of in sorted(table.items()) for label in of.values()}

@@ -1,8 +1,8 @@
-"""Own recordings under pseudonyms: what is made of them names no participant, session, device or day.
+"""Own recordings under pseudonyms: outputs name no participant, session, device or day.
 
-Names are replaced before anything is prepared, since folds follow from the names of subjects: folds that were dealt by
-real names would tell them to whoever tries a list of candidates. A pseudonym is a keyed hash of a name. The key is
-drawn at random once for a study, lies in its folder (`.embench/pseudonyms.json`), and leaves it in no output.
+Names are replaced before preparation, since folds depend on the names of subjects: anybody with a list of candidates
+could find the real names from the folds. A pseudonym is a keyed hash of a name. The key is drawn at random once per
+study, is stored in its folder (`.embench/pseudonyms.json`), and is part of no output.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _BYTES = 32
 _LETTERS = 10
 _DAY = r"(19|20)?\d\d[-_. /](0?[1-9]|1[0-2])[-_. /](\d{4}|\d\d?)|\d{1,2}[-_. /]\d{1,2}[-_. /](19|20)?\d\d"
 _NUMBER = r"\d{5,}"
-"""A day without marks, a clock's seconds, a serial number."""
+"""A date without separators, seconds of a clock, or a serial number."""
 _TELLING = re.compile(f"{_DAY}|{_NUMBER}")
 _SHORT = 4
-"""Names of fewer letters, or of digits alone, are numbers within a study: `1` and `P01` may be those of a film, too."""
+"""Names with fewer letters, or of digits only, count as numbers within a study: `1` or `P01` may also name a
+stimulus."""
 
 Named = Literal["subject", "recording", "group", "session", "stimulus"]
 _BEGINS: Mapping[Named, str] = {
@@ -50,19 +51,19 @@ _BEGINS: Mapping[Named, str] = {
 
 
 class Names:
-    """Pseudonyms of one study; equal names have equal ones."""
+    """Pseudonyms of one study; equal names have equal pseudonyms."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def of(self, kind: Named, name: str) -> str:
-        """The pseudonym: letters that tell nothing without the key."""
+    def pseudonymise(self, kind: Named, name: str) -> str:
+        """Return the pseudonym of a name: letters that reveal nothing without the key."""
         found = hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).digest()
         return f"{_BEGINS[kind]}{base64.b32encode(found).decode().lower()[:_LETTERS]}"
 
 
-class OwnName(NamedTuple):
-    """A recording's own name, with those of its subject and group."""
+class OriginalName(NamedTuple):
+    """Original name of a recording, with those of its subject and group."""
 
     recording: str
     subject: str
@@ -71,7 +72,7 @@ class OwnName(NamedTuple):
 
 
 class PseudonymRow(NamedTuple):
-    """A recording's participant and own name, with their pseudonyms."""
+    """Participant and original name of a recording, with their pseudonyms."""
 
     participant: str
     pseudonym: str
@@ -95,86 +96,89 @@ class Pseudonymous(Dataset):
 
     @cached_property
     def secret(self) -> bytes:
-        """The study's key, by which its files are hashed too."""
+        """Key of the study, which also keys the hashes of its files."""
         return read_key(self.root)
 
     @cached_property
     def names(self) -> Names:
-        """The study's pseudonyms."""
+        """Pseudonyms of the study."""
         return Names(self.secret)
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
-        """Pseudonym -> own name of each subject, in the order of pseudonyms, which tells nothing."""
-        found = {self.names.of("subject", name): name for name in self.own.subjects()}
+        """Pseudonym -> original name of each subject, ordered by pseudonym so that the order reveals nothing."""
+        found = {self.names.pseudonymise("subject", name): name for name in self.own.subjects()}
         return dict(sorted(found.items()))
 
     def subjects(self) -> list[str]:
-        """Pseudonyms of the reader's subjects."""
+        """Return the pseudonyms of the reader's subjects."""
         return list(self.owners)
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """One subject's recordings, renamed."""
+        """Yield one subject's recordings, renamed."""
         for recording in self.own.recordings(self.owners.get(subject, subject)):
             yield self.renamed(recording)
 
     def files(self, subject: str) -> list[Path]:
-        """The reader's files."""
+        """Return the reader's files."""
         return self.own.files(self.owners.get(subject, subject))
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """The facts that the reader has of a subject."""
+        """Return the reader's facts on a subject."""
         return self.own.subject_info(self.owners.get(subject, subject))
 
     def verify(self) -> list[Finding]:
-        """The reader's findings, which name files and participants."""
+        """Return the reader's findings, which name files and participants."""
         return self.own.verify()
 
     def exclude_faulty(self) -> int:
-        """Writes the faulty parts into the reader's description; the number of entries."""
+        """Write the faulty parts into the reader's description; return the number of entries."""
         return self.own.exclude_faulty()
 
-    def own_names(self) -> dict[str, OwnName]:
-        """Pseudonym of a recording -> what its owner calls it. Reads all files, since it is kept nowhere."""
+    def original_names(self) -> dict[str, OriginalName]:
+        """Return pseudonym -> original name of each recording. Reads all files, since the mapping is not stored."""
         every = (recording for name in self.owners.values() for recording in self.own.recordings(name))
-        return {self.names.of("recording", r.id): OwnName(r.id, r.subject, r.group, r.stimulus) for r in every}
+        return {
+            self.names.pseudonymise("recording", r.id): OriginalName(r.id, r.subject, r.group, r.stimulus)
+            for r in every
+        }
 
     def pseudonyms(self) -> list[PseudonymRow]:
-        """A row for each recording, by participant; one without a recording for a participant whose files cannot be
-        read. Reads all files, as `own_names` does."""
+        """Return a row for each recording, ordered by participant; a row without recording for a participant whose
+        files cannot be read. Reads all files, as `original_names` does."""
         rows = []
         for pseudonym, name in self.owners.items():
             try:
                 ids = [recording.id for recording in self.own.recordings(name)]
             except DataError:
                 ids = []
-            rows += [PseudonymRow(name, pseudonym, id_, self.names.of("recording", id_)) for id_ in ids]
+            rows += [PseudonymRow(name, pseudonym, id_, self.names.pseudonymise("recording", id_)) for id_ in ids]
             rows += [] if ids else [PseudonymRow(name, pseudonym, "", "")]
         return sorted(rows)
 
-    def pseudonym_of(self, kind: Named, name: str, known: Container[str]) -> str:
-        """The pseudonym of an own name; a text that is none, such as a pseudonym, stays.
+    def to_pseudonym(self, kind: Named, name: str, known: Container[str]) -> str:
+        """Return the pseudonym of an original name; any other text, such as a pseudonym, is returned unchanged.
 
         Args:
-            known: the pseudonyms that there are.
+            known: the existing pseudonyms.
         """
-        found = self.names.of(kind, name)
+        found = self.names.pseudonymise(kind, name)
         return found if found in known else name
 
     def renamed(self, recording: Recording) -> Recording:
-        """One of the reader's recordings under pseudonyms."""
-        subject, alone = self.names.of("subject", recording.subject), recording.group == recording.subject
+        """Return one of the reader's recordings under pseudonyms."""
+        subject, alone = self.names.pseudonymise("subject", recording.subject), recording.group == recording.subject
         return replace(
             recording,
-            id=self.names.of("recording", recording.id),
+            id=self.names.pseudonymise("recording", recording.id),
             subject=subject,
-            group=subject if alone else self.names.of("group", recording.group),
+            group=subject if alone else self.names.pseudonymise("group", recording.group),
             session=self._harmless("session", recording.session),
             stimulus=self._harmless("stimulus", recording.stimulus),
         )
 
     def _harmless(self, kind: Named, text: str) -> str:
-        return self.names.of(kind, text) if self._telling.search(text) else text
+        return self.names.pseudonymise(kind, text) if self._telling.search(text) else text
 
     @cached_property
     def _telling(self) -> re.Pattern[str]:
@@ -183,8 +187,8 @@ class Pseudonymous(Dataset):
 
 
 def read_key(root: Path) -> bytes:
-    """The key of the study in the folder `root`; drawn now, where it has none. Where the folder cannot be written, it
-    lies in the cache of this machine.
+    """Return the key of the study in the folder `root`; a missing key is drawn now. If the folder cannot be written,
+    the key lies in this machine's cache.
 
     Raises:
         DataError: the file is damaged. MachineError: it cannot be read or written.
@@ -217,7 +221,7 @@ def read_key(root: Path) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    """Raises DataError where the file is damaged, OSError where it cannot be read."""
+    """Read the key. Raises DataError if the file is damaged, OSError if it cannot be read."""
     try:
         key = bytes.fromhex(json.loads(read_text(path))["key"])
     except (ValueError, KeyError, TypeError):
@@ -233,7 +237,7 @@ def _read(path: Path) -> bytes:
 
 
 def _draw(path: Path) -> bytes:
-    """Writes a key where there is none; whoever comes second reads that of the first. Raises OSError."""
+    """Write a key if there is none; a concurrent process reads the first key. Raises OSError."""
     make_folder(path.parent)
     ignore = path.parent / ".gitignore"
     if not ignore.exists():
@@ -242,7 +246,7 @@ def _draw(path: Path) -> bytes:
         with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump({"about": _ABOUT, "key": secrets.token_hex(_BYTES)}, file, indent=1)
         try:
-            os.link(whole, path)  # fails where another process was faster
+            os.link(whole, path)  # fails if another process was faster
         except FileExistsError:
             pass
         except OSError:  # a disk without links

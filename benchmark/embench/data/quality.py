@@ -1,4 +1,4 @@
-"""Signal quality: plausible values, faults sample by sample, and an index for each unit."""
+"""Signal quality: plausible values, faults per sample, and an index for each unit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import Signal
 from embench.protocols import UnitId
-from embench.registry import modality_of
+from embench.registry import find_modality
 from embench.signals import beats, plausible
 from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS, UNIT_SPELLINGS
 from embench.store import Store
-from embench.store.store import kept
-from embench.system import ProgressCallback, lacking, version_of
+from embench.store.store import cache_array
+from embench.system import ProgressCallback, explain_missing_library, installed_version
 
-# Values that a body and a sensor on it can give, by unit: one table for all readers.
+# Plausible values of a body and a sensor on it, by measurement unit, for all readers.
 
 PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uS": (-5.0, 200.0),
@@ -31,16 +31,16 @@ PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uV": (-500e3, 500e3),
     "g": (-32.0, 32.0),
 }
-"""Unit -> least and greatest value. Wide enough for any device: electrodes have offsets of up to 300 mV (IEC
-60601-2-27), amplifiers of skin conductance end at 100 uS, accelerometers for the body at 16 g. What lies outside was
-read or written wrongly. Units such as `a.u.` have no range."""
+"""Measurement unit -> least and greatest plausible value, wide enough for any device. Electrodes have offsets of up to
+300 mV (IEC 60601-2-27), skin conductance amplifiers end at 100 uS, body accelerometers at 16 g. Values outside were
+misread or miswritten. Units such as `a.u.` have no range."""
 
 
 def outside_range(modality: str, signal: Signal) -> str | None:
-    """The fault in a signal with values outside the range of its modality, where a package defines one, else of its
-    unit; None where there is none."""
+    """Describe values outside the range of the modality, if a package defines one, else of the measurement unit; None
+    without such values."""
     unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
-    limits = modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
+    limits = find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:
         return None
     low, high = limits
@@ -57,10 +57,10 @@ def outside_range(modality: str, signal: Signal) -> str | None:
 
 # Signal quality, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
 #
-# A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
-# second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body
-# gives; else it counts 1, but in pulse waves and ECGs as much as the beats around it resemble the recording's usual
-# beat. Labels are never read, and no score depends on the index: it describes.
+# Quality is computed per second; a unit's index is the mean over its seconds and the modality's channels. A second
+# counts 0 if the signal is stuck, lost or bridged (a straight line), or outside the plausible range; else 1, or for
+# pulse waves and ECGs the similarity of the beats around it to the recording's usual beat. Labels are never read, and
+# no score depends on the index.
 #
 # | modality | besides straight lines, a second counts 0 if |
 # |---|---|
@@ -73,28 +73,28 @@ def outside_range(modality: str, signal: Signal) -> str | None:
 # | ppg, ecg | there is no beat within 2.5 s of its middle |
 
 POOR = 0.5
-"""A unit with a lower index is called poor."""
+"""Index below which a unit is called poor."""
 TERCILES = ("worst", "middle", "best")
 
 _STRAIGHT = 0.01
-"""Largest departure of a straight second from a line, as a share of the usual value in its channel."""
+"""Largest deviation of a straight second from a line, relative to the usual deviation in its channel."""
 _USUAL = 75
-"""Percentile of all seconds that is taken as usual: most of a channel may be lost."""
+"""Percentile of all seconds that counts as usual: most of a channel may be lost."""
 SLOW = frozenset({"temp", "hr"})
-"""Straight lines are nothing unusual in these."""
+"""Modalities in which straight lines are normal."""
 TOGETHER = frozenset({"acc", "face_au"})
-"""A channel of these may be straight by itself: who sits still, an action unit that does not occur."""
+"""Modalities in which a single channel may be straight: a resting subject, an absent action unit."""
 _PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
 _FEWEST_BEATS = 3
 _AROUND_S = 2.5
 _OF_NOISE = {"ecg": 0.0, "ppg": 0.65}
-"""Mean resemblance of "beats" that are found in filtered noise, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
-waves: measured are 0.63 (white) and 0.65 (brown noise), in place of an ECG 0.14 and 0.08."""
+"""Mean similarity of false beats in filtered noise, which counts as 0. Noise from 0.5 to 8 Hz resembles pulse waves:
+measured 0.63 (white) and 0.65 (brown noise); for ECG 0.14 and 0.08."""
 
 
 def quality_of_units(store: Store, modality: str, ids: Sequence[str]) -> np.ndarray | Undefined:
-    """(n,) the index of the units with these ids, NaN where their recording lacks the modality; undefined where nothing
-    tells how good the modality is, or a library is missing that its index needs."""
+    """Return (n,) the index of the units with these ids, NaN if their recording lacks the modality; undefined if the
+    modality has no index, or a required library is missing."""
     seconds = _seconds(store, modality)
     if isinstance(seconds, Undefined):
         return seconds
@@ -112,8 +112,9 @@ def quality_of_units(store: Store, modality: str, ids: Sequence[str]) -> np.ndar
 def describe_quality(
     store: Store, ids: Sequence[str], progress: ProgressCallback | None = None
 ) -> list[dict[str, Any]]:
-    """One mapping of plain values a modality: `modality`; `units` that have it; `median`, `low` and `high` (the
-    quartiles); `poor`, the share of units below `POOR`; `index`, unit id -> index. Or `undefined`, the reason.
+    """Return one mapping of plain values per modality: `modality`; the number of `units` with it; and `index`, unit id
+    -> quality. `median`, `low` and `high` are the quartiles of quality, and `poor` is the proportion of units below
+    `POOR`. Or `undefined`, the reason.
 
     Args:
         ids: of the units.
@@ -141,8 +142,8 @@ def describe_quality(
 
 
 def terciles(index: np.ndarray) -> np.ndarray:
-    """(n,) 0 (worst), 1 or 2 (best third) of each index, -1 where it is NaN. Equal ones stay together, so that thirds
-    may differ in size, and one may be empty.
+    """Return (n,) 0 (worst), 1 or 2 (best third) of each index, -1 for NaN. Ties stay together, so that thirds may
+    differ in size or be empty.
 
     >>> terciles(np.array([0.2, 0.9, 0.6, np.nan])), terciles(np.array([0.1, 1, 1, 1, 1, 1]))
     (array([ 0,  2,  1, -1]), array([0, 1, 1, 1, 1, 1]))
@@ -157,11 +158,11 @@ def terciles(index: np.ndarray) -> np.ndarray:
 
 
 def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
-    """Recording -> the quality of each of its whole seconds (n,), made once for a store."""
+    """Return recording -> quality of each whole second (n,), computed once per store."""
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
         return Undefined("the prepared data contain no samples of it")
-    unknown = modality == "eeg_bands" or modality_of(modality).linear  # every second of which is straight
+    unknown = modality == "eeg_bands" or find_modality(modality).linear  # every second of which is straight
     if unknown or (modality in SLOW and (modality, entry.unit) not in LEVEL_LIMITS):
         return Undefined(f"no quality index exists for {modality} in {entry.unit}")
     if modality == "ppg" and entry.rate <= 2 * beats.PULSE_HZ:
@@ -169,11 +170,11 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
     used = [__file__, plausible.__file__, *([beats.__file__] if modality in _PEAKS else [])]
     code = [sha256(Path(file)) for file in used]
-    key = ["quality", modality, code, [version_of(name) for name in libraries]]
+    key = ["quality", modality, code, [installed_version(name) for name in libraries]]
     try:
-        whole = kept(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
+        whole = cache_array(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
     except ImportError as error:
-        missing: EmbenchError | None = lacking(error, "finding heartbeats")
+        missing: EmbenchError | None = explain_missing_library(error, "finding heartbeats")
         return Undefined(missing.what if missing else str(error))
     found, at = {}, 0
     for recording in store.recordings:
@@ -184,7 +185,7 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
 
 
 def _judged(store: Store, modality: str) -> list[np.ndarray]:
-    """The quality of the whole seconds (n,) of each recording with this modality."""
+    """Return, for each recording with the modality, the signal quality (n,) of each whole second, from 0 to 1."""
     entry = store.modalities[modality]
     names = [r.id for r in store.recordings if modality in r.spans]
     departs = [_departures(_pieces(store.signal(name, modality).data, entry.rate)) for name in names]
@@ -197,7 +198,7 @@ def _judged(store: Store, modality: str) -> list[np.ndarray]:
 
 
 def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.ndarray) -> np.ndarray:
-    """(n,) 0 to 1 for each second of `x` (channels, samples); `straight` (channels, n)."""
+    """Return (n,) quality from 0 to 1 of each second of `x` (channels, samples); `straight` (channels, n)."""
     pieces = _pieces(x, rate)
     if modality in TOGETHER:
         straight = np.broadcast_to(straight.all(axis=0), straight.shape)
@@ -214,8 +215,8 @@ def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.nd
 
 
 def _likeness(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.ndarray:
-    """(count,) how much the beats around each second resemble the median beat of `x` (T,): their mean correlation with
-    it, 0 to 1 (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 where there is no beat."""
+    """Return (count,) the similarity of the beats around each second to the median beat of `x` (T,): their mean
+    correlation, 0 to 1 (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 without a beat."""
     if len(peaks) < _FEWEST_BEATS:
         return np.zeros(count)
     half = max(2, int(np.median(np.diff(peaks)) / 2))
@@ -235,7 +236,7 @@ def _likeness(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.n
 
 
 def _pieces(x: np.ndarray, rate: float) -> np.ndarray:
-    """(channels, n, samples) the whole seconds of `x` (channels, T)."""
+    """Return (channels, n, samples) the whole seconds of `x` (channels, T)."""
     each = int(rate)
     count = int(x.shape[1] / rate)
     starts = np.round(np.arange(count) * rate).astype(np.int64)
@@ -243,13 +244,13 @@ def _pieces(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _departures(pieces: np.ndarray) -> np.ndarray:
-    """(channels, n) by how much each piece (channels, n, samples) departs from the line between its ends."""
+    """Return (channels, n) the deviation of each piece (channels, n, samples) from the line between its ends."""
     along = np.linspace(0, 1, pieces.shape[2], dtype=np.float32)
     first, last = pieces[..., :1], pieces[..., -1:]
     return np.asarray(np.ptp(pieces - (first + (last - first) * along), axis=2))
 
 
-# Faults of a recorded signal, sample by sample: what was lost, cut off at a limit, stuck, or is no body's.
+# Faults of a recorded signal, sample by sample: lost, clipped at a limit, stuck, or implausible.
 #
 # - `lost`: missing samples (NaN or infinite).
 # - `clipped`: samples at the least or greatest value of a channel, where these pile up: more of them than within the
@@ -264,17 +265,18 @@ def _departures(pieces: np.ndarray) -> np.ndarray:
 # The signals are those of the reader, before any filter. No score depends on it.
 
 FAULTS = ("lost", "clipped", "flat", "outside")
-"""The faults by their number, from 1; 0 is none."""
+"""Names of faults, numbered from 1; 0 means no fault."""
 
 _FLAT_S, _FLAT_SLOW_S = 5.0, 300.0
 _CLIPPED_SAMPLES, _CLIPPED_STRETCHES = 3, 3
 _LEAST_ACC_LIMIT = 1.9
-"""In g; the range of accelerometers for the body begins at 2 g. Who sits still is at one value on purpose."""
+"""Least limit in g at which clipping of an accelerometer is reported; body accelerometers range to at least 2 g. A
+resting subject keeps one lower value."""
 _NEVER_CLIPPED = frozenset({"temp", "hr", "face_au", "eeg_bands"})
 
 
 def signal_faults(modality: str, signal: Signal) -> np.ndarray:
-    """(channels, samples) uint8: 0, or the number of a fault in `FAULTS`, counted from 1.
+    """Return (channels, samples) uint8: 0, or the number of a fault in `FAULTS`, counted from 1.
 
     >>> x = np.sin(np.arange(400.0))[None]
     >>> x[0, 40:80] = np.nan
@@ -296,10 +298,10 @@ def signal_faults(modality: str, signal: Signal) -> np.ndarray:
     return found
 
 
-def stretches_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first positions (n,) of the stretches in which `mask` (T,) is true, and those behind their last.
+def find_stretches(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first positions (n,) of the runs in which `mask` (T,) is True, and the positions after their ends.
 
-    >>> starts, stops = stretches_of(np.array([True, True, False, True]))
+    >>> starts, stops = find_stretches(np.array([True, True, False, True]))
     >>> starts, stops
     (array([0, 3]), array([2, 4]))
     """
@@ -308,8 +310,8 @@ def stretches_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _long(mask: np.ndarray, least: int) -> np.ndarray:
-    """The stretches (T,) of `mask` with this many samples or more."""
-    starts, stops = stretches_of(mask)
+    """Return `mask` (T,) reduced to its runs of at least this many samples."""
+    starts, stops = find_stretches(mask)
     kept = np.zeros(len(mask) + 1, np.int32)
     long = stops - starts >= least
     np.add.at(kept, starts[long], 1)
@@ -342,14 +344,14 @@ def _clipped(modality: str, x: np.ndarray) -> np.ndarray:
         at = x == end
         beside = int((np.abs(there - end) <= near).sum()) - int(at.sum())
         stuck = _long(at, _CLIPPED_SAMPLES)
-        if int(at.sum()) > beside and len(stretches_of(stuck)[0]) >= _CLIPPED_STRETCHES:
+        if int(at.sum()) > beside and len(find_stretches(stuck)[0]) >= _CLIPPED_STRETCHES:
             clipped |= stuck
     return clipped
 
 
 def _outside(modality: str, unit: str, x: np.ndarray, rate: float) -> np.ndarray:
     unit = UNIT_SPELLINGS.get(unit, unit)
-    limits = LEVEL_LIMITS.get((modality, unit)) or modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
+    limits = LEVEL_LIMITS.get((modality, unit)) or find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     outside = (x < limits[0]) | (x > limits[1]) if limits else np.zeros(x.shape, bool)
     if widest := SPAN_LIMITS.get((modality, unit)):
         each = max(2, round(rate))

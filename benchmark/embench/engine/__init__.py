@@ -1,1 +1,1 @@
-"""Runs the graph of stages: pretraining, unimodal and fusion fits, predictions. It knows no test label."""
+"""Stages of a run: pretraining, unimodal fits, fusion fits and predictions. No stage reads a test label."""

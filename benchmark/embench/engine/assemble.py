@@ -27,10 +27,10 @@ from embench.engine.feed import (
     RowFeed,
     StreamedClips,
     StreamedFeed,
-    resident,
-    resident_clips,
-    sent,
-    without,
+    load_resident,
+    load_resident_clips,
+    mask_dropped_features,
+    send,
 )
 from embench.engine.rows import (
     Grid,
@@ -41,20 +41,20 @@ from embench.engine.rows import (
     by_recording,
     by_subject,
     clip_spec,
-    encoder_of,
     feature_spec,
     keeps_level,
+    load_encoder,
+    make_spans,
     normalising,
+    require_view,
     signal_spec,
     slide,
-    spans_of,
     spec_with_stats,
     stage_view,
     standardise,
     standardise_by_given,
     standardises,
     view_length,
-    view_of,
 )
 from embench.engine.stage import FitParams, Params, Part, PretrainParams, SourceSpec, Stage
 from embench.errors import DataError, EmbenchError
@@ -70,16 +70,16 @@ from embench.system import (
     ProgressCallback,
     fresh_processes,
     limited_threads,
-    now_and_then,
+    throttle_progress,
     workers_pay,
     working,
 )
 
-# The rows of several datasets as one: each after the other, and channels where the network has those of the first.
+# Rows of several datasets, concatenated, with channels in the order of the first dataset.
 
 
-def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
-    """The spec and the arrays of each dataset that a stage pretrains on: those of the first are the task's own."""
+def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
+    """Return the spec and task arrays of each dataset that a stage pretrains on, the main dataset first."""
     beside = stage.params.beside
     more = [
         {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
@@ -90,9 +90,8 @@ def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[s
 
 @dataclass(frozen=True)
 class PlacedFeed:
-    """Signals (b, C, T) of a dataset whose channels lie otherwise than in that which a network was built for: those
-    that it reads, at positions `read`, come to positions `at` of `channels`; it reads none of the others, which are
-    0."""
+    """Signals (b, C, T) of a dataset whose channel order differs from the one that a network was built for. Channels at
+    positions `read` move to positions `at` of `channels`; all other channels are 0."""
 
     feed: RowFeed
     read: tuple[int, ...]
@@ -106,21 +105,22 @@ class PlacedFeed:
 
     @property
     def streamed(self) -> bool:
-        """True if making a batch takes time."""
+        """True if batches are made on the host while training waits."""
         return self.feed.streamed
 
     @property
     def values(self) -> int:
-        """0, for a row is of signals."""
+        """0, because rows are signals, not frames."""
         return self.feed.values
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows of which anything was recorded."""
+        """(n,) bool: rows with at least some recorded data."""
         return self.feed.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, channels, T) at positions `index` (b,), and their mask (b, T), None where all are whole."""
+        """Return rows (b, channels, T) at positions `index` (b,), and their mask (b, T), or None if no row needs a
+        mask."""
         x, mask = self.feed.batch_rows(index)
         laid = x.new_zeros(len(x), self.channels, x.shape[2])
         laid[:, list(self.at)] = x[:, list(self.read)]
@@ -129,28 +129,28 @@ class PlacedFeed:
 
 @dataclass(frozen=True)
 class ChainedFeed:
-    """Rows of one modality of several datasets, one dataset after the other, all of one shape."""
+    """Rows of one modality from several datasets, concatenated; all rows have one shape."""
 
     parts: tuple[Feed, ...]
     device: str
 
     @property
     def streamed(self) -> bool:
-        """True if making a batch of any part takes time."""
+        """True if any part is streamed."""
         return any(part.streamed for part in self.parts)
 
     @property
     def values(self) -> int:
-        """Bytes of a row of frames."""
+        """Bytes per row of frames; 0 for other rows."""
         return max(part.values for part in self.parts)
 
     @cached_property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows of which anything was recorded."""
+        """(n,) bool: rows with at least some recorded data."""
         return np.concatenate([part.present for part in self.parts])
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, *shape) at positions `index` (b,), and their mask (b, T), None where all are whole."""
+        """Return rows (b, *shape) at positions `index` (b,), and their mask (b, T), or None if no row needs a mask."""
         ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
         owner = np.searchsorted(ends[1:], index, side="right")
         made = [
@@ -158,21 +158,21 @@ class ChainedFeed:
             for k, part in enumerate(self.parts)
             if (owner == k).any() or not k
         ]
-        back = sent(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
+        back = send(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
         x = torch.cat([rows for rows, _ in made])[back]
         if all(mask is None for _, mask in made):
             return x, None
-        return x, torch.cat([_mask_of(rows, mask) for rows, mask in made])[back]
+        return x, torch.cat([_complete_mask(rows, mask) for rows, mask in made])[back]
 
 
-def _mask_of(rows: Tensor, mask: Tensor | None) -> Tensor:
-    """The mask (b, T) of rows (b, C, T) or (b, T, 3, H, W), also where all are whole."""
+def _complete_mask(rows: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mask (b, T) of rows (b, C, T) or (b, T, 3, H, W); all True if `mask` is None."""
     length = rows.shape[2] if rows.ndim == 3 else rows.shape[1]
     return torch.ones(len(rows), length, dtype=torch.bool, device=rows.device) if mask is None else mask
 
 
-def chained(parts: Sequence[Data]) -> Data:
-    """The rows of several data without labels, one after the other."""
+def chain_data(parts: Sequence[Data]) -> Data:
+    """Concatenate the rows of several unlabelled data sets."""
     first, *others = parts
     if not others:
         return first
@@ -180,17 +180,17 @@ def chained(parts: Sequence[Data]) -> Data:
     return Data(feeds, sum(part.size for part in parts), first.device)
 
 
-def placed(
+def place_channels(
     data: Data, found: Mapping[str, InputSpec], specs: Mapping[str, InputSpec], modalities: Mapping[str, Part]
 ) -> Data:
-    """The data with the channels that networks read of them where those of `specs`, for which they are built, are."""
+    """Return the data with channels in the order of `specs`, the specs that the networks were built for."""
     feeds: dict[str, Feed] = dict(data.feeds)
     for m, part in modalities.items():
         feed, there, here = data.feeds[m], found[m], specs[m]
         if isinstance(feed, RowFeed) and there.channels != here.channels:
             with torch.random.fork_rng(devices=[]):
                 read, at = (
-                    network.picked_channels(encoder_of(part).build(spec), range(len(spec.channels)))
+                    network.picked_channels(load_encoder(part).build(spec), range(len(spec.channels)))
                     for spec in (there, here)
                 )
             if (read, len(there.channels)) != (at, len(here.channels)):
@@ -198,7 +198,7 @@ def placed(
     return replace(data, feeds=feeds)
 
 
-# Builds the data of a stage: from the store, the encoders' views and a grid of anchors to feeds and input specs.
+# Build the data of a stage, from the store, the encoders' views and a grid of anchors to feeds and input specs.
 
 
 def assemble(
@@ -214,32 +214,35 @@ def assemble(
     memory_bytes: int | None = None,
     blank: bool = False,
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """The feeds of every modality over a grid, and what the encoders' `build` gets of these data.
+    """Return the feed of each modality for the rows of a grid, and the input specs for the encoders' `build`.
 
     Args:
-        all_view: the stage's own view, for encoders with features, whose rows are standardised over all units.
+        modalities: modality -> its encoder.
+        all_view: view of all units of the stage; features of encoders are standardised over these units.
         drop: modalities that are treated as absent in every row.
-        specs: those of the fitted model, where there is one: its scale of what keeps its level, and the features that
-            it goes without.
-        training: else `recording`, `start` and `stop` (k,) of the training units, which scale what keeps its level.
-        memory_bytes: arrays go to the device while they fit in half of this (default: what is free).
-        blank: clips show black pictures, and no video is decoded.
+        specs: input specs of a fitted model, if there is one. They contain the scale of modalities in physical units
+            and the dropped features.
+        training: `recording`, `start` and `stop` (k,) of the training units. Modalities in physical units are scaled by
+            these units; required without `specs`.
+        memory_bytes: available memory of the device; default: its free memory. Arrays are copied to the device while
+            they fit in half of it.
+        blank: replace videos by black pictures, without decoding them.
     """
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}
     for m, part in modalities.items():
-        encoder = encoder_of(part)
-        view = view_of(encoder, part.name)
+        encoder = load_encoder(part)
+        view = require_view(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
         level = None
         if keeps_level(source, m) and encoder.reads in ("signal", "stream") and not encoder.keeps_unit:
-            derived = arrays_of(source.store, m, encoder, part.code)
+            derived = load_derived(source.store, m, encoder, part.code)
             level = specs[m].fitted if specs else _level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
         if encoder.reads == "features":
             feed, found[m] = _feature_feed(read, all_view)
-            feeds[m] = without(feed, specs[m]) if specs else feed
+            feeds[m] = mask_dropped_features(feed, specs[m]) if specs else feed
         elif encoder.reads == "clips" and blank:
             clips = blank_clips(source.store, m, encoder)
             rows = read.rows(clips.rate, read.placed(clips.spans)[0])
@@ -253,7 +256,7 @@ def assemble(
 
 
 class _Part(NamedTuple):
-    """One modality of a stage: its encoder with the code, and the length that it reads at each anchor of the grid."""
+    """One modality of a stage: its encoder, the code identity, and the length in s that it reads at each anchor."""
 
     source: StoreSource
     m: str
@@ -266,13 +269,15 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """Place of each recording of the store in an array and, if the grid needs it, (offset, samples)."""
+        """Return the place of each recording in a stored array and, if the grid needs the recording, (offset,
+        samples)."""
         own = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
         return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
 
     def rows(self, rate: float, spans: Sequence[Span | None], offsets: Sequence[int | None] | None = None) -> Rows:
-        """The rows of the anchors in an array, or in one in which recordings were packed to these `offsets`."""
+        """Return the rows of the anchors in an array; `offsets` gives the recordings' new positions in a packed
+        array."""
         if offsets is not None:
             both = zip(spans, offsets, strict=True)
             spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
@@ -285,8 +290,8 @@ def _dropped(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
     return replace(feed, rows=replace(feed.rows, high=feed.rows.low))
 
 
-def arrays_of(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
-    """The array that windows are cut from: the prepared signal, joined modalities, or what the encoder streams."""
+def load_derived(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
+    """Load the array that windows are cut from: the prepared signal, joined modalities, or the encoder's stream."""
     return derive.stream(store, m, encoder, code) if encoder.reads == "stream" else derive.joined(store, m)
 
 
@@ -295,22 +300,22 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """(R, C) mean and 1/std for each recording: of all of its subject's recordings, of the rest in them, of the units
-    that it gives, or of its own samples. NaN where there is no such sample."""
+    """Return (R, C) mean and 1/std for each recording. The protocol decides the samples behind them: all recordings of
+    the subject, its rest, its calibration units, or the recording itself. NaN if there is no such sample."""
 
     def owner(entry: RecordingEntry) -> str:
         return entry.id if source.normalise == "recording_unlabelled" else entry.subject
 
     store = source.store
     found: dict[str, Moments] = {}
-    given = None if source.given is None else _given_spans(source, source.given)
+    given = None if source.given is None else _calibration_spans(source, source.given)
     for r, entry in enumerate(store.recordings):
         span = derived.spans.get(entry.id)
         if span is None:
             continue
         whole = source.rest or (span.t0, span.t0 + span.samples / derived.rate)
         for first, last in [whole] if given is None else given.get(r, ()):
-            part = Moments.of(derived.array[:, span.cut(first, last, derived.rate)])
+            part = Moments.from_samples(derived.array[:, span.cut(first, last, derived.rate)])
             found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
     mean = np.full((len(store.recordings), derived.array.shape[0]), np.nan, np.float32)
     gain = mean.copy()
@@ -321,8 +326,8 @@ def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndar
     return mean, gain
 
 
-def _given_spans(source: StoreSource, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
-    """Recording -> the parts (s, s) of it that its subject gives, whose samples normalise."""
+def _calibration_spans(source: StoreSource, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
+    """Return recording -> spans (start, stop) in s of its subject's calibration units, which normalise the subject."""
     names = np.array([entry.subject for entry in source.store.recordings])
     found: dict[int, list[tuple[float, float]]] = {}
     for k in np.flatnonzero(normalising(given, names[source.all_recording])).tolist():
@@ -333,12 +338,12 @@ def _given_spans(source: StoreSource, given: np.ndarray) -> dict[int, list[tuple
 
 
 def _level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`mean` and `std` (C,) of an array over the training units, which are given where a model is fitted."""
-    found = Moments.of(derived.array[:, :0])
+    """Return `mean` and `std` (C,) of an array over the training units."""
+    found = Moments.from_samples(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
         span = derived.spans.get(source.store.recordings[r].id)
         if span is not None:
-            found = found.plus(Moments.of(derived.array[:, span.cut(start, stop, derived.rate)]))
+            found = found.plus(Moments.from_samples(derived.array[:, span.cut(start, stop, derived.rate)]))
     return {"mean": found.mean.astype(np.float32), "std": found.std.astype(np.float32)}
 
 
@@ -357,9 +362,9 @@ def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
 
 def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
     source, m, device = part.source, part.m, part.device
-    derived = arrays_of(source.store, m, part.encoder, part.code)
+    derived = load_derived(source.store, m, part.encoder, part.code)
     mean, gain = _scale(part, derived)
-    # A subject without data to normalise with has no such modality.
+    # A subject without data for normalisation lacks the modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
@@ -370,7 +375,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
         spans, _ = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
-    packed, offsets = resident(derived.array, needed, mean, gain, length, device)
+    packed, offsets = load_resident(derived.array, needed, mean, gain, length, device)
     rows = part.rows(derived.rate, spans, offsets)
     last = packed.shape[1] - length
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.spanned, rows.length)
@@ -384,7 +389,7 @@ def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips,
     size = math.prod(spec.shape[1:]) * sum(w[1] for w in needed if w)
     if size > budget:
         return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
-    packed, offsets = resident_clips(clips.array, needed, part.device)
+    packed, offsets = load_resident_clips(clips.array, needed, part.device)
     return ResidentClips(part.rows(clips.rate, spans, offsets), part.device, packed), spec, size
 
 
@@ -392,7 +397,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = all_anchors(source, all_view)
     standardised = standardises(source, m)
-    stored = features_of(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
+    stored = compute_features(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
     if not stored:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     key = _table_key(part, everything)
@@ -409,7 +414,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
 
 
 class _Table(NamedTuple):
-    """Features of all anchors of a dataset, `values` (n, *shape), as a stage reads them; and each anchor's position, by
+    """Features `values` (n, *shape) of all anchors of a dataset, ready for a stage, and the position of each anchor by
     recording, start and stop in ms."""
 
     values: np.ndarray
@@ -417,13 +422,13 @@ class _Table(NamedTuple):
 
 
 _TABLES: dict[tuple[object, ...], _Table] = {}
-"""Tables that this process has made: the folds and seeds of a run read the same ones."""
+"""Tables made by this process; folds and seeds of a run share them."""
 _TABLES_BYTES = 1 << 28
-"""Bytes of tables beyond which the oldest are dropped before another one is made."""
+"""Limit in bytes: the oldest tables are dropped before a new one exceeds it."""
 
 
 def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
-    """Key of a table: everything that determines its content."""
+    """Return the key of a table: everything that determines its content."""
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
     own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
@@ -432,7 +437,7 @@ def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
 
 
 def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
-    """The table of what is `stored` of each recording."""
+    """Return the table of the features `stored` for each recording."""
     source, m, encoder = part.source, part.m, part.encoder
     shape = next(iter(stored.values())).shape[1:]
     values = np.full((len(everything), *shape), np.nan, np.float32)
@@ -447,46 +452,49 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
             values = standardise_by_given(values, subject, source.given[everything.unit], shared)
         else:
             known, owner = (
-                (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
+                (values, subject)
+                if source.rest is None
+                else _load_rest_features(source, m, encoder, part.code, part.length_s)
             )
             values = standardise(values, subject, known, owner, shared)
     return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
 
 
 def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
-    """Recording, start and stop of each anchor, in whole milliseconds, which can be compared."""
+    """Yield recording, start and stop of each anchor in whole milliseconds, which compare exactly."""
     start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
     return zip(grid.recording.tolist(), start, stop, strict=True)
 
 
-def derived_again(
+def recompute_derived(
     source: StoreSource, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The current output of an encoder for a recording (its position in the store), with no recording before it, and
-    the output in the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the last
-    first, `spans` at most. None where it has no such output, or the recording lacks the modality."""
-    encoder, store, name = encoder_of(part), source.store, source.store.recordings[recording].id
+    """Compute an encoder's output for one recording again, and load the stored output of the run for comparison. The
+    output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one, the
+    last first. The recording is processed alone. None if the encoder has no such output, or the recording lacks the
+    modality."""
+    encoder, store, name = load_encoder(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
-        known = arrays_of(store, m, encoder, part.code)
+        known = load_derived(store, m, encoder, part.code)
         if name not in known.spans:
             return None
-        return derive.stream_of(store, m, encoder, name).data, known.signal(name).data
+        return derive.compute_stream(store, m, encoder, name).data, known.signal(name).data
     if encoder.reads != "features":
         return None
-    view = view_of(encoder, part.name)
-    views = [view_of(encoder_of(each), each.name) for each in params.modalities.values()]
+    view = require_view(encoder, part.name)
+    views = [require_view(load_encoder(each), each.name) for each in params.modalities.values()]
     grid = all_anchors(source, stage_view(params.recipe.view, views))
     length_s = view_length(view, source.longest_s, source.shortest_s)
-    table = features_of(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
+    table = compute_features(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
     if name not in table:
         return None
-    own = spans_of(grid, view, length_s)[by_recording(grid)[recording]]
+    own = make_spans(grid, view, length_s)[by_recording(grid)[recording]]
     some = np.unique(np.linspace(0, len(own) - 1, min(spans, (len(own) + 1) // 2)).astype(int))[::-1]
     again, known = derive.features_in(store, m, encoder, name, own[some], standardises(source, m)), table[name][some]
     return np.full_like(known, np.nan) if again is None else again, known
 
 
-def features_of(
+def compute_features(
     store: Store,
     m: str,
     encoder: Encoder,
@@ -497,30 +505,30 @@ def features_of(
     standardised: bool,
     make: derive.RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Recording's id -> (k, *shape) features at its anchors, of signals as they are or z-scored by recording
-    (`standardised`); computed once, by `make` where it is given, then read from disk."""
-    seconds = spans_of(grid, view, length_s)
+    """Return recording id -> (k, *shape) features at its anchors. Features are computed once, by `make` if given, then
+    read from disk. Signals are z-scored by recording if `standardised`."""
+    seconds = make_spans(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
     return derive.derive_features(store, m, encoder, code, spans, standardised, make)
 
 
-def features_at_rest(
+def compute_rest_features(
     source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float, make: derive.RowsOf | None = None
 ) -> Mapping[str, np.ndarray]:
-    """Recording's id -> (k, *shape) features while its subject rested: of windows as long as the encoder reads, or as
-    the rest where that is shorter, each beginning half a window after the one before."""
+    """Return recording id -> (k, *shape) features of the subject's rest. Windows are as long as the encoder reads, or
+    as the rest if that is shorter, and overlap by half."""
     entries, (first, last) = source.store.recordings, source.rest or (0.0, 0.0)
     ends = np.minimum(last, [entry.duration_s for entry in entries])
     length = min(length_s, last - first)
     grid = slide(length, length / 2, np.arange(len(entries)), np.full(len(entries), first), ends)
-    return features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False, make)
+    return compute_features(source.store, m, encoder, code, grid, View("window", length, length), length, False, make)
 
 
-def _at_rest(
+def _load_rest_features(
     source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (k, *shape) while subjects rested, and whose they are (k,)."""
-    table = features_at_rest(source, m, encoder, code, length_s)
+    """Return features (k, *shape) of all subjects' rest, and the subject of each row (k,)."""
+    table = compute_rest_features(source, m, encoder, code, length_s)
     rested = [entry for entry in source.store.recordings if entry.id in table]
     if not rested:
         raise DataError(f"no subject has {m} while resting", where=str(source.store.path), hint="other --modalities")
@@ -531,10 +539,10 @@ def _at_rest(
 def with_stats(
     specs: Mapping[str, InputSpec], modalities: Mapping[str, Part], data: Data, train: np.ndarray
 ) -> dict[str, InputSpec]:
-    """The specs with each encoder's `fit_stats`, computed on the rows at positions `train` (n,) that are present."""
+    """Return the specs with each encoder's `fit_stats`, computed on the present rows at positions `train` (n,)."""
     out = dict(specs)
     for m, part in modalities.items():
-        encoder = encoder_of(part)
+        encoder = load_encoder(part)
         if type(encoder).fit_stats is not Encoder.fit_stats:
             rows = train[data.feeds[m].present[train]]
             x, mask = data.feeds[m].batch_rows(rows)
@@ -543,12 +551,12 @@ def with_stats(
     return out
 
 
-# Makes the feature tables that stages will read, by several processes, before any stage runs: else one stage would make
-# a table alone, or two that run side by side would both make it.
+# Compute the feature tables of all stages in parallel, before any stage runs; otherwise a single stage would compute a
+# table, or two stages would both compute it.
 
 
 def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
-    """Makes the tables of all stages that fit something to features, if they are not there."""
+    """Compute the feature tables of all stages that are fitted to features, unless they are stored already."""
     made = set()
     for stage in todo:
         params = stage.params
@@ -558,32 +566,32 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
         key = repr((params.common.source, params.modalities, params.recipe.view, units))
         if key not in made:
             made.add(key)
-            # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
+            # An error here recurs in the stage, which reports its cause without stopping others.
             with suppress(EmbenchError, MemoryError):
                 _make(stage, params, workers, on_event)
 
 
 def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
-    source = StoreSource.of(params.common.source, stage.places, stage.task)
-    views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
+    source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
+    views = {m: require_view(load_encoder(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
     for m, part in params.modalities.items():
-        encoder, length_s = encoder_of(part), view_length(views[m], source.longest_s, source.shortest_s)
+        encoder, length_s = load_encoder(part), view_length(views[m], source.longest_s, source.shortest_s)
         if encoder.reads != "features":
             continue
         rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
-        make = partial(_shared, workers, now_and_then(f"computing {part.short} of {m}", on_event))
+        make = partial(_compute_in_parallel, workers, throttle_progress(f"computing {part.short} of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
-        alike = standardises(source, m)
-        features_of(*read, alike, partial(make, partial(rows, alike)))
+        standardised = standardises(source, m)
+        compute_features(*read, standardised, partial(make, partial(rows, standardised)))
         if by_subject(source) and source.rest is not None:
-            features_at_rest(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
+            compute_rest_features(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
 
 
-def _shared(
+def _compute_in_parallel(
     workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
-    """Rows of each recording: by this process, then by `workers` as soon as the rest is large enough."""
+    """Return the rows of each recording. This process starts; `workers` processes join if the rest is large enough."""
     made: dict[str, np.ndarray | None] = {}
     took: list[float] = []
     left = list(wanted)
@@ -593,7 +601,7 @@ def _shared(
         took.append(time.process_time() - began)
         step(len(made), len(wanted), recording)
     if left:
-        # The stages' own workers will be copies of the same process.
+        # The stages' workers will be copies of this process.
         with working(fresh_processes(min(workers, len(left)), "embench.engine.work")) as submit:
             waiting = {recording: submit(rows, recording, wanted[recording]) for recording in left}
             for recording, future in waiting.items():
@@ -605,28 +613,28 @@ def _shared(
 def _rows(
     store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
 ) -> np.ndarray | None:
-    """The features (n, *shape) of one recording's spans (n, 2), made as in a stage."""
-    encoder = encoder_of(part)  # before the seeds: its module may draw when it is imported
+    """Compute the features (n, *shape) of one recording's spans (n, 2), as a stage does."""
+    encoder = load_encoder(part)  # before the seeds: its module may draw when it is imported
     machine.seed_everything(seed, threads, "cpu")
     with limited_threads(threads):
-        return derive.features_in(_opened(store), m, encoder, recording, spans, standardised)
+        return derive.features_in(_open_store(store), m, encoder, recording, spans, standardised)
 
 
 @cache
-def _opened(store: str) -> Store:
+def _open_store(store: str) -> Store:
     return open_store(Path(store))
 
 
-# Windows of one modality of all units, stored as arrays that are read from disk: what encoders of a run are fed.
+# Windows of one modality of all units, stored as memory-mapped arrays: the input of a run's encoders.
 
 _FORMAT = 1
 _X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"
 
 
 class StoredWindows(NamedTuple):
-    """Windows `x` (n, C, T) float32, memory-mapped, zeros where nothing was recorded; `mask` (n, T), True where
-    something was; `present` (n,), windows that a run reads. `level`: whether each fold scales them by its training
-    units, which was not done yet."""
+    """Memory-mapped windows `x` (n, C, T) float32, 0 where nothing was recorded. `mask` (n, T) is True at recorded
+    samples; `present` (n,) marks windows that a run reads. `level`: True if each fold still has to scale the windows by
+    its training units."""
 
     x: np.ndarray
     mask: np.ndarray
@@ -635,7 +643,7 @@ class StoredWindows(NamedTuple):
 
 
 def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> StoredWindows:
-    """The windows of a modality at each anchor of a grid; made now, or found in the cache."""
+    """Return the windows of a modality at each anchor of a grid, from the cache if they were made before."""
     level = keeps_level(source, m)
     plain = replace(source, normalise="none", keep_level=()) if level else source
     anchored = [digest(getattr(grid, name)) for name in ("recording", "start", "stop", "unit_start")]
@@ -652,7 +660,7 @@ def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> Store
 
 
 def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
-    """Writes the windows of the rows of one modality; rows that a run takes for absent stay zeros."""
+    """Write the windows of one modality; absent rows stay 0."""
     feed, shape = data.feeds[m], (data.size, *spec.shape)
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
@@ -670,6 +678,6 @@ def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
 def training_level(
     source: StoreSource, m: str, part: Part, grid: Grid, training: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
-    """`mean` and `std` (C,) by which a fold scales a modality: of its training units `recording`, `start` and `stop`
-    (k,)."""
+    """Return `mean` and `std` (C,) of a modality over the training units `recording`, `start` and `stop` (k,); a fold
+    scales by them."""
     return assemble(source, {m: part}, grid.take(np.arange(1)), "cpu", training=training)[1][m].fitted

@@ -1,4 +1,5 @@
-"""Rule on whether a network that learned from some channels can read others, for two datasets and for weights."""
+"""Decide whether a network that was trained on some channels can read others, across datasets and for pretrained
+weights."""
 
 from __future__ import annotations
 
@@ -7,19 +8,19 @@ from typing import NamedTuple
 
 from embench import registry
 from embench.errors import PluginError, UsageError
-from embench.interfaces.recording import parts_of
+from embench.interfaces.recording import parse_modality
 from embench.registry.fragments import SITES
 
 ELSEWHERE = frozenset({"ppg", "resp", "temp", "eda"})
-"""Modalities that show the same of the body at several sites, so that one may be trained on and another tested."""
+"""Modalities that measure the same process at several body sites: one site may be trained on and another tested."""
 
 NAMED = frozenset({"eeg", "eog", "emg"})
-"""Modalities of which one channel is never another's stand-in: each electrode and each muscle is a signal of its
-own."""
+"""Modalities in which each channel is a signal of its own (an electrode, a muscle), so that only a channel of the same
+name fits."""
 
 
 class Channel(NamedTuple):
-    """A channel of a modality; `site` may be None (unknown), and `alone` is True where the release has no other."""
+    """A channel of a modality. `site` is None if unknown; `alone` is True if the release has only this channel."""
 
     modality: str
     name: str
@@ -27,18 +28,17 @@ class Channel(NamedTuple):
     alone: bool
 
     @classmethod
-    def of(cls, modality: str, name: str, site: str | None = None, *, alone: bool) -> Channel:
-        """A channel; without a declared site, a channel named after a site is there."""
+    def from_name(cls, modality: str, name: str, site: str | None = None, *, alone: bool) -> Channel:
+        """Return a channel; without a declared `site`, a channel whose name is a site lies at that site."""
         return cls(modality, name, site or (name if name in SITES else None), alone)
 
     def __str__(self) -> str:
         return self.name if self.site in (None, self.name) else f"{self.name} ({self.site})"
 
     def fits(self, other: Channel) -> bool:
-        """True if weights learned on this channel apply to the other. The only channel of a modality fits that of
-        another release, whatever either calls it, if their sites are the same, unknown, or may differ (`ELSEWHERE`).
-        One of several fits one of the same name. EMG fits EMG of the same muscle.
-        """
+        """Return True if weights learned on this channel apply to the other. The only channel of a modality fits that
+        of another release, with any names, if their sites are equal, unknown, or in `ELSEWHERE`. One of several
+        channels fits a channel of the same name. EMG fits EMG of the same muscle."""
         known = self.site is not None and other.site is not None
         if self.modality != other.modality or (known and self.site != other.site and self.modality not in ELSEWHERE):
             return False
@@ -47,12 +47,12 @@ class Channel(NamedTuple):
         return self.name == other.name or (self.alone and other.alone and self.modality not in NAMED)
 
 
-def channels_of(dataset: str, available: Mapping[str, Sequence[str]], modality: str) -> tuple[Channel, ...]:
-    """The channels of a run's modality, such as `ecg[left]+eda`, in a dataset.
+def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality: str) -> tuple[Channel, ...]:
+    """Return the channels of a run's modality, such as `ecg[left]+eda`, in a dataset.
 
     Args:
-        dataset: its full name, by which its `registry.yaml` says where its sensors are. Where it does not, a channel
-            that is called by a site is there.
+        dataset: its full name; its `registry.yaml` declares sensor sites. Without a declaration, a channel whose name
+            is a site lies there.
         available: modality -> its channels.
 
     Raises:
@@ -60,7 +60,7 @@ def channels_of(dataset: str, available: Mapping[str, Sequence[str]], modality: 
     """
     found = []
     declared = registry.sites(dataset)
-    for m, chosen in parts_of(modality):
+    for m, chosen in parse_modality(modality):
         names, sites = available[m], declared.get(m, (None,))
         if len(sites) not in (1, len(names)):
             raise PluginError(
@@ -70,30 +70,31 @@ def channels_of(dataset: str, available: Mapping[str, Sequence[str]], modality: 
             )
         for name, site in zip(names, sites if len(sites) > 1 else sites * len(names), strict=True):
             if chosen in (None, name):
-                found.append(Channel.of(m, name, site, alone=len(names) == 1))
+                found.append(Channel.from_name(m, name, site, alone=len(names) == 1))
     return tuple(found)
 
 
 def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
-    """True if a network that read the channels `there` can go on with those `here`: as many, each fits, in order."""
+    """Return True if a network that read the channels `there` can read those `here`: equally many, each fits, in
+    order."""
     return len(there) == len(here) and all(one.fits(other) for one, other in zip(there, here, strict=True))
 
 
 def check_fit(
     part: str, m: str, there: tuple[str, Sequence[Channel]], here: tuple[str, Sequence[Channel]], where: str
 ) -> None:
-    """Refuses channels that do not fit.
+    """Refuse channels that do not fit.
 
     Args:
         part: the encoder that would read them, of modality `m`.
-        there: what it learned from and the channels that it read there; `here` likewise.
+        there: the dataset or weights that the encoder learned from, and the channels that it read; `here` likewise.
 
     Raises:
         UsageError: they do not fit.
     """
     (source, learned), (data, read) = there, here
     if all_fit(learned, read) or (source == data and tuple(learned) == tuple(read)):
-        return  # the channels of one dataset are the same ones, however little is said of them
+        return  # channels of one dataset always fit, even if nothing is declared
     if any(channel.modality == "emg" for channel in (*learned, *read)):
         hint = (
             "EMG is of one muscle: own recordings and a corpus name it as the channel, in dataset.yaml, "
@@ -114,9 +115,9 @@ def check_fit(
 
 
 def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: str, reader: str, where: str) -> None:
-    """Refuses a dataset that lacks a modality, or the channel that is chosen of it, of which `reader` says who wants
-    it for what. Raises UsageError."""
-    for m, channel in parts_of(modality):
+    """Refuse a dataset that lacks a modality or its chosen channel; `reader` names the part that needs it. Raises
+    UsageError."""
+    for m, channel in parse_modality(modality):
         if channel in (None, *available.get(m, ())) and m in available:
             continue
         lacking = f"{m}[{channel}]" if channel else m
@@ -131,8 +132,8 @@ def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: 
 
 
 def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
-    """Places of sensors at each step of a modality's way (`pretrained`, `trained`, `tested`), in words; None if they
-    are the same or unknown.
+    """Describe a modality's sensor sites at each step (`pretrained`, `trained`, `tested`); None if they are equal or
+    unknown.
 
     >>> wrist, finger = (Channel("ppg", "bvp", site, True) for site in ("wrist", "finger"))
     >>> moved([("trained", [finger]), ("tested", [wrist])])
@@ -146,6 +147,6 @@ def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
 
 
 def _some(channels: Sequence[Channel]) -> str:
-    """Channels, of which there may be hundreds."""
+    """Return the names of at most a few channels as text."""
     more = f" and {len(channels) - 16} others" if len(channels) > 16 else ""
     return ", ".join(map(str, channels[:16])) + more

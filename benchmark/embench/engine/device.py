@@ -18,11 +18,10 @@ from embench.errors import MachineError, OutOfMemory, UsageError
 
 
 def resolve_device(name: str) -> str:
-    """The kind of device that a name means: cpu, cuda or mps. `auto` is CUDA where it is there, else the CPU: MPS is
-    untested, so it has to be requested. A GPU with a number, as in `cuda:1`, becomes the one that this process uses.
+    """Return the kind of device that a name means: cpu, cuda or mps.
 
     Raises:
-        UsageError: there is no such name. MachineError: a GPU is requested and none is there, or not this one.
+        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one.
     """
     name, numbered, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -53,12 +52,12 @@ def resolve_device(name: str) -> str:
 
 
 def gpu_in_use(device: str) -> int | None:
-    """The number of the GPU that this process uses, None where the device is none."""
+    """Return the number of the GPU that this process uses; None if the device is not a GPU."""
     return torch.cuda.current_device() if device == "cuda" else None
 
 
 def use_gpu(number: int | None) -> None:
-    """Makes `cuda` mean the GPU of this number in this process; None changes nothing."""
+    """Make `cuda` mean the GPU of this number in this process; None changes nothing."""
     if number is not None:
         torch.cuda.set_device(number)
 
@@ -80,23 +79,22 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
     strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic
     # It sets the flag of `use_deterministic_algorithms`, which also imports the compiler: a second of every process.
     torch.set_deterministic_debug_mode("error" if strict else "warn")
-    # To fill new memory would cost a GPU a kernel for most operations.
+    # Filling new memory would cost a GPU a kernel per operation.
     torch.utils.deterministic.fill_uninitialized_memory = not strict  # type: ignore[attr-defined]
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False  # float32 predictions must not hang on the batch they are made in
+    torch.backends.cudnn.allow_tf32 = False  # float32 predictions must not depend on their batch
 
 
 def tolerance(device: str) -> float:
-    """Largest difference allowed between a prediction of a row alone and in a batch: a GPU computes one row with other
-    kernels than many, which round differently."""
+    """Return the largest allowed difference between a row's prediction alone and in a batch. GPUs use other kernels for
+    one row than for many, with other rounding."""
     return 1e-5 if device == "cpu" else 1e-4
 
 
 def release(error: BaseException, device: str) -> None:
-    """Releases networks and batches that the frames of an error hold, so that the next stage has the memory while the
-    error is kept for its message. Cycles, which only a walk of the whole heap finds, are given up where memory is
-    short: on a GPU, and where it was the fault."""
+    """Release networks and batches that the frames of an error hold, so that the next stage gets the memory while the
+    error is kept. Cycles need a walk of the whole heap: it is done on a GPU, or if memory was the fault."""
     faults: list[BaseException] = [error]
     for fault in faults:
         traceback.clear_frames(fault.__traceback__)
@@ -107,41 +105,40 @@ def release(error: BaseException, device: str) -> None:
 
 
 def free_bytes(device: str) -> int:
-    """Memory that is free on the device (for the CPU: of the machine), in bytes."""
-    if device == "cuda":  # what torch keeps of tensors that are gone is free for the next ones
+    """Return the free memory of the device in bytes; for the CPU, of the machine."""
+    if device == "cuda":  # torch's cache of released tensors is free for the next ones
         return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return system.free_memory()
 
 
-def widest(device: str) -> torch.dtype:
-    """The most exact floats of the device: MPS has no float64."""
+def widest_dtype(device: str) -> torch.dtype:
+    """Return the most precise float type of the device: MPS has no float64."""
     return torch.float32 if device == "mps" else torch.float64
 
 
-def summand(value: Tensor | float, device: str) -> Tensor:
-    """A scalar that is to be summed, on the device, in its most exact floats and without a gradient."""
+def to_summand(value: Tensor | float, device: str) -> Tensor:
+    """Return a scalar to be summed on the device, in its most precise float type and without a gradient."""
     if isinstance(value, Tensor):
-        return value.detach().to(device, widest(device))
-    return torch.full((), value, dtype=widest(device), device=device)  # no copy, for which the host would wait
+        return value.detach().to(device, widest_dtype(device))
+    return torch.full((), value, dtype=widest_dtype(device), device=device)  # no copy, for which the host would wait
 
 
 def random_state(device: str) -> Tensor | None:
-    """The state of a GPU's random numbers, uint8 (n,); None for the CPU."""
+    """Return the state of a GPU's random generator, uint8 (n,); None for the CPU."""
     return None if device == "cpu" else torch.get_device_module(device).get_rng_state()
 
 
 def set_random_state(device: str, state: Tensor | None) -> None:
-    """Restores a state that `random_state` returned."""
+    """Restore a state that `random_state` returned."""
     if device != "cpu" and state is not None:
         torch.get_device_module(device).set_rng_state(state.cpu())
 
 
 @contextlib.contextmanager
 def training_precision(device: str) -> Iterator[None]:
-    """bf16 where a GPU does the work, also for the loss on validation subjects, float32 else; predictions are always
-    float32."""
+    """Use bf16 on a GPU, also for the validation loss, and float32 elsewhere; predictions are always float32."""
     if device == "cuda":
         with torch.autocast("cuda", torch.bfloat16):
             yield
@@ -150,7 +147,7 @@ def training_precision(device: str) -> Iterator[None]:
 
 
 def reset_peak(device: str) -> None:
-    """Restarts the measurement of peak memory, where the system can do that."""
+    """Restart the measurement of peak memory, if the system supports it."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
@@ -158,16 +155,15 @@ def reset_peak(device: str) -> None:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Highest memory use since the last reset: of a CUDA device, else of this process, which MPS shares
-    its memory with."""
+    """Return the highest memory use in MB since the last reset: of a CUDA device, else of this process."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return system.peak_memory() / 2**20
 
 
 def energy_j(device: str) -> float | None:
-    """Energy in J that everything on the GPU has used since its driver was loaded; None without a GPU, or where NVML
-    (package nvidia-ml-py) cannot measure it."""
+    """Return the energy in J that the GPU has used since its driver was loaded; None without a GPU, or if NVML (package
+    nvidia-ml-py) cannot measure it."""
     if device != "cuda":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Feed a stage with batches, without features that can only mislead."""
+"""Provide batches for a stage, and drop features that are constant or encode recording length."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from embench.interfaces.tokens import Batch, InputSpec
 from embench.nn import hide
 from embench.store import SignalArray, Store, derive
 
-# Feeds a stage with batches: one array a modality, on the device where it fits, streamed by the same index where not.
+# Feed a stage with batches: one array per modality, on the device if it fits, else streamed with the same index.
 #
-# Each subject is z-scored over all their own recordings (or as the protocol's `normalise` says) on the way in, by the
-# same arithmetic on both ways, so that both give equal numbers.
+# Each subject is z-scored over all its recordings (or as the protocol's `normalise` says) when batches are made, by the
+# same arithmetic on both paths, so that both give equal numbers.
 
 
-def sent(x: Tensor, device: str) -> Tensor:
-    """`x` on the device; only CUDA is trusted to copy while the host goes on."""
+def send(x: Tensor, device: str) -> Tensor:
+    """Copy `x` to the device, asynchronously only on CUDA."""
     return x.to(device, non_blocking=device == "cuda")
 
 
@@ -39,18 +39,18 @@ class Feed(Protocol):
 
     @property
     def streamed(self) -> bool:
-        """True if making a batch takes time: the array stays on the host."""
+        """True if batches are made on the host, because the array does not fit on the device."""
 
     @property
     def values(self) -> int:
-        """Bytes of a row of frames; 0 for what is smaller."""
+        """Bytes per row of frames; 0 for other rows."""
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows of which anything was recorded."""
+        """(n,) bool: rows with at least some recorded data."""
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows at positions `index` (b,), and their mask (b, T), None where all are whole."""
+        """Return rows at positions `index` (b,), and their mask (b, T), or None if no row needs a mask."""
 
 
 @dataclass(frozen=True)
@@ -63,53 +63,53 @@ class RowFeed(ABC):
 
     @property
     def values(self) -> int:
-        """Bytes of a row of frames; 0 for signals."""
+        """Bytes per row of frames; 0 for signals."""
         return 0
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows of which anything was recorded."""
+        """(n,) bool: rows with at least some recorded data."""
         return self.rows.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, C, T) of signals or (b, T, 3, H, W) of frames, zeros where nothing was recorded, and their mask
-        (b, T), None where all rows are whole."""
+        """Return rows (b, C, T) of signals or (b, T, 3, H, W) of frames, 0 where nothing was recorded, and their mask
+        (b, T), or None if no row needs a mask."""
         x = self._cut(index)
         if self.rows.whole:
             return x, None
         position = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
         low, high = torch.from_numpy(self.rows.low[index])[:, None], torch.from_numpy(self.rows.high[index])[:, None]
-        mask = sent((position >= low) & (position < high), self.device)
+        mask = send((position >= low) & (position < high), self.device)
         return hide(x, mask), mask
 
     @abstractmethod
     def _cut(self, index: np.ndarray) -> Tensor:
-        """The windows, normalised where they are of signals; anything where nothing was recorded."""
+        """Return the windows, normalised for signals; values are arbitrary where nothing was recorded."""
 
 
 @dataclass(frozen=True)
 class ResidentFeed(RowFeed):
-    """`array` (C, total) float32 is on the device, normalised."""
+    """Windows of `array` (C, total) float32, which lies normalised on the device."""
 
     array: Tensor
 
     def _cut(self, index: np.ndarray) -> Tensor:
-        if self.device == "cpu":  # copies of whole rows take half as long as to gather from a strided view
+        if self.device == "cpu":  # copying whole rows takes half as long as gathering from a strided view
             array, length = self.array.numpy(), self.rows.length
             out = np.empty((len(index), len(array), length), np.float32)
             for row, start in enumerate(self.rows.start[index].tolist()):
                 out[row] = array[:, start : start + length]
             return torch.from_numpy(out)
         windows = self.array.unfold(1, self.rows.length, 1).transpose(0, 1)  # a view: (positions, C, T)
-        return windows[sent(torch.from_numpy(self.rows.start[index]), self.device)]
+        return windows[send(torch.from_numpy(self.rows.start[index]), self.device)]
 
 
 @dataclass(frozen=True)
 class StreamedFeed(RowFeed):
-    """`array` (C, total) float32 stays where it is: a read-only memory map on the host.
+    """Windows of `array` (C, total) float32, a read-only memory map on the host.
 
     Args:
-        mean, gain: (R, C) of each recording's subject; NaN where no row is present.
+        mean, gain: (R, C) of each recording's subject; NaN if the subject has no present row.
         owner: (n,) the recording of each row.
     """
 
@@ -130,11 +130,11 @@ class StreamedFeed(RowFeed):
             low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
             if high > low:
                 out[row, :, low - start : high - start] = self.array[:, low:high]
-        x = sent(x, self.device)
+        x = send(x, self.device)
         owner = self.owner[index]
-        mean = sent(torch.from_numpy(self.mean[owner]), self.device)[..., None]
-        gain = sent(torch.from_numpy(self.gain[owner]), self.device)[..., None]
-        return x.sub_(mean).mul_(gain)  # in place: the fresh pages of a copy cost more than the sums
+        mean = send(torch.from_numpy(self.mean[owner]), self.device)[..., None]
+        gain = send(torch.from_numpy(self.gain[owner]), self.device)[..., None]
+        return x.sub_(mean).mul_(gain)  # in place: new memory pages cost more than the arithmetic
 
 
 @dataclass(frozen=True)
@@ -145,24 +145,24 @@ class ClipFeed(RowFeed):
 
     @property
     def values(self) -> int:
-        """Bytes of a row."""
+        """Bytes per row."""
         return self.rows.length * math.prod(self.array.shape[1:])
 
 
 @dataclass(frozen=True)
 class ResidentClips(ClipFeed):
-    """`array` is on the device."""
+    """Windows of frames from an `array` on the device."""
 
     array: Tensor
 
     def _cut(self, index: np.ndarray) -> Tensor:
         at = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
-        return self.array[sent(at.clamp(0, len(self.array) - 1), self.device)]
+        return self.array[send(at.clamp(0, len(self.array) - 1), self.device)]
 
 
 @dataclass(frozen=True)
 class StreamedClips(ClipFeed):
-    """`array` stays where it is: a read-only memory map on the host."""
+    """Windows of frames from an `array` that is a read-only memory map on the host."""
 
     streamed: ClassVar[bool] = True
     array: np.ndarray
@@ -178,12 +178,12 @@ class StreamedClips(ClipFeed):
             low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
             if high > low:
                 out[row, low - start : high - start] = self.array[low:high]
-        return sent(x, self.device)
+        return send(x, self.device)
 
 
 @dataclass(frozen=True)
 class FeatureFeed:
-    """Feature rows (n, *shape) on the device, NaN inside a row where a value is missing."""
+    """Feature rows (n, *shape) on the device, NaN for missing values inside a row."""
 
     array: Tensor
     present: np.ndarray
@@ -193,10 +193,10 @@ class FeatureFeed:
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, *shape) at positions `index` (b,); features have no mask."""
-        return self.array[sent(torch.from_numpy(index), self.device)], None
+        return self.array[send(torch.from_numpy(index), self.device)], None
 
 
-def resident(
+def load_resident(
     array: SignalArray,
     spans: Sequence[tuple[int, int] | None],
     mean: np.ndarray,
@@ -204,10 +204,10 @@ def resident(
     pad: int,
     device: str,
 ) -> tuple[Tensor, list[int | None]]:
-    """The recordings that are needed, normalised, side by side on the device, with `pad` samples at both ends.
+    """Copy the needed recordings, normalised and concatenated, to the device, with `pad` samples at both ends.
 
     Args:
-        spans: (offset, samples) of each recording in `array`, None for those that are not needed.
+        spans: (offset, samples) of each recording in `array`, None for unused recordings.
         mean, gain: (R, C).
 
     Returns:
@@ -228,11 +228,11 @@ def resident(
     return packed.to(device), offsets
 
 
-def resident_clips(
+def load_resident_clips(
     array: np.ndarray, spans: Sequence[tuple[int, int] | None], device: str
 ) -> tuple[Tensor, list[int | None]]:
-    """The frames (n, 3, size, size) of the recordings that are needed, side by side on the device, and each recording's
-    new offset; see `resident`."""
+    """Copy the frames (n, 3, size, size) of the needed recordings, concatenated, to the device; also return each
+    recording's new offset, see `load_resident`."""
     packed = torch.zeros((sum(span[1] for span in spans if span), *array.shape[1:]), dtype=torch.uint8, device=device)
     offsets: list[int | None] = []
     at = 0
@@ -246,13 +246,13 @@ def resident_clips(
 
 AT_ONCE = 256
 _VALUES = 40_000_000
-"""Number of values of a batch of clips that become floats at once: 16 clips of 16 frames of 224 pixels."""
+"""Most values of a batch of videos that become floats at once: 16 clips of 16 frames of 224 pixels."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """All rows (n) of a stage: a feed a modality, and for labelled stages `y` (n, targets) and `weight` (n,);
-    `recording` (n,), positions in the store, where batches hold whole recordings."""
+    """All rows (n) of a stage: one feed per modality; `y` (n, targets) and `weight` (n,) for labelled stages;
+    `recording` (n,), positions in the store, if batches hold whole recordings."""
 
     feeds: Mapping[str, Feed]
     size: int
@@ -263,19 +263,19 @@ class Data:
 
     @property
     def labels(self) -> tuple[Tensor, Tensor]:
-        """`y` (n, targets) and `weight` (n,) of a labelled stage. Raises ValueError where there are none."""
+        """Return `y` (n, targets) and `weight` (n,) of a labelled stage. Raises ValueError without labels."""
         if self.y is None or self.weight is None:
             raise ValueError("these rows have no labels")
         return self.y, self.weight
 
     @property
     def streamed(self) -> bool:
-        """True if making a batch takes time that can be hidden behind the previous batch."""
+        """True if batches are made on the host, in parallel with training."""
         return any(feed.streamed for feed in self.feeds.values())
 
     @property
     def at_once(self) -> int:
-        """Number of rows per forward pass of a network that learns nothing: fewer where a row is a film."""
+        """Number of rows per forward pass without training: fewer for videos."""
         values = [feed.values for feed in self.feeds.values() if feed.values]
         return min([AT_ONCE, *(max(1, _VALUES // each) for each in values)])
 
@@ -285,26 +285,26 @@ class Data:
         return np.stack([feed.present for feed in self.feeds.values()], 1)
 
     def batch(self, index: np.ndarray) -> Batch:
-        """The rows at positions `index` (b,), absent modalities packed away."""
+        """Return the rows at positions `index` (b,); absent modalities are left out."""
         x: dict[str, Tensor] = {}
         mask: dict[str, Tensor | None] = {}
         rows: dict[str, Tensor] = {}
         for m, feed in self.feeds.items():
             there = np.flatnonzero(feed.present[index])
-            rows[m] = sent(torch.from_numpy(there), self.device)
+            rows[m] = send(torch.from_numpy(there), self.device)
             x[m], mask[m] = feed.batch_rows(index[there])
-        at = sent(torch.from_numpy(index), self.device)
+        at = send(torch.from_numpy(index), self.device)
         y = None if self.y is None else self.y[at]
         weight = None if self.weight is None else self.weight[at]
         recording = None
         if self.recording is not None:
             within = np.unique(self.recording[index], return_inverse=True)[1]
-            recording = sent(torch.from_numpy(within), self.device)
+            recording = send(torch.from_numpy(within), self.device)
         return Batch(x, mask, rows, len(index), y, weight, recording)
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """Batches of the rows at each (b,) positions of `order`; where anything is streamed, the next batch is made
-        while the last one is used."""
+        """Yield batches of the rows at each (b,) positions of `order`; if any feed is streamed, the next batch is made
+        meanwhile."""
         if not self.streamed:
             yield from (self.batch(index) for index in order)
             return
@@ -318,9 +318,9 @@ class Data:
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cuts row positions into batches of about `size` such that no batch has exactly one row, nor exactly one row with
-    some modality (statistics of a batch need two). Rows move to another batch where that helps, else batches are
-    joined; a modality's only row in the whole stage cannot be helped and stays.
+    """Cut row positions into batches of about `size` such that no batch has exactly one row, or exactly one row with
+    some modality, since batch statistics need two. Rows move to another batch if that helps, else batches are joined.
+    The only row of a modality in the whole stage stays alone.
 
     Args:
         order: (n,) row positions, shuffled.
@@ -341,30 +341,30 @@ def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]
                     near = min(others, key=lambda o: abs(o - b))
                     parts[near] = np.concatenate([parts[near], row])
                     part = parts[b] = part[part != row[0]]
-    return _joined([part for part in parts if len(part)], present)
+    return _join_lonely_rows([part for part in parts if len(part)], present)
 
 
 def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cuts row positions into batches of whole recordings, of `size` rows or more where there are as many, such that no
-    batch has exactly one row with some modality. Recordings come in the order of their first rows in `order` (n,).
+    """Cut row positions into batches of whole recordings, each of at least `size` rows if possible, such that no batch
+    has exactly one row with some modality. Recordings follow their first rows in `order` (n,).
 
     Args:
         recording: (rows,) of all rows, as `present` (rows, modalities).
     """
-    of = recording[order]
-    _, first, code = np.unique(of, return_index=True, return_inverse=True)
+    ordered = recording[order]
+    _, first, code = np.unique(ordered, return_index=True, return_inverse=True)
     by_recording = np.argsort(first[code], kind="stable")
     parts: list[np.ndarray] = []
-    for rows in np.split(order[by_recording], np.flatnonzero(np.diff(of[by_recording])) + 1):
+    for rows in np.split(order[by_recording], np.flatnonzero(np.diff(ordered[by_recording])) + 1):
         if parts and len(parts[-1]) < size:
             parts[-1] = np.concatenate([parts[-1], rows])
         else:
             parts.append(rows)
-    return _joined(parts, present)
+    return _join_lonely_rows(parts, present)
 
 
-def _joined(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
-    """Joins a batch in which one row alone has some modality with the nearest batch that has it too, until none is."""
+def _join_lonely_rows(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
+    """Join each batch with exactly one row of some modality with the nearest batch that has the modality too."""
     while True:
         counts = np.stack([present[part].sum(0) for part in parts]) if parts else np.zeros((0, 1), int)
         lonely = np.argwhere((counts == 1) & (counts.sum(0) > 1))
@@ -377,15 +377,15 @@ def _joined(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
         del parts[second]
 
 
-# Features that can only mislead, found in the training units before anything is fitted to them: a value that is the
-# same in all of them, or another way to write how long a recording is.
+# Misleading features are found in the training units before anything is fitted to them: constant features, and features
+# that encode a recording's length.
 
 LEAST = 20
-"""Least number of units, or recordings: fewer may be alike by chance."""
+"""Least number of units or recordings: fewer may coincide by chance."""
 LEAST_LENGTHS = 5
 FOLLOWS = 0.99
 CONSTANT = 1e-6
-"""A feature with a smaller SD is rounding: absolute where signals or features were z-scored, else relative to it."""
+"""SD below which a feature counts as constant: absolute for z-scored signals or features, else relative to the mean."""
 
 REASONS = {"constant": "constant over the training units", "length": "a function of the length of the recording"}
 
@@ -393,14 +393,14 @@ REASONS = {"constant": "constant over the training units", "length": "a function
 def drop_misleading(
     data: Data, specs: Mapping[str, InputSpec], store: Store, grid: Grid, train: np.ndarray, scaled: frozenset[str]
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """The data with NaN for features that can only mislead, and the specs, whose `fitted` names their positions.
+    """Replace misleading features by NaN; return the data, and the specs whose `fitted` lists the dropped positions.
 
     Args:
         train: positions (k,) of the training rows.
-        scaled: the modalities whose features are of z-scored signals, or z-scored themselves.
+        scaled: modalities whose features are z-scored, or computed from z-scored signals.
 
     Raises:
-        DataError: that is more than half of a modality's features.
+        DataError: more than half of a modality's features are misleading.
     """
     feeds, found = dict(data.feeds), dict(specs)
     for m, feed in data.feeds.items():
@@ -427,12 +427,12 @@ def drop_misleading(
                 hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
                 "subject-independent-v3; else choose other --modalities or another --encoder",
             )
-        feeds[m] = without(feed, found[m])
+        feeds[m] = mask_dropped_features(feed, found[m])
     return replace(data, feeds=feeds), found
 
 
-def without(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
-    """The feed with NaN for the features that `spec.fitted` names."""
+def mask_dropped_features(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
+    """Return the feed with NaN for the features that `spec.fitted` lists."""
     if not (gone := _positions(spec)):
         return feed
     array = feed.array.clone()
@@ -441,7 +441,7 @@ def without(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
 
 
 def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
-    """Modality -> feature -> why it was dropped, where any was."""
+    """Return modality -> feature -> the reason why the feature was dropped."""
     found: dict[str, dict[str, str]] = {}
     for m, spec in specs.items():
         for reason, words in REASONS.items():
@@ -451,7 +451,7 @@ def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
 
 
 def dropping_notes(specs: Mapping[str, InputSpec]) -> list[str]:
-    """A line for each modality of which features were dropped."""
+    """Return a line for each modality with dropped features."""
     return [
         f"{len(_positions(spec))} of {spec.shape[0]} features of {m} dropped: {_in_words(spec)}"
         for m, spec in specs.items()
@@ -473,7 +473,7 @@ def _name(spec: InputSpec, position: int) -> str:
 
 
 def _constant(values: np.ndarray, scaled: bool) -> np.ndarray:
-    """(k,) positions of features of `values` (n, F) that are the same in all rows that have them."""
+    """Return (k,) positions of features of `values` (n, F) with one value in all rows that have them."""
     there = np.isfinite(values)
     count = there.sum(0)
     known = np.where(there, values, 0.0)
@@ -483,9 +483,9 @@ def _constant(values: np.ndarray, scaled: bool) -> np.ndarray:
 
 
 def _following(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
-    """(k,) positions of features whose mean over a recording follows how long that is: along a line, or any other curve
-    that only rises or only falls."""
-    from scipy.stats import rankdata  # slow to import, and runs whose stages are done find nothing
+    """Return (k,) positions of features whose mean over a recording follows its length along a line or a monotone
+    curve."""
+    from scipy.stats import rankdata  # slow to import, and not needed if all stages are finished
 
     which, row = np.unique(recording, return_inverse=True)
     lengths = np.array([length_s[r] for r in which])

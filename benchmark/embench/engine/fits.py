@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import network
-from embench.engine.assemble import assemble, chained, placed, sources_of, with_stats
-from embench.engine.feed import Data, FeatureFeed, Feed, drop_misleading, dropped_names, dropping_notes, sent
-from embench.engine.loop import FitState, fit, flops_of
+from embench.engine.assemble import assemble, chain_data, list_sources, place_channels, with_stats
+from embench.engine.feed import Data, FeatureFeed, Feed, drop_misleading, dropped_names, dropping_notes, send
+from embench.engine.loop import FitState, count_flops, fit
 from embench.engine.network import HiddenEncoder, LinearHead, Precomputed, class_weights, fit_scale
 from embench.engine.rows import (
     Grid,
     StoreSource,
     all_anchors,
-    encoder_of,
-    grid_of,
+    build_grid,
     keeps_level,
+    load_encoder,
+    require_view,
     slide,
     stage_view,
     view_length,
-    view_of,
 )
 from embench.engine.stage import FitParams, Folder, FusionParams, Params, PretrainParams, Stage
 from embench.errors import DataError
@@ -42,37 +42,37 @@ from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.nn import Head, Model, Supervised
 from embench.store import Store, open_store
-from embench.store.store import kept_by_one
+from embench.store.store import cache_array_once
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 
-# Tokens of networks that learn nothing: computed once a stage, not once an epoch; once for all stages of a dataset
-# where they start from weights that stages share.
+# Tokens of frozen networks are computed once per stage, not per epoch; and once for all stages of a dataset if these
+# share the initial weights.
 
 
 @dataclass(frozen=True)
 class TokenFeed(FeatureFeed):
-    """Tokens `array` (n, L, D) on the device, a summary in front of them where there is one, with their `mask`
-    (n, L), None where all count."""
+    """Tokens `array` (n, L, D) on the device, after the summary token if there is one, with their `mask` (n, L); None
+    if all count."""
 
     mask: Tensor | None = None
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Tokens (b, L, D) at positions `index` (b,), and their mask (b, L)."""
-        at = sent(torch.from_numpy(index), self.device)
+        """Return tokens (b, L, D) at positions `index` (b,), and their mask (b, L)."""
+        at = send(torch.from_numpy(index), self.device)
         return self.array[at], None if self.mask is None else self.mask[at]
 
 
 def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
-    """Data of the same rows with hidden vectors (n, 1, H) of frozen nets."""
-    return replace(data, feeds={m: tokens_of(data, m, net, net.tokens) for m, net in nets.items()})
+    """Return data of the same rows with hidden vectors (n, 1, H) of frozen networks."""
+    return replace(data, feeds={m: compute_tokens(data, m, net, net.tokens) for m, net in nets.items()})
 
 
-def tokens_of(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
-    """The tokens that a network makes of all rows of a modality in evaluation mode, in float32; the one `pooled` token
-    (n, 1, D) instead of all where that is enough. `spec` is of all tokens."""
+def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
+    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32; only the one `pooled` token
+    (n, 1, D) if requested. `spec` describes all tokens."""
     module.to(data.device).eval()
     feed = data.feeds[m]
     x = torch.zeros(data.size, *_shape(spec, pooled), device=data.device)
@@ -86,22 +86,22 @@ def tokens_of(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled:
 
 
 def _shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
-    """(L, D) of tokens as one tensor."""
+    """Return (L, D) of tokens as one tensor."""
     return (1 if pooled else spec.length + spec.summary, spec.dim)
 
 
 def _chunks(module: nn.Module, feed: Feed, size: int, pooled: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Positions (b,) of the rows that are there, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
+    """Yield positions (b,) of the present rows, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
     there = np.flatnonzero(feed.present)
     with torch.no_grad():
         for i in range(0, len(there), size):
             index = there[i : i + size]
             tokens = module(*feed.batch_rows(index))
-            yield sent(torch.from_numpy(index), feed.device), *_packed(tokens, pooled)
+            yield send(torch.from_numpy(index), feed.device), *_packed(tokens, pooled)
 
 
 def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
-    """Tokens as one tensor (b, L, D) with their mask: pooled, or behind their summary, where there is one."""
+    """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
     if pooled:
         return tokens.pooled().unsqueeze(1).float(), None
     if tokens.summary is None:
@@ -111,13 +111,13 @@ def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
 
 
 @dataclass(frozen=True)
-class Everywhere:
-    """Tokens of a dataset's units, whichever of them a stage has: made once, kept beside the prepared data, and found
-    by all stages whose encoders have the same weights.
+class SharedTokens:
+    """Tokens of all units of a dataset, computed once, cached in the prepared data and shared by all stages whose
+    encoders have the same weights.
 
     Args:
-        specs: what the stage's encoders are fed. grid: (n,) anchors of its rows.
-        modalities: those whose encoders start from weights that other stages have, too.
+        specs: what the stage's encoders read.
+        modalities: those whose encoders start from weights that other stages share.
     """
 
     params: FitParams
@@ -128,7 +128,7 @@ class Everywhere:
     modalities: Collection[str]
 
     def feed(self, m: str, module: nn.Module, spec: TokenSpec, present: np.ndarray, pooled: bool) -> TokenFeed | None:
-        """The tokens of the stage's rows, of which `present` (n,) are there; None where they are not shared."""
+        """Return the tokens of the stage's rows, of which `present` (n,) exist; None if the tokens are not shared."""
         if m not in self.modalities:
             return None
         whole, device = all_anchors(self.source, self.all_view), self.params.common.device
@@ -139,16 +139,16 @@ class Everywhere:
         def make() -> np.ndarray:
             part = {m: self.params.modalities[m]}
             data, _ = assemble(self.source, part, whole, device, all_view=self.all_view, specs=self.specs)
-            found = tokens_of(data, m, module, spec, pooled=pooled)
+            found = compute_tokens(data, m, module, spec, pooled=pooled)
             columns = [found.array] if found.mask is None else [found.array, found.mask.unsqueeze(2).float()]
             return torch.cat(columns, 2).cpu().numpy()
 
-        rows = torch.from_numpy(kept_by_one(self.source.store, self._key(m, module, whole, pooled), make)[at])
+        rows = torch.from_numpy(cache_array_once(self.source.store, self._key(m, module, whole, pooled), make)[at])
         mask = rows[..., spec.dim].bool().to(device) if rows.shape[2] > spec.dim else None
         return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
 
     def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
-        """All that decides the tokens, weights by their own content, so that it tells nothing where they came from."""
+        """Return everything that decides the tokens; weights count by their content, not their origin."""
         part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
         view = None if part.recipe.view is None else asdict(part.recipe.view)
         weights = {name: digest(tensor.float().cpu().numpy()) for name, tensor in module.state_dict().items()}
@@ -162,9 +162,11 @@ class Everywhere:
         ]
 
 
-def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path) -> Everywhere | None:
-    """The tokens that a stage may share with others: of encoders that start from files, or from a pretraining that all
-    folds share. Others begin at random, in each stage with other weights."""
+def find_shared_tokens(
+    stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
+) -> SharedTokens | None:
+    """Return the tokens that a stage may share with others: of encoders that start from files, or from a pretraining
+    that all folds share. Other encoders start at random, with different weights in each stage."""
     params = stage.params
     known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
     for role, stage_id in stage.inputs.items():
@@ -173,31 +175,32 @@ def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Gr
             known |= {modality} if modality else set(params.modalities)
     if not known or stage.places.get("blank"):
         return None
-    source = StoreSource.of(params.common.source, stage.places, stage.task)
-    if source.given is not None:  # other units normalise in each fold
+    source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
+    if source.given is not None:  # each fold is normalised by other units
         return None
-    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    return Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
+    views = [require_view(load_encoder(part), part.name) for part in params.modalities.values()]
+    return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 
 
 def _positions(some: Grid, whole: Grid) -> np.ndarray | None:
-    """(n,) where the anchors of `some` stand among those of `whole`; None where one is not there."""
+    """Return (n,) positions of the anchors of `some` in `whole`; None if an anchor is missing there."""
     places = {row: i for i, row in enumerate(_anchors(whole))}
     found = [places.get(row, -1) for row in _anchors(some)]
     return None if -1 in found else np.array(found, np.int64)
 
 
 def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
-    return zip(*(of.tolist() for of in (grid.recording, grid.start, grid.stop, grid.unit_start)), strict=True)
+    return zip(*(values.tolist() for values in (grid.recording, grid.start, grid.stop, grid.unit_start)), strict=True)
 
 
-def once(
-    model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: Everywhere | None
+def precompute_tokens(
+    model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: SharedTokens | None
 ) -> tuple[Model, Data]:
-    """A model that reads tokens where `frozen` encoders read something else, and data with these tokens of all rows; it
-    shares all else with `model`. Both as they are where tokens do not fit in half of the memory (None: what is free).
+    """Replace `frozen` encoders by their precomputed tokens; return the model, which shares all other modules with
+    `model`, and the data with tokens. Returns both unchanged if the tokens do not fit in half of the memory (None: the
+    free memory).
 
-    The default head reads pooled tokens alone. Any other sees them all.
+    The default head reads pooled tokens only; other heads read all.
     """
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
@@ -209,7 +212,7 @@ def once(
     for m, encoder in encoders.items():
         spec, present = model.specs[m], data.feeds[m].present
         known = shared.feed(m, encoder, spec, present, pooled) if shared else None
-        feeds[m] = known or tokens_of(data, m, encoder, spec, pooled=pooled)
+        feeds[m] = known or compute_tokens(data, m, encoder, spec, pooled=pooled)
     stand_ins = {m: Precomputed(summary=model.specs[m].summary and not pooled) for m in encoders}
     specs = {m: replace(spec, length=1, summary=False) if pooled else spec for m, spec in model.specs.items()}
     reading = Model({**model.encoders, **stand_ins}, specs, model.fusion, model.head, model.scale)
@@ -219,7 +222,7 @@ def once(
 # Stages that fit networks: pretraining, unimodal and fusion networks.
 
 
-def of_units(
+def load_unit_rows(
     stage: Stage[Params],
     params: FitParams,
     source: StoreSource,
@@ -228,11 +231,11 @@ def of_units(
     specs: Mapping[str, InputSpec] | None = None,
     training: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Data, dict[str, InputSpec], Grid]:
-    """The rows of a stage's units as a network or an estimator of these `params` reads them; `drop`, `specs` and
+    """Return the rows of a stage's units as a network or an estimator of these `params` reads them; `drop`, `specs` and
     `training` as in `assemble`."""
     modalities, own, task = params.modalities, params.recipe.view, stage.task
-    grid = grid_of(modalities, own, task["recording"], task["start"], task["stop"])
-    views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
+    grid = build_grid(modalities, own, task["recording"], task["start"], task["stop"])
+    views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     data, found = assemble(
         source,
         modalities,
@@ -253,15 +256,16 @@ def _training(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
 
 
-def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
-    """Data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the anchors.
+def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
+    """Return data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the
+    anchors.
 
     Raises:
         DataError: no training unit has any of the modalities, or most features of one of them tell nothing.
     """
     params, task = stage.params, stage.task
-    source = StoreSource.of(params.common.source, stage.places, task)
-    data, specs, grid = of_units(stage, params, source, training=_training(task))
+    source = StoreSource.from_spec(params.common.source, stage.places, task)
+    data, specs, grid = load_unit_rows(stage, params, source, training=_training(task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -278,15 +282,15 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
 
-def _labels_of(
+def _fit_output_spec(
     model: Model,
     params: FitParams,
     data: Data,
     train: np.ndarray,
     recipe: Recipe,
 ) -> OutputSpec:
-    """The stage's targets, with what its training labels say of them: weights of classes, and the model's scale."""
-    outputs = network.output_spec_of(params)
+    """Return the stage's targets with class weights from the training labels; also set the model's scale."""
+    outputs = network.make_output_spec(params)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
     classes = tuple(class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets))
@@ -295,7 +299,7 @@ def _labels_of(
 
 
 def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
-    """Pretrained weights, in the order in which the stages were requested.
+    """Load pretrained weights, in the order in which the stages were requested.
 
     Raises:
         UsageError: they are of another network.
@@ -311,7 +315,7 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules that
+    """Freeze the parts that recipes name: encoders, and all of a fusion outside its `.head`. Return the modules that
     stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
@@ -323,16 +327,17 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A network with its first weights, and the rows that it learns from.
+class PreparedFit:
+    """A network with its initial weights, and the rows that it is trained on.
 
     Args:
-        module: what is trained: `model`, or one that reads tokens of its frozen encoders and shares the rest with it.
-        data: what `module` reads; `rows`: what `model` does.
+        module: the trained module: `model`, or one that reads precomputed tokens and shares the other parts with
+            `model`.
+        data: what `module` reads; `rows`: what `model` reads.
         train, val: positions (k,), (v,) in both.
         unit: (n,) the unit of each row.
-        told: facts on features for the result.
-        frozen: parameters of the frozen nets under it.
+        feature_facts: facts on features for the result.
+        frozen: number of parameters of the frozen networks below it.
     """
 
     stage: Stage[FitParams]
@@ -345,18 +350,18 @@ class Ready:
     train: np.ndarray
     val: np.ndarray
     unit: np.ndarray
-    told: Mapping[str, Any] = field(default_factory=dict)
+    feature_facts: Mapping[str, Any] = field(default_factory=dict)
     frozen: int = 0
 
     @property
     def epoch_ended(self) -> Callable[[int], None] | None:
-        """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
+        """Return a function that saves each epoch's weights, if the protocol selects an epoch afterwards."""
         if not self.stage.params.every_epoch:
             return None
         return lambda epoch: network.save_weights(self.folder, self.model, epoch)
 
     def fit(self) -> dict[str, Any]:
-        """Fits the network, by its recipe or in closed form, and writes it; returns the stage's result."""
+        """Train the network, or fit it in closed form, and save it; return the stage's result."""
         recipe = self.stage.params.recipe
         if isinstance(self.model.head, network.LinearHead):
             return self._finish({"epochs": 0, "penalty": self._fit_closed(self.model.head)})
@@ -364,10 +369,10 @@ class Ready:
             self.module, self.module, self.data, self.train, self.val, recipe, self.folder, self.stage.seed,
             self.epoch_ended,
         )  # fmt: skip
-        return self._finish(_learned(state, self.folder))
+        return self._finish(_write_learning_curve(state, self.folder))
 
     def _fit_closed(self, head: network.LinearHead) -> dict[str, float]:
-        """Fits the head to the training rows' pooled tokens; the penalties that their subjects chose, by target."""
+        """Fit the head to the pooled tokens of the training rows; return the penalty of each target."""
         ((m, encoder),) = self.module.model.encoders.items()
         x, mask = self.data.feeds[m].batch_rows(self.train)
         pooled = encoder(x, mask).pooled().cpu().numpy()
@@ -376,52 +381,52 @@ class Ready:
         return network.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
 
     def _finish(self, learned: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes the fitted network; returns the stage's result."""
+        """Save the fitted network; return the stage's result."""
         trained = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         network.save(self.folder, self.model, self.specs)
         return {
             **learned,
             "rows": len(self.train),
             "val_rows": len(self.val),
-            **self.told,
+            **self.feature_facts,
             "parameters": network.parameter_count(self.model) + self.frozen,
             "trained": trained,
-            "flops": flops_of(self.model, self.rows, self.train),
+            "flops": count_flops(self.model, self.rows, self.train),
         }
 
 
 def run_network(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """One modality's encoder with its own head; or a fusion, end to end with its encoders, or over the hidden layers of
-    frozen unimodal nets."""
-    return ready(stage, folder, root).fit()
+    """Fit a stage's network: one encoder with its head, a fusion end to end, or a fusion of frozen unimodal
+    networks."""
+    return prepare_fit(stage, folder, root).fit()
 
 
-def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
-    """The network of a stage before it is trained. Raises DataError, UsageError or PluginError where the data, the
-    weights to start from or the plugins do not fit."""
+def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> PreparedFit:
+    """Return the network of a stage before training. Raises DataError, UsageError or PluginError if data, initial
+    weights or plugins do not fit."""
     params = stage.params
     if isinstance(params, FusionParams) and params.inputs == "hidden":
-        return _over_hidden(stage, params, folder, root)
-    data, specs, train, val, grid = labelled(stage)
-    outputs = network.output_spec_of(params)
+        return _prepare_over_hidden(stage, params, folder, root)
+    data, specs, train, val, grid = load_labelled_data(stage)
+    outputs = network.make_output_spec(params)
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
-    told = features_dropped(specs, folder)
+    feature_facts = report_dropped_features(specs, folder)
     _start(model, stage, root)
     frozen = _freeze(model, params)
-    outputs = _labels_of(model, params, data, train, params.recipe)
+    outputs = _fit_output_spec(model, params, data, train, params.recipe)
     model.to(data.device)
     still = [m for m, part in params.modalities.items() if part.recipe.frozen]
-    shared = everywhere(stage, specs, grid, root) if still else None
-    reading, read = once(model, data, still, stage.places.get("memory_bytes"), shared)
+    shared = find_shared_tokens(stage, specs, grid, root) if still else None
+    reading, read = precompute_tokens(model, data, still, stage.places.get("memory_bytes"), shared)
     module = Supervised(reading, outputs, frozen).to(data.device)
-    return Ready(stage, folder, model, module, specs, read, data, train, val, grid.unit, told)
+    return PreparedFit(stage, folder, model, module, specs, read, data, train, val, grid.unit, feature_facts)
 
 
-def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
-    """The features that a stage dropped, for its result; notes them as events at once."""
+def report_dropped_features(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
+    """Report a stage's dropped features as events; return them for its result."""
     for text in dropping_notes(specs):
         folder.event("note", text=text)
     found = dropped_names(specs)
@@ -431,7 +436,7 @@ def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str
 def frozen_networks(
     stage: Stage[FitParams], params: FusionParams, root: Path
 ) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
-    """The unimodal networks that a stage reads, without gradients, and the specs of their hidden layers."""
+    """Return the unimodal networks that a stage reads, without gradients, and the specs of their hidden layers."""
     modules, specs = {}, {}
     for m in params.modalities:
         modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], params.inputs)
@@ -439,26 +444,26 @@ def frozen_networks(
     return modules, specs
 
 
-def _over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> Ready:
-    data, _, train, val, grid = labelled(stage)
+def _prepare_over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> PreparedFit:
+    data, _, train, val, grid = load_labelled_data(stage)
     modules, specs = frozen_networks(stage, params, root)
     token_specs = {m: module.tokens for m, module in modules.items()}
     data = hidden_data(data, modules)
-    fused = network.fused(params.fusion, token_specs, network.output_spec_of(params))
+    fused = network.build_fusion_module(params.fusion, token_specs, network.make_output_spec(params))
     precomputed = {m: network.Precomputed() for m in modules}
-    model = Model(precomputed, token_specs, fused, scale=network.scale_of(network.output_spec_of(params)))
-    module = Supervised(model, _labels_of(model, params, data, train, params.recipe)).to(data.device)
+    model = Model(precomputed, token_specs, fused, scale=network.make_scale(network.make_output_spec(params)))
+    module = Supervised(model, _fit_output_spec(model, params, data, train, params.recipe)).to(data.device)
     count = sum(network.parameter_count(part) for part in modules.values())
-    return Ready(stage, folder, model, module, specs, data, data, train, val, grid.unit, frozen=count)
+    return PreparedFit(stage, folder, model, module, specs, data, data, train, val, grid.unit, frozen=count)
 
 
 def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """A pretext task over windows of its source's subjects, or a task on the source's labels over labelled units."""
+    """Train a pretext task on windows of the source's subjects, or a task on the source's labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
     pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
-    data, specs, train, val = labelled(stage)[:4] if labels else _windows(stage)
-    outputs = network.output_spec_of(params)
+    data, specs, train, val = load_labelled_data(stage)[:4] if labels else _windows(stage)
+    outputs = network.make_output_spec(params)
     if params.fusion is not None:
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     elif labels:
@@ -466,9 +471,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
     _start(model, stage, root)
-    outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
+    outputs_of_source = _fit_output_spec(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
-    module = network.module_of(params.pretrainer, objective).to(data.device)
+    module = network.check_module(params.pretrainer, objective).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
     about = {
@@ -480,9 +485,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             if s.rate is not None
         },
     }
-    manifest, *beside = _seen(stage, about)
+    manifest, *beside = _describe_sources(stage, about)
     return {
-        **_learned(state, folder),
+        **_write_learning_curve(state, folder),
         "rows": len(train),
         "val_rows": len(val),
         "parameters": network.parameter_count(module),
@@ -492,11 +497,11 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
 
 
 def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
-    """The windows of a stage that pretrains without labels, and the role of each (n,), of each of its datasets; they
+    """Return the windows and the role of each (n,) for every dataset of a stage that pretrains without labels; windows
     slide over the segments of its task."""
     params, found = stage.params, []
-    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    for source, task in sources_of(stage):
+    views = [require_view(load_encoder(part), part.name) for part in params.modalities.values()]
+    for source, task in list_sources(stage):
         length = max(view_length(view, source.longest_s, source.shortest_s) for view in views)
         step = stage_view(params.recipe.view, views).step_s or length
         grid = slide(length, step, task["recording"], task["start"], task["stop"])
@@ -505,13 +510,13 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
 
 
 def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
-    """Data without labels in windows; specs; the rows of training and of validation."""
+    """Return unlabelled data in windows, specs, the training rows and the validation rows."""
     params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
     parts: list[Data] = []
     specs: dict[str, InputSpec] = {}
-    for (spec, task), (grid, _) in zip(sources_of(stage), windows, strict=True):
+    for (spec, task), (grid, _) in zip(list_sources(stage), windows, strict=True):
         data, found = assemble(
-            StoreSource.of(spec, stage.places, task),
+            StoreSource.from_spec(spec, stage.places, task),
             params.modalities,
             grid,
             params.common.device,
@@ -519,9 +524,9 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
             training=_training(task),
             memory_bytes=memory and memory // len(windows),
         )
-        parts.append(placed(data, found, specs, params.modalities) if specs else data)
+        parts.append(place_channels(data, found, specs, params.modalities) if specs else data)
         specs = specs or found
-    data, role = chained(parts), np.concatenate([role for _, role in windows])
+    data, role = chain_data(parts), np.concatenate([role for _, role in windows])
     there = data.present.any(1)
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
     if len(train) < 2:
@@ -529,9 +534,10 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _seen(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Facts `about` a pretraining with those of each dataset: hash, subjects, recordings, hours by modality."""
-    for k, (spec, task) in enumerate(sources_of(stage)):
+def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the facts `about` a pretraining with those of each dataset: hash, subjects, recordings, hours by
+    modality."""
+    for k, (spec, task) in enumerate(list_sources(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
             (store.recordings[r], start, stop)
@@ -547,29 +553,33 @@ def _seen(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[di
             "dataset": store.name,
             "store": store.key,
             "synthetic": store.synthetic is not None,
-            "people": sorted({entry.subject for entry in entries}),
+            "subjects": sorted({entry.subject for entry in entries}),
             "recordings": len(entries),
             "hours": hours,
             "licence": stage.places["licences"][spec.store],
             **about,
-            **({"channels": {m: _called(store, m, names) for m, names in about["channels"].items()}} if k else {}),
+            **(
+                {"channels": {m: _source_channel_names(store, m, names) for m, names in about["channels"].items()}}
+                if k
+                else {}
+            ),
         }
 
 
-def _called(store: Store, modality: str, names: list[str]) -> list[str]:
-    """The channels of a source as it calls them: an only one may have another name than in the first source."""
+def _source_channel_names(store: Store, modality: str, names: list[str]) -> list[str]:
+    """Return a source's own channel names: a single channel may have another name than in the first source."""
     own = store.modalities[modality].channels if modality in store.modalities else ()
     return list(own) if len(own) == len(names) == 1 else names
 
 
 def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:
-    """(n,) the subject of each unit of a stage, or of the units of a part of its task, such as `slice_`."""
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
+    """Return (n,) the subject of each unit of a stage, or of a part of its task, such as `slice_`."""
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task[f"{part}recording"].tolist()])
 
 
-def _learned(state: FitState, folder: Folder) -> dict[str, Any]:
-    """Writes a learning curve; returns how many epochs there were, and which was kept."""
+def _write_learning_curve(state: FitState, folder: Folder) -> dict[str, Any]:
+    """Write the learning curve; return the number of epochs and the selected epoch."""
     names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:
@@ -583,13 +593,13 @@ def _learned(state: FitState, folder: Folder) -> dict[str, Any]:
     return {"epochs": state.epoch, "kept_epoch": kept}
 
 
-# Estimators on features or on frozen networks: the rows that one is fitted to, and the fit where it predicts.
+# Estimators on features or on frozen networks: their training rows, and the fit at prediction.
 
 ROWS_FILE = "rows.npz"
 
 
 def feature_rows(data: Data) -> np.ndarray:
-    """(n, features): all modalities side by side, NaN where one is absent."""
+    """Return (n, features): all modalities side by side, NaN for absent ones."""
     parts = []
     for feed in data.feeds.values():
         if not isinstance(feed, FeatureFeed):
@@ -601,13 +611,14 @@ def feature_rows(data: Data) -> np.ndarray:
 
 
 def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """The rows that an estimator is fitted to: the encoders' features, else what frozen unimodal nets say.
+    """Store the rows that an estimator is fitted to: the encoders' features, or the outputs of frozen unimodal
+    networks.
 
-    It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
+    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code.
     """
     params = stage.params
-    data, specs, train, val, grid = labelled(stage)
-    dropped = features_dropped(specs, folder)
+    data, specs, train, val, grid = load_labelled_data(stage)
+    dropped = report_dropped_features(specs, folder)
     modules: dict[str, network.HiddenEncoder] = {}
     if params.inputs != "features":
         modules, specs = frozen_networks(stage, params, root)
@@ -626,14 +637,14 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
 
 
 def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
-    """The positions of `part` (k,) whose rows have a label."""
+    """Return the positions of `part` (k,) whose rows have a label."""
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 
 def _rows(
     stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
 ) -> dict[str, np.ndarray]:
-    """Arrays that an estimator is fitted to, of the rows at positions `train` (n,) and `val` (v,)."""
+    """Return the arrays that an estimator is fitted to, from the rows at positions `train` (n,) and `val` (v,)."""
     X, (labels, weights) = feature_rows(data), data.labels
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     subjects = task_subjects(stage)[grid.unit]
@@ -643,21 +654,20 @@ def _rows(
     return rows
 
 
-def fit_now(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
-    """The estimator on features of a stage, fitted without a file of it, and the specs of the features that it
-    reads."""
-    data, specs, train, val, grid = labelled(stage)
+def refit_estimator(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
+    """Fit the feature estimator of a stage without a stored file; also return the specs of its features."""
+    data, specs, train, val, grid = load_labelled_data(stage)
     rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
     return _fitted(stage.params, stage.seed, _as_rows(rows)), specs
 
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
-    """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
+    """Fit the estimator of a finished stage to its stored rows, which hold exact float32 values."""
     return _fitted(params, folder.result()["seed"], fitted_rows(folder))
 
 
 def fitted_rows(folder: Folder) -> TrainingRows:
-    """The rows that the estimator of a finished stage is fitted to."""
+    """Return the rows that the estimator of a finished stage is fitted to."""
     with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
         return _as_rows(rows)
 
@@ -668,7 +678,7 @@ def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
 
 
 def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
-    (target,) = network.output_spec_of(params).targets
+    (target,) = network.make_output_spec(params).targets
     kind = registry.load("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
@@ -679,13 +689,13 @@ def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
 # Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction.
 
 
-def size_of(estimator: object) -> tuple[int | None, int | None]:
-    """(parameters, floating-point operations of one row's prediction) of scikit-learn's models inside an estimator.
+def measure_size(estimator: object) -> tuple[int | None, int | None]:
+    """Return (parameters, floating-point operations of one prediction) of the scikit-learn models in an estimator.
 
-    Parameters are the floating-point numbers that the fitted models keep, and of a tree one number a node: a threshold
-    or a prediction. Operations are a multiplication and an addition for each of these numbers, one more for each of a
-    support vector's (the distance to it), and of a tree the comparisons on its longest path and one addition. Both None
-    where nothing fitted by scikit-learn is found.
+    Parameters are the floating-point numbers of the fitted models; for trees, one number per node (threshold or
+    prediction). Operations are a multiplication and an addition per number, one more per number of a support vector
+    (for the distance); for trees, the comparisons on the longest path and one addition. Both are None without a fitted
+    scikit-learn model.
     """
     parameters = operations = 0
     for model in _models(estimator):
@@ -701,8 +711,8 @@ def size_of(estimator: object) -> tuple[int | None, int | None]:
 
 
 def _models(holder: object) -> Iterator[BaseEstimator]:
-    """The models that an object holds, at any depth, each once; a forest's parts are counted with it."""
-    from sklearn.base import BaseEstimator  # networks do without it
+    """Yield the models that an object holds, at any depth, each once; a forest counts as one."""
+    from sklearn.base import BaseEstimator  # not needed for networks
 
     waiting, seen = [holder], set()
     while waiting:
@@ -721,7 +731,7 @@ def _models(holder: object) -> Iterator[BaseEstimator]:
 
 def _trees(model: object) -> Iterator[tuple[int, int]]:
     """(nodes, depth) of each tree of a model made of trees."""
-    for rounds in getattr(model, "_predictors", ()):  # gradient boosting on histograms; there is no public way
+    for rounds in getattr(model, "_predictors", ()):  # histogram gradient boosting has no public attribute for this
         for tree in rounds:
             yield len(tree.nodes), int(tree.get_max_depth())
     several: Any = getattr(model, "estimators_", ())
@@ -732,7 +742,7 @@ def _trees(model: object) -> Iterator[tuple[int, int]]:
 
 
 def _numbers(model: BaseEstimator) -> Iterator[np.ndarray]:
-    """The arrays of floating-point numbers among a model's public attributes."""
+    """Yield the arrays of floating-point numbers among a model's public attributes."""
     for name, value in vars(model).items():
         for array in value if isinstance(value, list) else (value,):
             if not name.startswith("_") and isinstance(array, np.ndarray) and array.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""The training loop, resumable from its checkpoint to the same numbers, and the cost of a forward pass."""
+"""The training loop, which resumes from its checkpoint to identical numbers, and the cost of a forward pass."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from embench.nn import Model
 # Cost of a network: the operations of one row's forward pass.
 
 
-def flops_of(model: Model, data: Data, train: np.ndarray) -> int:
-    """Floating-point operations of one row's forward pass, attention included, the same on every device; the row is a
-    training row (positions `train`, (k,)) with all modalities where there is one."""
+def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
+    """Return the floating-point operations of one row's forward pass, attention included, identical on every device.
+    The row is a training row (positions `train`, (k,)) with all modalities, if there is one."""
     from torch.utils.flop_counter import FlopCounterMode
 
     full = data.present[train].all(1)
@@ -43,8 +43,8 @@ def flops_of(model: Model, data: Data, train: np.ndarray) -> int:
 
 @contextmanager
 def _in_plain_operations() -> Iterator[None]:
-    """Attention and Transformer layers as the products that they are made of: of their fused forms torch counts none on
-    a CPU, and not all on a GPU."""
+    """Run attention and Transformer layers as plain matrix products, because torch does not count all operations of
+    their fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -58,16 +58,16 @@ def _in_plain_operations() -> Iterator[None]:
 
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.02
-"""Largest share of the time for checkpoints; those of large networks come less often."""
+"""Largest proportion of the training time that checkpoints may take; large networks are saved less often."""
 _SEAL = hashlib.sha256().digest_size
-"""A checkpoint begins with the SHA-256 of the rest."""
+"""Bytes of the SHA-256 with which a checkpoint begins."""
 
 LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
-def optimiser_of(recipe: Recipe, *modules: nn.Module) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over the parameters that learn, with a learning rate for each layer where the
-    recipe decays it. On CUDA its step is fused into few kernels."""
+def make_optimiser(recipe: Recipe, *modules: nn.Module) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over all trainable parameters, with one learning rate per layer under
+    `layer_decay`. On CUDA its step is fused into few kernels."""
     groups = [group for module in modules for group in parameter_groups(recipe, module)]
     fused = any(p.is_cuda for group in groups for p in group["params"]) or None
     decay = recipe.weight_decay
@@ -78,8 +78,8 @@ def optimiser_of(recipe: Recipe, *modules: nn.Module) -> torch.optim.Optimizer:
 
 
 def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
-    """All trained parameters in one group; under a `layer_decay`, each layer that a network names in one of its own,
-    with its `share` of the learning rate.
+    """Return all trainable parameters in one group; under `layer_decay`, one group per layer, with its factor of the
+    learning rate.
 
     Raises:
         UsageError: no network names its layers.
@@ -108,7 +108,7 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
 
 
 def rate_at(recipe: Recipe, epoch: float) -> float:
-    """The learning rate's factor at an epoch (fractions count within warm-up and decay)."""
+    """Return the factor of the learning rate at an epoch, which may be a fraction."""
     if epoch < recipe.warmup:
         return (epoch + 1e-3) / recipe.warmup
     if recipe.schedule == "step":
@@ -123,7 +123,7 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
 
 @dataclass
 class FitState:
-    """State of a fit; all of it goes into the checkpoint."""
+    """State of training; a checkpoint holds all of it."""
 
     epoch: int = 0
     best_loss: float = math.inf
@@ -143,18 +143,18 @@ def fit(
     seed: int,
     epoch_ended: Callable[[int], None] | None = None,
 ) -> FitState:
-    """Trains `module` in place and leaves it with the weights that the recipe selects.
+    """Train `module` in place and leave it with the weights that the recipe selects.
 
     Args:
-        objective: batch -> (loss, named figures), for training and validation rows alike.
+        objective: batch -> (loss, named figures), for training and validation rows.
         train, val: row positions in `data`; `val` may be empty.
-        epoch_ended: called with an epoch's number when the module has its weights.
+        epoch_ended: called with the epoch's number while the module has its weights.
 
     Raises:
         PluginError: when the loss is not finite.
         UsageError: when the recipe selects by a figure that the objective does not give.
     """
-    optimiser = optimiser_of(recipe, module)
+    optimiser = make_optimiser(recipe, module)
     state = _resume(module, optimiser, folder, data.device)
     saved, took = time.monotonic(), 0.0
     while not has_ended(state, recipe, val):
@@ -176,14 +176,14 @@ def fit(
 
 
 def _batches(order: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
-    """The batches of an epoch's `order` of rows (n,)."""
+    """Return the batches of an epoch's `order` of rows (n,)."""
     if data.recording is not None:
         return split_by_recording(order, data.recording, data.present, recipe.batch)
     return split(order, data.present, recipe.batch)
 
 
 def _validation_batches(val: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
-    """The batches of the validation rows (v,), in their order."""
+    """Return the batches of the validation rows (v,), in order."""
     size = 4 * recipe.batch
     if data.recording is not None:
         return split_by_recording(val, data.recording, data.present, size)
@@ -191,7 +191,7 @@ def _validation_batches(val: np.ndarray, data: Data, recipe: Recipe) -> list[np.
 
 
 def has_ended(state: FitState, recipe: Recipe, val: np.ndarray) -> bool:
-    """True if all epochs are over, or the loss on the validation rows `val` (v,) has not fallen for too many."""
+    """Return True if all epochs are over, or the loss on the validation rows `val` (v,) stopped falling."""
     patient = recipe.selection != "early_stop" or len(val) == 0 or state.epoch == 0
     return state.epoch >= recipe.epochs or (not patient and state.epoch - 1 - state.best_epoch >= recipe.patience)
 
@@ -203,8 +203,8 @@ def conclude_epoch(
     figures: Mapping[str, float],
     epoch_ended: Callable[[int], None] | None,
 ) -> None:
-    """Puts an epoch's figures into the state, and the weights where they are the best so far. Raises UsageError when
-    the recipe selects by a figure that is not there."""
+    """Add an epoch's figures to the state, and its weights if they are the best so far. Raises UsageError if the recipe
+    selects by a missing figure."""
     state.history.append({"epoch": state.epoch, **figures})
     if epoch_ended:
         epoch_ended(state.epoch)
@@ -216,8 +216,8 @@ def conclude_epoch(
 
 
 def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
-    """Figure that is lowest in the epoch to keep: the loss on validation subjects, or the share of training rows that
-    were predicted wrong; None where the last epoch is kept."""
+    """Return the figure that selects an epoch, lower is better: the validation loss, or the proportion of wrongly
+    predicted training rows; None if the last epoch is kept."""
     if recipe.selection == "last":
         return None
     if recipe.selection == "early_stop":
@@ -241,7 +241,7 @@ def _epoch(
     recipe: Recipe,
     epoch: int,
 ) -> dict[str, float]:
-    """One pass over the batches; the means of the loss and of the objective's figures."""
+    """Train for one pass over the batches; return the means of the loss and of the objective's figures."""
     module.train()
     totals: dict[str, Tensor] = {}
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -255,22 +255,22 @@ def _epoch(
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
         for name, value in {"loss": loss, **figures}.items():
-            part = machine.summand(value, data.device)
+            part = machine.to_summand(value, data.device)
             totals[name] = totals.get(name, torch.zeros_like(part)) + part
-    sums = torch.stack(list(totals.values())).tolist()  # the host waits once an epoch for the device
+    sums = torch.stack(list(totals.values())).tolist()  # the host waits for the device once per epoch
     means = {name: total / len(order) for name, total in zip(totals, sums, strict=True)}
     check_loss(means["loss"], epoch)
     return means
 
 
 def set_rate(groups: Iterable[dict[str, Any]], recipe: Recipe, epoch: float) -> None:
-    """Sets the learning rate of an optimiser's groups for an epoch, fractions counted."""
+    """Set the learning rate of an optimiser's groups at an epoch, which may be a fraction."""
     for group in groups:
         group["lr"] = recipe.lr * rate_at(recipe, epoch) * group.get("share", 1.0)
 
 
 def check_loss(loss: float, epoch: int) -> None:
-    """Raises PluginError where an epoch's mean loss is not finite."""
+    """Raise PluginError if an epoch's mean loss is not finite."""
     if not math.isfinite(loss):
         raise PluginError(
             f"the training loss became {loss} in epoch {epoch + 1}", hint="try a smaller lr: --set ...lr=1e-4"
@@ -278,7 +278,7 @@ def check_loss(loss: float, epoch: int) -> None:
 
 
 def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
-    """Output of an objective, checked. Raises PluginError where it is no loss with its figures."""
+    """Check and return the output of an objective. Raises PluginError if it is not a loss with figures."""
     fine = isinstance(made, tuple) and len(made) == 2
     if fine and isinstance(made[0], Tensor) and made[0].ndim == 0 and isinstance(made[1], Mapping):
         return made
@@ -289,16 +289,16 @@ def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
 
 
 def _validate(module: nn.Module, objective: LossFunction, data: Data, batches: list[np.ndarray]) -> float:
-    """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
+    """Return the loss on validation rows; the random state is restored afterwards, so that training is unaffected."""
     module.eval()
     drawn = machine.random_state(data.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sums, rows = machine.summand(0.0, data.device), 0
+        sums, rows = machine.to_summand(0.0, data.device), 0
         for batch in data.batches(batches):
             with machine.training_precision(data.device):
                 loss, _ = _checked(objective(batch))
-            sums, rows = sums + machine.summand(loss, data.device) * batch.size, rows + batch.size
+            sums, rows = sums + machine.to_summand(loss, data.device) * batch.size, rows + batch.size
     machine.set_random_state(data.device, drawn)
     return float(sums) / rows
 
@@ -320,8 +320,8 @@ def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder,
 
 
 def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) -> None:
-    """Writes a checkpoint with the state of the random numbers. Raises MachineError where the disk refuses."""
-    # The second state is also that of MPS; the name is that of checkpoints which wait to be gone on from.
+    """Write a checkpoint with the state of the random generators. Raises MachineError if the disk refuses."""
+    # The second state also serves MPS; its name is that in existing checkpoints.
     content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -330,8 +330,7 @@ def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) ->
 
 
 def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
-    """Content of a checkpoint, with the random numbers set to where they were; None where there is none, or a damaged
-    one."""
+    """Read a checkpoint and restore the random generators; None if it is missing or damaged."""
     path = folder.file(CHECKPOINT)
     if not path.is_file():
         return None

@@ -20,17 +20,17 @@ from scipy.special import expit, softmax
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine.channels import Channel, all_fit, channels_of, check_fit
+from embench.engine.channels import Channel, all_fit, check_fit, find_channels
 from embench.engine.rows import (
     clip_spec,
-    encoder_of,
     feature_spec,
     keeps_level,
+    load_encoder,
+    require_view,
     signal_spec,
     spec_with_stats,
     standardises,
     view_length,
-    view_of,
 )
 from embench.engine.stage import FitParams, Folder, FusionParams, Part, SourceSpec, fitted_params
 from embench.errors import DataError, PluginError, UsageError
@@ -42,11 +42,12 @@ from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
 from embench.store import Store, blank_clips, derive
 
-# Statistics of training labels for labelled stages, and the meaning of predictions; the loss is in `nn`.
+# Statistics of training labels for labelled stages, and the interpretation of predictions; the loss is in `nn`.
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
-    """Inverse of each class's share of the training rows, 1 on average, at most 1,000; None where classes weigh alike.
+    """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None if classes
+    weigh equally.
 
     Args:
         y, weight: (n,) labels, NaN where missing, and weights of the training rows.
@@ -60,11 +61,11 @@ def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: b
 
 
 def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarray) -> None:
-    """Sets the scale of value targets to mean and SD of the training rows' labels, so that a head's first predictions
-    are of the right size whatever the label's unit.
+    """Set the scale of continuous targets to mean and SD of the training labels, so that a head's first predictions
+    have the right size in any measurement unit.
 
     Args:
-        y, weight: (n, targets), NaN where a label is missing, and (n,).
+        y, weight: (n, targets), NaN without a label, and (n,).
     """
     if model.scale is None:
         return
@@ -79,7 +80,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
 
 
 def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
-    """(B, columns): the scores of every target, side by side."""
+    """Return (B, columns): the scores of all targets, side by side."""
     parts = zip(outputs.targets, outputs.slices(), strict=True)
     return torch.cat([OBJECTIVES[target.kind].activation(logits[:, part]) for target, part in parts], 1)
 
@@ -87,19 +88,19 @@ def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
 # A linear head in closed form: ridge on pooled tokens, its penalty chosen on training subjects held out in turn.
 
 PENALTIES = 10.0 ** np.arange(-1, 7)
-"""Candidates of the penalty on standardised tokens, of rows that weigh 1 on average."""
+"""Candidate penalties for standardised tokens and rows with mean weight 1."""
 _ROUNDED = 1e-3
-"""That share of the mean."""
+"""Proportion of the mean that is added to an SD."""
 HELD_OUT = 5
-"""Number of parts of the training subjects, of which each is held out once."""
+"""Number of parts of the training subjects; each is held out once."""
 UNCHOSEN = 100.0
-"""Penalty where the training rows are of one subject, so that none can be held out."""
+"""Penalty if all training rows are of one subject, so that none can be held out."""
 _SLOPES = (0.05, 50.0)
-"""Bounds of the SD of logits: above 0, so that the order of decisions stays whatever the held-out subjects say."""
+"""Bounds of the SD of logits; above 0, so that the order of decisions is kept."""
 
 
 class LinearHead(nn.Module):
-    """A linear layer on pooled tokens that are standardised by the training rows: (B, D) -> (B, n_out)."""
+    """A linear layer on pooled tokens, standardised by the training rows: (B, D) -> (B, n_out)."""
 
     mean: Tensor
     std: Tensor
@@ -125,9 +126,9 @@ def fit_head(
     weight: np.ndarray,
     subjects: np.ndarray,
 ) -> dict[str, float]:
-    """Sets a head to what training rows say; returns the penalty that each target got, by its name.
+    """Fit a head to training rows; return the penalty of each target by name.
 
-    Classes are coded as -1 and 1, and a scale and an offset, fitted to the decisions on held-out subjects (Platt 1999),
+    Classes are coded as -1 and 1. A scale and an offset, fitted to the decisions on held-out subjects (Platt 1999),
     turn decisions into logits. Values are fitted in standard scores.
 
     Args:
@@ -165,8 +166,8 @@ def fit_head(
 def fit_target(
     target: Target, Z: np.ndarray, labels: np.ndarray, weight: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`, `weight` and
-    `subjects` (n,). Of `PENALTIES` the one with the smallest squared error on held-out subjects is taken."""
+    """Return slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`,
+    `weight` and `subjects` (n,). The penalty has the smallest squared error on held-out subjects among `PENALTIES`."""
     coded = _coded(target, labels)
     held_out = np.full((len(PENALTIES), *coded.shape), np.nan)
     for train, test in _splits(subjects):
@@ -185,8 +186,8 @@ def fit_target(
 def ridge_paths(
     X: np.ndarray, Y: np.ndarray, weight: np.ndarray, penalties: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes (A, D, K) and offsets (A, K) that make the weighted squared error of `Y` (n, K) on `X` (n, D) plus each of
-    the `penalties` (A,) times the squared slopes smallest (Hoerl and Kennard 1970); offsets go free."""
+    """Return slopes (A, D, K) and offsets (A, K) of weighted ridge regressions of `Y` (n, K) on `X` (n, D), one for
+    each of the `penalties` (A,) (Hoerl and Kennard 1970). Offsets are not penalised."""
     share = weight / weight.sum()
     x, y = share @ X, share @ Y
     root = np.sqrt(weight)[:, None]
@@ -200,8 +201,8 @@ def ridge_paths(
 
 
 def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and SD (D,) of rows, 1 for a column of zeros. What hardly varies is
-    rounded, so that a share of the mean is added."""
+    """Return the weighted mean and SD (D,) of rows; SD 1 for a column of zeros. Nearly constant columns have only
+    rounding noise, so a proportion of the mean is added."""
     share = weight / weight.sum()
     mean = share @ X
     std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDED * mean) ** 2)
@@ -209,7 +210,7 @@ def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
-    """Labels (n,) as what is regressed, (n, K): -1 and 1 for classes, as they are for values."""
+    """Return labels (n,) coded for regression, (n, K): -1 and 1 for classes; values unchanged."""
     if not target.traits.has_classes:
         return labels[:, None]
     if target.kind == "binary":
@@ -218,7 +219,7 @@ def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
 
 
 def _splits(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions of rows of subjects to learn from and of those held out; nothing where there is one subject."""
+    """Yield the positions of rows to fit on and of held-out subjects' rows; nothing for a single subject."""
     from sklearn.model_selection import GroupKFold
 
     parts = min(HELD_OUT, len(np.unique(subjects)))
@@ -227,8 +228,8 @@ def _splits(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _calibrated(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
-    """The slope, and the offsets (K,), that make logits of decisions (n, K) with the smallest cross-entropy. Labels are
-    smoothed as Platt 1999 says, so that decisions without an error do not make it infinite."""
+    """Return the slope and offsets (K,) that turn decisions (n, K) into logits with the smallest cross-entropy. Labels
+    are smoothed (Platt 1999), so that the slope stays finite without errors."""
     n, K = decisions.shape
     spread = float(decisions.std(0).mean()) or 1.0
     kinds = max(K, 2)
@@ -252,14 +253,14 @@ def _calibrated(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -
     return float(found[0]) / spread, np.asarray(found[1:])
 
 
-# Networks of a stage: built from plugins, started from pretrained weights, saved with what they were built from.
+# Networks of a stage: built from plugins, initialised with pretrained weights, saved with their construction.
 
 ANYTHING = Target("anything", "binary", LabelRule(), "")
-"""Placeholder target of a whole model that has none to predict; its read-out is thrown away."""
+"""Placeholder target of a whole model without a target; its read-out is discarded."""
 
 
-def output_spec_of(params: FitParams) -> OutputSpec:
-    """Output spec of a stage."""
+def make_output_spec(params: FitParams) -> OutputSpec:
+    """Return the output spec of a stage."""
     return OutputSpec(params.targets)
 
 
@@ -268,7 +269,8 @@ _hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
 
 class Decisions(nn.Module):
-    """Converts a unimodal net's output into probabilities of its targets, or values in the labels' unit."""
+    """Convert a unimodal network's output into probabilities of its targets, or values in the labels' measurement
+    unit."""
 
     def __init__(self, outputs: OutputSpec, scale: ValueScale | None) -> None:
         super().__init__()
@@ -280,8 +282,8 @@ class Decisions(nn.Module):
 
 
 class HiddenEncoder(nn.Module):
-    """A fitted unimodal net as an encoder whose one token is its head's hidden layer, or what `read` (B, H) takes of
-    its output; frozen, dropout off."""
+    """A fitted unimodal network as a frozen encoder without dropout. Its one token is the head's hidden layer, or
+    `read` (B, H) of its output."""
 
     def __init__(
         self,
@@ -301,7 +303,7 @@ class HiddenEncoder(nn.Module):
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
-        """Keeps the module in evaluation mode, whatever `mode` is."""
+        """Keep the module in evaluation mode, whatever `mode` is."""
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
@@ -310,8 +312,7 @@ class HiddenEncoder(nn.Module):
 
 
 class Precomputed(nn.Module):
-    """An encoder for tokens that were computed before: (B, L, D) as they are, the first of which is the `summary` where
-    there is one."""
+    """An encoder that passes on precomputed tokens (B, L, D); the first is the `summary` if there is one."""
 
     def __init__(self, *, summary: bool = False) -> None:
         super().__init__()
@@ -329,8 +330,8 @@ def _example(spec: InputSpec) -> Tensor:
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
-    """Token spec of a module, found from its output for two samples of zeros. Raises PluginError where that does not
-    have the shape of tokens."""
+    """Return the token spec of a module, from its output for two samples of zeros. Raises PluginError if the output
+    does not have the shape of tokens."""
     module.eval()
     with torch.no_grad():
         tokens = checked_tokens(module(_example(spec), None), 2, spec.modality)
@@ -351,36 +352,36 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
 def build_encoders(
     modalities: Mapping[str, Part], specs: Mapping[str, InputSpec]
 ) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
-    """The encoder's module of each modality, with random weights, and what tokens it makes."""
-    encoders = {m: module_of(part, encoder_of(part).build(specs[m])) for m, part in modalities.items()}
+    """Return each modality's encoder module, with random weights, and the spec of its tokens."""
+    encoders = {m: check_module(part, load_encoder(part).build(specs[m])) for m, part in modalities.items()}
     return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
 
 
-def module_of(part: Part, built: Any) -> nn.Module:
-    """Returns a plugin's module. Raises PluginError where it is no module."""
+def check_module(part: Part, built: Any) -> nn.Module:
+    """Return a plugin's module. Raises PluginError if it is not a module."""
     if not isinstance(built, nn.Module):
         raise PluginError(f"{part.name} built {type(built).__name__}", where=part.name, expected="a torch.nn.Module")
     return built
 
 
 def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
-    """One encoder and its own head."""
+    """Build a model of one encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
     if modalities[m].recipe.adapt == "ridge":
         head: nn.Module = LinearHead(tokens[m].dim, outputs.size)
     else:
-        head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
-    return Model(encoders, tokens, head=head, scale=scale_of(outputs))
+        head = check_module(modalities[m], load_encoder(modalities[m]).head(tokens[m], outputs))
+    return Model(encoders, tokens, head=head, scale=make_scale(outputs))
 
 
-def scale_of(outputs: OutputSpec) -> ValueScale | None:
-    """Scale from predictions to the labels' unit; None where no target is a value."""
+def make_scale(outputs: OutputSpec) -> ValueScale | None:
+    """Return the scale from predictions to the labels' measurement unit; None without continuous targets."""
     return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
-def fusion_of(part: Part) -> Fusion:
-    """The fusion plugin with its recipe. Raises UsageError or PluginError where it cannot be loaded."""
+def load_fusion(part: Part) -> Fusion:
+    """Return the fusion plugin with its recipe. Raises UsageError or PluginError if it cannot be loaded."""
     fusion: Fusion = registry.load("fusion", part.name)(part.recipe)
     return fusion
 
@@ -388,50 +389,50 @@ def fusion_of(part: Part) -> Fusion:
 def build_fusion(
     modalities: Mapping[str, Part], fusion: Part, specs: Mapping[str, InputSpec], outputs: OutputSpec
 ) -> Model:
-    """Encoders and their fusion, trained end to end."""
+    """Build a model of encoders and their fusion, to be trained end to end."""
     encoders, tokens = build_encoders(modalities, specs)
-    return Model(encoders, tokens, fused(fusion, tokens, outputs), scale=scale_of(outputs))
+    return Model(encoders, tokens, build_fusion_module(fusion, tokens, outputs), scale=make_scale(outputs))
 
 
-def fused(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-    """The fusion's module, with random weights."""
-    return module_of(fusion, fusion_of(fusion).build(tokens, outputs))
+def build_fusion_module(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+    """Build the fusion's module, with random weights."""
+    return check_module(fusion, load_fusion(fusion).build(tokens, outputs))
 
 
 def hidden_encoder(
     root: Path, stage_id: str, inputs: str = "hidden", channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """A fitted unimodal stage's network as a frozen encoder of its hidden layer, or its `decisions`; `channels` as in
-    `load_model`. Raises ValueError where the stage has no head."""
+    """Load a fitted unimodal stage as a frozen encoder of its hidden layer, or of its `decisions`; `channels` as in
+    `load_model`. Raises ValueError if the stage has no head."""
     model, specs, fitted = load_model(root, stage_id, channels=channels)
     (m,) = specs
     if model.head is None:
         raise ValueError(f"stage {stage_id} is not unimodal")
-    read = Decisions(output_spec_of(fitted.params), model.scale) if inputs == "decisions" else _hidden
+    read = Decisions(make_output_spec(fitted.params), model.scale) if inputs == "decisions" else _hidden
     return HiddenEncoder(model.encoders[m], model.head, specs[m], read), specs
 
 
 def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:
-    """Weights as safetensors; input specs and their statistics beside them."""
+    """Write weights as safetensors, with input specs and their statistics."""
     save_weights(folder, model)
     save_specs(folder, specs)
 
 
 def weights_file(epoch: int | None = None) -> str:
-    """The name of the file of an epoch's weights; None: of those that the recipe selected."""
+    """Return the file name of an epoch's weights; None: of the weights that the recipe selected."""
     return "weights.safetensors" if epoch is None else f"epoch-{epoch}.safetensors"
 
 
 def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
-    """Writes a network's weights as safetensors, those of an epoch under a name of their own. Raises MachineError where
-    the disk is full."""
+    """Write a network's weights as safetensors, under a separate name for each epoch. Raises MachineError if the disk
+    is full."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    # Made in memory, so that a full disk is found by Python and not in a library's own words.
+    # Serialised in memory, so that Python reports a full disk, not a library.
     folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 
 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
-    """Writes what each modality's encoder is fed, with its statistics, as `specs.json` and `stats.npz`."""
+    """Write each modality's input spec and statistics, as `specs.json` and `stats.npz`."""
     plain = {
         m: {
             **asdict(s),
@@ -453,7 +454,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:
-    """Reads the input specs that `save_specs` wrote, by modality."""
+    """Read the input specs that `save_specs` wrote, by modality."""
     plain = json.loads(folder.file("specs.json").read_text())
     with np.load(folder.file("stats.npz")) as arrays:
         return {
@@ -471,7 +472,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
 
 
 class Fitted(NamedTuple):
-    """The description of a fitted stage that was run."""
+    """Description of a finished fitted stage."""
 
     kind: str
     params: FitParams
@@ -479,7 +480,7 @@ class Fitted(NamedTuple):
 
 
 def describe(folder: Folder) -> Fitted:
-    """Kind, params and inputs of a fitted stage that was run."""
+    """Return kind, params and inputs of a finished fitted stage."""
     plain = folder.description()
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
@@ -487,21 +488,21 @@ def describe(folder: Folder) -> Fitted:
 def load_model(
     root: Path, stage_id: str, epoch: int | None = None, channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[Model, dict[str, InputSpec], Fitted]:
-    """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and the
+    """Return the fitted network of a unimodal or fusion stage, on the CPU in evaluation mode, its input specs and the
     stage's description.
 
     Args:
-        epoch: whose weights, where every epoch's were kept.
-        channels: modality -> those of the signals that it is to answer, where they may be another dataset's: it reads
-            the same ones of them, wherever they stand.
+        epoch: epoch whose weights are loaded, if every epoch's were saved.
+        channels: modality -> channels of the signals to predict, which may be another dataset's: the network reads the
+            channels of the same names.
 
     Raises:
-        PluginError: an encoder that picks channels does not pick them anew.
+        PluginError: an encoder that picks channels does not find them again.
     """
     folder = Folder(root, stage_id)
     content = describe(folder)
-    params, outputs = content.params, output_spec_of(content.params)
-    specs = {m: _of_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
+    params, outputs = content.params, make_output_spec(content.params)
+    specs = {m: _select_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
     if not isinstance(params, FusionParams):
         model = build_unimodal(params.modalities, specs, outputs)
         _load(model, folder.file(weights_file(epoch)), specs)
@@ -509,9 +510,9 @@ def load_model(
         stages = {m: content.inputs[f"unimodal:{m}"] for m in params.modalities}
         encoders = {m: hidden_encoder(root, stage, channels=channels)[0] for m, stage in stages.items()}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
-        fusion = fused(params.fusion, tokens, outputs)
-        # What was saved has tokens in place of encoders, which lie with their own stages.
-        saved = Model({m: Precomputed() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
+        fusion = build_fusion_module(params.fusion, tokens, outputs)
+        # Saved models have precomputed tokens in place of encoders, which are saved with their own stages.
+        saved = Model({m: Precomputed() for m in encoders}, tokens, fusion, scale=make_scale(outputs))
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
@@ -521,7 +522,7 @@ def load_model(
 
 
 def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
-    """Loads weights, which must not move the channels that the encoders have picked."""
+    """Load weights. Raises PluginError if they would change the channels that encoders picked."""
     picked = {m: picked_channels(encoder, specs[m].channels) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
     for m, encoder in model.encoders.items():
@@ -533,46 +534,43 @@ def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
             )
 
 
-def _of_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
+def _select_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
     if channels in (None, spec.channels) or spec.rate is None:
         return spec
     return replace(spec, channels=channels, shape=(len(channels), *spec.shape[1:]))
 
 
-def is_kept(name: str) -> bool:
-    """True if a tensor of a pretrained model's state is used afterwards: read-outs are not."""
+def is_transferred(name: str) -> bool:
+    """Return True if a pretrained tensor is used after pretraining: read-outs are not."""
     return not (name.startswith("head.") or ".head." in name)
 
 
 def start_from(model: Model, weights: Path, part: str | None) -> int:
-    """Starts a model from pretrained weights: a part, such as `encoders.ecg` or `fusion`, or all that pretraining
-    shares with it.
-
-    Nothing under a module's `.head` is kept. Returns how many tensors were taken; raises UsageError where shapes
-    do not fit.
-    """
+    """Initialise a model with pretrained weights: a part, such as `encoders.ecg` or `fusion`, or all shared tensors.
+    Tensors under a module's `.head` are skipped. Returns the number of loaded tensors; raises UsageError if shapes
+    differ."""
     state = load_file(weights)
     own, given = ({n: tuple(v.shape) for n, v in tensors.items()} for tensors in (model.state_dict(), state))
-    taken = names_that_fit(own, given, part, str(weights))
+    taken = match_names(own, given, part, str(weights))
     model.load_state_dict({name: state[name] for name in taken}, strict=False)
     return len(taken)
 
 
-def names_that_fit(
+def match_names(
     own: Mapping[str, tuple[int, ...]],
     given: Mapping[str, tuple[int, ...]],
     part: str | None,
     where: str,
     hint: str | None = None,
 ) -> list[str]:
-    """The tensors of a network that others can start, from their names and shapes: those of a part, or all. `hint` is
-    what to do if shapes differ.
+    """Return the names of a network's tensors that pretrained tensors can initialise, compared by name and shape: those
+    of a part, or all. `hint` says what to do if shapes differ.
 
     Raises:
         UsageError: there is none, or one has another shape.
     """
     prefix = f"{part}." if part else ""
-    taken = [name for name in given if name.startswith(prefix) and is_kept(name) and name in own]
+    taken = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
     if not taken:
         raise UsageError(
             f"these weights contain nothing for {part or 'this network'}",
@@ -591,24 +589,24 @@ def names_that_fit(
 
 
 def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...]:
-    """The channels that a network reads: the ones at the positions in its `picks`, else all."""
+    """Return the channels that a network reads: those at the positions in its `picks`, else all."""
     picks = getattr(encoder, "picks", None)
     return tuple(channels) if picks is None else tuple(channels[i] for i in picks.tolist())
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of parameters."""
+    """Return the number of parameters."""
     return sum(p.numel() for p in model.parameters())
 
 
-# Check that another network can take over what one has learned: both are built, and nothing is trained.
+# Check that another network can continue from learned weights: both are built, nothing is trained.
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Site:
-    """Dataset of a network: its name, its prepared data, and the stage's spec of it."""
+    """Dataset of a network: its name, its prepared data, and its source spec."""
 
     name: str
     store: Store
@@ -616,14 +614,15 @@ class Site:
 
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    """Input spec of an encoder for a modality of a site, from one recording. Raises DataError where there is none."""
+    """Return the input spec of an encoder for a modality at a site, from one recording. Raises DataError if no
+    recording has the modality."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
     return cached_call(key, lambda: _input_spec(site, m, part))
 
 
 def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    encoder, store = encoder_of(part), site.store
-    length_s = view_length(view_of(encoder, part.name), site.source.longest_s, site.source.shortest_s)
+    encoder, store = load_encoder(part), site.store
+    length_s = view_length(require_view(encoder, part.name), site.source.longest_s, site.source.shortest_s)
     if encoder.reads == "clips":
         return clip_spec(m, blank_clips(store, m, encoder), length_s)
     derived = derive.joined(store, m)
@@ -636,7 +635,7 @@ def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
             spec = feature_spec(m, store, encoder, rows.shape[1:])
         else:
             streams = encoder.reads == "stream"
-            signal = derive.stream_of(store, m, encoder, recording) if streams else derived.signal(recording)
+            signal = derive.compute_stream(store, m, encoder, recording) if streams else derived.signal(recording)
             spec = signal_spec(m, encoder, tuple(signal.channels), signal.rate, length_s)
             rows = np.zeros((1, *spec.shape), np.float32)
         return spec_with_stats(spec, encoder, part.name, np.nan_to_num(rows), None)
@@ -644,42 +643,43 @@ def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
 
 
 def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
-    """All channels of a modality there. Raises PluginError where the dataset declares sites of others."""
-    return channels_of(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
+    """Return all channels of a modality at a site. Raises PluginError if the dataset declares sites of unknown
+    channels."""
+    return find_channels(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
 
 
 def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
-    """The channels that an encoder's network picks of a modality there, or would of other `channels`; all of them where
-    it is fed something else. Raises DataError or PluginError as `input_spec` does."""
+    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`;
+    all channels if it does not read signals. Raises DataError or PluginError as `input_spec` does."""
     own, spec = channels_at(site, m), input_spec(site, m, part)
     channels = channels or own
     if spec.rate is None or spec.channels != _names(own):
         return channels
     spec = replace(spec, channels=_names(channels), shape=(len(channels), *spec.shape[1:]))
     with torch.random.fork_rng(devices=[]):
-        return picked_channels(encoder_of(part).build(spec), channels)
+        return picked_channels(load_encoder(part).build(spec), channels)
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuses to go on at another site with a network whose channels there do not fit those that it learned from.
+    """Refuse to continue at another site if the network's channels there do not fit those that it learned from.
 
     Raises:
         UsageError: they do not fit.
     """
     if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
-        return  # what is read of them fits as well, whichever it is
+        return  # then every selection of them fits as well
     there, here = (channels_read(site, m, part) for site in (one, other))
     check_fit(part.short, m, (one.name, there), (other.name, here), where)
 
 
 def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuses to learn from the rows of two sites at once where those of a modality differ in rate or length.
+    """Refuse to learn from rows of two sites at once if a modality's rows differ in rate or length.
 
     Raises:
         UsageError: they differ.
     """
     specs = [input_spec(site, m, part) for site in (one, other)]
-    leveled = keeps_level(one.source, m)  # by the first dataset's level, channel by channel
+    leveled = keeps_level(one.source, m)  # scaled by the first dataset's level, channel by channel
     if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
         return
     each = [" x ".join(map(str, spec.shape)) + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs]
@@ -694,7 +694,7 @@ def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
 
 
 def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
-    """True if an encoder makes features of several channels at both sites that it calls alike."""
+    """Return True if an encoder makes features of several channels with the same names at both sites."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     several = all(len(channels_at(site, m)) > 1 for site in (one, other))
     return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)
@@ -705,29 +705,29 @@ def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
 
 
 def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
-    """Refuses to go on at another site with what encoders, and a fusion of them, learned at one, where their tensors
-    have other shapes there. Raises UsageError."""
+    """Refuse to continue training encoders, and a fusion, at another site where their tensors have other shapes. Raises
+    UsageError."""
     there, here = ({m: input_spec(site, m, part) for m, part in parts.items()} for site in (one, other))
     if all(_sizes(there[m]) == _sizes(here[m]) for m in parts):
         return
     shapes = [_shapes(parts, fusion, specs) for specs in (there, here)]
-    whole = any(view_of(encoder_of(part), part.name).kind == "unit" for part in parts.values())
+    whole = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
     longer = whole and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
     window = (
         "a network over whole units is as large as the dataset's longest unit: "
         "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10"
     )
     hint = window if longer else "choose other --modalities, or another encoder"
-    names_that_fit(shapes[1], shapes[0], None, f"{where}: from {one.name} to {other.name}", hint)
+    match_names(shapes[1], shapes[0], None, f"{where}: from {one.name} to {other.name}", hint)
 
 
 def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
-    """Refuses weights of a file that have other shapes than a part of the networks at a site, `encoders.ecg` or
-    `fusion`, or nothing for it. Raises UsageError."""
+    """Refuse a weights file that lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has other
+    shapes. Raises UsageError."""
     with safe_open(file, "pt") as opened:
         given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
-    names_that_fit(_shapes(parts, fusion, specs), given, part, str(file))
+    match_names(_shapes(parts, fusion, specs), given, part, str(file))
 
 
 def _sizes(spec: InputSpec) -> tuple[object, ...]:
@@ -735,10 +735,10 @@ def _sizes(spec: InputSpec) -> tuple[object, ...]:
 
 
 def _shapes(parts: Mapping[str, Part], fusion: Part | None, specs: Mapping[str, InputSpec]) -> Shapes:
-    """Name -> shape of the tensors of encoders, and of a fusion of them, as a model has them."""
+    """Return name -> shape of the tensors of encoders, and of a fusion, as a model names them."""
     with torch.random.fork_rng(devices=[]):
         if fusion is None:
-            model = Model({m: encoder_of(part).build(specs[m]) for m, part in parts.items()}, {})
+            model = Model({m: load_encoder(part).build(specs[m]) for m, part in parts.items()}, {})
         else:
             model = build_fusion(parts, fusion, specs, OutputSpec((ANYTHING,)))
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}

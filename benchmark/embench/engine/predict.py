@@ -1,4 +1,4 @@
-"""Predict every unit of some subjects, after adaptation to the test subject where a protocol allows it."""
+"""Predict every unit of some subjects, after adaptation to the test subject if the protocol allows it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from scipy.special import expit, log_softmax, logit, softmax
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.feed import Data
-from embench.engine.fits import feature_rows, fit_estimator, fitted_rows, of_units, size_of
+from embench.engine.fits import feature_rows, fit_estimator, fitted_rows, load_unit_rows, measure_size
 from embench.engine.network import probabilities
-from embench.engine.rows import Grid, StoreSource, encoder_of
+from embench.engine.rows import Grid, StoreSource, load_encoder
 from embench.engine.stage import FitParams, Folder, FusionParams, PredictParams, Stage
 from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator, TrainingRows
@@ -26,56 +26,57 @@ from embench.interfaces.personal import Personalised, personalised
 from embench.interfaces.tokens import OutputSpec
 from embench.interfaces.units import Target
 from embench.nn import Model, checked_logits
-from embench.protocols import SLICE_ONLY, UnitId
+from embench.protocols import CALIBRATION_ONLY, UnitId
 
-# Adapts a fitted method to each test subject, by the units that it gives before it is tested.
+# Adapt a fitted method to each test subject, by its calibration data.
 #
-# A method adapts in one of three ways: an estimator makes one for the subject (`Estimator.personalise`); a network gets
-# a linear layer beside its head; or a plugin changes the network itself (`Personalised.personalise`). How strongly is
-# chosen on training subjects who give and are scored as test subjects do. Each test subject has its own, whoever comes
-# before it.
+# A method adapts in one of three ways. An estimator creates one for the subject (`Estimator.personalise`). A network
+# gets a linear layer beside its head. Or a plugin changes the network itself (`Personalised.personalise`). The strength
+# is chosen on training subjects who are treated like test subjects. Each test subject is adapted to separately,
+# independent of earlier ones.
 
 GIVEN, TRIAL_GIVEN, TRIAL_SCORED = 0, 1, 2
-"""Roles of units beside those to be predicted: given by test subjects; given by training subjects on whom it is tried
-how much to adapt, and scored of these."""
+"""Roles of units besides those to be predicted: calibration units of test subjects; calibration units of training
+subjects that stand in for test subjects to choose the adaptation strength; and the scored units of the latter."""
 LEARNED = "learned"
-"""What is given of each subject before, where it was trained on: a method has nothing left to adapt to."""
+"""Value if calibration data were already trained on, so that there is nothing left to adapt to."""
 STEPS = (0, 1, 3, 10, 30, 100)
-"""Numbers of steps among which that of a layer beside a head is chosen."""
+"""Candidate numbers of gradient steps for a layer beside a head."""
 _LEAST = 1e-6
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
-`hidden` (b, H)."""
+"""Function of row positions (b,) to `score`, probabilities or values (b, columns), and, for networks, the last hidden
+layer `hidden` (b, H)."""
 Scorer = Callable[[np.ndarray], np.ndarray]
-"""Row positions, or rows, (b, ..) -> scores (b, columns)."""
+"""Function of row positions, or rows, (b, ...) to scores (b, columns)."""
 
 
 class Person(NamedTuple):
-    """Positions of rows of a subject: what it gives, and what is predicted of it or, on trial, scored."""
+    """Row positions of a subject: its calibration rows, and the rows to be predicted or, for training subjects,
+    scored."""
 
     given: np.ndarray
-    asked: np.ndarray
+    predicted: np.ndarray
 
 
 class Adapter(Protocol):
-    """A way to adapt to one subject."""
+    """A way to adapt a fitted method to one subject."""
 
     @property
     def strengths(self) -> Sequence[float]:
-        """Degrees to which it may adapt, from the least on."""
+        """Candidate strengths of adaptation, ascending."""
 
     def adapted(self, given: np.ndarray, strength: float) -> Scorer:
-        """The scores (b, columns) at positions (b,) of rows, for the subject that gives the rows at `given`."""
+        """Return the scorer adapted to the subject whose calibration rows lie at positions `given`."""
 
 
 @dataclass(frozen=True)
 class PersonalRows:
-    """All rows of a stage that predicts: those to be predicted, and those beside them.
+    """All rows of a stage that predicts: rows to be predicted, and calibration and trial rows.
 
     Args:
-        subject: (n,) whose they are. `role`: (n,) -1 where a row is to be predicted.
-        y, weight: (n,) labels, NaN where none is given, and the share of a row in its unit.
+        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted.
+        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit.
     """
 
     subject: np.ndarray
@@ -83,34 +84,34 @@ class PersonalRows:
     y: np.ndarray
     weight: np.ndarray
 
-    def people(self, given: int, asked: int, known: np.ndarray) -> dict[str, Person]:
-        """Subject -> its rows of two roles, of those at `known` (k,) in which anything was recorded."""
+    def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, Person]:
+        """Return subject -> its rows of two roles, among the recorded rows `known` (k,)."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
             own = known[self.subject[known] == name]
-            found[name] = Person(own[self.role[own] == given], own[self.role[own] == asked])
-        return {name: person for name, person in found.items() if len(person.asked)}
+            found[name] = Person(own[self.role[own] == given], own[self.role[own] == predicted])
+        return {name: person for name, person in found.items() if len(person.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
-        """Those of the positions `index` (k,) with a label."""
+        """Return the positions of `index` (k,) that have a label."""
         return index[np.isfinite(self.y[index])]
 
 
 def chosen_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, Person]) -> float:
-    """The strength with the least mean loss over training subjects on trial, the weakest of equals."""
+    """Return the strength with the smallest mean loss over trial subjects; the weakest in case of a tie."""
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
     losses = np.zeros(len(adapter.strengths))
     for person in trial.values():
-        scored = rows.labelled(person.asked)
+        scored = rows.labelled(person.predicted)
         for k, strength in enumerate(adapter.strengths if len(scored) else ()):
             score = adapter.adapted(person.given, strength)(scored)
-            losses[k] += loss_of(target, score, rows.y[scored], rows.weight[scored])
+            losses[k] += mean_loss(target, score, rows.y[scored], rows.weight[scored])
     return float(adapter.strengths[int(losses.argmin())])
 
 
-def loss_of(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    """The mean log loss of scores (n, columns), or the mean squared error of values."""
+def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Return the mean log loss of scores (n, columns), or the mean squared error of values."""
     share = weight / weight.sum()
     if not target.traits.has_classes:
         return float(share @ (score[:, 0] - y) ** 2)
@@ -121,7 +122,7 @@ def loss_of(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray
 
 @dataclass(frozen=True)
 class AsFitted:
-    """A method as it is, which was fitted to what subjects give, with others' units."""
+    """No adaptation: the method was already fitted to calibration data together with other subjects' units."""
 
     base: Predictor
     strengths: Sequence[float] = (0.0,)
@@ -133,13 +134,13 @@ class AsFitted:
 
 @dataclass(frozen=True)
 class HeadAdapter:
-    """A linear layer beside the head, on the last hidden layer, fitted to what a subject gives by gradient steps from
-    zero, each as long as the loss allows (one over the Lipschitz constant of its gradient)."""
+    """A linear layer beside the head, on the last hidden layer. It is fitted to calibration data by gradient steps from
+    zero; the step length is one over the Lipschitz constant of the gradient."""
 
     target: Target
     rows: PersonalRows
     base: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    """Positions (b,) -> scores (b, columns) and hidden layers (b, H)."""
+    """Function of positions (b,) to scores (b, columns) and hidden layers (b, H)."""
     strengths: Sequence[float] = STEPS
 
     def adapted(self, given: np.ndarray, strength: float) -> Scorer:
@@ -155,7 +156,7 @@ class HeadAdapter:
         return scores
 
     def _fitted(self, given: np.ndarray, steps: int) -> np.ndarray | None:
-        """The layer (H + 1, outputs); None where there is nothing to fit it to."""
+        """Return the layer (H + 1, outputs); None without data to fit it to."""
         if not len(given) or not steps:
             return None
         score, hidden = self.base(given)
@@ -174,8 +175,8 @@ class HeadAdapter:
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """An estimator of the subject's own, by the `personalise` of a copy, so that nothing of one subject reaches
-    another. A training subject on trial is left out of the training rows."""
+    """An estimator per subject, made by `personalise` of a copy, so that no subject's data reach another. Trial
+    subjects are removed from the training rows."""
 
     estimator: Estimator
     training: TrainingRows
@@ -205,7 +206,7 @@ class EstimatorAdapter:
         return lambda index: np.asarray(made.score(self.X[index]), float).reshape(len(index), self.columns)
 
     def _others(self, subject: str) -> TrainingRows:
-        """A copy of the training rows of everyone else."""
+        """Return a copy of all other subjects' training rows."""
         other = self.training.subjects != subject
         return self.training._replace(**{
             **{name: getattr(self.training, name)[other] for name in ("X", "y", "subjects", "weight")},
@@ -213,9 +214,9 @@ class EstimatorAdapter:
         })  # fmt: skip
 
 
-def slice_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Scorer:
-    """A linear model of what a subject gives alone: the scores (b, columns) of features (b, H). Where all labels are
-    alike, it predicts these.
+def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Scorer:
+    """Fit a linear model to one subject's calibration data alone; return its scorer of features (b, H). If all labels
+    are equal, it predicts that label.
 
     Args:
         x: (m, H) features. y, weight: (m,).
@@ -231,16 +232,16 @@ def slice_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray)
         alone = np.eye(target.n)[int(same)] if target.traits.several and len(y) else np.full(columns, same)
         if target.traits.several and not len(y):
             alone = np.full(columns, 1 / columns)
-        return lambda asked: np.tile(alone, (len(asked), 1))
+        return lambda features: np.tile(alone, (len(features), 1))
     model: Any = LogisticRegression(max_iter=1000) if target.traits.has_classes else Ridge(alpha=1.0)
     prepare = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     model.fit(prepare.fit_transform(x), y, sample_weight=weight)
 
-    def scores(asked: np.ndarray) -> np.ndarray:
-        rows = prepare.transform(asked)
+    def scores(features: np.ndarray) -> np.ndarray:
+        rows = prepare.transform(features)
         if not target.traits.has_classes:
             return np.asarray(model.predict(rows)).reshape(-1, 1)
-        share = np.zeros((len(asked), target.n))
+        share = np.zeros((len(features), target.n))
         share[:, model.classes_.astype(int)] = model.predict_proba(rows)
         return share if target.traits.several else share[:, 1:]
 
@@ -249,12 +250,13 @@ def slice_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray)
 
 @dataclass(frozen=True)
 class PersonalPredictions:
-    """The predictions of a stage whose test subjects give units.
+    """Predictions of a stage whose test subjects give calibration units.
 
     Args:
-        features: positions (b,) -> (b, H) features or hidden layers, to which a model of the slice alone is fitted.
-        known: (k,) positions of rows in which anything was recorded.
-        labelled: whether units are given with labels; a method without a way of its own to adapt has no use of others.
+        features: function of positions (b,) to (b, H) features or hidden layers, which the calibration-only model is
+            fitted to.
+        known: (k,) positions of rows with recorded data.
+        labelled: True if calibration units have labels; only plugins with their own `personalise` use unlabelled ones.
     """
 
     target: Target
@@ -268,7 +270,7 @@ class PersonalPredictions:
 
     @cached_property
     def strength(self) -> float:
-        """The degree to which it adapts: what was best for training subjects."""
+        """Strength of adaptation, chosen on training subjects."""
         if not self.labelled:
             return self.adapter.strengths[-1]
         trial = self.rows.people(TRIAL_GIVEN, TRIAL_SCORED, self.known)
@@ -279,7 +281,7 @@ class PersonalPredictions:
         return self.rows.people(GIVEN, -1, self.known)
 
     def _adapted(self, name: str) -> Scorer:
-        """The scores of a subject, who is adapted to when first asked for: nobody else has to be."""
+        """Return the scorer of a subject; the adaptation is computed at the first call."""
         if name not in self._adapted_to:
             self._adapted_to[name] = self.adapter.adapted(self._people[name].given, self.strength)
         return self._adapted_to[name]
@@ -288,20 +290,20 @@ class PersonalPredictions:
         if name not in self._fitted_to:
             own = self.rows.labelled(self._people[name].given)
             x = self.features(own)
-            self._fitted_to[name] = slice_only(self.target, x, self.rows.y[own], self.rows.weight[own])
+            self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[own], self.rows.weight[own])
         return self._fitted_to[name]
 
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
-        """The tables of rows at positions `index` (b,): `score` and, where units are given with labels, `slice_only`,
-        both (b, columns)."""
+        """Return the tables of rows at positions `index` (b,): `score` and, with labelled calibration units,
+        `calibration_only`, both (b, columns)."""
         tables = {"score": self._each(index, lambda name, at: self._adapted(name)(index[at]))}
         if self.labelled:
             x = self.features(index)
-            tables[SLICE_ONLY] = self._each(index, lambda name, at: self._alone(name)(x[at]))
+            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._alone(name)(x[at]))
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
-        """(b, columns) what each subject's answer is, of a name and a mask (b,)."""
+        """Return (b, columns) each subject's `answer`, a function of a name and a mask (b,)."""
         table = np.empty((len(index), len(self.target.columns)))
         for name in np.unique(self.rows.subject[index]).tolist():
             at = self.rows.subject[index] == name
@@ -326,11 +328,11 @@ def _scores(target: Target, logits: np.ndarray) -> np.ndarray:
     return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
 
 
-# The way in which a fitted method of a stage adapts to test subjects, and their units beside those to be predicted.
+# The adaptation of a stage's fitted method to test subjects, and their calibration units.
 
 
 def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
-    """The stage with units that are given, or tried on, behind those to be predicted."""
+    """Return the stage with calibration and trial units appended to those to be predicted."""
     if "slice_role" not in stage.task:
         return stage
     names = ("recording", "start", "stop")
@@ -339,30 +341,30 @@ def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
 
 
 def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) -> PersonalRows:
-    """The rows of a stage `with_slices`, with the role of each."""
+    """Return the rows of a stage from `with_slices`, with the role of each."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
-    asked = len(task["recording"]) - len(role)
+    predicted = len(task["recording"]) - len(role)
     subject = np.array([source.store.recordings[r].subject for r in grid.recording.tolist()])
-    roles = np.concatenate([np.full(asked, -1), role])[grid.unit]
-    labels = np.concatenate([np.full(asked, np.nan), y[:, 0]])[grid.unit]
+    roles = np.concatenate([np.full(predicted, -1), role])[grid.unit]
+    labels = np.concatenate([np.full(predicted, np.nan), y[:, 0]])[grid.unit]
     return PersonalRows(subject, roles, labels, grid.weights().astype(np.float64))
 
 
 def personalising_plugin(params: FitParams) -> Personalised | None:
-    """The plugin whose own `personalise` adapts a fitted network; None where it has none."""
+    """Return the plugin whose own `personalise` adapts a fitted network; None if there is none."""
     plugin: Personalised
     if isinstance(params, FusionParams):
-        plugin = network.fusion_of(params.fusion)
+        plugin = network.load_fusion(params.fusion)
     else:
         (part,) = params.modalities.values()
-        plugin = encoder_of(part)
+        plugin = load_encoder(part)
     return None if type(plugin).personalise is Personalised.personalise else plugin
 
 
 def head_adapter(params: FitParams, rows: PersonalRows, base: Predictor, at_once: int) -> HeadAdapter:
-    """The layer beside the head of a network; what is given and tried on is predicted once, whatever is chosen."""
-    (target,) = network.output_spec_of(params).targets
+    """Return the layer beside a network's head; calibration and trial rows are predicted only once."""
+    (target,) = network.make_output_spec(params).targets
     beside = np.flatnonzero(rows.role >= 0)
     parts = [base(beside[i : i + at_once]) for i in range(0, len(beside), at_once)]
     place = np.full(len(rows.role), -1)
@@ -380,7 +382,7 @@ def head_adapter(params: FitParams, rows: PersonalRows, base: Predictor, at_once
 
 @dataclass(frozen=True)
 class PluginAdapter:
-    """A network that its plugin adapts, one copy a subject."""
+    """A network that its plugin adapts, one copy per subject."""
 
     plugin: Personalised
     model: Model
@@ -391,7 +393,7 @@ class PluginAdapter:
     strengths: Sequence[float] = (1.0,)
 
     def adapted(self, given: np.ndarray, strength: float) -> Scorer:
-        """See `embench.engine.predict.Adapter`; there is one strength."""
+        """See `embench.engine.predict.Adapter`; there is only one strength."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         changed = self._changed(given) if len(given) else {}
 
@@ -405,7 +407,7 @@ class PluginAdapter:
         return scores
 
     def _changed(self, given: np.ndarray) -> dict[str, torch.Tensor]:
-        """The tensors that the plugin changes for a subject."""
+        """Return the tensors that the plugin changes for a subject."""
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
         try:
@@ -425,13 +427,13 @@ def personal_predictor(
     *,
     labelled: bool,
 ) -> Predictor:
-    """The predictor that answers for each subject by what it gave, beside the tables of `base`.
+    """Return a predictor that adapts to each subject's calibration data, and adds the tables of `base`.
 
     Args:
-        features, labelled: as of `PersonalPredictions`.
-        present: (k,) positions of the rows in which anything was recorded.
+        features, labelled: as for `PersonalPredictions`.
+        present: (k,) positions of rows with recorded data.
     """
-    (target,) = network.output_spec_of(params).targets
+    (target,) = network.make_output_spec(params).targets
     personal = PersonalPredictions(target, rows, adapter, features, present, labelled)
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
@@ -440,33 +442,33 @@ def personal_predictor(
     return predictor
 
 
-# Predictions for every unit of some subjects, in float32, with the check that none depends on the other units.
+# Predictions for every unit of some subjects, in float32, with a check that none depends on other units.
 
 SINGLE_ROWS = 64
 
 
 def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Fits an estimator to its rows, or loads a network, and writes `predictions.npz`: `score` (units, columns)
-    float64, NaN for units that have none of the modalities; where the fitted stage kept every epoch, also `epochs`
-    (epochs, units, columns), the same for each; where a network predicts, also `hidden` (units, H) float32, its last
-    hidden layer (what an estimator reads of frozen nets), averaged over a unit's rows."""
-    asked = questions(stage, root)
-    data, grid = asked.data, asked.grid
-    shuffled = np.random.default_rng(stage.seed).permutation(asked.rows)
+    """Load a network, or fit an estimator to its rows, and write `predictions.npz`. `score` (units, columns) float64 is
+    NaN for units without any of the modalities. `epochs` (epochs, units, columns) holds the same for each epoch, if all
+    were saved. `hidden` (units, H) float32 is a network's last hidden layer, or the estimator's input from frozen
+    networks, averaged over a unit's rows."""
+    setup = prepare_predictions(stage, root)
+    data, grid = setup.data, setup.grid
+    shuffled = np.random.default_rng(stage.seed).permutation(setup.rows)
 
     def predictions(epoch: int | None) -> dict[str, np.ndarray]:
         if len(shuffled) == 0:
-            made = {"score": np.zeros((0, asked.columns))}
+            made = {"score": np.zeros((0, setup.columns))}
         else:
-            made = _checked(asked, asked.predictor(epoch), shuffled)
+            made = _checked(setup, setup.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
-        return {name: units_of_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+        return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
     tables = predictions(None)
     score = tables["score"]
     if "hidden" in tables:
         tables["hidden"] = tables["hidden"].astype(np.float32)
-    if asked.params.every_epoch:
+    if setup.params.every_epoch:
         epochs = range(Folder(root, stage.inputs["fitted"]).result()["epochs"])
         tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
 
@@ -475,15 +477,14 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
             np.savez(file, allow_pickle=False, **tables)
 
     folder.write("predictions.npz", write)
-    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **asked.size}
+    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **setup.size}
 
 
 @dataclass(frozen=True)
-class Questions:
-    """Questions of a stage to its fitted plugins: `rows` (n,) are the positions in `data` of which anything was
-    recorded, `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were
-    kept. `size`: the parameters and operations of an estimator, which is fitted for these questions. `subject`: of each
-    row of `data`, whose it is."""
+class PredictionSetup:
+    """Everything needed to repeat the predictions of a stage. `rows` (n,) are the positions in `data` with recorded
+    data; `unit_ids` (units,) name the units; `predictor` loads the weights of an epoch, or the selected ones; `size`
+    holds the parameters and operations of an estimator; `subject` names the subject of each row of `data`."""
 
     params: FitParams
     source: StoreSource
@@ -497,33 +498,33 @@ class Questions:
 
     @property
     def names(self) -> str:
-        """The plugins that answer."""
+        """The plugins that predict, for messages."""
         names = [part.name for part in self.params.modalities.values()]
         return ", ".join([*names, self.params.fusion.name] if isinstance(self.params, FusionParams) else names)
 
     @property
     def tolerance(self) -> float:
-        """Largest difference between predictions of a row alone and in a batch: the device's, ten times that over
-        standardised tokens, where the rounding of tokens counts by how little they vary."""
+        """Largest allowed difference between a row's prediction alone and in a batch: the device's tolerance; ten times
+        as much for standardised tokens, whose small spread amplifies rounding."""
         standardised = any(part.recipe.adapt == "ridge" for part in self.params.modalities.values())
         return machine.tolerance(self.data.device) * (10 if standardised else 1)
 
     @property
     def columns(self) -> int:
         """Number of columns of a row's prediction."""
-        return sum(len(target.columns) for target in network.output_spec_of(self.params).targets)
+        return sum(len(target.columns) for target in network.make_output_spec(self.params).targets)
 
 
-def questions(stage: Stage[PredictParams], root: Path) -> Questions:
-    """The rows of a stage's units, as the fitted stage that it predicts with reads them; an estimator is fitted."""
+def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSetup:
+    """Return the rows of a stage's units as the fitted stage reads them; an estimator is fitted here."""
     stage, fitted = with_slices(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
-    # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
+    # The network's lengths are those of its training data, possibly another dataset's.
     spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
-    source = StoreSource.of(spec, stage.places, stage.task)
+    source = StoreSource.from_spec(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
-    data, found, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
+    data, found, grid = load_unit_rows(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
     present, beside = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
     rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
@@ -531,7 +532,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
         estimator = fit_estimator(params, Folder(root, fitted))
-        own_size, operations = size_of(estimator)
+        own_size, operations = measure_size(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
         X = _rows_of_estimator(root, params, fitted_stage.inputs, data, channels)
@@ -542,19 +543,18 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
                 return made
             adapter: Adapter = AsFitted(made)
             if LEARNED not in stage.params.given:
-                columns = len(network.output_spec_of(params).targets[0].columns)
+                columns = len(network.make_output_spec(params).targets[0].columns)
                 adapter = EstimatorAdapter(estimator, fitted_rows(Folder(root, fitted)), beside, X, columns)
             labelled = "unlabelled" not in stage.params.given
             return personal_predictor(params, beside, adapter, X.__getitem__, present, made, labelled=labelled)
 
     elif stage.params.given:
         predictor = partial(_adapting_network, stage, root, params, data, channels, beside, present)
-    return Questions(params, source, data, grid, rows, unit_ids, predictor, size, beside.subject)
+    return PredictionSetup(params, source, data, grid, rows, unit_ids, predictor, size, beside.subject)
 
 
-def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in; NaN in units
-    without a row."""
+def average_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
+    """Return the rows' predictions averaged over each unit, in the order of the grid; NaN for units without a row."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
     there = np.isfinite(table[:, 0])
@@ -565,17 +565,17 @@ def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, o
 
 
 def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The ids of a stage's units, for messages."""
+    """Return the ids of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings
-    return np.array([str(UnitId.of(recordings[r].id, a, b)) for r, a, b in spans])
+    return np.array([str(UnitId.from_seconds(recordings[r].id, a, b)) for r, a, b in spans])
 
 
 def _network(
     root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
 ) -> Predictor:
     model, _, fitted_stage = network.load_model(root, fitted, epoch, channels)
-    outputs = network.output_spec_of(fitted_stage.params)
+    outputs = network.make_output_spec(fitted_stage.params)
     model.to(data.device)
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
@@ -597,8 +597,8 @@ def _adapting_network(
     present: np.ndarray,
     epoch: int | None,
 ) -> Predictor:
-    """A network that adapts to what test subjects give: by its plugin's own way, else, with labels, by a layer beside
-    its head."""
+    """Return a network's predictor adapted to calibration data: by its plugin's own method, else, with labels, by a
+    layer beside its head."""
     fitted, labelled = stage.inputs["fitted"], "unlabelled" not in stage.params.given
     base, plugin = _network(root, fitted, data, channels, epoch), personalising_plugin(params)
     if plugin is None and not labelled:
@@ -613,7 +613,7 @@ def _adapting_network(
         adapter = head_adapter(params, seen, base, data.at_once)
     else:
         model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)
-        adapter = PluginAdapter(plugin, model, data, network.output_spec_of(params), beside, type(plugin).__name__)
+        adapter = PluginAdapter(plugin, model, data, network.make_output_spec(params), beside, type(plugin).__name__)
 
     def features(index: np.ndarray) -> np.ndarray:
         return base(index)["hidden"]
@@ -628,7 +628,8 @@ def _rows_of_estimator(
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
 ) -> np.ndarray:
-    """(n, features) what an estimator reads of all rows: the encoders' features, or what frozen nets say."""
+    """Return (n, features) the estimator's input for all rows: the encoders' features, or outputs of frozen
+    networks."""
     if params.inputs != "features":
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
@@ -638,7 +639,7 @@ def _rows_of_estimator(
 
 def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
     over_nets = params.inputs != "features"
-    (target,) = network.output_spec_of(params).targets
+    (target,) = network.make_output_spec(params).targets
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         score = np.asarray(estimator.score(X[index]))
@@ -655,23 +656,24 @@ def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Pre
     return predictor
 
 
-def _checked(asked: Questions, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
-    """The predictions of rows (n,) in this order; refused where a row's prediction depends on the rows beside it."""
-    size, tolerance, unit = asked.data.at_once, asked.tolerance, asked.unit_ids[asked.grid.unit]
+def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the predictions of rows (n,) in this order. Raises PluginError if a prediction depends on other rows in
+    the batch."""
+    size, tolerance, unit = setup.data.at_once, setup.tolerance, setup.unit_ids[setup.grid.unit]
     parts = [predictor(order[i : i + size]) for i in range(0, len(order), size)]
     tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     batched = tables["score"]
-    most = SINGLE_ROWS if asked.data.device == "cpu" else SINGLE_ROWS // 8  # a pass takes a GPU milliseconds
+    most = SINGLE_ROWS if setup.data.device == "cpu" else SINGLE_ROWS // 8  # a forward pass takes milliseconds on a GPU
     sample = np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
     gap = deviation(single, batched[sample])
     if not np.isfinite(batched).all():
-        raise PluginError("a prediction is not a finite number", where=asked.names)
+        raise PluginError("a prediction is not a finite number", where=setup.names)
     if not (gap <= tolerance).all():
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
-            where=asked.names,
+            where=setup.names,
             expected=f"the same prediction alone and in a batch, within {tolerance:g}",
             hint="a method must not use batch statistics when it predicts",
         )
@@ -679,6 +681,5 @@ def _checked(asked: Questions, predictor: Predictor, order: np.ndarray) -> dict[
 
 
 def deviation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(n,) the largest difference in each row of two tables (n, columns). Float32 holds so many digits, so that values
-    above 1 differ by a share of their size."""
+    """Return (n,) the largest difference in each row of two tables (n, columns), relative for values above 1."""
     return np.asarray((np.abs(one - other) / np.maximum(1.0, np.abs(other))).max(1))

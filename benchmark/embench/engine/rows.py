@@ -1,4 +1,4 @@
-"""Rows of a stage: the dataset that it reads, the inputs of encoders, and the samples of each unit."""
+"""Rows of a stage: its dataset, the inputs of encoders, and the samples of each unit."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive, open_store
 
-# Rows of units: the place of each sample of a stage in the stored arrays, and its recorded part.
+# Rows of units: the position of each sample in the stored arrays, and the recorded part.
 #
-# A stage has one grid of anchors, moments inside units; at an anchor every encoder reads its own length, ending at the
-# anchor's stop. Everything here is positions and lengths, on the host; no label passes through.
+# A stage has one grid of anchors, times inside units. At each anchor every encoder reads its own length, ending at the
+# anchor's stop. This module handles positions and lengths on the host, never labels.
 
 _EPS = 1e-6
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Anchors as arrays (n,): recording (position in the store), seconds, and the unit (position) each belongs to."""
+    """Anchors as arrays (n,): recording (position in the store), start and stop in s, and the position of the anchor's
+    unit."""
 
     recording: np.ndarray
     start: np.ndarray
@@ -41,17 +42,18 @@ class Grid:
         return len(self.recording)
 
     def take(self, index: np.ndarray) -> Grid:
-        """The anchors at positions `index` (m,)."""
+        """Return the anchors at positions `index` (m,)."""
         return Grid(*(getattr(self, name)[index] for name in ("recording", "start", "stop", "unit", "unit_start")))
 
     def weights(self) -> np.ndarray:
-        """(n,): 1 / (rows of its unit), so that every unit counts alike."""
+        """Return (n,) 1 / (number of rows of the unit), so that all units count equally."""
         counts = np.bincount(self.unit) if len(self) else np.zeros(0, int)
         return (1.0 / counts[self.unit]).astype(np.float32)
 
 
 def stage_view(own: View | None, encoders: Sequence[View]) -> View:
-    """The view that gives a stage its anchors: its recipe's, else the window with the largest step, else the unit."""
+    """Return the view that defines a stage's anchors: its recipe's, else the window with the largest step, else the
+    unit."""
     if own is not None:
         return own
     windows = [view for view in encoders if view.kind == "window"]
@@ -61,7 +63,7 @@ def stage_view(own: View | None, encoders: Sequence[View]) -> View:
 
 
 def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Grid:
-    """The anchors of units, from arrays (n,) of recording positions and seconds."""
+    """Return the anchors of units, from arrays (n,) of recording positions, start and stop in s."""
     n = len(recording)
     if view.kind != "window":
         unit = np.arange(n)
@@ -76,8 +78,8 @@ def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarr
 
 
 def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, last: np.ndarray) -> Grid:
-    """Windows of `length` s every `step` s wholly inside segments [first, last) of recordings, all (n,), for unlabelled
-    stages; `unit` is the segment."""
+    """Return windows of `length` s every `step` s inside the segments [first, last) of recordings, all (n,), for
+    unlabelled stages; `unit` is the segment."""
     count = np.maximum(0, np.floor((last - first - length) / step + _EPS).astype(int) + 1)
     owner = np.repeat(np.arange(len(recording)), count)
     k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
@@ -86,8 +88,8 @@ def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, 
 
 
 def view_length(view: View, longest_s: float, shortest_s: float) -> float:
-    """Seconds that an encoder with this view reads: its own length, else the longest unit's, so that nothing depends on
-    a fold; the shortest unit's under `length: common`."""
+    """Return the seconds that an encoder with this view reads: its own length, else the longest unit's, so that it is
+    independent of the fold; the shortest unit's under `length: common`."""
     if view.kind == "unit":
         return shortest_s if view.length == "common" else longest_s
     return float(view.length_s or longest_s)
@@ -95,9 +97,9 @@ def view_length(view: View, longest_s: float, shortest_s: float) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one modality, arrays (n,): `start`, the position of the first sample in the stored array (it may lie
-    before the recording); `low` and `high`, the positions between which samples are real; `spanned`, how many samples
-    the anchor spans; `length` samples a row."""
+    """Rows of one modality as arrays (n,). `start`: position of the first sample in the stored array, possibly before
+    the recording. `low`, `high`: positions between which samples are real. `spanned`: samples that the anchor spans.
+    `length`: samples per row."""
 
     start: np.ndarray
     low: np.ndarray
@@ -113,15 +115,15 @@ class Rows:
 
     @cached_property
     def whole(self) -> bool:
-        """True if every row that is present is complete, so that no mask is needed."""
+        """True if every present row is complete, so that no mask is needed."""
         there = self.present
         full = (self.start >= self.low) & (self.start + self.length <= self.high)
         return bool(full[there].all())
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
-    """Places of an encoder's rows at each anchor: the last seconds before its stop, or a whole unit, with nothing
-    behind it where it is shorter. Samples outside the anchor's unit are not shown, except under `context`.
+    """Return the places of an encoder's rows: the last seconds before each anchor's stop, or the whole unit, padded at
+    the end if it is shorter. Samples outside the anchor's unit are hidden, except under `context`.
 
     Args:
         spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None where the
@@ -142,30 +144,30 @@ def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Seq
     return Rows(offset + start, offset + low, offset + np.maximum(high, low), spanned, length)
 
 
-def spans_of(grid: Grid, view: View, length_s: float) -> np.ndarray:
-    """(n, 2) seconds that an encoder with features reads at each anchor."""
+def make_spans(grid: Grid, view: View, length_s: float) -> np.ndarray:
+    """Return (n, 2) start and stop in s of the features' input at each anchor."""
     first = np.zeros_like(grid.stop) if view.kind == "context" else grid.unit_start
     return np.stack([np.maximum(first, grid.stop - length_s), grid.stop], 1)
 
 
 def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
-    """Recording -> positions (k,) of its anchors in the grid."""
+    """Return recording -> positions (k,) of its anchors in the grid."""
     order = np.argsort(grid.recording, kind="stable")
     values, first = np.unique(grid.recording[order], return_index=True)
     return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))
 
 
-# Inputs of an encoder for one modality: the part of a unit that its recipe reads, and the spec for its `build`.
+# Inputs of an encoder for one modality: the part of a unit that it reads, and the spec for its `build`.
 
 
-def encoder_of(part: Part) -> Encoder:
-    """The encoder instance that a stage's `modalities[m]` describes."""
+def load_encoder(part: Part) -> Encoder:
+    """Return the encoder instance that a stage's `modalities[m]` describes."""
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
     return encoder
 
 
-def view_of(encoder: Encoder, name: str) -> View:
-    """The view of an encoder's recipe. Raises PluginError where it has none."""
+def require_view(encoder: Encoder, name: str) -> View:
+    """Return the view of an encoder's recipe. Raises PluginError if it has none."""
     view = encoder.recipe.view
     if view is None:
         raise PluginError("an encoder's recipe must say what it sees of a unit", where=name, expected="recipe.view")
@@ -180,26 +182,26 @@ def signal_spec(
     length_s: float,
     fitted: Mapping[str, np.ndarray] | None = None,
 ) -> InputSpec:
-    """Spec of windows of `length_s` of a signal, or of the encoder's stream, at `rate` Hz."""
+    """Return the spec of windows of `length_s` of a signal, or of the encoder's stream, at `rate` Hz."""
     shape = (len(channels), round(length_s * rate))
     return InputSpec(derive.name_for(encoder, m), shape, channels, rate, fitted=fitted or {})
 
 
 def clip_spec(m: str, clips: Clips, length_s: float) -> InputSpec:
-    """Spec of a video's frames."""
+    """Return the spec of a video's frames."""
     shape = (round(length_s * clips.rate), *clips.array.shape[1:])
     return InputSpec(m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
 
 
 def feature_spec(m: str, store: Store, encoder: Encoder, shape: tuple[int, ...]) -> InputSpec:
-    """Spec of rows of features of this `shape`, with their names where the encoder has any."""
+    """Return the spec of feature rows of this `shape`, with names if the encoder has any."""
     first, name = derive.joined(store, m.split("+", 1)[0]), derive.name_for(encoder, m)
     return InputSpec(name, shape, encoder.feature_names(name, first.channels))
 
 
 def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray, mask: np.ndarray | None) -> InputSpec:
-    """The spec with what the encoder's `fit_stats` says of rows `x` (n, *shape), of samples where `mask` (n, T) is
-    True. Raises PluginError where that is no mapping to numbers."""
+    """Return the spec with the encoder's `fit_stats` of rows `x` (n, *shape), over samples where `mask` (n, T) is True.
+    Raises PluginError if that is not a mapping to numbers."""
     stats = encoder.fit_stats(x, mask)
     try:
         return replace(spec, stats={k: np.asarray(v, np.float32) for k, v in dict(stats).items()})
@@ -208,19 +210,19 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
         raise PluginError(what, where=name, expected=expected) from error
 
 
-# The dataset that a stage reads, as its params and places name it, and the anchors of its units.
+# The dataset of a stage, as its params and places describe it, and the anchors of its units.
 
 TRAINED, TESTED = 1, 2
-"""What `StoreSource.given` holds of units: bits, since a training subject may be tried as a test subject is. Units of
-`TESTED` normalise their subject, where it has none those of `TRAINED`, which say how far training subjects vary."""
+"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `TESTED` units if they have any, else by
+their `TRAINED` units, which also define the spread of training subjects."""
 
 
 @dataclass(frozen=True)
 class StoreSource:
-    """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
-    `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
-    are scaled by the training units instead. `given` (n,) says of which units a subject's statistics are where it gives
-    some: 0, or `TRAINED`, `TESTED` or both."""
+    """A prepared store and all units of the dataset, as a stage's params and task arrays describe them. `rest` (start,
+    stop) in s is the rest in a recording, if only rest normalises. Modalities of `keep_level` are scaled by the
+    training units instead. `given` (n,) marks the units that normalise their subject: 0, `TRAINED`, `TESTED` or
+    both."""
 
     store: Store
     longest_s: float
@@ -234,8 +236,8 @@ class StoreSource:
     given: np.ndarray | None = None
 
     @classmethod
-    def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> StoreSource:
-        """The source that a stage's params describe: its store is opened in the folder that `places` has for it, and
+    def from_spec(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> StoreSource:
+        """Return the source that a stage's params describe: its store is opened in the folder given in `places`, and
         its units are the arrays `all_*` of `task`."""
         return cls(
             open_store(places["stores"][spec.store]),
@@ -252,20 +254,20 @@ class StoreSource:
 
 
 def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """(n,) whether units, or rows, are those that normalise their subject (n,)."""
+    """Return (n,) bool: units, or rows, that normalise their subject (n,)."""
     tested = np.isin(subject, np.unique(subject[(given & TESTED) > 0]))
     return np.asarray((given & np.where(tested, TESTED, TRAINED)) > 0)
 
 
-def grid_of(
+def build_grid(
     modalities: Mapping[str, Part],
     own: View | None,
     recording: np.ndarray,
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """The anchors of a stage over units, as arrays (n,): `recording`, `start` and `stop` in s."""
-    views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
+    """Return the anchors of a stage over units, given as arrays (n,): `recording`, `start` and `stop` in s."""
+    views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
         view = View("unit")
@@ -273,69 +275,70 @@ def grid_of(
 
 
 def all_anchors(source: StoreSource, all_view: View | None) -> Grid:
-    """The anchors of all units of the dataset, as a stage with this view of its own reads them."""
+    """Return the anchors of all units of the dataset, for a stage with this view."""
     return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
 
 
 def by_subject(source: StoreSource) -> bool:
-    """True if features are z-scored by their subject's, or by those of its rest."""
+    """Return True if features are z-scored by subject, over all of its rows or its rest."""
     return source.normalise in ("subject_unlabelled", "baseline", "given")
 
 
 def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
-    """True if an encoder with features is given signals that are z-scored by recording."""
+    """Return True if an encoder with features gets signals that are z-scored by recording."""
     return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
 
 
 def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
-    """True if a modality, or the one channel of it that is read, is scaled by the training units."""
+    """Return True if a modality, or its one channel that is read, is scaled by the training units."""
     return source.normalise == "training" or without_channels(m) in source.keep_level
 
 
-# Features in standard units of their subject: by all of its rows, by its rest, or by what it gives.
+# Features in standard scores of their subject: over all of its rows, its rest, or its calibration data.
 
 PRIOR_ROWS = 10
-"""As many rows of its own as the spread of training subjects counts for beside a subject's: of two rows, which one unit
-of each class gives, a spread says next to nothing."""
+"""Weight of the training subjects' spread, in rows: the spread of a subject's few calibration rows alone is
+unreliable."""
 
 
 def standardise_by_given(
     values: np.ndarray, subject: np.ndarray, given: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Each feature (n, *shape) centred by its subject's rows that are given, and divided by their spread, towards which
-    the mean spread inside what training subjects give weighs as `PRIOR_ROWS` rows.
+    """Standardise features (n, *shape) by each subject's calibration rows: subtract their mean, and divide by their
+    spread, shrunk towards the mean spread of the training subjects with the weight of `PRIOR_ROWS` rows.
 
     Args:
-        given: (n,) 0 where a row is not given, else bits: `TRAINED` or `TESTED` (see `embench.engine.rows`).
+        given: (n,) 0 for other rows, else bits: `TRAINED` or `TESTED` (see `embench.engine.rows`).
     """
     trained, chosen = (given & TRAINED) > 0, normalising(given, subject)
-    of_trained = [_moments(values[trained & (subject == name)], shared) for name in np.unique(subject[trained])]
-    usual = np.sum([spread for *_, spread in of_trained], axis=0) / np.maximum(sum(n for n, *_ in of_trained), 1)
+    moments = [_moments(values[trained & (subject == name)], shared) for name in np.unique(subject[trained])]
+    usual = np.sum([spread for *_, spread in moments], axis=0) / np.maximum(sum(n for n, *_ in moments), 1)
     out = np.full(values.shape, np.nan)
     for name in np.unique(subject[chosen]):
         rows = subject == name
         count, mean, spread = _moments(values[chosen & rows], shared)
         std = np.sqrt((spread + PRIOR_ROWS * usual) / (count + PRIOR_ROWS))
-        out[rows] = _in_units_of(values[rows], mean, std)
+        out[rows] = _standardise_rows(values[rows], mean, std)
     return out.astype(np.float32)
 
 
 def standardise(
     values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Each feature (n, *shape) z-scored by its subject's rows of `known` (k, *shape), NaN ignored; one that is constant
-    there is only centred, and one that is missing there is NaN. Values along the axes `shared` have one mean and SD."""
+    """Z-score features (n, *shape) by the subject's rows of `known` (k, *shape), ignoring NaN. A constant feature is
+    only centred; a feature that is missing in `known` becomes NaN. Values along the axes `shared` have one mean and
+    SD."""
     out = values.astype(np.float64)
     for name in np.unique(subject):
         count, mean, spread = _moments(known[owner == name], shared)
         rows = subject == name
-        out[rows] = _in_units_of(out[rows], mean, np.sqrt(spread / np.maximum(count, 1)))
+        out[rows] = _standardise_rows(out[rows], mean, np.sqrt(spread / np.maximum(count, 1)))
     return out.astype(np.float32)
 
 
 def _moments(rows: np.ndarray, shared: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The number of known values of each feature in `rows` (k, *shape), their mean, NaN where there are none, and the
-    sum of the squares around it."""
+    """Return for each feature in `rows` (k, *shape) the number of known values, their mean (NaN without any), and the
+    sum of squared deviations."""
     part, over = rows.astype(np.float64), (0, *shared)
     there = np.isfinite(part)
     count = there.sum(over, keepdims=True)
@@ -343,6 +346,6 @@ def _moments(rows: np.ndarray, shared: tuple[int, ...]) -> tuple[np.ndarray, np.
     return count, mean, np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True)
 
 
-def _in_units_of(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Rows (k, *shape) less the mean, in units of the SD; a feature that is constant is only centred."""
+def _standardise_rows(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Return rows (k, *shape) minus the mean, divided by the SD; constant features are only centred."""
     return np.asarray((rows - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0))

@@ -1,4 +1,4 @@
-"""A stage of a run: what determines its result, the id made of that, and the folder of its result."""
+"""A stage of a run: everything that determines its result, the id derived from that, and the folder of its result."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from embench.files import (
     DamagedError,
     cached_call,
     check_files,
+    checksum_files,
     digest,
     make_folder,
     read_sealed_json,
     sealed_json,
-    sums_of,
     write_whole,
 )
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
 from embench.system import LEASE, EventCallback
 
-# Typed records of everything that determines a stage's result; `plain()` is the content of ids and of `stage.json`.
+# Typed records of everything that determines a stage's result; `plain()` defines the ids and `stage.json`.
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Plain:
     keys: ClassVar[str]
 
     def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id and file."""
+        """Return plain values for the stage's id and file."""
         found = {key: plain_value(getattr(self, key.rstrip("?"))) for key in self.keys.split()}
         return {
             k.rstrip("?"): v for k, v in found.items() if k[-1] != "?" or not (v is None or v is False or v in ([], {}))
@@ -50,8 +50,8 @@ class Plain:
 
 
 def plain_value(value: Any) -> Any:
-    """Records, recipes and targets as mappings, tuples as lists."""
-    if isinstance(value, Recipe):  # slow, and the stages of a grid share few
+    """Return records, recipes and targets as mappings, and tuples as lists."""
+    if isinstance(value, Recipe):  # slow, and stages of a grid share most values
         return cached_call((Recipe.mapping, value), value.mapping)
     if isinstance(value, Target):
         return {"name": value.name, "kind": value.kind, "n": value.n}
@@ -63,15 +63,15 @@ def plain_value(value: Any) -> Any:
 
 
 def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
-    """The record that `plain()` gave, with `changed` fields."""
+    """Rebuild a record from its `plain()`, with `changed` fields."""
     own = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()} | changed)
 
 
 @dataclass(frozen=True)
 class Part(Plain):
-    """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
-    versions of `libraries` and the SHA-256 of `assets` (files)."""
+    """A plugin in a method: full name, code identity, recipe. Encoders also have the versions of `libraries` and the
+    SHA-256 of `assets` (files), which affect their numbers."""
 
     name: str
     code: str
@@ -82,28 +82,28 @@ class Part(Plain):
 
     @property
     def short(self) -> str:
-        """The name without its package, or without the path of its file."""
+        """Name without its package, or without the path of its file."""
         return self.name.rpartition(":")[2].split("/", 1)[-1]
 
     @property
     def grounds(self) -> dict[str, dict[str, str]]:
-        """Libraries and assets, where there are any."""
-        return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
+        """Libraries and assets, if there are any."""
+        return {key: dict(v) for key, v in (("libraries", self.libraries), ("assets", self.assets)) if v}
 
     def plain(self, key: str = "name") -> dict[str, Any]:
-        """Plain values, the name under `key`."""
+        """Return plain values, with the name under `key`."""
         return {key: self.name, **super().plain()}
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any], key: str = "name") -> Part:
-        """The part that `plain(key)` gave."""
-        return read_plain(cls, plain, name=plain[key], recipe=Recipe.of(plain["recipe"]))
+    def from_plain(cls, plain: Mapping[str, Any], key: str = "name") -> Part:
+        """Rebuild the part from `plain(key)`."""
+        return read_plain(cls, plain, name=plain[key], recipe=Recipe.from_mapping(plain["recipe"]))
 
 
 @dataclass(frozen=True)
 class SourceSpec(Plain):
-    """A prepared store, the lengths of its dataset's units, and what normalises a subject: where `rest` (s, s) alone
-    does, it lies there in a recording. Modalities of `keep_level` are scaled by the training units instead."""
+    """A prepared store, the lengths of its dataset's units, and what normalises a subject: `rest` (start, stop) in s of
+    a recording, if only rest does. Modalities of `keep_level` are scaled by the training units instead."""
 
     store: str
     longest_s: float
@@ -115,13 +115,13 @@ class SourceSpec(Plain):
 
     @property
     def filled(self) -> str | None:
-        """Where a shorter unit is filled up (it was in front once); None where none is shorter."""
+        """Side on which shorter units are padded (older runs: the front); None if all units have one length."""
         return "behind" if self.longest_s - self.shortest_s > 1e-6 else None
 
 
 @dataclass(frozen=True)
 class Common(Plain):
-    """Params of every stage; no `fold` where all folds share it."""
+    """Params of every stage; `fold` is None if all folds share the stage."""
 
     engine: int
     libraries: Mapping[str, str]
@@ -135,24 +135,24 @@ class Common(Plain):
 
 @dataclass(frozen=True)
 class Params(Plain):
-    """Everything that determines the result of a stage, but for its inputs and arrays."""
+    """Everything that determines the result of a stage, except its inputs and arrays."""
 
     common: Common
 
     def plain(self) -> dict[str, Any]:
-        """Plain values in the order of `stage.json`."""
+        """Return plain values in the order of `stage.json`."""
         return {**self.common.plain(), **super().plain()}
 
     def draws(self) -> dict[str, Any]:
-        """Seed material of the stage's random numbers: no library, device or plugin, so that a run starts from the same
-        weights everywhere, and methods that are compared start alike. All of it is part of `plain()` too."""
+        """Return the seed material of the stage's random numbers, a subset of `plain()`. It excludes libraries, devices
+        and plugins, so that runs start from the same weights everywhere, and compared methods start alike."""
         return {"seed": self.common.seed, "fold": self.common.fold}
 
 
 @dataclass(frozen=True)
 class PredictParams(Params):
-    """Params of a stage that predicts: the modalities that are treated as absent, and what is given of each subject
-    before (`Given.plain`)."""
+    """Params of a stage that predicts: modalities treated as absent, and the subjects' calibration data
+    (`Given.to_record`)."""
 
     drop: tuple[str, ...] = ()
     given: Mapping[str, int | str] = field(default_factory=dict)
@@ -161,14 +161,14 @@ class PredictParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class FitParams(Params):
-    """Params of a stage that learns; as such, of the network of one modality.
+    """Params of a stage that trains; for one modality, of its network.
 
     Args:
-        modalities: each with its encoder, in the order that decides columns.
+        modalities: each with its encoder, in the order of the columns.
         recipe: how the stage itself is trained.
-        targets: as `without_rule` leaves them.
-        weights: modality, or `fusion`, -> digest of the file to start from.
-        every_epoch: keep the weights of each.
+        targets: as `without_rule` returns them.
+        weights: modality, or `fusion`, -> digest of the initial weights file.
+        every_epoch: save the weights of each epoch.
     """
 
     modalities: Mapping[str, Part]
@@ -180,21 +180,21 @@ class FitParams(Params):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The modalities: ids are made of sorted keys, and the order decides columns."""
+        """Modalities in order: ids are made of sorted keys, but the order determines the columns."""
         return tuple(self.modalities)
 
     def plain(self) -> dict[str, Any]:
-        """Plain values, where a modality's plugin goes by `encoder`."""
+        """Return plain values; a modality's plugin stands under `encoder`."""
         return super().plain() | {"modalities": {m: part.plain("encoder") for m, part in self.modalities.items()}}
 
     def draws(self) -> dict[str, Any]:
-        """Seed material with targets and modalities, in their order."""
+        """Return the seed material, with targets and modalities in their order."""
         return {**super().draws(), "targets": [t.name for t in self.targets], "modalities": list(self.modalities)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FusionParams(FitParams):
-    """Params of a fusion or an estimator: what it reads of its modalities."""
+    """Params of a fusion or an estimator, with its input from each modality."""
 
     fusion: Part
     inputs: Literal["tokens", "hidden", "decisions", "features"]
@@ -203,8 +203,8 @@ class FusionParams(FitParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
-    """Params of a pretraining step, with the fusion where it is of the whole model; `step` is the number of steps that
-    it goes on from, one after the other; `beside` are the sources whose rows it sees beside those of the first."""
+    """Params of a pretraining step, with the fusion if the whole model is pretrained. `step` counts the earlier steps
+    that it continues; `beside` lists further sources, besides the first."""
 
     pretrainer: Part
     fusion: Part | None = None
@@ -213,29 +213,29 @@ class PretrainParams(FitParams):
     keys = "modalities order pretrainer fusion recipe targets step beside? weights?"
 
     def draws(self) -> dict[str, Any]:
-        """Seed material with the step, so that steps on the same modality do not draw the same."""
+        """Return the seed material with the step, so that steps on the same modality draw different numbers."""
         return {**super().draws(), "step": self.step}
 
 
 def fitted_params(plain: Mapping[str, Any]) -> FitParams:
-    """The parameters of a stage that predicts, or whose hidden layer is read, from its `plain()`."""
+    """Rebuild the params of a fitted stage from their `plain()`."""
     read: dict[str, Any] = {
         "common": read_plain(Common, {"fold": None, **plain}, source=read_plain(SourceSpec, plain["source"])),
-        "modalities": {m: Part.of(part, "encoder") for m, part in plain["modalities"].items()},
-        "recipe": Recipe.of(plain["recipe"]),
+        "modalities": {m: Part.from_plain(part, "encoder") for m, part in plain["modalities"].items()},
+        "recipe": Recipe.from_mapping(plain["recipe"]),
         "targets": tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in plain["targets"]),
     }
     if "fusion" not in plain:
         return read_plain(FitParams, plain, **read)
-    return read_plain(FusionParams, plain, **read, fusion=Part.of(plain["fusion"]))
+    return read_plain(FusionParams, plain, **read, fusion=Part.from_plain(plain["fusion"]))
 
 
 def without_rule(target: Target) -> Target:
-    """A target as a stage knows it; label rules are the planner's and the evaluator's and are not handed on."""
+    """Return a target without its label rule: only the planner and the evaluator see label rules."""
     return Target(target.name, target.kind, LabelRule(), "", target.n)
 
 
-# A stage of a run: what decides its result, the id made of that, and the folder its result lies in.
+# A stage of a run: everything that determines its result, the id derived from it, and its folder.
 
 ENGINE_REVISION = 3
 """Increased when the same plugins and data give other numbers; part of every stage id."""
@@ -246,15 +246,15 @@ P_co = TypeVar("P_co", bound=Params, covariant=True)
 
 @dataclass(frozen=True)
 class Stage(Generic[P_co]):
-    """One step of the graph.
+    """One node of the graph.
 
     Args:
         params: everything that decides the result.
-        inputs: role -> id of the stage whose result it takes.
-        task: arrays that the worker needs (units, labels of its own training and validation units); their digests
-            are part of `params`.
-        places: folders and other facts that do not decide the result.
-        description: fold, seed, modality, target, for whoever watches.
+        inputs: role -> id of the stage whose result is read.
+        task: arrays that the worker needs: units, and labels of the stage's own training and validation units. Their
+            digests are part of `params`.
+        places: folders and other facts that do not affect the result.
+        description: fold, seed, modality and target, for messages.
     """
 
     kind: str
@@ -280,18 +280,18 @@ class Stage(Generic[P_co]):
 
     @property
     def title(self) -> str:
-        """The stage in words, for progress and messages: `fusion seed 0 fold 3`."""
+        """Description of the stage for progress and messages: `fusion seed 0 fold 3`."""
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts of the stage that watchers learn: `id`, `kind` and its description."""
+        """Facts that observers receive: `id`, `kind` and the description."""
         return {"id": self.id, "kind": self.kind, **self.description}
 
 
 def _digest(array: np.ndarray) -> str:
-    """The digest of an array; one that cannot change, as all stages of a dataset have some, is read once."""
+    """Return the digest of an array; read-only arrays, which stages share, are hashed once."""
     return digest(array) if array.flags.writeable else cached_call(("digest", array), lambda: digest(array))
 
 
@@ -302,8 +302,8 @@ _PASSING = {RESULT, CHECKPOINT, "lock", "events.jsonl", "error.txt"}
 
 
 class Folder:
-    """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there,
-    which holds the checksums of the others."""
+    """The folder of a stage's result. Files are written under temporary names and renamed. The stage is finished when
+    `result.json`, which holds the other files' checksums, exists."""
 
     def __init__(
         self, root: Path, stage_id: str, on_event: EventCallback | None = None, *, mode: int = PRIVATE
@@ -317,30 +317,30 @@ class Folder:
         return self.file(RESULT).is_file()
 
     def result(self) -> dict[str, Any]:
-        """The content of the stage's `result.json`. Raises DamagedError before it has finished, and where the file has
-        changed since it was written."""
+        """Return the content of the stage's `result.json`. Raises DamagedError if the stage has not finished, or the
+        file was changed."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
     def description(self) -> dict[str, Any]:
-        """The content of the stage's `stage.json`: kind, params, inputs."""
+        """Return the content of the stage's `stage.json`: kind, params, inputs."""
         content: dict[str, Any] = json.loads(self.file("stage.json").read_text())
         return content
 
     def predicted(self, *names: str) -> list[Any]:
-        """Arrays of the predictions of a finished stage; None for names that they do not have."""
+        """Return arrays of a finished stage's predictions; None for missing names."""
         with np.load(self.file("predictions.npz")) as arrays:
             return [arrays.get(name) for name in names]
 
     def seconds(self) -> float | None:
-        """The seconds that a finished stage took; None where its `result.json` has changed since it was written."""
+        """Return the seconds that a finished stage took; None if its `result.json` was changed."""
         try:
             return float(self.result().get("wall_s", 0.0))
         except DamagedError:
             return None
 
     def check(self, *, whole: bool = False) -> dict[str, Any]:
-        """The result of a finished stage; `whole` reads all of its files, also those that were compared before. Raises
-        DamagedError where one of them is missing or not as it was written."""
+        """Return the result of a finished stage after comparing its checksums; `whole` reads all files, even if they
+        were compared before. Raises DamagedError if a file is missing or changed."""
         result = read_sealed_json(self.file(RESULT))
         try:
             check_files(self.path, result.pop("files"), whole=whole)
@@ -349,15 +349,15 @@ class Folder:
         return result
 
     def sound_result(self) -> dict[str, Any] | None:
-        """The result of a stage that has finished and whose files are as they were written; else None."""
+        """Return the result of a finished, undamaged stage; else None."""
         try:
             return self.check()
         except DamagedError:
             return None
 
     def set_aside(self) -> None:
-        """Moves the files of a finished stage that were damaged into a folder beside it, and says so; for who holds
-        the stage's lock."""
+        """Move the damaged files of a finished stage to a folder beside it, and report that. The caller holds the
+        stage's lock."""
         try:
             self.check()
         except DamagedError as error:
@@ -370,12 +370,12 @@ class Folder:
             warnings.warn(f"{error.where}: {error.what}; made again; the old files are now in {place}", stacklevel=2)
 
     def file(self, name: str) -> Path:
-        """The path of one of the stage's files."""
+        """Return the path of one of the stage's files."""
         return self.path / name
 
     def write(self, name: str, write: Any) -> Path:
-        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file. Raises
-        MachineError where the disk refuses."""
+        """Call `write(path)` with a temporary path, then rename, so that a killed process leaves no partial file.
+        Raises MachineError if the disk refuses."""
         final = self.path / name
         try:
             make_folder(self.path, self.mode)
@@ -389,15 +389,15 @@ class Folder:
         return final
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Marks the stage as done and drops what only a resumed run would need."""
+        """Mark the stage as finished and delete files that only a resumed run needs."""
         files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
         names = {path.relative_to(self.path).as_posix() for path in files if path.name not in _PASSING}
-        text = sealed_json({**dict(sorted(result.items())), "files": sums_of(self.path, names)})
+        text = sealed_json({**dict(sorted(result.items())), "files": checksum_files(self.path, names)})
         self.write(RESULT, lambda path: path.write_text(text, newline="\n"))
         self.file(CHECKPOINT).unlink(missing_ok=True)
 
     def event(self, kind: str, **figures: Any) -> None:
-        """Appends to the stage's events, which the parent of a worker reads in order."""
+        """Append to the stage's events, which the worker's parent reads in order."""
         event = {"event": kind, **figures}
         with (self.path / "events.jsonl").open("a", newline="\n") as file:
             file.write(json.dumps(event) + "\n")

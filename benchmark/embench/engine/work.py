@@ -1,4 +1,4 @@
-"""Run one stage: in this process, in a process of its own, or as a worker on another machine."""
+"""Run one stage: in this process, in a separate process, or as a worker on another machine."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ import embench
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import fits, network
-from embench.engine.assemble import derived_again
-from embench.engine.predict import Questions, deviation, predict_units, questions, units_of_rows
+from embench.engine.assemble import recompute_derived
+from embench.engine.predict import PredictionSetup, average_rows, deviation, predict_units, prepare_predictions
 from embench.engine.stage import RESULT, FitParams, Folder, FusionParams, Params, PredictParams, PretrainParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import DamagedError, make_folder, write_text
-from embench.registry.catalogue import installed, shown_name
+from embench.registry.catalogue import display_name, installed
 from embench.registry.fragments import folders
-from embench.system import EventCallback, limited_threads, locked, out_of_memory, processor_name, version_of
+from embench.system import EventCallback, installed_version, limited_threads, locked, out_of_memory, processor_name
 
-# Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name.
+# Run one stage: lock it, skip it if finished, seed, dispatch, and turn faults into named errors.
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
@@ -52,11 +52,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Runs a stage unless its result is there already, as it was written; two processes that want the same one share
-    it. `on_event` is called with what happens, beside it being written to the stage's events.
+    """Run a stage unless its undamaged result exists; processes that want the same stage share it. `on_event` is called
+    with each event, which is also written to the stage's events.
 
     Raises:
-        EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.
+        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`.
     """
     folder = Folder(root, stage.id, on_event)
     with naming_faults(stage, folder):
@@ -71,7 +71,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
 
 @contextmanager
 def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
-    """Turns exceptions into an EmbenchError whose kind names the cause."""
+    """Turn exceptions into an EmbenchError whose kind names the cause."""
     try:
         yield
     except EmbenchError as error:
@@ -94,7 +94,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     for plugin_kind, name in _plugins(stage, folder.path.parent):
-        registry.load(plugin_kind, name)  # before the seeds: a module may draw when a worker's first stage imports it
+        registry.load(plugin_kind, name)  # before seeding: a module may draw numbers when a worker first imports it
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
@@ -110,14 +110,14 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
 
 
 def _cpu_s() -> float:
-    """Seconds that this process has computed, and those that it has started and that are over."""
+    """Return the processor seconds of this process and its ended children."""
     return sum(os.times()[:4])
 
 
 @contextmanager
 def _hearing_interrupts() -> Iterator[None]:
-    """Raises what a library keeps to itself: scikit-learn's perceptrons and skorch's networks end their training where
-    an interrupt finds them, and count as fitted."""
+    """Raise interrupts that libraries swallow: scikit-learn's perceptrons and skorch's networks stop training at an
+    interrupt and count as fitted."""
     heard = threading.Event()
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -145,11 +145,12 @@ def _keep(folder: Folder, trace: str) -> None:
     try:
         (folder.path / "error.txt").write_text(trace, "utf-8")
     except OSError:
-        return  # the disk is what failed; the error itself says so
+        return  # the disk failed, as the error itself reports
 
 
 def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """The error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or embench."""
+    """Return the error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or
+    embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
         return OutOfMemory(f"out of memory in {stage.title}", hint=hint)
@@ -165,7 +166,7 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
     ours = (frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename in files)
     frame = next(ours, None)
     if refused := _WITHOUT.match(str(error)):
-        # Most have none for their gradient, which no line of a plugin computes: then it is one of the stage's.
+        # Gradients are computed in no line of a plugin: then the plugin is one of the stage's.
         names = files[frame.filename] if frame else " or ".join(files.values())
         return PluginError(
             f"{names} uses {refused[1]} in {stage.title}, which is not deterministic on this device",
@@ -173,9 +174,9 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
             expected="operations that give the same numbers each time, also for gradients",
             hint="use another operation (torch.use_deterministic_algorithms lists those that fail), or --device cpu",
         )
-    if frame or _of_a_network(error):
+    if frame or _raised_in_network(error):
         named = _plugins(stage, folder.path.parent)
-        names = files[frame.filename] if frame else " or ".join(f"{kind} {shown_name(name)}" for kind, name in named)
+        names = files[frame.filename] if frame else " or ".join(f"{kind} {display_name(name)}" for kind, name in named)
         origins = (registry.origin(registry.find(kind, name)) for kind, name in named)
         return PluginError(
             f"{names} failed in {stage.title}: {type(error).__name__}: {error}",
@@ -189,9 +190,8 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
     )
 
 
-def _of_a_network(error: BaseException) -> bool:
-    """True where a layer of torch, or its gradient, raised: where no line of a plugin did, in a network that it
-    builds."""
+def _raised_in_network(error: BaseException) -> bool:
+    """Return True if a torch layer or its gradient raised in a network that a plugin built."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     inside = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
     called = Path(frames[inside + 1]).as_posix() if inside + 1 < len(frames) else ""
@@ -199,7 +199,7 @@ def _of_a_network(error: BaseException) -> bool:
 
 
 def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
-    """Kind and name of every plugin that a stage uses."""
+    """Return kind and name of every plugin that a stage uses."""
     fitted = stage.inputs.get("fitted")
     params = network.describe(Folder(root, fitted)).params if fitted else stage.params
     named = [("encoder", part.name) for part in params.modalities.values()] if isinstance(params, FitParams) else []
@@ -211,29 +211,29 @@ def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
 
 
 def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
-    """Source file -> name of the plugin in it, of every plugin that a stage uses."""
+    """Return source file -> plugin name, for every plugin that a stage uses."""
     named = _plugins(stage, root)
-    found = [(f"{kind} {shown_name(name)}", registry.find(kind, name)) for kind, name in named]
+    found = [(f"{kind} {display_name(name)}", registry.find(kind, name)) for kind, name in named]
     return {file: title for title, entry in found for file in registry.code_files(entry)}
 
 
-# Repeats predictions in a process that has seen nothing else: a few rows one by one, and the features of one recording.
+# Repeat predictions in a fresh process: a few rows one by one, and the features of one recording.
 #
-# A plugin can remember its inputs. Where it can't, it must give the same numbers as it gave in the run.
+# A plugin could remember its inputs. Where it cannot, its numbers must equal those of the run.
 
 FEW_ROWS = 16
-"""Rows of each stage that are predicted again; all rows of a unit, so that one unit may have more."""
+"""Rows of each stage that are predicted again; all rows of a unit count, so one unit may have more."""
 
 SPANS = 8
 """Segments of the recording whose features are computed again."""
 
 
 def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
-    """Compares what finished stages predicted with what the same fitted plugins predict here, row by row; to be called
-    in a process of its own. Where methods adapt to subjects, the last subject comes first here.
+    """Compare predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it in a
+    fresh process.
 
-    Features and streams of the recording that came last among the tested ones are computed again first, without any
-    recording before it.
+    First, features and streams of the last tested recording are computed again, without any recording before it. If
+    methods adapt to subjects, the last subject comes first.
 
     Raises:
         PluginError: some differ; names the plugins, and the units or the recording.
@@ -243,62 +243,62 @@ def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
         common, folder = stage.params.common, Folder(root, stage.id)
         machine.seed_everything(stage.seed, common.threads, common.device)
         with naming_faults(stage, folder), limited_threads(common.threads):
-            asked = questions(stage, root)
+            setup = prepare_predictions(stage, root)
             if stage is last:
-                _check_recording(stage, asked)
-            _check_rows(stage, asked, folder)
+                _check_recording(stage, setup)
+            _check_rows(stage, setup, folder)
 
 
-def _check_rows(stage: Stage[PredictParams], asked: Questions, folder: Folder) -> None:
-    if not len(asked.rows):
+def _check_rows(stage: Stage[PredictParams], setup: PredictionSetup, folder: Folder) -> None:
+    if not len(setup.rows):
         return
     with np.load(folder.file("predictions.npz")) as arrays:
         known = arrays["score"]
-    rows = _some_units(asked, stage.seed)
-    if stage.params.given:  # whoever came last comes first, so that nobody follows whom it followed
-        rows = np.unique(np.concatenate([_one_unit_of_last(asked), rows]))
-        rows = rows[np.argsort(asked.subject[rows], kind="stable")[::-1]]
-    predictor = asked.predictor(None)
+    rows = _some_units(setup, stage.seed)
+    if stage.params.given:  # in reverse order, so that every subject has another predecessor
+        rows = np.unique(np.concatenate([_one_unit_of_last(setup), rows]))
+        rows = rows[np.argsort(setup.subject[rows], kind="stable")[::-1]]
+    predictor = setup.predictor(None)
     alone = np.concatenate([predictor(rows[i : i + 1])["score"] for i in range(len(rows))]).astype(np.float64)
-    table = units_of_rows(alone, asked.grid.unit, len(known), asked.data.size, rows)
+    table = average_rows(alone, setup.grid.unit, len(known), setup.data.size, rows)
     units = np.flatnonzero(np.isfinite(table).all(1))
-    gap, tolerance = deviation(table[units], known[units]), asked.tolerance
+    gap, tolerance = deviation(table[units], known[units]), setup.tolerance
     if not np.isfinite(alone).all():
-        raise PluginError("the prediction of a single row is not a finite number", where=asked.names)
+        raise PluginError("the prediction of a single row is not a finite number", where=setup.names)
     if not (gap <= tolerance).all():
-        named = [f"unit {asked.unit_ids[units[i]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
+        named = [f"unit {setup.unit_ids[units[i]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the units that were predicted before it: " + ", ".join(named),
-            where=asked.names,
+            where=setup.names,
             expected=f"the same prediction, within {tolerance:g}",
             hint="a method must not remember the rows that it predicts, nor use neighbouring rows",
         )
 
 
-def _some_units(asked: Questions, seed: int) -> np.ndarray:
-    """The rows (k,) of some units, drawn."""
-    of_row = asked.grid.unit[asked.rows]
-    units, counts = np.unique(of_row, return_counts=True)
+def _some_units(setup: PredictionSetup, seed: int) -> np.ndarray:
+    """Return the rows (k,) of randomly drawn units."""
+    unit_of_row = setup.grid.unit[setup.rows]
+    units, counts = np.unique(unit_of_row, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(units))
     taken = max(1, int((np.cumsum(counts[order]) <= FEW_ROWS).sum()))
-    return asked.rows[np.isin(of_row, units[order[:taken]])]
+    return setup.rows[np.isin(unit_of_row, units[order[:taken]])]
 
 
-def _one_unit_of_last(asked: Questions) -> np.ndarray:
-    """The rows (k,) of a unit of the subject whose name comes last."""
-    subject, unit = asked.subject[asked.rows], asked.grid.unit[asked.rows]
-    return asked.rows[unit == unit[subject == np.unique(subject)[-1]][0]]
+def _one_unit_of_last(setup: PredictionSetup) -> np.ndarray:
+    """Return the rows (k,) of a unit of the subject whose name sorts last."""
+    subject, unit = setup.subject[setup.rows], setup.grid.unit[setup.rows]
+    return setup.rows[unit == unit[subject == np.unique(subject)[-1]][0]]
 
 
-def _check_recording(stage: Stage[PredictParams], asked: Questions) -> None:
+def _check_recording(stage: Stage[PredictParams], setup: PredictionSetup) -> None:
     recording = int(stage.task["recording"].max(initial=-1))
-    for m, part in asked.params.modalities.items():
-        pair = derived_again(asked.source, m, part, asked.params, recording, SPANS)
+    for m, part in setup.params.modalities.items():
+        pair = recompute_derived(setup.source, m, part, setup.params, recording, SPANS)
         if pair is None:
             continue
         again, known = pair
         if again.shape != known.shape or not np.allclose(again, known, rtol=1e-4, atol=1e-5, equal_nan=True):
-            name = asked.source.store.recordings[recording].id
+            name = setup.source.store.recordings[recording].id
             raise PluginError(
                 f"{m} of recording {name} gets other features alone than after other recordings",
                 where=part.name,
@@ -307,26 +307,26 @@ def _check_recording(stage: Stage[PredictParams], asked: Questions) -> None:
             )
 
 
-# Shared parts of executors on other machines: the environment of a worker, and its results of a stage.
+# Shared parts of executors on other machines: the worker's environment, and its results of a stage.
 #
-# Stages, prepared data and runs lie in folders that all machines share, under the same absolute paths. Nothing else is
-# needed between the machines, and of these folders only what NFS promises too:
+# Stages, prepared data and runs lie in folders that all machines share, under the same absolute paths. Machines need
+# nothing else in common, and of these folders only what NFS guarantees:
 #
 # - A rename is atomic: a file is there whole or not at all.
-# - A file that was closed on one machine is seen whole by whoever opens it afterwards on another, and a folder that is
-#   listed anew shows what was renamed into it.
-# - `events.jsonl` is appended to by one process at a time. Its reader may be late, and takes only whole lines.
+# - A file closed on one machine is seen completely when opened afterwards on another, and a new listing of a folder
+#   shows files renamed into it.
+# - `events.jsonl` is appended to by one process at a time. Its reader may be late, and takes complete lines only.
 
 LITTLE_S = 10.0
-"""Seconds that a stage is taken to need whose time is not forecast."""
+"""Assumed seconds of a stage without a forecast."""
 
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions and digests of the source of embench and of the packages of plugins, which must agree wherever the
-    stages of a grid run."""
+    """Return versions and source digests of embench and of plugin packages, which must agree on all machines of a
+    grid."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    found |= {name: version_of(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
+    found |= {name: installed_version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
     found["embench"] = f"{embench.__version__} {_source(Path(embench.__file__).parent)}"
     for package in installed().values():
         found[package.name] = " ".join([package.version, *map(_source, folders(package.name))])
@@ -342,7 +342,7 @@ def _source(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """Facts that a worker learns of the process that sends it stages."""
+    """Facts on the process that sends stages to a worker."""
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=environment)
@@ -353,7 +353,7 @@ class Parent:
     )
 
     def enter(self) -> None:
-        """Makes this process work as a part of the parent's, and describes it under `workers/` beside the stages.
+        """Make this process a worker of the parent, and describe it under `workers/` beside the stages.
 
         Raises:
             MachineError: this machine doesn't see the folder of the stages, or has other versions.
@@ -378,7 +378,7 @@ class Parent:
         self.compare()
 
     def compare(self) -> None:
-        """Raises MachineError where this process has other versions than the parent."""
+        """Raise MachineError if this process has other versions than the parent."""
         ours = environment()
         for name in sorted({*ours, *self.environment}):
             here, there = ours.get(name, "absent"), self.environment.get(name, "absent")
@@ -391,13 +391,14 @@ class Parent:
                 )
 
 
-def as_sent(stage: Stage[Params]) -> Stage[Params]:
-    """A stage as it travels: the number of a GPU means another one, or none, on another machine."""
+def prepare_for_transport(stage: Stage[Params]) -> Stage[Params]:
+    """Return a stage without its GPU number, which has no meaning on another machine."""
     return replace(stage, places={name: place for name, place in stage.places.items() if name != "gpu"})
 
 
-def work_on(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
-    """Runs a stage in a worker; a fault is returned, since every executor wraps what is raised in its own way."""
+def run_in_worker(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
+    """Run a stage in a worker; an error is returned instead of raised, since every executor wraps exceptions
+    differently."""
     try:
         parent.enter()
         for store in stage.places.get("stores", {}).values():
@@ -413,9 +414,8 @@ def work_on(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchErr
         return error
 
 
-def finished(folder: Folder) -> bool:
-    """True if a stage has finished, also where another machine has just written it: a listing is asked of the server
-    where the name of one file may be remembered as missing."""
+def is_finished(folder: Folder) -> bool:
+    """Return True if a stage has finished. The folder is listed, because NFS may cache a missing file name."""
     try:
         return RESULT in os.listdir(folder.path)  # noqa: PTH208  names are enough
     except FileNotFoundError:

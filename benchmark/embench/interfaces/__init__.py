@@ -1,1 +1,1 @@
-"""The five plugin interfaces and the frozen types they exchange."""
+"""The five plugin interfaces and the frozen types that they exchange."""

@@ -1,23 +1,22 @@
-"""Agreement of values: concordance and correlation, as scores of predicted values and between annotators."""
+"""Agreement of values: concordance and correlation, between predictions and labels or between annotators."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embench.interfaces.ranking import subject_codes
-from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
 
 
 def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """(G,) concordance correlation of `one` and `other` (n,) in each group, NaN where `other` does not vary there.
+    """Return (G,) the concordance correlation of `one` and `other` (n,) in each group, NaN if `other` is constant
+    there.
 
-    2 s12 / (s1^2 + s2^2 + (m1 - m2)^2) with moments that divide by n (Lin 1989, doi 10.2307/2532051): 1 for values that
-    are equal, exactly 0 where `one` is constant. Of whole numbers it is Cohen's kappa with quadratic weights (Fleiss &
-    Cohen 1973, doi 10.1177/001316447303300309).
+    It is 2 s12 / (s1^2 + s2^2 + (m1 - m2)^2) with moments that divide by n (Lin 1989, doi 10.2307/2532051): 1 for equal
+    values, exactly 0 if `one` is constant. For whole numbers it is Cohen's kappa with quadratic weights (Fleiss & Cohen
+    1973, doi 10.1177/001316447303300309).
 
     Args:
         group: (n,) positions below `groups`.
@@ -33,9 +32,8 @@ def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
 
 
 def correlation(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """(G,) Pearson's correlation of `one` and `other` (n,) in each group, NaN where `other` does not vary there.
-
-    Exactly 0 where `one` is constant: such predictions follow nothing, and must not be left out of a mean for it.
+    """Return (G,) Pearson's correlation of `one` and `other` (n,) in each group, NaN if `other` is constant there;
+    exactly 0 if `one` is constant, so that such predictions count in a mean.
 
     Args:
         group: (n,) positions below `groups`.
@@ -52,8 +50,8 @@ def correlation(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
 def _moments(
     one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(G,) each: the variances of `one` and of `other` (n,), their covariance, all divided by n, and how far their
-    means are apart; NaN in a group without values."""
+    """Return (G,) each: the variances of `one` and `other` (n,), their covariance, all divided by n, and the difference
+    of their means; NaN in a group without values."""
     n = np.bincount(group, minlength=groups)
     first = np.zeros(groups, int)
     first[group[::-1]] = np.arange(len(group))[::-1]
@@ -63,7 +61,7 @@ def _moments(
             return np.bincount(group, values, groups) / n
 
     def centred(values: np.ndarray) -> np.ndarray:
-        # From the group's first value on, so that rounding leaves exactly 0 of what is constant.
+        # Relative to the group's first value, so that rounding gives exactly 0 for constants.
         away = values - values[first[group]]
         return away - mean(away)[group]
 
@@ -72,22 +70,21 @@ def _moments(
 
 
 def pooled_concordance(one: np.ndarray, other: np.ndarray, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) concordance of `one` and `other` (n,) over all units of each sample of subjects, one after another.
-
-    NaN where `other` does not vary in a sample. Made of sums over subjects, so that no sample of units is built.
+    """Return (R,) concordance of `one` and `other` (n,) over all units of each sample of subjects; NaN if `other` is
+    constant in a sample. It is computed from sums per subject, without building samples of units.
 
     Args:
         subject: (n,) the position of each unit's subject among the columns of `counts`.
-        counts: (R, P) how often each subject stands in each sample.
+        counts: (R, P) how often each sample contains each subject.
 
     >>> labels, subject = np.array([1.0, 2.0, 3.0, 5.0]), np.array([0, 0, 1, 1])
     >>> pooled_concordance(labels + 1, labels, subject, np.array([[1, 1], [2, 0]])).round(3)
     array([0.814, 0.333])
     """
     people = counts.shape[1]
-    x, y = (np.asarray(of, np.float64) for of in (one, other))
+    x, y = (np.asarray(v, np.float64) for v in (one, other))
     apart, x, y = x - y, x - x.mean(), y - y.mean()
-    sums = np.stack([np.bincount(subject, of, people) for of in (np.ones(len(x)), x, y, x * x, y * y, x * y, apart)])
+    sums = np.stack([np.bincount(subject, v, people) for v in (np.ones(len(x)), x, y, x * x, y * y, x * y, apart)])
     low, high = np.full(people, np.inf), np.full(people, -np.inf)
     np.minimum.at(low, subject, y)
     np.maximum.at(high, subject, y)
@@ -100,20 +97,20 @@ def pooled_concordance(one: np.ndarray, other: np.ndarray, subject: np.ndarray, 
 
 
 def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) concordance of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels do not
-    vary, or without units."""
+    """Return (P,) concordance of scores and labels within each subject of `subjects` (P,); NaN for constant labels or
+    no units."""
     return concordance(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
 
 
 def correlation_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) Pearson's correlation of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels
-    do not vary, or without units."""
+    """Return (P,) Pearson's correlation of scores and labels within each subject of `subjects` (P,); NaN for constant
+    labels or no units."""
     return correlation(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
 
 
 def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) concordance of scores and labels inside each recording, mean over each subject's recordings of those in
-    which labels vary; NaN for a subject without such.
+    """Return (P,) concordance of scores and labels within each recording, averaged over each subject's recordings with
+    varying labels; NaN for a subject without such.
 
     Raises:
         ValueError: it is not known in which recordings units lie.
@@ -130,9 +127,5 @@ def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 
 def concordance_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    """(K, P) the same without the units of each of `stimuli` (K,)."""
+    """Return (K, P) concordance within each subject of `subjects` (P,) without the units of each of `stimuli` (K,)."""
     return np.stack([concordance_by_subject(units.take(units.stimulus != name), subjects) for name in stimuli])
-
-
-if not TYPE_CHECKING:  # or mypy takes any name for one of this module
-    __getattr__ = renamed(__name__, {"concordance_by_person": "concordance_by_subject"})

@@ -1,4 +1,4 @@
-"""Bins of weighted rows, to the bit those of scikit-learn's boosted trees, in a small part of the time."""
+"""Bins of weighted rows, bitwise equal to those of scikit-learn's boosted trees, but much faster."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 _BINS, _DRAWN = 255, 200_000
-"""How many bins scikit-learn makes of a column, and of how many rows it takes a sample instead of all."""
+"""Number of bins per column in scikit-learn, and number of rows above which it samples rows."""
 
 
 def bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None]:
-    """Upper ends of the bins but the last, of each column of `x` (n, features), NaN where unknown, with `weights` (n,)
-    of its rows; None for a column that is better left as it is.
+    """Return the upper ends of all bins but the last, for each column of `x` (n, features), NaN where unknown, with row
+    `weights` (n,); None for a column that is better left unbinned.
 
-    From 1.9 on, scikit-learn's boosted trees weigh bins, and sort a column anew for each of its 254 thresholds, which
-    takes longer than the trees. Here all are found at once. Trees that are fitted to `bin_numbers` with the same
-    weights are those of `x`: since numbers are no more than scikit-learn's bins, each of them becomes one.
+    From version 1.9, scikit-learn's boosted trees weigh bins, and sort each column again for each of its 254
+    thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to
+    `bin_numbers` with the same weights equal those of `x`: there are no more numbers than scikit-learn's bins, so that
+    each becomes one bin.
 
     >>> x = np.arange(1000.0)[:, None]
     >>> bin_thresholds(x, np.ones(1000))[0].shape
@@ -30,8 +31,8 @@ def bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None
 
 
 def bin_numbers(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.ndarray:
-    """`x` (n, features) with the numbers of the bins of values, NaN where unknown; columns without `thresholds`, one of
-    each column, stay."""
+    """Return `x` (n, features) with bin numbers instead of values, NaN where unknown; columns without `thresholds` are
+    unchanged."""
     binned = np.array(x, float)
     for column, upper in zip(binned.T, thresholds, strict=True):
         if upper is not None:
@@ -41,8 +42,8 @@ def bin_numbers(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.nd
 
 
 def _thresholds(column: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Upper ends of the bins but the last: values with an equal share of the weights between them. None where
-    scikit-learn makes bins in another way, or a bin would be empty, so that its number would not be a bin."""
+    """Return the upper ends of all bins but the last, with equal total weight in each bin. None if scikit-learn bins
+    differently, or if a bin would be empty, so that numbers and bins would not match."""
     counts = ~np.isnan(column) & (weights != 0)
     values, weights = column[counts], weights[counts]
     if len(column) > _DRAWN or not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""The interface of converters: what other code has trained, in the names of embench's networks or of a library's."""
+"""The interface of converters, which rename weights of other code to the names of embench's or a library's networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file of tensors that other code wrote: their names, the SHA-256 of the file, and where it lies."""
+    """A file of tensors written by other code: their names, the SHA-256 of the file, and its path."""
 
     tensors: Mapping[str, Tensor]
     sha256: str
@@ -23,7 +23,7 @@ class Checkpoint:
 @dataclass(frozen=True)
 class Seen:
     """Training data of weights: a dataset, a description, its licence, and `none` or `source` for the use of its
-    labels. Its subjects are not known by name."""
+    labels. The names of its subjects are unknown."""
 
     dataset: str
     title: str
@@ -36,12 +36,12 @@ class Conversion:
     """Weights after conversion.
 
     Args:
-        layout: whose format the file had, for readers.
-        tensors: by the names that they have in the network that they are for.
-        encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes, with `fusion` where its
-            weights are among them, `pretrainer` where there is one of the task, and the `recipe` that sizes them.
-        config: of a library's network, for weights that a field of a recipe (`setting`) takes.
-        seen: what they were trained on; empty where that is not known.
+        layout: name of the file's format, for readers.
+        tensors: with their names in the target network.
+        encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes; with `fusion` if its
+            weights are included, `pretrainer` if there is one for the task, and the `recipe` with its sizes.
+        config: configuration of a library's network, for weights that a recipe's field (`setting`) takes.
+        seen: training data of the weights; empty if unknown.
     """
 
     layout: str
@@ -56,10 +56,11 @@ class Conversion:
 
 
 class Converter(Protocol):
-    """`converter: module:function` of an encoder or pretrainer in `registry.yaml` names it."""
+    """A converter of checkpoints, named by `converter: module:function` of an encoder or pretrainer in
+    `registry.yaml`."""
 
     def __call__(self, checkpoint: Checkpoint) -> Conversion | None:
-        """The conversion of a checkpoint, None where it has another layout.
+        """Return the conversion of a checkpoint; None if it has another layout.
 
         Raises:
             DataError: it has the layout, but lacks something or has other shapes.

@@ -1,4 +1,4 @@
-"""The Dataset interface: a card that says what is in the data, and a reader that yields one recording at a time."""
+"""The Dataset interface: a card with facts on the data, and a reader that yields one recording at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True, slots=True)
 class ModalityCard:
-    """A modality as the release holds it. `rate` is NaN where it differs from recording to recording. `applied`:
-    filters already in the files, as edges in Hz (high-pass, low-pass), None where there is none."""
+    """A modality in the release. `rate` is NaN if it differs between recordings. `applied`: filters already in the
+    files, as edges in Hz (high-pass, low-pass), None without one."""
 
     channels: tuple[str, ...]
     rate: float
@@ -27,7 +27,7 @@ class ModalityCard:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Start and stop of rest in a recording, in s from its start, and whether it is part of a unit."""
+    """Start and stop of rest in a recording, in s from its start; `in_unit` is True if rest is part of a unit."""
 
     start_s: float
     stop_s: float
@@ -36,15 +36,15 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that is free to download.
+    """A freely available file.
 
     Args:
-        name: its file name. Where none of a card's downloads is an archive, each is put into the dataset's folder as it
-            is, and `name` is its path there, with `/` between its parts.
-        sha256: None: its publisher names none that is reliable, so that the file cannot be checked, and fetching it
-            reports so.
-        unpack: the folder inside the dataset's own into which an archive is unpacked.
-        subject: whose file it is, so that some subjects can be fetched without the others; None: no one subject's.
+        name: its file name. If none of a card's downloads is an archive, files are put into the dataset's folder
+            unchanged, and `name` is the path there, with `/` between its parts.
+        sha256: hash; None: its publisher gives no reliable one, so that the file cannot be checked, and `fetch` reports
+            that.
+        unpack: folder inside the dataset's folder into which an archive is unpacked.
+        subject: the subject of the file, so that subjects can be fetched separately; None: shared by all.
     """
 
     url: str
@@ -60,19 +60,19 @@ class Card:
     """Facts on a dataset for readers of its results.
 
     Args:
-        targets: what can be predicted, each with its label rule; none where there are only recordings to pretrain on.
+        targets: what can be predicted, each with its label rule; empty if recordings serve pretraining only.
         longest_s: length of the longest recording, in s: a fixed number, so that padding never depends on a fold.
-        skip_s: seconds to drop from the start of every signal (connection artefacts); time keeps counting from the
-            recording's own start.
+        skip_s: seconds dropped from the start of every signal (connection artefacts); times still count from the
+            recording's start.
         labels_public: whether labels may be published; `unknown` is treated as `no`.
-        fixed_order: tasks come in one order for all subjects, so that a clock can predict the label.
-        default_targets: names of the targets of a run that names none; empty: all of them.
-        downloads: what `embench data fetch` gets; empty where access must be requested.
+        fixed_order: True if tasks come in one order for all subjects, so that elapsed time can predict the label.
+        default_targets: targets of a run that names none; empty: all of them.
+        downloads: files that `embench data fetch` downloads; empty if access must be requested.
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
-        sessions: names of a subject's sessions in the order in which they were recorded; by default the order of their
-            names, numbers in them as numbers.
-        raters: label that is made of several raters' own -> these raters. The reader yields theirs; the fused label is
-            made when data are prepared, from the ratings of all recordings.
+        sessions: names of a subject's sessions in recording order; by default sorted by name, with numbers in numerical
+            order.
+        raters: label made from several raters' labels -> these raters. The reader yields the raters' labels; the fused
+            label is made during preparation, from the ratings of all recordings.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding of `verify`: `error` (cannot be used), `warning` (used, but look), `note`."""
+    """One finding of `verify`: `error` (unusable), `warning` (usable, needs attention), `note`."""
 
     severity: Literal["error", "warning", "note"]
     where: str
@@ -109,10 +109,10 @@ class Finding:
 class Dataset(ABC):
     """A reader of one dataset in its released form.
 
-    `card` stands on the class; a reader whose folder says what is in it gives each instance a card of its own.
+    `card` is a class attribute; a reader whose folder describes itself gives each instance its own card.
 
     Args:
-        root: the folder as its holder received it.
+        root: the folder as the user received it.
 
     Raises:
         DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset.
@@ -130,26 +130,26 @@ class Dataset(ABC):
 
     @abstractmethod
     def subjects(self) -> list[str]:
-        """The subjects found, in a fixed order. Raises DataError where the folder is not this dataset."""
+        """Return the subjects found, in a fixed order. Raises DataError if the folder is not this dataset."""
 
     @abstractmethod
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """One subject's recordings, one at a time, so that memory does not grow with the dataset."""
+        """Yield one subject's recordings, one at a time, so that memory is independent of the dataset's size."""
 
     @abstractmethod
     def files(self, subject: str) -> list[Path]:
-        """The files that decide what `recordings(subject)` yields; their contents address the prepared data."""
+        """Return the files that determine `recordings(subject)`; their contents address the prepared data."""
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Known facts of a subject: sex, age band, handedness, site, device; absent where unknown."""
+        """Return known facts on a subject: sex, age band, handedness, site, device; absent if unknown."""
         return {}
 
     def verify(self) -> list[Finding]:
-        """Reads all files and reports missing, damaged or odd ones."""
+        """Read all files and report missing, damaged or unusual ones."""
         raise NotImplementedError
 
     def exclude_faulty(self) -> int:
-        """Writes what cannot be used into the folder's own description; how many entries that are.
+        """Exclude unusable parts in the folder's own description; return the number of entries.
 
         Raises:
             UsageError: the dataset's folder has no description.
@@ -157,7 +157,7 @@ class Dataset(ABC):
         raise UsageError(
             f"what is faulty in {self.card.name} is not written down",
             where="--exclude-faulty",
-            expected="own recordings, whose dataset.yaml says what is left out",
+            expected="own recordings, whose dataset.yaml says which are excluded",
         )
 
 
@@ -181,9 +181,9 @@ class Synthesizer(Protocol):
         """Writes below `out`, with `EMBENCH_SYNTHETIC.json` there, a JSON object that says what was generated.
 
         Args:
-            subjects: how many subjects.
-            effect: the planted strength, 0 to 1.
-            length_s: seconds of the longest recording; None: what the generator thinks right for trying things. A
-                generator may leave out this and `videos`.
-            videos: also films of faces.
+            subjects: number of subjects.
+            effect: strength of the simulated effect, 0 to 1.
+            length_s: length in s of the longest recording; None: a short default. A generator may omit this and
+                `videos`.
+            videos: True to write videos of faces, too.
         """

@@ -1,4 +1,4 @@
-"""The Fusion interface: from several modalities' tokens, some of them absent, to a prediction."""
+"""The Fusion interface: from tokens of several modalities, some of them absent, to a prediction."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Fusion(Personalised, ABC):
     """Joins modalities in one network.
 
     Class attributes:
-        inputs: `tokens` trains encoders and fusion end to end; `hidden` takes unimodal nets that are fitted and
-            frozen first, and gets their heads' hidden layer as one token; `unimodal` is no fusion at all: the
-            unimodal stage itself predicts.
-        arity: least and greatest number of modalities, None where there is no limit.
-        offers: capabilities that others may need: `mixed_tokens`, what its network then has is `MixesTokens`.
+        inputs: `tokens` trains encoders and fusion end to end. `hidden` takes unimodal networks that were fitted and
+            frozen before, and gets the hidden layer of each head as one token. `unimodal` is not a fusion: the unimodal
+            stage itself predicts.
+        arity: least and greatest number of modalities, None without a limit.
+        offers: capabilities that other plugins may need: with `mixed_tokens`, its network implements `MixesTokens`.
         recipes: a recipe for each preset.
 
     >>> from embench.nn import Head
@@ -52,27 +52,26 @@ class Fusion(Personalised, ABC):
 
     @abstractmethod
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """A module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out lies under `.head`.
+        """Return a module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out is named `.head`.
 
-        Rows where a modality is absent hold zeros and an empty mask: `embench.nn.FillAbsent` puts a learned token
-        there.
+        Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there.
         """
 
 
 class MixesTokens(Protocol):
-    """Interface of the network of a fusion that offers `mixed_tokens`, for pretext tasks that need tokens of each
-    modality after all have seen all: `width` of those tokens, and `mix`, which makes them. What `mix` uses does not lie
-    under `.head`, so that it is kept from pretraining."""
+    """Network of a fusion that offers `mixed_tokens`, for pretext tasks on tokens of each modality after all modalities
+    were combined: `width` of these tokens, and `mix`, which makes them. Parameters of `mix` lie outside `.head`, so
+    that they are kept after pretraining."""
 
     width: int
 
     def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Mapping[str, Tokens]:
-        """Each modality's tokens (B, any number, `width`), at least one of which counts in every row, from what
-        `forward` gets."""
+        """Return each modality's combined tokens (B, any number, `width`), with at least one that counts in every row,
+        from the input of `forward`."""
 
 
 class TrainingRows(NamedTuple):
-    """Rows that an estimator was fitted to, as `Estimator.fit` gets them."""
+    """Rows that an estimator was fitted to, as `Estimator.fit` receives them."""
 
     X: np.ndarray
     y: np.ndarray
@@ -82,23 +81,23 @@ class TrainingRows(NamedTuple):
 
 
 class Estimator(ABC):
-    """A fusion without gradients: fitted on rows of numbers, one estimator a target.
+    """A fusion without gradients, fitted on rows of numbers, one estimator per target.
 
     Class attributes:
-        reads: `features` of the encoders, or the hidden layers of fitted unimodal nets where an encoder has none;
-            or the `decisions` of such nets: of each modality a probability of the positive class, one of each of
-            several classes, or a value.
-        strengths: how strongly it may adapt to a subject, from not at all on; one of them is chosen on training
+        reads: `features` of the encoders, or the hidden layers of fitted unimodal networks for encoders without
+            features; or the `decisions` of such networks: per modality the probability of the positive class, one
+            probability per class, or a value.
+        strengths: candidate strengths of adaptation to a subject, starting with none; one is chosen on training
             subjects, see `personalise`.
-        kinds: the kinds of targets it predicts; others are refused before anything is run.
+        kinds: kinds of targets it predicts; others are refused before anything runs.
         recipes: a recipe for each preset.
 
     Args:
         recipe: its preset; sizes and switches in `recipe.build`.
-        seed: for whatever it draws.
+        seed: seed of its random numbers.
         kind: of the target; one of `kinds`.
-        classes: how many classes there are, of which the training rows may lack some.
-        modalities: those whose numbers stand side by side in a row, in that order.
+        classes: number of classes; training rows may lack some.
+        modalities: modalities whose numbers are concatenated in a row, in this order.
 
     >>> class Prior(Estimator):
     ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
@@ -136,30 +135,31 @@ class Estimator(ABC):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits rows `X` (n, features), NaN where absent, to `y` (n,): classes 0 .. `classes` - 1, or values.
+        """Fit to rows `X` (n, features), NaN where absent, and `y` (n,): classes 0 .. `classes` - 1, or values.
 
         Args:
-            subjects: (n,) whose rows they are. `weight`: (n,) of the rows.
-            val: rows and labels of validation subjects; None where there are none, or all alike.
+            subjects: (n,) the subject of each row. `weight`: (n,) of the rows.
+            val: rows and labels of validation subjects; None if there are none, or their labels are constant.
         """
 
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:
-        """(n,) probability of the positive class; (n, `classes`) probabilities of several; (n,) values."""
+        """Return (n,) probability of the positive class; (n, `classes`) probabilities of several classes; (n,)
+        values."""
 
     def anew(self) -> Self:
-        """Another with the same settings, not fitted; an estimator whose `fit` chooses a setting gives it the one that
-        it chose, so that the few units of one subject choose nothing."""
+        """Return an unfitted estimator with the same settings; if `fit` chooses a setting, with the chosen one, so that
+        the few units of one subject do not choose it again."""
         return type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
 
     def personalise(self, units: np.ndarray, labels: np.ndarray | None, rows: TrainingRows, strength: float) -> Self:
-        """The estimator for one subject, made of this fitted one, which stays as it is; by default, with labels, a new
-        one fitted to the training rows and the subject's, which together weigh as much as `strength` training subjects.
+        """Return an estimator for one subject, made from this fitted one, which is unchanged. By default, with labels,
+        a new estimator is fitted to the training rows and the subject's rows, which together weigh as much as
+        `strength` training subjects.
 
         Args:
-            units: (m, features) rows of what the subject gives, in the order of time. labels: (m,), None where they are
-                given without labels.
-            rows: what this one was fitted to.
+            units: (m, features) rows of the subject's calibration data, in temporal order.
+            rows: the rows that this estimator was fitted to.
             strength: one of `strengths`, chosen on training subjects; without labels 0.
         """
         if labels is None or not strength:

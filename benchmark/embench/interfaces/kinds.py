@@ -1,4 +1,4 @@
-"""The kinds of targets in one table; a new kind is a row here and one in `embench.nn.OBJECTIVES`."""
+"""The kinds of targets; a new kind needs an entry here and one in `embench.nn.OBJECTIVES`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ class Kind:
     """Properties shared by all targets of a kind.
 
     Args:
-        words: such targets in messages; `words_of_one`: one such target, with its number of classes
-            for `{n}`.
-        has_classes: labels are classes 0 .. n - 1, and scores are probabilities; else both are values.
-        several: each class has its own score (`score_0`, `score_1`, ..); else there is one (`score`): the probability
-            of class 1, or the value.
-        outputs: how many logits a network gives, from the number of classes.
+        words: name of such targets in messages; `words_of_one`: one such target, with `{n}` for its number of classes.
+        has_classes: True if labels are classes 0 .. n - 1 and scores are probabilities; else both are values.
+        several: True if each class has its own score (`score_0`, `score_1`, ...); else there is one `score`: the
+            probability of class 1, or the value.
+        outputs: number of logits of a network, from the number of classes.
         decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within: the score inside subjects, by which runs are ranked.
+        within: within-subject score by which runs are ranked.
         crossed: what ranks them instead where all subjects met the same stimuli, so that no knowledge of stimuli wins;
             `matched` where tasks came in one order, so that no clock wins (`without_clock` in protocols of version 1).
-        share: how names of scores begin that are the share of rightly ordered pairs, by which protocols of version 3
-            rank whatever the kind: within a subject, or crossed.
+        share: first part of the names of scores that are proportions of correctly ordered pairs, within a subject or
+            crossed; protocols of version 3 rank by them for any kind.
     """
 
     words: str
@@ -84,7 +83,7 @@ KINDS: Mapping[KindName, Kind] = {
         share="concordance",
     ),
 }
-"""Kind -> the properties of its targets."""
+"""Kind -> properties of its targets."""
 
 WITH_CLASSES = frozenset(name for name, kind in KINDS.items() if kind.has_classes)
-"""The kinds whose targets have classes."""
+"""Kinds whose targets have classes."""

@@ -1,43 +1,51 @@
-"""The Metric interface: from joined predictions to one number, or the reason why there is none."""
+"""The Metric interface: from joined predictions to one number, or the reason why it is undefined."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from embench.interfaces.kinds import WITH_CLASSES
 from embench.interfaces.ranking import subject_codes
-from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
+from embench.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, init=False)
 class Undefined:
-    """The reason why a number does not exist here; used in place of zero or NaN."""
+    """A number that does not exist, with the reason; used in place of zero or NaN.
 
-    reason: str
+    >>> Undefined("one_class").reason, Undefined("the sensor was off").reason
+    ('one class only', 'the sensor was off')
+    """
+
+    reason: Reason
+
+    def __init__(self, reason: str, /, **values: Any) -> None:
+        """Take an id of `embench.reasons.REASON_TEXTS` with its values, or a sentence in a plugin's own words."""
+        object.__setattr__(self, "reason", Reason.make(reason, **values))
 
 
 class Metric(ABC):
     """A score of one fold and seed.
 
     Class attributes:
-        title: what it is called in text, by default its name in words; `short` heads a column. `about`: what it
-            measures, in a sentence; by default the first of its docstring.
-        range: least and greatest value. `direction`: whether more or less is better. Where it is 0 to 1 and chance is
-            .5, protocols of version 3 give the score the add-one interval, see docs/why/statistics.md.
-        kinds: the target kinds it can score.
-        chance_level: what predictions without information score, whatever the labels; None where it depends on them.
-        depends_on_cut: whether it reads decisions, not scores alone: such a score ranks nothing.
+        title: name in text, by default the identifier in words; `short` heads a column. `about`: a sentence on what it
+            measures; by default the first of its docstring.
+        range: least and greatest value. `direction`: whether higher or lower is better. If the range is 0 to 1 and
+            chance is .5, protocols of version 3 use the add-one interval, see docs/why/statistics.md.
+        kinds: kinds of targets it can score.
+        chance_level: score of predictions without information, for any labels; None if it depends on the labels.
+        depends_on_cut: True if it reads decisions, not only scores: such a metric never ranks.
 
     >>> class Hits(Metric):
     ...     range = (0.0, 1.0)
     ...     depends_on_cut = True
     ...     def __call__(self, units):
-    ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
+    ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no_units")
     ...     def chance(self, units):
     ...         return float(class_shares(units).max())
     >>> from embench.testing.require import units
@@ -56,19 +64,19 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, units: Units) -> float | Undefined:
-        """The score of all `units` (one fold, one seed)."""
+        """Return the score of all `units` (one fold, one seed)."""
 
     @abstractmethod
     def chance(self, units: Units) -> float:
-        """Score of the best prediction that knows nothing of the units, given the labels' shares."""
+        """Return the score of the best prediction without information, given the labels' class proportions."""
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The score of samples of subjects: (R,), NaN where undefined. As it is here, it calls the metric for each
-        sample that is unlike the others. Override it where sums do it faster.
+        """Return the score of samples of subjects: (R,), NaN where undefined. By default the metric is called for each
+        distinct sample; override this if sums are faster.
 
         Args:
             subjects: (P,) the subjects, in the order of `counts`' columns.
-            counts: (R, P) how often each subject stands in each sample; every time as another subject.
+            counts: (R, P) how often each sample contains each subject; every copy counts as another subject.
         """
         rows = [np.flatnonzero(units.subject == s) for s in subjects]
         distinct, which = np.unique(counts, axis=0, return_inverse=True)
@@ -85,14 +93,14 @@ class Metric(ABC):
 
 
 class ConfusionMetric(Metric):
-    """A score that depends only on how often each class is decided for each class; subclasses define `of` and `chance`.
+    """A score that depends only on the confusion matrix; subclasses define `score_confusion` and `chance`.
 
     >>> class Accuracy(ConfusionMetric):
-    ...     def of(self, confusion):
+    ...     def score_confusion(self, confusion):
     ...         return np.trace(confusion, axis1=1, axis2=2) / confusion.sum((1, 2))
     ...     def chance(self, units):
     ...         return float(class_shares(units).max())
-    >>> Accuracy().of(np.array([[[8.0, 2.0], [1.0, 9.0]]]))
+    >>> Accuracy().score_confusion(np.array([[[8.0, 2.0], [1.0, 9.0]]]))
     array([0.85])
     """
 
@@ -101,27 +109,28 @@ class ConfusionMetric(Metric):
     depends_on_cut: ClassVar[bool] = True
 
     @abstractmethod
-    def of(self, confusion: np.ndarray) -> np.ndarray:
-        """The score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where it is undefined."""
+    def score_confusion(self, confusion: np.ndarray) -> np.ndarray:
+        """Return the score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
-        """The score of one confusion matrix of all `units`, or `Undefined` with the reason of `why_undefined`."""
+        """Return the score of the confusion matrix of all `units`, or `Undefined` with the reason from
+        `why_undefined`."""
         confusion = confusion_by_subject(units, np.zeros(len(units), int), 1)
-        value = float(self.of(confusion)[0])
+        value = float(self.score_confusion(confusion)[0])
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
 
     def why_undefined(self, confusion: np.ndarray) -> str:
         """The fault in `confusion` (K, K), of which `of` made a NaN."""
-        return "no units" if not confusion.any() else "one class only"
+        return "no_units" if not confusion.any() else "one_class"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) scores of samples of subjects, from sums of the subjects' confusion matrices."""
+        """Return (R,) scores of samples of subjects, from sums of the subjects' confusion matrices."""
         confusion = confusion_by_subject(units, subject_codes(units, subjects), len(subjects))
-        return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
+        return self.score_confusion(np.tensordot(counts.astype(float), confusion, axes=1))
 
 
 def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
-    """(subjects, K, K) counts of (label, decision), where `subject` (n,) are positions below `subjects`.
+    """Return (subjects, K, K) counts of (label, decision); `subject` (n,) are positions below `subjects`.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=4)
@@ -134,7 +143,7 @@ def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np
 
 
 def class_shares(units: Units) -> np.ndarray:
-    """(K,) share of each class among the labels.
+    """Return (K,) the proportion of each class among the labels.
 
     >>> from embench.testing.require import units
     >>> class_shares(units("classes")).round(2)
@@ -144,10 +153,11 @@ def class_shares(units: Units) -> np.ndarray:
 
 
 class SubjectMetric(Metric):
-    """A score that each subject has by themselves, mean over the subjects who have one; subclasses define `by_subject`.
+    """A score computed within each subject and averaged over subjects with a defined score; subclasses define
+    `by_subject`.
 
     Class attributes:
-        nobody: why no subject may have one, in a clause.
+        nobody: the reason where no subject has one, as `Undefined` takes it.
 
     >>> class Bias(SubjectMetric):
     ...     range, kinds, chance_level = (-np.inf, np.inf), frozenset({"value"}), 0.0
@@ -159,30 +169,30 @@ class SubjectMetric(Metric):
     0.022
     """
 
-    nobody: ClassVar[str] = "nobody has one"
+    nobody: ClassVar[str] = "no_subject_with_value"
 
     @abstractmethod
     def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
-        """The score (P,) of each of `subjects` (P,), NaN for one without."""
+        """Return the score (P,) of each of `subjects` (P,), NaN if undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
-        """The mean of the subjects' scores, or `Undefined` where none has one."""
+        """Return the mean of the subjects' scores, or `Undefined` if no subject has one."""
         values = self.by_subject(units, np.unique(units.subject))
         if not np.isfinite(values).any():
-            return Undefined(self.nobody if len(units) else "no units")
+            return Undefined(self.nobody if len(units) else "no_units")
         return float(np.nanmean(values))
 
     def chance(self, units: Units) -> float:
-        """`chance_level`: what any prediction gets that is constant within each subject."""
+        """Return `chance_level`: the score of any prediction that is constant within each subject."""
         return float("nan") if self.chance_level is None else self.chance_level
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) the mean in samples of subjects, NaN where no sampled subject has a score."""
+        """Return (R,) the mean in samples of subjects, NaN where no sampled subject has a score."""
         return resampled_mean(self.by_subject(units, subjects), counts)
 
 
 def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, NaN left out.
+    """Return (R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, ignoring NaN.
 
     >>> resampled_mean(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])
@@ -193,7 +203,8 @@ def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def resampled_mean_of_units(values: np.ndarray, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) means of units' `values` (n,) in samples with `counts` (R, P) of each of `subjects` (P,), NaN without units.
+    """Return (R,) means of units' `values` (n,) in samples with `counts` (R, P) of each of `subjects` (P,); NaN without
+    units.
 
     >>> from embench.testing.require import units
     >>> one = units("value")
@@ -202,10 +213,6 @@ def resampled_mean_of_units(values: np.ndarray, units: Units, subjects: np.ndarr
     array([1.])
     """
     person = subject_codes(units, subjects)
-    sums, sizes = (np.bincount(person, of, len(subjects)) for of in (values, np.ones(len(values))))
+    sums, sizes = (np.bincount(person, weights, len(subjects)) for weights in (values, np.ones(len(values))))
     with np.errstate(invalid="ignore"):
         return np.asarray(counts @ sums / (counts @ sizes))
-
-
-if not TYPE_CHECKING:  # or mypy takes any name for one of this module
-    __getattr__ = renamed(__name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "resampled_mean"})

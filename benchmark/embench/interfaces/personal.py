@@ -1,4 +1,4 @@
-"""The optional method `personalise`, by which a plugin adapts to the first units of a test subject."""
+"""The optional method `personalise`, by which a plugin adapts to calibration data of a test subject."""
 
 from __future__ import annotations
 
@@ -13,47 +13,46 @@ from embench.errors import PluginError
 from embench.interfaces.tokens import Batch
 
 Changes = Literal["head", "normalisation", "all"]
-"""What `personalise` changes of a network."""
+"""What `personalise` changes in a network."""
 _NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 class Personalised:
-    """The part of encoders and fusions by which a fitted network adapts to one subject, under protocols to which a test
-    subject gives its first units.
+    """Part of encoders and fusions that adapts a fitted network to one subject, under protocols with calibration units.
 
     Class attributes:
-        personalises: what `personalise` changes: parameters under `.head`, those of normalisation layers and their
-            running statistics, or all. Whatever else has changed afterwards is refused.
+        personalises: what `personalise` changes: parameters under `.head`, those of normalisation layers with their
+            running statistics, or all. Any other change is refused.
 
-    Where a plugin does not override `personalise`, a network with labels gets a linear layer beside the head, on its
-    last hidden layer, that is fitted by a few steps from zero; how many is chosen on training subjects. Of a fusion,
-    the fusion's own method is asked, of one encoder with its head the encoder's.
+    If a plugin does not override `personalise`, a network with labelled calibration data gets a linear layer beside its
+    head, on its last hidden layer. It is fitted by a few gradient steps from zero; their number is chosen on training
+    subjects. In a fusion, the fusion's method is called; for one encoder with its head, the encoder's.
     """
 
     personalises: ClassVar[Changes] = "head"
 
     def personalise(self, network: nn.Module, units: Batch, labels: Tensor | None) -> None:
-        """Adapts a fitted network in place: a copy that is this subject's alone. Of it the harness keeps the parameters
-        and buffers, and of the plugin, which is a copy too, nothing, so that nothing of one subject reaches another.
+        """Adapt a fitted network in place; the network and the plugin are copies for this subject. Only the network's
+        parameters and buffers are kept afterwards, so that no data of one subject reach another.
 
         Args:
-            network: `embench.nn.Model`, in evaluation mode, as which it predicts afterwards too.
-            units: the rows of what the subject gives, in the order of time, normalised as all of its rows are.
-            labels: (B, targets) theirs; None where they are given without labels.
+            network: `embench.nn.Model`, in evaluation mode, in which it also predicts afterwards.
+            units: rows of the subject's calibration data, in temporal order, normalised like all of its rows.
+            labels: (B, targets) their labels; None for unlabelled calibration data.
         """
         raise NotImplementedError
 
 
 def personalised(plugin: Personalised, network: nn.Module, units: Batch, labels: Tensor | None) -> dict[str, Tensor]:
-    """The tensors that a plugin changes of a network for the subject who gives some units, by their names in the state
-    dict. Plugin and network are left as they are.
+    """Return the tensors that a plugin changes in a network for a subject, by their names in the state dict. Plugin and
+    network are unchanged.
 
     Args:
-        labels: (B, targets) of the units; None where they are given without labels.
+        labels: (B, targets) of the units; None for unlabelled calibration data.
 
     Raises:
-        PluginError: it changes what `personalises` does not name, leaves a network of other weights, or numbers that
-            are not finite.
+        PluginError: the plugin changes more than `personalises` declares, leaves other weights, or numbers that are not
+            finite.
     """
     made, own = deepcopy(network), deepcopy(plugin)
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""The Pretrainer interface: a pretext task that trains encoders before the labels come."""
+"""The Pretrainer interface: a pretext task that trains encoders before labels are used."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Pretrainer(ABC):
-    """Owns the pretext task and its head; the loop stays in the engine.
+    """Defines the pretext task and its head; the engine runs the training loop.
 
     Class attributes:
         scope: `encoder` pretrains one modality's encoder at a time, `model` the whole model with its fusion.
-        labels: `source` where the task uses the labels of its source, which is then always another dataset than the one
-            that is tested. Its rows are that dataset's labelled units as the encoders see them, with labels.
-        needs_encoder, needs_fusion, needs_input: capabilities the others must offer (`needs_input`: `signal`,
+        labels: `source` if the task uses the labels of its source, which is then always another dataset than the test
+            dataset. Its rows are that dataset's labelled units as the encoders read them.
+        needs_encoder, needs_fusion, needs_input: required capabilities of other plugins (`needs_input`: `signal`,
             `features` or `clips`).
     """
 
@@ -38,12 +38,12 @@ class Pretrainer(ABC):
 
     @abstractmethod
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
-        """A module `Batch -> (loss, {name: figure})` that holds `model` as its attribute `model`, and heads of its own
-        that are thrown away afterwards. Draws random numbers with torch's global generator only.
+        """Return a module `Batch -> (loss, {name: figure})` with `model` as its attribute `model`, and its own heads,
+        which are discarded afterwards. Random numbers come from torch's global generator only.
 
         Args:
-            model: encoders, with their fusion where `scope` is `model`, and with the encoder's own head where labels
-                are used and it is not.
-            inputs: what each modality's encoder is fed.
+            model: encoders; with their fusion if `scope` is `model`; with the encoder's own head if labels are used
+                otherwise.
+            inputs: input spec of each modality's encoder.
             outputs: the source's targets, in the order of `batch.y`, with their classes' weights; None without labels.
         """

@@ -1,4 +1,4 @@
-"""What an encoder's own weights have seen before they meet a run's data."""
+"""Training data of the weights that an encoder includes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Saw = Literal["none", "unlabelled", "labelled", "undisclosed"]
-"""What pretraining saw of a dataset's people: nothing, their signals, labels too, or nobody says."""
+"""What pretraining used of a dataset's subjects: nothing, signals, also labels, or undisclosed."""
 
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """The data that weights were trained on, as far as it is known.
+    """The known training data of weights.
 
     Args:
         name: of the weights, such as `paris-noah/MantisV2`.
-        licence: theirs, by its SPDX name where it has one.
-        source: address of the text that says what they saw.
-        declared: only their authors say so, and nobody can check it.
-        saw: dataset, by its name without package and variant (`deap`) -> what was seen of its people, in this set or
-            in another one that they also took part in.
-        others: what was seen of all sets that `saw` does not name.
+        licence: licence of the weights, by its SPDX name if it has one.
+        source: address of the text that describes the training data.
+        declared: True if only the authors state this, and nobody can check it.
+        saw: dataset, by its name without package and variant (`deap`) -> what was used of its subjects, in this set or
+            another one with the same subjects.
+        others: what was used of all datasets that `saw` does not name.
 
-    >>> PretrainingData("a/b", "MIT", "https://example.org", saw={"deap": "unlabelled"}, others="none").of("faced")
+    >>> PretrainingData("a/b", "MIT", "https://example.org", saw={"deap": "unlabelled"}, others="none").look_up("faced")
     'none'
     """
 
@@ -34,6 +34,6 @@ class PretrainingData:
     saw: Mapping[str, Saw] = field(default_factory=dict)
     others: Saw = "undisclosed"
 
-    def of(self, dataset: str) -> Saw:
-        """The data seen of the people of a dataset, by its name without package and variant."""
+    def look_up(self, dataset: str) -> Saw:
+        """Return what was used of a dataset's subjects, by its name without package and variant."""
         return self.saw.get(dataset, self.others)

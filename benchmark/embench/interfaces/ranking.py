@@ -1,38 +1,38 @@
-"""Counts of outranked units behind rank-based scores, for all subjects or samples, with one rule for ties."""
+"""Comparisons of units for rank-based scores, for all subjects or samples, with one rule for ties."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
 
 TIE = 1e-9
-"""Scores closer than this share of the range of all scores are tied, and a tie counts half."""
+"""Proportion of the range of all scores below which two scores are tied; a tie counts half."""
 
 
 class Pairs(NamedTuple):
-    """Comparisons of units by the subjects they belong to.
+    """Comparisons of units, counted by subject.
 
-    `wins` (P, P): of the pairs of a positive unit of subject p (row) and a negative unit of subject q (column), how
-    many rank the positive one higher, ties half. `pairs` (P, P): how many there are.
+    `wins` (P, P): number of pairs of a positive unit of subject p (row) and a negative unit of subject q (column) that
+    rank the positive one higher, ties half. `pairs` (P, P): number of pairs.
     """
 
     wins: np.ndarray
     pairs: np.ndarray
 
     def resampled(self, counts: np.ndarray) -> np.ndarray:
-        """(R,) share won when subject p stands `counts[r, p]` times in sample r; NaN where nothing is compared."""
+        """Return (R,) the proportion won if sample r contains subject p `counts[r, p]` times; NaN without
+        comparisons."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return ((counts @ self.wins) * counts).sum(1) / ((counts @ self.pairs) * counts).sum(1)
 
 
 def tie_width(score: np.ndarray) -> float:
-    """The distance within which scores (n,) are tied: `TIE` of the range of those that are finite.
+    """Return the difference within which scores (n,) are tied: `TIE` times the range of the finite scores.
 
     >>> tie_width(np.array([0.0, 0.5, 1.0]))
     1e-09
@@ -42,8 +42,8 @@ def tie_width(score: np.ndarray) -> float:
 
 
 def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
-    """(m, n) what scores (m,) win against `other` ones (n,): 1, half where tied. A unit without a prediction wins
-    nothing, and nothing is won against it: NaN; or is tied with all that are not lost: inf (see `Units`).
+    """Return (m, n) points of scores (m,) against `other` ones (n,): 1 for a win, half for a tie. A unit without a
+    prediction is NaN, and loses every comparison; or inf, and ties with all except lost ones (see `Units`).
 
     >>> outranks(np.array([0.9, np.nan, np.inf]), np.array([0.2, 0.9, np.nan]), 0.0)
     array([[1. , 0.5, 0. ],
@@ -60,7 +60,7 @@ def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
 
 
 def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
+    """Return (positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
 
     >>> from embench.testing.require import units
     >>> len(one_against_rest(units("binary"))), len(one_against_rest(units("classes")))
@@ -73,11 +73,11 @@ def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float) -> Pairs:
-    """Every positive unit against every negative one, units without a prediction as in `outranks`.
+    """Compare every positive unit with every negative one; units without a prediction as in `outranks`.
 
     Args:
         score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
-        tie: scores this close are tied, see `tie_width`.
+        tie: largest difference of tied scores, see `tie_width`.
 
     >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
     >>> compare_subjects(score, positive, np.array([0, 0, 1, 1]), 2, tie_width(score)).wins
@@ -102,8 +102,8 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
 def _with_unpredicted(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float, known: np.ndarray
 ) -> Pairs:
-    """`compare_subjects` where some scores are not `known` (n,): of the pairs in which no unit is lost, those that are
-    not between two predictions are ties."""
+    """Return the result of `compare_subjects` if only some scores are `known` (n,): pairs without a lost unit tie
+    unless both have predictions."""
     between = compare_subjects(score[known], positive[known], subject[known], subjects, tie)
 
     def pairs(used: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def _with_unpredicted(
 
 
 def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
+    """Return (n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)
@@ -127,7 +127,7 @@ def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 
 def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each subject of `subjects` (P,); NaN for one with one class only, or without units.
+    """Return (P,) AUROC within each subject of `subjects` (P,); NaN for a single class, or no units.
 
     >>> from embench.testing.require import units
     >>> auroc_by_subject(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)
@@ -135,7 +135,7 @@ def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """
     by_class = []
     tie = tie_width(units.score)
-    rows_by_subject = rows_of(subject_codes(units, subjects))
+    rows_by_subject = group_positions(subject_codes(units, subjects))
     for positive, score in one_against_rest(units):
         values = np.full(len(subjects), np.nan)
         for p, rows in rows_by_subject:
@@ -147,8 +147,8 @@ def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 
 def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    """(K, P) AUROC inside each subject of `subjects` (P,) without the units of each of `stimuli` (K,); NaN for one with
-    one class only.
+    """Return (K, P) AUROC within each subject of `subjects` (P,) without the units of each of `stimuli` (K,); NaN for a
+    single class.
 
     >>> from embench.testing.require import units
     >>> sample = units("binary", subjects=2)
@@ -161,20 +161,20 @@ def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
     by_class = []
     for positive, score in one_against_rest(units):
         values = np.full((len(names), len(subjects)), np.nan)
-        for p, rows in rows_of(codes):
+        for p, rows in group_positions(codes):
             table = compare_subjects(score[rows], positive[rows], cell[rows], len(names), tie)
-            won, pairs = (of.sum() - of.sum(0) - of.sum(1) + np.diag(of) for of in table)
+            won, pairs = (counts.sum() - counts.sum(0) - counts.sum(1) + np.diag(counts) for counts in table)
             values[:, p] = np.divide(won, pairs, out=np.full(len(names), np.nan), where=pairs > 0)
         by_class.append(values)
-    of_name = dict(zip(names.tolist(), mean_of_known(by_class), strict=True))
-    of_all = auroc_by_subject(units, subjects)
-    return np.stack([of_name.get(name, of_all) for name in stimuli])
+    by_name = dict(zip(names.tolist(), mean_of_known(by_class), strict=True))
+    overall = auroc_by_subject(units, subjects)
+    return np.stack([by_name.get(name, overall) for name in stimuli])
 
 
-def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(code, positions that hold it), for each code there is.
+def group_positions(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return (code, positions with this code), for each code.
 
-    >>> rows_of(np.array([1, 0, 1]))
+    >>> group_positions(np.array([1, 0, 1]))
     [(0, array([1])), (1, array([0, 2]))]
     """
     order = np.argsort(codes, kind="stable")
@@ -183,7 +183,7 @@ def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """(P,) the mean over arrays (P,) without NaN; NaN where all are.
+    """Return (P,) the mean over arrays (P,), ignoring NaN; NaN if all are.
 
     >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
     array([ 2., nan])
@@ -191,14 +191,3 @@ def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmean(values, axis=0))
-
-
-if not TYPE_CHECKING:  # or mypy takes any name for one of this module
-    __getattr__ = renamed(
-        __name__,
-        {
-            "auroc_by_person": "auroc_by_subject",
-            "compare_people": "compare_subjects",
-            "people_codes": "subject_codes",
-        },
-    )

@@ -24,11 +24,11 @@ class Raters:
     """The raters of a label, by the raw labels that each gave, and how theirs become one.
 
     Args:
-        labels: names of the raw labels, one a rater; they stay beside the fused one.
-        by: `mean` or `median` of those who rated a moment, or `ewe`: their mean weighted as `ewe_weights` says.
+        labels: names of the raw labels, one per rater; they are kept beside the fused one.
+        by: `mean` or `median` of the raters of a moment, or `ewe`: their mean weighted by `ewe_weights`.
 
     Raises:
-        ValueError: fewer than two raters, or one twice.
+        ValueError: fewer than two raters, or duplicates.
 
     >>> Raters(("calm_r1", "calm_r2"), by="ewe").by
     'ewe'
@@ -43,7 +43,7 @@ class Raters:
 
 
 def median_and_ewe(label: str, raters: Iterable[str]) -> dict[str, Raters]:
-    """The two labels that stand beside a release's own mean `label` of single `raters`, for a card.
+    """Return the two fused labels beside a release's mean `label` of single `raters`, for a card.
 
     >>> list(median_and_ewe("calm", ["calm_r1", "calm_r2"]))
     ['calm_median', 'calm_ewe']
@@ -53,13 +53,13 @@ def median_and_ewe(label: str, raters: Iterable[str]) -> dict[str, Raters]:
 
 
 def ewe_weights(values: np.ndarray) -> np.ndarray:
-    """(R,) weight of each rater, 0 to 1, for the evaluator-weighted estimator.
+    """Return (R,) weight of each rater, 0 to 1, for the evaluator-weighted estimator.
 
-    The correlation of a rater with the mean of all raters, the rater included, over all recordings that the rater
-    rated; 0 where it is negative, or where the rater never varies (Grimm & Kroschel 2005, doi
-    10.1109/ASRU.2005.1566530). Moments with one rating are left out, since there a rater would agree with itself. The
-    same raters rate the subjects of all parts of a fold, so that a weight is estimated from the ratings of training and
-    test subjects alike; it is one number a rater for the whole dataset, and says nothing of any one moment.
+    A weight is the correlation of a rater with the mean of all raters, including this one, over all recordings with its
+    ratings; 0 if it is negative, or if the rater is constant (Grimm & Kroschel 2005, doi 10.1109/ASRU.2005.1566530).
+    Moments with one rating are ignored, since there a rater would agree with itself. Weights are estimated from
+    training and test subjects alike, because the same raters rated both; each is one number for the whole dataset,
+    without information on single moments.
 
     Args:
         values: (R, N) ratings of one dimension, NaN where a rater gave none.
@@ -80,11 +80,11 @@ def ewe_weights(values: np.ndarray) -> np.ndarray:
 
 
 def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None = None) -> np.ndarray:
-    """(N,) one value of each moment from the ratings (R, N) of those who rated it, NaN where nobody did.
+    """Return (N,) one value per moment from ratings (R, N), NaN where nobody rated.
 
     Args:
-        weights: (R,) of `ewe`, as `ewe_weights` made them of all recordings; by default of `values`. A moment that only
-            raters of weight 0 rated has none.
+        weights: (R,) weights for `ewe`, from `ewe_weights` over all recordings; default: over `values`. A moment rated
+            only with weight 0 has no value.
 
     >>> fuse_ratings(np.array([[1.0, 2.0], [3.0, np.nan]]), "mean")
     array([2., 2.])
@@ -104,8 +104,8 @@ def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None
 
 
 def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters) -> np.ndarray:
-    """(R,) weight of each rater in the fused label, from the labels of all recordings (name -> label): 1 but for
-    `ewe`."""
+    """Return (R,) weight of each rater in the fused label, from the labels of all recordings (name -> label): 1 except
+    for `ewe`."""
     if raters.by != "ewe":
         return np.ones(len(raters.labels))
     aligned = [_aligned(own, raters.labels)[0] for own in recordings]
@@ -115,27 +115,27 @@ def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters)
 def fused_labels(
     labels: Mapping[str, Mapping[str, Label]], raters: Mapping[str, Raters]
 ) -> dict[str, Mapping[str, Label]]:
-    """The labels of all recordings, {recording id: {name: label}}, with those that raters decide added; a recording
-    that no rater rated gets none.
+    """Return the labels of all recordings, {recording id: {name: label}}, with fused labels added; a recording without
+    ratings gets none.
 
     Args:
-        raters: name of a label to be made -> its raters, as a card has it.
+        raters: name of a fused label -> its raters, as in a card.
     """
     made = {recording: dict(own) for recording, own in labels.items()}
-    for name, of in raters.items():
-        weights = weights_of_raters(labels.values(), of)
+    for name, rule in raters.items():
+        weights = weights_of_raters(labels.values(), rule)
         for recording, own in labels.items():
-            values, times = _aligned(own, of.labels)
-            fused = fuse_ratings(values, of.by, weights)
+            values, times = _aligned(own, rule.labels)
+            fused = fuse_ratings(values, rule.by, weights)
             if np.isfinite(fused).any():
-                kind = next(own[rater].kind for rater in of.labels if rater in own)
+                kind = next(own[rater].kind for rater in rule.labels if rater in own)
                 made[recording][name] = Label(kind, fused, times)
     return {**made}
 
 
 def _aligned(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """The ratings (R, n) of one recording, a row a rater, NaN where one gave none, and their times (n,) in s, to the
-    millisecond; None where they hold for the whole recording."""
+    """Return the ratings (R, n) of one recording, one row per rater, NaN where missing, and their times (n,) in s, to
+    the millisecond; None if they hold for the whole recording."""
     given = [(row, own[rater]) for row, rater in enumerate(raters) if rater in own]
     if all(label.times is None for _, label in given):
         values = np.full((len(raters), 1 if given else 0), np.nan)

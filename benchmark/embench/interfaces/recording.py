@@ -1,4 +1,4 @@
-"""Output of a dataset: signals, videos and raw labels of one recording, with units and clocks."""
+"""Output of a dataset: signals, videos and raw labels of one recording, with measurement units and clocks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 MODALITIES = (
     "eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au", "video",
 )  # fmt: skip
-"""The field's names for what can be recorded; a joined input is written with a plus, as in `ecg+eda`, and one channel
-in brackets, as in `ecg[left]`."""
+"""Names of recordable modalities. A joined input is written with a plus, as in `ecg+eda`; one channel in brackets, as
+in `ecg[left]`."""
 
 _INPUT_PART = re.compile(r"([^\[\]+]+)(?:\[([\w-]+)\])?")
 
 
 @lru_cache
-def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
-    """Parts of a run's modality: each part's name and the channel that is chosen of it, None for all.
+def parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
+    """Return the parts of a run's modality: name and chosen channel of each, None for all channels.
 
     Raises:
-        ValueError: it is not written as a modality is.
+        ValueError: the text is not a valid modality.
 
-    >>> parts_of("ecg[left]+eda")
+    >>> parse_modality("ecg[left]+eda")
     (('ecg', 'left'), ('eda', None))
     """
     found = [_INPUT_PART.fullmatch(part) for part in modality.split("+")]
@@ -38,16 +38,16 @@ def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
 
 @lru_cache
 def names_in(modality: str) -> tuple[str, ...]:
-    """The names of a modality's parts, whatever channels are chosen of them.
+    """Return the names of a modality's parts, without channels.
 
     >>> names_in("ecg[left]+eda")
     ('ecg', 'eda')
     """
-    return tuple(name for name, _ in parts_of(modality))
+    return tuple(name for name, _ in parse_modality(modality))
 
 
 def without_channels(modality: str) -> str:
-    """A modality as plugins know it: what stands in brackets is not their concern.
+    """Return a modality without channels in brackets, as plugins know it.
 
     >>> without_channels("ecg[left]+eda")
     'ecg+eda'
@@ -56,16 +56,15 @@ def without_channels(modality: str) -> str:
 
 
 VIDEO_CHANNELS = ("red", "green", "blue")
-"""The channels of a video, on cards too."""
+"""Channels of a video, also on cards."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signal:
     """Evenly sampled values that start with the recording.
 
-    `data` is float32 of shape (channels, samples), in `unit`, at `rate` Hz; NaN marks samples that were lost.
-    `modality` is its name where the store hands it out, so that an encoder of several knows what it sees; a reader
-    leaves it empty.
+    `data` is float32 of shape (channels, samples), in `unit`, at `rate` Hz; NaN marks lost samples. `modality` is its
+    name when the store returns it, for encoders of several modalities; readers leave it empty.
 
     >>> Signal(np.zeros((2, 640), np.float32), rate=128.0, channels=("left", "right"), unit="mV").duration_s
     5.0
@@ -93,12 +92,12 @@ class Signal:
 class Video:
     """A video file of a subject's face or body, decoded only when frames are needed.
 
-    `span` (start, stop) are the seconds on the file's own clock, from its first frame, at which the recording begins
-    and ends: time t of the recording is time span[0] + t of the file. The start is negative where the video begins
-    after the recording, and the stop may lie behind the file's end: there is nothing to see there. `fps` is the nominal
-    number of frames a second; when a frame is shown is what the file says. `boxes` is a CSV file with the face's place:
-    `frame` (from 0) or `time_s` (the file's clock), `x`, `y` (upper left corner), `width`, `height` in pixels of the
-    picture as it is shown; None: a detector looks for it.
+    `span` (start, stop) are the times in s on the file's clock, from its first frame, at which the recording begins and
+    ends: time t of the recording is time span[0] + t of the file. The start is negative if the video begins after the
+    recording, and the stop may exceed the file: nothing is visible there. `fps` is the nominal number of frames per
+    second; the file decides when a frame is shown. `boxes` is a CSV file with the face's position: `frame` (from 0) or
+    `time_s` (the file's clock), `x`, `y` (upper left corner), `width`, `height` in pixels of the displayed picture;
+    None: a detector finds the face.
     """
 
     path: Path
@@ -109,7 +108,9 @@ class Video:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Label:
-    """A raw label, never thresholded.
+    """A raw label, without any threshold. `values` has shape (n,); `times` (n,) are seconds from the recording's start,
+    or None for one value for the whole recording. `condition` values index `classes`; NaN marks a moment without a
+    label.
 
     `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the
     whole recording. `condition` values index `classes`; NaN marks a moment without a label.

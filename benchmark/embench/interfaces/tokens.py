@@ -1,4 +1,4 @@
-"""Values that encoders, pretrainers and fusions hand to each other."""
+"""Values that encoders, pretrainers and fusions exchange."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Spec of an encoder's input: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
-    with `dtype` uint8 and `rate` in frames a second for clips.
+    """Spec of an encoder's input: `shape` without the batch: (C, T) for signals, any for features, (T, 3, H, W) with
+    `dtype` uint8 and `rate` in frames per second for videos.
 
-    `stats` holds what the encoder's own `fit_stats` returned on this fold's training subjects, `fitted` what embench
-    itself found in its training units: `mean` and `std` (C,) that signals were scaled by, or `dropped` (k,), the
-    positions of features that are NaN in all rows.
+    `stats` holds the result of the encoder's `fit_stats` on this fold's training subjects. `fitted` holds statistics
+    that embench fitted to the training units: `mean` and `std` (C,) by which signals were scaled, or `dropped` (k,),
+    the positions of features that are NaN in all rows.
     """
 
     modality: str
@@ -47,7 +47,7 @@ class Tokens(NamedTuple):
     summary: Tensor | None = None
 
     def pooled(self) -> Tensor:
-        """(B, D): the summary if there is one, else the mean of the tokens that count."""
+        """Return (B, D): the summary if there is one, else the mean of the tokens that count."""
         if self.summary is not None:
             return self.summary
         if self.mask is None:
@@ -69,9 +69,9 @@ class TokenSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """The targets a network predicts, in the order of its logits. In a stage that is fitted to them, `class_weights`
-    has for each what the rows of its classes weigh in the loss, or None where they weigh alike, and `loss` is the
-    recipe's for values.
+    """The targets that a network predicts, in the order of its logits. In a fitted stage, `class_weights` holds the
+    loss weight of each class per target, None if classes weigh equally, and `loss` is the recipe's loss for continuous
+    targets.
 
     >>> from embench.testing.require import targets
     >>> targets("classes", "binary").slices()
@@ -84,17 +84,17 @@ class OutputSpec:
 
     @property
     def size(self) -> int:
-        """The number of logits of all targets together."""
+        """Number of logits of all targets together."""
         return sum(target.outputs for target in self.targets)
 
     def slices(self) -> list[slice]:
-        """Slice of each target's logits."""
+        """Return the slice of each target's logits."""
         ends = np.cumsum([0, *(target.outputs for target in self.targets)]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]
 
 
 class Output(NamedTuple):
-    """`logits` (B, n_out); `hidden` (B, H), the last hidden layer; `tokens` where a fusion mixes any."""
+    """`logits` (B, n_out); `hidden` (B, H), the last hidden layer; `tokens` if a fusion returns combined ones."""
 
     logits: Tensor
     hidden: Tensor
@@ -103,9 +103,9 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """`size` samples. `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows that have
-    modality m; `rows[m]` (b,) says which rows those are. `y` (size, targets) is NaN where a label is missing; `weight`
-    (size,); `recording` (size,) int64 numbers the recordings in the batch, below `size`."""
+    """`size` samples. `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows with modality
+    m; `rows[m]` (b,) are their positions. `y` (size, targets) is NaN without a label; `weight` (size,); `recording`
+    (size,) int64 numbers the recordings in the batch, below `size`."""
 
     x: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]

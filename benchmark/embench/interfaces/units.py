@@ -1,4 +1,4 @@
-"""Units of prediction and scoring: targets with their label rules, units of time, views of them, and joined results."""
+"""Units of prediction and scoring: targets with their label rules, units of time, views, and joined results."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class LabelRule:
     """Rule that makes a label of the raw values inside a unit; the dataset's card owns it.
 
     Args:
-        aggregate: `value` (the one rating), `mean`, `majority`, or `unanimous` (None where values disagree).
-        cut: binary targets are 1 above it and 0 below it; None where values are classes already. `training_mean`, which
-            only a protocol's own rule says: the mean of a fold's training labels, see `fitted`.
-        edges: values are made several classes: the class is how many of these, in rising order, a value lies above.
-        ties: where a value on the cut or on an edge goes.
-        dead_band: values inside this closed interval have no label.
-        lag_s: labels are read this many seconds later than the signals, or earlier below 0: annotators react late, and
-            so do signals. The page of a dataset whose card has one names its source.
-        annotator: who gave the values.
-        positive: for conditions made binary, the raw class indices that count as 1; the other ones listed in
-            `negative` count as 0, all else has no label.
-        classes: for conditions that are some of several, the raw class indices in the order of the target's classes,
-            all else has no label; empty: the raw ones are the target's.
-        centred: values are less the mean of all that their subject gave, before anything else is made of them. The mean
-            is of this subject's own values alone, whatever fold or part they are in.
+        aggregate: `value` (the single rating), `mean`, `majority`, or `unanimous` (None if values disagree).
+        cut: binary targets are 1 above it and 0 below it; None if values are classes already. `training_mean`, allowed
+            in protocols only: the mean of a fold's training labels, see `fitted`.
+        edges: limits between several classes, ascending: the class is the number of edges below a value.
+        ties: side of values on the cut or on an edge.
+        dead_band: closed interval of values without a label.
+        lag_s: labels are read this many seconds later than the signals (earlier if negative), since annotators react
+            late. The page of a dataset whose card has a lag names its source.
+        annotator: source of the values.
+        positive: for conditions made binary, the raw class indices that count as 1; those in `negative` count as 0,
+            others have no label.
+        classes: for selected conditions, the raw class indices in the order of the target's classes, others have no
+            label; empty: the raw classes are the target's.
+        centred: True to subtract the mean of all of the subject's values first; the mean covers the subject's values in
+            all folds and parts.
 
     >>> rule = LabelRule(cut=5.0)
     >>> rule(np.array([7.0])), rule(np.array([5.0]))
@@ -52,14 +52,14 @@ class LabelRule:
     centred: bool = False
 
     def fitted(self, training_mean: float) -> LabelRule:
-        """The rule with its cut known, where a fold's training labels decide it; else the rule as it is."""
+        """Return the rule with its cut set, if training labels decide it; else unchanged."""
         return replace(self, cut=training_mean) if self.cut == "training_mean" else self
 
     def __call__(self, raw: np.ndarray) -> float | None:
-        """The label of a unit from the raw values (n,) that lie in it, or None where there is none.
+        """Return the label of a unit from its raw values (n,); None without a label.
 
         Raises:
-            ValueError: the cut is not known yet.
+            ValueError: the cut is not set yet.
         """
         value = self.summary(raw)
         if value is None:
@@ -80,7 +80,7 @@ class LabelRule:
         return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
     def summary(self, raw: np.ndarray) -> float | None:
-        """One value from raw values (n,) of a unit, before any threshold; None where all are NaN or they tie."""
+        """Return one value from the raw values (n,) of a unit, before any threshold; None if all are NaN or tie."""
         raw = np.asarray(raw, np.float64)
         raw = raw[np.isfinite(raw)]
         if raw.size == 0:
@@ -99,16 +99,16 @@ class LabelRule:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A prediction target. `label` names the raw label it is made from; `kind` decides loss, decision and metrics, see
-    `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (three at least), `value` none.
+    """A prediction target. `label` names its raw label; `kind` decides loss, decision and metrics, see
+    `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (at least three), `value` none.
 
     Args:
-        scale: the least and the greatest value of the raw label, where it has such.
-        step: of values, how far two must differ for one to be higher: see `step_over`.
+        scale: least and greatest value of the raw label, if defined.
+        step: for values, the least difference at which one is higher: see `step_over`.
 
     Raises:
-        ValueError: there is no such kind, several classes are fewer than three (two are a binary target), `step` is
-            not above 0 or that of classes, or conditions are to be centred.
+        ValueError: unknown kind; fewer than three classes (two are a binary target); `step` is not positive, or set for
+            classes; or centred conditions.
 
     >>> Target("mood", "classes", LabelRule(), label="mood", n=3).columns
     ('score_0', 'score_1', 'score_2')
@@ -133,8 +133,8 @@ class Target:
             raise ValueError(f"target {self.name}: conditions have no mean to be centred at")
 
     def step_over(self, labels: np.ndarray) -> float:
-        """The difference from which on one of two values is higher: `step`, else a tenth of the scale, else a tenth of
-        the range of all `labels` (n,), NaN left out; 0 for classes.
+        """Return the least difference at which one of two values counts as higher: `step`, else a tenth of the scale,
+        else a tenth of the range of all `labels` (n,), ignoring NaN; 0 for classes.
 
         >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).step_over(np.array([]))
         0.8
@@ -159,13 +159,13 @@ class Target:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of its scores in tables of predictions: one for each class, or one alone."""
+        """Columns of its scores in tables of predictions: one per class, or a single one."""
         return tuple(f"score_{k}" for k in range(self.n)) if self.traits.several else ("score",)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Part of a unit that a method sees: all of it, windows inside it, or a segment that ends where the unit ends.
+    """Part of a unit that a method reads: all of it, windows inside it, or a segment that ends with the unit.
 
     >>> View("window", length_s=10.0, step_s=5.0)  # 10 s windows every 5 s
     View(kind='window', length_s=10.0, step_s=5.0, length='native')
@@ -179,8 +179,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A scored piece of a recording, from `start` to `stop` seconds. `start_s` counts from the session's start (NaN
-    where the release hides it); `id` is made from the recording and the grid alone, never from labels."""
+    """A scored part of a recording, from `start` to `stop` in s. `start_s` counts from the session's start (NaN if the
+    release hides it); `id` depends on the recording and the grid only, never on labels."""
 
     id: str
     recording: str
@@ -198,13 +198,12 @@ class Units:
     """Predictions of one target joined with labels, as arrays over units (n,).
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
-    Metrics get units with a prediction alone; in the shares of comparisons won, the score of a unit without one is NaN
-    where its comparisons are lost, and inf where they are ties, since the data have no signal there. `length_s` is the
-    nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the length of the
-    session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its stimulus,
-    began, in s, `recording` (n,) the number of that recording, from 0 on; None where that is not known. Of two values
-    one is higher if they differ by `step`; `whole_numbers` are values of a target all of whose labels are such, those
-    of other folds too, as ratings are.
+    Metrics receive only units with a prediction. In proportions of comparisons won, the score of a unit without a
+    prediction is NaN if it loses its comparisons, and inf if they are ties, because the data have no signal there.
+    `length_s` is the nominal length of a unit in s, NaN if units are whole recordings. `session_s` (n,) is the length
+    of the unit's session in s, `moment_s` (n,) the time in s since the unit's recording (stimulus) began, `recording`
+    (n,) the number of that recording, from 0; None if unknown. One value is higher than another if they differ by
+    `step`; `whole_numbers` is True if all labels of the target, in all folds, are integers, such as ratings.
 
     >>> from embench.testing.require import units
     >>> binary = units("binary")
@@ -232,17 +231,17 @@ class Units:
         return len(self.y_true)
 
     def take(self, index: np.ndarray | slice) -> Units:
-        """The units at `index`: positions (m,), of which one may come twice, a boolean mask (n,) or a slice."""
+        """Return the units at `index`: positions (m,), possibly repeated, a boolean mask (n,) or a slice."""
         return replace(self, **{name: getattr(self, name)[index] for name in self._columns()})
 
     @cached_property
     def subjects(self) -> tuple[np.ndarray, np.ndarray]:
-        """The names of the subjects (P,), sorted, and the position of each unit's among them (n,)."""
+        """Return the sorted names of the subjects (P,), and the position of each unit's subject among them (n,)."""
         names, code = np.unique(self.subject, return_inverse=True)
         return names, code
 
     def join(self, *others: Units) -> Units:
-        """These units and those of `others`, of the same target, one after another."""
+        """Return these units followed by those of `others`, for the same target."""
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in (self, *others)]) for name in self._columns()
         }

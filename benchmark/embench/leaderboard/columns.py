@@ -1,4 +1,4 @@
-"""The columns of a leaderboard, and the entry that a line of it is read from."""
+"""Columns of a leaderboard, and the row that they are read from."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ from embench.protocols import Design
 from embench.records import TimeContext
 from embench.records.manifest import CostPart
 from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloors
-from embench.records.scores import Adds, Score
+from embench.records.scores import Adjusted, Score
 from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics import metric_facts
 from embench.statistics.answers import Answer, Unanswerable, figures, two_decimals
 from embench.vocabulary import label
 
-# The row of a leaderboard that all of its columns are read from, and the entry that its rows belong to.
+# The row of a leaderboard, from which all of its columns are read, and the summary of an entry that holds its rows.
 
 DASH = "—"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a leaderboard: a method, or a confound-only model (named by `control`) as it scored in the entry `id`.
+    """A row of a leaderboard: the scores of a method, or of a confound-only model (named by `control`), in the entry
+    `id`.
 
     Args:
-        subjects: how many were scored. `score`: the `headline`, None where it is undefined; `scores`: the others of
-            `SECONDARY_METRICS`.
-        rank: the best and the worst that a method may have; None where `marks` say why it is not ranked. Rows that
-            share one of their `letters` can't be told apart.
-        apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
-        kept_units: what its signals are in, in words, where they are not standardised.
-        answers: those of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary metric.
-            `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
-        adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: which answers
-            have an interval that ends near the null value. `time_context`: which other units of a test session reach a
+        subjects: number of scored subjects. `score`: the `primary_metric`, None where it is undefined; `scores`: the
+            other metrics of `SECONDARY_METRICS`.
+        rank: the best and the worst possible rank of a method; None where it is not ranked, for the reasons in `marks`.
+            Rows that share one of their `letters` cannot be told apart.
+        apart: differences of the run from the plain run of its method. `method_kind`: features or network.
+        kept_units: the measurement units of signals that are not standardised, in words.
+        answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary
+            metric. `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
+        adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: the answers
+            whose interval ends near the null value. `time_context`: the other units of a test session that reach a
             prediction.
-        gains_by: what it gains is shown to come from, of what test subjects give; empty where they give nothing.
-            `gain`: that above the best of what it is compared with.
-        openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
-        repaired: the share of units that rest on bridged or missing samples, None where the entry does not say it.
-        floors: of a pretrained row, None of others.
+        gain_source: the calibration data to which the gain is attributed; empty where test subjects give none. `gain`:
+            the gain over the best of the compared models.
+        test_evaluations, methods_evaluated, dev_evaluations: test-set evaluations, methods evaluated, and evaluations
+            on validation subjects (see `embench.records.ledger`), where `looks_known`.
+        repaired: proportion of units with bridged or missing samples, None where the entry does not record it.
+        floors: the gaps of a pretrained row to its floors, None for other rows.
     """
 
     id: str
     subjects: int
-    headline: str
+    primary_metric: str
     score: Score | None
     scores: Mapping[str, Score | None]
     seeds: tuple[int, ...]
@@ -68,38 +70,38 @@ class Row:
     recipe: str = ""
     assumed: tuple[str, ...] = ()
     target_access: str = ""
-    pretrain_overlap: str = ""
-    kept_units: str = ""
+    pretraining_overlap: str = ""
+    measurement_units: str = ""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     problem: Unanswerable | None = None
     corrected: bool = False
-    adds: Adds | None = None
+    adjusted: Adjusted | None = None
     borderline: tuple[str, ...] = ()
-    gains_by: str = ""
+    gain_source: str = ""
     gain: Score | None = None
     time_context: TimeContext | None = None
     audit: str = ""
     cost: CostPart | None = None
-    openings: int | None = None
-    tried: int | None = None
-    dev: int | None = None
+    test_evaluations: int | None = None
+    methods_evaluated: int | None = None
+    dev_evaluations: int | None = None
     looks_known: bool = False
     repaired: float | None = None
     floors: RowFloors | None = None
 
     @property
     def is_method(self) -> bool:
-        """True of a method, False of a control."""
+        """True for a method, False for a confound-only model."""
         return self.control is None
 
     @property
     def name(self) -> str:
-        """The method in the words of the vocabulary, without its signals, and how its run differs, in short; or the
-        name of the confound-only model."""
+        """The display name: for a method its parts and differences in short, without its signals; else the
+        confound-only model."""
         if self.control is not None:
             return label(self.control)
         method = method_label(self.parts, self.pretrainers) or self.id
-        return "; ".join((method, *dict.fromkeys(map(_brief, self.apart))))
+        return "; ".join((method, *dict.fromkeys(map(_shorten, self.apart))))
 
     @property
     def signals(self) -> str:
@@ -108,7 +110,8 @@ class Row:
 
     @property
     def details(self) -> str:
-        """Details beside the name: the encoder of each modality, pretraining, the recipe, and how the run differs."""
+        """Details of the method: the encoder of each modality, pretraining, recipe, and differences from the plain
+        run."""
         encoders = ", ".join(f"{modality}: {encoder}" for modality, encoder in self.encoders.items())
         fusion = f"fusion or estimator: {self.fusion}" if self.fusion else ""
         pretraining = f"pretrained by {', '.join(self.pretrainers)}" if self.pretrainers else ""
@@ -121,27 +124,27 @@ class Row:
         return (*dict.fromkeys(self.encoders.values()), *filter(None, [self.fusion]))
 
     @property
-    def does_add(self) -> bool:
-        """True where the recorded analysis says *yes* at the level that decides."""
-        return bool(self.adds and self.adds.decides and self.adds.decides.adds)
+    def is_associated(self) -> bool:
+        """True where the recorded analysis answers *yes* at the deciding confound level."""
+        return bool(self.adjusted and self.adjusted.decides and self.adjusted.decides.associated)
 
     @property
     def effect(self) -> Score | None:
-        """The partial correlation at the level that decides."""
-        return self.adds.decides.effect if self.adds and self.adds.decides else None
+        """The partial correlation at the deciding confound level."""
+        return self.adjusted.decides.partial_r if self.adjusted and self.adjusted.decides else None
 
-    def scored(self, metric: str) -> Score | None:
-        """A score, whether it is the headline or another; None where it is undefined or not shown."""
-        return self.score if metric == self.headline else self.scores.get(metric)
+    def get_score(self, metric: str) -> Score | None:
+        """Return the score of any metric, the primary metric included; None where it is undefined or not shown."""
+        return self.score if metric == self.primary_metric else self.scores.get(metric)
 
     def word(self, question: str) -> str:
-        """The answer to a question; empty where it is not asked."""
+        """Return the answer to a question as a word; empty where the question is not asked."""
         found = self.answers.get(question)
         return found.answer if found else ""
 
-    def text_of(self, metric: str, missing: str = DASH) -> str:
-        """The score with its interval as text; `missing` where there is none."""
-        score = self.scored(metric)
+    def format_metric(self, metric: str, missing: str = DASH) -> str:
+        """Return the score with its interval as text; `missing` where there is none."""
+        score = self.get_score(metric)
         return figures(score, metric_facts(metric).chance) if score else missing
 
 
@@ -156,29 +159,31 @@ def method_label(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
     return "; ".join(dict.fromkeys(labels))
 
 
-def _brief(difference: str) -> str:
-    """How a run differs, in a few words: what stands before a colon, a comma or a value."""
+def _shorten(difference: str) -> str:
+    """Shorten a difference between runs to a few words: the text before a colon, a comma or a value."""
     if difference.startswith("--set"):
         return "changed settings"
     return difference if len(difference) <= _BRIEF else f"{difference[:_BRIEF].rpartition(' ')[0]} ..."
 
 
 _BRIEF = 40
-"""Most characters of a difference in a name."""
+"""Maximum number of characters of a difference in a name."""
 
 
 @dataclass(frozen=True)
-class ShownEntry:
-    """The part of an entry that leaderboards show, whatever the others are.
+class EntrySummary:
+    """The part of an entry that leaderboards show; it does not depend on other entries.
 
     Args:
-        folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
-        dataset: its full name. `people`: how many its data are of, those left out among them.
-        rows: target -> the method, without a rank. `controls`: target -> the confound-only models that have scores.
-        alike: a digest of what entries share that have the same such models; empty where these need no confirmation.
-        parts: target -> question -> group of subjects -> its contribution to the number that decides.
+        folder: folder of the entry. `content`: its `entry_digest`. `shared`: the names of files that it shares.
+        dataset: full name of the dataset. `people`: number of its subjects, including excluded ones.
+        rows: target -> row of the method, without a rank. `confound_only`: target -> the confound-only models with
+            scores.
+        confirmation_key: digest that is equal for entries with the same confound-only models; empty where these need no
+            confirmation.
+        parts: target -> question -> group of subjects -> its contribution to the deciding number.
         undefined: target -> metric -> why the method has no such score.
-        floors: what it has as floors, and is one of.
+        floors: keys of the entry's floors, and its keys as a floor of others.
     """
 
     folder: Path
@@ -194,33 +199,34 @@ class ShownEntry:
     fixed_order: bool
     people: int
     rows: Mapping[str, Row]
-    controls: Mapping[str, tuple[str, ...]]
-    alike: str
+    confound_only: Mapping[str, tuple[str, ...]]
+    confirmation_key: str
     parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
     floors: FloorKeys
 
     def why_undefined(self, target: str, metric: str) -> str:
-        """The reason why the method has no such score."""
+        """Return the reason why the method has no score of this metric."""
         return self.undefined[target].get(metric, "it was not computed")
 
 
-# The columns of a leaderboard: name, meaning, value and text of each.
+# Columns of a leaderboard: name, meaning, value and text of each.
 #
-# Tables in Markdown and on the terminal, CSV, JSON, the site and the findings read this list; a new column is one more
-# item here (and a field of `Row`, filled in `rows.py`, where the row does not hold its value yet).
+# Tables in Markdown and on the terminal, CSV, JSON, the site and the findings all read this list. To add a column, add
+# an item here; if `Row` lacks its value, also add a field to `Row` and fill it in `rows.py`.
 
 MARKDOWN_COLUMNS = (
     *("rank", "method", "modalities", "score", "chance", "movement", "protocol_phase", "audit"),
     "evidence",
 )
-"""The columns of a leaderboard in Markdown, with the entry at the end."""
+"""Columns of a leaderboard in Markdown; the end of the entry's id comes last."""
 
 TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "gain", "chance", "movement", "protocol_phase"),
     *("recipe", "subjects", "evidence", "suspicious"),
 )
-"""Columns of a table on the terminal, with the entry at the end. A column with one value in all rows is named once."""
+"""Columns of a table on the terminal; the end of the entry's id comes last. A column with one value in all rows is
+named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 """The columns of a run's cost."""
@@ -230,9 +236,9 @@ PAGE_COLUMNS = {
     "gain": False,
     "floors": False,
     **dict.fromkeys(COST_FIELDS, False),
-    **dict.fromkeys(("access", "recipe", "subjects", "repaired", "openings", "seeds", "id"), False),
+    **dict.fromkeys(("access", "recipe", "subjects", "repaired", "test_evaluations", "seeds", "id"), False),
 }
-"""Columns of a leaderboard's page besides the drawn ones -> whether they are shown at first."""
+"""Columns of a leaderboard's page, besides the drawn ones -> whether they are visible at first."""
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -269,10 +275,10 @@ class Column:
     """A column of a leaderboard.
 
     Args:
-        name: of the field in CSV and JSON, and for `--columns`. `title`: at its head. `about`: what it means.
-        value: what CSV and JSON hold: text, a number, a truth value or a list of texts; None where it is not known or
-            does not apply. `text`: its cell in tables.
-        number: whether its values are numbers.
+        name: field name in CSV and JSON, and for `--columns`. `title`: its header. `about`: its meaning.
+        value: returns the value for CSV and JSON: text, number, truth value or list of texts; None where it is not
+            known or does not apply. `text`: returns the cell in tables.
+        number: whether the values are numbers.
     """
 
     name: str
@@ -284,7 +290,7 @@ class Column:
 
 
 def as_text(value: Any, between: str = ", ") -> str:
-    """A value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
+    """Format a value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -292,7 +298,7 @@ def as_text(value: Any, between: str = ", ") -> str:
     return "" if value is None else str(value)
 
 
-def _column(
+def _make_column(
     name: str,
     about: str,
     value: Callable[[Row], Any],
@@ -301,14 +307,16 @@ def _column(
     title: str = "",
     number: bool = False,
 ) -> Column:
-    """A column, by default titled by its name, and with the text of its value."""
-    shown = text or (lambda row: as_text(value(row)))
-    return Column(name, title or name.replace("_", " "), about, value, shown, number)
+    """Make a column; by default its title is its name, and its text is its value."""
+    cell = text or (lambda row: as_text(value(row)))
+    return Column(name, title or name.replace("_", " "), about, value, cell, number)
 
 
-def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any) -> Column:
-    """A column without values for confound-only models."""
-    column = _column(name, about, value, *text, **more)
+def _make_method_column(
+    name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any
+) -> Column:
+    """Make a column that is empty for confound-only models."""
+    column = _make_column(name, about, value, *text, **more)
     return replace(
         column,
         value=lambda row: value(row) if row.is_method else None,
@@ -316,62 +324,71 @@ def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Calla
     )
 
 
-def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Callable[[Row], str]) -> list[Column]:
-    """A score and the ends of its interval."""
+def _make_score_columns(
+    name: str, about: str, score: Callable[[Row], Score | None], text: Callable[[Row], str]
+) -> list[Column]:
+    """Make the columns of a score and of the two ends of its interval."""
 
     def part(field: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
         return lambda row: getattr(score(row), field, None)
 
     low, high = (
-        _column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True) for end, side in _SIDES
+        _make_column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True)
+        for end, side in _SIDES
     )
     return [Column(name, name, about, part("mean"), text, number=True), low, high]
 
 
-def _metric(name: str) -> list[Column]:
+def _make_metric_columns(name: str) -> list[Column]:
     def brief(row: Row) -> str:
-        score = row.scored(name)
+        score = row.get_score(name)
         return two_decimals(score.mean) if score else DASH
 
-    return _ends(name, metric_facts(name).about, lambda row: row.scored(name), brief)
+    return _make_score_columns(name, metric_facts(name).about, lambda row: row.get_score(name), brief)
 
 
-def _ranks(row: Row) -> str:
-    """The ranks that a row may have, or why it has none; empty for confound-only models."""
+def _format_ranks(row: Row) -> str:
+    """Return the possible ranks of a row, or why it has none; empty for confound-only models."""
     if row.rank is None:
         return f"({', '.join(row.marks)})" if row.is_method else ""
     best, worst = row.rank
     return str(best) if best == worst else f"{best}-{worst}"
 
 
-def _answer(row: Row, question: str) -> str:
-    """An answer with its evidence; of the score above chance the word, as its number is the primary metric."""
+def _format_answer(row: Row, question: str) -> str:
+    """Return an answer with its evidence; for the question of chance the word alone, since the primary metric is its
+    number."""
     found = row.answers.get(question)
     if found is None:
         return ""
     mark = "*" if question == "movement" and found.answer == "yes" and row.corrected else ""
-    shown = found.evidence if question != "chance" and found.evidence != "see above" else ""
-    return ", ".join(filter(None, (found.answer + mark, shown)))
+    evidence = found.evidence if question != "chance" and found.evidence != "see above" else ""
+    return ", ".join(filter(None, (found.answer + mark, evidence)))
 
 
-def _question(name: str, title: str, about: str) -> Column:
-    return _of_methods(name, about, lambda row: row.word(name) or None, lambda row: _answer(row, name), title=title)
+def _make_question_column(name: str, title: str, about: str) -> Column:
+    return _make_method_column(
+        name, about, lambda row: row.word(name) or None, lambda row: _format_answer(row, name), title=title
+    )
 
 
-def _adds(row: Row) -> str:
-    if row.adds is None or row.effect is None:
-        return "undefined" if row.adds else ""
-    return f"{'yes' if row.does_add else 'not shown'}, partial r {figures(row.effect, 0.0)}"
+def _format_association(row: Row) -> str:
+    if row.adjusted is None or row.effect is None:
+        return "undefined" if row.adjusted else ""
+    return f"{'yes' if row.is_associated else 'not shown'}, partial r {figures(row.effect, 0.0)}"
 
 
-def _looks(row: Row) -> str:
-    """Test-set evaluations, methods evaluated and evaluations on validation subjects, or that they are not known."""
+def _format_evaluations(row: Row) -> str:
+    """Return test-set evaluations, methods evaluated and evaluations on validation subjects, or "not recorded"."""
     if not row.looks_known:
         return "not recorded"
-    return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
+    return " / ".join(
+        DASH if count is None else str(count)
+        for count in (row.test_evaluations, row.methods_evaluated, row.dev_evaluations)
+    )
 
 
-def _cost(name: str, title: str, about: str) -> Column:
+def _make_cost_column(name: str, title: str, about: str) -> Column:
     recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
 
     def text(row: Row) -> str:
@@ -381,106 +398,120 @@ def _cost(name: str, title: str, about: str) -> Column:
 
 
 _COLUMNS: Sequence[Column] = (
-    _column(
+    _make_column(
         "kind",
         "Method, or confound-only model: one without any physiological signal.",
         lambda row: "method" if row.is_method else "control",
     ),
-    _column(
+    _make_column(
         "rank",
         "The ranks that an entry may have, at 95 % for all comparisons together. Entries that cannot be told apart "
         "share ranks: 1-23 means that the entry may be the best, or that 22 may be better. Ranks compare entries with "
         "the same access to data of the test subjects. In brackets: why an entry has no rank.",
         lambda row: row.rank and row.rank[0],
-        _ranks,
+        _format_ranks,
         number=True,
     ),
-    _column("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
-    _column("method", "Encoders, and the fusion or estimator. The entry's page has the details.", lambda row: row.name),
-    _of_methods("details", "Encoder of each modality, recipe, and changes from the plain method.", lambda r: r.details),
-    _column("encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]),
-    _of_methods("fusion", "The fusion or estimator, which joins the modalities.", lambda row: row.fusion),
-    _column("pretrainers", "The pretraining of the encoders.", lambda row: list(row.pretrainers)),
-    _column(
+    _make_column("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
+    _make_column(
+        "method", "Encoders, and the fusion or estimator. The entry's page has the details.", lambda row: row.name
+    ),
+    _make_method_column(
+        "details", "Encoder of each modality, recipe, and changes from the plain method.", lambda r: r.details
+    ),
+    _make_column(
+        "encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]
+    ),
+    _make_method_column("fusion", "The fusion or estimator, which joins the modalities.", lambda row: row.fusion),
+    _make_column("pretrainers", "The pretraining of the encoders.", lambda row: list(row.pretrainers)),
+    _make_column(
         "modalities",
         "The signals that the method reads. A + B: channels of one input.",
         lambda row: list(row.modalities),
         lambda row: row.signals,
         title="signals",
     ),
-    _of_methods(
+    _make_method_column(
         "recipe",
         "The size of networks and training; assumed: settings that a paper leaves open.",
         lambda row: row.recipe,
         lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
     ),
-    _of_methods("access", "The data of the test subjects that the method may read.", lambda row: row.target_access),
-    _of_methods(
-        "pretrain_overlap", "The data of the test subjects that pretraining has seen.", lambda row: row.pretrain_overlap
+    _make_method_column(
+        "access", "The data of the test subjects that the method may read.", lambda row: row.target_access
     ),
-    _column("subjects", "The number of test subjects.", lambda row: row.subjects, number=True),
-    _of_methods(
+    _make_method_column(
+        "pretraining_overlap",
+        "The data of the test subjects that pretraining has seen.",
+        lambda row: row.pretraining_overlap,
+    ),
+    _make_column("subjects", "The number of test subjects.", lambda row: row.subjects, number=True),
+    _make_method_column(
         "repaired",
         "The proportion of units in which more than a tenth of the samples of a modality is missing or interpolated.",
         lambda row: row.repaired,
         lambda row: format_share(row.repaired),
         number=True,
     ),
-    _column("headline", "The metric that ranks.", lambda row: row.headline, title="primary metric"),
-    *_ends(
+    _make_column("primary_metric", "The metric that ranks.", lambda row: row.primary_metric, title="primary metric"),
+    *_make_score_columns(
         "score",
         "The primary metric with its 95 % confidence interval over subjects.",
         lambda row: row.score,
-        lambda row: row.text_of(row.headline),
+        lambda row: row.format_metric(row.primary_metric),
     ),
-    _question("chance", "above chance", "Does the interval of the primary metric lie above chance?"),
-    _question(
+    _make_question_column("chance", "above chance", "Does the interval of the primary metric lie above chance?"),
+    _make_question_column(
         "movement",
         "given time and movement",
         "Is the score associated with the label after both are adjusted for the time since the start and movement "
         "within 10 min? *: also after correction for all methods of this leaderboard.",
     ),
-    _question(
+    _make_question_column(
         "protocol_phase",
         "given the protocol phase",
         "Is the score associated with the label after both are also adjusted for the phase of the protocol, which a "
         "model infers from movement of the whole session?",
     ),
-    _of_methods(
+    _make_method_column(
         "corrected",
         "Whether the answer given time and movement holds after correction for all methods.",
         lambda row: row.corrected if row.word("movement") == "yes" else None,
     ),
-    _of_methods(
-        "adds",
+    _make_method_column(
+        "adjusted",
         "The recorded answer given the confounds of `adds_level`.",
-        lambda row: row.does_add if row.adds else None,
-        _adds,
+        lambda row: row.is_associated if row.adjusted else None,
+        _format_association,
         title="recorded answer",
     ),
-    _column("adds_effect", "The partial r of it.", lambda row: row.effect and row.effect.mean, number=True),
-    _column("adds_lower", "Its lower end.", lambda row: row.effect and row.effect.low, number=True),
-    _column("adds_upper", "Its upper end.", lambda row: row.effect and row.effect.high, number=True),
-    _of_methods("adds_level", "The confound level of the recorded answer.", lambda row: row.adds and row.adds.judged),
-    _of_methods(
-        "gains_by",
+    _make_column("partial_r", "The partial r of it.", lambda row: row.effect and row.effect.mean, number=True),
+    _make_column("partial_r_lower", "Its lower end.", lambda row: row.effect and row.effect.low, number=True),
+    _make_column("partial_r_upper", "Its upper end.", lambda row: row.effect and row.effect.high, number=True),
+    _make_method_column(
+        "adjusted_level",
+        "The confound level of the recorded answer.",
+        lambda row: row.adjusted and row.adjusted.decisive_level,
+    ),
+    _make_method_column(
+        "gain_source",
         "The source of the gain from calibration data: labels, normalising, or nothing.",
-        lambda row: row.gains_by or None,
+        lambda row: row.gain_source or None,
         title="gain from",
     ),
-    *_ends(
+    *_make_score_columns(
         "gain",
         "The gain from calibration data: the difference from the best comparison without them.",
         lambda row: row.gain,
-        lambda row: ", ".join(filter(None, (row.gains_by, figures(row.gain, 0.0) if row.gain else ""))),
+        lambda row: ", ".join(filter(None, (row.gain_source, figures(row.gain, 0.0) if row.gain else ""))),
     ),
-    _of_methods(
+    _make_method_column(
         "borderline",
         "The intervals that end within 0.01 of the null value.",
         lambda row: list(row.borderline),
         title="near the null value",
     ),
-    _of_methods(
+    _make_method_column(
         "floors",
         "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "
         "features.",
@@ -488,66 +519,70 @@ _COLUMNS: Sequence[Column] = (
         lambda row: row.floors.words if row.floors else "",
         title="pretraining gain",
     ),
-    _of_methods(
+    _make_method_column(
         "time_context",
         "The context available to a prediction: the unit, earlier units, or the whole session.",
         lambda row: row.time_context,
     ),
-    _of_methods("letters", "Entries that share a letter cannot be told apart.", lambda row: row.letters),
-    _of_methods(
+    _make_method_column("letters", "Entries that share a letter cannot be told apart.", lambda row: row.letters),
+    _make_method_column(
         "evidence",
         "Who has checked the entry. Self-reported: its author published it. Verified: its scores were recomputed from "
         "its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
         lambda row: row.evidence.level,
         lambda row: str(row.evidence),
     ),
-    _of_methods("evidence_by", "Who checked it.", lambda row: row.evidence.by),
-    _of_methods("evidence_on", "When it was checked.", lambda row: row.evidence.on),
-    _of_methods("suspicious", "So good that a leak is the first thing to look for.", lambda row: row.suspicious),
-    _of_methods(
+    _make_method_column("evidence_by", "Who checked it.", lambda row: row.evidence.by),
+    _make_method_column("evidence_on", "When it was checked.", lambda row: row.evidence.on),
+    _make_method_column(
+        "suspicious", "So good that a leak is the first thing to look for.", lambda row: row.suspicious
+    ),
+    _make_method_column(
         "audit",
         "The number of audit findings. Severe: the scores do not mean what they seem to mean.",
         lambda row: row.audit,
         lambda row: row.audit + (", suspicious" if row.suspicious else ""),
     ),
-    _column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
-    _cost("time_s", "time", "The time of all stages together, in s."),
-    _cost("parameters", "parameters", "The parameters of the method of one fold."),
-    _cost("flops", "FLOPs", "The operations for one prediction."),
-    _cost("memory_mb", "memory", "The peak memory of a stage, in MB of 1024 kB."),
-    _cost("energy_j", "energy", "The energy of the GPU, in J."),
-    _column("device", "The device that trained it.", lambda row: row.cost and row.cost.device),
-    _of_methods(
-        "openings",
+    _make_column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
+    _make_cost_column("time_s", "time", "The time of all stages together, in s."),
+    _make_cost_column("parameters", "parameters", "The parameters of the method of one fold."),
+    _make_cost_column("flops", "FLOPs", "The operations for one prediction."),
+    _make_cost_column("memory_mb", "memory", "The peak memory of a stage, in MB of 1024 kB."),
+    _make_cost_column("energy_j", "energy", "The energy of the GPU, in J."),
+    _make_column("device", "The device that trained it.", lambda row: row.cost and row.cost.device),
+    _make_method_column(
+        "test_evaluations",
         "Test-set evaluations before the entry was made, methods evaluated, and evaluations on validation subjects. "
         "Repeated evaluation inflates the best score.",
-        lambda row: row.openings,
-        _looks,
+        lambda row: row.test_evaluations,
+        _format_evaluations,
         title="evaluations: test / methods / validation",
         number=True,
     ),
-    _of_methods(
-        "tried",
+    _make_method_column(
+        "methods_evaluated",
         "The number of methods evaluated on the test set, including this one.",
-        lambda row: row.tried,
+        lambda row: row.methods_evaluated,
         title="methods evaluated",
         number=True,
     ),
-    _of_methods(
-        "dev",
+    _make_method_column(
+        "dev_evaluations",
         "The number of evaluations on validation subjects.",
-        lambda row: row.dev,
+        lambda row: row.dev_evaluations,
         title="validation evaluations",
         number=True,
     ),
-    _column("seeds", "Each seed has its own folds; ranked entries share them.", lambda row: list(map(str, row.seeds))),
-    _column("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
-    _column("id", "The id of the run, which is the name of the entry's folder.", lambda row: row.id, title="run"),
+    _make_column(
+        "seeds", "Each seed has its own folds; ranked entries share them.", lambda row: list(map(str, row.seeds))
+    ),
+    _make_column("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
+    _make_column("id", "The id of the run, which is the name of the entry's folder.", lambda row: row.id, title="run"),
 )
 
 
 @cache
 def columns() -> Mapping[str, Column]:
     """Name -> column, in the order of CSV and JSON."""
-    scores = (column for name in SECONDARY_METRICS for column in _metric(name))
+    scores = (column for name in SECONDARY_METRICS for column in _make_metric_columns(name))
     return {column.name: column for column in (*_COLUMNS, *scores)}

@@ -1,4 +1,4 @@
-"""Published entries: read from folders, exported from runs, attested, without labels where a licence forbids them."""
+"""Published entries: reading, export from runs, attestations, and entries whose labels are withheld."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ from embench.files import aside, parse_json, read_text, replace_folder, saving, 
 from embench.leaderboard.nonces import read_nonces
 from embench.leaderboard.withheld import (
     SEAL_FILE,
+    explain_label_disclosure,
+    find_revealing_part,
+    seal_audit,
     seal_labels,
-    sealed,
-    sealed_audit,
-    sealed_scores,
-    sealed_tuning,
-    what_tells_labels,
-    why_a_difference_shows,
+    seal_record,
+    seal_scores,
+    seal_tuning,
     why_labels_show,
 )
 from embench.records import audit as audits
+from embench.records import schema2
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.manifest import Line, Manifest, Word, as_model
 from embench.records.record import (
@@ -61,21 +62,21 @@ from embench.records.record import (
     write_entry,
 )
 from embench.records.scores import Score, Scores
-from embench.registry import releases_of
+from embench.registry import find_releases
 from embench.statistics.intervals import Summands
-from embench.system import version_of
+from embench.system import installed_version
 
-# Attestations: what other people than its author have checked of an entry.
+# Attestations: checks of an entry by people other than its author.
 #
-# An attestation is a small file in `<board>/attestations/`, apart from the entry, so that no edit of an entry raises
-# its own evidence. It names the entry's whole content by a digest: once the entry changes, it is stale. It is a
-# statement of a person, which maintainers review before it is merged.
+# An attestation is a small file in `<board>/attestations/`, outside the entry's folder, so that editing an entry cannot
+# raise its own evidence. The file holds a digest of the entry's whole content and becomes stale when the entry changes.
+# Maintainers review each attestation before it is merged.
 
 ATTESTATIONS_FOLDER = "attestations"
 
 Level = Literal["self_reported", "verified", "spot_checked", "reproduced"]
-"""Levels of evidence, from the weakest to the strongest: nobody but the author says so; the entry's files and
-statements fit together; some of its predictions were made again; all were."""
+"""Levels of evidence, from the weakest to the strongest: only the author's statement; files and statements are
+consistent; some predictions were reproduced; all predictions were reproduced."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
@@ -83,7 +84,7 @@ LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in 
 
 @dataclass(frozen=True)
 class Backing:
-    """The highest level of evidence that others attest of an entry, with who and when."""
+    """The highest level of evidence that others attest for an entry, with the person and the date."""
 
     level: Level = "self_reported"
     by: str | None = None
@@ -92,7 +93,7 @@ class Backing:
 
     @property
     def name(self) -> str:
-        """The level in words; of a spot check, the number of stages, as in `2 of 50 stages checked`."""
+        """The level in words; for a spot check with the number of stages, as in `2 of 50 stages checked`."""
         return self.stages or LEVEL_NAMES[self.level]
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ PickedFold = tuple[int, int]
 """A seed and a fold."""
 _NO_FORMULA = r"[^\r\n\t=+@\x{2d}\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\n\t]*\w)[^\r\n\t]*$", max_length=100)]
-"""A name in tables, which spreadsheets open, so it must not begin a formula."""
+"""A person's name. Spreadsheets open tables with it, so it must not begin a formula."""
 
 
 VERSION_2_SINCE = dt.date(2026, 11, 30)
@@ -111,13 +112,13 @@ OWN_NONCE = "its folds follow from a nonce that its checker chose"
 
 
 class Attestation(BaseModel):
-    """A record of what `by` checked of an entry, and with what.
+    """A record of the checks of an entry by the person `by`, and of their data and tolerances.
 
-    `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, of `total`; None where all were, or
-    none. They follow from the digest and the `nonce`, which its `source` `revealed` at that time; of version 1, from
-    one that the checker chose. `tolerances` and `greatest`: the allowed differences, and the largest ones found.
-    `files` and `compared`: the raw files and label rules that the entry was compared with (see
-    `embench.data.find.files_digest`), None without data, and the checks in which it was.
+    `digest`: see `entry_digest`. `stages`: the (seed, fold) pairs that were run again, of `total`; None where all or
+    none were. The digest and the `nonce` determine them; the `source` `revealed` the nonce at that time, except in
+    version 1, where the checker chose it. `tolerances` and `greatest`: the allowed and the largest differences. `files`
+    and `compared`: a digest of the raw files and label rules (see `embench.data.find.files_digest`), None without data,
+    and the checks that used them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -152,18 +153,18 @@ class Attestation(BaseModel):
 
 
 class FoundAttestation(NamedTuple):
-    """An attestation's file; `stale` says why it no longer counts, empty where it does."""
+    """An attestation that was read from a file; `stale` is the reason why it no longer counts, else empty."""
 
     path: Path
     attestation: Attestation
     stale: str
 
 
-def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
-    """The attestations of the entry in `folder`, by name.
+def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
+    """Read the attestations of the entry in `folder`, sorted by file name.
 
     Raises:
-        DataError: a file breaks its schema. CheckFailed: it is of another entry than its name says, or the stages of a
+        DataError: a file breaks its schema. CheckFailed: a file name does not match its content, or the stages of a
             spot check do not follow from the entry and the nonce.
     """
     found = []
@@ -177,11 +178,11 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
             )
         stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
         if not stale and known.stages is not None:
-            every = stages_of(folder, run)
-            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), every)
+            every = list_test_stages(folder, run)
+            expected = pick_stages(known.digest, str(known.nonce), len(known.stages), every)
             if known.version == 1:
                 stale = OWN_NONCE
-            elif (known.nonce, known.revealed, known.total) != (*_drawn_for(folder, known.digest), len(every)):
+            elif (known.nonce, known.revealed, known.total) != (*_find_nonce(folder, known.digest), len(every)):
                 raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
             if known.stages != expected:
                 raise CheckFailed(
@@ -194,39 +195,40 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
     return found
 
 
-def _drawn_for(folder: Path, digest: str) -> tuple[str | None, dt.datetime | None]:
-    """The nonce that was revealed for an entry, and when."""
+def _find_nonce(folder: Path, digest: str) -> tuple[str | None, dt.datetime | None]:
+    """Return the nonce that was revealed for the entry with this digest, and when; None for both where there is
+    none."""
     nonces = read_nonces(Path(folder).absolute().parents[2])
-    drawn = nonces and nonces.of(digest)
+    drawn = nonces and nonces.find_reveal(digest)
     return (drawn.nonce, drawn.revealed) if drawn else (None, None)
 
 
 def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
-    """The first of the valid attestations of the highest level; None where none is valid."""
+    """Return the first valid attestation of the highest level; None where none is valid."""
     valid = [each.attestation for each in found if not each.stale]
     return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
 
 
 def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
-    """Writes what `by` checked today of the entry in `folder`; the path of the file.
+    """Write an attestation, dated today, that `by` checked the entry in `folder`; return the path of the file.
 
     Args:
         by: see `check_name`.
-        out: the file to write; by default in its place beside the leaderboard's entries.
+        out: file to write; by default its place next to the leaderboard's entries.
         figures: further fields of `Attestation`.
 
     Raises:
         MachineError: the file cannot be written.
     """
     run = read_manifest(folder)
-    versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
+    versions = {"embench": embench.__version__} | {name: installed_version(name) for name in ("torch", "numpy")}
     stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
     content = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
     return write_attestation(folder, run, Attestation.model_validate(content), out)
 
 
 def check_name(by: str) -> str:
-    """The name of a person, before anything is run for it. Raises UsageError where it is none."""
+    """Return a person's name if it is valid, before any computation. Raises UsageError where it is not a name."""
     try:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
@@ -235,24 +237,24 @@ def check_name(by: str) -> str:
         ) from error
 
 
-def attested_by(folder: Path, by: str, level: Level) -> bool:
-    """True if this person attests the entry in `folder` as it is, at this level or a higher one; False where the entry
+def is_attested_by(folder: Path, by: str, level: Level) -> bool:
+    """True if this person attests the current content of the entry at this level or a higher one; False where the entry
     or an attestation cannot be read."""
     with suppress(EmbenchError):
-        valid = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
+        valid = [f.attestation for f in read_attestations(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
     return False
 
 
 def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out: Path | None = None) -> Path:
-    """Writes an attestation of the entry in `folder`, by default beside the leaderboard's entries. One by the same
-    person of a higher level stays as it is.
+    """Write an attestation of the entry in `folder`, by default next to the leaderboard's entries; return its path. An
+    existing attestation of a higher level by the same person is not replaced.
 
     Raises:
-        MachineError: it cannot be written.
+        MachineError: the file cannot be written.
     """
     path = out or attestation_folder(folder) / attestation_name(attestation.protocol, attestation.entry, attestation.by)
-    before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
+    before = [f.attestation for f in read_attestations(folder, run) if f.path == path and not f.stale]
     if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
         return path
     with saving("the attestation", path):
@@ -262,22 +264,22 @@ def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out
 
 
 def attestation_folder(folder: Path) -> Path:
-    """The folder of attestations of the entry `<board>/<protocol>/<id>`."""
+    """Return the folder of attestations for the entry `<board>/<protocol>/<id>`."""
     return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
 
 
 def attestation_name(protocol: str, entry: str, by: str) -> str:
-    """The name of the file: one for each person and entry."""
+    """Return the file name of an attestation: one for each person and entry."""
     return f"{protocol}--{entry}--{re.sub(r'[^a-z0-9]+', '-', by.lower()).strip('-') or 'someone'}.json"
 
 
 def entry_digest(folder: Path, run: Manifest) -> str:
-    """The SHA-256 of an entry's whole content: its own files and those that it shares."""
+    """Compute the SHA-256 of an entry's whole content: its own files and the files that it shares."""
     return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
 def content_digest(folder: Path, shared: Iterable[Path]) -> str:
-    """The digest of an entry whose shared files are known."""
+    """Compute the digest of an entry from its folder and the paths of its shared files."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file()]
     return digest_of_files((*own, *shared))
 
@@ -286,18 +288,18 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     """The SHA-256 of files' names and contents."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
+        digest.update(f"{path.name} {_hash_file(path) if path.is_file() else 'missing'}\n".encode())
     return digest.hexdigest()
 
 
-def stages_of(folder: Path, run: Manifest) -> list[PickedFold]:
-    """The (seed, fold) in which an entry has test subjects."""
+def list_test_stages(folder: Path, run: Manifest) -> list[PickedFold]:
+    """Return the (seed, fold) pairs in which an entry has test subjects, sorted."""
     return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
 
 
-def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:
-    """The `count` of these stages that a spot check runs again: whoever made the entry cannot know them, since they
-    follow from its digest and a nonce that is chosen later."""
+def pick_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:
+    """Return the `count` stages that a spot check runs again. The author of an entry cannot predict them, since they
+    follow from the entry's digest and from a nonce that is chosen later."""
 
     def lot(stage: PickedFold) -> str:
         return hashlib.sha256(f"{digest}/{nonce}/{stage[0]}/{stage[1]}".encode()).hexdigest()
@@ -305,19 +307,19 @@ def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFo
     return sorted(sorted(stages, key=lot)[:count])
 
 
-def _sha256_of(path: Path) -> str:
-    """SHA-256 of a file, cached until its size or times change: entries share most of their files."""
+def _hash_file(path: Path) -> str:
+    """Compute the SHA-256 of a file, cached until its size or times change: entries share most of their files."""
     status = path.stat()
-    return _kept_sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _hash_file_cached(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _kept_sha256(path: Path, _size: int, _modified: int, _changed: int) -> str:
+def _hash_file_cached(path: Path, _size: int, _modified: int, _changed: int) -> str:
     return sha256(path)
 
 
 def read_attestation(path: Path) -> Attestation:
-    """The content of an attestation's file. Raises DataError where it breaks its schema."""
+    """Read an attestation's file. Raises DataError where it breaks its schema."""
     try:
         content = parse_json(read_text(path, 1 << 16))
     except (OSError, ValueError) as error:
@@ -326,17 +328,17 @@ def read_attestation(path: Path) -> Attestation:
     return as_model(Attestation, content, "the attestation", str(path), expected)
 
 
-# Export of runs' folders to leaderboard entries: the subset that may be published.
+# Export of finished runs as leaderboard entries, which hold the publishable part of a run only.
 
 SUMMANDS_FILE = "summands.json"
-"""Contributions of groups of subjects to the headlines, by which rows are compared."""
+"""File with the contributions of groups of subjects to the primary metrics; rows are compared by these."""
 
 DatasetKey = Callable[[str], bytes]
-"""Dataset's full name -> a digest of its raw files that is not published itself."""
+"""Full name of a dataset -> a secret digest of its raw files, which is not published."""
 
 
 NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
-"""Why a run stays."""
+"""Reason why a run on own data is not published."""
 HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
 
 
@@ -350,7 +352,7 @@ def finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
 def publish_runs(
     folders: Iterable[Path], boards: Path, key: DatasetKey, ethics: str | None = None
 ) -> tuple[list[Path], dict[Path, list[str]]]:
-    """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+    """Export runs as entries; return the folders of the entries, and the refused runs with the reasons.
 
     Args:
         key, ethics: see `export_entry`.
@@ -371,19 +373,19 @@ def publish_runs(
 
 
 def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str | None = None) -> Path:
-    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced. What it has
-    in common with other entries of the dataset lies in `boards`/<dataset>/shared.
+    """Export a run to the folder `boards`/<dataset>/<protocol>/<run-id>, which is replaced if it exists; return its
+    path. Content that it has in common with other entries of the dataset goes to `boards`/<dataset>/shared.
 
-    Labels and predictions go along only where the dataset's card says that labels are public. Otherwise the entry is
-    sealed (see `embench.leaderboard.entries`): `labels.hmac` is what a holder of the raw files compares labels with.
+    Labels and predictions are exported only where the dataset's card says that labels are public. Otherwise the labels
+    are withheld (see `embench.leaderboard.withheld`): holders of the raw files compare their labels with `labels.hmac`.
 
     Args:
-        key: called only where labels are not public, so that public ones need no raw files.
-        ethics: of own data, which board has approved their publication; the entry holds it.
+        key: called only where labels are not public, so that public labels need no raw files.
+        ethics: for own data, the ethics board that approved the publication; recorded in the entry.
 
     Raises:
-        CheckFailed: the run may not be published (see `why_not_publishable`), or its labels could be told from its
-            scores. DataError: its folder is incomplete. MachineError: the entry cannot be written.
+        CheckFailed: the run may not be published (see `why_not_publishable`), or labels could be derived from its
+            scores. DataError: the run's folder is incomplete. MachineError: the entry cannot be written.
     """
     run_folder = Path(run_folder)
     record = read_record(run_folder)
@@ -402,11 +404,11 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
     tuning = parse_json(read_text(run_folder / TUNING_FILE)) if manifest.config.get("tuned") else None
     if manifest.card.labels_public != "yes":
         leaderboard = entry_folder(boards, manifest).parents[1]
-        if reason := why_labels_show(record.predictions, labels) or why_a_difference_shows(record.folds, leaderboard):
+        if reason := why_labels_show(record.predictions, labels) or explain_label_disclosure(record.folds, leaderboard):
             raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
         seal = seal_labels(labels, key(manifest.dataset.name))
-        record, audit = sealed(record), audit and sealed_audit(audit)
-        tuning = tuning and sealed_tuning(tuning)
+        record, audit = seal_record(record), audit and seal_audit(audit)
+        tuning = tuning and seal_tuning(tuning)
     _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit, TUNING_FILE: tuning})
     entry = entry_folder(boards, manifest)
     with saving("the entry", entry), temporary(aside(entry)) as whole:
@@ -424,25 +426,25 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
 
 
 def _without_own_metrics(record: Record) -> Record:
-    """The record without the scores by metrics of packages that its author happens to have installed; a headline's
-    metric, which the protocol names, stays."""
+    """Return the record without scores of metrics from packages that only its author has installed; the protocol's
+    primary metric metrics stay."""
     metrics = (record.run.get("scoring") or {}).get("metrics", {})
-    headlines = set(record.scores.headlines.values())
-    own = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - headlines
+    primary_metrics = set(record.scores.primary_metrics.values())
+    own = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - primary_metrics
     if not own:
         return record
 
-    def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    def drop_foreign(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
 
-    controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
-    scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})
+    confound_only = {control: drop_foreign(targets) for control, targets in record.scores["confound_only"].items()}
+    scores = Scores({**record.scores, "scores": drop_foreign(record.scores["scores"]), "confound_only": confound_only})
     scoring = {**record.run["scoring"], "metrics": {m: code for m, code in metrics.items() if m not in own}}
     return replace(record, run={**record.run, "scoring": scoring}, scores=scores)
 
 
 def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
-    """Raises CheckFailed where a file that goes along as it is names a place on its author's machine."""
+    """Raise CheckFailed where an exported file contains a path on its author's machine."""
     for name, content in files.items():
         if places := private_fields(content):
             raise CheckFailed(
@@ -453,16 +455,17 @@ def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
 
 
 def write_summands(folder: Path, record: Record) -> None:
-    """Writes, of each target that has some, the headline's summands."""
+    """Write the primary metric's contributions of each target that has some."""
     from embench.statistics.gains import headline_summands  # loads scipy, which those who read boards don't need
 
-    found = {target: headline_summands(record, target) for target in record.scores.headlines}
-    kept = {target: summands.as_json() for target, summands in found.items() if summands}
-    write_text(folder / SUMMANDS_FILE, json.dumps(kept) + "\n")
+    found = {target: headline_summands(record, target) for target in record.scores.primary_metrics}
+    content = {target: summands.as_json() for target, summands in found.items() if summands}
+    write_text(folder / SUMMANDS_FILE, json.dumps(content) + "\n")
 
 
 def why_not_publishable(run: Manifest) -> list[str]:
-    """The reasons why a run cannot be on a leaderboard, if any. Under a protocol that leaks it can, without a rank."""
+    """Return the reasons why a run cannot be on a leaderboard, if any. A run under a leaking protocol can be, without a
+    rank."""
     reasons = []
     if run.dataset.synthetic is not None:
         reasons.append("its data are synthetic")
@@ -472,9 +475,9 @@ def why_not_publishable(run: Manifest) -> list[str]:
         reasons.append("it scored validation subjects (--dev)")
     failed = {part: result for part, result in run.conformance.items() if result != "passed"}
     reasons += [f"its {part} does not pass the conformance checks ({result})" for part, result in failed.items()]
-    if run.method.outside is not None:
+    if run.method.submission is not None:
         reasons.append("its predictions are a submission, which embench cannot reproduce")
-    elif run.recipe.preset == "quick" or not run.recipe.on_board:
+    elif run.recipe.preset == "quick" or not run.recipe.on_leaderboard:
         reasons.append(f"the recipe {run.recipe.preset} never enters a leaderboard")
     if places := private_fields(public_run(run.content())):
         reasons.append(f"it names code or files that nobody else has: {', '.join(places)} of run.yaml")
@@ -482,25 +485,25 @@ def why_not_publishable(run: Manifest) -> list[str]:
 
 
 def entry_folder(boards: Path, run: Manifest) -> Path:
-    """Path of a run's entry below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
+    """Return the path of a run's entry in the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
 
 
 # Entries of the leaderboards, read from their folders.
 
 LoadEntry = Callable[[Path], "LeaderboardEntry"]
-"""Reads the folder of an entry, or of a run."""
+"""Loads an entry, or a finished run, from its folder."""
 CONFIRMATIONS = 2
-"""Number of people who must have the same raw files as an entry's author, where no release has them."""
+"""Number of people who must have the same raw files as an entry's author, where these are not of a known release."""
 UNCONFIRMED = "models without a signal not confirmed"
-"""Mark of an entry whose confound-only models no other entry has, and nobody has fitted again."""
+"""Mark of an entry whose confound-only models occur in no other entry and were not fitted again by anyone."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """One published run; `audit` is None where it was not audited, `summands` (by target) empty where the entry does
-    not hold them, `attestations` what others say of it."""
+    """A published run. `audit` is None where it was not audited; `summands` (by target) is empty where the entry does
+    not hold them; `attestations` are the checks by other people."""
 
     folder: Path
     run: Manifest
@@ -511,7 +514,8 @@ class LeaderboardEntry:
 
     @property
     def evidence(self) -> Backing:
-        """The highest level of evidence that somebody attests, with who and when; without any, the author's own."""
+        """The highest level of evidence that somebody attests, with the person and the date; without attestations, the
+        author's own level."""
         best = best_attestation(self.attestations)
         if best is None:
             return Backing()
@@ -520,23 +524,23 @@ class LeaderboardEntry:
 
     @property
     def ranked(self) -> bool:
-        """True where others ran the entry or parts of it again. Spot checks of earlier versions keep a rank, although
-        the entry reads as self-reported, until it is checked anew."""
+        """True where others ran the entry or parts of it again. An entry with a spot check of an earlier version keeps
+        its rank, although its evidence reads as self-reported, until it is checked anew."""
         before = any(each.stale == OWN_NONCE for each in self.attestations)
         return before or self.evidence.level in RANKED_LEVELS
 
     @property
     def files_known(self) -> bool:
-        """True where the raw files are those of a release, or so many people say that they have the same (see
-        `CONFIRMATIONS`); and of entries from before they were recorded."""
+        """True where the raw files are of a known release, or `CONFIRMATIONS` people have the same files, or the entry
+        is older than this record."""
         files = self.run.dataset.files
         having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
-        return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
+        return files is None or files in find_releases(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
-    def controls_fitted(self) -> bool:
-        """True where somebody attests that the controls are those of the data."""
-        return any("controls" in each.compared for _, each, stale in self.attestations if not stale)
+    def confound_only_fitted(self) -> bool:
+        """True where somebody attests that refitting the confound-only models on the data gives the entry's ones."""
+        return any("confound_only" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:
@@ -546,7 +550,7 @@ class LeaderboardEntry:
     @property
     def targets(self) -> list[str]:
         """The names of the targets scored."""
-        return list(self.scores.headlines)
+        return list(self.scores.primary_metrics)
 
     def score(self, target: str, metric: str) -> Score | None:
         """The method's score, None where it is undefined or was not computed."""
@@ -554,23 +558,22 @@ class LeaderboardEntry:
 
 
 def load_entries(root: Path) -> list[LeaderboardEntry]:
-    """All entries below `root`/<dataset>/<protocol>/<run-id>/, in the order of these names.
+    """Load all entries below `root`/<dataset>/<protocol>/<run-id>/, sorted by these names.
 
     Raises:
-        DataError: one is damaged, or lies in a folder of another dataset, protocol or run.
-        CheckFailed: one may not be published at all.
+        DataError: an entry is damaged, or lies in a folder of another dataset, protocol or run. CheckFailed: an entry
+            may not be published.
     """
     return [load_leaderboard_entry(folder) for folder in entry_folders(root)]
 
 
 def entry_folders(root: Path) -> list[Path]:
-    """The folders of all entries below `root`, in the order of their names, but those that were being written when
-    their process died."""
+    """Return the folders of all entries below `root`, sorted, without folders whose writing was interrupted."""
     return [p.parent for p in sorted(Path(root).glob("*/*/*/run.yaml")) if not p.parent.name.startswith(".")]
 
 
 def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
-    """The entry in `folder`, which is <board>/<protocol>/<run-id>. Raises as `load_entries` does."""
+    """Load the entry in `folder`, which is <board>/<protocol>/<run-id>. Raises the errors of `load_entries`."""
     run = read_manifest(folder)
     scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)
     named = board_name(run.dataset.name), run.protocol.name, run.id
@@ -589,30 +592,29 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
     if reasons := why_not_publishable(run):
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
     _check_labels(folder, run, scores, audit)
-    return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), attestations_of(folder, run))
+    return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), read_attestations(folder, run))
 
 
 def load_run(folder: Path, *, sealed: bool = True) -> LeaderboardEntry:
-    """A finished run as boards show entries, whether or not it may be published; if `sealed`, where the labels of its
-    dataset are not public, with no more than a sealed entry holds. Raises DataError, CheckFailed where its files are
-    not as they were written."""
+    """Load a finished run as an entry, whether or not it may be published. If `sealed`, and the dataset's labels are
+    not public, withhold what an entry would withhold. Raises DataError, or CheckFailed where a file was edited."""
     run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
     if sealed and run.card.labels_public != "yes":
-        scores, audit = Scores(sealed_scores(scores)), audit and sealed_audit(audit)
+        scores, audit = Scores(seal_scores(scores)), audit and seal_audit(audit)
     return LeaderboardEntry(folder, run, scores, audit)
 
 
 def drop_unshared(root: Path, named: Collection[Path]) -> None:
-    """Removes the files below `root`/<dataset>/shared that are not among those that entries name. Raises OSError."""
+    """Delete the files below `root`/<dataset>/shared that no entry uses (`named`). Raises OSError."""
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
         if path not in named and not path.name.startswith("."):
             path.unlink()
 
 
 def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
-    """An entry holds labels if, and only if, they are public."""
+    """Check that an entry holds labels if, and only if, they are public."""
     if run.card.labels_public != "yes":
-        if found := what_tells_labels(folder, run, scores, audit):
+        if found := find_revealing_part(folder, run, scores, audit):
             raise CheckFailed(
                 f"the labels of this dataset are not public, and the entry contains {found}",
                 where=str(folder),
@@ -628,19 +630,21 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """The content of an entry's file of summands, as `export` wrote it; empty where there is none. Raises DataError
-    where it is no JSON."""
+    """Read an entry's file of contributions, as `export_entry` wrote it; empty where there is none. Raises DataError
+    where it is not JSON."""
     path = folder / SUMMANDS_FILE
     try:
-        return parse_json(read_text(path)) if path.is_file() else {}
-    except (OSError, ValueError) as error:
+        content = parse_json(read_text(path)) if path.is_file() else {}
+        return {target: schema2.translate_summands(kept) for target, kept in content.items()}
+    except (OSError, ValueError, AttributeError) as error:
         raise _damaged(path) from error
 
 
 def load_summands(folder: Path) -> dict[str, Summands]:
-    """Target -> what groups of subjects add to an entry's headline. Raises DataError where the file is damaged."""
+    """Return target -> contributions of groups of subjects to an entry's primary metric. Raises DataError where the
+    file is damaged."""
     try:
-        return {target: Summands.of_json(kept) for target, kept in read_summands(folder).items()}
+        return {target: Summands.of_json(content) for target, content in read_summands(folder).items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(folder / SUMMANDS_FILE) from error
 

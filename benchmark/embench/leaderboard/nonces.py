@@ -1,8 +1,10 @@
-"""Nonces that decide which folds of an entry a spot check runs: nobody chooses them, and no author knows them before.
+"""Nonces that decide which folds of an entry a spot check runs. Nobody can choose them, and no author knows them
+before.
 
-Maintainers draw a secret, and commit the end of a chain of hashes that begins with it. The hash of each nonce is the
-one before. A nonce is revealed with the digests of the entries that were published by then and had none. So an entry
-has one nonce, which is younger than its content, and whoever has the secret can neither choose nor skip one.
+Maintainers draw a secret and hash it repeatedly; they publish the end of this hash chain as a commitment. The hash of
+each nonce is the previous nonce, so nonces are revealed from the end of the chain backwards. Each nonce is revealed
+with the digests of all published entries that have none yet. So an entry has exactly one nonce, which was revealed
+after its content was fixed. The holder of the secret can neither choose nor skip a nonce.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Reveal(BaseModel):
 
 
 class Nonces(BaseModel):
-    """The content of `nonces.json`: the commitment, and the nonces that were revealed since, the first one first."""
+    """The content of `nonces.json`: the commitment, and the nonces revealed since, oldest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,19 +48,19 @@ class Nonces(BaseModel):
 
     @property
     def last(self) -> str:
-        """The nonce whose preimage is the next one."""
+        """The latest revealed value; the next nonce is its preimage."""
         return self.revealed[-1].nonce if self.revealed else self.commitment
 
-    def of(self, digest: str) -> Reveal | None:
-        """The first nonce that was revealed for an entry of this digest; None where there is none yet."""
+    def find_reveal(self, digest: str) -> Reveal | None:
+        """Return the first nonce that was revealed for the entry with this digest; None where there is none yet."""
         return next((each for each in self.revealed if digest in each.entries), None)
 
 
 def read_nonces(boards: Path) -> Nonces | None:
-    """The nonces of the leaderboards in a folder; None where nobody committed to any.
+    """Read the nonces of the leaderboards in a folder; None where there is no commitment.
 
     Raises:
-        CheckFailed: a nonce does not follow from the one before. DataError: the file is damaged.
+        CheckFailed: a nonce does not follow from the previous one. DataError: the file is damaged.
     """
     path = boards / NONCES_FILE
     if not path.is_file():
@@ -74,8 +76,8 @@ def read_nonces(boards: Path) -> Nonces | None:
 
 
 def commit_nonces(boards: Path) -> str:
-    """Writes the commitment to a secret that is drawn now, and returns the secret. Raises UsageError where there is a
-    commitment."""
+    """Draw a secret, write the commitment to it, and return the secret. Raises UsageError where there is a commitment
+    already."""
     if (boards / NONCES_FILE).exists():
         raise UsageError("nonces are committed already", where=str(boards / NONCES_FILE))
     secret = end = secrets.token_hex(32)
@@ -86,15 +88,15 @@ def commit_nonces(boards: Path) -> str:
 
 
 def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | None:
-    """Reveals the next nonce for the entries of these digests that have none; None where all have one.
+    """Reveal the next nonce for those of these entries (by digest) that have none; return None where all have one.
 
     Raises:
-        UsageError: nothing was committed, or another secret was.
+        UsageError: there is no commitment, or it is to another secret.
     """
     known, nonce = read_nonces(boards), secret
     if known is None:
         raise UsageError("no nonces are committed", where=str(boards), hint="embench leaderboard draw --commit")
-    new = [digest for digest in digests if known.of(digest) is None]
+    new = [digest for digest in digests if known.find_reveal(digest) is None]
     for _ in range(CHAIN):
         if (end := _hash(nonce)) == known.last:
             break

@@ -42,19 +42,19 @@ from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wro
 from embench.leaderboard.verify_data import (
     DataHere,
     Uncompared,
-    already_there,
-    copy_of,
     data_here,
-    unlike,
-    wrong_adds,
+    find_board_differences,
+    find_copy,
+    find_same_entry,
+    wrong_associations,
     wrong_cohort,
-    wrong_controls,
+    wrong_confound_only,
     wrong_labels,
     wrong_unpredicted,
 )
-from embench.leaderboard.withheld import SEAL_FILE, why_a_difference_shows
+from embench.leaderboard.withheld import SEAL_FILE, explain_label_disclosure
 from embench.protocols import protocol_names
-from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
 from embench.records.ledger import looks_at
 from embench.records.manifest import Manifest, seeds_not_taken
 from embench.records.record import (
@@ -75,14 +75,15 @@ from embench.registry.fragments import installed_only
 from embench.system import ProgressCallback
 from embench.vocabulary import names_code, names_place, texts_in
 
-# Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them.
+# Checks that leaderboards only grow: published entries are unchanged, and new entries are consistent with them.
 
 CheckStatus = Literal["passed", "failed", "not compared", "not possible"]
-"""`not compared`: there was something here to compare with. `not possible`: there was nothing."""
+"""`not compared`: the data to compare with exist, but the comparison was not made. `not possible`: there are no data to
+compare with."""
 
 
 class EntryCheck(NamedTuple):
-    """The result of one check of an entry, which is called `board/protocol/id`."""
+    """The result of one check of an entry, named `board/protocol/id`."""
 
     entry: str
     check: str
@@ -91,14 +92,14 @@ class EntryCheck(NamedTuple):
 
 
 def entry_name(folder: Path) -> str:
-    """The name of an entry in its place, `board/protocol/id`."""
+    """Return the name of an entry from its folder, `board/protocol/id`."""
     return "/".join(Path(folder).absolute().parts[-3:])
 
 
 def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
-    """Checks that every entry and attestation of the boards `earlier` is still there, the entries unchanged but for
-    what took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
-    nothing."""
+    """Compare leaderboards with their `earlier` state, and yield the result for each entry. Every earlier entry and
+    attestation must still exist, the entries unchanged unless replaced. New entries must not bring their own
+    attestations, or an audit without digests of the audited files."""
     now = {entry_name(folder): folder for folder in entry_folders(boards)}
     for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
         protocol, _, rest = path.name.partition("--")
@@ -110,35 +111,36 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
                 if read_attestation(path).version == 1:
                     reason = f"{path.name} is of an earlier version: check the entry again"
                     yield EntryCheck(f"{board}/{protocol}/{id_}", "history", "failed", reason)
-    if (was := _bytes(earlier / NONCES_FILE)) != _bytes(boards / NONCES_FILE):
+    if (was := _read_bytes(earlier / NONCES_FILE)) != _read_bytes(boards / NONCES_FILE):
         reason = "only the main branch draws nonces: take the file as it was" if was else "nobody committed to nonces"
         yield EntryCheck(NONCES_FILE, "history", "failed", reason)
     before = {entry_name(folder): folder for folder in entry_folders(earlier)}
     for name, folder in before.items():
-        wrong = _changed(now.get(name), folder)
+        wrong = _describe_change(now.get(name), folder)
         yield EntryCheck(name, "history", "failed" if wrong else "passed", wrong)
     for name in sorted(now.keys() - before.keys()):
         _, protocol, id_ = name.split("/")
-        if own := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
-            reason = f"{own[0].name} came with the entry: others attest it once the entry is there"
+        if attestations := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
+            reason = f"{attestations[0].name} came with the entry: others attest it once the entry is there"
             yield EntryCheck(name, "history", "failed", reason)
-        if lacks := _lacks(now[name]):
+        if lacks := _why_refused(now[name]):
             yield EntryCheck(name, "history", "failed", lacks)
-        yield _alike(name, now, before)
+        yield _compare_with_others(name, now, before)
 
 
-def _bytes(path: Path) -> bytes | None:
+def _read_bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
-    """Compares a new entry with the earlier ones of its board; without any, with the other new ones."""
+def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
+    """Compare a new entry with the earlier entries of its leaderboard; where there are none, with the other new
+    ones."""
     new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
-        found, same = unlike(new_entry, others or of_board.values()), already_there(new_entry, others)
-        copy = "" if same else copy_of(new_entry, others)
+        found, same = find_board_differences(new_entry, others or of_board.values()), find_same_entry(new_entry, others)
+        copy = "" if same else find_copy(new_entry, others)
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not compared", str(error))
     if same:
@@ -150,13 +152,13 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
     return EntryCheck(name, "alike", "failed" if found else "passed", "; ".join(found[:MOST_NAMED]))
 
 
-def _lacks(folder: Path) -> str:
-    """The reason that keeps a new entry from a board though earlier ones have it neither; empty where nothing
-    does, or it was not audited, which its row says. What cannot be read is found by other checks."""
+def _why_refused(folder: Path) -> str:
+    """Return why a new entry is refused for something that earlier entries lack too; empty where nothing is wrong, or
+    the entry was not audited. Other checks report files that cannot be read."""
     with suppress(EmbenchError):
         run = read_manifest(folder)
         public = run.card.labels_public == "yes"
-        if not public and (reason := why_a_difference_shows(read_folds(folder, run), folder.parents[1])):
+        if not public and (reason := explain_label_disclosure(read_folds(folder, run), folder.parents[1])):
             return reason
         if run.dataset.files is None:
             return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"
@@ -166,31 +168,30 @@ def _lacks(folder: Path) -> str:
     return ""
 
 
-def _changed(now: Path | None, before: Path) -> str:
+def _describe_change(now: Path | None, before: Path) -> str:
     if now is None:
         return "the entry was deleted"
     if digest_or_place(now) != digest_or_place(before):
         return "the entry was changed: publish another one"
     protocol, id_ = before.parts[-2:]
-    kept = {path.name for path in attestation_folder(now).glob("*.json")}
+    attestations = {path.name for path in attestation_folder(now).glob("*.json")}
     for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
-        if path.name not in kept:
+        if path.name not in attestations:
             return f"its attestation {path.name} was deleted"
     return ""
 
 
 def digest_or_place(folder: Path) -> str:
-    """The digest of an entry that can be read; of another, a text that no digest is equal to."""
+    """Return the digest of a readable entry; for an unreadable one a text that equals no digest."""
     try:
         return entry_digest(folder, read_manifest(folder))
     except (EmbenchError, OSError):
         return f"unreadable: {folder}"
 
 
-# `embench leaderboard verify`: every check of an entry that needs no training, one by one.
+# `embench leaderboard verify`: all checks of an entry that need no training, one by one.
 #
-# Nothing of an entry is executed: its names resolve among installed packages only, and its files hold numbers and
-# texts.
+# Nothing in an entry is executed: names resolve to installed packages only, and files hold numbers and texts.
 
 ENTRY_FILES = frozenset(
     {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, TUNING_FILE}
@@ -201,7 +202,7 @@ ENTRY_FILES = frozenset(
 
 @dataclass(frozen=True)
 class _Subject:
-    """An entry that is being checked; its files are read once."""
+    """An entry under check; each of its files is read once."""
 
     folder: Path
     data_root: Path | None
@@ -226,14 +227,14 @@ class _Subject:
 _Found = Iterable[str] | Undefined
 
 
-def _texts(checked: _Subject) -> Iterator[str]:
-    """Checks texts of run.yaml before they are used."""
+def _check_texts(checked: _Subject) -> Iterator[str]:
+    """Check the texts of run.yaml before they are used."""
     for field, text in texts_in(read_run(checked.folder)):
         if names_code(text) or names_place(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
 
 
-def _files(checked: _Subject) -> Iterator[str]:
+def _check_files(checked: _Subject) -> Iterator[str]:
     for path in sorted(checked.folder.iterdir()):
         if path.name not in ENTRY_FILES:
             yield f"{path.name} is not a file of an entry"
@@ -241,49 +242,50 @@ def _files(checked: _Subject) -> Iterator[str]:
             yield f"{path.name} is not a regular file"
 
 
-def _form(checked: _Subject) -> Iterator[str]:
-    """Checks that an entry can be read, lies in its place, may be published and, sealed, reveals no labels."""
+def _check_form(checked: _Subject) -> Iterator[str]:
+    """Check that an entry can be read, is in its place and may be published, and that withheld labels stay hidden."""
     for name, content in {"scores.json": checked.entry.scores, AUDIT_FILE: checked.entry.audit}.items():
         if places := private_fields(content):
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
-def _contents(checked: _Subject) -> _Found:
-    """Checks that an entry's tables can be read, and that its shared files exist and match their names."""
+def _check_contents(checked: _Subject) -> _Found:
+    """Check that an entry's tables can be read, and that its shared files exist and match their names."""
     _ = checked.record  # reading it compares them
     return []
 
 
-def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+def _with_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
     return lambda checked: check(checked.record)
 
 
-def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+def _with_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
     return lambda checked: check(checked.record.run)
 
 
-def _scores(checked: _Subject) -> _Found:
+def _check_scores(checked: _Subject) -> _Found:
     if checked.record.labels is None:
         return Undefined("the labels are not public, so that only a reproduction can check this")
     return list(verify.wrong_score_file(checked.record))
 
 
-def _summands(checked: _Subject) -> _Found:
+def _check_summands(checked: _Subject) -> _Found:
     if checked.record.labels is None:
         return Undefined("the labels are not public, and the entry contains none")
     return list(verify.wrong_summands(checked.folder, checked.record))
 
 
-def _covered(checked: _Subject) -> _Found:
+def _check_coverage(checked: _Subject) -> _Found:
     if checked.record.labels is None:
         return Undefined("the labels are not public, so that only a reproduction can check this")
     return list(wrong_coverage(checked.record, checked.record.labels))
 
 
-def _of_data(
+def _with_data(
     check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, sealed: bool = False
 ) -> Callable[[_Subject], _Found | None]:
-    """A check with the data here, of entries whose scores have this part; `sealed`: of those without labels, too."""
+    """Wrap a check that compares an entry with the data here, for entries whose scores have this part; with `sealed`,
+    also for entries without labels."""
 
     def compare(checked: _Subject) -> _Found | None:
         if part and part not in checked.entry.scores:
@@ -297,87 +299,91 @@ def _of_data(
     return compare
 
 
-def _labels(checked: _Subject) -> _Found | None:
-    return _of_data(
+def _check_labels(checked: _Subject) -> _Found | None:
+    return _with_data(
         lambda run, record, cohort: wrong_labels(checked.folder, run, record, cohort, checked.data_root), sealed=True
     )(checked)
 
 
-def _release(checked: _Subject) -> _Found | None:
-    """Compares the raw files that an entry names with those of releases; where they are unknown, others have to have
-    them, too."""
+def _check_release(checked: _Subject) -> _Found | None:
+    """Compare the digest of an entry's raw files with those of known releases; for unknown files, check that others
+    have them too."""
     if checked.run.dataset.files is None:
         return None
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
 
 
-def _audit(checked: _Subject) -> _Found:
+def _check_audit(checked: _Subject) -> _Found:
     if checked.entry.audit is None:
         return Undefined("the entry was not audited")
     return list(wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
 
 
-def _bound(checked: _Subject) -> _Found | None:
-    """Compares the audit with the files that it is of."""
+def _check_binding(checked: _Subject) -> _Found | None:
+    """Compare the digests in the audit with the entry's files."""
     return None if checked.entry.audit is None else wrong_binding(checked.entry.audit, checked.record)
 
 
-def _looks(checked: _Subject) -> _Found:
+def _check_evaluation_log(checked: _Subject) -> _Found:
     run = checked.run
-    if run.ledger is None or not isinstance(run.test_looks, dict):
+    if run.ledger is None or not isinstance(run.test_evaluations, dict):
         return Undefined("the record has no digest of the evaluation log")
-    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_looks))
+    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_evaluations))
     if counted is None:
         return Undefined("only the author's ledger can show it")
-    recorded = {"openings": run.test_looks, "tried": run.tried, "dev": run.dev_looks}
+    recorded = {
+        "test_evaluations": run.test_evaluations,
+        "methods_evaluated": run.methods_evaluated,
+        "dev_evaluations": run.dev_evaluations,
+    }
     wrong = [name for name, value in recorded.items() if value is not None and getattr(counted, name) != value]
     return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
 
 
 _READING: dict[str, Callable[[_Subject], _Found]] = {
-    "files": _files,
-    "texts": _texts,
-    "form": _form,
-    "contents": _contents,
+    "files": _check_files,
+    "texts": _check_texts,
+    "form": _check_form,
+    "contents": _check_contents,
 }
-"""Checks without which no other can be made."""
+"""Checks of files; all others need their success."""
 _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
-    "fields": _of_record(verify.wrong_fields),
-    "parts": _of_record(verify.wrong_parts),
-    "version": _of_run(verify.wrong_version),
-    "card": _of_run(verify.wrong_card),
-    "protocol": _of_run(verify.wrong_rules),
-    "method": _of_run(verify.wrong_method),
-    "design": _of_record(verify.wrong_design),
-    "folds": _of_record(verify.wrong_folds),
-    "scores": _scores,
-    "summands": _summands,
-    "labels": _labels,
-    "release": _release,
-    "cohort": _of_data(wrong_cohort),
-    "covered": _covered,
-    "unpredicted": _of_data(wrong_unpredicted, "coverage"),
-    "controls": _of_data(wrong_controls, sealed=True),
-    "adds": _of_data(wrong_adds, "adds"),
-    "audit": _audit,
-    "bound": _bound,
-    "looks": _looks,
+    "fields": _with_record(verify.wrong_fields),
+    "parts": _with_record(verify.wrong_parts),
+    "version": _with_run(verify.wrong_version),
+    "card": _with_run(verify.wrong_card),
+    "protocol": _with_run(verify.wrong_rules),
+    "method": _with_run(verify.wrong_method),
+    "design": _with_record(verify.wrong_design),
+    "folds": _with_record(verify.wrong_folds),
+    "scores": _check_scores,
+    "summands": _check_summands,
+    "labels": _check_labels,
+    "release": _check_release,
+    "cohort": _with_data(wrong_cohort),
+    "covered": _check_coverage,
+    "unpredicted": _with_data(wrong_unpredicted, "coverage"),
+    "confound_only": _with_data(wrong_confound_only, sealed=True),
+    "adjusted": _with_data(wrong_associations, "adjusted"),
+    "audit": _check_audit,
+    "bound": _check_binding,
+    "looks": _check_evaluation_log,
 }
 
 
-OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
+OF_DATA = ("labels", "cohort", "unpredicted", "confound_only", "adjusted")
 """Checks that compare an entry with data."""
 
 _ALL = _READING | _CHECKS
 _ADDED = {name: _ALL[name] for name in ("files", "texts", "form")}
-"""Files that may change although an entry did not -> the text for that."""
+"""Checks of files that others may add although the entry is unchanged."""
 
 
 def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
-    """All checks of the entry in `folder`; its labels are compared with data below `data_root` where they are there.
+    """Run all checks of the entry in `folder`, and compare it with data below `data_root` where these exist.
 
     Args:
-        unchanged: whether the entry was checked before, so that only what others have added is.
+        unchanged: whether the entry was checked before; then check only what others have added.
     """
     folder = Path(folder).absolute()
     checked, name, broken = _Subject(folder, data_root), entry_name(folder), ""
@@ -386,7 +392,7 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
             if broken:
                 yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
                 continue
-            outcome = _outcome(function, checked)
+            outcome = _run_check(function, checked)
             if outcome is None:
                 continue
             status, reason = outcome
@@ -394,11 +400,11 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
                 broken = check
             yield EntryCheck(name, check, status, reason)
         if not broken:
-            yield EntryCheck(name, "attestations", "passed", _attested(checked))
+            yield EntryCheck(name, "attestations", "passed", _describe_attestations(checked))
 
 
-def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> tuple[CheckStatus, str] | None:
-    """None where there is nothing to check."""
+def _run_check(check: Callable[[_Subject], _Found | None], checked: _Subject) -> tuple[CheckStatus, str] | None:
+    """Return the status and text of a check; None where it does not apply."""
     try:
         found = check(checked)
         if found is None:
@@ -414,8 +420,8 @@ def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> t
     return ("failed", "; ".join(wrong[: verify.MOST_NAMED]) + more) if wrong else ("passed", "")
 
 
-def _attested(checked: _Subject) -> str:
-    """Attestations in words; wrong ones were found when the entry was read."""
+def _describe_attestations(checked: _Subject) -> str:
+    """Return the valid attestations in words; reading the entry has refused invalid ones."""
     parts = [
         f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (does not count: {stale})" if stale else "")
         for _, a, stale in checked.entry.attestations
@@ -424,10 +430,10 @@ def _attested(checked: _Subject) -> str:
 
 
 def folders_at(path: Path) -> list[Path]:
-    """The entry at `path`, or all entries of the boards, the board or the protocol there.
+    """Return the folder of the entry at `path`, or of all entries of the leaderboards, leaderboard or protocol there.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no entry.
     """
     found = [path] if (path / "run.yaml").is_file() else entry_folders(path)
     for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a board, of a protocol
@@ -440,14 +446,14 @@ def folders_at(path: Path) -> list[Path]:
 def check_boards(
     path: Path, data_root: Path | None = None, earlier: Path | None = None, progress: ProgressCallback | None = None
 ) -> Iterator[EntryCheck]:
-    """All checks of the entry or the boards at `path`.
+    """Run all checks of the entry or the leaderboards at `path`.
 
     Args:
-        earlier: a former state of the boards, to which entries may only have been added. Of those that are as they
-            were, only what others have added is checked.
+        earlier: an earlier state of the leaderboards, to which entries may only have been added. For unchanged entries,
+            only later additions by others are checked.
 
     Raises:
-        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all boards.
+        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all leaderboards.
     """
     folders = folders_at(path)
     if earlier and not entry_folders(path):
@@ -466,16 +472,16 @@ def check_boards(
 
 
 def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
-    """The checks in which the entry of this name was compared with data."""
+    """Return the names of the checks that compared this entry with data."""
     return [c.check for c in checks if c.entry == entry and c.check in OF_DATA and c.status == "passed"]
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
-    """The checks that keep an entry from a pass: the failed ones, and comparisons that were not made."""
+    """Return the checks that prevent an entry from passing: failed checks, and comparisons that were not made."""
     return [check for check in checks if check.status in ("failed", "not compared")]
 
 
-# The packages whose plugins a run uses, and whether others can install them.
+# Packages whose plugins a run uses, and whether others can install them.
 
 NOBODY = "nobody else can install"
 PUBLISH = (
@@ -484,8 +490,9 @@ PUBLISH = (
 )
 
 
-def packages_of(run: Manifest) -> dict[str, str | None]:
-    """Package -> version, of the plugins of a run that are not bundled; None where the record does not say it."""
+def list_packages(run: Manifest) -> dict[str, str | None]:
+    """Return package -> version for the plugins of a run that are not bundled; None where the version is not
+    recorded."""
     method = run.method
     names = [
         *([] if is_own(run.dataset.name) else [run.dataset.name]),
@@ -497,18 +504,18 @@ def packages_of(run: Manifest) -> dict[str, str | None]:
     return {name: run.versions.get(name) for name in packages if name.isidentifier() and name != registry.BUNDLED}
 
 
-def not_for_others(run: Manifest) -> Iterator[str]:
-    """Each package that nobody else can install, with what it lacks."""
-    for name in packages_of(run):
+def list_uninstallable_packages(run: Manifest) -> Iterator[str]:
+    """Yield a sentence for each package that others cannot install, with the missing metadata."""
+    for name in list_packages(run):
         package = installed().get(name)
         distribution = package.distribution if package else None
-        lacks = ["an installation here"] if distribution is None else list(_missing_metadata(distribution))
+        lacks = ["an installation here"] if distribution is None else list(_list_missing_metadata(distribution))
         if lacks:
             version = f" {distribution.version}" if distribution and distribution.version else ""
             yield f"{NOBODY} the package {name}{version} of its plugins, which lacks {', '.join(lacks)}"
 
 
-def _missing_metadata(distribution: Distribution) -> Iterator[str]:
+def _list_missing_metadata(distribution: Distribution) -> Iterator[str]:
     about = distribution.metadata.json
     if not distribution.version or distribution.version == "0.0.0":
         yield "a version"
@@ -523,14 +530,14 @@ def _missing_metadata(distribution: Distribution) -> Iterator[str]:
         yield "a public address"
 
 
-# Preparation of the files of a pull request from finished runs: only what a board takes, checked before writing.
+# Preparation of a pull request from finished runs; entries are checked before they are written.
 
 
 def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
-    """The reasons why a run cannot be sent to a board, if any, as far as they show without an audit.
+    """Return the reasons why a run cannot be submitted, if any, as far as they are visible without an audit.
 
     Args:
-        leaking: whether its author knows that its protocol leaks.
+        leaking: whether the author knows that the protocol leaks.
     """
     if run.entry is not None:
         return ["it is an entry already; submit takes the folder of a run"]
@@ -549,13 +556,16 @@ def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
         reasons.append("it starts from weights that nobody else has")
-    return [*reasons, *not_for_others(run)]
+    return [*reasons, *list_uninstallable_packages(run)]
 
 
 def other_subjects(run: Manifest, boards: Path) -> str | None:
-    """A sentence on a run of another number of people than all rows of its protocol here; None where one is of as many,
-    or there is none."""
-    counts, own = Counter(read_manifest(entry).cohort.people for entry in _beside(run, boards)), run.cohort.people
+    """Return a sentence if no other entry of this protocol has the run's number of subjects; None if one has, or there
+    are no other entries."""
+    counts, own = (
+        Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards)),
+        run.cohort.people,
+    )
     if not counts or own in counts:
         return None
     usual, rows = counts.most_common(1)[0]
@@ -564,47 +574,48 @@ def other_subjects(run: Manifest, boards: Path) -> str | None:
     )
 
 
-def _beside(run: Manifest, boards: Path) -> list[Path]:
-    """The folders of the other entries of a run's board."""
+def _list_other_entries(run: Manifest, boards: Path) -> list[Path]:
+    """Return the folders of the other entries of a run's leaderboard."""
     folder = entry_folder(boards, run)
     return [path.parent for path in sorted(folder.parent.glob("*/run.yaml")) if path.parent != folder]
 
 
 def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
     """Sentences on the severe findings of an audit, which keep a run from a board."""
-    found = (audit or {"findings": []})["findings"]
-    return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
+    severe = [found for found in shown_findings(audit) if found.severity == "severe"]
+    return [f"its audit is severe: {found.what} [{found.check}]" for found in severe]
 
 
 def submit_runs(
     folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None, ethics: str | None = None
 ) -> list[Path]:
-    """Writes the entries of audited runs, once all of them have passed every check, and returns the files that are new.
+    """Check audited runs and, if all of them pass every check, write their entries; return the new files.
 
     Args:
         key, ethics: see `embench.leaderboard.entries.export_entry`.
 
     Raises:
-        CheckFailed: a run is refused; nothing is written. MachineError: the disk refuses.
+        CheckFailed: a run is refused; nothing is written. MachineError: the files cannot be written.
     """
     reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key, ethics)[1])
         drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
-        wrong = {folder: _why_not_beside(entry, boards, data_root) for folder, entry in drafts.items()}
+        wrong = {folder: _why_not_added(entry, boards, data_root) for folder, entry in drafts.items()}
         refuse({folder: found for folder, found in wrong.items() if found})
-        return [path for entry in drafts.values() for path in _take(entry, boards)]
+        return [path for entry in drafts.values() for path in _copy_entry(entry, boards)]
 
 
 def submit_entry(
     entry: Path, boards: Path, data_root: Path | None = None, *, leaking: bool = False
 ) -> list[Path] | None:
-    """Writes an entry that was made elsewhere, once it has passed every check of `submit_runs`, and returns the files
-    that are new; None where the boards have it already.
+    """Check an entry that was made elsewhere as `submit_runs` does, and write it; return the new files, or None where
+    the leaderboards have it already.
 
     Raises:
-        CheckFailed: it is refused; nothing is written. DataError: it is damaged. MachineError: the disk refuses.
+        CheckFailed: the entry is refused; nothing is written. DataError: the entry is damaged. MachineError: the files
+            cannot be written.
     """
     run, audit = read_manifest(entry), read_audit(entry)
     place = entry_folder(boards, run)
@@ -612,24 +623,24 @@ def submit_entry(
         return None
     reasons = [*_why_not_for_others(run, boards, leaking), *severe_findings(audit)]
     reasons += [] if audit else ["it was not audited"]
-    if reasons := reasons or _why_not_beside(entry, boards, data_root):
+    if reasons := reasons or _why_not_added(entry, boards, data_root):
         refuse({entry: reasons})
-    return _take(entry, boards)
+    return _copy_entry(entry, boards)
 
 
-def _why_not_beside(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
-    """The reasons why an entry that is no part of the boards yet cannot stand there, as its files and others show."""
-    beside = _beside(read_manifest(entry), boards)
-    if same := already_there(entry, beside):
+def _why_not_added(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
+    """Return the reasons, from its files and other entries, why a new entry cannot be added to the leaderboards."""
+    others = _list_other_entries(read_manifest(entry), boards)
+    if same := find_same_entry(entry, others):
         return [f"already there: {same}"]
     if wrong := failures(check_boards(entry, data_root)):
         return [f"{check.check}: {check.reason}" for check in wrong]
-    found = unlike(entry, beside)
+    found = find_board_differences(entry, others)
     return [] if isinstance(found, Undefined) else found
 
 
-def _take(entry: Path, boards: Path) -> list[Path]:
-    """Copies an entry, and what it shares, below `boards`; the files that are new."""
+def _copy_entry(entry: Path, boards: Path) -> list[Path]:
+    """Copy an entry and its shared files below `boards`; return the new files."""
     run = read_manifest(entry)
     place = entry_folder(boards, run)
     shared = place.parents[1] / SHARED_FOLDER  # as `boards` is written
@@ -645,7 +656,7 @@ def _take(entry: Path, boards: Path) -> list[Path]:
 
 
 def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
-    """Raises CheckFailed where a run has any reasons."""
+    """Raise CheckFailed where a run has any reason against it."""
     if reasons:
         raise CheckFailed(
             "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from embench import registry, vocabulary
 from embench.errors import UsageError
 from embench.files import read_checked, saving, write_checked, write_text
-from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, Row, ShownEntry, as_text, columns
+from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, EntrySummary, Row, as_text, columns
 from embench.leaderboard.entries import (
     ATTESTATIONS_FOLDER,
     LoadEntry,
@@ -28,7 +28,13 @@ from embench.leaderboard.entries import (
     entry_folders,
     load_leaderboard_entry,
 )
-from embench.leaderboard.rows import above_chance_parts, class_of, kept_place, load_shown_entries, ranked_rows
+from embench.leaderboard.rows import (
+    above_chance_parts,
+    find_cache_file,
+    get_ranking_class,
+    load_entry_summaries,
+    ranked_rows,
+)
 from embench.protocols import Design
 from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
@@ -39,30 +45,29 @@ from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
 from embench.vocabulary import did_you_mean, harmless, markdown, table_in_markdown
 
-# The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
+# Sections of leaderboards: the rows of a dataset, protocol and target, from entries or from the cache.
 #
-# To rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where nothing
-# that they follow from has changed: no file of an entry, by its size and times, and none of embench or of an installed
-# plugin package.
+# Ranking hundreds of entries takes seconds, so sections are cached for each user. They are rebuilt when a file of an
+# entry changes (by size and times), or a file of embench or of an installed plugin package.
 
 QUESTIONS = ("chance", "movement", "protocol_phase")
-"""The questions that a leaderboard answers of each method, by their ids in `statistics.answers`."""
+"""Questions that a leaderboard answers for each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
-"""What makes an answer borderline where chance explains as many."""
+"""Reason why an answer is borderline: chance explains as many."""
 
 
 @dataclass(frozen=True)
 class BoardSection:
-    """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
-    (`trained_on`) have sections of their own, as have rows on other people.
+    """The rows of one dataset, protocol and target; see `ranked_rows`. Rows that were trained on another dataset
+    (`trained_on`) or that cover other subjects form separate sections.
 
     Args:
-        source: the dataset's full name.
-        leaks: whether training has seen part of the test data. `design`: that of the study, None where early records
-            do not tell.
-        people: of how many people the data are, where a leaderboard has rows on others, too.
-        rankings: `class_of` rows -> the ranking of its methods. `counts`: question -> for how many methods the answer
-            is *yes*; without questions that are not asked or have no answer.
+        source: full name of the dataset.
+        leaks: whether training saw part of the test data. `design`: design of the study, None where early records lack
+            it.
+        people: number of subjects in the data, where sections on other numbers exist; else None.
+        rankings: ranking class (`get_ranking_class`) -> ranking of its methods. `counts`: question -> number of methods
+            with the answer *yes*; without questions that are not asked or have no answer.
     """
 
     dataset: str
@@ -83,83 +88,89 @@ class BoardSection:
         return [row for row in self.rows if row.is_method]
 
     @property
-    def controls(self) -> list[Row]:
+    def confound_only(self) -> list[Row]:
         """The rows that are confound-only models."""
         return [row for row in self.rows if not row.is_method]
 
     @property
     def metric(self) -> str:
-        """The score shown: the primary metric, or the within-subject one where no method has it."""
-        headline = Counter(row.headline for row in self.methods).most_common(1)[0][0]
-        return headline if any(row.scored(headline) for row in self.methods) else inside_subjects(headline)
+        """The metric shown: the primary metric, or the within-subject score where no method has the primary metric."""
+        primary_metric = Counter(row.primary_metric for row in self.methods).most_common(1)[0][0]
+        return (
+            primary_metric
+            if any(row.get_score(primary_metric) for row in self.methods)
+            else inside_subjects(primary_metric)
+        )
 
     @property
     def problem(self) -> Unanswerable | None:
-        """Why no method has the primary metric; None where one has."""
+        """The reason why no method has the primary metric; None where one has."""
         problems = [row.problem for row in self.methods]
         return problems[0] if all(problems) else None
 
     @property
     def adding(self) -> ManyRows | None:
-        """The count given time and movement."""
+        """The count for the question given time and movement."""
         return self.counts.get("movement")
 
     @property
     def fixed_order(self) -> bool:
-        """True where all subjects had the tasks in one order."""
+        """True where all subjects had the tasks in the same order."""
         return self.design == "fixed_order"
 
     @property
     def unranked(self) -> str:
-        """Why nothing is ranked, where no row has the primary metric; empty where one has."""
+        """The reason why nothing is ranked, where no row has the primary metric; empty where one has."""
         methods = self.methods
         if self.leaks or any(row.score for row in methods):
             return ""
-        headline = methods[0].headline
-        inside = inside_subjects(headline)
-        known = [(str(row.control), score) for row in self.controls if (score := row.scored(inside))]
+        primary_metric = methods[0].primary_metric
+        inside = inside_subjects(primary_metric)
+        known = [(str(row.control), score) for row in self.confound_only if (score := row.get_score(inside))]
         best = max(known, key=lambda each: each[1].mean, default=None)
-        return unranked(headline, self.design, best, [s for row in methods if (s := row.scored(inside))])
+        return unranked(primary_metric, self.design, best, [s for row in methods if (s := row.get_score(inside))])
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
 def leaderboard_sections(root: Path) -> list[BoardSection]:
-    """All leaderboards in a folder."""
-    place, key = kept_place("sections", str(root.resolve())), _key(root)
+    """Return all leaderboards in a folder."""
+    place, key = find_cache_file("sections", str(root.resolve())), _compute_key(root)
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
             before, sections = _KEPT.validate_json(content)
             if before == key:
                 return sections
-    sections = sections_of(load_shown_entries(root))
+    sections = build_sections(load_entry_summaries(root))
     write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
     return sections
 
 
-def sections_of(entries: Sequence[ShownEntry], load: LoadEntry = load_leaderboard_entry) -> list[BoardSection]:
-    """All sections of these entries, whose folders `load` reads."""
+def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leaderboard_entry) -> list[BoardSection]:
+    """Build all sections of these entries; `load` loads an entry from its folder."""
     sections = []
 
-    def place(entry: ShownEntry) -> tuple[str, bool, str, str]:
+    def place(entry: EntrySummary) -> tuple[str, bool, str, str]:
         return entry.board, entry.leaks, entry.protocol, entry.trained_on or ""
 
     keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
     for (board, leaks, protocol, other), group in groupby(keyed, key=place):
-        for people, alike in _by_people(list(group), divided=not leaks):
-            for target in sorted({target for entry in alike for target in entry.rows}):
-                about = (board, protocol, other or None, target, leaks, _design(alike))
-                rows, rankings = ranked_rows(alike, target, load)
-                above = {} if leaks else above_chance_parts([e for e in alike if target in e.rows], target)
-                parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in alike}
-                rows, counts = _counted(rows, parts)
-                sections.append(BoardSection(*about, tuple(rows), rankings, counts, alike[0].dataset, people))
+        for people, members in _group_by_people(list(group), divided=not leaks):
+            for target in sorted({target for entry in members for target in entry.rows}):
+                about = (board, protocol, other or None, target, leaks, _get_design(members))
+                rows, rankings = ranked_rows(members, target, load)
+                above = {} if leaks else above_chance_parts([e for e in members if target in e.rows], target)
+                parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in members}
+                rows, counts = _count_answers(rows, parts)
+                sections.append(BoardSection(*about, tuple(rows), rankings, counts, members[0].dataset, people))
     return sections
 
 
-def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tuple[int | None, list[ShownEntry]]]:
-    """The entries on so many people each, most first; all together where they are of as many, or not `divided`."""
+def _group_by_people(
+    entries: Sequence[EntrySummary], *, divided: bool
+) -> Iterator[tuple[int | None, list[EntrySummary]]]:
+    """Group entries by the number of their subjects, most first; one group where numbers agree, or if not `divided`."""
     having = sorted({entry.people for entry in entries}, reverse=True)
     if not divided or len(having) == 1:
         yield None, list(entries)
@@ -168,24 +179,24 @@ def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tupl
         yield people, [entry for entry in entries if entry.people == people]
 
 
-def _counted(
+def _count_answers(
     rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> tuple[list[Row], dict[str, ManyRows]]:
-    """For how many methods the answer to each question is *yes*, and the rows with what follows from the number of
-    methods."""
+    """Count the methods with the answer *yes* to each question, and update the rows by the results that depend on the
+    number of methods."""
     counts: dict[str, ManyRows] = {}
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
-        asked = [r for r in rows if _has_answer(r, question)]
-        yes = [row for row in asked if row.word(question) == "yes"]
-        known = [parts[row.id].get(question, {}) for row in asked]
-        if not asked:
+        answered = [r for r in rows if _has_answer(r, question)]
+        yes = [row for row in answered if row.word(question) == "yes"]
+        known = [parts[row.id].get(question, {}) for row in answered]
+        if not answered:
             continue
         by_chance = count_positive(known, len(yes)) if all(known) else None
-        counts[question] = by_chance or ManyRows(len(asked), len(yes))
+        counts[question] = by_chance or ManyRows(len(answered), len(yes))
         if question == "movement" and by_chance:
-            effects = [row.answers[question].effect or Score() for row in asked]
-            holds = dict(zip((row.id for row in asked), holds_corrected(known, effects), strict=True))
+            effects = [row.answers[question].effect or Score() for row in answered]
+            holds = dict(zip((row.id for row in answered), holds_corrected(known, effects), strict=True))
             few = not by_chance.beyond_luck
             marked |= {
                 row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([AS_MANY] * few)))
@@ -199,14 +210,14 @@ def _has_answer(row: Row, question: str) -> bool:
     return found is not None and found.effect is not None
 
 
-def _design(entries: Sequence[ShownEntry]) -> Design | None:
+def _get_design(entries: Sequence[EntrySummary]) -> Design | None:
     known = next((entry.design for entry in entries if entry.design), None)
     return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
 
 
-def _key(root: Path) -> str:
-    """A digest of all that sections follow from but the code: the names, sizes and times of every file of the entries,
-    since attestations are of whole ones, and of what lies beside them for all of a board."""
+def _compute_key(root: Path) -> str:
+    """Compute a digest of all inputs of the sections except the code: names, sizes and times of every file of the
+    entries and of the files that they share. Whole entries count, since attestations depend on them."""
     found, folders = hashlib.sha256(), set(entry_folders(root))
     for board in {folder.parents[1] for folder in folders}:
         folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
@@ -220,12 +231,12 @@ def _key(root: Path) -> str:
     return found.hexdigest()
 
 
-# Selection of boards and rows of the leaderboards: rows as flat records with readable fields, filtered and sorted.
+# Selection of leaderboards and rows: rows as flat records with readable fields, filtered and sorted.
 #
-# Every row of every board has the same fields, so that tables, CSV and JSON agree.
+# Every row of every leaderboard has the same fields, so that tables, CSV and JSON agree.
 
 Fields = dict[str, Any]
-"""Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
+"""Field -> text, number, truth value or list of texts; None where it is not known or does not apply."""
 
 ENTRY = "entry"
 """The column of tables that holds the end of an entry's id."""
@@ -242,13 +253,13 @@ def select_sections(
     protocol: str | None = None,
     target: str | None = None,
 ) -> list[BoardSection]:
-    """The boards of a dataset, protocol and target, None standing for any.
+    """Select the leaderboards of a dataset, protocol and target; None selects all.
 
     Args:
-        sections: as `leaderboard_sections` gives them.
+        sections: from `leaderboard_sections`.
 
     Raises:
-        UsageError: no board is of that dataset, protocol or target.
+        UsageError: there is no leaderboard of that dataset, protocol or target.
     """
     chosen = list(sections)
     for name, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
@@ -267,13 +278,13 @@ def select_sections(
 
 
 def row_fields(section: BoardSection, row: Row) -> Fields:
-    """One row of a board as a flat record: its board, and the values of all `columns`."""
+    """Return a row as a flat record: its leaderboard, and the values of all `columns`."""
     about = {name: getattr(section, name) for name in _ABOUT}
     return about | {name: column.value(row) for name, column in columns().items()}
 
 
 def check_field(field: str, known: Sequence[str], option: str) -> str:
-    """`field` where it is one of those known. Raises UsageError that names the option, the choices and the nearest."""
+    """Return `field` if it is known. Raises UsageError that names the option, the choices and the nearest choice."""
     if field in known:
         return field
     names = [name for name in known if not name.endswith(("_low", "_high"))]
@@ -283,59 +294,59 @@ def check_field(field: str, known: Sequence[str], option: str) -> str:
 
 
 def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
-    """Returns the predicate of a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda`; a list is compared as
-    its texts joined by commas, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
+    """Parse a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda` into a predicate. Lists are compared as
+    texts joined by commas; case is ignored. A field without a value matches only `field=` and `!=`.
 
     Args:
-        known: the fields that rows have.
+        known: the names of fields.
 
     Raises:
-        UsageError: the text is no filter, names no field, or compares with what is no number.
+        UsageError: the text is not a filter, names no field, or compares with something that is not a number.
     """
     found = _PARTS.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"cannot read the filter `{text}`", where="--filter", expected=_FORMS)
-    field, sign, wanted = _printed(found[1], known, "--filter"), found[2], found[3].strip()
+    field, sign, wanted = _resolve_field(found[1], known, "--filter"), found[2], found[3].strip()
     if sign in (">=", "<="):
-        limit = _number(wanted)
+        limit = _parse_number(wanted)
         if limit is None:
             raise UsageError(f"`{wanted}` is not a number", where=f"--filter {field}{sign}", expected="a number")
 
         def within(fields: Fields) -> bool:
-            value = _value(fields, field)
+            value = _get_value(fields, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return False
             return value >= limit if sign == ">=" else value <= limit
 
         return within
     if sign == "~":
-        return lambda fields: _alike(wanted) in _alike(as_text(_value(fields, field), ","))
-    return lambda fields: _same(_value(fields, field), wanted) == (sign == "=")
+        return lambda fields: _fold_spelling(wanted) in _fold_spelling(as_text(_get_value(fields, field), ","))
+    return lambda fields: _matches(_get_value(fields, field), wanted) == (sign == "=")
 
 
-def _printed(name: str, known: Sequence[str], option: str) -> str:
-    """The field of a name of a field or of a table's head, such as `time` of `time_s`; `entry` is the end of `id`."""
+def _resolve_field(name: str, known: Sequence[str], option: str) -> str:
+    """Return the field for a field name or a table header, such as `time` for `time_s`; `entry` is the end of `id`."""
     titles = {column.title: field for field, column in columns().items() if " " not in column.title}
     return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
 
 
-def _value(fields: Fields, field: str) -> Any:
+def _get_value(fields: Fields, field: str) -> Any:
     return fields["id"].rpartition("-")[2] if field == ENTRY else fields[field]
 
 
-def _same(value: Any, wanted: str) -> bool:
-    number = _number(wanted)
+def _matches(value: Any, wanted: str) -> bool:
+    number = _parse_number(wanted)
     if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return value == number
-    return _alike(as_text(value, ",")) == _alike(wanted.replace(", ", ","))
+    return _fold_spelling(as_text(value, ",")) == _fold_spelling(wanted.replace(", ", ","))
 
 
-def _alike(text: str) -> str:
-    """The text without what does not count: case, and `_` for the hyphen that tables print."""
+def _fold_spelling(text: str) -> str:
+    """Return the text in lower case, with `-` for `_`, as tables print it."""
     return text.lower().replace("_", "-")
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
@@ -343,8 +354,8 @@ def _number(text: str) -> float | None:
 
 
 def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
-    """A table with a line for each row; by default all fields. Lists have `; ` between their items, and what is not
-    known is empty."""
+    """Format a table with a line for each row; by default all fields. List items are joined by `; `, and unknown values
+    are empty."""
     heads = list(rows[0] if columns is None and rows else columns or ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -354,32 +365,33 @@ def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """A number below zero is none of a formula."""
+    """Format a cell. Texts that a spreadsheet would run as a formula are neutralised; negative numbers are not
+    formulas."""
     text = as_text(value, "; ")
     return text if isinstance(value, int | float) else harmless(text)
 
 
 def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
-    """Rows by a field, from the least, or by `-field` from the greatest; rows without a value come last, and equal ones
-    stay in their order. Raises UsageError where no row has such a field."""
+    """Sort rows by a field, ascending, or descending with `-field`. Rows without a value come last, and ties keep their
+    order. Raises UsageError if no row has the field."""
     field, down = by.removeprefix("-"), by.startswith("-")
     if rows:
-        field = _printed(field, list(rows[0][0]), "--sort")
-    known = [row for row in rows if _known(_value(row[0], field))]
-    known.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
-    return [*known, *(row for row in rows if not _known(_value(row[0], field)))]
+        field = _resolve_field(field, list(rows[0][0]), "--sort")
+    known = [row for row in rows if _is_known(_get_value(row[0], field))]
+    known.sort(key=lambda row: _get_order(_get_value(row[0], field)), reverse=down)
+    return [*known, *(row for row in rows if not _is_known(_get_value(row[0], field)))]
 
 
-def _known(value: Any) -> bool:
+def _is_known(value: Any) -> bool:
     return value is not None and value != []
 
 
-def _order(value: Any) -> Any:
+def _get_order(value: Any) -> Any:
     return value if isinstance(value, int | float) else as_text(value).lower()
 
 
-# What a leaderboard shows, in words: its question, its answer as a sentence and as a line of a table, its models
-# without a physiological signal. Terminal, Markdown, site and findings take their words from here.
+# Leaderboards in words: question, answer as a sentence and as a line of a table, and confound-only models. Terminal,
+# Markdown, site and findings take their words from here.
 
 HEADS = {
     "question": "question",
@@ -394,7 +406,7 @@ _COUNTED = {
     "movement": "given time and movement",
     "protocol_phase": "given the protocol phase",
 }
-"""Question -> the clause on methods for which the answer is *yes*."""
+"""Question -> the clause about the methods with the answer *yes*."""
 BY_CHANCE = (
     "By chance, at most: if no method predicted anything, 95 of 100 such leaderboards would show no more than this "
     "many."
@@ -413,9 +425,9 @@ class Summary:
     """A leaderboard in one line.
 
     Args:
-        question: in the dataset's words. `dataset`: its display name. `subjects`: how many were scored.
-        methods: how many no other entry took the place of.
-        cells: question -> for how many methods the answer is *yes*, or why that is not known.
+        question: in the dataset's words. `dataset`: its display name. `subjects`: number of scored subjects.
+        methods: number of methods, without replaced entries.
+        cells: question -> number of methods with the answer *yes*, or why it is not known.
         reason: why no method has the primary metric; empty where one has.
         sentence: question, subjects and answer.
     """
@@ -430,7 +442,7 @@ class Summary:
 
     @property
     def line(self) -> dict[str, str]:
-        """The line of a table with the columns `HEADS`."""
+        """The row of a table with the columns `HEADS`."""
         cells = {name: self.cells[name] for name in HEADS if name in self.cells}
         line = {"question": f"{self.question} {self.dataset}", "methods": str(self.methods), **cells}
         return {head: line[name] for name, head in HEADS.items()}
@@ -439,7 +451,7 @@ class Summary:
 def summarise(section: BoardSection) -> Summary:
     """Return the summary of a leaderboard."""
     rows = section.methods or section.methods
-    asked = registry.questions_of(section.source).get(section.target)
+    asked = registry.find_questions(section.source).get(section.target)
     question = asked.question if asked else f"{in_words(section.target)}?"
     problem = section.problem
     sizes = sorted({row.subjects for row in rows})
@@ -452,7 +464,7 @@ def summarise(section: BoardSection) -> Summary:
     elif problem:
         answer = f"{problem.answer}. {problem.reason}"
     else:
-        answer = ", ".join(_clauses(section.counts, len(rows))) + "."
+        answer = ", ".join(_list_clauses(section.counts, len(rows))) + "."
     return Summary(
         question=question,
         dataset=dataset_label(section.dataset),
@@ -465,8 +477,8 @@ def summarise(section: BoardSection) -> Summary:
 
 
 def best_supported(section: BoardSection) -> tuple[object, ...]:
-    """Sorts leaderboards: those with a primary metric first, then those with an answer given time and movement, then
-    those with more such methods than chance explains."""
+    """Return the sort key of a leaderboard: first leaderboards with a primary metric, then with an answer given time
+    and movement, then with more such methods than chance explains."""
     adding = section.adding
     proportion = adding.adding / adding.asked if adding else 0.0
     few = not (adding and adding.beyond_luck)
@@ -474,18 +486,18 @@ def best_supported(section: BoardSection) -> tuple[object, ...]:
 
 
 def dataset_label(name: str) -> str:
-    """The display name of a dataset; of an unknown one its name as it is."""
+    """Return the display name of a dataset, or the name itself where the dataset is unknown."""
     real = name.removesuffix(OF_SYNTHETIC_DATA)
     known = vocabulary.terms("datasets").get(real)
     label = known.label if known else real
     return label if real == name else f"{label}, synthetic data"
 
 
-def _clauses(counts: Mapping[str, ManyRows], methods: int) -> Iterator[str]:
+def _list_clauses(counts: Mapping[str, ManyRows], methods: int) -> Iterator[str]:
     for name, words in _COUNTED.items():
         if count := counts.get(name):
             bound = f" (by chance: at most {count.by_luck})" if _has_bound(name, count) else ""
-            yield f"{_of(count, methods)} {words}{bound}"
+            yield f"{_format_count(count, methods)} {words}{bound}"
 
 
 def _summary_cell(section: BoardSection, name: str, methods: int) -> str:
@@ -494,11 +506,15 @@ def _summary_cell(section: BoardSection, name: str, methods: int) -> str:
     count = section.counts.get(name)
     if count is None:
         return "not computed"
-    return f"{_of(count, methods)} ({count.by_luck})" if _has_bound(name, count) else _of(count, methods)
+    return (
+        f"{_format_count(count, methods)} ({count.by_luck})"
+        if _has_bound(name, count)
+        else _format_count(count, methods)
+    )
 
 
-def _of(count: ManyRows, methods: int) -> str:
-    """The number of *yes*, with the number of answers where some methods have none."""
+def _format_count(count: ManyRows, methods: int) -> str:
+    """Format the number of *yes*; where some methods have no answer, also the number of answers."""
     return str(count.adding) if count.asked == methods else f"{count.adding} of {count.asked}"
 
 
@@ -506,28 +522,29 @@ def _has_bound(name: str, count: ManyRows) -> bool:
     return count.by_luck is not None and name != "protocol_phase"
 
 
-def models_of(section: BoardSection) -> list[ModelLine]:
-    """The models without a physiological signal, from best to worst; those with a constant score share the last
-    line."""
+def list_models(section: BoardSection) -> list[ModelLine]:
+    """Return the confound-only models from best to worst; models with a constant score share the last line."""
     metric = section.metric
-    best = next((score for row in section.methods if (score := row.scored(metric))), None)
-    return list(model_lines(((str(row.control), row.scored(metric)) for row in section.controls), metric, best))
+    best = next((score for row in section.methods if (score := row.get_score(metric))), None)
+    return list(model_lines(((str(row.control), row.get_score(metric)) for row in section.confound_only), metric, best))
 
 
 def answered_questions(rows: Sequence[Row]) -> list[str]:
-    """The questions that some of these rows answer, in the order of columns."""
+    """Return the questions that some of these rows answer, in the order of columns."""
     return [name for name in _COUNTED if any(row.word(name) for row in rows)]
 
 
 def score_head(section: BoardSection) -> str:
-    """The head of the column of scores."""
+    """Return the header of the column of scores."""
     facts = metric_facts(section.metric)
-    return facts.title if section.metric == section.methods[0].headline else f"{facts.title}, not the primary metric"
+    return (
+        facts.title if section.metric == section.methods[0].primary_metric else f"{facts.title}, not the primary metric"
+    )
 
 
 def lead_sentence(ranking: Ranking | None) -> str:
-    """A sentence on the lead of the first of several ranked methods, and the lead that chance explains; empty for a
-    single one."""
+    """Return a sentence on the lead of the first ranked method and the lead that chance explains; empty for a single
+    method."""
     if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
         return ""
     n, bound = len(ranking.ranks), "" if ranking.paired else "at most "
@@ -537,7 +554,7 @@ def lead_sentence(ranking: Ranking | None) -> str:
     )
 
 
-# Tables in Markdown, one page a dataset, and a page with a line for each leaderboard.
+# Tables in Markdown: one page for each dataset, and a page with a line for each leaderboard.
 
 LEGEND = f"""\
 ## How to read this
@@ -558,19 +575,19 @@ LEGEND = f"""\
 """
 
 
-def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) -> list[Path]:
-    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
-    that no entry names any more are removed.
+def build_leaderboards(root: Path, entries: Sequence[EntrySummary] | None = None) -> list[Path]:
+    """Write `root`/<dataset>/README.md for each dataset and `root`/README.md; return their paths. Shared files that no
+    entry uses are deleted.
 
     Args:
-        entries: what leaderboards show of all entries below `root`, where that was loaded before.
+        entries: summaries of all entries below `root`, if already loaded.
 
     Raises:
-        MachineError: the disk refuses.
+        MachineError: the files cannot be written.
     """
     root = Path(root)
-    entries = load_shown_entries(root) if entries is None else entries
-    sections = sections_of(entries)
+    entries = load_entry_summaries(root) if entries is None else entries
+    sections = build_sections(entries)
     written = []
     with saving("the tables", root):
         drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
@@ -579,7 +596,7 @@ def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) 
             write_text(path, _page(dataset, list(of_dataset)))
             written.append(path)
         root.mkdir(parents=True, exist_ok=True)
-        write_text(root / "README.md", _front(sections))
+        write_text(root / "README.md", _render_front_page(sections))
     return [*written, root / "README.md"]
 
 
@@ -595,43 +612,44 @@ def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
 
 
 def _section(section: BoardSection) -> Iterator[str]:
-    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{markdown(_apart(section))}\n"
+    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{markdown(_describe_section(section))}\n"
     yield f"{markdown(summarise(section).sentence)}\n"
     if section.unranked:
         yield f"{markdown(section.unranked)}\n"
     if section.methods:
         yield markdown_table(section.methods, section.protocol, head=score_head(section)) + "\n"
-    yield from (f"{text}\n" for text in notes_of(section))
+    yield from (f"{text}\n" for text in list_notes(section))
     yield from models_table(section)
     if pretrained := [row for row in section.methods if row.floors]:
         yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
         yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
 
 
-def _apart(section: BoardSection) -> str:
-    """Words that tell a leaderboard from others of its target and protocol."""
+def _describe_section(section: BoardSection) -> str:
+    """Return the words that distinguish a leaderboard from others with the same target and protocol: the training
+    dataset and the number of subjects, each after a comma."""
     parts = [f"trained on {section.trained_on}" if section.trained_on else ""]
     parts += [f"{section.people} subjects" if section.people else ""]
     return "".join(f", {part}" for part in parts if part)
 
 
-def notes_of(section: BoardSection) -> list[str]:
-    """Sentences below the entries: groups that are ranked by themselves, and the lead that chance explains."""
+def list_notes(section: BoardSection) -> list[str]:
+    """Return the sentences below the entries: separately ranked groups, and the lead that chance explains."""
     notes = []
-    groups = dict.fromkeys(class_of(row) for row in section.methods)
+    groups = dict.fromkeys(get_ranking_class(row) for row in section.methods)
     if len(groups) > 1:
-        counts = {name: sum(class_of(row) == name for row in section.methods) for name in groups}
-        told = "; ".join(f"{count} ({name})" for name, count in counts.items())
-        notes.append(f"Ranks compare entries with the same access to data of the test subjects and context: {told}.")
+        counts = {name: sum(get_ranking_class(row) == name for row in section.methods) for name in groups}
+        sizes = "; ".join(f"{count} ({name})" for name, count in counts.items())
+        notes.append(f"Ranks compare entries with the same access to data of the test subjects and context: {sizes}.")
     return [*notes, *filter(None, map(lead_sentence, section.rankings.values()))]
 
 
 def models_table(section: BoardSection) -> Iterator[str]:
-    """The models without a physiological signal, as a heading and a small table; nothing where none applies."""
-    if not section.controls:
+    """Yield the lines of a heading and a small table of the confound-only models; nothing where no model applies."""
+    if not section.confound_only:
         return
     yield "Models without any physiological signal, from best to worst:\n"
-    if lines := models_of(section):
+    if lines := list_models(section):
         marks = [[markdown(line.names), line.score, "above every entry" if line.above else ""] for line in lines]
         yield table_in_markdown(marks, ["model", score_head(section), ""]) + "\n"
     else:
@@ -643,8 +661,8 @@ def _floors(row: Row, place: str) -> str:
     return f"- [{row.id.rpartition('-')[2]}]({place}/{row.id}), {about}"
 
 
-def _front(sections: Sequence[BoardSection]) -> str:
-    """A line for each leaderboard that takes entries, and links to the others."""
+def _render_front_page(sections: Sequence[BoardSection]) -> str:
+    """Return the page with a line for each leaderboard that accepts entries, and links to the others."""
     current = [section for section in sections if not (section.leaks or section.trained_on)]
     current.sort(key=best_supported)
     lines = []
@@ -667,7 +685,7 @@ def _front(sections: Sequence[BoardSection]) -> str:
 
 
 def _place(section: BoardSection) -> str:
-    return f", {section.target}, {section.protocol}{_apart(section)}"
+    return f", {section.target}, {section.protocol}{_describe_section(section)}"
 
 
 def markdown_table(
@@ -677,38 +695,39 @@ def markdown_table(
     linked: Collection[str] | None = None,
     head: str = "",
 ) -> str:
-    """The table of some entries. Where none has the primary metric, the score is the one by which they are sorted.
+    """Return a Markdown table of some entries. Where none has the primary metric, it shows the score by which rows are
+    sorted.
 
     Args:
-        place: the folder of these entries. `linked`: the ids of those that are there; None for all. `head`: that of the
+        place: the folder of these entries. `linked`: the ids that exist there; None for all. `head`: header of the
             column of scores.
     """
-    asked = answered_questions(rows)
-    shown = [columns()[name] for name in names if name not in QUESTIONS or name in asked]
-    if any(row.gains_by for row in rows) and "gain" not in names:
-        shown.insert([column.name for column in shown].index("score") + 1, columns()["gain"])
-    metric = _shown_metric(rows)
+    answered = answered_questions(rows)
+    chosen = [columns()[name] for name in names if name not in QUESTIONS or name in answered]
+    if any(row.gain_source for row in rows) and "gain" not in names:
+        chosen.insert([column.name for column in chosen].index("score") + 1, columns()["gain"])
+    metric = _choose_metric(rows)
     title = head or metric_facts(metric).title
-    heads = [f"**{title}**" if column.name == "score" else column.title for column in shown]
+    heads = [f"**{title}**" if column.name == "score" else column.title for column in chosen]
     links = [
         f"[{row.id.rpartition('-')[2]}]({place}/{row.id})" if linked is None or row.id in linked else row.id
         for row in rows
     ]
     lines = [
-        [*(_markdown_cell(column, row, metric) for column in shown), link]
+        [*(_markdown_cell(column, row, metric) for column in chosen), link]
         for row, link in zip(rows, links, strict=True)
     ]
     return table_in_markdown(lines, [*heads, "entry"])
 
 
-def _shown_metric(rows: Sequence[Row]) -> str:
-    headline = rows[0].headline
-    return headline if any(row.score for row in rows) else inside_subjects(headline)
+def _choose_metric(rows: Sequence[Row]) -> str:
+    primary_metric = rows[0].primary_metric
+    return primary_metric if any(row.score for row in rows) else inside_subjects(primary_metric)
 
 
 def _markdown_cell(column: Column, row: Row, metric: str) -> str:
-    """A cell, with warnings in bold."""
+    """Format a cell, with warnings in bold."""
     if column.name == "score":
-        return row.text_of(metric)
+        return row.format_metric(metric)
     text = column.text(row) if column.name in ("rank", "audit") else markdown(column.text(row))
     return text.replace("suspicious", "**suspicious**") if column.name == "audit" else text

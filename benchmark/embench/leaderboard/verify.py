@@ -1,4 +1,4 @@
-"""Check that published entries follow from their own predictions, labels, folds and audit."""
+"""Checks that published entries are consistent with their own predictions, labels, folds and audit."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import cache_root, digest, read_text, saving
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
-from embench.leaderboard.columns import ShownEntry
+from embench.leaderboard.columns import EntrySummary
 from embench.leaderboard.entries import SUMMANDS_FILE, read_summands
 from embench.protocols import (
+    CALIBRATION_ONLY,
     MADE_BY_METHOD,
-    SLICE_ONLY,
     Protocol,
-    access_of,
+    find_access,
     load_protocol,
     protocol_names,
     recorded_given,
     recorded_protocol,
 )
+from embench.reasons import Reason
 from embench.records import context_of
-from embench.records.audit import AUDIT_FILE, BOUND_SINCE, SEVERITIES, VERSION, read_audit, wrong_text
+from embench.records.audit import AUDIT_FILE, PUBLISHED_VERSION, VERSION, read_audit
+from embench.records.findings import SEVERITIES, wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record, digests_of, read_record
-from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences
+from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences, read_reason
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.answers import design_of
@@ -50,36 +52,37 @@ from embench.statistics.scores import compute_scores
 from embench.system import ProgressCallback
 from embench.vocabulary import FORMULA, texts_in
 
-# Checks of what a record says that test subjects gave.
+# Checks of the calibration data that a record states.
 
 
 def wrong_given(record: Record) -> Iterator[str]:
-    """Contradictions between what a record says that test subjects gave and its protocol, what it is compared with, and
-    its configuration."""
-    run, given = record.run, recorded_given(record.run.get("given"))
+    """Yield contradictions between the recorded calibration data and the record's protocol, compared models and
+    configuration."""
+    run, given = record.run, recorded_given(record.run.get("calibration_data"))
     protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
-    if (given is not None) != (protocol is not None and protocol.asks_given):
+    if (given is not None) != (protocol is not None and protocol.requests_calibration):
         said = f"{given.text}, which {name} does not ask" if given else f"not said, which {name} asks"
-        yield f"run.yaml: given: {said}"
-    made = set(MADE_BY_METHOD) & record.scores["controls"].keys()
+        yield f"run.yaml: calibration_data: {said}"
+    made = set(MADE_BY_METHOD) & record.scores["confound_only"].keys()
     if made and (protocol is None or protocol.personal is None):
-        yield f"scores.json: controls.{min(made)}: nobody gives anything under {name}"
+        yield f"scores.json: confound_only.{min(made)}: nobody gives anything under {name}"
     if given is None:
         return
-    expected = {*given.without(), *([SLICE_ONLY] if given.labelled and given.units else [])}
-    outside = run["method"].get("outside") is not None  # who may compare with less
+    expected = {*given.without(), *([CALIBRATION_ONLY] if given.labelled and given.units else [])}
+    outside = run["method"].get("submission") is not None  # who may compare with less
     if made - expected or (expected - made and not outside):
-        yield f"run.yaml: given: {given.text}, but the method is compared with {', '.join(sorted(made)) or 'nothing'}"
-    if not outside and (ran := run["config"].get("given")) != given.text:
-        yield f"run.yaml: given: {given.text}, but config.given is {ran}"
+        names = ", ".join(sorted(made)) or "nothing"
+        yield f"run.yaml: calibration_data: {given.text}, but the method is compared with {names}"
+    if not outside and (ran := run["config"].get("calibration_data")) != given.text:
+        yield f"run.yaml: calibration_data: {given.text}, but config.calibration_data is {ran}"
 
 
-# Checks that an entry predicts every labelled unit of its test subjects: a unit that is left out can't be wrong.
+# Checks that an entry predicts every labelled unit of its test subjects: an omitted unit cannot be wrong.
 
 
 def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
-    """Target -> labelled units that lack a prediction in a seed whose folds test their subject, and are not counted as
-    units without one."""
+    """Return target -> labelled units without a prediction, in a seed whose folds test their subject, that the record
+    does not count as unpredicted."""
     tested: defaultdict[str, set[int]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
@@ -97,17 +100,17 @@ def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
 
 
 def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
-    """Yield the targets of which units are missed: a unit without a prediction counts as lost or tied."""
+    """Yield the targets with missed units; a unit without a prediction should count as lost or tied."""
     for target, units in missed_units(record, labels).items():
         yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
     shares = record.scores.get("coverage", {})
-    for target, share in _shares(record, labels).items() if shares else ():
+    for target, share in _compute_coverage(record, labels).items() if shares else ():
         if not abs(share - shares.get(target, math.nan)) <= TOLERANCE:
             yield f"scores.json: coverage.{target}: {shares.get(target)}, but it follows {share:.6g}"
 
 
-def _shares(record: Record, labels: Labels) -> dict[str, float]:
-    """Target -> the share of labelled units, over all seeds, that are predicted."""
+def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
+    """Return target -> proportion of labelled units that are predicted, over all seeds."""
     rows, found = record.predictions, {}
     known = np.isfinite(labels["label"])
     names = zip(*(labels[name][known].tolist() for name in ("target", "seed", "unit")), strict=True)
@@ -123,24 +126,23 @@ def _shares(record: Record, labels: Labels) -> dict[str, float]:
     return found
 
 
-# The scores of a published entry, computed again from its own predictions and labels.
+# Scores of a published entry, recomputed from its own predictions and labels.
 
-FROM_DATA = ("absent", "cuts", "coverage", "adds", "enough_data")
-"""Parts of `scores.json` that only the data can tell: units that were not predicted and the share that was, cuts fitted
-on training labels, what the method adds to clock and movement, and what would give enough comparisons."""
+FROM_DATA = ("absent", "cuts", "coverage", "adjusted", "enough_data")
+"""Parts of `scores.json` that need the data: unpredicted units and coverage, cuts fitted on training labels, the
+association given time and movement, and the conditions for enough comparisons."""
 
 
 def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
-    """The whole `scores.json`, with `folds`; `FROM_DATA` and why a control does not apply are as recorded.
-
-    Nothing is trained, and no plugin but the metrics is loaded.
+    """Recompute the whole `scores.json`, with `folds`. `FROM_DATA`, and the reasons why a confound-only model does not
+    apply, are copied from the record. Nothing is trained, and no plugins but metrics are loaded.
 
     Args:
-        cohort: the record's subjects as the data have them; without it, no data are read.
+        cohort: the record's subjects in the data; without it, no data are read.
 
     Raises:
-        CheckFailed: the record has no labels. DataError: its parts do not fit together.
-        UsageError: its protocol is not known.
+        CheckFailed: the record has no labels. DataError: its parts do not fit together. UsageError: its protocol is not
+            known.
     """
     run, predictions = record.manifest, record.predictions
     if record.labels is None:
@@ -156,51 +158,50 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
             "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
             "sessions": record.sessions,
         }
-    reasons = _reasons_of_controls(record)
-    scores = compute_scores(predictions, record.labels, protocol=protocol_of(run), not_applicable=reasons, **facts)
+    reasons = _list_recorded_reasons(record)
+    scores = compute_scores(predictions, record.labels, protocol=resolve_protocol(run), not_applicable=reasons, **facts)
     return Scores({**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}})
 
 
-def protocol_of(run: Manifest) -> Protocol:
-    """The published rules of a run's protocol, else those that its record holds. Raises UsageError where it holds
-    none."""
+def resolve_protocol(run: Manifest) -> Protocol:
+    """Return the published rules of a run's protocol, or else the rules in its record. Raises UsageError if neither
+    exists."""
     recorded = None if run.protocol.name in protocol_names() else recorded_protocol(run.protocol.content())
     return recorded or load_protocol(run.protocol.name)
 
 
-def _reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
-    """Target -> control -> why it does not apply, as recorded, of controls that predicted nothing."""
-    predictions, reasons = record.predictions, dict[str, dict[str, str]]()
+def _list_recorded_reasons(record: Record) -> dict[str, dict[str, Reason]]:
+    """Return target -> confound-only model -> the recorded reason why it does not apply, for models without
+    predictions."""
+    predictions, reasons = record.predictions, dict[str, dict[str, Reason]]()
     predicted = set(predictions.distinct("method", "target"))
-    for control, targets in record.scores["controls"].items():
+    for control, targets in record.scores["confound_only"].items():
         for target, scored in targets.items():
             if (control, target) not in predicted and "undefined" in scored:
-                reasons.setdefault(target, {})[control] = scored["undefined"]
+                reasons.setdefault(target, {})[control] = read_reason(scored["undefined"])
     return reasons
 
 
-# Checks that an entry's audit belongs to it and contains only texts of audits.
+# Checks that an entry's audit belongs to it and contains only findings of audits.
 #
-# Anybody can write and seal an `audit.json`. Its content is therefore compared with the entry's own files; nothing is
-# audited again, which needs the data.
+# Anybody can write and seal an `audit.json`, so its content is compared with the entry's own files. The audit itself is
+# not repeated, since that needs the data.
 
-TEXTS_SINCE = 4
-"""First version of audits with the texts of `FINDING_TEXTS`; the few earlier ones keep their own."""
-_FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "not_asked"})
-_OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
+_FIELDS = frozenset({"version", "run", "digests", "counts", "findings", "measured", "skipped"})
+_OF_FINDING = frozenset({"check", "severity", "id", "evidence"})
 _PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
-"""Texts in evidence and measurements are names, and reasons why a number is undefined."""
+"""Pattern of texts in evidence and measurements: names, and reasons why a number is undefined."""
 MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
-"""Thresholds of findings of the checks `validation`, `calibration` and `balance`; the last is the part of a matched
-score that may be due to which of two subjects is later in the session."""
+"""Thresholds of the findings of the checks `validation`, `calibration` and `balance`. The last one limits the part of a
+matched score that may be due to which of two subjects is later in the session."""
 
 
 def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Fields of an audit that no audit has, texts and numbers that it cannot have found in this entry, and severe
-    findings; each with its place."""
+    """Return messages, each with its place, on fields that audits do not have, on findings and numbers that cannot be
+    of this entry, and on severe findings."""
     version, findings = audit["version"], audit["findings"]
-    if type(version) is not int or not 1 <= version <= VERSION:
-        later = f"expected 1 to {VERSION}; update embench, or audit again"
+    if type(version) is not int or version not in (PUBLISHED_VERSION, VERSION):
+        later = f"expected {PUBLISHED_VERSION} or {VERSION}; update embench, or audit again"
         yield f"{AUDIT_FILE}: version: {str(version)[:20]} is none that is known here, {later}"
         return
     if audit.get("run") != run.id:
@@ -211,32 +212,41 @@ def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iter
         if audit["counts"].get(severity) != sum(f["severity"] == severity for f in findings):
             yield f"{AUDIT_FILE}: counts.{severity} is not the number of {severity} findings"
     for i, finding in enumerate(findings):
-        yield from _wrong_finding(finding, f"findings.{i}", version)
+        yield from _wrong_finding(finding, f"findings.{i}")
     for field, text in texts_in(audit.get("measured", {}), "measured"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
-    if version >= BOUND_SINCE and run.card.labels_public == "yes":
-        yield from _left_out(audit, run, scores)
+    yield from _wrong_reasons(audit.get("skipped", {}))
+    if version == VERSION and run.card.labels_public == "yes":
+        yield from _find_omitted_checks(audit, run, scores)
     if audit.get("measured"):
         yield from _wrong_figures(audit, run, scores)
     if severe := [str(f["check"]) for f in findings if f["severity"] == "severe"]:
         yield f"{AUDIT_FILE}: severe findings: {', '.join(severe)}"
 
 
-def _wrong_finding(finding: Mapping[str, Any], place: str, version: int) -> Iterator[str]:
+def _wrong_finding(finding: Mapping[str, Any], place: str) -> Iterator[str]:
     if more := sorted(finding.keys() ^ _OF_FINDING):
         yield f"{AUDIT_FILE}: {place}.{more[0]}: expected the fields {', '.join(sorted(_OF_FINDING))}"
         return
     for field, text in texts_in(finding["evidence"], f"{place}.evidence"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
-    if version >= TEXTS_SINCE and finding["severity"] != "severe" and (wrong := wrong_text(finding)):
-        text = str(finding[wrong])[:60]
-        yield f"{AUDIT_FILE}: {place}.{wrong}: `{text}` is not what the check {finding['check']} says of its evidence"
+    if wrong := wrong_field(finding):
+        yield f"{AUDIT_FILE}: {place}.{wrong}: not what the check {str(finding['check'])[:40]} writes"
 
 
-def _left_out(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Checks that can be made of every entry with labels, and were not."""
+def _wrong_reasons(skipped: Mapping[str, Any]) -> Iterator[str]:
+    """Return invalid reasons for skipped checks."""
+    for check, reasons in skipped.items():
+        try:
+            [Reason.read(reason) for reason in reasons]
+        except ValueError as error:
+            yield f"{AUDIT_FILE}: skipped.{str(check)[:40]}: {error}"
+
+
+def _find_omitted_checks(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Yield the checks that apply to every entry with labels but are missing from the audit."""
     measured = audit.get("measured", {})
     for check in _ALWAYS - measured.keys():
         yield f"{AUDIT_FILE}: measured: the check {check} is missing, which every audit makes; audit the run again"
@@ -251,11 +261,11 @@ _SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "calibration": {"ece": ("ece", "mean"), "low": ("ece", "low")},
     "balance": {"matched": ("auroc_crossed_matched", "mean"), "balanced": ("auroc_crossed_balanced", "mean")},
 }
-"""Check -> what it measures of a target -> metric and part of its score that this is."""
+"""Check -> figure that it measures of a target -> metric and part of its score with the same value."""
 
 
 def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Figures of the audit that differ from those of scores.json and run.yaml."""
+    """Yield figures of the audit that differ from scores.json and run.yaml."""
     measured = audit["measured"]
     for check in ("labels", "scores", "statements"):
         if differ := measured.get(check, {}).get("differ"):
@@ -264,105 +274,129 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
         for target, figures in measured.get(check, {}).items():
             for name, (metric, part) in names.items():
                 known = getattr(scores.score(target, metric), part, None)
-                if not _same(figures[name], known):
+                if not _are_equal(figures[name], known):
                     place = f"measured.{check}.{target}.{name}"
                     yield f"{AUDIT_FILE}: {place}: {figures[name]}, but the {metric} of this entry is {known}"
-    for target in measured.get("controls", {}).keys() & scores.headlines.keys():
-        figures, adds = measured["controls"][target], scores.adds(target)
-        at = adds and adds.decides
+    for target in measured.get("confound_only", {}).keys() & scores.primary_metrics.keys():
+        figures, adjusted = measured["confound_only"][target], scores.adjusted(target)
+        at = adjusted and adjusted.decides
         if (
             not at
-            or figures["adds"] != at.adds
-            or not abs(figures["effect"]["mean"] - at.effect.mean) <= NUISANCES_DIFFER
+            or figures["associated"] != at.associated
+            or not abs(figures["partial_r"]["mean"] - at.partial_r.mean) <= NUISANCES_DIFFER
         ):
-            yield f"{AUDIT_FILE}: measured.controls.{target}: not what the confound analysis of this entry gives"
-    counted = {"tried": run.most_of("tried"), "test looks": run.most_of("test_looks")}
+            yield f"{AUDIT_FILE}: measured.confound_only.{target}: not what the confound analysis of this entry gives"
+    counted = {name: run.most_of(name) for name in ("methods_evaluated", "test_evaluations")}
     for name, looks in measured.get("validation", {}).items():
         if name in counted and looks != counted[name]:
             yield f"{AUDIT_FILE}: measured.validation.{name}: {looks}, but run.yaml counts {counted[name]}"
     yield from _wrong_findings(audit)
 
 
-def _same(measured: float | None, known: float | None) -> bool:
+def _are_equal(measured: float | None, known: float | None) -> bool:
     return measured is known is None or (known is not None and abs((measured or 0) - known) <= TOLERANCE)
 
 
 def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
-    """Findings that follow from what was measured and are missing, or the other way round."""
+    """Yield findings that the measurements imply but that are missing, and findings that they do not imply."""
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
-    controls = measured.get("controls", {})
-    asked = [row for row in controls.values() if isinstance(row, Mapping)]
+    confound_only = measured.get("confound_only", {})
+    analysed = [row for row in confound_only.values() if isinstance(row, Mapping)]
     expected = {
-        "calibration": sum((row["low"] or 0) - row["of right probabilities"] > MISCALIBRATED for row in calibration),
+        "calibration": sum((row["low"] or 0) - row["expected_by_chance"] > MISCALIBRATED for row in calibration),
         "balance": sum(row["matched"] - row["balanced"] > UNBALANCED for row in balance),
-        "controls": any(row.get("adds") is False for row in asked),
-        "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
+        "confound_only": any(row.get("associated") is False for row in analysed),
+        "validation": measured.get("validation", {}).get("methods_evaluated", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
         own = [f for f in findings if f["check"] == check]
-        found = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
+        found = {"confound_only": bool(own), "validation": any("methods_evaluated" in f["evidence"] for f in own)}.get(
+            check, len(own)
+        )
         if found != count:
             yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {found:d}"
+    for i, finding in enumerate(findings):
+        for field in _other_evidence(finding, measured.get(finding["check"], {})):
+            yield f"{AUDIT_FILE}: findings.{i}.evidence.{field}: not what the check {finding['check']} measured"
+
+
+def _other_evidence(finding: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:
+    """Return values of the evidence that differ from the figures of the same check, for values that must be equal."""
+    evidence = finding["evidence"]
+    if finding["id"] == "not_associated":
+        for target, at in evidence.get("targets", {}).items():
+            known = figures[target]["partial_r"]
+            if [at[f"{end}partial_r"] for end in _ENDS] != [known[name] for name in _ENDS.values()]:
+                yield f"targets.{target}"
+    elif finding["check"] in _SAME_FIGURES:
+        known = figures.get(evidence.get("target"), {}) if "target" in evidence else figures
+        yield from (name for name in evidence if name != "target" and name in known and evidence[name] != known[name])
+        yield from (name for name in evidence if name != "target" and name not in known)
+
+
+_ENDS = {"": "mean", "low_of_": "low", "high_of_": "high"}
+_SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "suspicious"})
+"""Checks whose evidence repeats their figures, of the target if it has one."""
 
 
 def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """The parts of an entry that are not those that were audited; undefined where the audit does not say, or the code
-    that made it is another one than here.
+    """Return one message for each digest in an entry's audit that does not match the entry's files. Undefined if the
+    audit has no digests, or if all match but other code of embench made the audit.
 
-    An audit older than these digests is bound by its figures alone, see `wrong_audit`.
+    An audit without digests is checked by its figures only; see `wrong_audit`.
     """
     if unbound := why_unbound(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
-    stated, own = audit["of"], digests_of(record)
+    stated, own = audit["digests"], digests_of(record)
     wrong = [
-        f"{AUDIT_FILE}: of.{name}: the audit is of other {name} than the entry contains; audit the run again"
+        f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
         for name in sorted(own)
         if stated.get(name) != own[name]
     ]
-    wrong += [f"{AUDIT_FILE}: of.{name}: audits name no such digest" for name in sorted(stated.keys() - {*own, "code"})]
+    unknown = sorted(stated.keys() - {*own, "code"})
+    wrong += [f"{AUDIT_FILE}: digests.{name}: audits name no such digest" for name in unknown]
     if not wrong and stated.get("code") != audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
     return wrong
 
 
 def why_unbound(audit: Mapping[str, Any]) -> str:
-    """The reason why an audit names no digests; empty where it has to."""
-    if audit["version"] >= BOUND_SINCE:
+    """Return the reason why an audit has no digests; empty if it must have them."""
+    if audit["version"] > PUBLISHED_VERSION:
         return ""
     return f"the audit, of version {audit['version']}, names no digests"
 
 
 @cache
 def audit_code() -> str:
-    """A digest of the source of audits, the same on every machine."""
+    """Return a digest of the source of audits, the same on every machine."""
     folder, digest = Path(__file__).parents[1] / "audits", hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder).as_posix()}\n{read_text(path)}\n".encode())
     return digest.hexdigest()[:32]
 
 
-# Checks that published entries follow from their own predictions, labels and folds.
+# Checks that published entries are consistent with their own predictions, labels and folds.
 #
-# Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
+# These checks train nothing and read no data. The audit covers what needs another run or the data.
 
 MOST_NAMED = 3
-"""Number of differences that a message names."""
+"""Maximum number of differences that a message names."""
 ANOTHER_REVISION = 0.005
-"""Largest difference allowed to a score of an earlier revision."""
+"""Largest allowed difference to a score that was computed by an earlier revision."""
 
 _OF_A_VIEW = {field.name for field in fields(View)}
 
 
-def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
-    """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
-    Passed checks are cached by the content of the entry and the code that verifies, and are not part of the progress.
+def verify_entries(entries: Iterable[EntrySummary], progress: ProgressCallback | None = None) -> None:
+    """Recompute the scores of all entries with public labels, and check the statements of all entries. Passed checks
+    are cached by the content of the entry and the verifying code; cached entries do not count in the progress.
 
     Raises:
-        CheckFailed: an entry says something else; file and field are named.
-        DataError: one cannot be read.
+        CheckFailed: a statement is wrong; the message names file and field. DataError: an entry cannot be read.
     """
-    verifier = _verifier()
+    verifier = _compute_verifier_digest()
     marks = [(entry, cache_root() / "verified" / digest([entry.content, verifier])) for entry in entries]
     new = [(entry, mark) for entry, mark in marks if not mark.is_file()]
     for i, (entry, mark) in enumerate(new, 1):
@@ -392,7 +426,7 @@ def _findings(folder: Path) -> list[str]:
 
 
 def _wrong(record: Record, folder: Path) -> Iterator[str]:
-    """Each statement of an entry that does not follow, with its file and field."""
+    """Yield each wrong statement of an entry, with its file and field."""
     yield from (*wrong_fields(record), *wrong_parts(record), *wrong_statements(record), *_wrong_audit(record, folder))
     if record.labels is None:
         return
@@ -401,7 +435,7 @@ def _wrong(record: Record, folder: Path) -> Iterator[str]:
 
 
 def wrong_score_file(record: Record) -> Iterator[str]:
-    """The scores follow from the predictions and labels that a record holds."""
+    """Yield scores that do not follow from the record's predictions and labels."""
     for difference in wrong_scores(record, recompute(record)):
         yield f"scores.json: {difference}"
     about = record.manifest.protocol
@@ -410,10 +444,10 @@ def wrong_score_file(record: Record) -> Iterator[str]:
 
 
 def wrong_parts(record: Record) -> Iterator[str]:
-    """The parts of a record that its protocol and its card ask for are there: labels, where they are public, the
-    share that was predicted and what the method adds; and no scores by metrics of other packages."""
-    run, metrics = record.manifest, _scoring(record).get("metrics", {})
-    for name in sorted(metrics.keys() - set(record.scores.headlines.values())):
+    """Yield missing and surplus parts of a record. Its protocol and card require labels where they are public, the
+    coverage and the confound analysis, and exclude scores by metrics of other packages."""
+    run, metrics = record.manifest, _get_scoring(record).get("metrics", {})
+    for name in sorted(metrics.keys() - set(record.scores.primary_metrics.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
             yield f"run.yaml: scoring.metrics: {name} is of another package, whose scores no entry contains"
     if run.card.labels_public != "yes":
@@ -423,22 +457,22 @@ def wrong_parts(record: Record) -> Iterator[str]:
     protocol = recorded_protocol(record.run["protocol"])
     if protocol is None or run.protocol.leaks:
         return
-    if any(record.scores.adds(target) is None for target in record.scores.headlines):
+    if any(record.scores.adjusted(target) is None for target in record.scores.primary_metrics):
         yield "scores.json: adds: the confound analysis was not run; run or score it without `--no-confounds`"
     if "coverage" not in record.scores:
         yield "scores.json: coverage: missing"
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
-    """Statements of a record on its dataset, protocol, method and folds that contradict the rest of it, or the
-    published card and rules; with file and field."""
+    """Yield statements on dataset, protocol, method and folds that contradict the rest of the record or the published
+    card and rules; with file and field."""
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
     yield from (*wrong_given(record), *wrong_design(record), *wrong_folds(record))
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
-    """Faults of the audit of an entry that was audited."""
+    """Yield faults of an entry's audit, where there is one."""
     audit = read_audit(folder)
     if audit is None:
         return
@@ -451,21 +485,22 @@ def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
 
 
 def wrong_fields(record: Record) -> Iterator[str]:
-    """No field is one that embench does not write, the labels were opened at least once and not by more methods than
-    times, and no text is one that a spreadsheet runs."""
+    """Yield unknown fields, texts that a spreadsheet would run, and impossible counts: the test labels were evaluated
+    at least once, and by at most as many methods as evaluations."""
     run = record.manifest
     for field in run.unknown_fields():
         yield f"run.yaml: {field}: embench writes no such field; take run.yaml as the run wrote it"
-    looks, tried = (_by_target(counted, run) for counted in (run.test_looks, run.tried))
-    for name, counted in {"test_looks": looks, "tried": tried}.items():
+    looks, methods = (_by_target(counted, run) for counted in (run.test_evaluations, run.methods_evaluated))
+    for name, counted in {"test_evaluations": looks, "methods_evaluated": methods}.items():
         if counted.keys() ^ set(run.targets):
             yield f"run.yaml: {name}: it counts {', '.join(counted) or 'nothing'}, not the targets that were scored"
         for target, count in counted.items():
             if count is not None and count < 1:
                 yield f"run.yaml: {name}.{target}: {count}, but the entry has scores, so that labels were used"
-    for target in looks.keys() & tried.keys():
-        if (most := looks[target]) is not None and (tried[target] or 0) > most:
-            yield f"run.yaml: tried.{target}: {tried[target]} methods, more than the {most} test-set evaluations"
+    for target in looks.keys() & methods.keys():
+        if (most := looks[target]) is not None and (methods[target] or 0) > most:
+            what = f"{methods[target]} methods, more than the {most} test-set evaluations"
+            yield f"run.yaml: methods_evaluated.{target}: {what}"
     yield from _wrong_words(run)
     for field, text in texts_in({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
         if text.startswith(FORMULA):
@@ -473,10 +508,11 @@ def wrong_fields(record: Record) -> Iterator[str]:
 
 
 def _wrong_words(run: Manifest) -> Iterator[str]:
-    """Yield the fields that decide with whom an entry is compared and that no run writes, or not for its request."""
+    """Yield fields that decide with which entries an entry is compared and that no run writes, or not for this
+    request."""
     config, request = run.config, run.config.get("request")
     count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
-    asked = _asked(request or {})
+    requested = _format_request_limits(request or {})
     as_written = {
         "config.label_subjects": count is None or (type(count) is int and count > 0),
         "config.label_fraction": share is None or (type(share) is float and 0 < share < 1),
@@ -488,26 +524,28 @@ def _wrong_words(run: Manifest) -> Iterator[str]:
         "config.protocol": config.get("protocol", run.protocol.hash) == run.protocol.hash,
     }
     if request is not None:
-        as_written["config.label_subjects"] &= str(count) == asked["label_subjects"]
-        as_written["config.label_fraction"] &= str(share) == asked["label_fraction"]
-        as_written["config.train_dataset"] &= str(other).rpartition("/")[2] == asked["train_dataset"].rpartition("/")[2]
+        as_written["config.label_subjects"] &= str(count) == requested["label_subjects"]
+        as_written["config.label_fraction"] &= str(share) == requested["label_fraction"]
+        as_written["config.train_dataset"] &= (
+            str(other).rpartition("/")[2] == requested["train_dataset"].rpartition("/")[2]
+        )
     for field, right in as_written.items():
         if not right:
             yield f"run.yaml: {field}: no run writes this, or not beside the rest of run.yaml"
 
 
-def _asked(request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the limits of a request, as a configuration states them."""
-    asked = {name: str(request.get(name)) for name in ("label_subjects", "label_fraction", "train_dataset")}
-    if asked["label_subjects"] == "all":
-        asked["label_subjects"] = "None"
+def _format_request_limits(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return the limits on training data in a request, in the words of a configuration."""
+    limits = {name: str(request.get(name)) for name in ("label_subjects", "label_fraction", "train_dataset")}
+    if limits["label_subjects"] == "all":
+        limits["label_subjects"] = "None"
     with suppress(ValueError):
-        share = float(asked["label_fraction"])
-        asked["label_fraction"] = "None" if share == 1 else str(share)
-    return asked
+        share = float(limits["label_fraction"])
+        limits["label_fraction"] = "None" if share == 1 else str(share)
+    return limits
 
 
-_IN_NO_TABLE = frozenset({"card", "cohort", "config", "dropped", "objects", "outside", "scoring", "videos"})
+_IN_NO_TABLE = frozenset({"card", "cohort", "config", "dropped", "objects", "submission", "scoring", "videos"})
 
 
 def _by_target(counted: int | dict[str, int] | None, run: Manifest) -> dict[str, int | None]:
@@ -515,20 +553,21 @@ def _by_target(counted: int | dict[str, int] | None, run: Manifest) -> dict[str,
 
 
 def wrong_version(run: Mapping[str, Any]) -> Iterator[str]:
-    """The record is not of a later embench, whose records are not known here."""
-    if _numbers(run["embench_version"]) > _numbers(embench.__version__):
+    """Yield a message if a later version of embench wrote the record, since its records are not known here."""
+    if _parse_version(run["embench_version"]) > _parse_version(embench.__version__):
         yield f"run.yaml: embench_version: {run['embench_version']}, a later one than {embench.__version__}"
 
 
-def _numbers(version: str) -> list[int]:
+def _parse_version(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
 def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
-    """The card is that of the dataset, where it is installed: what is sealed depends on it, and what labels mean."""
-    kept, about = run["card"], run["protocol"]["name"]
-    rules = kept["label_rules_hash"]
-    if digest(kept.get("label_rules", [])) != rules:
+    """Yield differences from the dataset's installed card, which decides whether labels are withheld and how they are
+    defined."""
+    recorded, about = run["card"], run["protocol"]["name"]
+    rules = recorded["label_rules_hash"]
+    if digest(recorded.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
@@ -539,33 +578,33 @@ def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     if known is not None and digest(known) != rules:
         yield "run.yaml: card.label_rules_hash: not that of the dataset's card"
     real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
-    yield from in_run(differences({name: kept[name] for name in real}, real, "card"))
+    yield from format_run_differences(differences({name: recorded[name] for name in real}, real, "card"))
 
 
 def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
-    """The rules of the protocol are those that its hash, and the published ones of its name, are of."""
+    """Yield a message where the rules of the protocol do not match their hash or the published rules of that name."""
     about = run["protocol"]
     recorded = recorded_protocol(about)
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
         yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
         return
-    access = access_of(recorded, recorded_given(run.get("given")))
+    access = find_access(recorded, recorded_given(run.get("calibration_data")))
     if recorded.leaks != about["leaks"] or access != run["target_access"]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
 def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
-    """The method is the one that the configuration holds and the id names."""
+    """Yield a message where the method differs from the configuration or from the id."""
     method, parts, config = run["method"], run["config"].get("parts", {}), run["config"]
-    if method.get("outside") is not None:
+    if method.get("submission") is not None:
         return  # a submission names itself
     if "fusion" not in parts:
         yield "run.yaml: config.parts: the configuration does not hold the method"
         return
     used = {name.partition("[")[2].removesuffix("]"): part["plugin"] for name, part in parts.items() if "[" in name}
     real = {"encoders": {m: used.get(m) for m in method["encoders"]}, "fusion": parts["fusion"]["plugin"]}
-    yield from in_run(differences({name: method[name] for name in real}, real, "method"))
+    yield from format_run_differences(differences({name: method[name] for name in real}, real, "method"))
     names = "_".join(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     if not run["id"].startswith(f"{names}-{name_without_package(method['fusion'])}-"):
         yield f"run.yaml: id: {run['id']} does not name the method"
@@ -580,7 +619,7 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
         if (method["joins"] == "estimator") != is_one or method["inputs"] not in reads:
             yield f"run.yaml: method.joins or method.inputs: not as {method['fusion']} has them"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
-    yield from in_run(differences(stated, {name: config[name] for name in stated}, "config"))
+    yield from format_run_differences(differences(stated, {name: config[name] for name in stated}, "config"))
     seen = {name: part["view"] for name, part in parts.items() if part.get("view") and "pretrainer" not in name}
     if wrong := [name for name, view in seen.items() if not isinstance(view, Mapping) or view.keys() - _OF_A_VIEW]:
         yield f"run.yaml: config.parts.{wrong[0]}.view: not what a method sees of a unit"
@@ -592,22 +631,24 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_overlap(run: Mapping[str, Any], bringing: Mapping[str, Any]) -> Iterator[str]:
-    """The overlap is at least that of the weights that encoders bring; of weights that nobody knows, it is unknown."""
+    """Yield recorded overlaps of pretraining that are below the overlaps of the encoders' weights. The overlap of
+    weights with unknown data is unknown."""
     order: tuple[Overlap, ...] = get_args(Overlap)
     for name in bringing:
         m = name.partition("[")[2].removesuffix("]")
         saw = OVERLAP_OF[(run.get("weights") or {}).get(m, {}).get("saw", "undisclosed")]
-        if order.index(saw) > order.index(run["pretrain_overlap"]):
-            yield f"run.yaml: pretrain_overlap: {run['pretrain_overlap']}, but the weights of {m} saw {saw}"
+        if order.index(saw) > order.index(run["pretraining_overlap"]):
+            yield f"run.yaml: pretraining_overlap: {run['pretraining_overlap']}, but the weights of {m} saw {saw}"
 
 
-def in_run(found: Iterable[Difference]) -> Iterator[str]:
-    """Differences of what run.yaml holds, in words."""
+def format_run_differences(found: Iterable[Difference]) -> Iterator[str]:
+    """Yield differences of fields in run.yaml, in words."""
     return (f"run.yaml: {difference}" for difference in found)
 
 
 def wrong_design(record: Record) -> Iterator[str]:
-    """The design, which decides the headline, is that of the card and of the stimuli that were met."""
+    """Yield a message where the design, which determines the primary metric, does not follow from the card and the
+    stimuli."""
     stated, fixed = record.manifest.cohort.design, record.manifest.card.fixed_order
     if stated is None or not len(record.predictions):
         return  # an entry from before it was recorded, or without predictions
@@ -621,7 +662,8 @@ def wrong_design(record: Record) -> Iterator[str]:
 
 
 def wrong_folds(record: Record) -> Iterator[str]:
-    """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
+    """Yield units that were predicted in a fold that does not test their subject, or whose subject is not in the
+    cohort."""
     subjects, rows = record.manifest.cohort.subjects, record.predictions
     model, owed = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
@@ -638,65 +680,64 @@ def wrong_folds(record: Record) -> Iterator[str]:
 
 
 def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
-    """Differences between `scores.json` and `again`, the scores that were computed again: of the same revision every
-    number and word, but those of metrics that are installed on one side only; else the means, roughly, since intervals
-    were others."""
+    """Yield differences between `scores.json` and the recomputed scores `again`. For scores of this revision, every
+    number and word must be equal, except for metrics that are installed on one side only. For older scores, the means
+    must be close, since intervals were computed differently."""
     if scored_by_this_revision(record):
-        recorded, installed = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-        foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.headlines.values())
+        recorded, installed = _get_scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
+        foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.primary_metrics.values())
         if record.run["embench_version"] == embench.__version__:
             foreign -= {name for name, code in installed.items() if code.startswith(f"{registry.BUNDLED} ")}
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
-        yield from (difference for difference in found if not _passed_over(difference, foreign))
+        yield from (difference for difference in found if not _is_exempt(difference, foreign))
         return
-    for part in ("scores", "controls"):
-        was, now = dict(means_in(record.scores[part])), dict(means_in(again[part]))
+    for part in ("scores", "confound_only"):
+        was, now = dict(list_means(record.scores[part])), dict(list_means(again[part]))
         for name in was.keys() & now.keys():
             if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
                 yield Difference(f"{part}.{name}", was[name], now[name])
 
 
-def _passed_over(difference: Difference, foreign: Collection[str]) -> bool:
-    """True if one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
-    its metrics."""
+def _is_exempt(difference: Difference, foreign: Collection[str]) -> bool:
+    """Return True if one side has no score by a foreign metric. A score that both sides have is always compared."""
     ends = any(difference.place.endswith(f".{name}") for name in foreign)
     return ends and ABSENT in (difference.recorded, difference.recomputed)
 
 
 def scored_by_this_revision(record: Record) -> bool:
-    """True if the record's scores were computed by this revision."""
-    return bool(_scoring(record).get("revision") == SCORING_REVISION)
+    """Return True if the record's scores were computed by this revision."""
+    return bool(_get_scoring(record).get("revision") == SCORING_REVISION)
 
 
-def _scoring(record: Record) -> Mapping[str, Any]:
-    """The recorded revision and metrics of the scores; empty in entries that are older than this record."""
+def _get_scoring(record: Record) -> Mapping[str, Any]:
+    """Return the recorded revision and metrics of the scores; empty in entries older than this field."""
     return record.run.get("scoring") or {}
 
 
-def means_in(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
-    """(place, mean) of all scores of a table that have one."""
+def list_means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+    """Yield (place, mean) for all scores of a table that have a mean."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             if "mean" in value:
                 yield f"{place}{name}", value["mean"]
             else:
-                yield from means_in(value, f"{place}{name}.")
+                yield from list_means(value, f"{place}{name}.")
 
 
 def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
-    """The summands by which a row is ranked follow from its predictions."""
+    """Yield differences between the contributions that rank a row and its predictions."""
     if not scored_by_this_revision(record):
         return  # scored otherwise then
-    found = {target: headline_summands(record, target) for target in record.scores.headlines}
+    found = {target: headline_summands(record, target) for target in record.scores.primary_metrics}
     expected = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"
 
 
-def _verifier() -> str:
-    """A digest of the code of scores and entries, and of the metrics that are installed."""
+def _compute_verifier_digest() -> str:
+    """Compute a digest of the code of scores and entries, and of the installed metrics."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
     for folder in ("interfaces", "leaderboard", "protocols", "records", "statistics"):

@@ -1,4 +1,4 @@
-"""Check entries against the reader's own copy of the dataset, and against each other."""
+"""Comparison of entries with the reader's own copy of the dataset, and with each other."""
 
 from __future__ import annotations
 
@@ -17,66 +17,74 @@ from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.rows import CONTROL_LIBRARIES, board_of, few_labels, fitted_on, shared_by
-from embench.leaderboard.verify import ANOTHER_REVISION, means_in, protocol_of, recompute
-from embench.leaderboard.withheld import CONSTANT_CONTROLS, SEAL_FILE, compare_seal, sealed_scores, tested_subjects
+from embench.leaderboard.rows import (
+    CONTROL_LIBRARIES,
+    build_board_key,
+    build_controls_key,
+    build_shared_key,
+    get_label_limits,
+)
+from embench.leaderboard.verify import ANOTHER_REVISION, list_means, recompute, resolve_protocol
+from embench.leaderboard.withheld import CONSTANT_MODELS, SEAL_FILE, compare_seal, seal_scores, tested_subjects
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import RUN_FILE, Record, is_own, read_manifest, read_record, read_scores
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
-from embench.registry import releases_of
+from embench.registry import find_releases
 from embench.statistics import evaluation
-from embench.statistics.confound_test import Studies, laid_out, studies_of, what_it_adds
-from embench.statistics.evaluation import FoldControls, FoldPredictions, record_folds, unpredicted, wrongly_owed
+from embench.statistics.confound_test import Studies, laid_out, run_confound_test, studies_of
+from embench.statistics.evaluation import FoldConfounds, FoldPredictions, record_folds, unpredicted, wrongly_owed
 from embench.statistics.scores import COMPARED
-from embench.system import version_of
+from embench.system import installed_version
 
-# An entry's labels, people, units, confound-only models and answers, compared with the reader's own copy of the data.
+# Comparison of an entry's labels, subjects, units, confound-only models and answers with the reader's own copy of the
+# data.
 #
-# What is compared decides whether the data here are those of the entry: labels, starts and folds. No digest of code
-# does, and none that only the entry states.
+# Labels, starts and folds show whether the data here are those of the entry. Digests of code, or digests that only the
+# entry states, would prove nothing.
 
 
 class Uncompared(Undefined):
-    """The reason why a comparison was not made, although there is something here to compare with."""
+    """The reason why a comparison was not made, although the data to compare with exist."""
 
 
 class DataHere(NamedTuple):
-    """The subjects of a run in the data here, and how these differ from an entry of other files; empty where files or
-    contents are the same."""
+    """The subjects of a run in the data here, and how the files differ from those of the entry; empty where files or
+    contents agree."""
 
     cohort: Cohort
     others: str
 
     def agreed(self, wrong: list[str]) -> list[str] | Undefined:
-        """The differences that a check found; differences from other files do not count against the entry."""
+        """Return the differences that a check found; undefined where the files differ, since the entry may then be
+        right."""
         return (
             Uncompared(f"the data here are not those of the entry: {self.others}") if wrong and self.others else wrong
         )
 
 
 def data_here(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> DataHere | Undefined:
-    """The data of a run that are here. Data that are not prepared yet are prepared.
+    """Load the data of a run, if they are here; prepare them if necessary.
 
     Raises:
-        EmbenchError: the data are damaged, or the seal is.
+        EmbenchError: the data or the file of withheld labels are damaged.
     """
     try:
         source = find_source(run.dataset.name, data_root)
         _ = source.reader
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
-    cohort = _cohort(source, protocol_of(run), ",".join(run.targets), tuple(run.method.modalities))
+    cohort = _cohort(source, resolve_protocol(run), ",".join(run.targets), tuple(run.method.modalities))
     named = run.cohort.subjects
     if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
         return Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
-    if raw_files_of(run) == source.files_digest(cohort.card):
+    if get_raw_files_digest(run) == source.files_digest(cohort.card):
         return DataHere(cohort, "")
     if record.labels is None:
-        seal = compare_seal(folder / SEAL_FILE, _labels_of(run, cohort), source.raw_digest())
+        seal = compare_seal(folder / SEAL_FILE, _compute_labels(run, cohort), source.raw_digest())
         return DataHere(cohort, "their labels were withheld with another key" if seal == "other files" else "")
-    apart = [*labels_apart(record.labels, _labels_of(run, cohort)), *wrong_cohort(run, record, cohort)]
+    apart = [*compare_labels(record.labels, _compute_labels(run, cohort)), *wrong_cohort(run, record, cohort)]
     return DataHere(cohort, apart[0] if apart else "")
 
 
@@ -84,32 +92,32 @@ _cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
-    """Differences between the labels of an entry, or their seal, and those of the data here."""
-    labels = _labels_of(run, cohort)
+    """Return differences between the labels of an entry, or their seal, and the labels of the data here."""
+    labels = _compute_labels(run, cohort)
     if record.labels is not None:
-        return labels_apart(record.labels, labels)
+        return compare_labels(record.labels, labels)
     seal = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
     return [] if seal == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
 
 
-def _labels_of(run: Manifest, cohort: Cohort) -> Labels:
+def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
     if run.config.get("train_dataset"):  # its own folds are of the other dataset
         return cohort_labels(cohort, cohort.targets, {}, cohort.positions)
-    folds = {seed: cohort.folds(protocol_of(run), seed) for seed in run.seeds}
+    folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
     return cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Units of the data here that an entry neither predicts nor counts as units without a prediction."""
+    """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
     return wrongly_owed(record.predictions, cohort, run.seeds)
 
 
 def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Differences of an entry's people, folds, repaired units, and times and stimuli of units from those of the data
-    here."""
+    """Return differences from the data here in an entry's subjects, folds, repaired units, and times and stimuli of
+    units."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
     known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
-    if odd := sorted(said_of_units(record) - known):
+    if odd := sorted(list_unit_facts(record) - known):
         wrong.append(
             f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][0]}"
         )
@@ -121,7 +129,7 @@ def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 
 
 def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    protocol = protocol_of(run)
+    protocol = resolve_protocol(run)
     dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
     ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
     wrong = sorted(row for row in ours ^ theirs if row[1])  # the others are in no fold
@@ -131,8 +139,8 @@ def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     return [f"folds: the protocol deals these people otherwise, such as {subject} with seed {seed}"]
 
 
-def said_of_units(record: Record) -> set[tuple[str, ...]]:
-    """The unit, subject, recording, stimulus and start of all rows, as texts."""
+def list_unit_facts(record: Record) -> set[tuple[str, ...]]:
+    """Return the unit, subject, recording, stimulus and start of all rows, as texts."""
     rows = record.predictions.distinct("unit", "subject", "recording", "stimulus", "start_s")
     return {(*names, f"{start:.6g}") for *names, start in rows}
 
@@ -140,18 +148,20 @@ def said_of_units(record: Record) -> set[tuple[str, ...]]:
 _OF_FOLDS = ("seed", "fold", "role", "subject", "group")
 
 
-def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Differences between what an entry says that it adds to clock and movement and what follows from its predictions
-    and the data here. Raises EmbenchError where the data are damaged."""
+def wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Return differences between the recorded confound analysis and the analysis of the entry's predictions on the data
+    here. Raises EmbenchError where the data are damaged."""
     units = {unit.id for unit in cohort.units}
     if unknown := [name for name in record.predictions.own["unit"].tolist() if name not in units]:
         return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
-    found = differences(record.scores["adds"], adds_again(run, record, cohort), "adds", NUISANCES_DIFFER)
+    found = differences(
+        record.scores["adjusted"], recompute_association(run, record, cohort), "adjusted", NUISANCES_DIFFER
+    )
     return [f"scores.json: {difference}" for difference in found]
 
 
-def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
-    """The scores of what a record's predictions add to clock and movement in the cohort's data, as in `scores.json`."""
+def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
+    """Recompute the confound analysis of a record's predictions on the cohort's data, as in `scores.json`."""
     rows, at, parts = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}, []
     folds = []
     for target in cohort.targets:
@@ -164,27 +174,28 @@ def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
             positions = np.array([at[name] for name in own["unit"].tolist()])
             parts.append((target, seed, positions, scores))
             folds.append((target, seed, positions, own["fold"]))
-    judged = "local" if run.time_context == "unit" and not run.outside else "full"
-    protocol = protocol_of(run)
+    judged = "movement" if run.time_context == "unit" and not run.submission else "protocol_phase"
+    protocol = resolve_protocol(run)
     studies = studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
-    parts_of = map(record.scores.adds, record.scores.headlines)
+    parts_of = map(record.scores.adjusted, record.scores.primary_metrics)
     recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
     seeds = recorded[0].placebo_seeds if recorded else ()
     placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them
     values, folds_of = laid_out(cohort, parts), laid_out(cohort, folds)
-    found = what_it_adds(
+    found = run_confound_test(
         values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
     )
-    return found if seeds else {target: _without(made, "placebo_seeds") for target, made in found.items()}
+    return found if seeds else {target: _drop_key(made, "placebo_seeds") for target, made in found.items()}
 
 
-def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _drop_key(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key != name}
 
 
-def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
-    """A sentence with the number of labels of a record that differ from those of the data, or of another record."""
-    theirs, ours = _by_unit(recorded), _by_unit(labels)
+def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
+    """Return a sentence with the number of labels that differ between a record and the data, or another record; empty
+    where none differ."""
+    theirs, ours = _index_by_unit(recorded), _index_by_unit(labels)
     different = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if not different:
         return []
@@ -192,22 +203,22 @@ def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -
     return [f"labels: {len(different)} are not those {those}, such as {target} of {unit}"]
 
 
-def raw_files_of(run: Manifest) -> str | None:
-    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
-    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
+def get_raw_files_digest(run: Manifest) -> str | None:
+    """Return the digest of the raw files; for entries older than this field, the digest of the first release."""
+    return run.dataset.files or next(iter(find_releases(run.dataset.name)), None)
 
 
 def files_here(run: Manifest, data_root: Path | None) -> str | None:
-    """The digest of the raw files and label rules of a run's dataset that are here; None where there are none."""
+    """Return the digest of the raw files and label rules of a run's dataset here; None where there are no files."""
     try:
         source = find_source(run.dataset.name, data_root)
-        return source.files_digest(card_for_protocol(protocol_of(run), source.card))
+        return source.files_digest(card_for_protocol(resolve_protocol(run), source.card))
     except (DataError, UsageError):
         return None
 
 
-def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
-    """(target, unit, seed) -> raw value and label, to nine digits."""
+def _index_by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
+    """Return (target, unit, seed) -> raw value and label, to nine digits."""
     names = zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True)
     numbers = zip(*(labels[name].tolist() for name in ("raw", "label")), strict=True)
     return {
@@ -215,54 +226,63 @@ def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
     }
 
 
-# An entry's controls, fitted again on the reader's own copy of the data: the scores that a method has to beat come with
-# its author's entry, and need not be trusted.
+# Confound-only models, fitted again on the reader's own copy of the data, so that an author's own models need not be
+# trusted.
 
 Trained = Mapping[tuple[int, int], Sequence[int] | None]
-"""(Seed, fold) -> the units (positions in the cohort) whose labels a method was fitted on; None of another dataset."""
+"""(Seed, fold) -> the units (positions in the cohort) with labels that a method was fitted on; None where they are of
+another dataset."""
 
 
-def wrong_controls(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Differences of an entry's controls from those that are fitted on the data here."""
+def wrong_confound_only(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Return differences between an entry's confound-only models and those fitted on the data here."""
     if record.labels is None:
         return _wrong_sealed(run, record, cohort)
-    return controls_apart(run, record, cohort, _trained(run, cohort))
+    return compare_controls(run, record, cohort, _list_training_units(run, cohort))
 
 
-def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
-    """Sentences on each control of a record that differs from the one fitted on the cohort: to the last digits where
-    libraries are those of the record, else by its scores."""
+def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
+    """Return a sentence for each confound-only model that differs from the one fitted on the cohort: in any digit where
+    library versions are equal, else by its scores."""
     of_itself = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
     recorded = record.predictions.take(~np.isin(record.predictions["method"], of_itself))
-    fitted = _refitted(run, record, cohort, trained)
+    fitted = _refit_controls(run, record, cohort, trained)
     names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
-    wrong = [name for name in names if not _same(_of_control(recorded, name), _of_control(fitted, name))]
+    wrong = [
+        name
+        for name in names
+        if not _are_equal(_select_control_rows(recorded, name), _select_control_rows(fitted, name))
+    ]
     if not wrong:
         return []
-    if not _as_recorded(run):
+    if not _is_reproducible(run):
         whole = Predictions.concatenate([record.predictions.own, fitted])
         again = recompute(replace(record, predictions=whole))
-        wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
-    return [f"controls: {name} is not what the data and the folds give" for name in wrong]
+        wrong = [name for name in wrong if _scores_differ(record.scores["confound_only"], again["confound_only"], name)]
+    return [f"confound_only: {name} is not what the data and the folds give" for name in wrong]
 
 
-def _trained(run: Manifest, cohort: Cohort) -> Trained:
-    """The units of each fold whose labels a run may use; nothing of a method that was trained on another dataset."""
+def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
+    """Return the units of each fold with labels that a run may use; None for a method that was trained on another
+    dataset."""
     if run.config.get("train_dataset"):
         return {}
-    protocol, lots = protocol_of(run), FewLabels(*few_labels(run))
+    protocol, lots = resolve_protocol(run), FewLabels(*get_label_limits(run))
     trained = dict[tuple[int, int], Sequence[int] | None]()
     for seed in run.seeds:
         for fold in cohort.folds(protocol, seed):
-            train, asked = (cohort.positions_of(ids) for ids in (fold.train, (*fold.val, *fold.test)))
-            trained[seed, fold.index] = lots.drawn(cohort, train, asked, seed, fold.index, protocol).tolist()
+            train, scored = (cohort.find_positions(ids) for ids in (fold.train, (*fold.val, *fold.test)))
+            trained[seed, fold.index] = lots.drawn(cohort, train, scored, seed, fold.index, protocol).tolist()
     return trained
 
 
-def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
-    """The rows of all controls, for the units that the record's method answers or owes."""
-    protocol, rows = protocol_of(run), record.predictions.own
-    controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol), recorded_given(run.given))
+def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
+    """Fit all confound-only models again, and return their rows for the units that the record's method has to
+    predict."""
+    protocol, rows = resolve_protocol(run), record.predictions.own
+    confound_only = FoldConfounds(
+        cohort, protocol, _fit_studies(run, cohort, protocol), recorded_given(run.calibration_data)
+    )
     first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     parts: list[Predictions] = []
@@ -276,25 +296,25 @@ def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -
             of_fold = FoldPredictions(
                 target, seed, fold, units, None if train is None else tuple(train), np.empty(0), np.empty(0)
             )
-            parts += controls.rows(of_fold, units, {})
+            parts += confound_only.rows(of_fold, units, {})
     return Predictions.concatenate(parts) if parts else Predictions.none()
 
 
-def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
-    """Control studies of the clock that movement sets, which protocols of version 3 show."""
+def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
+    """Return the fits of protocol-phase models that protocols from version 3 on report."""
     if protocol.leaks:
         return {}
     return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
-def _of_control(rows: Predictions, control: str) -> Predictions:
-    """The rows of one control, in an order of their own."""
+def _select_control_rows(rows: Predictions, control: str) -> Predictions:
+    """Select the rows of one confound-only model, in a fixed order."""
     own = rows.take(rows.rows_with(method=control))
     return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))
 
 
-def _same(old: Predictions, new: Predictions) -> bool:
-    """True if two tables are of the same units with the same numbers."""
+def _are_equal(old: Predictions, new: Predictions) -> bool:
+    """True if two tables have the same units with the same numbers."""
     names = ("target", "unit", "seed", "fold")
     if len(old) != len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
         return False
@@ -302,77 +322,79 @@ def _same(old: Predictions, new: Predictions) -> bool:
     return all(name in new.columns and np.allclose(old[name], new[name], 0, TOLERANCE, True) for name in columns)
 
 
-def _as_recorded(run: Manifest) -> bool:
-    """True if trees fitted here have the digits of the record's, whatever code prepared their data."""
-    return all(run.versions.get(name) == version_of(name) for name in CONTROL_LIBRARIES)
+def _is_reproducible(run: Manifest) -> bool:
+    """True if trees fitted here have the same digits as in the record, regardless of the preprocessing code."""
+    return all(run.versions.get(name) == installed_version(name) for name in CONTROL_LIBRARIES)
 
 
-def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
-    """True if any score of a control differs by more than another version of a library explains."""
-    was, now = (dict(means_in(scores.get(control, {}))) for scores in (recorded, again))
+def _scores_differ(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
+    """True if any score of a confound-only model differs by more than library versions explain."""
+    was, now = (dict(list_means(scores.get(control, {}))) for scores in (recorded, again))
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
 
 def _wrong_sealed(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
-    protocol = protocol_of(run)
+    """Return sentences on confound-only models with other primary metric scores, for entries without predictions."""
+    protocol = resolve_protocol(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
-    given = recorded_given(run.given)
+    given = recorded_given(run.calibration_data)
     scored = evaluation.score_predictions(blank, cohort, protocol, method=False, given=given)
-    again, theirs = sealed_scores(scored.scores)["controls"], record.scores["controls"]
-    left_out = {*CONSTANT_CONTROLS, *MADE_BY_METHOD}
+    again, theirs = seal_scores(scored.scores)["confound_only"], record.scores["confound_only"]
+    left_out = {*CONSTANT_MODELS, *MADE_BY_METHOD}
     names = [name for name in dict.fromkeys([*theirs, *again]) if name not in left_out]
-    exact = _as_recorded(run)
-    wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
-    return [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
+    exact = _is_reproducible(run)
+    wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_differ(theirs, again, n))]
+    return [f"scores.json: confound_only.{name}: not what the data and the folds give" for name in wrong]
 
 
-# Contents that all entries of a board share, whatever their methods: labels, folds and controls follow from the data,
-# the protocol and the seeds. Without data, a new entry is compared with other entries.
+# Contents that all entries of a leaderboard share: labels, folds and confound-only models follow from the data, the
+# protocol and the seeds. Without data, a new entry is compared with other entries.
 
 _OTHER_LIBRARIES = 0.005
-"""Largest mean difference between scores of a control that other library versions explain."""
+"""Largest mean difference between scores of a confound-only model that other library versions explain."""
 
 
-def unlike(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
-    """Differences of an entry's labels, folds and controls from those of other entries of its board, of the same
-    protocol and targets; undefined where no other one confirms its controls. Of others that share all of these, one is
-    read."""
+def find_board_differences(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
+    """Return differences between an entry's labels, folds and confound-only models and those of other entries with the
+    same leaderboard, protocol and targets. Undefined where no other entry confirms the models. Only one of several
+    equal entries is read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
-        if path != folder and _facts(path).board == board_of(run):
-            known.setdefault(_facts(path).shared, path)
+        if path != folder and _load_facts(path).board == build_board_key(run):
+            known.setdefault(_load_facts(path).shared, path)
     record = read_record(folder) if known else None
-    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)] if record else []
-    if not found and all(_facts(path).fitted != fitted_on(run) for path in known.values()):
+    found = (
+        [wrong for path in known.values() for wrong in _compare_with_entry(run, record, folder, path)] if record else []
+    )
+    if not found and all(_load_facts(path).fitted != build_controls_key(run) for path in known.values()):
         return Undefined("compared with no other entry: the models without a signal of none learned from these labels")
     return list(dict.fromkeys(found))
 
 
-def already_there(folder: Path, others: Iterable[Path]) -> str | None:
-    """The id of another entry of the same method and the same scores to the last digit; None where there is none. Its
-    request may be another one: other code may do the same."""
+def find_same_entry(folder: Path, others: Iterable[Path]) -> str | None:
+    """Return the id of another entry with the same method and exactly the same scores; None where there is none. Its
+    request may differ, since other code may do the same."""
     run = read_manifest(folder)
-    means = dict(means_in(read_scores(folder, run.entry)["scores"]))
+    means = dict(list_means(read_scores(folder, run.entry)["scores"]))
     for path in others:
-        if path != folder and _facts(path).plugins == _plugins(run):
+        if path != folder and _load_facts(path).plugins == _plugins(run):
             other = read_manifest(path)
-            if dict(means_in(read_scores(path, other.entry)["scores"])) == means:
+            if dict(list_means(read_scores(path, other.entry)["scores"])) == means:
                 return other.id
     return None
 
 
 NEAR, WHITE = 0.995, 0.04
-"""Least correlation of a fold's scores by which they may be a copy, and largest autocorrelation of noise: what
-separates honest methods follows the signals and is not white in time."""
+"""Minimum correlation of a fold's scores that suggests a copy, and maximum autocorrelation of noise. Differences
+between honest methods follow the signals, so they are not white in time."""
 _FEWEST = 200
 
 
-def copied(record: Record, other: Record) -> str:
-    """How the predictions of an entry are those of another one, in words; empty where they are not, or where one method
-    gives equal ones by settings that do not matter."""
+def describe_copy(record: Record, other: Record) -> str:
+    """Describe how the predictions of an entry copy those of another entry; empty where they do not, or where one
+    method yields equal predictions by settings that do not matter."""
     rows, theirs = (each.predictions.take(each.predictions.rows_with(method=MODEL)) for each in (record, other))
-    _, at, at_other = np.intersect1d(_keys(rows, MODEL), _keys(theirs, MODEL), return_indices=True)
+    _, at, at_other = np.intersect1d(_build_keys(rows, MODEL), _build_keys(theirs, MODEL), return_indices=True)
     rows, theirs = rows.take(at), theirs.take(at_other)
     order = np.lexsort([rows[name] for name in ("start_s", "recording", "subject", "fold", "seed", "target")])
     rows, theirs = rows.take(order), theirs.take(order)
@@ -384,7 +406,7 @@ def copied(record: Record, other: Record) -> str:
     one_method = record.manifest.method.fusion == other.manifest.method.fusion
     own, others = rows[column], theirs[column]
     for scores in ((own, others), (rankdata(own), rankdata(others))):
-        parts = [_apart(*(score[fold == k] for score in scores)) for k in range(fold.max() + 1)]
+        parts = [_compute_residuals(*(score[fold == k] for score in scores)) for k in range(fold.max() + 1)]
         equal = sum(part is not None and not part.any() for part in parts)
         if equal > len(parts) / 2 and not one_method:
             return "equal predictions"
@@ -395,17 +417,18 @@ def copied(record: Record, other: Record) -> str:
     return ""
 
 
-def copy_of(folder: Path, others: Iterable[Path]) -> str:
-    """The other entry of its board whose predictions an entry repeats, and how; empty where there is none."""
+def find_copy(folder: Path, others: Iterable[Path]) -> str:
+    """Return how an entry copies the predictions of another entry of its leaderboard, and its name; empty where it does
+    not."""
     record = read_record(folder)
     for path in others if record.labels is not None else ():
-        same_board = path != folder and _facts(path).board == board_of(record.manifest)
-        if same_board and (how := copied(record, read_record(path))):
+        same_board = path != folder and _load_facts(path).board == build_board_key(record.manifest)
+        if same_board and (how := describe_copy(record, read_record(path))):
             return f"{how}, those of {path.name}"
     return ""
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+def _compute_residuals(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """Return the residuals (n,) of a fold's scores on another entry's, 0 where they are equal; None where they are not
     near."""
     one, other = one - one.mean(), other - other.mean()
@@ -416,7 +439,7 @@ def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
 
 
 class _Facts(NamedTuple):
-    """The facts of an entry that decide whether another one is compared with it."""
+    """The facts of an entry that decide whether another entry is compared with it."""
 
     board: tuple[Any, ...]
     fitted: tuple[Any, ...]
@@ -424,38 +447,42 @@ class _Facts(NamedTuple):
     plugins: tuple[object, ...]
 
 
-def _facts(folder: Path) -> _Facts:
-    """Facts of an entry, cached until its file's size or time changes: many new entries ask for those of all others."""
+def _load_facts(folder: Path) -> _Facts:
+    """Return the facts of an entry, cached until its file's size or time changes, since each new entry needs those of
+    all others."""
     status = (folder / RUN_FILE).stat()
-    return _kept_facts(folder, status.st_size, status.st_mtime_ns)
+    return _read_facts(folder, status.st_size, status.st_mtime_ns)
 
 
 @cache
-def _kept_facts(folder: Path, _size: int, _changed: int) -> _Facts:
+def _read_facts(folder: Path, _size: int, _changed: int) -> _Facts:
     run = read_manifest(folder)
-    return _Facts(board_of(run), fitted_on(run), shared_by(run), _plugins(run))
+    return _Facts(build_board_key(run), build_controls_key(run), build_shared_key(run), _plugins(run))
 
 
 def _plugins(run: Manifest) -> tuple[object, ...]:
     method = run.method
-    return method.encoders, method.fusion, method.pretrainers, method.modalities, run.given
+    return method.encoders, method.fusion, method.pretrainers, method.modalities, run.calibration_data
 
 
-def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
+def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
     other = read_record(path)
     other_run = other.manifest
     than = f"of {path.name}, on the same leaderboard"
     if own := sorted(tested_subjects(record.folds) ^ tested_subjects(other.folds)):
-        if run.dataset.files in (None, raw_files_of(other_run)):
+        if run.dataset.files in (None, get_raw_files_digest(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
-    dealt, theirs = _dealt(record), _dealt(other)
+    dealt, theirs = _list_test_folds(record), _list_test_folds(other)
     trained_alike = run.config.get("train_dataset") == other_run.config.get("train_dataset")
     if trained_alike and any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same, apart = fitted_on(run) == fitted_on(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
+    same, apart = (
+        build_controls_key(run) == build_controls_key(other_run),
+        MADE_BY_METHOD if run.calibration_data == other_run.calibration_data else COMPARED,
+    )
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries contains them, this one or that {than}"
@@ -465,24 +492,24 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:
             yield f"{SEAL_FILE}: made of other labels than that {than}"
         if same and exact and run.seeds == other_run.seeds:
-            here, there = (_without_names(each.scores["controls"], apart) for each in (record, other))
-            yield from [f"scores.json: controls: not those {than}"] if here != there else []
+            here, there = (_without_names(each.scores["confound_only"], apart) for each in (record, other))
+            yield from [f"scores.json: confound_only: not those {than}"] if here != there else []
         return
-    yield from labels_apart(record.labels, other.labels, than)
-    units, other_units = said_of_units(record), said_of_units(other)
+    yield from compare_labels(record.labels, other.labels, than)
+    units, other_units = list_unit_facts(record), list_unit_facts(other)
     if odd := sorted({row[0] for row in units - other_units} & {row[0] for row in other_units}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
-    found = _controls_apart(record.predictions, other.predictions, exact=exact) if same else ()
+    found = _compare_tables(record.predictions, other.predictions, exact=exact) if same else ()
     if names := [name for name in found if name not in apart]:
-        yield f"controls: {', '.join(names)}: not those {than}"
+        yield f"confound_only: {', '.join(names)}: not those {than}"
 
 
-def _without_names(controls: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: scores for name, scores in controls.items() if name not in names}
+def _without_names(confound_only: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: scores for name, scores in confound_only.items() if name not in names}
 
 
-def _dealt(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
-    """(Seed, subject) -> the folds that test this subject, and the group that it is kept together with."""
+def _list_test_folds(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Return (seed, subject) -> the (fold, group) pairs in which this subject is tested."""
     found: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
@@ -490,12 +517,14 @@ def _dealt(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
     return found
 
 
-def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
-    """Controls whose scores differ in units that two tables share, or which one of them lacks there."""
+def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
+    """Yield the confound-only models with different scores in shared units, or that one of two tables lacks there."""
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
-    shared = np.intersect1d(_keys(one, MODEL), _keys(other, MODEL))
+    shared = np.intersect1d(_build_keys(one, MODEL), _build_keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):
-        (own, keys), (theirs, other_keys) = ((t.take(t.rows_with(method=name)), _keys(t, name)) for t in (one, other))
+        (own, keys), (theirs, other_keys) = (
+            (t.take(t.rows_with(method=name)), _build_keys(t, name)) for t in (one, other)
+        )
         common, at, at_other = np.intersect1d(keys, other_keys, return_indices=True)
         columns = [column for column in own.columns if column.startswith("score")]
         gaps = np.array([np.nan_to_num(np.abs(own[c][at] - theirs[c][at_other])) for c in columns])
@@ -504,8 +533,8 @@ def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Ite
             yield name
 
 
-def _keys(rows: Predictions, method: str) -> np.ndarray:
-    """(n,) the target, seed and unit of each row of a method, as one text."""
+def _build_keys(rows: Predictions, method: str) -> np.ndarray:
+    """Return the target, seed and unit of each row of a method as one text, (n,)."""
     own = rows.take(rows.rows_with(method=method))
     texts = zip(*(own[name].tolist() for name in ("target", "seed", "unit")), strict=True)
     return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in texts], np.str_)

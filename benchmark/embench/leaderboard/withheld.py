@@ -1,7 +1,8 @@
-"""Entries whose dataset's labels are not public: nothing in them from which labels could be computed.
+"""Entries of datasets without public labels: their content does not allow computing labels.
 
-Predictions and a score of them are an equation about the labels, and the rows of a leaderboard are many. So there are
-no predictions, no score of a fold, a subject or a training part, and what remains has three digits.
+Predictions together with their score form an equation about the labels, and a leaderboard has many rows. Such entries
+therefore contain no predictions and no scores of folds, subjects or training parts. All other numbers are rounded to
+three digits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from embench.errors import DataError
 from embench.files import parse_json, read_text
-from embench.records.audit import AUDIT_FILE, sealed_text
+from embench.records.audit import AUDIT_FILE
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import TUNING_FILE, Record, read_folds, read_manifest
@@ -24,26 +25,39 @@ from embench.records.scores import Scores
 SEAL_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
-"""Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
+"""Minimum number of labelled units in each tested fold. With fewer, all labelings can be tried one by one in
+seconds."""
 FEWEST_SUBJECTS = 5
-"""Subjects that each published number is of, and by whom two entries of a dataset differ if they differ."""
+"""Minimum number of subjects behind each published number, and minimum difference between the subjects of two entries
+if these differ."""
 FEWEST_FREE = 80
-"""Labels that a seal has to be of; those of a subject who has one label alone count as one."""
+"""Minimum number of free labels under a seal; a subject whose labels are all equal counts as one."""
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, TUNING_FILE})
 _KEPT = (
-    *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
-    "personal",
+    *(
+        "schema",
+        "primary_metrics",
+        "level",
+        "scores",
+        "confound_only",
+        "differences",
+        "cleared_all",
+        "not_cleared",
+        "absent",
+    ),
+    "calibration_gain",
 )
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
-CONSTANT_CONTROLS = frozenset({"majority", "prior"})
+CONSTANT_MODELS = frozenset({"majority", "prior"})
 """Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
 accuracy how many of them are right."""
-_UNPUBLISHED = {"undefined": "not published, as labels could be told from it"}
+_UNPUBLISHED = {"undefined": {"id": "withheld"}}
 _SAME_FILES = b"embench: the raw files of this dataset"
 
 
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
-    """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
+    """Return the reason why labels could be derived from scores of these predictions, whatever is omitted; empty if
+    they could not."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     rows = predictions.take(predictions.rows_with(method=MODEL))
     tested: dict[tuple[str, int, int], int] = {}
@@ -64,9 +78,10 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
     return "" if free >= FEWEST_FREE else f"{why} only {free} of them are free: all labelings can be tried"
 
 
-def why_a_difference_shows(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
-    """The reason why labels could be derived from the difference between the scores of an entry of these folds and of
-    another one below the folder of a dataset's leaderboards; empty where there is none."""
+def explain_label_disclosure(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
+    """Return the reason why publishing an entry with these folds would disclose withheld labels. The difference between
+    two entries' scores discloses labels if too few subjects are in only one of the two. Empty if no such entry is in
+    the leaderboard."""
     people = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
         apart = people ^ tested_subjects(read_folds(other, read_manifest(other)))
@@ -81,94 +96,86 @@ def tested_subjects(folds: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(row["subject"]) for row in folds if row["role"] == "test"}
 
 
-def sealed(record: Record) -> Record:
-    """The record without everything that reveals labels."""
+def seal_record(record: Record) -> Record:
+    """Return the record without the parts that reveal labels."""
     return replace(
-        record, predictions=Predictions.none(), labels=None, scores=Scores(sealed_scores(record.scores)), history=()
+        record, predictions=Predictions.none(), labels=None, scores=Scores(seal_scores(record.scores)), history=()
     )
 
 
-def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls, and of
-    gains over them, the headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
-    kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
-    headlines = scores["headlines"]
-    for control, by_target in kept["controls"].items():
+def seal_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return rounded scores without scores of folds, cuts, counts of comparisons and names of subjects. Confound-only
+    models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already sealed
+    scores are returned unchanged."""
+    public: dict[str, Any] = {name: _round_values(scores[name]) for name in _KEPT if name in scores}
+    primary_metrics = scores["primary_metrics"]
+    for control, by_target in public["confound_only"].items():
         for target, numbers in by_target.items():
-            if control in CONSTANT_CONTROLS:
+            if control in CONSTANT_MODELS:
                 by_target[target] = dict(_UNPUBLISHED)
             elif "undefined" not in numbers:
-                headline = headlines[target]
-                by_target[target] = {name: number for name, number in numbers.items() if name == headline}
-    for target, personal in kept.get("personal", {}).items():
-        headline = headlines[target]
-        for name, gains in personal["over"].items():
-            personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
-    return kept
+                primary_metric = primary_metrics[target]
+                by_target[target] = {name: number for name, number in numbers.items() if name == primary_metric}
+    for target, gain in public.get("calibration_gain", {}).items():
+        primary_metric = primary_metrics[target]
+        for name, gains in gain["compared_with"].items():
+            gain["compared_with"][name] = {score: gap for score, gap in gains.items() if score == primary_metric}
+    return public
 
 
-def _rounded(value: Any) -> Any:
+def _round_values(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "mean" in value and value.get("subjects", FEWEST_SUBJECTS) < FEWEST_SUBJECTS:
             return dict(_UNPUBLISHED)
         if "mean" in value:
-            return {**{n: _rounded(value[n]) for n in _KEPT_NUMBERS if n in value}, "left_out": []}
-        return {name: _rounded(inside) for name, inside in value.items()}
+            return {**{n: _round_values(value[n]) for n in _KEPT_NUMBERS if n in value}, "left_out": []}
+        return {name: _round_values(inside) for name, inside in value.items()}
     if isinstance(value, list):
-        return [_rounded(inside) for inside in value]
+        return [_round_values(inside) for inside in value]
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
-def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """An audit's findings without numbers and names, which are of single subjects, folds or units."""
-    findings = [
-        {
-            "check": f["check"],
-            "severity": f["severity"],
-            "what": sealed_text(f["check"]),
-            "evidence": {},
-            "todo": f["todo"],
-        }
-        for f in audit["findings"]
-    ]
-    kept = {name: audit[name] for name in ("version", "run", "of", "counts") if name in audit}
-    if "of" in kept:  # a digest of labels would tell whether somebody has guessed them
-        kept["of"] = {name: digest for name, digest in kept["of"].items() if name in ("folds", "code")}
-    return {**kept, "findings": findings, "measured": {}, "not_asked": {}}
+def seal_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an audit's findings without numbers and names, which describe single subjects, folds or units."""
+    findings = [{**{name: f[name] for name in ("check", "severity", "id")}, "evidence": {}} for f in audit["findings"]]
+    kept = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
+    if "digests" in kept:  # a digest of labels would tell whether somebody has guessed them
+        kept["digests"] = {name: digest for name, digest in kept["digests"].items() if name in ("folds", "code")}
+    return {**kept, "findings": findings, "measured": {}, "skipped": {}}
 
 
-def sealed_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices of a tuned run without the scores, of a few validation subjects each, that they rest on."""
+def seal_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices of a tuned run without the scores of validation subjects behind them."""
     return {**tuning, "choices": [{**choice, "scores": []} for choice in tuning["choices"]]}
 
 
-def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
-    """The part of an entry's folder that must not be there if its labels are not public; empty where there is none."""
+def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
+    """Return the part of an entry's folder that must be absent if labels are withheld; empty without such a part."""
     more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
     if more:
         return f"the file {more[0]}"
-    if run.entry is None or run.entry.rows or run.entry.labels or run.entry.controls:
+    if run.entry is None or run.entry.rows or run.entry.labels or run.entry.confound_only:
         return "predictions or labels, shared with other entries"
     tuned = parse_json(read_text(folder / TUNING_FILE)) if (folder / TUNING_FILE).is_file() else None
-    if tuned is not None and sealed_tuning(tuned) != tuned:
+    if tuned is not None and seal_tuning(tuned) != tuned:
         return f"scores of validation subjects in {TUNING_FILE}"
-    if sealed_scores(scores) != scores:
+    if seal_scores(scores) != scores:
         return "scores of folds, names of subjects, or more than three digits in scores.json"
-    if audit is not None and sealed_audit(audit) != audit:
+    if audit is not None and seal_audit(audit) != audit:
         return "measurements in audit.json"
     return ""
 
 
 def seal_labels(labels: Labels, key: bytes) -> str:
-    """The text of `labels.hmac`: an HMAC over the sorted labels, and one by which it shows whether somebody's raw files
-    give the same key."""
+    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and a value by which others can check whether
+    their raw files give the same key."""
     content = "\n".join(labels.lines()).encode()
     return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
 
 
 def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Compares labels with the seal in the file `path`; `other files` if it was made with another key, so that labels
-    can't be compared.
+    """Compare labels with the seal in the file `path`; return `other files` if another key made the seal, so that
+    labels cannot be compared.
 
     Raises:
         DataError: the file cannot be read, or is not a seal.

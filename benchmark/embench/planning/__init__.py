@@ -1,1 +1,1 @@
-"""Planning of a request: the method resolved, the subjects and units chosen, the graph of stages laid out."""
+"""Planning of a request: resolve the method, choose subjects and units, lay out the graph of stages."""

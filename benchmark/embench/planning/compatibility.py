@@ -1,4 +1,4 @@
-"""Whether the plugins of a method fit together, and what each encoder reads."""
+"""Check whether the plugins of a method fit together, and describe what each encoder reads."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ import numpy as np
 
 from embench import registry
 from embench.data.cohort import Cohort
-from embench.engine.rows import encoder_of, view_length, view_of
+from embench.engine.rows import load_encoder, require_view, view_length
 from embench.engine.stage import Part
 from embench.errors import PluginError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
+from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
 from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
 from embench.registry.catalogue import is_object
 from embench.store import Store
 
-# Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them.
+# Compatibility of parts as plugins declare it: the check of a method, and the matrix of all.
 
 
 def check_parts(method: Method, kind: type[Any]) -> None:
-    """Refuses encoders that do not read their modality, a fusion (`kind`, its class) that does not join this many, and
-    pretrainers that fit neither. Raises UsageError that names what is missing, and parts that fit."""
+    """Refuse encoders that do not read their modality, a fusion (`kind`, its class) that does not take this number of
+    modalities, and pretrainers that fit neither. Raises UsageError that names the missing capability and plugins that
+    fit."""
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
         missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
@@ -74,13 +75,15 @@ def check_parts(method: Method, kind: type[Any]) -> None:
 
 
 def check_inputs(method: Method, card: Card) -> None:
-    """Refuses an encoder that cannot read what a dataset has of its modality: too few channels, or others than it
-    needs. Raises UsageError."""
+    """Refuse an encoder that cannot read a dataset's channels of its modality: too few, or others than it needs. Raises
+    UsageError."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
         channels = tuple(
-            name for of, one in parts_of(m) for name in ((one,) if one else tuple(card.modalities[of].channels))
+            name
+            for each, one in parse_modality(m)
+            for name in ((one,) if one else tuple(card.modalities[each].channels))
         )
         if len(channels) < encoder.min_channels:
             enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
@@ -91,7 +94,7 @@ def check_inputs(method: Method, card: Card) -> None:
                 expected=", ".join(enough)
                 or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
             )
-        rates = {card.modalities[of].rate for of in names_in(m)}
+        rates = {card.modalities[part].rate for part in names_in(m)}
         encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
 
 
@@ -102,7 +105,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
             f"{method.fusion.short} is fitted on features, and pretraining does not change them",
             where=f"--pretrainer {step.part.short}",
         )
-    for m in method.of(step):
+    for m in method.find_trained_modalities(step):
         instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
         if what := _lacks(pretrainer, instance):
             raise UsageError(
@@ -120,7 +123,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
 
 
 def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
-    """The needs of a pretrainer that an encoder does not meet; None where there are none."""
+    """Return the capability that a pretrainer needs and an encoder lacks; None if there is none."""
     if missing := sorted(pretrainer.needs_encoder - encoder.offers):
         return ", ".join(missing)
     reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
@@ -129,7 +132,7 @@ def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 
 def _lacks_of_fusion(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
-    """The needs of a pretrainer that a fusion, or an estimator, does not meet; None where there are none."""
+    """Return the capability that a pretrainer needs and a fusion, or an estimator, lacks; None if there is none."""
     if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
         return ", ".join(missing)
     end_to_end = getattr(fusion, "inputs", None) == "tokens"
@@ -137,13 +140,13 @@ def _lacks_of_fusion(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | N
 
 
 def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
-    """The encoders of a modality that a pretrainer can train."""
+    """Return the encoders of a modality that a pretrainer can train."""
     found = ((name, kind) for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, modality))
     return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
 
 
 def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
-    """The fusions of this many modalities under which a pretrainer can train the whole model."""
+    """Return the fusions of this number of modalities under which a pretrainer can train the whole model."""
     return [
         name
         for name, kind in _plugins("fusion")
@@ -152,13 +155,13 @@ def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
 
 
 def _takes(fusion: type[Fusion], modalities: int) -> bool:
-    """True if a fusion joins this number of modalities."""
+    """Return True if a fusion takes this number of modalities."""
     least, most = fusion.arity
     return least <= modalities <= (most or modalities)
 
 
 def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
-    """Name and class of every plugin of a kind that can be loaded."""
+    """Yield name and class of every plugin of a kind that can be loaded."""
     for name in registry.names(kind):
         with suppress(PluginError):
             yield name, registry.load(kind, name)
@@ -173,14 +176,14 @@ Goes = Literal["yes", "hidden", "-"]
 
 @dataclass(frozen=True)
 class Matrix:
-    """The combinations of all plugins that can be loaded, by the names that are written for them.
+    """Compatible combinations of all plugins that can be loaded, by written name.
 
     Args:
-        reads: encoder -> the modalities that it reads.
-        features: the encoders with features, to which estimators are fitted.
-        sizes: fusion -> how many modalities it takes, in words.
-        trains: encoder -> the pretrainers that can train it (with its recipe `small`, if it has one).
-        under: fusion -> pretrainer -> whether they go together; `hidden`: with an encoder that has no features.
+        reads: encoder -> its modalities.
+        features: encoders with features, which estimators are fitted to.
+        sizes: fusion -> its number of modalities, in words.
+        trains: encoder -> the pretrainers that can train it (with its recipe `small`, if any).
+        under: fusion -> pretrainer -> compatibility; `hidden`: with an encoder without features.
     """
 
     reads: Mapping[str, tuple[str, ...]]
@@ -190,14 +193,15 @@ class Matrix:
     under: Mapping[str, Mapping[str, Goes]]
 
     def allows(self, pretrainer: str, encoder: str, fusion: str) -> bool:
-        """True where the planner takes the three together."""
+        """Return True if the planner accepts the three together."""
         goes = self.under[fusion][pretrainer]
         return pretrainer in self.trains[encoder] and (
             goes == "yes" or (goes == "hidden" and encoder not in self.features)
         )
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Title, head and rows: what encoders read, which pretrainers train them, and under which fusions."""
+        """Return title, head and rows of each table: modalities of encoders, pretrainers of encoders, and pretrainers
+        under fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
         under = [[name, self.sizes[name], *goes.values()] for name, goes in self.under.items()]
@@ -220,7 +224,7 @@ NOTE = (
 
 
 def matrix() -> Matrix:
-    """The matrix of the plugins at hand, by what they declare."""
+    """Return the matrix of the installed plugins, by their declarations."""
     encoders, pretrainers, fusions = (dict(_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
@@ -244,19 +248,19 @@ def _goes(pretrainer: type[Pretrainer], fusion: type[Any]) -> Goes:
 
 
 def _size(fusion: type[Any]) -> str:
-    """The number of modalities that a fusion, or an estimator, takes."""
+    """Return the number of modalities that a fusion, or an estimator, takes."""
     least, most = getattr(fusion, "arity", (1, None))
     return f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
 
 
-# Refusal of ways to go on from pretraining that a method cannot take.
+# Refusal of values of `adapt` that a method does not support.
 
 _ALLOWED = {"encoder": ("full", "frozen", "ridge"), "fusion": ("full", "frozen"), "pretrainer": ("full",)}
-"""Kind of plugin -> the values of `adapt` that it has."""
+"""Kind of plugin -> the allowed values of `adapt`."""
 
 
 def check_adaptation(method: Method, settings: Sequence[str]) -> None:
-    """Refuses an `adapt` that a part of the method cannot have, and settings that decide nothing. Raises UsageError."""
+    """Refuse an `adapt` that a part of the method does not support, and settings without effect. Raises UsageError."""
     for name, part in method.parts():
         kind = name.partition("[")[0]
         adapt = part.recipe.adapt
@@ -285,13 +289,13 @@ _TRAINING = frozenset(
 
 
 def check_trained_by(method: Method, settings: Sequence[str]) -> None:
-    """Refuses settings of how an encoder is trained where the fusion's recipe decides it, unless the fusion has such a
-    setting too. Raises UsageError with the path that decides."""
-    of_fusion = {setting.partition("=")[0].strip() for setting in settings}
+    """Refuse training settings of an encoder if the fusion's recipe decides them, unless the fusion has the same
+    setting. Raises UsageError with the path that decides."""
+    paths = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings if method.joins == "tokens" else ():
         path = setting.partition("=")[0]
         part, _, field = path.strip().rpartition(".")
-        if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in of_fusion:
+        if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in paths:
             raise UsageError(
                 f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
                 "nothing",
@@ -320,15 +324,15 @@ _EPS = 1e-6
 
 
 def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[str] = ()) -> None:
-    """Refuses views that would not hold the signal that they name: windows longer than all units of a cohort, windows
-    without a length, and whole units where `settings` give one. A bundled recipe of an encoder may have windows longer
-    than units, since networks of a fixed size need them; `input_notes` tells of it.
+    """Refuse views that do not give the requested signal: windows longer than all units of a cohort, windows without a
+    length, and whole units if `settings` give a length. A bundled recipe may have windows longer than units, since
+    networks of a fixed size need them; `input_notes` reports that.
 
     Raises:
         UsageError: it names both lengths and what to do.
     """
     for m, part in method.encoders.items():
-        view = view_of(encoder_of(part), part.name)
+        view = require_view(load_encoder(part), part.name)
         path = "encoder.view" if len(method.encoders) == 1 else f"encoder[{m}].view"
         if view.kind == "window" and view.length_s is None:
             raise UsageError("windows have no length", where=f"--set {path}.kind", hint=f"--set {path}.length_s=10")
@@ -346,12 +350,13 @@ def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[st
 
 
 def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view", *, by_setting: bool = False) -> None:
-    """Refuses an encoder whose windows are longer than all units of a cohort. `by_setting`: a setting gives the length.
+    """Refuse an encoder whose windows are longer than all units of a cohort. `by_setting`: True if a setting gives the
+    length.
 
     Raises:
-        UsageError: it names both lengths and what to do: the arguments of an object, else the settings at `path`.
+        UsageError: names both lengths and the remedy: the arguments of an object, else the settings at `path`.
     """
-    view, longest_s = view_of(encoder_of(part), part.name), _longest(cohort)
+    view, longest_s = require_view(load_encoder(part), part.name), _longest(cohort)
     if not _too_long(view, longest_s):
         return
     length, in_python = f"{view.length_s:g}", is_object(part.name) and not by_setting
@@ -366,7 +371,7 @@ def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view",
 
 
 def _longest(cohort: Cohort) -> float:
-    """The length in s of the longest unit that may be trained on or tested."""
+    """Return the length in s of the longest unit that may be trained on or tested."""
     return max(cohort.units[i].stop - cohort.units[i].start for i in cohort.eligible)
 
 
@@ -375,19 +380,19 @@ def _too_long(view: View, longest_s: float) -> bool:
 
 
 def _as_bundled(part: Part, preset: str, dataset: str) -> bool:
-    """True if the view is that of a bundled encoder's recipe."""
+    """Return True if the view is that of a bundled encoder's recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
     return bool(registry.load("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
 
 
 def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
-    """For each encoder the seconds of its windows or context, its rate in Hz and the shape (C, T) of its input; None
-    where it has none, as features have no rate."""
+    """Return for each encoder the seconds of its windows or context, its rate in Hz and the shape (C, T) of its input;
+    None where undefined, as for features."""
     rows = []
     for m, part in method.encoders.items():
-        encoder = encoder_of(part)
-        view = view_of(encoder, part.name)
+        encoder = load_encoder(part)
+        view = require_view(encoder, part.name)
         length_s = view_length(view, cohort.longest_s, cohort.shortest_s)
         rate, channels = _rate_and_channels(encoder, m, cohort.store, length_s)
         rows.append(
@@ -405,14 +410,14 @@ def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
 
 
 def input_notes(method: Method, cohort: Cohort) -> list[str]:
-    """The same in sentences, and a note on windows of a bundled recipe that are longer than all units."""
+    """Return the same in sentences, and a note on windows of a bundled recipe that are longer than all units."""
     notes = []
     for row in input_rows(method, cohort):
         length = f"a context of {row['context_s']:g} s" if row["context_s"] else f"windows of {row['window_s']:g} s"
         at = f" at {row['rate_hz']:g} Hz" if row["rate_hz"] else ""
         shape = f" ({row['shape']})" if row["shape"] else ""
         notes.append(f"{row['encoder']} reads {row['modality']}: {length}{at}{shape}")
-        view = view_of(encoder_of(method.encoders[row["modality"]]), row["encoder"])
+        view = require_view(load_encoder(method.encoders[row["modality"]]), row["encoder"])
         if _too_long(view, longest_s := _longest(cohort)):
             notes.append(
                 f"units last at most {longest_s:g} s, so {row['window_s'] - longest_s:g} s of each window of "
@@ -422,8 +427,8 @@ def input_notes(method: Method, cohort: Cohort) -> list[str]:
 
 
 def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) -> tuple[float | None, int | None]:
-    """Rate in Hz and number of channels of an encoder's input: those of the prepared signal, or of what the encoder
-    makes of noise in its place. None where it reads features, or refuses noise."""
+    """Return the rate in Hz and number of channels of an encoder's input: of the prepared signal, or of the encoder's
+    stream of noise. None if the encoder reads features, or refuses noise."""
     if encoder.reads == "features":
         return None, None
     if encoder.reads == "clips":
@@ -433,14 +438,14 @@ def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) 
         return hz, len(channels)
     noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
     unit = "+".join(store.modalities[part].unit for part in names_in(m))
-    with suppress(Exception):  # the plugin boundary; what it refuses is reported when the run reads the signal
+    with suppress(Exception):  # plugin boundary; a refusal is reported when the run reads the signal
         made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=without_channels(m)))
         return float(made.rate), len(made.channels)
     return None, None
 
 
 def prepared_as(store: Store, m: str) -> tuple[tuple[str, ...], float]:
-    """Channels and rate in Hz of the prepared signal of a run's modality."""
-    parts = parts_of(m)
+    """Return channels and rate in Hz of the prepared signal of a run's modality."""
+    parts = parse_modality(m)
     names = tuple(name for part, one in parts for name in ((one,) if one else store.modalities[part].channels))
     return names, store.modalities[parts[0][0]].rate

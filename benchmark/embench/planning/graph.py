@@ -31,16 +31,16 @@ from embench.files import cached
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
-from embench.protocols import NOTHING_GIVEN, Fold, Given, Protocol, Slices
+from embench.protocols import NO_CALIBRATION, Fold, Given, Protocol, Slices
 from embench.signals.normalise import KEEP_LEVEL
-from embench.system import version_of
+from embench.system import installed_version
 
-# Settings that all stages of a run share, and what of them goes into the stages' params.
+# Settings shared by all stages of a run, and their part in the stages' params.
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the file to start from."""
+    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the initial weights file."""
 
     protocol: Protocol
     device: str
@@ -49,20 +49,21 @@ class Setting:
     dev: bool = False
     label_subjects: int | None = None
     label_fraction: float | None = None
-    given: Given | None = None
+    calibration_data: Given | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, Any] = field(default_factory=dict)
 
 
 def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
-    """Params that every stage has; without a fold where all folds share the stage."""
-    source = source_spec(setting.protocol, cohort, setting.given if cohort.slices else None)
+    """Return the params that every stage has; without a fold if all folds share the stage."""
+    source = source_spec(setting.protocol, cohort, setting.calibration_data if cohort.slices else None)
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) -> SourceSpec:
-    """Data facts of a cohort in the params of stages. Where subjects give units, these normalise them, or where a run
-    is given nothing, training units do; other datasets' subjects, to pretrain on, are normalised by all they have."""
+    """Return the data facts of a cohort for the params of stages. If subjects give calibration units, these normalise
+    them; in a run without calibration data, training units do. Subjects of other datasets are normalised by all their
+    data."""
     normalise: str = protocol.normalise
     if normalise == "given":
         normalise = "subject_unlabelled" if given is None or given.session else "given" if given.units else "training"
@@ -78,7 +79,7 @@ def source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) 
 
 
 def libraries(device: str) -> dict[str, str]:
-    """Other causes of a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
+    """Return the other causes of a network's numbers: versions of the computing libraries, and the kind of GPU."""
     found = dict(_versions())
     if device == "cuda":
         import torch
@@ -89,11 +90,11 @@ def libraries(device: str) -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
+    return {name: installed_version(name) for name in ("numpy", "scikit-learn", "torch")}
 
 
 def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
-    """Folders and licences of the data of some cohorts, for `Setting.places`."""
+    """Return folders and licences of the data of some cohorts, for `Setting.places`."""
     return {
         "stores": {c.store.key: str(c.store.path) for c in cohorts},
         "licences": {c.store.key: c.card.licence for c in cohorts},
@@ -101,22 +102,22 @@ def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
 
 
 def stage_folder(runs: Path) -> Path:
-    """The folder of stages, shared by all runs of a runs folder."""
+    """Return the folder of stages, shared by all runs of a runs folder."""
     return Path(runs) / "stages"
 
 
-# The arrays that a pretraining stage works on: segments of recordings, or a source's labelled units.
+# Task arrays of a pretraining stage: segments of recordings, or a source's labelled units.
 
 TRAIN, VAL = 0, 1
 
 Segment = tuple[int, float, float, int]
-"""Recording (position in the store), start, stop (s), role."""
+"""Recording (position in the store), start and stop in s, role."""
 
 
 def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """All recordings of subjects with a role that take part in the protocol. A video decides when a recording begins
-    only where it is among the modalities: signals give the same numbers with and without one beside them. Alone it
-    decides without them: they may begin before it."""
+    """Return the recordings of subjects with a role that take part in the protocol. A video shifts the start of a
+    recording only if videos are among the modalities, so that signals give the same numbers with and without an unused
+    video. If only videos are read, the recording starts with the video."""
     taking_part = {unit.recording for unit in cohort.roster}
     alone = set(which) == {"video"}
     return [
@@ -131,8 +132,8 @@ def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[
     ]
 
 
-def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Stretches of recordings that have any of the modalities."""
+def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the parts of recordings that have any of the modalities, as task arrays."""
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
     sensed = [s for s in segments if any(set(names_in(m)) <= sensors[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
@@ -146,7 +147,7 @@ def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -
 
 
 def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
-    """All units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
+    """Return all units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
     targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
@@ -161,15 +162,17 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
 
 
 def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Arrays `all_*` (n,) on all units of the dataset, over which features are standardised."""
+    """Return arrays `all_*` (n,) of all units of the dataset, over which features are standardised."""
     return {f"all_{name}": array for name, array in cohort.columns.items()}
 
 
-def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
-    """Segments covered by a fold's training and validation units, for splits that keep some of a training subject's
-    segments or recordings for others; units of one role that touch are one segment."""
+def make_segments(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
+    """Return segments covered by a fold's training and validation units, for splits that hold out some of a training
+    subject's recordings or segments; touching units of one role form one segment."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
-    units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
+    units = sorted(
+        (at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.select_units(index)
+    )
     segments: list[Segment] = []
     for recording, start, stop, role in units:
         if segments and segments[-1][::3] == (recording, role) and start <= segments[-1][2]:
@@ -179,43 +182,43 @@ def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray])
 
 
 def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
-    """Maps the subjects of the units at `index` to a role."""
+    """Map the subjects of the units at `index` to a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)
 
 
-# Arrays of the stages that fit and predict with what test subjects give of themselves first.
+# Task arrays of stages that fit and predict with calibration data of test subjects.
 
 
 def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
-    """`all_given` (n,) of all units: those whose signals are their subject's statistics, by the bits of
-    `embench.engine.rows`. Training subjects give as many as they may, others the first `units` of each class.
+    """Return `all_given` (n,) for all units: bits of `embench.engine.rows` for the units that normalise their subject.
+    Training subjects give as many units as allowed, others the first `units` of each class.
 
     Args:
         train, others: positions of units of these subjects.
     """
     slices = _slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
-    found[slices.given(slices.most) & units_of_subjects(cohort, train)] |= TRAINED
-    found[slices.given(units) & units_of_subjects(cohort, others)] |= TESTED
+    found[slices.select_given(slices.most) & units_of_subjects(cohort, train)] |= TRAINED
+    found[slices.select_given(units) & units_of_subjects(cohort, others)] |= TESTED
     return {"all_given": found}
 
 
 def slice_units(
     cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Arrays `slice_*` (m,) of a stage that predicts: the units that its test subjects give, and where they have labels
-    also those of training subjects on whom it is tried how much to adapt, with what is scored of these.
+    """Return arrays `slice_*` (m,) of a stage that predicts: the test subjects' calibration units and, if these have
+    labels, calibration and scored units of training subjects, on which the adaptation strength is chosen.
 
     Args:
         test: positions of units of the test subjects.
-        trial: positions of the units of the others, as far as a run may use their labels.
+        trial: positions of the units of these training subjects, as far as a run may use their labels.
         y: (n, targets) labels of all units.
     """
     slices = _slices(cohort)
-    first, tried = slices.given(given.units), np.isin(np.arange(len(cohort.units)), trial)
+    first, on_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
     parts = [(GIVEN, first & units_of_subjects(cohort, test))]
     if given.labelled:
-        parts += [(TRIAL_GIVEN, first & tried), (TRIAL_SCORED, slices.scored & tried)]
+        parts += [(TRIAL_GIVEN, first & on_trial), (TRIAL_SCORED, slices.scored & on_trial)]
     at = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
     role = np.repeat([role for role, _ in parts], [int(mask.sum()) for _, mask in parts])
     labels = y[at] if given.labelled else np.full((len(at), y.shape[1]), np.nan)
@@ -224,8 +227,8 @@ def slice_units(
 
 
 def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays `slice_*` (m,) of a stage that predicts: the units at `learned` (m,), which its test subjects gave to
-    train on, and by whose labels alone they are predicted beside. `y`: (n, targets) labels of all units."""
+    """Return arrays `slice_*` (m,) of a stage that predicts: the units at `learned` (m,), which its test subjects gave
+    for training, and which the calibration-only model is fitted to. `y`: (n, targets) labels of all units."""
     arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
     return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
 
@@ -237,22 +240,22 @@ def _slices(cohort: Cohort) -> Slices:
 
 
 MOST_TRIED = 8
-"""Training subjects, at most, on whom it is tried how much to adapt."""
+"""Most training subjects on whom the adaptation strength is chosen."""
 
 
 def trial_units(
     cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray, *, left_out: bool = False
 ) -> np.ndarray:
-    """Positions of the units of the subjects on whom it is tried how much to adapt: validation subjects, to whom
-    nothing was fitted; training subjects where there are none, or these are tested, and beside them where each is
-    `left_out` of what is fitted for it."""
+    """Return positions of the units of subjects on whom the adaptation strength is chosen: validation subjects, to whom
+    nothing was fitted. Training subjects replace them if there are none or they are tested, and are added if each is
+    `left_out` of its own fit."""
     sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
     own = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
     names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
     return np.array([i for i in own.tolist() if cohort.units[i].subject in names], np.int64)
 
 
-# Stages that pretrain: their params, what they start from, and those on other datasets than the one that is split.
+# Pretraining stages: params, initial weights, and stages on other datasets than the one that is split.
 
 
 def external_stage(
@@ -263,33 +266,37 @@ def external_stage(
     seed: int,
     before: Mapping[str, Stage[PretrainParams]],
 ) -> Stage[PretrainParams]:
-    """The stage of a step on all subjects of external sources: nothing of a run's own dataset, fold or targets is in
-    it, so that all who need it share it, unless it goes on from what a fold was pretrained on. `before` has the stages
-    that it goes on from, by role."""
-    which, (source, *others) = method.of(step), sources
+    """Return the stage of a step on all subjects of external sources. It depends on no dataset, fold or target of a
+    run, so that all runs share it, unless it continues a fold's pretraining. `before` has the stages that it continues,
+    by role."""
+    which, (source, *others) = method.find_trained_modalities(step), sources
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
     else:
         targets = (network.ANYTHING,) if step.modality is None else ()
-        task = {**_of_all(source, which), **beside(others, which)}
+        task = {**_make_whole_task(source, which), **make_other_tasks(others, which)}
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
     params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)
     description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
     return Stage("pretrain", params, stage_ids(before), task, setting.places, description)
 
 
-def beside(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
-    """The arrays of the task of a stage that sees all subjects of other sources beside those of its first."""
-    return {f"more{k}_{name}": array for k, other in enumerate(others) for name, array in _of_all(other, which).items()}
+def make_other_tasks(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the task arrays of all subjects of further sources, besides those of the first source."""
+    return {
+        f"more{k}_{name}": array
+        for k, other in enumerate(others)
+        for name, array in _make_whole_task(other, which).items()
+    }
 
 
-def _of_all(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+def _make_whole_task(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
     roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
-    return task_of(source, recorded_segments(source, roles, which), which)
+    return make_task(source, recorded_segments(source, roles, which), which)
 
 
 def stage_ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
-    """Role -> id of these stages."""
+    """Return role -> id of these stages."""
     return {role: stage.id for role, stage in stages.items()}
 
 
@@ -302,9 +309,9 @@ def pretrain_params(
     shared: Common,
     others: Sequence[Cohort] = (),
 ) -> PretrainParams:
-    """The params of a step of pretraining; `before` has the stages that it goes on from, by role, and `others` are the
-    sources that it sees beside that of the `shared` params."""
-    which, whole = method.of(step), step.modality is None
+    """Return the params of a pretraining step; `before` has the stages that it continues, by role, and `others` are the
+    sources besides that of the `shared` params."""
+    which, whole = method.find_trained_modalities(step), step.modality is None
     return PretrainParams(
         shared,
         modalities={m: _learning(method.encoders[m]) for m in which},
@@ -321,7 +328,7 @@ def pretrain_params(
 def weights_to_start(
     setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
 ) -> dict[str, str]:
-    """External weights, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
+    """Return external weights for modalities (and the fusion of a `whole` model) that no earlier stage initialises."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
     if whole and "pretrained" not in before:
         parts.append(FUSION)
@@ -330,7 +337,7 @@ def weights_to_start(
 
 @cached
 def _learning(part: Part) -> Part:
-    """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
+    """Return the part as pretraining sees it, so that recipes that freeze it afterwards share the stage with others."""
     return replace(part, recipe=replace(part.recipe, adapt="full"))
 
 
@@ -339,8 +346,8 @@ def _learning(part: Part) -> Part:
 
 @dataclass(frozen=True)
 class ExpectedPredictions:
-    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions; `beside`: stages
-    that predict the same without some of what is given, by the name of the comparison."""
+    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions. `beside`:
+    comparison name -> stage that predicts the same with less calibration data."""
 
     stage: str
     targets: tuple[Target, ...]
@@ -352,11 +359,11 @@ class ExpectedPredictions:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The ids of all stages that predict."""
+        """Ids of all stages that predict."""
         return (self.stage, *self.beside.values())
 
     def columns(self) -> Iterator[tuple[Target, slice]]:
-        """Each target, and the columns of a stage's predictions that are its own."""
+        """Yield each target and its columns in a stage's predictions."""
         at = 0
         for target in self.targets:
             yield target, slice(at, at := at + len(target.columns))
@@ -364,23 +371,23 @@ class ExpectedPredictions:
 
 @dataclass
 class Graph:
-    """Stages in an order in which each follows its inputs, and the predictions they will make."""
+    """Stages, each after its inputs, and the predictions that they will make."""
 
     stages: dict[str, Stage[Any]] = field(default_factory=dict)
     predictions: list[ExpectedPredictions] = field(default_factory=list)
 
     def add(self, stage: Stage[Params]) -> str:
-        """Adds a stage after its inputs and returns its id; a stage that is there already is not added twice."""
+        """Add a stage after its inputs and return its id; an existing stage is not added again."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
 
     def fitted(self, expected: ExpectedPredictions) -> Stage[Any]:
-        """The stage that learns what predicts."""
+        """Return the fitted stage behind a prediction."""
         return self.stages[self.stages[expected.stage].inputs["fitted"]]
 
     def networks(self) -> Iterator[tuple[ExpectedPredictions, str, Stage[Any]]]:
-        """The fitted stages of each seed, fold and targets, with the name of the file for their weights: that which
-        predicts, and the frozen networks under it."""
+        """Yield the fitted stages of each seed, fold and targets, with the name of their weights file: the stage that
+        predicts, and its frozen networks."""
         for expected in self.predictions:
             fitted, targets = self.fitted(expected), "_".join(target.name for target in expected.targets)
             start = f"seed{expected.seed}-fold{expected.fold}-{targets}"
@@ -390,13 +397,12 @@ class Graph:
 
 
 def frozen_under(stage: Stage[Any]) -> dict[str, str]:
-    """Modality -> the id of the frozen network whose outputs a stage takes."""
+    """Return modality -> id of the frozen network whose outputs a stage reads."""
     return {role.split(":")[1]: id_ for role, id_ in stage.inputs.items() if role.startswith("unimodal:")}
 
 
 class _Sides(NamedTuple):
-    """Positions of a fold's units: those of training and validation subjects, those that are predicted, and the
-    training units whose labels may be used."""
+    """Positions of a fold's units: training, validation and test units, and training units whose labels may be used."""
 
     train: np.ndarray
     val: np.ndarray
@@ -421,12 +427,12 @@ class Builder:
 
     @property
     def parts(self) -> list[tuple[Target, ...]]:
-        """The targets of each stage that predicts: all in one where a network learns them together."""
+        """Targets of each stage that predicts: all together if one network learns them jointly."""
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
         return [self.fit_on.targets] if joint else [(target,) for target in self.fit_on.targets]
 
     def fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
-        """All stages of a fold, and their predictions, by default of all `parts`."""
+        """Add all stages of a fold and their predictions, by default of all `parts`."""
         sides = self._sides(seed, fold)
         if not len(sides.test) or not len(sides.train):
             return
@@ -441,58 +447,59 @@ class Builder:
             self.graph.predictions.append(ExpectedPredictions(stages.pop(""), some, seed, fold.index, *units, stages))
 
     def _sides(self, seed: int, fold: Fold) -> _Sides:
-        train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
-        tested = self.fit_on.tested_of(val) if self.setting.dev else self.test_on.positions_of(fold.test)
-        asked = np.concatenate([val, tested])
+        train, val = (self.fit_on.find_positions(ids) for ids in (fold.train, fold.val))
+        tested = self.fit_on.select_scored(val) if self.setting.dev else self.test_on.find_positions(fold.test)
+        evaluated = np.concatenate([val, tested])
         lots = FewLabels(self.setting.label_subjects, self.setting.label_fraction)
-        labelled = lots.drawn(self.fit_on, train, asked, seed, fold.index, self.setting.protocol)
+        labelled = lots.drawn(self.fit_on, train, evaluated, seed, fold.index, self.setting.protocol)
         return _Sides(train, val, tested, labelled)
 
     def _ways(self, sides: _Sides) -> dict[str, tuple[Builder, _Sides]]:
-        """Builders that predict the units of a fold, each with what it is fitted to: the run itself, "", and by the
-        name of the comparison those that have less of its test subjects."""
-        if self.setting.protocol.trains_on_given:
+        """Return builders for the units of a fold, each with the units that it is fitted to: "" for the run itself, and
+        comparison name -> builder with less calibration data."""
+        if self.setting.protocol.trains_on_calibration:
             own = units_of_subjects(self.fit_on, sides.test)
             others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
-            return {"": (self, sides), **({NOTHING_GIVEN: (self, others)} if len(others.labelled) else {})}
-        without = {} if self.setting.given is None else self.setting.given.without()
-        return {"": (self, sides), **{name: (self._given(given), sides) for name, given in without.items()}}
+            return {"": (self, sides), **({NO_CALIBRATION: (self, others)} if len(others.labelled) else {})}
+        without = {} if self.setting.calibration_data is None else self.setting.calibration_data.without()
+        return {"": (self, sides), **{name: (self._with_given(given), sides) for name, given in without.items()}}
 
-    def _given(self, given: Given) -> Builder:
-        """The builder of the same run, where this is given of test subjects."""
-        setting = replace(self.setting, given=given)
+    def _with_given(self, given: Given) -> Builder:
+        """Return a builder of the same run with this amount of calibration data."""
+        setting = replace(self.setting, calibration_data=given)
         return Builder(self.graph, self.method, self.fit_on, self.test_on, setting, self.sources)
 
     def _predicting(
         self, targets: tuple[Target, ...], seed: int, fold: int, sides: _Sides, pretrained: Mapping[str, str]
     ) -> str:
-        """The stage that predicts some targets in a fold, with what is fitted to them."""
+        """Add the stage that predicts some targets in a fold, with the stages behind it; return its id."""
         cohort = self.fit_on if self.setting.dev else self.test_on
         labelled, val, test = sides.labelled, sides.val, sides.test
         y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
         fitted = self._fitted(targets, y, seed, fold, labelled, val, pretrained)
-        task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.given
-        said: dict[str, int | str] = {}
+        task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.calibration_data
+        calibration: dict[str, int | str] = {}
         if given is not None and given.units:
             trial = trial_units(cohort, labelled, val, test, left_out=self.method.inputs == "features")
             task |= normalising_units(cohort, labelled, np.concatenate([test, trial]), given.units)
             task |= slice_units(cohort, given, test, trial, y)
-            said = given.plain()
-        elif self.setting.protocol.trains_on_given and len(
+            calibration = given.to_record()
+        elif self.setting.protocol.trains_on_calibration and len(
             known := labelled[units_of_subjects(cohort, test)[labelled]]
         ):
             task |= learned_units(cohort, known, y)
-            said = {LEARNED: "fitted"}
-        params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, said)
+            calibration = {LEARNED: "fitted"}
+        params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, calibration)
         description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
     def _pretrain(self, seed: int, fold: int, sides: _Sides) -> dict[str, str]:
-        """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
+        """Add pretraining; return role -> stage id. Steps on one modality follow each other, and fitting starts from
+        the last."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
-            # A step of the whole model goes on from all that came before, a modality's from what concerns it.
+            # A step of the whole model continues all earlier ones, a modality's step those of the modality.
             before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
             stage = self._pretrain_stage(step, seed, fold, sides, before)
             self.graph.add(stage)
@@ -510,20 +517,24 @@ class Builder:
         others = [self.sources[source, step.labels] for source in step.sources]
         if not step.own:
             return external_stage(self.method, step, others, self.setting, seed, before)
-        cohort, modalities, train, val = self.fit_on, self.method.of(step), sides.train, sides.val
-        # Subjects of whom something is held back are read where it isn't, all others in all their recordings.
+        cohort, modalities, train, val = self.fit_on, self.method.find_trained_modalities(step), sides.train, sides.val
+        # Subjects with held-out recordings or segments are read outside of these, all others completely.
         partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
-        if self.setting.protocol.trains_on_given:
+        if self.setting.protocol.trains_on_calibration:
             partly |= units_of_subjects(cohort, np.concatenate([val, sides.test]))
         parts = {TRAIN: train, VAL: val}
-        segments = segments_of(cohort, {role: part[partly[part]] for role, part in parts.items()})
+        segments = make_segments(cohort, {role: part[partly[part]] for role, part in parts.items()})
         whole = {role: roles_of_units(cohort, part[~partly[part]], role) for role, part in parts.items()}
         segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = pretrain_params(self.method, step, self.setting, targets, before, shared, others)
         description = {"seed": seed, "fold": fold, **step.trained}
-        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val), **beside(others, modalities)}
+        task = {
+            **make_task(cohort, segments, modalities),
+            **self._normalising(train, val),
+            **make_other_tasks(others, modalities),
+        }
         return Stage("pretrain", params, stage_ids(before), task, self.setting.places, description)
 
     def _fitted(
@@ -536,11 +547,11 @@ class Builder:
         val: np.ndarray,
         pretrained: Mapping[str, str],
     ) -> str:
-        """The stage that predicts some targets, whose labels are `y` (all units, targets)."""
+        """Add the fitted stage for some targets with labels `y` (all units, targets); return its id."""
         method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
-        # Only the network that predicts keeps every epoch's weights; one in closed form has no epochs.
+        # Only the network that predicts saves every epoch's weights; one in closed form has no epochs.
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
         def alone(m: str, every_epoch: bool = False) -> str:
@@ -587,14 +598,14 @@ class Builder:
         pretrained: Mapping[str, str],
         description: Mapping[str, Any],
     ) -> str:
-        """The net of one modality, on the subjects who have it, so that every run that needs it shares it."""
+        """Add the network of one modality, fitted to the subjects who have it, so that all runs share it."""
         sensed = self.fit_on.units_with(m)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(y, train[sensed[train]], val[sensed[val]])
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**description, "modality": m}))
 
     def _task(self, y: np.ndarray, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
-        """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
+        """Return the units of a fitted stage with labels of its training and validation units only."""
         index = np.concatenate([train, val])
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
         labelled = np.isfinite(y[index]).any(1)
@@ -603,8 +614,8 @@ class Builder:
         return {**task, **self._normalising(train, val)}
 
     def _normalising(self, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
-        """The units that normalise subjects of training and validation, where what test subjects give does."""
-        given, slices = self.setting.given, self.fit_on.slices
+        """Return the units that normalise training and validation subjects, under protocols with calibration units."""
+        given, slices = self.setting.calibration_data, self.fit_on.slices
         if given is None or slices is None or not given.units:
             return {}
         return normalising_units(self.fit_on, train, val, slices.most)

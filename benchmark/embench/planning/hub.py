@@ -1,4 +1,4 @@
-"""The Hugging Face hub: a dry run never asks it, and a run says in one line that it does not answer."""
+"""The Hugging Face hub: dry runs never contact it, and a run reports in one line if it does not answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OFFLINE = "HF_HUB_OFFLINE"
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Keeps the libraries of Hugging Face in this process and its workers from the network while the context lasts."""
+    """Keep Hugging Face libraries in this process and its workers offline inside the context."""
     before = os.environ.get(_OFFLINE)
     os.environ[_OFFLINE] = "1"
     _follow()
@@ -39,7 +39,7 @@ def offline() -> Iterator[None]:
 
 
 def _follow() -> None:
-    """Makes an imported library do what the environment says, which it reads only once."""
+    """Make an imported library follow the environment, which it reads only once."""
     if constants := sys.modules.get(_CONSTANTS):
         vars(constants)[_OFFLINE] = _is_offline()
 
@@ -54,10 +54,10 @@ def _is_offline() -> bool:
 
 
 def find_assets(encoder: Encoder) -> tuple[Path, ...]:
-    """The files that an encoder reads; weights on the hub are downloaded unless it is offline.
+    """Return the files that an encoder reads; weights on the hub are downloaded unless offline.
 
     Raises:
-        UsageError, DataError: they cannot be had.
+        UsageError, DataError: the files are not available.
     """
     if _is_offline() and (found := _NAME.fullmatch(str(encoder.recipe.build.get("weights")))):
         _check_present(*found.groups())
@@ -70,7 +70,7 @@ def find_assets(encoder: Encoder) -> tuple[Path, ...]:
 
 
 def _check_present(name: str, commit: str) -> None:
-    """Refuses weights that would have to be downloaded. Raises DataError."""
+    """Refuse weights that would have to be downloaded. Raises DataError."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -85,6 +85,6 @@ def _check_present(name: str, commit: str) -> None:
 
 
 def _in_our_words(_: logging.LogRecord) -> bool:
-    """Says once what the hub's library says at each of its attempts."""
+    """Replace the hub library's repeated log messages by one message."""
     warnings.warn("the Hugging Face hub does not answer; embench tries again for about half a minute", stacklevel=2)
     return False

@@ -1,4 +1,4 @@
-"""The method of a run: plugins by full name, and recipes resolved."""
+"""The method of a run: full names of plugins, and resolved recipes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.recording import parts_of
+from embench.interfaces.recording import parse_modality
 from embench.planning.compatibility import check_adaptation, check_inputs, check_parts, check_trained_by
 from embench.planning.hub import find_assets
-from embench.planning.parts import Method, Pretraining, applied
+from embench.planning.parts import Method, Pretraining, apply_settings
 from embench.planning.request import Request, assign
 from embench.store import decoder_versions
-from embench.system import version_of
+from embench.system import installed_version
 from embench.vocabulary import did_you_mean
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request, as in `named_method`, with what its encoders' numbers rest on: libraries, and weights,
-    which are downloaded where they are missing."""
-    return grounded(named_method(request, card, available, device))
+    """Return the method of a request, as `named_method`, with the library versions and weights that affect its
+    encoders' numbers; missing weights are downloaded."""
+    return pin_assets(named_method(request, card, available, device))
 
 
-def grounded(method: Method) -> Method:
-    """A method with what its encoders' numbers rest on. Raises DataError or UsageError where weights cannot be had."""
+def pin_assets(method: Method) -> Method:
+    """Return a method with the library versions and weights that affect its encoders. Raises DataError or UsageError if
+    weights are not available."""
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 
 def named_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network. Nothing is
+    """Return the method of a request on a dataset; networks are trained on `device` (cpu, cuda or mps). Nothing is
     prepared or downloaded.
 
     Raises:
@@ -79,7 +80,7 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
     fusion = _part("fusion", fusion_name, preset, card.name)
     steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name, request))
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
-    method = applied(method, request.settings)
+    method = apply_settings(method, request.settings)
     check_parts(method, kind)
     check_inputs(method, card)
     check_adaptation(method, request.settings)
@@ -88,7 +89,7 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
 
 
 def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
-    """The modalities of a request, by default the card's. Raises UsageError where one is not available."""
+    """Return the modalities of a request, by default the card's. Raises UsageError if one is not available."""
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
     known = {modality.name for modality in registry.modalities()}
@@ -118,7 +119,7 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
 
 def _parts(modality: str) -> tuple[tuple[str, str | None], ...]:
     try:
-        return parts_of(modality)
+        return parse_modality(modality)
     except ValueError as error:
         raise UsageError(
             str(error),
@@ -138,9 +139,9 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
 
 
 def _grounded(part: Part) -> Part:
-    """An encoder's part with what its numbers rest on under its recipe."""
+    """Return an encoder's part with the libraries and assets of its recipe."""
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
-    versions = {name: version_of(name) for name in encoder.libraries}
+    versions = {name: installed_version(name) for name in encoder.libraries}
     if encoder.reads == "clips":
         versions |= decoder_versions()
     return replace(part, libraries=versions, assets={path.name: sha256(path) for path in find_assets(encoder)})
@@ -150,7 +151,7 @@ _PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
-    """Modality, name and source in the value of `--pretrainer`. Raises UsageError where it cannot be read."""
+    """Parse modality, name and source from the value of `--pretrainer`. Raises UsageError if it is malformed."""
     found = _PRETRAINER.fullmatch(text)
     if found is None:
         raise UsageError(
@@ -190,15 +191,15 @@ def _pretraining(
     return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in which]
 
 
-def several(source: str) -> tuple[str, ...]:
-    """The datasets that a source names: several are joined by plus signs, unless the whole is the path of a folder."""
+def split_datasets(source: str) -> tuple[str, ...]:
+    """Return the datasets of a source, joined by plus signs, unless the whole is the path of a folder."""
     return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
 
 
 def _sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
-    """The other datasets of a source, and if it has the run's own beside them: of that, only a fold's training subjects
-    are seen."""
-    names = several(source)
+    """Return the other datasets of a source, and True if the run's own dataset is included, of which only a fold's
+    training subjects are used."""
+    names = split_datasets(source)
     if len(names) == 1:
         return (find_source(source, request.data_root),), False
     if "" in names:
@@ -216,18 +217,18 @@ def _sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ..
 
 
 def _labelled_dataset(dataset: str) -> str:
-    """The name of another dataset that has labels."""
+    """Return the name of another dataset that has labels."""
     others = (name for name in registry.names("dataset") if name.partition("/")[0] != dataset.partition("/")[0])
     return next((name for name in others if registry.load("dataset", name).card.targets), "DATASET")
 
 
 def without_paths(text: str, data_root: Path | None) -> str:
-    """The value of `--pretrainer`, with the dataset's name in place of a folder, as records and titles have it."""
+    """Return the value of `--pretrainer` with dataset names in place of folders, as in records and titles."""
     source = read_pretrainer(text)[2]
     if not source:
         return text
     names = [
         find_source(name, data_root).full_name.removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name
-        for name in several(source)
+        for name in split_datasets(source)
     ]
     return text.removesuffix(source) + "+".join(names)

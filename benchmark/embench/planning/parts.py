@@ -1,4 +1,4 @@
-"""Parts of a method: plugins with their recipes and settings, and what a request leaves out."""
+"""Parts of a method: plugins with their recipes and settings, and the restrictions of a request."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from embench.records import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
 from embench.vocabulary import did_you_mean, nearest
 
-# Parts of a plan: the method with its plugins and recipes resolved, and its steps of pretraining.
+# Parts of a plan: the method with resolved plugins and recipes, and its pretraining steps.
 
 FUSION = "fusion"
-"""Name of the whole model beside the modalities in names of weights."""
+"""Name of the whole model in names of weights, next to the modalities."""
 
 Origin = tuple[Source, str]
-"""An external source as `--pretrainer` names it, and whether its labels are used."""
+"""An external source as `--pretrainer` names it, and the use of its labels."""
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on the rows of this fold's training subjects (`own`)
-    and of other datasets (`sources`), whose labels it uses or not. `option` is what named it, for messages."""
+    """A pretraining step of one modality's encoder, or of the whole model, on this fold's training subjects (`own`) and
+    on other datasets (`sources`), with or without labels. `option` is the text that requested it, for messages."""
 
     part: Part
     modality: str | None
@@ -47,7 +47,7 @@ class Pretraining:
 
     @property
     def trained(self) -> dict[str, str]:
-        """The modality whose encoder alone is trained, as the description of a stage holds it."""
+        """The modality whose encoder alone is trained, for the description of a stage."""
         return {"modality": self.modality} if self.modality else {}
 
 
@@ -55,10 +55,10 @@ class Pretraining:
 class Method:
     """The method to train.
 
-    `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
-    nets), `estimator`. `inputs` is what is joined: `tokens`; the encoders' `features`; of fitted unimodal nets their
-    `hidden` layers (also for an estimator, where an encoder has no features) or their `decisions`. `device` is the CPU
-    where nothing is trained but an estimator on features, which no GPU makes faster.
+    `joins` is the way modalities are combined: `unimodal` (not at all), `tokens` (end to end), `hidden` (frozen
+    unimodal networks), `estimator`. `inputs` is what is combined: `tokens`; the encoders' `features`; `hidden` layers
+    or `decisions` of fitted unimodal networks. `device` is the CPU if only an estimator on features is trained, which a
+    GPU does not accelerate.
     """
 
     modalities: tuple[str, ...]
@@ -72,7 +72,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """Short, for subjects: `cnn_tf+cross_attn ppg,eda`."""
+        """Short title: `cnn_tf+cross_attn ppg,eda`."""
         names = list(dict.fromkeys(part.short for part in self.encoders.values()))
         steps = [p.part.short for p in self.pretraining]
         return f"{'_'.join(names)}+{self.fusion.short} {','.join(self.modalities)}" + (
@@ -81,20 +81,20 @@ class Method:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of the last fitted stage."""
+        """Recipe of the last fitted stage."""
         return next(iter(self.encoders.values())).recipe if self.joins == "unimodal" else self.fusion.recipe
 
     @property
     def time_context(self) -> TimeContext:
-        """The other units of a test session that influence a prediction."""
+        """Other units of a test session that influence a prediction."""
         return context_of(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
-    def of(self, step: Pretraining) -> list[str]:
-        """The modalities whose encoders a step trains."""
+    def find_trained_modalities(self, step: Pretraining) -> list[str]:
+        """Return the modalities whose encoders a step trains."""
         return [step.modality] if step.modality else list(self.modalities)
 
     def parts(self) -> list[tuple[str, Part]]:
-        """Every part with the name that `--set` knows it by."""
+        """Yield every part with its name in `--set`."""
         named = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
         named += [
             ("pretrainer" if len(self.pretraining) == 1 else f"pretrainer[{i}]", p.part)
@@ -111,23 +111,24 @@ _SETTING = re.compile(
 )
 
 
-def of_encoder(setting: str) -> str | None:
-    """The modality of a setting of one encoder alone, such as `encoder[ecg[left]+eda].lr=1e-4`; None of any other."""
+def parse_encoder_setting(setting: str) -> str | None:
+    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; None for other
+    settings."""
     found = _SETTING.match(setting.partition("=")[0].strip())
     return found[2] if found and found[1] == "encoder" else None
 
 
 def chosen_normalisation(settings: Sequence[str]) -> str | None:
-    """The value of `protocol.normalise` in settings; None where it stands in none."""
+    """Return the value of `protocol.normalise` in settings; None if it is not set."""
     values = [value for path, _, value in (each.partition("=") for each in settings) if path.strip() == NORMALISE]
     return values[-1].strip() if values else None
 
 
-def applied(method: Method, settings: Sequence[str]) -> Method:
-    """The method with what `--set` changes in its recipes.
+def apply_settings(method: Method, settings: Sequence[str]) -> Method:
+    """Return the method with recipes changed by `--set`.
 
     Raises:
-        UsageError: a setting cannot be read, or names or holds what no recipe of the method can.
+        UsageError: a setting cannot be parsed, or has a name or value that no recipe of the method can have.
     """
     for setting in settings:
         path, equals, text = setting.partition("=")
@@ -147,7 +148,7 @@ def applied(method: Method, settings: Sequence[str]) -> Method:
         kind, which, name, key = found.groups()
         value = parse_yaml(text)
         if (name, key) == ("frozen", None) and isinstance(value, bool):
-            name, value = "adapt", "frozen" if value else "full"  # as published rows have it
+            name, value = "adapt", "frozen" if value else "full"  # as in published entries
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
             value = float(value)  # YAML reads 1e-4 as text
         method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
@@ -207,8 +208,8 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
 
 
 def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
-    """The path that was meant, as `fusion.build.C` by `fusion.C`: that of the nearest field, wherever it stands.
-    `wrong` is the end of `path` that the recipe lacks."""
+    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`. `wrong` is the end of `path` that
+    the recipe lacks."""
     known = []
     for name, value in vars(recipe).items():
         parts = asdict(value) if isinstance(value, View) else value
@@ -223,7 +224,7 @@ _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr":
 
 
 def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
-    """The value, if a field of a recipe or view can hold it."""
+    """Return the value if a field of a recipe or view can hold it."""
     hint = get_type_hints(record)[field]
     try:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
@@ -241,7 +242,7 @@ def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
 
 
 def _typed(old: Any, value: Any, setting: str) -> Any:
-    """The value, if it is of the kind that stood there before (a whole number may stand for a number)."""
+    """Return the value if its type equals that of the old value; an integer may replace a float."""
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -257,7 +258,8 @@ def _typed(old: Any, value: Any, setting: str) -> Any:
 
 
 def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[str], cohort: Cohort) -> None:
-    """Refuses a `loss` that is set for classes or for an estimator, and one by recording for labels that vary in none.
+    """Refuse a `loss` for classes or for an estimator, and a loss by recording if labels are constant within
+    recordings.
 
     Raises:
         UsageError: with the targets or the setting that would fit.
@@ -290,19 +292,19 @@ def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[s
 
 
 def _varies(cohort: Cohort, target: Target) -> bool:
-    """True if two units of one recording have different labels."""
+    """Return True if two units of one recording have different labels."""
     label = cohort.label[target.name]
     known = np.flatnonzero(np.isfinite(label))
     seen: dict[str, float] = {}
     return any(seen.setdefault(cohort.units[i].recording, label[i]) != label[i] for i in known.tolist())
 
 
-# Options of a request that leave something out: modalities of the test, subjects and labels of the training, what test
-# subjects give.
+# Options of a request that restrict data: modalities of the test, subjects and labels of the training, calibration
+# data.
 
 
 def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
-    """The modalities that are removed at test time. Raises UsageError where none is left."""
+    """Return the modalities that are removed at test time. Raises UsageError if none remains."""
     chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
     for m in chosen:
         if m not in method.modalities:
@@ -318,7 +320,7 @@ def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
 
 
 def labelled_subjects(request: Request) -> int | None:
-    """The number of training subjects with labels, None for all of them."""
+    """Return the number of training subjects with labels, None for all."""
     text = request.label_subjects
     if text is None or text == "all":
         return None
@@ -333,7 +335,7 @@ def labelled_subjects(request: Request) -> int | None:
 
 
 def labelled_fraction(request: Request) -> float | None:
-    """The share of labels, None for all of them."""
+    """Return the proportion of labels that are used, None for all."""
     text = request.label_fraction
     try:
         share = 1.0 if text is None else float(text)
@@ -349,32 +351,32 @@ def labelled_fraction(request: Request) -> float | None:
     return None if share == 1 else share
 
 
-def given_units(request: Request, protocol: Protocol) -> Given | None:
-    """The units that test subjects give to a run; None under protocols that decide it themselves."""
+def parse_given(request: Request, protocol: Protocol) -> Given | None:
+    """Return the calibration data of a run; None under protocols that fix them."""
     if protocol.personal and request.train_dataset:
         raise UsageError(
             f"{protocol.name} cannot train on another dataset",
             where=f"--train-dataset {request.train_dataset}",
             expected="training and test subjects of one dataset",
         )
-    if not protocol.asks_given:
-        if request.given is not None:
+    if not protocol.requests_calibration:
+        if request.calibration_data is not None:
             raise UsageError(
                 f"{protocol.name} does not let a run choose calibration data",
-                where=f"--given {request.given}",
+                where=f"--calibration-data {request.calibration_data}",
                 hint="--protocol personalise-v1",
             )
         return None
-    return Given.read(request.given or "0")
+    return Given.read(request.calibration_data or "0")
 
 
-# Names that nothing has, refused before any library is imported that trains.
+# Unknown names are refused before any training library is imported.
 
 
 @snapshot()
 def check_names(requests: Iterable[Request]) -> None:
-    """Checks the seeds of requests and the names of their protocols, datasets, encoders and fusions, as far as plans
-    would refuse them, too. Raises UsageError."""
+    """Check seeds and the names of protocols, datasets, encoders and fusions, as far as plans would refuse them. Raises
+    UsageError."""
     for request in requests:
         if request.seeds is not None:
             _ = request.seed_list
@@ -390,7 +392,7 @@ def check_names(requests: Iterable[Request]) -> None:
 
 
 def _check_one(kind: str, names: Sequence[str]) -> None:
-    """Refuses several names where one stands for all modalities: other points of a grid repeat the option."""
+    """Refuse several names for an option with one value; grid points repeat the option instead."""
     if len(names) > 1:
         again = " ".join(f"--{kind} {name}" for name in names)
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The plan of a run, laid out before anything is trained, and the forecast of its time, memory and disk."""
+"""The plan of a run, made before training, and the forecast of its time, memory and disk space."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from embench.data.find import Source
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.feed import Data
-from embench.engine.loop import flops_of, optimiser_of
-from embench.engine.rows import grid_of
+from embench.engine.loop import count_flops, make_optimiser
+from embench.engine.rows import build_grid
 from embench.engine.stage import FitParams, Folder, FusionParams, PretrainParams, Stage
 from embench.errors import DataError, UsageError
 from embench.files import cached_call, digest, snapshot
@@ -37,21 +37,28 @@ from embench.nn import Model
 from embench.planning import weights
 from embench.planning.compatibility import check_views, input_rows
 from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
-from embench.planning.method import grounded, named_method, resolve_method, without_paths
+from embench.planning.method import named_method, pin_assets, resolve_method, without_paths
 from embench.planning.parts import (
     FUSION,
     Method,
     check_losses,
     chosen_normalisation,
     dropped_modalities,
-    given_units,
     labelled_fraction,
     labelled_subjects,
+    parse_given,
 )
-from embench.planning.request import Request, command_of
+from embench.planning.request import Request, format_command
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
-from embench.planning.weights import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
-from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
+from embench.planning.weights import (
+    check_data_present,
+    check_handovers,
+    check_rest_alone,
+    share_defaults,
+    sources,
+    trained_on,
+)
+from embench.protocols import Fold, Protocol, count_leaks, describe_leaks, load_protocol
 from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
@@ -62,26 +69,26 @@ from embench.statistics.nuisance_models import careful_trees
 from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
 from embench.statistics.power import announced_power
 from embench.store import blank_clips
-from embench.system import EventCallback, cores, limited_threads, now_and_then
+from embench.system import EventCallback, cores, limited_threads, throttle_progress
 
 if TYPE_CHECKING:
     from embench.statistics.answerable import UnanswerableTarget
 
 
-# Expected duration of waiting stages, each and together, from finished stages of the same kind.
+# Expected duration of pending stages, individually and in total, from finished stages of the same kind.
 
 CHEAP = ("estimator", "predict")
-"""Kinds of stages that train no network: nothing is known of them before one like them is done."""
+"""Kinds of stages that train no network; their time is unknown until a similar stage has finished."""
 
 
-def left_to_do(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[Any]]:
-    """The stages of a graph that are not done."""
+def find_pending_stages(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[Any]]:
+    """Return the stages of a graph that are not finished."""
     return [stage for stage in stages if not Folder(root, stage.id).done]
 
 
-def seconds_like_done(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
-    """The expected seconds of each cheap stage that waits, by id, as those of its kind took that are done; none where
-    none is."""
+def estimate_cheap_stages(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
+    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind; empty without
+    any."""
     took: dict[str, list[float]] = defaultdict(list)
     todo = []
     for stage in stages:
@@ -94,10 +101,10 @@ def seconds_like_done(stages: Sequence[Stage[Any]], root: Path) -> dict[str, flo
     return {stage.id: median(took[stage.kind]) for stage in todo if stage.kind in took}
 
 
-def together(seconds: Iterable[float], workers: int) -> float:
-    """Seconds until all are over which workers take one after the other, each the next that waits.
+def total_seconds(seconds: Iterable[float], workers: int) -> float:
+    """Return the seconds until all tasks are finished, if each worker takes the next waiting one.
 
-    >>> together([10, 10, 10], 2), together([], 2)
+    >>> total_seconds([10, 10, 10], 2), total_seconds([], 2)
     (20.0, 0.0)
     """
     free = [0.0] * max(workers, 1)
@@ -106,46 +113,46 @@ def together(seconds: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-# Forecast of the time to fit what clock and movement tell of a dataset's labels, once, as scores of version 3 hold it
-# constant. Only one model is fitted, and a few windows are read.
+# Forecast of the time to fit the confound models of a dataset's labels, as scores of version 3 need them. Only one
+# model is fitted, and a few windows are read.
 
 _COLUMNS = 112
-"""Columns of the one model: as many as those of the models that take most of the time."""
+"""Columns of the measured model: as many as in the models that take most of the time."""
 _CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
-"""Time of all models of a fold, as multiples of that model's: those on the clock, the accelerometer, other modalities
-of movement, and contact. Measured with 2,000 and 9,000 training units, to within a sixth."""
+"""Time of all models of a fold in multiples of the measured model: models of the clock, of the accelerometer, of other
+movement modalities, and of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
 _WINDOWS = 64
 
 
 def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
-    """Seconds until all models of the confound analysis are fitted that a run in these seeds needs and that are not
-    kept; without the placebo."""
+    """Return the seconds to fit all confound models that a run with these seeds needs and that are not cached; without
+    the placebo."""
     if protocol.leaks:
         return 0.0
     studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
-    of_targets = [list(of_seeds.values()) for of_seeds in studies.values() if not isinstance(of_seeds, Undefined)]
-    if not of_targets:
+    by_target = [list(by_seed.values()) for by_seed in studies.values() if not isinstance(by_seed, Undefined)]
+    if not by_target:
         return 0.0
-    seconds, study = 0.0, of_targets[0][0]
-    for of_target in of_targets:
-        fitted = {each.fitted.seed: each.fitted for each in of_target}  # seeds share them
+    seconds, study = 0.0, by_target[0][0]
+    for target_studies in by_target:
+        fitted = {each.fitted.seed: each.fitted for each in target_studies}  # seeds share them
         if models := sum(map(_models, fitted.values())):
-            seconds += models * _model_s(of_target[0]) / cores()
+            seconds += models * _model_s(target_studies[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
-        if not study.observed.was_kept("movement"):
+        if not study.observed.is_cached("movement"):
             seconds += _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
-    if _has_behaviour(study) and not study.observed.was_kept("behaviour"):
+    if _has_behaviour(study) and not study.observed.is_cached("behaviour"):
         seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
     return seconds
 
 
 def _models(study: Study) -> float:
-    """The models of all folds that are neither kept nor published, in units of the one that is measured."""
+    """Return the time of all models that are neither cached nor published, in multiples of the measured model."""
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
     costs = {"local": local, "contact": _CONTACT}
-    missing = [name for name in costs if not (study.was_kept(name) or is_published(name, study))]
+    missing = [name for name in costs if not (study.is_cached(name) or is_published(name, study))]
     return len(study.parts) * sum(costs[name] for name in missing)
 
 
@@ -163,13 +170,13 @@ def _model_s(study: Study) -> float:
 
 
 def _reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
-    """Seconds to read all units, of those for a few."""
+    """Return the seconds to read all units, extrapolated from a few."""
     few = study.units[np.unique(np.linspace(0, len(study.units) - 1, _WINDOWS).astype(int))]
     return _shortest(lambda: read(few)) * len(study.units) / len(few)
 
 
 def _shortest(work: Callable[[], object]) -> float:
-    """The shorter of two times, in s of this process, whatever else runs: libraries are loaded in the first one."""
+    """Return the shorter of two processor times in s; the first call includes imports."""
     took = []
     for _ in range(2):
         began = time.process_time()
@@ -178,47 +185,47 @@ def _shortest(work: Callable[[], object]) -> float:
     return min(took)
 
 
-# Forecast of a plan's cost: networks are built and a few rows are put through them, on the device that will train.
+# Forecast of a plan's cost: networks are built and run on a few rows, on the device that will train.
 
-ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
+ROWS = 2  # for CPUs, where a row of a paper's network takes seconds
 _LONG_STEP_S = 10.0
-"""Seconds of a step on a CPU that are too long to wait for."""
+"""Seconds of a training step on a CPU above which no further step is measured."""
 _STEPS = 5
-"""Steps on a CPU of which the shortest counts."""
+"""Number of measured steps on a CPU; the shortest counts."""
 _FORWARD = 1 / 3
-"""Cost of a row that nothing is learned from, relative to a training row."""
+"""Cost of a row in a forward pass, relative to a training row."""
 
 
 def forecast(
     graph: Graph, workers: int, done: Collection[str] = (), known: Mapping[str, float] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages but those `done`;
-    `known` are the seconds of stages that train no network, as far as anything tells.
+    """Return `parameters` and `flops` (one row, forward) of one fold's networks, and `expected_s` of all stages except
+    those `done`. `known` holds seconds of stages that train no network, as far as known.
 
-    A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
-    to nothing beside the nets themselves and are excluded.
+    A pretraining row is assumed to cost as much as a training row of the same encoders. Stages on frozen networks are
+    neglected, since they cost little compared with the networks.
     """
     measured = _measured(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
-        "expected_s": round(together((_seconds(waiting, measured) | dict(known)).values(), workers), 1),
+        "expected_s": round(total_seconds((_seconds(waiting, measured) | dict(known)).values(), workers), 1),
     }
 
 
 def _training_rows(stage: Stage[FitParams]) -> float:
-    """The rows of an epoch, those of validation weighted by their cost."""
+    """Return the rows of an epoch, with validation rows weighted by their cost."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
-        rows += cost * len(grid_of(stage.params.modalities, stage.params.recipe.view, *where))
+        rows += cost * len(build_grid(stage.params.modalities, stage.params.recipe.view, *where))
     return rows
 
 
 def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """Expected seconds of each of these stages of a method by itself, by id. Cheap stages are left out; those that fail
-    in the trial count as nothing, and will be reported when they are run."""
+    """Return id -> expected seconds of each stage of a method. Cheap stages are left out; stages that fail in the trial
+    count 0, and are reported when they run."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
@@ -230,7 +237,7 @@ def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
 
 
 _Measured = Mapping[frozenset[str], tuple[int, int, float]]
-"""Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
+"""Modalities -> parameters, FLOPs of a row, and training seconds per row of the network that reads them."""
 
 
 def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
@@ -261,8 +268,8 @@ def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, flo
 
 
 def _passes(stage: Stage[FitParams]) -> float:
-    """Passes over the training rows, in epochs of training: under a head alone an encoder that does not learn reads
-    them once."""
+    """Return the passes over the training rows, in training epochs: a frozen encoder under a trained head reads them
+    once."""
     recipe = stage.params.recipe
     return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
@@ -278,27 +285,27 @@ def _pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
 
 
 def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
-    """`_measure`, once for a network on the same data, whatever it starts from and whichever runs of a grid have it."""
+    """Measure a network with `_measure`, once for the same data, whatever its initial weights."""
     other = ("seed", "fold", "weights", "every_epoch")
     decides = {name: value for name, value in stage.params.plain().items() if name not in other}
     return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
-    """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
+    """Return parameters, FLOPs of a row, and training seconds per row (forward and backward)."""
     machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
-    data, specs, train, _, _ = fits.labelled(_fewer(stage))
-    params, outputs = stage.params, network.output_spec_of(stage.params)
+    data, specs, train, _, _ = fits.load_labelled_data(_fewer(stage))
+    params, outputs = stage.params, network.make_output_spec(stage.params)
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     model.to(data.device)
-    flops = flops_of(model, data, train)
+    flops = count_flops(model, data, train)
     model.train()
     fullest = train[np.argsort(~data.present[train].all(1), kind="stable")]
-    rows = np.resize(fullest, params.recipe.batch)  # which take hardly longer than two, where networks are small
-    optimiser = optimiser_of(params.recipe, model)
+    rows = np.resize(fullest, params.recipe.batch)  # for small networks these take hardly longer than two rows
+    optimiser = make_optimiser(params.recipe, model)
     first = rows if data.device != "cpu" else rows[:ROWS]
     seconds = _step_s(model, data, first, optimiser)  # the first step loads libraries and kernels
     if data.device == "cpu" and seconds / len(first) * len(rows) > _LONG_STEP_S:
@@ -306,11 +313,11 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     steps = [_step_s(model, data, rows, optimiser)]
     while data.device == "cpu" and len(steps) < _STEPS and sum(steps) < _LONG_STEP_S / _STEPS:
         steps.append(_step_s(model, data, rows, optimiser))
-    return network.parameter_count(model), flops, min(steps) / len(rows)  # memory is asked for in the first ones
+    return network.parameter_count(model), flops, min(steps) / len(rows)  # memory is allocated in the first ones
 
 
 def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.Optimizer) -> float:
-    """Seconds of a step of training on rows (b,) of the data; on a CPU those of this process, whatever else runs."""
+    """Return the seconds of a training step on rows (b,); on a CPU, processor seconds."""
     clock = time.process_time if data.device == "cpu" else time.perf_counter
     began = clock()
     with machine.training_precision(data.device):
@@ -324,7 +331,7 @@ def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.O
 
 
 def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
-    """A copy of the stage with some of its training units, enough for a few that have a modality, of which no video is
+    """Return a copy of the stage with just enough training units for a few rows with a modality; no video is
     decoded."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
@@ -333,17 +340,18 @@ def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
     return replace(stage, task=task, places={**stage.places, "blank": True})
 
 
-# The plan of a run: everything resolved and laid out before anything is trained. Making it trains nothing.
+# The plan of a run: everything resolved and laid out, without training.
 
 THREADS = 1
-"""Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
+"""Threads of every stage, for any number of workers: sums are computed in one order, and cores run stages in
+parallel."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before it is run, on the dataset `source`; `fit` and `test` are one cohort unless `train_source` is another
-    dataset. `cohorts` are these and those of all sources of pretraining, each once. `sites`: modality -> in words, at
-    which sites it was trained and tested, where these differ. `tuning`: which settings each fold has."""
+    """A run before execution, on the dataset `source`. `fit` and `test` are one cohort, unless `train_source` is
+    another dataset; `cohorts` are these and the sources of pretraining, each once. `sites`: modality -> its training
+    and test sensor sites, if they differ. `tuning`: the settings of each fold."""
 
     request: Request
     protocol: Protocol
@@ -362,7 +370,7 @@ class Plan:
 
     @property
     def dataset(self) -> str:
-        """Full name of the dataset that is tested."""
+        """Full name of the test dataset."""
         return self.source.full_name
 
     @property
@@ -386,11 +394,15 @@ class Plan:
             "dev": self.request.dev,
             "drop": list(self.setting.drop),
             "label_subjects": self.setting.label_subjects,
-            # Ids of runs that have no such setting stay what they are.
+            # Runs without this setting keep their ids.
             **({} if self.setting.label_fraction is None else {"label_fraction": self.setting.label_fraction}),
-            **({} if self.setting.given is None else {"given": self.setting.given.text}),
+            **(
+                {}
+                if self.setting.calibration_data is None
+                else {"calibration_data": self.setting.calibration_data.text}
+            ),
             "pretrained": dict(self.setting.weights),
-            # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
+            # The record states what is known of their subjects, so the id differs from that of a bare file.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
             "pretrainers": [without_paths(text, self.request.data_root) for text in self.request.pretrainers],
             "device": self.setting.device,
@@ -401,12 +413,12 @@ class Plan:
 
     @property
     def trained_on(self) -> str | None:
-        """Full name of the dataset that the method is trained on, where it is another one."""
+        """Full name of the training dataset, if it is another one."""
         return self.train_source.full_name if self.train_source else None
 
     @property
     def overlap(self) -> Overlap:
-        """Data of the test subjects that pretraining may have seen; worked out, never declared."""
+        """Data of the test subjects that pretraining may have used; computed, never declared."""
         found: list[Overlap] = ["none"]
         for step in self.method.pretraining:
             same = any(self.source.shares_files(each) for each in step.sources)
@@ -414,12 +426,12 @@ class Plan:
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, self.source.file_marks()))
-        found += weights.own_overlap(self.method, self.dataset)
+        found += weights.find_bundled_overlap(self.method, self.dataset)
         return max(found, key=get_args(Overlap).index)
 
     @property
     def id(self) -> str:
-        """The run's id: encoders, fusion, and 10 hex digits of the configuration and its predictions' stages."""
+        """Id of the run: encoders, fusion, and 10 hex digits of the configuration and its prediction stages."""
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
         mark = "dev-" if self.request.dev else ""
         predicting = [expected.stage for expected in self.graph.predictions]
@@ -427,26 +439,26 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """The folder of the run's record: `<runs>/<dataset>/<id>`."""
+        """Folder of the run's record: `<runs>/<dataset>/<id>`."""
         name = name_without_package(self.dataset)
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
     @property
-    def deviations(self) -> dict[str, str]:
-        """Deviations of a protocol that leaks, in words and numbers."""
+    def leaks(self) -> dict[str, dict[str, list[int]]]:
+        """The leaks of the protocol, counted in the folds of the plan."""
         if self.fit is not self.test:
-            return dict(self.protocol.deviations)
+            return {field: {} for field in self.protocol.deviations}
         folds = [fold for folds in self.folds.values() for fold in folds]
-        return protocol_deviations(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
+        return count_leaks(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def unanswerable(self) -> list[UnanswerableTarget]:
-        """Why this plan cannot answer for some of its targets, whatever its method predicts; none of a `dev` plan."""
+        """Targets for which this design cannot give an answer for any method, with reasons; empty for a `dev` plan."""
         from embench.statistics.answerable import why_unanswerable
 
         seeds, folds_of = self.request.seed_list, partial(_folds, self.protocol, self.fit, self.test)
         about = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
         found = [
-            # Rows of a set differ in their methods alone.
+            # Runs of a set differ in their methods only.
             cached_call(
                 (why_unanswerable, *about, target),
                 partial(why_unanswerable, self.test, self.protocol, target, seeds, folds_of),
@@ -456,20 +468,20 @@ class Plan:
         return [each for each in found if each]
 
     def _score_in_words(self) -> str:
-        """The scores of which that difference is: AUROC for any that is a share of ordered units of two classes."""
+        """Scores whose difference is reported: AUROC for any proportion of correctly ordered units of two classes."""
         from embench.statistics import metric_facts
 
         words = {"auroc_within": "AUROC", "concordance_within": "concordance"}
-        names = dict.fromkeys(self.protocol.headline_for(target.kind, "free") for target in self.test.targets)
+        names = dict.fromkeys(self.protocol.primary_metric_for(target.kind, "free") for target in self.test.targets)
         return " or ".join(words.get(name) or metric_facts(name).title for name in names)
 
     def describe(self) -> dict[str, Any]:
-        """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
-        cohort can show."""
+        """Return the plan as `--dry-run` prints it: folds, stages, size, expected time of pending stages, and
+        statistical power."""
 
         cannot_answer = [self._as_json(each) for each in self.unanswerable()]
-        asked = self.request.confounds and not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
+        with_confounds = self.request.confounds and not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if with_confounds else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         spread = published_spread(_kind(self.method), name_without_package(self.dataset))
         kinds: dict[str, int] = {}
@@ -484,13 +496,13 @@ class Plan:
             "run": self.id,
             "method": self.method.title,
             "recipe": self.method.preset,
-            "assumed": assumed(self.method),
+            "assumed": assumed_fields(self.method),
             "dataset": self.dataset,
             "synthetic": self.test.store.synthetic is not None,
-            "people": len(self.test.subjects),
+            "subjects": len(self.test.subjects),
             "left_out": list(self.test.excluded),
-            "gives_up": self.deviations,
-            **({"giving": self.test.slices.words} if self.test.slices else {}),
+            "leaks_by": dict(zip(self.leaks, describe_leaks(self.protocol, self.leaks), strict=True)),
+            **({"calibration_split": self.test.slices.words} if self.test.slices else {}),
             "units": len(self.test.positions),
             "inputs": input_rows(self.method, self.test),
             "folds": folds,
@@ -498,8 +510,8 @@ class Plan:
             **forecast(
                 self.graph,
                 self.request.workers or default_workers({self.setting.device}),
-                self.graph.stages.keys() - {stage.id for stage in left_to_do(stages, root)},
-                seconds_like_done(stages, root),
+                self.graph.stages.keys() - {stage.id for stage in find_pending_stages(stages, root)},
+                estimate_cheap_stages(stages, root),
             ),
             **({"nuisances_s": once_s} if once_s else {}),
             **describe_difference(len(set(self.test.groups.values())), spread, self._score_in_words()),
@@ -508,34 +520,34 @@ class Plan:
         }
 
     def _power(self) -> list[dict[str, Any]]:
-        """How often studies of this design and size find an effect, for each target."""
+        """Return for each target how often studies of this design and size detect an effect."""
         seeds = self.request.seed_list
         return [row for t in self.test.targets for row in announced_power(self.test, self.protocol, t, seeds)]
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
-        """A target that cannot be answered for, with the command whose seeds give enough comparisons."""
+        """Return an unanswerable target with the command whose seeds give enough comparisons."""
         seeds: dict[str, Any] = {"seeds": ",".join(map(str, found.seeds))}
         if self.protocol.split.deal == "balanced":
             seeds = {"seeds": None, "partitions": "balanced"}
         more = {**vars(self.request), **seeds}
-        return found.as_json() | ({"command": command_of(more)} if found.seeds else {})
+        return found.as_json() | ({"command": format_command(more)} if found.seeds else {})
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """Default number of processes: one for each core, but a single one where a stage needs a GPU, which stages would
-    only share."""
+    """Return the default number of processes: one per core, or one if a stage needs a GPU, which processes would
+    share."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 
-def assumed(method: Method) -> list[str]:
-    """Every recipe field that the papers leave open, as `part.field`."""
+def assumed_fields(method: Method) -> list[str]:
+    """Return every recipe field that the papers leave open, as `part.field`."""
     return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
 @snapshot()
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
-    """The plan of a request; prepares the data where that was not done yet. Plans that are made in one
-    `embench.files` share what they have in common.
+    """Make the plan of a request; unprepared data are prepared. Plans made in one `embench.files.snapshot` share common
+    work.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
@@ -543,14 +555,14 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """
     device = machine.resolve_device(request.device)
     source, train_source = request.source, request.train_source
-    request, protocol, card = rules_of(request)
-    given = given_units(request, protocol)
-    # Wrong names are reported before data are read, which may take long.
+    request, protocol, card = resolve_rules(request)
+    given = parse_given(request, protocol)
+    # Wrong names are reported before reading data, which may take long.
     targets = choose_targets(card, request.targets)
-    grounded(with_data(named_method(request, card, list(card.modalities), device), source, train_source))
+    pin_assets(check_data_present(named_method(request, card, list(card.modalities), device), source, train_source))
 
     workers = request.workers or default_workers({"cpu"})
-    on_step = now_and_then(f"preparing {card.name}", progress)
+    on_step = throttle_progress(f"preparing {card.name}", progress)
     store = source.prepared(protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     if method.joins == "estimator":
@@ -613,7 +625,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
 def _lay_out(
     builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
 ) -> None:
-    """Adds the stages of all folds to a graph: of the builder without settings, or of those that a fold has chosen."""
+    """Add the stages of all folds to a graph, with default settings or with the settings chosen for each fold."""
     for seed, fold in ((seed, fold) for seed, own in folds.items() for fold in own):
         if tuning is None:
             builder(()).fold(seed, fold)
@@ -624,7 +636,7 @@ def _lay_out(
 
 
 def _check_tuned(plan: Plan) -> None:
-    """Refuses choices that were made for another method, or on other data."""
+    """Refuse choices that were made for another method or other data."""
     if plan.tuning and plan.tuning.of != tuned_method(plan.config):
         raise UsageError(
             f"the settings were tuned for another method or other data than {plan.method.title} on {plan.dataset}",
@@ -633,15 +645,16 @@ def _check_tuned(plan: Plan) -> None:
         )
 
 
-def rules_of(request: Request) -> tuple[Request, Protocol, Card]:
-    """The request, with what two datasets share where it has two, and without weights where it starts at random; its
-    protocol at the lag it names; and the card. Raises UsageError where names do not fit."""
+def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
+    """Return the request with resolved defaults, its protocol at the requested lag, and the card. Between two datasets,
+    defaults are those that both share; with random weights, the request names no weights. Raises UsageError if names do
+    not fit."""
     protocol, own = load_protocol(request.protocol), request.source.card
     if (normalise := chosen_normalisation(request.settings)) is not None:
         protocol = protocol.normalised(normalise)
     card = card_for_protocol(protocol, own)
     if train_source := request.train_source:
-        request = of_both(request, train_source, protocol, card)
+        request = share_defaults(request, train_source, protocol, card)
     if request.pretrained == RANDOM:
         request = weights.at_random(request, card)
     lag_s = request.lag_s
@@ -656,7 +669,7 @@ def _kind(method: Method) -> MethodKind:
 
 
 def _with_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
-    """The request with seeds: where it names none, the balanced partitions or those that a board takes of such a
+    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires of such a
     method."""
     balanced = protocol.split.deal == "balanced"
     if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
@@ -680,7 +693,7 @@ def _with_seeds(request: Request, protocol: Protocol, method: Method, cohort: Co
 
 
 def _check_frozen(method: Method, started: weights.Weights | None) -> None:
-    """Refuses to freeze a fusion that starts from nothing."""
+    """Refuse to freeze a fusion without pretrained weights."""
     starts = started is not None and FUSION in started.files
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
@@ -692,14 +705,14 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
 
 
 def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
-    """Refuses datasets of whose videos an encoder could not read one frame; none is decoded."""
+    """Refuse datasets whose videos an encoder cannot read; none is decoded."""
     for cohort in cohorts:
         for m, encoder in encoders_of_clips(cohort, method):
             blank_clips(cohort.store, m, encoder)
 
 
 def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
-    """The modalities of a cohort whose encoders read clips, and these encoders."""
+    """Yield the modalities of a cohort whose encoders read videos, with these encoders."""
     for m, part in method.encoders.items():
         encoder = registry.load("encoder", part.name)(part.recipe)
         if encoder.reads == "clips" and m in cohort.store.modalities:
@@ -707,7 +720,7 @@ def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Enc
 
 
 def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
-    """Refuses targets of a kind that the method's estimator does not predict, and what an estimator of one refuses."""
+    """Refuse targets of a kind that the method's estimator does not predict, or that it refuses itself."""
     plugin = registry.load("fusion", method.fusion.name)
     kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
@@ -730,6 +743,6 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
     folds = fit.folds(protocol, seed)
     if fit is test:
         return folds
-    # Another dataset's subjects are tested: all of ours train, but for the first fold's validation subjects.
+    # Another dataset's subjects are tested: all own subjects train, except the first fold's validation subjects.
     first = folds[0]
     return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.tested))]

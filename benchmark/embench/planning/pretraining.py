@@ -1,4 +1,4 @@
-"""Plans around pretraining: pretraining by itself, and the runs that a pretrained network is compared with."""
+"""Plans around pretraining: pretraining alone, and the runs that a pretrained network is compared with."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from embench import registry
 from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.data.find import Source, find_source
 from embench.engine import device as machine
-from embench.engine.assemble import sources_of
+from embench.engine.assemble import list_sources
 from embench.engine.device import resolve_device
 from embench.engine.stage import Folder, PretrainParams, Stage
 from embench.errors import EmbenchError, UsageError
 from embench.files import digest, folder_mode
 from embench.interfaces.dataset import Card
 from embench.planning.graph import Setting, data_places, external_stage, stage_folder
-from embench.planning.method import read_pretrainer, resolve_method, several
+from embench.planning.method import read_pretrainer, resolve_method, split_datasets
 from embench.planning.parts import Method
-from embench.planning.plan import THREADS, assumed, default_workers, rules_of
+from embench.planning.plan import THREADS, assumed_fields, default_workers, resolve_rules
 from embench.planning.request import Request
-from embench.planning.weights import at_random, check_mixed, source_of
+from embench.planning.weights import at_random, check_mixed, load_source
 from embench.protocols import Protocol, load_protocol
 from embench.records.pretraining_comparison import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
 from embench.records.wording import join_with_and
 
-# The plan of a pretraining by itself, on all subjects of datasets or of folders of recordings: no fold, no test set.
+# The plan of a pretraining alone, on all subjects of datasets or of folders of recordings: no fold, no test set.
 #
-# It is a stage like any other, so that a run with the same source and recipe finds it.
+# It is a stage like any other, which runs with the same source and recipe find.
 
 STAND_IN = "concat"
-"""The fusion of several modalities where each is pretrained by itself; it is never built."""
+"""Placeholder fusion for modalities that are pretrained separately; it is never built."""
 
 
 @dataclass(frozen=True)
 class PretrainingPlan:
-    """A pretraining before it is run; `stages` are of a modality each (None: of the whole model), and `sources` the
+    """A pretraining before execution. Each of `stages` trains one modality (None: the whole model); `sources` are the
     subjects of `data`."""
 
     request: Request
@@ -51,7 +51,7 @@ class PretrainingPlan:
 
     @property
     def id(self) -> str:
-        """The encoders, pretrainer and sources, and 10 hex digits of its stages."""
+        """Id: the encoders, pretrainer and sources, and 10 hex digits of its stages."""
         names = list(dict.fromkeys(part.short for part in self.method.encoders.values()))
         source = "_".join(source.card.name for source in self.sources).replace("/", "-")
         ids = [stage.id for stage in self.stages.values()]
@@ -59,7 +59,7 @@ class PretrainingPlan:
 
     @property
     def folder(self) -> Folder:
-        """The folder for weights and manifest."""
+        """Folder for weights and manifest."""
         mode = folder_mode(*(source.card.labels_public for source in self.sources))
         return Folder(self.request.runs_folder / "pretrained", self.id, mode=mode)
 
@@ -69,11 +69,11 @@ class PretrainingPlan:
         return None in self.stages
 
     def describe(self) -> dict[str, Any]:
-        """The document of `--dry-run`."""
+        """Return the document of `--dry-run`."""
         seen = {
             (spec.store, r)
             for stage in self.stages.values()
-            for spec, task in sources_of(stage)
+            for spec, task in list_sources(stage)
             for r in task["recording"].tolist()
         }
         stores = {source.store.key: source.store for source in self.sources}
@@ -81,12 +81,12 @@ class PretrainingPlan:
             "pretraining": self.id,
             "source": ", ".join(store.name for store in stores.values()),
             "synthetic": any(store.synthetic is not None for store in stores.values()),
-            "people": len({(key, stores[key].recordings[r].subject) for key, r in seen}),
+            "subjects": len({(key, stores[key].recordings[r].subject) for key, r in seen}),
             "recordings": len(seen),
             "modalities": list(self.method.modalities),
             "targets": [target.name for target in self.sources[0].targets],
             "recipe": self.method.preset,
-            "assumed": [name for name in assumed(self.method) if self.whole or not name.startswith("fusion.")],
+            "assumed": [name for name in assumed_fields(self.method) if self.whole or not name.startswith("fusion.")],
             "protocol": self.protocol.name,
             "stages": len(self.stages),
             "found": sum(Folder(stage_folder(self.request.runs_folder), s.id).done for s in self.stages.values()),
@@ -94,17 +94,17 @@ class PretrainingPlan:
 
 
 def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
-    """The plan of a pretraining; prepares the data where that was not done yet.
+    """Plan a pretraining; unprepared data are prepared.
 
     Args:
-        request: `dataset` is what is pretrained on, a name or the path of a corpus, or several joined by plus signs;
-            `pretrainers` has one, without source; fields about folds, targets and tests have no say.
+        request: `dataset` names the sources: a name or the path of a corpus, or several joined by plus signs.
+            `pretrainers` has one, without source. Fields about folds, targets and tests are ignored.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.
     """
     protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
-    (pretrainer,), names = request.pretrainers, several(request.dataset)
+    (pretrainer,), names = request.pretrainers, split_datasets(request.dataset)
     modality, _, named_source = read_pretrainer(pretrainer)
     if modality or named_source:
         raise UsageError(
@@ -127,7 +127,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     method = resolve_method(request, card, list(store.modalities), device)
     steps = [replace(step, own=False, option=f"--corpus {'+'.join(names)}") for step in method.pretraining]
     step = steps[0]
-    sources = tuple(source_of(each, step, method, (), protocol, workers) for each in data)
+    sources = tuple(load_source(each, step, method, (), protocol, workers) for each in data)
     check_mixed(method, step, protocol, sources)
     places = {**data_places(*sources), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
@@ -135,8 +135,8 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     return PretrainingPlan(request, protocol, method, data, sources, seed, method.device, stages)
 
 
-# Floors of a request that starts from pretrained weights: requests for the same network at random, frozen and from
-# scratch, and for simple features, all trained alike.
+# Comparison runs of a pretrained request: the same network with random weights, frozen and trained from scratch, and
+# handcrafted features, all trained in the same way.
 
 _TRAINS: Mapping[str, tuple[str, ...]] = {
     "unimodal": ("encoder",),
@@ -144,18 +144,18 @@ _TRAINS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("encoder", "fusion"),
     "estimator": ("encoder",),
 }
-"""How modalities meet -> the parts whose recipes train a network."""
+"""How modalities are combined -> the parts whose recipes train a network."""
 _ADAPTS = re.compile(r"(encoder|fusion)(\[.+\])?\.(adapt|frozen)\s*=")
 
 
 class NothingPretrained(UsageError):
-    """Refusal of floors for a request that starts from nothing."""
+    """Refusal of comparison runs for a request without pretraining."""
 
 
 @dataclass(frozen=True)
 class FloorRow:
-    """A row beside a pretrained one, or that row itself (`kind` is None). Without a `request`, `reason` says why there
-    is no such floor."""
+    """A comparison run of a pretrained one, or that run itself (`kind` is None). Without a `request`, `reason` says why
+    the comparison is not available."""
 
     kind: FloorKind | None
     request: Request | None
@@ -163,27 +163,27 @@ class FloorRow:
 
     @property
     def title(self) -> str:
-        """The words for it."""
+        """Title of the comparison."""
         return FLOOR_WORDS[self.kind] if self.kind else "pretrained"
 
 
 @dataclass(frozen=True)
 class Floors:
-    """A pretrained row and its floors, in this order; `training`: in words, how all of them are trained."""
+    """A pretrained run and its comparisons, in this order; `training`: in words, how all of them are trained."""
 
     rows: tuple[FloorRow, ...]
     training: str
 
     @property
     def requests(self) -> list[Request]:
-        """The requests of all rows that there are."""
+        """Requests of all available runs."""
         return [row.request for row in self.rows if row.request]
 
 
 def with_floors(request: Request) -> Floors:
-    """A request and its floors. All networks are trained until the loss on validation subjects has not fallen for five
-    epochs, at most 100, where the request does not set these itself; by the recipe's own schedule where the protocol
-    has no validation subjects.
+    """Return a request with its comparison runs. All networks are trained until the validation loss has not fallen for
+    five epochs, at most 100, unless the request sets this; by the recipe's schedule if the protocol has no validation
+    subjects.
 
     Raises:
         NothingPretrained: it starts from nothing. UsageError: it is tuned, or cannot be planned.
@@ -194,7 +194,7 @@ def with_floors(request: Request) -> Floors:
             where=f"--floors, --tuned {request.tuned}",
             expected="--floors without --tuned",
         )
-    stated, protocol, card = rules_of(request)
+    stated, protocol, card = resolve_rules(request)
     method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
     before = pretrained_parts(stated, method)
     if not before:
@@ -210,7 +210,7 @@ def with_floors(request: Request) -> Floors:
 
 
 def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
-    """The floors of the requests that are pretrained, and all requests, each once: these floors, then the others.
+    """Return the comparisons of the pretrained requests, and all requests, each once: comparisons first.
 
     Raises:
         NothingPretrained: none is pretrained.
@@ -229,10 +229,10 @@ def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Re
 
 
 def pretrained_parts(request: Request, method: Method) -> list[str]:
-    """The modalities whose encoders start from weights."""
+    """Return the modalities whose encoders start from pretrained weights."""
     if request.pretrained == RANDOM:
         return []
-    steps = {m for step in method.pretraining for m in method.of(step)}
+    steps = {m for step in method.pretraining for m in method.find_trained_modalities(step)}
     return [
         m
         for m, part in method.encoders.items()
@@ -241,7 +241,7 @@ def pretrained_parts(request: Request, method: Method) -> list[str]:
 
 
 def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
-    """The settings that all rows get, before those of the request, which go before them; and how all are trained."""
+    """Return the training settings of all runs, which precede the request's own, and their description."""
     kinds = () if method.inputs == "features" else _TRAINS[method.joins]
     if not kinds:
         return (), f"{method.fusion.short} is fitted on features, and no network is trained"
@@ -259,7 +259,7 @@ def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tup
 def _at_random(
     row: Request, stated: Request, method: Method, card: Card, before: Collection[str]
 ) -> Iterator[FloorRow]:
-    """The same network at random: frozen, with the row's own head, and trained from scratch."""
+    """Yield runs with the same network without pretraining: frozen with the same head, and trained from scratch."""
     if method.inputs == "features":
         yield FloorRow("random_frozen", at_random(row, card))
         yield FloorRow("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
@@ -280,19 +280,19 @@ def _at_random(
 
 
 def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
-    """The settings by which parts go on as wanted, those of all encoders in one where they are alike."""
+    """Yield the settings that give each part its `adapt`, combined if all encoders have the same."""
     changed = {name: value for name, value in adapted.items() if value != default[name]}
-    of_encoders = {name: value for name, value in changed.items() if name != "fusion"}
-    if len(of_encoders) == len(adapted) - 1 and len(set(of_encoders.values())) == 1:
-        yield f"encoder.adapt={next(iter(of_encoders.values()))}"
-        of_encoders = {}
-    yield from (f"{name}.adapt={value}" for name, value in of_encoders.items())
+    encoders = {name: value for name, value in changed.items() if name != "fusion"}
+    if len(encoders) == len(adapted) - 1 and len(set(encoders.values())) == 1:
+        yield f"encoder.adapt={next(iter(encoders.values()))}"
+        encoders = {}
+    yield from (f"{name}.adapt={value}" for name, value in encoders.items())
     if "fusion" in changed:
         yield f"fusion.adapt={changed['fusion']}"
 
 
 def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow]:
-    """Simple features of the same modalities in an estimator; of EEG also those of its covariance."""
+    """Yield runs with an estimator on handcrafted features of the same modalities; for EEG also on its covariance."""
     parts = list(dict.fromkeys(part for m in method.modalities for part in m.split("+")))
     if VIDEO in parts and FACE not in card.modalities:
         yield FloorRow(

@@ -1,4 +1,4 @@
-"""A user's request, checked as far as possible without data, and the points of a grid."""
+"""A user's request, checked as far as possible without data, and grid points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from embench.records.manifest import Manifest
 
 
-# A user's request, validated as far as possible without data; and the options of a request.
+# A user's request, checked as far as possible without data; and the options of a request.
 
 
 @dataclass(frozen=True)
 class Request:
-    """One run, as the command line or Python states it; see `embench run --help` for what each field means. Without
-    `seeds`, a plan fills in those that a board takes of its method."""
+    """One run, as the command line or Python states it; see `embench run --help` for each field. Without `seeds`, the
+    plan uses the seeds that a leaderboard requires of its method."""
 
     dataset: str
     encoders: tuple[str, ...] = ("cnn_tf",)
@@ -48,7 +48,7 @@ class Request:
     label_subjects: str | None = None
     label_fraction: str | None = None
     lag: str | None = None
-    given: str | None = None
+    calibration_data: str | None = None
     pretrained: str | None = None
     tuned: Path | None = None
     workers: int | None = None
@@ -56,14 +56,14 @@ class Request:
 
     @property
     def source(self) -> Source:
-        """The dataset that is tested. Raises UsageError where there is none of that name."""
+        """Test dataset. Raises UsageError if the name is unknown."""
         from embench.data.find import find_source
 
         return find_source(self.dataset, self.data_root)
 
     @property
     def card(self) -> Card:
-        """The card of the dataset that is tested, under the protocol. Raises UsageError where names do not fit."""
+        """Card of the test dataset under the protocol. Raises UsageError if names do not fit."""
         from embench.data.cohort import card_for_protocol
         from embench.protocols import load_protocol
 
@@ -71,13 +71,12 @@ class Request:
 
     @property
     def train_source(self) -> Source | None:
-        """The dataset that is trained on, where it is another one. Raises UsageError where there is none of that
-        name."""
+        """Training dataset, if it is another one. Raises UsageError if the name is unknown."""
         return replace(self, dataset=self.train_dataset).source if self.train_dataset else None
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds as numbers from 0, each once; `0-9` are ten of them. Raises UsageError where they are other.
+        """Seeds as numbers from 0, each once; `0-9` means ten seeds. Raises UsageError for other texts.
 
         >>> Request("deap", seeds="0-2,7").seed_list
         (0, 1, 2, 7)
@@ -98,7 +97,7 @@ class Request:
 
     @property
     def lag_s(self) -> float | None:
-        """The lag in seconds, None for the card's. Raises UsageError where it is no number."""
+        """Lag in s, None for the card's. Raises UsageError if it is not a number."""
         if self.lag is None:
             return None
         try:
@@ -113,7 +112,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
-        """The folder for records: the requested one, else `runs` in the working folder."""
+        """Folder for records: the requested one, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 
@@ -122,12 +121,12 @@ class Option:
     """An option of `embench run`.
 
     Args:
-        name: on the command line, without its dashes.
+        name: name on the command line, without dashes.
         help: what `embench run --help` says.
-        sets: field of `Request`, where it has another name.
-        panel: of the help of commands that have all options.
-        points: what `embench grid --help` says; None where all points of a grid share one value.
-        claimed: whether a claim states it of a side of its comparison.
+        sets: field of `Request`, if it has another name.
+        panel: its panel in the help of commands with all options.
+        points: what `embench grid --help` says; None if all points of a grid share one value.
+        claimed: True if a claim states it for each side of its comparison.
     """
 
     name: str
@@ -140,7 +139,7 @@ class Option:
 
     @property
     def field(self) -> str:
-        """The field of `Request` that the option sets."""
+        """Field of `Request` that the option sets."""
         return self.sets or self.name.replace("-", "_")
 
 
@@ -275,7 +274,7 @@ OPTIONS = (
         panel="Experiments",
     ),
     Option(
-        "given",
+        "calibration-data",
         "Calibration data of the test subject (personalisation): N labelled units a class, unlabelled:N, or session.",
         points=(
             "Calibration data: `N` labelled units per class, `unlabelled:N` units, or `session`. Example: "
@@ -294,22 +293,22 @@ OPTIONS = (
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
     Option("observer", "Observer to notify of events; repeatable.", sets="observers", panel="Machine"),
 )
-"""The options of a run, in the order of its help: the one place that maps options to fields of a request."""
+"""Options of a run, in the order of its help; they map to fields of a request here and nowhere else."""
 
 AXES = {option.name: option.field for option in OPTIONS if option.points is not None}
-"""Options that a grid may spread, and their fields."""
+"""Options that a grid may vary, and their fields."""
 
 
 def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options, by the names of the command line (or of fields), as fields; `-` and `_` are the same."""
+    """Return options with field names as keys, from names of the command line or of fields; `-` and `_` are equal."""
     fields = {option.name.replace("-", "_"): option.field for option in OPTIONS}
     by_name = {name.replace("-", "_"): value for name, value in options.items()}
     return {fields.get(name, name): value for name, value in by_name.items()}
 
 
-def request_of(**options: Any) -> Request:
-    """Builds a request from options, by their names or those of fields, as the command line, a file or Python gives
-    them: a text is accepted for a list of one, a list for a text with commas, a mapping for texts with `=`."""
+def make_request(**options: Any) -> Request:
+    """Build a request from options, by their names or those of fields, as the command line, a file or Python gives
+    them. A text is accepted for a list of one, a list for a comma-separated text, and a mapping for texts with `=`."""
     hints = get_type_hints(Request)
     return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
 
@@ -317,8 +316,8 @@ def request_of(**options: Any) -> Request:
 def recorded_request(
     config: Mapping[str, Any], runs: Path, data_root: Path | None = None, dataset: str | None = None
 ) -> Request | None:
-    """The request that a record's `config` holds, with this folder of runs and, where they are named, another root or
-    dataset; None for a submission, which has none."""
+    """Return the request in a record's `config`, with this folder of runs and, if given, another root or dataset; None
+    for a submission, which has none."""
     request = config.get("request")
     if request is None:
         return None
@@ -331,7 +330,7 @@ def recorded_request(
 
 
 def recorded_root(config: Mapping[str, Any]) -> Path | None:
-    """The folder of datasets that a record's request names."""
+    """Return the folder of datasets that a record's request names."""
     place = config.get("request", {}).get("data_root")
     return Path(place) if place else None
 
@@ -349,21 +348,21 @@ def _fitting(hint: Any, value: Any) -> Any:
 _MOST_SEEDS = 1000
 """Most seeds of a range."""
 OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
-"""Fields of a request that say where and how it is run, and not what."""
+"""Fields of a request that say where and how it is run, without effect on its numbers."""
 
 
 def command_again(run: Manifest) -> str:
-    """The command that asks for a recorded run, without the seeds that it has by default; empty for a submission."""
+    """Return the command that repeats a recorded run, without default seeds; empty for a submission."""
     from embench.records.manifest import method_kind, seeds_taken
 
     request = run.config.get("request")
     taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)
     seeds = {"seeds": None} if tuple(run.seeds) in taken[:1] else {}
-    return command_of({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
+    return format_command({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
 
 
 def _seeds_in(part: str | int) -> range:
-    """The seeds of one part of a list: a number, or the first and the last of some. Raises ValueError."""
+    """Return the seeds of one part of a list: a number, or a range from first to last. Raises ValueError."""
     first, dash, last = str(part).strip().partition("-")
     found = range(int(first), int(last if dash else first) + 1)
     if not found or len(found) > _MOST_SEEDS:
@@ -371,10 +370,10 @@ def _seeds_in(part: str | int) -> range:
     return found
 
 
-def command_of(request: Mapping[str, Any]) -> str:
-    """The command of a request, on any machine.
+def format_command(request: Mapping[str, Any]) -> str:
+    """Return the command of a request, valid on any machine.
 
-    >>> command_of({"dataset": "deap", "encoders": ["tcn"], "seeds": "0", "settings": ["fusion.lr=1e-4"]})
+    >>> format_command({"dataset": "deap", "encoders": ["tcn"], "seeds": "0", "settings": ["fusion.lr=1e-4"]})
     'embench run --dataset deap --encoder tcn --seeds 0 --set fusion.lr=1e-4'
     """
     words = ["embench", "run"]
@@ -388,7 +387,7 @@ def command_of(request: Mapping[str, Any]) -> str:
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:
-    """Modality -> name, from texts such as `cnn_tf` (for all modalities without their own) and `eeg=tcn`.
+    """Return modality -> name, from texts such as `cnn_tf` (for all other modalities) and `eeg=tcn`.
 
     Raises:
         UsageError: a modality is unknown or without a name, or several names are for all.
@@ -423,11 +422,11 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
 # Points of a grid: every combination of the values of its options.
 
 _NONE = "none"
-"""A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
+"""Grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
 def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """The fields of a request for each point: the product of all axes, the last one changing fastest.
+    """Yield the fields of a request for each point: the product of all axes, the last changing fastest.
 
     Raises:
         UsageError: the dataset or the encoder is missing.

@@ -1,5 +1,5 @@
-"""Settings that are chosen for each fold on its own validation subjects: the search, whose trials are a fixed list, and
-the file that says which trial each fold has."""
+"""Settings chosen for each fold on its own validation subjects: the search over a fixed list of trials, and the file
+with the chosen trial of each fold."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from embench.records.manifest import as_model
 MOST_TRIALS = 1000
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
 _FIXED = re.compile(r"\.(targets|view|adapt|frozen|normalise)\b")
-"""Settings that say what is predicted of what, which is one thing in all folds."""
+"""Settings that define the prediction task, which must be equal in all folds."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included: integers, or any; by their logarithm where `log`."""
+    """Numbers from `low` to `high` inclusive, integers if `whole`; on a logarithmic scale if `log`."""
 
     low: float
     high: float
@@ -34,24 +34,24 @@ class Range:
     whole: bool
 
     def at(self, share: float) -> float:
-        """The number at a `share` of the way, from 0 to below 1."""
+        """Return the number at a `share` of the range, from 0 to below 1."""
         top = self.high + self.whole
         value = self.low * (top / self.low) ** share if self.log else self.low + share * (top - self.low)
         return min(int(value // 1), int(self.high)) if self.whole else value
 
 
 Space = Mapping[str, Range | tuple[str, ...]]
-"""Path of a setting -> where its values come from."""
+"""Path of a setting -> its candidate values."""
 
 
-def space_of(texts: Sequence[str]) -> Space:
-    """The search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
+def parse_space(texts: Sequence[str]) -> Space:
+    """Return the search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
     `fusion.batch=16,32,64`.
 
     Raises:
         UsageError: a text cannot be read, is of a setting that all folds share, or there is none.
 
-    >>> space_of(["encoder.lr=log:1e-4..1e-2", "encoder.build.layers=1..4"])["encoder.build.layers"]
+    >>> parse_space(["encoder.lr=log:1e-4..1e-2", "encoder.build.layers=1..4"])["encoder.build.layers"]
     Range(low=1, high=4, log=False, whole=True)
     """
     space: dict[str, Range | tuple[str, ...]] = {}
@@ -76,8 +76,8 @@ class _Part(BaseModel):
 
 
 class Search(_Part):
-    """Trials of settings: the defaults, and `trials` - 1 settings drawn from a `space` (see `space_of`). They depend on
-    nothing else, so that a search of more trials begins with those of a shorter one."""
+    """Trials of settings: the defaults, and `trials` - 1 settings drawn from a `space` (see `parse_space`). A search
+    with more trials begins with the same trials as a shorter one."""
 
     space: tuple[str, ...]
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
@@ -85,12 +85,12 @@ class Search(_Part):
 
     @cached_property
     def settings(self) -> tuple[tuple[str, ...], ...]:
-        """The settings of each trial, as `--set` takes them; none of the first one.
+        """Settings of each trial, as `--set` takes them; empty for the first trial.
 
         >>> Search(space=("fusion.build.C=log:1e-3..10",), trials=3).settings
         ((), ('fusion.build.C=1.12',), ('fusion.build.C=0.217',))
         """
-        space = space_of(self.space)
+        space = parse_space(self.space)
         return (
             (),
             *(
@@ -101,12 +101,12 @@ class Search(_Part):
 
 
 class Choice(_Part):
-    """The trial of a seed, a fold and its target (of one network for several: all, comma-separated).
+    """The chosen trial of a seed, a fold and a target (comma-separated targets for one network with several).
 
     Args:
-        subjects: validation subjects of the fold, by whom it was chosen.
-        score: what was compared; `scores`: of each trial, None where there is none. Entries of datasets whose labels
-            are not public have no scores.
+        subjects: validation subjects of the fold, on which the trial was chosen.
+        score: name of the compared score; `scores`: its value in each trial, None if undefined. Entries of datasets
+            with withheld labels have no scores.
         chosen: number of the trial, from 0.
     """
 
@@ -120,13 +120,13 @@ class Choice(_Part):
 
     @property
     def best(self) -> int:
-        """The first trial with the highest score; 0 where no trial has one."""
+        """Number of the first trial with the highest score; 0 if no trial has a score."""
         known = [float("-inf") if score is None else score for score in self.scores]
         return known.index(max(known))
 
 
 class Tuning(_Part):
-    """A search and its choices for a method, whose facts `of` is a digest of."""
+    """A search and its choices; `of` is a digest of the method and data."""
 
     of: str
     search: Search
@@ -144,7 +144,7 @@ class Tuning(_Part):
         return {(choice.seed, choice.fold, choice.target): choice.chosen for choice in self.choices}
 
     def settings(self, seed: int, fold: int, target: str) -> tuple[str, ...]:
-        """The chosen settings. Raises UsageError where nothing was chosen for this seed, fold and target."""
+        """Return the chosen settings. Raises UsageError if this seed, fold and target has no choice."""
         if (seed, fold, target) not in self._chosen:
             known = sorted({choice.seed for choice in self.choices})
             raise UsageError(
@@ -156,12 +156,12 @@ class Tuning(_Part):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Its part of a run's configuration: the number of trials, and the digest of all but scores."""
+        """Return the part of a run's configuration: the number of trials, and a digest of everything except scores."""
         content = self.model_dump(mode="json", exclude={"choices": {"__all__": {"scores"}}})
         return {"trials": self.search.trials, "choices": digest(content)}
 
     def text(self) -> str:
-        """The content of its file, a choice a line, with the settings of trials for readers."""
+        """Return the content of the tuning file, one choice per line, with the settings of all trials."""
         head = json.dumps(
             {"of": self.of, "search": self.search.model_dump(), "settings": self.search.settings}, indent=1
         )
@@ -170,7 +170,7 @@ class Tuning(_Part):
 
 
 def read_tuning(path: Path) -> Tuning:
-    """The tuning in a file. Raises DataError where it is missing, damaged, or breaks its schema."""
+    """Read a tuning file. Raises DataError if it is missing, damaged, or breaks its schema."""
     expected = "a file that `embench tune` wrote"
     with reading(path, expected=expected):
         text = read_text(path)
@@ -186,8 +186,8 @@ def read_tuning(path: Path) -> Tuning:
 
 
 def tuned_method(config: Mapping[str, Any]) -> str:
-    """A digest of the method and data of a plan's configuration, the same for all seeds, machines and versions of
-    code, and for validation and test."""
+    """Return a digest of the method and data of a plan's configuration, the same for all seeds, machines and code
+    versions, and for validation and test."""
     other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
     facts = {name: value for name, value in config.items() if name not in other}
     machine = ("code", "libraries", "assets")
@@ -203,7 +203,7 @@ def _drawn(values: Range | tuple[str, ...], lot: str) -> str:
 
 
 def setting_text(number: float) -> str:
-    """The number as a setting has it: more digits would look as if they mattered."""
+    """Return the number as text with few digits."""
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 

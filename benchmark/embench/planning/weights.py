@@ -1,4 +1,4 @@
-"""Weights to start from, the datasets that a method has seen, and requests that stand for several."""
+"""Pretrained weights to start from, the datasets that a method has used, and requests that stand for several runs."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from embench.protocols import Protocol, load_protocol
 from embench.records import record
 from embench.records.manifest import OVERLAP_OF, Overlap
 from embench.records.pretraining_comparison import RANDOM
-from embench.records.record import family_of
+from embench.records.record import strip_variant
 from embench.store import Store
 
-# Weights to start from: what `embench pretrain` made, the encoders of a run, a bare safetensors file, or none.
+# Pretrained weights: from `embench pretrain`, the encoders of a run, a safetensors file, or none.
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """`files` says what each part of a model, a modality or `fusion`, starts from, and `digests` are those files'
-    SHA-256. `manifest` is what lies beside pretrained weights, `run` a run's record; None where there is none."""
+    """Pretrained weights. `files` maps each part of a model, a modality or `fusion`, to a file, and `digests` to its
+    SHA-256. `manifest` describes pretrained weights, `run` is a run's record; None if there is none."""
 
     files: Mapping[str, Path] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -66,22 +66,22 @@ class Weights:
 
     @property
     def dataset(self) -> str | None:
-        """Full name of the dataset that they were trained on last; None where it is not known."""
+        """Full name of the dataset of the last training; None if unknown."""
         return next((str(entry["dataset"]) for entry in reversed(self.seen())), None)
 
     @property
     def data(self) -> str | None:
-        """The key of that dataset's prepared data; None where it is not known."""
+        """Key of that dataset's prepared data; None if unknown."""
         return next((str(entry["store"]) for entry in reversed(self.seen())), None)
 
     def channels(self, m: str) -> Sequence[str]:
-        """The names of the channels that a modality's pretrained encoder reads, as far as they are on record."""
+        """Return the channel names that a modality's pretrained encoder reads, as far as recorded."""
         return self.manifest["channels"].get(m, ()) if self.manifest else ()
 
     def seen(self) -> list[dict[str, Any]]:
-        """Data that the weights were trained on, one entry per dataset and use of its labels."""
+        """Return the training data of the weights, one entry per dataset and use of its labels."""
         if self.manifest:
-            return [as_recorded(entry) for entry in self.manifest["seen"]]
+            return [dict(entry) for entry in self.manifest["seen"]]
         if self.run is None:
             return []
         dataset, config = self.run["dataset"], self.run["config"]
@@ -95,29 +95,29 @@ class Weights:
         return [fitted, *map(dict, self.run.get("pretraining", []))]
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
-        """Relation of a dataset's subjects to those behind the weights: `labelled_target` where their labels were used,
-        `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a run
-        itself started from other weights.
+        """Return the relation of a dataset's subjects to the training data of the weights. `labelled_target`: their
+        labels were used; `unlabelled_target`: only their signals; `none`. `unknown`: nothing is recorded, or a run
+        started from other weights itself.
 
         Args:
-            dataset: full name; its variants are of the same subjects.
-            marks: of its files, as `Source.file_marks` gives them.
+            dataset: full name; variants have the same subjects.
+            marks: marks of its files, from `Source.file_marks`.
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
-        if self.manifest is not None and not self.manifest["seen"]:  # of converted weights that nobody knows
+        if self.manifest is not None and not self.manifest["seen"]:  # unknown for converted weights
             return "unknown"
-        ours = [entry for entry in self.seen() if family_of(entry["dataset"]) == family_of(dataset)]
+        ours = [entry for entry in self.seen() if strip_variant(entry["dataset"]) == strip_variant(dataset)]
         if any(entry.get("labels") == "source" for entry in ours):
             return "labelled_target"
         shared = self.manifest and set(self.manifest["files"]) & set(marks)
         pretrained_on = self.run["config"]["pretrained_on"] if self.run else ()
-        if ours or shared or any(family_of(name) == family_of(dataset) for name in pretrained_on):
+        if ours or shared or any(strip_variant(name) == strip_variant(dataset) for name in pretrained_on):
             return "unlabelled_target"
         return "none"
 
     def summary(self) -> dict[str, Any]:
-        """The origin of the weights for a run's record, subjects by their number."""
+        """Return the origin of the weights for a run's record, with the number of subjects instead of names."""
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
@@ -125,8 +125,8 @@ class Weights:
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
-def own_weights(method: Method) -> dict[str, PretrainingData | None]:
-    """Modality -> what is known of the weights that its encoder brings with it; None where nothing is."""
+def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
+    """Return modality -> known training data of the weights that its encoder includes; None if unknown."""
     return {
         m: registry.load("encoder", part.name)(part.recipe).pretraining_data()
         for m, part in method.encoders.items()
@@ -134,25 +134,25 @@ def own_weights(method: Method) -> dict[str, PretrainingData | None]:
     }
 
 
-def seen_by(data: PretrainingData | None, dataset: str) -> Saw:
-    """The data of a dataset's people that weights saw, by its full name."""
-    return "undisclosed" if data is None else data.of(re.split("[/:]", family_of(dataset))[-1])
+def find_seen(data: PretrainingData | None, dataset: str) -> Saw:
+    """Return the data of a dataset's subjects that weights were trained on, by the dataset's full name."""
+    return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
 
-def own_overlap(method: Method, dataset: str) -> list[Overlap]:
-    """Relation of a dataset's subjects to those behind the weights that each encoder brings with it."""
-    return [OVERLAP_OF[seen_by(data, dataset)] for data in own_weights(method).values()]
+def find_bundled_overlap(method: Method, dataset: str) -> list[Overlap]:
+    """Return the relation of a dataset's subjects to the training data of the weights that each encoder includes."""
+    return [OVERLAP_OF[find_seen(data, dataset)] for data in find_bundled_weights(method).values()]
 
 
 def find_weights(text: str, runs: Path, method: Method) -> Weights:
-    """The weights that a text means for a method.
+    """Find the weights that a text names for a method.
 
     Args:
         text: a folder that `embench pretrain` wrote, or its id; the folder or id of a run, whose first networks are
             taken; or a `.safetensors` file.
 
     Raises:
-        DataError: there is no such file or run, or it cannot be read. CheckFailed: weights or what is known of them
+        DataError: the file or run does not exist or cannot be read. CheckFailed: weights or what is known of them
             were changed after they were written. UsageError: the file is of another kind, or the weights are of other
             encoders or modalities.
     """
@@ -180,7 +180,7 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         if run:
             _check(text, method, run["method"]["encoders"])
-        files = {m: _of_run(path, m) for m in method.modalities}
+        files = {m: _find_network(path, m) for m in method.modalities}
     else:
         path, file = path.parent.parent, path
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
@@ -209,8 +209,8 @@ _OF_PRETRAINING = re.compile(r"pretrainer\b|encoder(\[.+\])?\.build\.weights\s*=
 
 
 def at_random(request: Request, card: Card) -> Request:
-    """The request of `--pretrained random`: without the weights and pretrainers that it names, and all else as it is;
-    what it freezes is then frozen as it was drawn. Raises UsageError where a modality or an encoder is unknown."""
+    """Return the request of `--pretrained random`: without weights and pretrainers, otherwise unchanged, so that frozen
+    parts stay random. Raises UsageError if a modality or an encoder is unknown."""
     modalities = chosen_modalities(request, card, list(card.modalities))
     doors = [m for m, name in assign(request.encoders, modalities, "encoder").items() if _has_door(name)]
     kept = [text for text in request.settings if not _OF_PRETRAINING.match(text)]
@@ -222,12 +222,12 @@ def at_random(request: Request, card: Card) -> Request:
 
 
 def _has_door(encoder: str) -> bool:
-    """True of an encoder that may start from weights by itself."""
+    """Return True if an encoder can start from weights of its own."""
     return any("weights" in recipe.build for recipe in registry.load("encoder", encoder).recipes.values())
 
 
 def check_used(request: Request, method: Method) -> None:
-    """Refuses weights of a method that trains no network. Raises UsageError."""
+    """Refuse weights for a method that trains no network. Raises UsageError."""
     by_themselves = any("weights" in part.recipe.build for part in method.encoders.values())
     if request.pretrained and method.inputs == "features" and not (request.pretrained == RANDOM and by_themselves):
         raise UsageError(
@@ -237,32 +237,28 @@ def check_used(request: Request, method: Method) -> None:
 
 
 def data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The description of each dataset that a pretraining saw, of the result of its stage."""
+    """Return the description of each dataset that a pretraining used, from the result of its stage."""
     return [result["manifest"], *result.get("beside", ())]
 
 
-def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Training data of several stages: each source and use of its labels once, with the subjects and hours of all."""
+def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Merge the training data of several stages: each source and use of its labels once, with the subjects and hours of
+    all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in manifests:
         key = (one["store"], one["labels"])
-        before = found.get(key, {"people": [], "recordings": 0, "hours": {}})
+        before = found.get(key, {"subjects": [], "recordings": 0, "hours": {}})
         found[key] = {
             **one,
-            "people": sorted({*before["people"], *one["people"]}),
+            "subjects": sorted({*before["subjects"], *one["subjects"]}),
             "recordings": max(before["recordings"], one["recordings"]),
             "hours": {**before["hours"], **one["hours"]},
         }
     return list(found.values())
 
 
-def as_recorded(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of what stages saw under the names of a run's record: stages, and manifests of weights, say `people`."""
-    return {"subjects" if name == "people" else name: value for name, value in entry.items()}
-
-
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded entry with the number of subjects in place of their names; None where it is not known."""
+    """Return a recorded entry with the number of subjects instead of their names; None if unknown."""
     subjects = entry["subjects"]
     return {**entry, "subjects": len(subjects) if isinstance(subjects, list) else subjects}
 
@@ -272,7 +268,7 @@ def _short(plugin: str) -> str:
 
 
 def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
-    """Refuses weights that have no encoder of a modality, or that of another plugin."""
+    """Refuse weights without an encoder of a modality, or with another plugin's."""
     for m in method.modalities:
         if m not in encoders:
             raise UsageError(
@@ -290,7 +286,7 @@ def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
 
 
 def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> None:
-    """Refuses weights of an encoder that saw its signals at another rate, or otherwise prepared."""
+    """Refuse weights of an encoder whose signals had another rate or preparation."""
     for m in method.modalities:
         theirs, ours = manifest["encoders"][m]["recipe"]["prepare"], dict(method.encoders[m].recipe.prepare)
         for key in theirs.keys() | ours.keys():
@@ -304,7 +300,7 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
 
 
 def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
-    """True if the method's fusion is the pretrained one, over the same modalities."""
+    """Return True if the method has the pretrained fusion of the same modalities."""
     return (
         method.joins == "tokens"
         and _short(manifest["fusion"]["plugin"]) == method.fusion.short
@@ -312,8 +308,8 @@ def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
     )
 
 
-def _of_run(folder: Path, modality: str) -> Path:
-    """The first network of a run that has a modality's encoder: frozen ones are in files of their own."""
+def _find_network(folder: Path, modality: str) -> Path:
+    """Return the first network of a run with a modality's encoder: frozen ones are in separate files."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
         raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")
@@ -359,12 +355,13 @@ def _manifest(path: Path) -> dict[str, Any]:
     return content
 
 
-# Origins of a method besides the tested dataset: the sources of its pretraining, weights, and the dataset that it is
-# trained on; checks that it can go from each to the next, and places of sensors on the way.
+# Other data of a method besides the test dataset: pretraining sources, weights, and the training dataset; checks that
+# each step fits the next, and sensor sites on the way.
 
 
-def with_data(method: Method, *data: Source | None) -> Method:
-    """The method. Raises DataError where data of its run are missing, before any are read or weights downloaded."""
+def check_data_present(method: Method, *data: Source | None) -> Method:
+    """Return the method. Raises DataError if data of its run are missing, before data are read or weights
+    downloaded."""
     others = (source for step in method.pretraining for source in step.sources)
     for source in filter(None, (*data, *others)):
         _ = source.reader
@@ -374,7 +371,7 @@ def with_data(method: Method, *data: Source | None) -> Method:
 def sources(
     tested: Source, train_source: Source | None, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> dict[Origin, Cohort]:
-    """The cohort of every external source of a method that is tested on `test`.
+    """Return the cohort of every external source of a method that is tested on `test`.
 
     Raises:
         UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its subjects are those
@@ -403,18 +400,19 @@ def sources(
             if origin in found:  # of a step on other modalities
                 _check_source(step, method, found[origin].store, found[origin].card)
             else:
-                found[origin] = source_of(source, step, method, wanted, protocol, workers)
+                found[origin] = load_source(source, step, method, wanted, protocol, workers)
     return found
 
 
-def source_of(
+def load_source(
     source: Source, step: Pretraining, method: Method, wanted: Sequence[str], protocol: Protocol, workers: int
 ) -> Cohort:
-    """The subjects of a step's source: all, or those with labels. The targets are then those called as
-    the `wanted` ones, in the card's order, else the card's default ones.
+    """Return the cohort of a pretraining step's source dataset: all subjects for a step without labels, else the
+    labelled ones. Its targets are the targets of the dataset card with a name in `wanted`, or else the card's default
+    targets.
 
     Raises:
-        UsageError: the source lacks a modality of the step, or has no labels, and the step needs them.
+        UsageError: the source lacks a modality of the step, or lacks the labels that the step needs.
     """
     store = source.prepared(protocol, workers)
     card = card_for_protocol(protocol, source.card, tested=False)
@@ -429,18 +427,18 @@ def source_of(
             hint="without labels: --pretrainer masked_value:" + source.name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
-    rules = protocol.giving_nothing()
+    rules = protocol.without_calibration()
     return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, rules)
 
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
-    for m in method.of(step):
+    for m in method.find_trained_modalities(step):
         _check_there(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
-def of_both(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
-    """The request with what it leaves open, modalities and targets, set to the tested dataset's default ones as far as
-    the dataset that is trained on has them.
+def share_defaults(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
+    """Fill in modalities and targets that the request leaves open: the test dataset's defaults, as far as the training
+    dataset has them.
 
     Raises:
         UsageError: they share no default modality or no target.
@@ -452,7 +450,8 @@ def of_both(request: Request, train_source: Source, protocol: Protocol, card: Ca
         modalities = ",".join(
             m
             for m in card.default_modalities
-            if m in other.modalities and channels.all_fit(*(_of_card(name, each, m) for name, each in cards.items()))
+            if m in other.modalities
+            and channels.all_fit(*(_card_channels(name, each, m) for name, each in cards.items()))
         )
     if names is None:
         usual = choose_targets(card, None)
@@ -473,7 +472,7 @@ def of_both(request: Request, train_source: Source, protocol: Protocol, card: Ca
 def trained_on(
     source: Source, test_source: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> Cohort:
-    """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
+    """Return the training cohort: all subjects of the other dataset, with its own card's label rules.
 
     Raises:
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
@@ -516,7 +515,7 @@ def trained_on(
 
 
 class _Step(NamedTuple):
-    """A place where encoders learn, and the fusion over them where the `whole` model does; `where` is for messages."""
+    """A step in which encoders learn, and the fusion if the `whole` model does; `where` is for messages."""
 
     site: Site
     modalities: Sequence[str]
@@ -532,8 +531,8 @@ def check_handovers(
     sources: Mapping[Origin, Cohort],
     started: Weights | None,
 ) -> dict[str, str]:
-    """Follows each network from the weights that it starts from, through every step of pretraining, to the data that it
-    is fitted on, and to those that it is tested on.
+    """Check each network from its initial weights through all pretraining steps to its training and test data. Return
+    modality -> sensor sites in words, for modalities whose sensor sites differ between steps.
 
     Returns:
         Each modality whose sensors were not at one place all the way, with the places in words.
@@ -543,7 +542,7 @@ def check_handovers(
     """
     for step in method.pretraining:
         check_mixed(method, step, protocol, _seen_by(step, fit, sources))
-    learned: dict[str, Site] = {}  # modality or fusion -> where it learned last
+    learned: dict[str, Site] = {}  # modality or fusion -> step in which it was last trained
     way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
     for site, modalities, whole, where in _steps(method, protocol, fit, sources):
         parts = {m: method.encoders[m] for m in modalities}
@@ -553,7 +552,7 @@ def check_handovers(
                 check_shapes(learned[m], site, {m: part}, None, where)
             elif started:
                 current = channels_read(site, m, part)
-                if before := _channels_of(started, m, part, site, current):
+                if before := _learned_channels(started, m, part, site, current):
                     way[m].append(("pretrained", before))
                     source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
                     channels.check_fit(part.short, m, (source, before), (site.name, current), str(started.files[m]))
@@ -574,20 +573,24 @@ def check_handovers(
     return {m: words for m, stops in way.items() if (words := channels.moved(stops))}
 
 
-def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]) -> Sequence[Channel]:
-    """The channels that weights learned from: those that their manifest names; without one, what their encoder would
-    read of the dataset of their run, if it is installed; none where neither is known."""
+def _learned_channels(
+    started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]
+) -> Sequence[Channel]:
+    """Return the channels from which weights learned: the channels in their manifest, else the channels that their
+    encoder reads of the run's dataset, if installed. Empty if both are unknown."""
     names: Sequence[str] = started.channels(m)
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
     if entry:
         card = registry.load("dataset", entry.full_name).card
-        known = _of_card(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
+        known = _card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()
     kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)
     return [
-        next((channel for channel in known if channel.name == name), Channel.of(kind, name, alone=len(names) == 1))
+        next(
+            (channel for channel in known if channel.name == name), Channel.from_name(kind, name, alone=len(names) == 1)
+        )
         for kind, name in zip(kinds, names, strict=True)
     ]
 
@@ -597,7 +600,7 @@ def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Ori
     for step in method.pretraining:
         named = step.option
         for cohort in _seen_by(step, fit, sources):
-            yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
+            yield _Step(_site(protocol, cohort), method.find_trained_modalities(step), step.modality is None, named)
     yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
 
 
@@ -606,8 +609,8 @@ def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -
 
 
 def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
-    """Refuses to learn from the rows of several datasets at once where they have other channels, rates or lengths, or
-    the run's own subjects are normalised by what they give, and others by all that they have.
+    """Refuse to learn from several datasets at once if channels, rates or lengths differ, or if the run's own subjects
+    are normalised by calibration data and others by all their data.
 
     Raises:
         UsageError: any of it.
@@ -625,7 +628,7 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
         )
     first, *others = (_site(protocol, cohort) for cohort in cohorts)
     for other in others:
-        for m in method.of(step):
+        for m in method.find_trained_modalities(step):
             check_channels(first, other, m, method.encoders[m], step.option)
             check_rows(first, other, m, method.encoders[m], step.option)
 
@@ -639,12 +642,13 @@ def _check_there(store: Store, card: Card, modality: str, reader: str, where: st
     channels.check_there(card.name, available, modality, reader, where)
 
 
-def _of_card(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
-    return channels.channels_of(name, {m: one.channels for m, one in card.modalities.items()}, modality)
+def _card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
+    return channels.find_channels(name, {m: one.channels for m, one in card.modalities.items()}, modality)
 
 
 def _same_target(one: Target, other: Target) -> bool:
-    """True if a prediction of one is a prediction of the other; each dataset may cut its scale by its own rule."""
+    """Return True if predictions of one target are predictions of the other; each dataset may cut its scale by its own
+    rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 
@@ -656,7 +660,7 @@ def _describe_target(target: Target) -> str:
 
 
 def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str) -> None:
-    """Raises UsageError where pretraining saw test subjects of whom a protocol reveals only their rest."""
+    """Raise UsageError if pretraining used test subjects whose resting period alone is allowed by the protocol."""
     if protocol.normalise == "baseline" and overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining used test subjects of {dataset}, but {protocol.name} allows only their resting data",
@@ -665,26 +669,26 @@ def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str)
         )
 
 
-# Requests that stand for several: numbers of labelled subjects, shares of labels, lags, what test subjects give,
-# modalities that are taken away.
+# Requests that stand for several: numbers of labelled subjects, proportions of labels, lags, calibration data, removed
+# modalities.
 
 DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """A request for each point of its axes: `label_subjects`, `label_fraction`, `lag` and `given` may hold several with
-    commas between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every
-    choice but all of them.
+    """Return a request for each point of its axes. `label_subjects`, `label_fraction`, `lag` and `calibration_data` may
+    contain several comma-separated values. `drop` may be `each`: nothing, then every single modality; or `all`:
+    nothing, then every subset except the full set.
 
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
     return [
-        replace(request, label_subjects=count, label_fraction=share, lag=lag, given=given, drop=drop)
+        replace(request, label_subjects=count, label_fraction=share, lag=lag, calibration_data=given, drop=drop)
         for count in _several(request.label_subjects)
         for share in _several(request.label_fraction)
         for lag in _several(request.lag)
-        for given in _several(request.given)
+        for given in _several(request.calibration_data)
         for drop in _drops(request)
     ]
 
@@ -708,8 +712,8 @@ def _drops(request: Request) -> list[str | None]:
 
 
 def _modalities(request: Request) -> tuple[str, ...]:
-    """Modalities that the method of a request reads, found without its data."""
+    """Return the modalities that the method of a request reads, found without its data."""
     card = request.card
     if train_source := request.train_source:
-        request = of_both(request, train_source, load_protocol(request.protocol), card)
+        request = share_defaults(request, train_source, load_protocol(request.protocol), card)
     return chosen_modalities(request, card, list(card.modalities))

@@ -13,33 +13,34 @@ import numpy as np
 
 _LARGE, _SMALL = 5, 4
 _MOST_IN_SMALL = _SMALL**2
-"""Most subjects for the plane of order 4: more would share points there, but not in the plane of order 5."""
+"""Most subjects for the plane of order 4: with more, subjects would share points there, but not in the plane of order
+5."""
 FEWEST_GROUPS = _SMALL + 1
-"""Fewest subjects: as many as a line has points could all lie on it, in one fold."""
+"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, in one fold."""
 _TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
 """Products in the field of four elements, whose sums are bitwise."""
 
 
 def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
-    """Return partitions, each as subject -> test fold, in which any two subjects share a test fold once, or always.
+    """Return partitions, each as subject -> test fold, in which any two subjects share a test fold equally often.
 
-    Six partitions of five folds, five of four folds for at most 16 subjects. Up to 25 (16) subjects, any two share a
-    fold in exactly one partition. With more of them several share a point of the plane, and so all of their folds; any
-    two on different points share one. Test folds of one partition differ by at most three subjects in size.
+    There are six partitions of five folds, or five of four folds for at most 16 subjects. Up to 25 (16) subjects, any
+    two share a fold in exactly one partition. With more, some subjects share a point of the plane, and therefore all
+    folds; subjects on different points share one. Test folds of one partition differ in size by at most three subjects.
 
     Args:
-        subjects: at least `FEWEST_GROUPS` distinct names, of people or of groups that nothing may split, in random
+        subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order.
         order.
     """
     lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
     order = len(lines) - 1
     rounds, rest = divmod(len(subjects), order**2)
     points = [*range(order**2)] * rounds + _spread(order, rest)
-    return [dict(zip(subjects, of_class[points].tolist(), strict=True)) for of_class in lines]
+    return [dict(zip(subjects, folds[points].tolist(), strict=True)) for folds in lines]
 
 
 def balanced_count(subjects: int) -> int:
-    """Return the number of balanced partitions of so many subjects or groups; 1 for too few to be dealt so.
+    """Return the number of balanced partitions for this number of subjects or groups; 1 if there are too few.
 
     >>> balanced_count(24), balanced_count(16), balanced_count(4)
     (6, 5, 1)
@@ -48,7 +49,7 @@ def balanced_count(subjects: int) -> int:
 
 
 def _lines(order: int) -> np.ndarray:
-    """(q + 1, q^2) the line of each point in each parallel class."""
+    """Return (q + 1, q^2) the line of each point in each parallel class."""
     a, b = np.divmod(np.arange(order**2), order)
     if order == _SMALL:
         sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
@@ -59,14 +60,14 @@ def _lines(order: int) -> np.ndarray:
 
 @cache
 def _spread(order: int, count: int) -> list[int]:
-    """So many points of a plane, over whose lines they are spread as evenly as exchanging single points makes it.
+    """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
 
-    Lines can't all be even: points that are not all of a plane lie on them in pairs, and each pair is on some line.
+    A perfectly even spread is impossible: two points of a proper subset lie on a common line.
     """
     lines, every = _lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:
-        loads = np.stack([np.bincount(of_class[points], minlength=order) for of_class in lines])
+        loads = np.stack([np.bincount(line_of_point[points], minlength=order) for line_of_point in lines])
         return int((np.abs(order * loads - count) ** 4).sum())
 
     points = list(every[:count])

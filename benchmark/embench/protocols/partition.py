@@ -1,4 +1,4 @@
-"""Partition subjects into training and test folds, and prove that folds are what their protocol declares."""
+"""Partition subjects into training and test folds, and prove that folds keep what their protocol declares."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from embench.protocols.units import RecordingTimes
 
 ROLES = ("train", "val", "test")
 GIVES = "gives"
-"""In the record of folds, the part of a subject that gives units to train on, and whose later ones are predicted."""
+"""In the record of folds, the part of a subject that gives calibration units to train on, and whose later units are
+predicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The unit ids of one fold's parts, each in the order of the units."""
+    """Unit ids of one fold's parts, each in the order of the units."""
 
     index: int
     train: tuple[str, ...]
@@ -48,25 +49,25 @@ class FoldRow(NamedTuple):
 def partition(
     protocol: Protocol, dataset: str, units: Sequence[Unit], k: int, sessions: Mapping[str, float] | None = None
 ) -> list[Fold]:
-    """Partition `k` of a dataset: folds in which every unit is tested exactly once, or once at most with `tests: last`.
+    """Return partition `k` of a dataset: folds in which every unit is tested exactly once, or at most once with `tests:
+    last`.
 
     Args:
         protocol: its split and validation rules.
-        dataset: the registry's name of the dataset; datasets of one name have one partition `k`.
-        units: of all subjects with any of the card's targets, whatever the modalities; their order does not matter.
-            They are at stimuli that take part.
-        k: which partition.
-        sessions: subject -> length of the session in s, where all subjects had the tasks in one order.
+        dataset: the dataset's registry name; datasets with one name have the same partition `k`.
+        units: all subjects with any of the card's targets, with any modalities, in any order. Their stimuli take part.
+        k: number of the partition.
+        sessions: subject -> length of the session in s, if all subjects had the tasks in one order.
 
     Raises:
-        UsageError: there are fewer than two of what the protocol keeps apart, or it has `stimuli` of other datasets.
+        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets.
     """
     deal = _Deal(protocol, dataset, k)
     if protocol.split.within:
-        of_subjects: dict[str, list[Unit]] = {}
+        by_subject: dict[str, list[Unit]] = {}
         for unit in units:
-            of_subjects.setdefault(unit.subject, []).append(unit)
-        alone = [fold for _, own in sorted(of_subjects.items()) for fold in _folds(deal, own)]
+            by_subject.setdefault(unit.subject, []).append(unit)
+        alone = [fold for _, own in sorted(by_subject.items()) for fold in _folds(deal, own)]
         return [replace(fold, index=index) for index, fold in enumerate(alone)]
     if protocol.split.by == "group+stimulus":
         return _crossed_folds(deal, units)
@@ -74,11 +75,11 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """A fold for each part of the split units, which tests this part and trains on the others; with `tests: last`, the
-    fold of the last part alone."""
+    """Return a fold for each part of the split units, which tests this part and trains on the others; with `tests:
+    last`, only the fold of the last part."""
     split = deal.protocol.split
     atoms, sizes = _atoms(deal.protocol, units)
-    blocks = deal.blocks(_longest(units, atoms, sessions)) if split.neighbours and sessions else {}
+    blocks = deal.blocks(_find_longest_sessions(units, atoms, sessions)) if split.neighbours and sessions else {}
     if len(set(blocks.values())) > 1:
         members: dict[str, int] = Counter()
         for atom, block in blocks.items():
@@ -106,14 +107,14 @@ def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | N
 
 
 def _crossed_folds(deal: _Deal, units: Sequence[Unit]) -> list[Fold]:
-    """A fold for each pair of a part of the subjects and a part of the stimuli: it tests these subjects on these
-    stimuli and trains other subjects on other stimuli; what is neither is excluded of that fold."""
+    """Return a fold for each pair of a part of the subjects and a part of the stimuli. It tests these subjects on these
+    stimuli and trains other subjects on other stimuli; all other units are excluded from the fold."""
     group_of = connected_groups(units)
     part_of_group = deal.folds(Counter(group_of.values()), "group")
     part_of_stimulus = deal.stimuli({unit.stimulus for unit in units})
     cell_of = [(part_of_group[group_of[unit.subject]], part_of_stimulus[unit.stimulus]) for unit in units]
     folds: list[Fold] = []
-    # A cell without units (subjects who met none of these stimuli) tests nothing and makes no fold.
+    # A cell without units (these subjects met none of these stimuli) makes no fold.
     for groups, stimuli in sorted(set(cell_of)):
         barred = deal.barred(part_of_stimulus, stimuli)
         learning = [
@@ -136,7 +137,7 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """Parts that are never split: the part's name for each unit, and the size of each (subjects in a group; else 1)."""
+    """Return the indivisible part of each unit, by name, and the size of each part (subjects in a group; else 1)."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
@@ -145,8 +146,10 @@ def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[s
     return names, dict.fromkeys(names, 1)
 
 
-def _longest(units: Sequence[Unit], groups: Sequence[str], sessions: Mapping[str, float]) -> dict[str, float]:
-    """Group -> the longest session in it, in s."""
+def _find_longest_sessions(
+    units: Sequence[Unit], groups: Sequence[str], sessions: Mapping[str, float]
+) -> dict[str, float]:
+    """Return group -> duration in s of its longest session."""
     longest: dict[str, float] = {}
     for unit, group in zip(units, groups, strict=True):
         longest[group] = max(longest.get(group, 0.0), sessions[unit.subject])
@@ -155,7 +158,7 @@ def _longest(units: Sequence[Unit], groups: Sequence[str], sessions: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class _Deal:
-    """Deals names out by hashes, so that nothing depends on the order of the units or on a generator's version."""
+    """Deal names out by hashes, independent of the order of units and of random generators' versions."""
 
     protocol: Protocol
     dataset: str
@@ -169,8 +172,8 @@ class _Deal:
         return sorted(names, key=lambda name: self.hash(purpose, name))
 
     def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
-        """name -> its block: `neighbours` names that follow each other in length, fewer where there would not be a
-        block for each fold. The first block of partition k is k names short, so that no two partitions are alike."""
+        """Return name -> its block of `neighbours` names with consecutive session lengths, fewer if there would be
+        fewer blocks than folds. The first block of partition k is k names shorter, so that all partitions differ."""
         split = self.protocol.split
         size = split.neighbours or 1
         if split.folds != "each":
@@ -179,7 +182,7 @@ class _Deal:
         return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def stimuli(self, names: Collection[str]) -> dict[str, int]:
-        """stimulus -> part: the protocol's own parts of the dataset's stimuli, else dealt out."""
+        """Return stimulus -> part: the parts that the protocol lists, else parts by hash."""
         rules = self.protocol.stimulus_rules(self.dataset)
         if rules is None:
             return self.folds(dict.fromkeys(names, 1), "stimulus")
@@ -188,18 +191,19 @@ class _Deal:
         return part_of
 
     def barred(self, part_of: Mapping[str, int], part: int) -> set[str]:
-        """The stimuli that are not trained on where those of `part` are tested."""
+        """Return the stimuli that no fold trains on if the stimuli of `part` are tested."""
         rules = self.protocol.stimulus_rules(self.dataset)
-        apart = rules.kept_apart() if rules else {}
+        apart = rules.separated_stimuli() if rules else {}
         return {other for name, own in part_of.items() if own == part for other in apart.get(name, (name,))}
 
     def stretches(self, units: Sequence[Unit]) -> dict[str, int]:
-        """unit -> fold: of each recording, as many stretches of time as there are folds, of equally many units."""
-        of_recordings: dict[str, list[Unit]] = {}
+        """Return unit -> fold: each recording is cut into as many consecutive parts as there are folds, with equally
+        many units."""
+        by_recording: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (unit.start, unit.id)):
-            of_recordings.setdefault(unit.recording, []).append(unit)
+            by_recording.setdefault(unit.recording, []).append(unit)
         fold_of: dict[str, int] = {}
-        for own in of_recordings.values():
+        for own in by_recording.values():
             fold_of |= _in_a_row([unit.id for unit in own], self.protocol.split.folds)
         self._check_several(set(fold_of.values()), "time")
         return fold_of
@@ -214,7 +218,8 @@ class _Deal:
             )
 
     def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
-        """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""
+        """Return name -> fold, with folds of about equal size; one fold per name if there are fewer names than
+        folds."""
         self._check_several(sizes, what)
         wanted = self.protocol.split.folds
         if self.protocol.split.deal == "in_order":
@@ -223,26 +228,26 @@ class _Deal:
             return self._balanced(sizes)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
         fold_of = {}
-        # Large ones first, each to the emptiest fold; the sort is stable, so equal sizes stay shuffled.
+        # Largest first, each to the emptiest fold; the sort is stable, so that equal sizes stay shuffled.
         for name in sorted(self._shuffled(sizes, f"fold by {what}"), key=lambda name: -sizes[name]):
             fold_of[name] = loads.index(min(loads))
             loads[fold_of[name]] += sizes[name]
         return fold_of
 
     def _balanced(self, names: Collection[str]) -> dict[str, int]:
-        """name -> fold. Partitions come in sets that are balanced, each set dealt anew."""
+        """Return name -> fold. Partitions form balanced sets; each set has another order of names."""
         number, at = divmod(self.k, balanced_count(len(names)))
-        of_set = _Deal(self.protocol, self.dataset, number)
-        return balanced_partitions(sorted(names, key=lambda name: of_set.hash("balanced", name)))[at]
+        deal = _Deal(self.protocol, self.dataset, number)
+        return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[at]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
-        """The names that validate, from those on the training side: the protocol's share, at most half of them."""
+        """Return the training names used for validation: the protocol's proportion, at most half of them."""
         total, rule = sum(sizes.values()), self.protocol.validation
         wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
         taken: set[str] = set()
         count = 0
         for name in self._shuffled(sizes, f"validation of fold {fold}"):
-            # Half of the subjects is a bound too: one large group must not take most of them from training.
+            # At most half of the subjects, so that one large group does not take most of them from training.
             fits = len(taken) + 1 <= len(sizes) / 2 and count + sizes[name] <= total / 2
             if count < wanted and fits:
                 taken.add(name)
@@ -251,15 +256,15 @@ class _Deal:
 
 
 def _in_a_row(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
-    """name -> fold: equally many names in a row in each, and the rest in the last."""
+    """Return name -> fold: equally many consecutive names per fold; the last fold takes the rest."""
     count = len(names) if folds == "each" else min(folds, len(names))
     return {name: min(rank // (len(names) // count), count - 1) for rank, name in enumerate(names)}
 
 
-def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
-    """The folds of `units`, each on the side of its recording; `folds` deal `dealt`, one unit a recording.
+def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
+    """Return the folds of `units`, each in the part of its recording; `folds` divide `dealt`, one unit per recording.
 
-    A fold that would test nothing is excluded: its subjects have no such units.
+    Folds without a test unit are dropped: their subjects have no such units.
     """
     recording_of = {unit.id: unit.recording for unit in dealt}
     places: dict[str, list[int]] = {}  # recording -> the positions of its units
@@ -277,11 +282,11 @@ def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) 
 
 
 def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
-    """Subject -> the group that nothing may split: subjects who share a group in any recording, and so on from them.
+    """Return subject -> its indivisible group: subjects who share a group in any recording are connected.
 
-    It is called after the largest of the recorded groups in it (the first by name among equals).
+    Its name is that of the largest recorded group in it (the first by name in a tie).
     """
-    from scipy.sparse import coo_array  # slow to import, and boards are shown without it
+    from scipy.sparse import coo_array  # slow to import, and leaderboards do not need it
     from scipy.sparse.csgraph import connected_components
 
     pairs = sorted({(unit.subject, unit.group) for unit in units})
@@ -306,20 +311,21 @@ def roles(
     *,
     given: bool = False,
 ) -> list[FoldRow]:
-    """The part of each subject in each fold, by fold, subject and role; a subject without units in a fold has none.
+    """Return the part of each subject in each fold, sorted by fold, subject and role; subjects without units in a fold
+    have none.
 
     Args:
-        group_of: subject -> group, where more is known of them than `units` hold.
-        given: whether what is learned of a subject that the fold validates with or tests is what it `GIVES`.
+        group_of: subject -> group, if more is known than in `units`.
+        given: True if training units of validation and test subjects are calibration data, with the role `GIVES`.
     """
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}
     rows = []
     for fold in folds:
         held = {(subject_of[id_], role) for role in ROLES for id_ in getattr(fold, role)}
-        asked = {subject for subject, role in held if role != "train"} if given else set()
+        evaluated = {subject for subject, role in held if role != "train"} if given else set()
         for subject, role in sorted(held, key=lambda row: (row[0], ROLES.index(row[1]))):
-            named = GIVES if role == "train" and subject in asked else role
+            named = GIVES if role == "train" and subject in evaluated else role
             rows.append(FoldRow(subject, group_of[subject], fold.index, named))
     return rows
 
@@ -337,17 +343,16 @@ _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", 
 
 
 def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
-    """Returns when the folds keep what the protocol promises.
+    """Check that folds satisfy the rules of the protocol.
 
-    Every unit is tested exactly once, or with `tests: last` tested once or learned from, and no unit and no raw sample
-    stands in two parts of a fold. A protocol that does not leak has no subject, group or recording in two parts,
-    whatever it splits by; one that leaks keeps apart what it splits by. What is split within subjects has folds of one
-    subject. A split by stimulus trains on no stimulus that it tests, or that the protocol relates to one of them.
-    Stimuli that take no part are in no fold. There is validation wherever the protocol wants it and the training side
-    can spare it.
+    Every unit is tested exactly once; with `tests: last` it is tested once or trained on. No unit and no raw sample is
+    in two parts of a fold. Without a leak, no subject, group or recording is in two parts; a leaking protocol keeps
+    apart the units that it splits by. Splits within subjects have folds of one subject. A split by stimulus trains on
+    no tested or related stimulus. Excluded stimuli are in no fold. There is validation wherever the protocol requires
+    it and training data suffice.
 
     Args:
-        dataset: the registry's name of it, for which a protocol may have `stimuli`.
+        dataset: its registry name, for which a protocol may have `stimuli`.
 
     Raises:
         CheckFailed: names the offending ids.
@@ -378,7 +383,7 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
         if "stimulus" in protocol.split.by:
             learned = {"train": parts["train"] + parts["val"], "test": parts["test"]}
             _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
-            _prove_unrelated(protocol, fold, learned, rules.kept_apart() if rules else {})
+            _prove_unrelated(protocol, fold, learned, rules.separated_stimuli() if rules else {})
         if protocol.split.within:
             _prove_one_subject(protocol, fold, parts)
         _prove_no_overlap(protocol, fold, parts, overlapping)
@@ -393,12 +398,12 @@ def prove_given(
     given: Collection[str],
     scored: Collection[str],
 ) -> None:
-    """Returns when folds, which `prove` had before subjects gave anything, keep what a protocol with `personal`
-    promises: of the subjects that a fold tests or validates with, it learns from nothing but what they gave, and from
-    that only if the protocol trains on it; and it tests, and validates with, nothing but what is scored.
+    """Check that folds, checked by `prove` before calibration, satisfy the rules of a protocol with `personal`. Of test
+    and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
+    validates with scored units only.
 
     Args:
-        units: those that take part. `given`, `scored`: ids, of which `prove_slices` says what lies between them.
+        units: the units that take part. `given`, `scored`: their ids; `prove_slices` checks the gap between them.
 
     Raises:
         CheckFailed: names the offending ids.
@@ -407,27 +412,31 @@ def prove_given(
     overlapping = _recordings_with_overlap(units)
     for fold in folds:
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
-        asked = parts["test"] + (parts["val"] if protocol.trains_on_given else [])
-        if wrong := [unit.id for unit in asked if unit.id not in scored]:
+        evaluated = parts["test"] + (parts["val"] if protocol.trains_on_calibration else [])
+        if wrong := [unit.id for unit in evaluated if unit.id not in scored]:
             raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong)
-        allowed = given if protocol.trains_on_given else ()
-        known = {group_of[unit.subject] for unit in asked}
+        allowed = given if protocol.trains_on_calibration else ()
+        known = {group_of[unit.subject] for unit in evaluated}
         if wrong := [unit.id for unit in parts["train"] if group_of[unit.subject] in known and unit.id not in allowed]:
             what = f"units of test subjects are training units of fold {fold.index} but not calibration data"
             raise _failed(protocol, what, wrong)
         _prove_disjoint(protocol, fold, parts, "id", "units")
         _prove_no_overlap(protocol, fold, parts, overlapping)
-        apart = {role: part for role, part in parts.items() if role != "train" or not protocol.trains_on_given}
+        apart = {role: part for role, part in parts.items() if role != "train" or not protocol.trains_on_calibration}
         for field in ("subject", "group", "recording"):
             _prove_disjoint(protocol, fold, apart, field, _PLURAL[field])
 
 
-def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
-    """Guarantees that a protocol that leaks gives up, field -> in words, and for its split in numbers; may be empty."""
-    deviations = dict(protocol.deviations)
+Leaks = Mapping[str, Mapping[str, Sequence[int]]]
+"""Field of a protocol that leaks -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
+many are tested; empty where that is not counted."""
+
+
+def count_leaks(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, dict[str, list[int]]]:
+    """Count the test subjects and recordings that a protocol that leaks trains on; empty where it does not leak."""
+    deviations: dict[str, dict[str, list[int]]] = {field: {} for field in protocol.deviations}
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
-        counts = []
         for field in ("subject", "recording"):
             shared, tested = set(), set()
             for fold in folds:
@@ -435,9 +444,18 @@ def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequen
                 held = {getattr(by_id[id_], field) for id_ in fold.test}
                 tested |= held
                 shared |= held & learned
-            counts.append(f"{len(shared)} of {len(tested)} {_PLURAL[field]}")
-        deviations["split.by"] += f": {' and '.join(counts)}"
+            deviations["split.by"][_PLURAL[field]] = [len(shared), len(tested)]
     return deviations
+
+
+def describe_leaks(protocol: Protocol | None, leaks: Leaks) -> list[str]:
+    """Return a sentence for each field by which a protocol leaks, with the counts of `count_leaks`."""
+    known = {} if protocol is None else protocol.deviations
+    found = []
+    for field, counts in leaks.items():
+        numbers = " and ".join(f"{shared} of {tested} {what}" for what, (shared, tested) in counts.items())
+        found.append(": ".join(filter(None, (known.get(field, field), numbers))))
+    return found
 
 
 def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
@@ -454,7 +472,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
 
 
 def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
-    """No unit is learned from that lies after a tested one of its recording."""
+    """Check that no training unit lies after a tested one of its recording."""
     for fold in folds:
         first: dict[str, float] = {}
         for unit in map(by_id.__getitem__, fold.test):
@@ -474,7 +492,7 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
 def _prove_unrelated(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
 ) -> None:
-    """No training stimulus is one that the protocol keeps apart from a tested one."""
+    """Check that no training stimulus must be separated from a tested one under the protocol."""
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
@@ -489,7 +507,7 @@ def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Uni
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
-    """The recordings some of whose units share samples, whatever part they are in."""
+    """Return the recordings in which some units share samples, in any part."""
     found: set[str] = set()
     reach: dict[str, float] = {}
     for unit in sorted(units, key=lambda unit: unit.start):
@@ -501,7 +519,7 @@ def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
 
 
 def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], overlapping: set[str]) -> None:
-    """No sample of a recording belongs to units of two parts.
+    """Check that no sample of a recording belongs to units of two parts.
 
     Args:
         overlapping: recordings in which any two units share samples.
@@ -512,7 +530,7 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
             spans.setdefault(unit.recording, []).append((unit.start, unit.stop, role, unit.id))
     clashing = []
     for placed in spans.values():
-        reach: dict[str, float] = {}  # part -> how far its units before this one go
+        reach: dict[str, float] = {}  # part -> latest end of its units so far
         for start, stop, role, id_ in sorted(placed):
             if any(end > start for other, end in reach.items() if other != role):
                 clashing.append(id_)
@@ -524,7 +542,7 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
 def _prove_filled(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
 ) -> None:
-    """Every fold has training and test units, and validation units where required and possible."""
+    """Check that every fold has training and test units, and validation units where required and possible."""
     for role, name in (("train", "training"), ("test", "test")):
         if not parts[role]:
             raise _failed(protocol, f"fold {fold.index} has no {name} units", [])
@@ -562,7 +580,7 @@ class GivenRow(NamedTuple):
     line: int
 
 
-def given_folds(
+def complete_folds(
     protocol: Protocol,
     dataset: str,
     units: Sequence[Unit],
@@ -572,26 +590,27 @@ def given_folds(
     seed: int,
     file: str,
 ) -> list[Fold]:
-    """The folds of one seed of a file. Each is taken to test all of the subjects (recordings, units: whatever the
-    protocol keeps together) of whom it has a row, and to train on all whom the protocol lets it train on.
+    """Return the folds of one seed of a file of predictions. Each fold tests all units of its test subjects (or
+    recordings, or units) that can be scored, including the units of `rows`.
 
     Args:
-        dataset: the registry's name of it.
+        dataset: its registry name.
         units: all that can be scored, those of `rows` among them.
         groups: subject -> group, as the split keeps it together.
-        seed, file: for errors, where the rows stand.
+        seed, file: location of the rows, for errors.
 
     Raises:
         CheckFailed: what the protocol keeps together is tested in two folds, or the folds are not what it declares.
     """
     atom_of = {unit.id: _atom(protocol, unit, groups) for unit in units}
-    fold_of = _fold_of(protocol, atom_of, rows, seed, file)
+    fold_of = _find_tested_folds(protocol, atom_of, rows, seed, file)
     folds = []
     for index in sorted(set(fold_of.values())):
         held = {atom for atom, fold in fold_of.items() if fold == index}
         folds.append(_complete_fold(protocol, dataset, units, atom_of, held, index))
     if len(folds) > 1:
-        # The proof is of the tested subjects; who validated is unknown, and subjects without a row may have trained.
+        # The proof covers the tested subjects: validation subjects are unknown, and subjects without a row may have
+        # trained.
         known = {id_ for fold in folds for id_ in fold.test}
         inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in known)) for fold in folds]
         without = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
@@ -610,10 +629,10 @@ def _atom(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
     return (unit.subject, *kept) if protocol.split.within else kept
 
 
-def _fold_of(
+def _find_tested_folds(
     protocol: Protocol, atom_of: Mapping[str, _Atom], rows: Iterable[GivenRow], seed: int, file: str
 ) -> dict[_Atom, int]:
-    """The fold that tests each group of units that the protocol keeps together."""
+    """Return the fold that tests each group of units that the protocol keeps together."""
     found: dict[_Atom, GivenRow] = {}
     for row in rows:
         before = found.setdefault(atom_of[row.unit], row)
@@ -636,7 +655,7 @@ def _complete_fold(
     held: set[_Atom],
     index: int,
 ) -> Fold:
-    """The fold that tests the units in `held`."""
+    """Return the fold whose tested parts are `held`."""
     tested = [unit for unit in units if atom_of[unit.id] in held]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}
@@ -647,7 +666,7 @@ def _complete_fold(
     barred: set[str] = set()
     rules = protocol.stimulus_rules(dataset)
     if rules and "stimulus" in protocol.split.by:
-        apart = rules.kept_apart()
+        apart = rules.separated_stimuli()
         barred = {other for unit in tested for other in apart.get(unit.stimulus, ())}
     train = [unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred]
     return Fold(index, tuple(train), (), tuple(unit.id for unit in tested))

@@ -1,4 +1,4 @@
-"""Protocols as frozen records: their files, names, schema and hash."""
+"""Protocols as frozen records: files, names, schema and hash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from embench.errors import DataError, Fault, UsageError, breaks_schema
 from embench.files import MOST_YAML, cached, parse_yaml, read_text
@@ -23,20 +32,23 @@ from embench.interfaces.units import LabelRule, Target
 from embench.registry.fragments import refuse_file
 from embench.vocabulary import did_you_mean
 
-# Protocols as frozen records: the schema of a file, and the hash that every row has.
+# Protocols as frozen records: the schema of a file, and the hash in every record.
 
 Design = Literal["fixed_order", "shared_stimuli", "free"]
 """Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
 
 NORMALISE = "protocol.normalise"
-"""Path of `--set` for another normalisation than the protocol's."""
+"""Path in `--set` of another normalisation than the protocol's."""
 
 LONGEST_LAG_S = 60.0
-"""The longest lag between signals and labels, in s: longer ones are slips of the pen."""
+"""Longest allowed lag between signals and labels, in s; longer values are likely typing errors."""
 
 ReferenceName = Literal["others_curve", "subject_mean", "last_value"]
-"""Prediction of values from training labels alone, of a protocol's choice."""
+"""Prediction from training labels alone that a protocol reports for reference."""
+
+_EARLIER_KEY = "headline"
+"""The key `primary_metric` in protocols of scoring 3, whose hashes are published."""
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -46,15 +58,15 @@ class _Rules(BaseModel):
 
 
 class Split(_Rules):
-    """Units that are kept apart between training and test, and the number of folds; `each` is one for each of them.
+    """Rules for separating training from test data, and the number of folds; `each` means one fold per subject (group,
+    ...).
 
-    With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
-    order: groups in the order of session length are dealt in blocks of so many. With `deal: balanced`, the partitions
-    of other studies are such that any two groups share a test fold equally often. With `deal: in_order`, names are not
-    dealt at random: equally many in a row, in the order of their names, go to each fold, and the last takes the rest;
-    segments go in the order of time, those of each recording by themselves. With `tests: last`, there is one fold,
-    which tests the last of these stretches and trains on those before it. With `within: subject`, the units of each
-    subject are split by themselves, and a fold trains and tests one subject.
+    With `neighbours`, groups with sessions of similar length are tested in one fold if tasks came in a fixed order:
+    groups, ordered by session length, are dealt in blocks of this size. With `deal: balanced`, the partitions together
+    let any two groups share a test fold equally often. With `deal: in_order`, names are not dealt at random: each fold
+    gets equally many consecutive names, and the last fold takes the rest; segments go in temporal order within each
+    recording. With `tests: last`, there is one fold, which tests the last of these parts and trains on earlier ones.
+    With `within: subject`, each subject's units are split separately, and a fold trains and tests one subject.
     """
 
     by: Literal["group", "recording", "segment", "stimulus", "group+stimulus"]
@@ -78,9 +90,9 @@ class Split(_Rules):
 
 
 class StimulusRules(_Rules):
-    """The stimuli of a dataset that take part, in `parts`. A split by stimulus tests one part in a fold, and trains on
-    others. `related` are lists of stimuli, such as clips of one film: where one of a list is tested, none of it is
-    trained on, whatever their parts."""
+    """The stimuli of a dataset that take part, in `parts`. A split by stimulus tests one part per fold, and trains on
+    others. `related` are lists of stimuli, such as excerpts of one video: if one of a list is tested, none of it is
+    trained on."""
 
     parts: Annotated[tuple[_Names, ...], Field(strict=False, min_length=1)]
     related: Annotated[tuple[_Names, ...], Field(strict=False, min_length=1)] | None = None
@@ -97,8 +109,8 @@ class StimulusRules(_Rules):
                 raise ValueError(f"`related` names only one stimulus: {together[0]}")
         return self
 
-    def kept_apart(self) -> dict[str, frozenset[str]]:
-        """Stimulus -> those that are not trained on where it is tested: all of its part, and those related to it."""
+    def separated_stimuli(self) -> dict[str, frozenset[str]]:
+        """Return stimulus -> the stimuli that are not trained on if it is tested: its part, and related stimuli."""
         apart = {name: frozenset(part) for part in self.parts for name in part}
         for together in self.related or ():
             apart |= {name: apart[name].union(together) for name in together}
@@ -106,17 +118,17 @@ class StimulusRules(_Rules):
 
 
 class Validation(_Rules):
-    """The share of the training side that is held out, and the least number; both 0 where there is none."""
+    """Proportion of the training subjects used for validation, and their least number; both 0 without validation."""
 
     fraction: float = Field(ge=0, lt=1)
     at_least: int = Field(ge=0)
 
 
 class UnitRules(_Rules):
-    """Scored units: a whole recording where it has one rating (or, with a number, segments of so many seconds, all with
-    the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one where the
-    other ends. A rating's units lie in the last `last_s` seconds of its recording, and after its first `skip_s`, such
-    as a rest before a film."""
+    """Rules for scored units. A recording with one rating is one unit (or, with `length_s`, is cut into segments that
+    share the rating); other recordings are cut into segments. Segments begin every `step_s`, by default back to back. A
+    rating's units lie in the last `last_s` seconds of its recording, and after its first `skip_s`, such as a rest
+    before a video."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
@@ -127,14 +139,14 @@ class UnitRules(_Rules):
 
 
 class PersonalRules(_Rules):
-    """Rules on what each test subject gives of itself before it is scored, see `embench.protocols.slices`.
+    """Rules on calibration data of test subjects before their scored units, see `embench.protocols.slices`.
 
     Args:
-        gives: `units`: its first units of each class, as many as a run asks for, `most` at most; they normalise it, and
-            a method may adapt to them and their labels. `session`, `blocks`: its first session, or the first half of
-            its blocks, which are trained on with their labels.
-        guard_s: seconds between what is given and what is scored, at least.
-        block_s: length of a block, where a subject has a single recording that conditions do not divide.
+        gives: `units`: the subject's first units of each class, as many as a run requests, at most `most`; they
+            normalise the subject, and a method may adapt to them and their labels. `session`, `blocks`: its first
+            session, or the first half of its blocks, which are trained on with their labels.
+        guard_s: least number of seconds between calibration data and scored units.
+        block_s: length of a block in s, if a subject has one recording without conditions.
     """
 
     gives: Literal["units", "session", "blocks"]
@@ -144,15 +156,15 @@ class PersonalRules(_Rules):
 
 
 class Decision(_Rules):
-    """Decision from a probability: 1 from `threshold` on; of several classes the most probable."""
+    """Decision from a probability: class 1 from `threshold` on; of several classes the most probable."""
 
     threshold: float = Field(gt=0, lt=1)
 
 
 class LabelRules(_Rules):
-    """A protocol's own rule for one target; `label` names the raw label, by default as the target. The other fields
-    are those of `LabelRule`. One of `cut` (two classes) and `edges` (several) is set with `ties`, or, with `kind:
-    value`, none of the three."""
+    """A protocol's own rule for one target; `label` names the raw label, by default that of the target's name. The
+    other fields are those of `LabelRule`. Either `cut` (two classes) or `edges` (several) is set, with `ties`; with
+    `kind: value`, none of the three."""
 
     label: str | None = None
     kind: Literal["value"] | None = None
@@ -175,7 +187,7 @@ class LabelRules(_Rules):
         return self
 
     def target(self, name: str) -> Target:
-        """The target of this name."""
+        """Return the target of this name."""
         edges = self.edges or ()
         rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred))
         kind: KindName = self.kind or ("classes" if edges else "binary")
@@ -183,22 +195,22 @@ class LabelRules(_Rules):
 
 
 class Protocol(_Rules):
-    """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
-    its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
-    (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
-    variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
-    that it names alone. `references` are shown beside the confound-only models, for protocols that train on tested
-    subjects or at tested moments, see `embench.statistics.controls`.
+    """The rules of a comparison, for all methods and datasets. Label rules are those of the dataset's card, and all
+    subjects may take part. Only protocols of papers have their own `labels` (dataset -> target -> rule) and `people`
+    (dataset -> participating subjects); `x/all`, which joins the recordings of the variants of `x`, uses those of `x`.
+    A protocol with `stimuli` (dataset -> participating stimuli) is for these datasets only. `references` are reported
+    beside the confound-only models, for protocols that train on test subjects or at tested moments, see
+    `embench.statistics.confound_only`.
 
-    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` is the
-    version of the rules by which results are judged, 3 where there is none: version 4 counts the comparisons of all
-    partitions together, and adjusts small studies for few confound columns (`statistics/small_studies.py`).
+    With `folds_of`, names are dealt to folds as in the published protocol of that name. `scoring` is the version of the
+    rules by which results are judged, default 3. Version 4 counts the comparisons of all partitions together, and
+    adjusts small studies for few confound columns (`statistics/small_studies.py`).
 
-    With `lag_s`, labels that vary within a recording are read so many seconds later than the signals (earlier, below
-    0), of every dataset that is tested, whatever lag its card names; see `at_lag`.
+    With `lag_s`, labels that vary within a recording are read this many seconds later than the signals (earlier if
+    negative), in every test dataset, whatever its card's lag; see `at_lag`.
 
-    With `personal`, test subjects give something of themselves before they are scored. `normalise: given` is for those
-    that give units: training subjects' statistics where a run is given nothing, else those of what is given."""
+    With `personal`, test subjects give calibration data before they are scored. `normalise: given` normalises by these
+    data; in a run without calibration data, by the training subjects' statistics."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -212,7 +224,9 @@ class Protocol(_Rules):
     select: Literal["recipe", "peak_on_test"]
     aggregate: Literal["mean_probability"]
     decision: Decision
-    headline: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    primary_metric: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", validation_alias=AliasChoices("primary_metric", _EARLIER_KEY)
+    )
     labels: dict[str, dict[str, LabelRules]] | None = None
     people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
@@ -223,8 +237,8 @@ class Protocol(_Rules):
     personal: PersonalRules | None = None
 
     @model_validator(mode="after")
-    def _given_to_someone(self) -> Self:
-        if (self.normalise == "given") != self.asks_given:
+    def _check_calibration(self) -> Self:
+        if (self.normalise == "given") != self.requests_calibration:
             raise ValueError("`normalise: given` and `personal: {gives: units}` require each other")
         if self.personal and (self.split.by != "group" or self.leaks or self.split.within):
             raise ValueError("`personal` requires a split by group that does not leak")
@@ -249,26 +263,26 @@ class Protocol(_Rules):
         return stimuli
 
     def targets(self, dataset: str) -> tuple[Target, ...]:
-        """The protocol's own targets of a dataset; none where the card's hold."""
-        return tuple(rules.target(name) for name, rules in _own(self.labels, dataset, {}).items())
+        """Return the protocol's own targets of a dataset; empty if the card's apply."""
+        return tuple(rules.target(name) for name, rules in _get_for(self.labels, dataset, {}).items())
 
     def included_subjects(self, dataset: str) -> frozenset[str] | None:
-        """The subjects of a dataset who take part; None: all."""
-        included = _own(self.people, dataset, None)
+        """Return the subjects of a dataset who take part; None: all."""
+        included = _get_for(self.people, dataset, None)
         return None if included is None else frozenset(included)
 
     def included_stimuli(self, dataset: str) -> frozenset[str] | None:
-        """The stimuli of a dataset that take part; None: all."""
-        rules: StimulusRules | None = _own(self.stimuli, dataset, None)
+        """Return the stimuli of a dataset that take part; None: all."""
+        rules: StimulusRules | None = _get_for(self.stimuli, dataset, None)
         return None if rules is None else frozenset(name for part in rules.parts for name in part)
 
     def stimulus_rules(self, dataset: str) -> StimulusRules | None:
-        """The rules for a tested dataset's stimuli; None where the protocol has `stimuli` of no dataset.
+        """Return the rules for a test dataset's stimuli; None if the protocol has no `stimuli` at all.
 
         Raises:
-            UsageError: it has those of other datasets alone.
+            UsageError: the protocol has `stimuli` of other datasets only.
         """
-        rules: StimulusRules | None = _own(self.stimuli, dataset, None)
+        rules: StimulusRules | None = _get_for(self.stimuli, dataset, None)
         if self.stimuli and rules is None:
             raise UsageError(
                 f"{self.name} does not define the stimuli of {dataset}",
@@ -280,7 +294,7 @@ class Protocol(_Rules):
         return rules
 
     def at_lag(self, lag_s: float) -> Protocol:
-        """The variant with this lag, under a name of its own and with the same folds.
+        """Return the variant with this lag, under its own name and with the same folds.
 
         Raises:
             UsageError: it is longer than `LONGEST_LAG_S`.
@@ -298,7 +312,7 @@ class Protocol(_Rules):
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
     def normalised(self, normalise: str) -> Protocol:
-        """The variant with another normalisation, under a name of its own and with the same folds.
+        """Return the variant with another normalisation, under its own name and with the same folds.
 
         Raises:
             UsageError: the normalisation is unknown, or calibration data decide it.
@@ -320,21 +334,22 @@ class Protocol(_Rules):
 
     @property
     def rules(self) -> int:
-        """The version of the rules by which results are judged, see `scoring`."""
+        """Version of the rules by which results are judged, see `scoring`."""
         return self.scoring or 3
 
     @property
-    def asks_given(self) -> bool:
-        """True if test subjects give units, as many as each run says."""
+    def requests_calibration(self) -> bool:
+        """True if test subjects give calibration units, as many as each run requests."""
         return self.personal is not None and self.personal.gives == "units"
 
     @property
-    def trains_on_given(self) -> bool:
+    def trains_on_calibration(self) -> bool:
         """True if test subjects give a session or blocks, which are trained on."""
-        return self.personal is not None and not self.asks_given
+        return self.personal is not None and not self.requests_calibration
 
-    def giving_nothing(self) -> Protocol:
-        """The rules for subjects who are not tested and give nothing first; the same where nobody does."""
+    def without_calibration(self) -> Protocol:
+        """Return the rules for subjects who are not tested and give no calibration data; unchanged if the protocol has
+        no calibration data."""
         if self.personal is None:
             return self
         known = "subject_unlabelled" if self.normalise == "given" else self.normalise
@@ -344,25 +359,31 @@ class Protocol(_Rules):
     def hash(self) -> str:
         """SHA-256 over the rules, whatever their order or spelling in the file."""
         # Leaving None out lets a later version of the schema add optional rules without moving published hashes.
+        return hashlib.sha256(json.dumps(self.content(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def content(self) -> dict[str, Any]:
+        """Return the rules as plain values, with the keys of a file."""
         rules = self.model_dump(mode="json", exclude_none=True)
-        return hashlib.sha256(json.dumps(rules, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        if self.rules > 3:
+            return rules
+        return {_EARLIER_KEY if name == "primary_metric" else name: value for name, value in rules.items()}
 
     def yaml(self) -> str:
-        """The text of a file with these rules."""
-        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)
+        """Return the text of a file with these rules."""
+        return yaml.safe_dump(self.content(), sort_keys=False)
 
     @property
     def dealt_as(self) -> tuple[str, int]:
-        """The name and version by which names are dealt to folds: its own, or those of `folds_of`. Variants by lag have
-        the same folds."""
+        """Name and version by which names are divided into folds: of the protocol, or of `folds_of`. Variants by lag
+        have the same folds."""
         if self.folds_of is None:
             return without_variant(self.name), self.version
         return self.folds_of, int(self.folds_of.rpartition("-v")[2])
 
     @property
     def target_access(self) -> str:
-        """Access to the test subjects besides the unit that is predicted: nothing, their declared rest, or all their
-        recordings without labels, and what they give with labels. Where subjects give units, it is each run's own
+        """Access to test subjects besides the predicted unit: none, their declared rest, all their recordings without
+        labels, or labelled calibration data. If each run requests calibration units, it is the run's
         (`Given.access`)."""
         without = {"none": "none", "given": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
         more = {"session": "labelled earlier session", "blocks": "labelled earlier blocks"}
@@ -374,29 +395,29 @@ class Protocol(_Rules):
         """Rules by which test subjects' data reach training: field -> the lost guarantee. May be empty."""
         found = {}
         if self.split.by == "segment":
-            found["split.by"] = "other units of a test unit's recording and person are trained on"
+            found["split.by"] = "other units of a test unit's recording and subject are trained on"
         if self.split.by in ("recording", "stimulus"):
-            found["split.by"] = "other recordings of a test recording's person are trained on"
+            found["split.by"] = "other recordings of a test recording's subject are trained on"
         if self.select == "peak_on_test":
             found["select"] = "the epoch is chosen by the test score"
         return found
 
-    def headline_for(self, kind: KindName, design: Design, moments: bool = False) -> str:
-        """The metric that ranks a target of this kind in a study of this design: `by_design`, one that neither a clock
-        nor knowledge of the stimuli can win, the share of rightly ordered pairs for each kind. `moments`: whether
-        labels vary while a stimulus lasts."""
-        of_kind = KINDS[kind]
-        if self.headline == "by_design":
+    def primary_metric_for(self, kind: KindName, design: Design, moments: bool = False) -> str:
+        """Return the primary metric of a target of this kind in a study of this design; under `by_design`, the
+        proportion of correctly ordered pairs that neither time nor stimuli alone can predict. `moments`: True if labels
+        vary during a stimulus."""
+        traits = KINDS[kind]
+        if self.primary_metric == "by_design":
             shared = "crossed_moment" if moments else "crossed"
             held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
-            return f"{of_kind.share}_{held}"
-        if self.headline == "auroc_within":
-            return of_kind.without_clock if design == "fixed_order" else of_kind.within
-        return self.headline
+            return f"{traits.share}_{held}"
+        if self.primary_metric == "auroc_within":
+            return traits.without_clock if design == "fixed_order" else traits.within
+        return self.primary_metric
 
 
 def without_lag(protocol: str) -> str:
-    """The name of the protocol of which the one of this name is a variant by lag; its own, where it is none.
+    """Return the name of the protocol without the suffix of a lag.
 
     >>> without_lag("subject-independent-v3-lag2.5s")
     'subject-independent-v3'
@@ -405,8 +426,7 @@ def without_lag(protocol: str) -> str:
 
 
 def without_variant(protocol: str) -> str:
-    """The name of the protocol of which the one of this name is a variant by normalisation, lag or both; its own, where
-    it is none.
+    """Return the name of the protocol without the suffixes of a normalisation and a lag.
 
     >>> without_variant("subject-independent-v3-normalise-none-lag2s")
     'subject-independent-v3'
@@ -414,8 +434,8 @@ def without_variant(protocol: str) -> str:
     return re.sub(r"-normalise-[a-z_]+$", "", without_lag(protocol))
 
 
-def _own(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:
-    """The value for a dataset; for one that joins the variants of another, the value for that."""
+def _get_for(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:
+    """Return the value for a dataset; for one that joins the variants of another, that dataset's value."""
     known = by_dataset or {}
     return known.get(dataset, known.get(dataset.removesuffix("/all"), default))
 
@@ -426,7 +446,7 @@ FOLDER = Path(__file__).parent
 
 
 def protocol_names() -> list[str]:
-    """The names of the published protocols.
+    """Return the names of the published protocols.
 
     >>> "subject-independent-v3" in protocol_names()
     True
@@ -435,7 +455,7 @@ def protocol_names() -> list[str]:
 
 
 def about_protocol(name: str) -> str:
-    """The purpose of a published protocol: the comment at the head of its file.
+    """Return the purpose of a published protocol: the comment at the head of its file.
 
     >>> about_protocol("wu2023-last")
     'As wu2023, with the epoch of the recipe, which does not depend on test labels.'
@@ -446,11 +466,11 @@ def about_protocol(name: str) -> str:
 
 @cached
 def load_protocol(name_or_path: str | Path) -> Protocol:
-    """The protocol of this name, or the one in this YAML file.
+    """Return the protocol of this name, or the one in this YAML file.
 
     Raises:
-        UsageError: there is none of that name; or the file cannot be read, breaks the schema, leaks while it says that
-            it does not, or takes a published name for other rules.
+        UsageError: the name is unknown; or the file cannot be read, breaks the schema, leaks without declaring it, or
+            uses a published name for other rules.
 
     >>> load_protocol("subject-independent-v3").split.folds
     5
@@ -470,11 +490,11 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
-    """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
-    name and hash; None where there are none.
+    """Return the rules in `protocol` of a record's run.yaml, or else the published rules with that name and hash; None
+    if neither exists.
 
     Raises:
-        DataError: the rules that it holds are none.
+        DataError: the contained rules are invalid.
     """
     if "rules" in part:
         try:
@@ -484,7 +504,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
             what = breaks_schema("the record's protocol", found)
             raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
-    return known if known is not None and known.hash == part["hash"] else None
+    return known if known is not None and known.hash == part.get("hash") else None
 
 
 def _read(path: Path) -> Protocol:
@@ -504,7 +524,7 @@ def _read(path: Path) -> Protocol:
 
 @cache
 def _rules(text: str, path: Path) -> Protocol:
-    """The rules of a file with this text, which is read at every call and parsed where it has changed."""
+    """Parse the rules of a file with this text; the result is cached."""
     content = parse_yaml(text)
     if not isinstance(content, dict):
         raise UsageError(
@@ -516,7 +536,7 @@ def _rules(text: str, path: Path) -> Protocol:
 
 
 def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The rules of a file, with those of the published protocol that it `extends` wherever it has none itself."""
+    """Return the rules in a file, completed by the published protocol that the file `extends`."""
     own = dict(content)
     base = own.pop("extends", None)
     if base is None:
@@ -528,11 +548,13 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             expected=f"one of {', '.join(protocol_names())}",
             hint=did_you_mean(str(base), protocol_names()),
         )
+    if _EARLIER_KEY in own:
+        own["primary_metric"] = own.pop(_EARLIER_KEY)
     return {**load_protocol(base).model_dump(exclude_none=True), **own}
 
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
-    """One message for all fields that are wrong: the first as the message's head, the others below it."""
+    """Return one error for all wrong fields: the first in the primary metric, the others below."""
     found, expected = zip(*(_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
         breaks_schema("the protocol", found),
@@ -542,13 +564,13 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
 
 
 def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
-    """A finding of pydantic, and the expected value."""
+    """Convert an error of pydantic to a fault in a protocol file and the text of the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []
     for part in place:
         if not (isinstance(parent, type) and issubclass(parent, BaseModel)):
-            break  # what follows names a branch of a union, which is no field
+            break  # the rest names a branch of a union, not a field
         named.append(part)
         parent = parent.model_fields[part].annotation if part in parent.model_fields else None
     model: Any = Protocol.model_fields[named[0]].annotation if len(named) > 1 else Protocol
@@ -567,7 +589,7 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
-    """Refuses what no proof on folds would find; a split that leaks is refused there, with the ids that it shares."""
+    """Refuse leaks that the proof on folds cannot find; a leaking split is refused there, with the shared ids."""
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Calibration data of a test subject: units given before it is scored, and the units scored after them."""
+"""Calibration data of a test subject: units given before it is scored, and the scored units after them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from embench.errors import CheckFailed, UsageError
 from embench.protocols.schema import PersonalRules, Protocol
 from embench.protocols.units import Placed
 
-# Words for what subjects give and are scored on.
+# Descriptions of calibration and scored units.
 
 BLOCKS_NAMED = 6
-"""Kinds of blocks, at most, that words name one by one."""
+"""Most kinds of blocks that a sentence names individually."""
 
 
 class _Block(NamedTuple):
-    """A block of a subject: its condition or stimulus, and how often this came up to here and in all."""
+    """A block of a subject: its condition or stimulus, its count so far, and its total count."""
 
     name: str
     nth: int
-    of: int
+    total: int
     given: bool
     scored: bool
 
@@ -35,7 +35,7 @@ class _Block(NamedTuple):
 def slices_in_words(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
 ) -> str:
-    """Words for what is given and what is scored; block by block where tasks came in one order.
+    """Describe calibration data and scored units; block by block if tasks came in one order.
 
     Args:
         block, rank, scored: (n,) as of `Slices`.
@@ -51,7 +51,7 @@ def slices_in_words(
         if scored[own].any()
     )
     blocks = designs.most_common(1)[0][0] if placed.fixed_order and designs else ()
-    given, tested = (_named([each for each in blocks if getattr(each, part)]) for part in ("given", "scored"))
+    given, tested = (_name_blocks([each for each in blocks if getattr(each, part)]) for part in ("given", "scored"))
     if given and tested:
         return f"given up to {most} {what} from {given}; scored on {tested}"
     where = " of the first block of each class" if placed.fixed_order and placed.classes > 1 else ""
@@ -62,7 +62,7 @@ def slices_in_words(
 def _blocks(
     placed: Placed, own: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
 ) -> Iterable[_Block]:
-    """The blocks of a subject whose units lie at `own` (k,), in the order of time."""
+    """Yield the blocks of a subject whose units lie at `own` (k,), in temporal order."""
     first = [int(np.flatnonzero(block == number)[0]) for number in range(block.max(initial=-1) + 1)]
     names = [_name(placed, int(own[k])) for k in first]
     for number, name in enumerate(names):
@@ -77,9 +77,9 @@ def _name(placed: Placed, i: int) -> str:
     return placed.names[value] if 0 <= value < len(placed.names) else f"condition {value}"
 
 
-def _named(blocks: Sequence[_Block]) -> str:
-    """Blocks by the names of their conditions: `the first block of rest and the first of stress`. Empty where there are
-    too many to read."""
+def _name_blocks(blocks: Sequence[_Block]) -> str:
+    """Return the names of blocks by their conditions, such as `the first block of rest and the first of stress`; empty
+    if there are too many blocks."""
     by_name = attrgetter("name")
     kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
     if not 0 < len(kinds) <= BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
@@ -87,7 +87,7 @@ def _named(blocks: Sequence[_Block]) -> str:
     kinds.sort(key=lambda some: blocks.index(some[0]))
     parts, noun = [], " block"
     for some in kinds:
-        if some[0].of == 1:
+        if some[0].total == 1:
             parts.append(some[0].name)
             continue
         which = _listed([_ordinal(each.nth) for each in some])
@@ -105,23 +105,27 @@ def _listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
-# Units that a test subject gives of itself before it is scored, and those that are scored after them.
+# Calibration units of a test subject, and its scored units after them.
 #
-# A subject's units are laid out in the order of time, in blocks: a block is a stretch of one condition, or a recording,
-# or, of a single long recording, a stretch of fixed length. What is given lies in the subject's first blocks; a whole
-# block and a guard gap lie between it and what is scored; and what is scored is the same however little is given, so
-# that scores at several amounts are paired.
+# A subject's units are ordered in time, in blocks: a block is a section of one condition, a recording or, in a single
+# long recording, a section of fixed length. Calibration data lie in the subject's first blocks; a whole block and a
+# guard gap separate them from scored units. Scored units are the same for any amount of calibration data, so that
+# scores at several amounts are paired.
 
-NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY = "nothing_given", "slice_normalised", "slice_only"
-"""What a method that is given labelled units is compared with: the same where subjects give nothing, or the same units
-without their labels; and a linear model of these units alone, on the same features."""
-MADE_BY_METHOD = (NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY)
-"""Those of them that differ between methods, so that no two methods share them."""
+NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = (
+    "no_calibration",
+    "calibration_normalised",
+    "calibration_only",
+)
+"""Comparisons of a method with labelled calibration data: without calibration data, with the same units unlabelled, and
+a linear model of these units alone on the same features."""
+MADE_BY_METHOD = (NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY)
+"""Those comparisons that differ between methods."""
 AMOUNTS = (5, 2, 1)
-"""How many units of each class subjects are asked for where they can't give as many as the rules say: few numbers, so
-that nobody is left out for one unit more."""
+"""Numbers of calibration units per class to choose from if subjects cannot give the rules' `most`; few, so that one
+unit more or less excludes nobody."""
 LEAST_SHARE = 2 / 3
-"""The share of the subjects who must be able to give so much, and still have each class scored."""
+"""Proportion of subjects who must be able to give that many units and still have each class scored."""
 
 
 _INSTEAD = {
@@ -133,10 +137,10 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class Given:
-    """A choice of what each test subject gives to a run: its first `units` of each class, with their labels or without;
-    or the whole `session` without labels, as other protocols give it.
+    """Calibration data that each test subject gives to a run: its first `units` of each class, labelled or not; or the
+    whole `session` without labels.
 
-    >>> Given.read("unlabelled:5").plain(), Given.read("2").access, Given.read("0").access
+    >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
     ({'unlabelled': 5}, '2 labelled units a class', 'none')
     """
 
@@ -146,79 +150,82 @@ class Given:
 
     @classmethod
     def read(cls, text: str) -> Given:
-        """Reads the value of `--given`. Raises UsageError where it is none of its forms."""
+        """Parse the value of `--calibration-data`. Raises UsageError if it is malformed."""
         kind, _, number = text.strip().rpartition(":")
         if text.strip() == "session":
             return cls(labelled=False, session=True)
         if kind not in ("", "unlabelled") or not number.isdecimal() or (kind and int(number) == 0):
             raise UsageError(
                 f"`{text}` is not a valid amount of calibration data",
-                where="--given",
+                where="--calibration-data",
                 expected="a number of labelled units of each class, such as 5; unlabelled:5; or session",
                 hint="for several values: embench grid" if "," in text else None,
             )
         return cls(int(number), labelled=not kind)
 
     @classmethod
-    def of(cls, plain: Mapping[str, int | str]) -> Given:
-        """Reads the output of `plain()`."""
+    def from_record(cls, plain: Mapping[str, int | str]) -> Given:
+        """Rebuild from the output of `to_record()`."""
         if plain.get("unlabelled") == "session":
             return cls(labelled=False, session=True)
         return cls(int(plain.get("labelled", plain.get("unlabelled", 0))), labelled="unlabelled" not in plain)
 
-    def plain(self) -> dict[str, int | str]:
-        """As records hold it; empty where nothing is given."""
+    def to_record(self) -> dict[str, int | str]:
+        """Return the amount of calibration data as in records: `labelled` or `unlabelled` -> number of units, or
+        `unlabelled` -> `session`. Empty without calibration data."""
         if self.session:
             return {"unlabelled": "session"}
         return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
 
     def without(self) -> dict[str, Given]:
-        """Comparisons of a run with this: the same with nothing given, and with what is given without its labels."""
-        if not self.plain():
+        """Return the comparisons of a run with this calibration data: without any, and with the same data
+        unlabelled."""
+        if not self.to_record():
             return {}
-        more = {SLICE_NORMALISED: Given(self.units, labelled=False)} if self.labelled else {}
-        return {NOTHING_GIVEN: Given(), **more}
+        more = {CALIBRATION_NORMALISED: Given(self.units, labelled=False)} if self.labelled else {}
+        return {NO_CALIBRATION: Given(), **more}
 
     @property
     def text(self) -> str:
-        """As `--given` says it."""
+        """Form in `--calibration-data`."""
         return "session" if self.session else f"{'' if self.labelled else 'unlabelled:'}{self.units}"
 
     @property
     def access(self) -> str:
-        """The access to test subjects, by which rows are ranked apart."""
+        """Access to test subjects; leaderboards rank each access separately."""
         if self.session:
             return "unlabelled"
         return f"{self.units} {'' if self.labelled else 'un'}labelled units a class" if self.units else "none"
 
     @property
     def place(self) -> tuple[float, int]:
-        """Its place on a curve: by how much is given, without labels first."""
+        """Sort key on a curve: by amount, unlabelled first."""
         return (math.inf if self.session else self.units, int(self.labelled))
 
 
 def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
-    """The amount that a record says that test subjects gave; None under protocols that do not ask."""
-    return None if plain is None else Given.of(plain)
+    """Return the calibration data in a record; None under protocols that do not request any."""
+    return None if plain is None else Given.from_record(plain)
 
 
-def access_of(protocol: Protocol, given: Given | None) -> str:
-    """The access of a run to test subjects: its protocol's, or under one that asks what they give, the run's own."""
+def find_access(protocol: Protocol, given: Given | None) -> str:
+    """Return the access of a run to test subjects: its protocol's, or the run's own if runs request calibration
+    units."""
     return protocol.target_access if given is None else given.access
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Units that subjects give, and those that are scored of them.
+    """Calibration units and scored units of subjects.
 
     Args:
-        rank: (n,) the place of a unit among those of its class that its subject gives, from 1 on in the order of time;
-            0 where it is never given.
+        rank: (n,) position of a unit among its subject's calibration units of its class, from 1 in temporal order; 0 if
+            it is never given.
         scored: (n,) whether a unit is scored.
-        block: (n,) the number of a unit's block in its subject's order, -1 where it is in none.
+        block: (n,) number of a unit's block in its subject's order, -1 if it is in none.
         most: how many units of each class a run may be given.
-        unusable: subject -> why it takes no part.
-        words: what is given and what is scored, for readers.
+        unusable: subject -> reason why it takes no part.
+        words: description of calibration and scored units, for readers.
     """
 
     rank: np.ndarray
@@ -228,41 +235,41 @@ class Slices:
     unusable: Mapping[str, str]
     words: str
 
-    def given(self, units: int) -> np.ndarray:
-        """(n,) whether a unit is among its subject's first so many of each class."""
+    def select_given(self, units: int) -> np.ndarray:
+        """Return (n,) True for each subject's first `units` units of each class."""
         return np.asarray((self.rank > 0) & (self.rank <= units))
 
     def check(self, given: Given, dataset: str) -> None:
-        """Raises UsageError where more is asked for than subjects can give."""
+        """Raise UsageError if a run requests more than subjects can give."""
         if given.units > self.most:
             raise UsageError(
                 f"subjects of {dataset} have at most {self.most} units of each class as calibration data, fewer than "
                 f"{given.units}",
-                where=f"--given {given.text}",
+                where=f"--calibration-data {given.text}",
                 expected=f"0 to {self.most}: {self.words}",
             )
 
 
 def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Sequence[str]) -> Slices:
-    """The slices of a dataset's subjects.
+    """Return the slices of a dataset's subjects.
 
-    Of `units`, subjects give the first units of each class: where tasks came in one order, those of the first block of
-    each class alone. `most` is that of the rules, or else the largest of `AMOUNTS`, with which two thirds of the
-    subjects have as many units of each class to give, and each class and as many units in all to score after it. The
-    others take no part.
+    With `gives: units`, subjects give the first units of each class; if tasks came in one order, only from the first
+    block of each class. `most` is the rules' value or, if that is too large, the largest of `AMOUNTS` that two thirds
+    of the subjects can give. Such a subject has that many units of each class to give, and afterwards scored units of
+    each class, at least as many in total. Other subjects take no part.
 
     Args:
-        subjects: those with labels; `most` is decided by them, and slices are cut for them alone.
+        subjects: subjects with labels; they decide `most`, and slices are cut for them only.
 
     Raises:
-        UsageError: the design does not allow it: fewer than two thirds of the subjects can give anything and still have
+        UsageError: the design does not allow it: fewer than two thirds of the subjects can give units and still have
             each class scored.
     """
     own = {name: at for name, at in placed.by_subject.items() if name in set(subjects)}
     blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
     fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
     for most in (rules.most, *fewer):
-        cut = {name: _of_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
+        cut = {name: _cut_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
         unusable = {name: why for name, (*_, why) in cut.items() if why}
         if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
             return _laid_out(rules, placed, own, blocks, cut, most)
@@ -276,10 +283,11 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     )
 
 
-def _of_subject(
+def _cut_subject(
     rules: PersonalRules, placed: Placed, own: np.ndarray, block: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """(k,) rank and (k,) whether it is scored of each of a subject's units, and why it can't take part, if so."""
+    """Return (k,) rank and (k,) True if scored, for each of a subject's units, and the reason if it cannot take
+    part."""
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
@@ -312,27 +320,32 @@ def _of_subject(
 
 
 def _givable(
-    rules: PersonalRules, placed: Placed, times: np.ndarray, block: np.ndarray, inside: np.ndarray, of_class: np.ndarray
+    rules: PersonalRules,
+    placed: Placed,
+    times: np.ndarray,
+    block: np.ndarray,
+    inside: np.ndarray,
+    candidates: np.ndarray,
 ) -> np.ndarray:
-    """(k,) which of a subject's units may be given, of one class."""
+    """Return (k,) True for a subject's units of one class that may be given."""
     if rules.gives == "session":
         return np.asarray(times[:, 0] == times[inside, 0].min()) if inside.any() else inside
     if rules.gives == "blocks":
         return np.asarray(block < (block.max(initial=-1) + 1) // 2)
-    if placed.fixed_order and (of_class & inside).any():
-        return np.asarray(block == block[of_class & inside].min())
+    if placed.fixed_order and (candidates & inside).any():
+        return np.asarray(block == block[candidates & inside].min())
     return inside
 
 
 def _blocks_on(rules: PersonalRules) -> int:
-    """The number of blocks from the last of what is given to the first that may be scored: between sessions there is a
-    gap."""
+    """Return the number of blocks from the last calibration block to the first scored one: between sessions there is a
+    gap anyway."""
     return 1 if rules.gives == "session" else 2
 
 
 def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.ndarray:
-    """(k,) which units begin so many seconds after all that is given, or in a later session; where the release hides
-    times, blocks alone keep them apart."""
+    """Return (k,) True for units that begin at least `guard_s` after all calibration data, or in a later session;
+    always True if the release hides times."""
     session = times[given, 0].max()
     end = np.nanmax(times[given & (times[:, 0] == session), 2], initial=-math.inf)
     late = np.isnan(times[:, 1]) | (times[:, 1] - end >= guard_s - 1e-6)
@@ -347,7 +360,7 @@ def _laid_out(
     cut: Mapping[str, tuple[np.ndarray, np.ndarray, str]],
     most: int,
 ) -> Slices:
-    """The slices of all subjects side by side; `cut`: subject -> what `_of_subject` gives."""
+    """Combine the slices of all subjects; `cut`: subject -> result of `_cut_subject`."""
     n = len(placed.units)
     rank, scored, block = np.zeros(n, np.int64), np.zeros(n, bool), np.full(n, -1, np.int64)
     for name, at in own.items():
@@ -362,13 +375,13 @@ def _laid_out(
 
 
 def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np.ndarray, dataset: str) -> None:
-    """Returns when what a run is given of subjects keeps what the protocol promises, whoever chose it.
+    """Check that the calibration data of a run satisfy the rules of the protocol.
 
-    Nothing that is scored is given; whatever is given lies before all that is scored of its subject, with the guard gap
-    and a whole block between; and of each class no earlier unit of the slice was passed over, so that nobody picked.
+    No scored unit is given. All calibration data precede the subject's scored units, with the guard gap and a whole
+    block between. No earlier unit of a class was skipped, so that nobody selected units.
 
     Args:
-        given: (n,) whether a run is given a unit.
+        given: (n,) True if a unit is given to the run.
 
     Raises:
         CheckFailed: names the units.
@@ -380,10 +393,10 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
             continue
         block, code = placed.blocks(own, rules.block_s), placed.code(own)
         near = scored & (block < block[mine].max() + _blocks_on(rules))
-        _refuse(_all_of(own[near], placed), placed, dataset, "are scored less than a block after the calibration data")
+        _refuse(_to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data")
         early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
         too_early = f"are scored less than {rules.guard_s:g} s after the calibration data"
-        _refuse(_all_of(own[early], placed), placed, dataset, too_early)
+        _refuse(_to_mask(own[early], placed), placed, dataset, too_early)
         for k in np.unique(code[mine]).tolist():
             of_class = np.flatnonzero((code == k) & (block >= 0))
             first = of_class[: (mine & (code == k)).sum()]
@@ -395,8 +408,8 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
                 )
 
 
-def _all_of(index: np.ndarray, placed: Placed) -> np.ndarray:
-    """(n,) True for the units at `index`."""
+def _to_mask(index: np.ndarray, placed: Placed) -> np.ndarray:
+    """Return (n,) True for the units at `index`."""
     return np.isin(np.arange(len(placed.units)), index)
 
 

@@ -1,4 +1,4 @@
-"""Scored units: cut from recordings by the grid alone, with the labels that fall into them, in order of time."""
+"""Scored units: cut from recordings by a time grid, with the labels inside them, in temporal order."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Unit
 from embench.protocols.schema import Protocol
 
-# Scored units: units of time cut from recordings by the grid alone, and the labels that fall into them.
+# Scored units, cut from recordings by a time grid, and the labels inside them.
 
-_TIME_TOLERANCE_S = 1e-6  # clocks read from files are floats: 9.9999999 s belongs to the unit that starts at 10 s
+_TIME_TOLERANCE_S = 1e-6  # clocks in files are floats: 9.9999999 s belongs to the unit that starts at 10 s
 _UNIT_ID = re.compile(r"(?P<recording>.*):(?P<start>[0-9]{1,15})-(?P<stop>[0-9]{1,15})", re.DOTALL)
 
 
@@ -28,15 +28,15 @@ LabelKind = Literal["rating", "continuous", "condition"]
 
 
 class RecordingTimes(Structural):
-    """Times of a recording that units need; a dataset's Recording has them, and so has the store's index."""
+    """Times of a recording that units need, available from a dataset's Recording and the store's index."""
 
     @property
     def id(self) -> str:
-        """Unique in the dataset."""
+        """Id, unique in the dataset."""
 
     @property
     def subject(self) -> str:
-        """Id of the subject recorded."""
+        """Id of the recorded subject."""
 
     @property
     def stimulus(self) -> str:
@@ -44,15 +44,15 @@ class RecordingTimes(Structural):
 
     @property
     def group(self) -> str:
-        """Names the subjects recorded together; else the subject."""
+        """Name of the subjects recorded together; else the subject."""
 
     @property
     def start_s(self) -> float | None:
-        """Seconds from the session's start; None where the release hides it."""
+        """Seconds from the session's start; None if the release hides it."""
 
     @property
     def order(self) -> int | None:
-        """Position in the session; None where the release hides it."""
+        """Position in the session; None if the release hides it."""
 
     @property
     def duration_s(self) -> float:
@@ -63,8 +63,8 @@ Recorded = TypeVar("Recorded", bound=RecordingTimes)
 
 
 class Cut(NamedTuple):
-    """Cut of recordings into units: none where `length_s` is None, else segments of so many seconds, counted from where
-    the part of the recording that may hold units begins, or from the session's start."""
+    """Cut of recordings into units: whole recordings if `length_s` is None, else segments of this length in s. Segments
+    count from the start of the part of the recording that may hold units, or from the session's start."""
 
     length_s: float | None
     in_session: bool = False
@@ -75,8 +75,8 @@ class Cut(NamedTuple):
         return f"{self.length_s:g} s" if self.in_session else f"{self.length_s:g} s from each recording's start"
 
 
-def cut_of(kind: LabelKind, protocol: Protocol) -> Cut:
-    """The cut of recordings for labels of one kind. Labels of one cut share units."""
+def choose_cut(kind: LabelKind, protocol: Protocol) -> Cut:
+    """Return the cut of recordings for labels of one kind. Labels with the same cut share units."""
     if kind == "rating":
         return Cut(None if protocol.unit.rating == "recording" else protocol.unit.rating)
     return Cut(protocol.unit.continuous_s if kind == "continuous" else protocol.unit.condition_s, in_session=True)
@@ -88,23 +88,22 @@ def make_units(
     kind: LabelKind,
     protocol: Protocol,
 ) -> list[Unit]:
-    """The units of labels of one kind, in the order of the recordings, then of time; they never depend on labels.
+    """Return the units of labels of one kind, ordered by recording, then by time; they never depend on labels.
 
     A rating belongs to the whole recording, or to each segment of it. Continuous and condition labels are scored on a
-    grid of the protocol's unit length, in session time; in the recording's own where the release hides when it
-    started, and in version 3 where tasks came in several orders, so that units of two subjects lie at the same moments
-    of a stimulus. Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is
-    excluded; where it normalises a subject, no segment of it is scored, since the method knows that it is rest. With
-    `unit.last_s`, a rating's units lie in the last so many seconds of a recording; a shorter one is used whole. With
-    `unit.skip_s`, they lie after so many seconds of it.
-    Recordings at stimuli that take no part in the protocol have no units.
+    grid of the protocol's unit length, in session time. The grid uses the recording's own time if the release hides its
+    start, and in version 3 if tasks came in several orders, so that units of two subjects lie at the same moments of a
+    stimulus. Segments lie inside the recording. A baseline that the card excludes from units is left out; if it
+    normalises a subject, it is not scored, since the method knows that it is rest. With `unit.last_s`, a rating's units
+    lie in the last seconds of a recording; a shorter one is used whole. With `unit.skip_s`, they follow after the first
+    seconds. Recordings at excluded stimuli have no units.
     """
-    cut, baseline = cut_of(kind, protocol), card.baseline
+    cut, baseline = choose_cut(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
         baseline = replace(baseline, in_unit=False)
     in_session = cut.in_session and card.fixed_order
     units = []
-    for recording in including(protocol, card, recordings):
+    for recording in select_recordings(protocol, card, recordings):
         pieces = _pieces(recording.duration_s, baseline)
         if kind == "rating" and protocol.unit.last_s:
             pieces = _at_the_end(pieces, recording.duration_s, protocol.unit.last_s)
@@ -120,33 +119,34 @@ def make_units(
     return units
 
 
-def including(protocol: Protocol, card: Card, recordings: Iterable[Recorded]) -> list[Recorded]:
-    """The recordings of a dataset that take part in the protocol: those at its stimuli, if it has any."""
+def select_recordings(protocol: Protocol, card: Card, recordings: Iterable[Recorded]) -> list[Recorded]:
+    """Return the recordings of a dataset that take part in the protocol: those with its stimuli, if it names any."""
     included = protocol.included_stimuli(card.name)
     return [recording for recording in recordings if included is None or recording.stimulus in included]
 
 
 def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
-    """Each recording as one unit, with its baseline, for assignment to folds."""
+    """Return each recording as one unit, with its baseline, for dealing to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
 def session_lengths(roster: Iterable[Unit]) -> dict[str, float]:
-    """Subject -> length of the session in s, to the millisecond, from whole recordings as units: from the start of the
-    first to the end of the last, or the recordings' sum where the release hides when they started."""
+    """Return subject -> length of the session in s, to the millisecond, from whole recordings as units: from the start
+    of the first to the end of the last; the sum of the recordings if the release hides their starts."""
     spans: dict[str, list[tuple[float, float]]] = {}
     for unit in roster:
         spans.setdefault(unit.subject, []).append((unit.start_s, unit.stop - unit.start))
     lengths = {}
-    for subject, of_subject in spans.items():
-        start, length = np.array(of_subject).T
+    for subject, times in spans.items():
+        start, length = np.array(times).T
         hidden = np.isnan(start).any()
         lengths[subject] = round(float(length.sum() if hidden else (start + length).max() - start.min()), 3)
     return lengths
 
 
 def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
-    """The segments (start, stop) of a recording that may hold units: all of it, or what lies around the baseline."""
+    """Return the parts (start, stop) of a recording that may hold units: all of it, or the parts around the
+    baseline."""
     if baseline is None or baseline.in_unit:
         return [(0.0, duration_s)]
     around = [(0.0, min(baseline.start_s, duration_s)), (baseline.stop_s, duration_s)]
@@ -154,8 +154,8 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
 
 
 def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
-    """Parts of the pieces in the last so many seconds, counted from the recording's last whole millisecond, so that as
-    many segments fit as are asked for."""
+    """Return the parts of the pieces in the last `last_s` seconds, counted from the recording's last whole millisecond,
+    so that the expected number of segments fits."""
     first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
     return [(max(start, first), stop) for start, stop in pieces if stop > first]
 
@@ -163,11 +163,8 @@ def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s
 def _grid(
     piece: tuple[float, float], length_s: float, step_s: float, session_start_s: float | None
 ) -> list[tuple[float, float]]:
-    """Cells wholly inside the piece whose starts are multiples of the step in session time, or counted from the piece's
-    own start.
-
-    Counted in whole milliseconds, so that a unit's id never depends on the last bit of a float.
-    """
+    """Return cells inside the piece whose starts are multiples of the step, in session time or from the piece's own
+    start. Times count in whole milliseconds, so that a unit's id never depends on float rounding."""
     length, step = round(1000 * length_s), round(1000 * step_s)
     tolerance = 1000 * _TIME_TOLERANCE_S
     first = math.ceil(1000 * piece[0] - tolerance)
@@ -188,14 +185,14 @@ class UnitId(NamedTuple):
         return f"{self.recording}:{self.start_ms}-{self.stop_ms}"
 
     @classmethod
-    def of(cls, recording: str, start_s: float, stop_s: float) -> UnitId:
-        """The span of a recording between two times in seconds."""
+    def from_seconds(cls, recording: str, start_s: float, stop_s: float) -> UnitId:
+        """Return the span of a recording between two times in s."""
         return cls(recording, round(1000 * start_s), round(1000 * stop_s))
 
     @classmethod
     @lru_cache(maxsize=1 << 16)  # scores of all methods and targets ask for the same units
     def read(cls, unit: str) -> UnitId:
-        """The span that an id names; `str` of it is the id again. Raises DataError where it is no such id."""
+        """Parse a unit's id, the inverse of `str`. Raises DataError if the text is not such an id."""
         if found := _UNIT_ID.fullmatch(unit):
             return cls(found["recording"], int(found["start"]), int(found["stop"]))
         raise DataError(f"`{unit}` is not the id of a unit", where="unit", expected="RECORDING:START-STOP, in ms")
@@ -203,7 +200,7 @@ class UnitId(NamedTuple):
 
 def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
     return Unit(
-        id=str(UnitId.of(recording.id, start, stop)),
+        id=str(UnitId.from_seconds(recording.id, start, stop)),
         recording=recording.id,
         subject=recording.subject,
         stimulus=recording.stimulus,
@@ -216,14 +213,14 @@ def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
 
 
 def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
-    """Summarises the annotations inside each unit, and applies the card's rule.
+    """Summarise the annotations inside each unit, and apply the card's rule.
 
     Args:
         units: (n,) of any recordings.
         labels: recording id -> its raw label. Values with times count where start + lag <= time < stop + lag; a value
-            without a time counts for the whole recording. With a lag, a unit whose shifted time is not all between the
-            first and the last value has none, instead of the mean of a part. Of a `centred` rule they are less the mean
-            of the subject's values, in all recordings that units are of.
+            without a time counts for the whole recording. With a lag, a unit whose shifted span exceeds the annotation
+            has no label. Under a `centred` rule, the mean of the subject's values in all recordings of `units` is
+            subtracted.
         rule: the target's label rule.
 
     Returns:
@@ -247,8 +244,8 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
 
 
 def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
-    """The labels of the units' recordings, less the mean of all values of the same subject: each rating, or moment of
-    an annotation, counts once, however many units have it."""
+    """Return the labels of the units' recordings minus the mean of all values of the same subject. Each rating, or
+    moment of an annotation, counts once, however many units contain it."""
     subject = {unit.recording: unit.subject for unit in units if unit.recording in labels}
     own: dict[str, list[np.ndarray]] = {}
     for recording, who in subject.items():
@@ -263,7 +260,7 @@ def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, La
 
 
 def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
-    """The raw values inside each of one recording's units, in order of time."""
+    """Return the raw values inside each of one recording's units, in temporal order."""
     values = np.asarray(label.values, np.float64)
     if label.times is None:
         return [values] * len(units)
@@ -272,14 +269,14 @@ def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.nda
     edges = np.array([(unit.start, unit.stop) for unit in units]) + rule.lag_s - _TIME_TOLERANCE_S
     inside = np.ones(len(units), bool)
     if rule.lag_s and len(times) > 1:
-        step = float(np.median(np.diff(times)))  # so far from them lie the values before the first and after the last
+        step = float(np.median(np.diff(times)))  # distance of values before the first and after the last
         inside = (edges[:, 0] > times[0] - step) & (edges[:, 1] <= times[-1] + step)
     spans = np.searchsorted(times, edges)
     return [values[a:b] if whole else values[:0] for (a, b), whole in zip(spans, inside, strict=True)]
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
-    """The rule with its cut decided by the raw values (n,) of `units` where it needs that: their mean over
+    """Return the rule with its cut fitted to the raw values (n,) of `units`, if it needs that: the mean over
     recordings, so that a rating counts once, however many units have it."""
     known = np.isfinite(raw)
     if rule.cut != "training_mean" or not known.any():
@@ -290,19 +287,19 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
     return rule.fitted(float(means.mean()))
 
 
-# The units of a dataset in the order of time and in blocks, as slices are cut from them.
+# The units of a dataset in temporal order and in blocks, for cutting slices.
 
 
 @dataclass(frozen=True)
 class Placed:
-    """The units of a dataset in order, as slices are cut from them.
+    """The units of a dataset in temporal order, as slices are cut from them.
 
     Args:
-        units: all of them. `y`: (n,) labels of the target, NaN where there is none; `raw`: (n,) its raw values.
-        classes: number of classes; 1 where labels are values.
+        units: all units. `y`: (n,) labels of the target, NaN without one; `raw`: (n,) its raw values.
+        classes: number of classes; 1 for continuous targets.
         kind: of the raw labels.
-        fixed_order: tasks came in one order for all subjects.
-        session: recording -> the place of its session, from 0 on.
+        fixed_order: True if tasks came in one order for all subjects.
+        session: recording -> position of its session, from 0.
         names: of raw conditions.
     """
 
@@ -317,7 +314,7 @@ class Placed:
 
     @cached_property
     def by_subject(self) -> dict[str, np.ndarray]:
-        """Subject -> the positions of its units in the order of time."""
+        """Subject -> the positions of its units in temporal order."""
         found: dict[str, list[int]] = {}
         for i in sorted(range(len(self.units)), key=self._when):
             found.setdefault(self.units[i].subject, []).append(i)
@@ -330,20 +327,20 @@ class Placed:
         return self.session[unit.recording], order, start, unit.start
 
     def code(self, own: np.ndarray) -> np.ndarray:
-        """(k,) the class of each of some units, -1 where it has no label."""
+        """Return (k,) the class of each of some units, -1 without a label."""
         y = self.y[own]
         known = np.isfinite(y)
         return np.where(known, np.nan_to_num(y) if self.classes > 1 else 0, -1).astype(int)
 
     def hidden(self, own: np.ndarray) -> bool:
-        """True if nothing says in which order a subject's recordings came."""
+        """Return True if the order of a subject's recordings is unknown."""
         units = [self.units[i] for i in own.tolist()]
         recordings = {unit.recording for unit in units}
         several = len(recordings) > len({self.session[name] for name in recordings})
         return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
 
     def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:
-        """(k,) the block of each of a subject's units, in order; -1 for what belongs to none."""
+        """Return (k,) the block of each of a subject's units, in order; -1 for units in no block."""
         units = [self.units[i] for i in own.tolist()]
         whole = [unit.recording for unit in units]
         if self.kind == "condition":
@@ -361,8 +358,7 @@ class Placed:
         return found
 
     def times(self, own: np.ndarray) -> np.ndarray:
-        """(k, 3) the session of each of a subject's units, and its start and stop there in s, NaN where the release
-        hides them."""
+        """Return (k, 3) session, start and stop of each of a subject's units, NaN where the release hides times."""
         units = [self.units[i] for i in own.tolist()]
         rows = [(self.session[u.recording], u.start_s, u.start_s + u.stop - u.start) for u in units]
         return np.array(rows, float).reshape(-1, 3)

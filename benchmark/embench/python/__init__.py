@@ -1,1 +1,1 @@
-"""The names of `embench` for notebooks and scripts: doors to what the commands do, and objects as methods."""
+"""The names of `embench` for notebooks and scripts: the commands as functions, and objects as methods."""

@@ -14,7 +14,7 @@ from embench.files import snapshot
 from embench.planning.hub import offline
 from embench.planning.parts import check_names
 from embench.planning.pretraining import split_pretrained
-from embench.planning.request import AXES, Request, grid_points, request_of
+from embench.planning.request import AXES, Request, grid_points, make_request
 from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
@@ -26,12 +26,12 @@ from embench.screen import Progress, Steps, run_plan, set_plan, table
 from embench.sets.files import SetLevel, find_set
 from embench.sets.rows import baseline_rows
 from embench.sets.running import (
-    check_own,
+    build_user_rows,
     check_readable,
+    check_user_methods,
     forecast_rows,
     is_scored,
-    own_result,
-    own_rows,
+    load_user_result,
     plan_document,
     run_rows,
 )
@@ -53,21 +53,21 @@ if TYPE_CHECKING:
     Values: TypeAlias = str | float | Sequence[str | float | None] | None
 
 
-# `embench.baselines`: a method, given by name, as an object or as predictions, beside the baselines of a set.
+# `embench.baselines`: a method, given by name, as an object or as predictions, next to the methods of a set.
 
 _WIDTH = 100
-"""Characters of a line of a printed table."""
+"""Characters in a line of a printed table."""
 
 
 @dataclass(frozen=True, repr=False)
 class BaselineBoard:
-    """Methods beside each other and the controls, as `embench.baselines` and `embench.grid` return them.
+    """Methods next to each other and to confound-only models, as returned by `embench.baselines` and `embench.grid`.
 
     Args:
-        rows: see `to_pandas`. `results`: of all runs, one's own first.
+        rows: see `to_pandas`. `results`: results of all runs, the user's own first.
         failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
-        floors: of `embench.grid(floors=True)`: pretrained run and target -> the gap to the same network from scratch,
-            at random, and to handcrafted features: `gaps`, and `texts`.
+        floors: for `embench.grid(floors=True)`, pretrained run and target -> the gaps to the same network from scratch
+            and at random, and to handcrafted features: `gaps`, and `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -78,9 +78,9 @@ class BaselineBoard:
 
     @property
     def answers(self) -> list[str]:
-        """Sentences for each target. Of `embench.baselines`: whether the best of one's own methods is better than the
-        best baseline, and whether its scores are associated with the label given time and movement. Of `embench.grid`:
-        whether each run differs from the first, or why that is not known."""
+        """Sentences for each target. For `embench.baselines`: whether the best of the user's methods is better than the
+        best baseline method, and whether its scores are associated with the label given time and movement. For
+        `embench.grid`: whether each run differs from the first, or why that is not known."""
         why = dict.fromkeys(row["not_compared"] for row in self.rows if row["role"] == "method")
         return [*self._sentences, *(f"No differences: {reason}." for reason in why if reason)]
 
@@ -89,24 +89,25 @@ class BaselineBoard:
         return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "own" or row["best"])]
 
     def to_pandas(self) -> DataFrame:
-        """A row for each method and control.
+        """Return a row for each method and confound-only model.
 
         - `role`: `own`, `baseline` or `control`; `method` for the runs of a grid. `best`: whether it is the best of its
           role.
-        - `method`, `label`, `sensors`: its name with its settings, its name without those that vary, what it reads.
-        - A column for each setting that varies, under its path: `encoder.view.length_s`.
-        - `dataset`, `protocol`, `target`, `metric`; `exploratory`: whether the metric stands for a primary metric that
-          is undefined.
-        - `mean` with the ends `low` and `high` of its 95 % interval. `constant`: of a control, whether it scores this
-          by construction.
-        - `above_chance`, `finding`, `finding_evidence`: the answers to more than by chance, and given time and
-          movement.
+        - `method`, `label`, `sensors`: the name with settings, the name without varied settings, and the modalities
+          read.
+        - A column for each varied setting, under its path: `encoder.view.length_s`.
+        - `dataset`, `protocol`, `target`, `metric`; `exploratory`: whether the metric replaces an undefined primary
+          metric.
+        - `mean` with the ends `low` and `high` of its 95 % interval. `constant`: whether a confound-only model has this
+          score by construction.
+        - `above_chance`, `finding`, `finding_evidence`: the answers whether scores are above chance, and associated
+          with the label given time and movement.
         - `reference`: whether differences are from this row: the first run of a grid, else the best. `from_reference`:
-          the paired difference, with its ends; `p`, Holm-corrected for so many `comparisons`; `over`: what was paired.
-          `not_compared`: why there is none.
-        - `answer`: a sentence. `over_baseline`: of one's own, the paired difference from the best baseline, with its
-          ends.
-        - `run`, `folder`, `synthetic`: whose numbers these are, and whether the data are synthetic.
+          the paired difference, with its ends; `p`, Holm-corrected over `comparisons`; `over`: the paired units.
+          `not_compared`: why there is no difference.
+        - `answer`: a sentence. `over_baseline`: for the user's methods, the paired difference from the best baseline
+          method, with its ends.
+        - `run`, `folder`; `synthetic`: whether the data are synthetic.
         """
         import pandas as pd
 
@@ -118,7 +119,7 @@ class BaselineBoard:
         return frame
 
     def plot(self, target: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draws the rows of a target, by default the first, on axes of matplotlib, and returns these.
+        """Draw the rows of a target, by default the first, on axes of matplotlib; return the axes.
 
         Raises:
             UsageError: there is no such target.
@@ -128,8 +129,8 @@ class BaselineBoard:
         first = next((row for row in self.rows if row["target"] == target), None)
         if first is None:
             raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(known))
-        alike = ("target", "protocol")
-        return draw_board([row for row in self.rows if all(row[name] == first[name] for name in alike)], ax)
+        fields = ("target", "protocol")
+        return draw_board([row for row in self.rows if all(row[name] == first[name] for name in fields)], ax)
 
     def __repr__(self) -> str:
         parts = [f"{len(self.results)} run{'s' if len(self.results) != 1 else ''}"]
@@ -183,20 +184,20 @@ def baselines(
     dry_run: bool = False,
     progress: bool = True,
 ) -> BaselineBoard | DryRun:
-    """Runs the baselines of a set on a dataset, and methods of one's own beside them; a line on stderr for each.
+    """Run the methods of a set on a dataset, and the user's methods next to them; print a line for each on stderr.
 
-    What is done in the folder of runs is read again, so an interrupted call resumes where it is made again.
+    Finished runs in the folder of runs are read again, so repeat an interrupted call to resume.
 
     Args:
         dataset: see `embench.run`, as for all arguments that are not explained here.
-        with_: one's own methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators, which
-            are fitted to the features `handcrafted`; encoders, such as `embench.network` makes; names of plugins, or
-            `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
+        with_: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
+            which are fitted to the features `handcrafted`; encoders, such as `embench.network` makes; names of plugins,
+            or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
         set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
-        level: `core`, `extended` or `full`, each of which holds those before it.
-        tune: tunes each row of the set, too, by so many trials on validation subjects.
-        hours: starts no row whose forecast does not fit into so many hours.
-        dry_run: trains nothing, and returns the plan with the forecasts, as `embench baselines --dry-run` prints it.
+        level: `core`, `extended` or `full`; each contains the previous ones.
+        tune: also tune each row of the set, by this number of trials on validation subjects.
+        hours: do not start rows whose forecast exceeds this number of hours.
+        dry_run: train nothing, and return the plan with the forecasts, as `embench baselines --dry-run` prints it.
         progress: False prints no progress.
 
     Raises:
@@ -208,23 +209,23 @@ def baselines(
     names: tuple[str, ...] = ("modalities", "target", "protocol", "recipe", "seeds", "partitions", "device")
     names = (*names, "data_root", "runs", "dev", "workers")
     local = locals()
-    request = request_of(dataset=dataset, **{name: local[name] for name in names})
+    request = make_request(dataset=dataset, **{name: local[name] for name in names})
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
     found = find_set(set)
     scored = [method for method in given if _is_scored(method)]
     methods = [_name_method(method) for method in given if not _is_scored(method)]
-    rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
+    rows = [*build_user_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
     finished = [] if dry_run else [_scored(method, dataset, options) for method in scored]
-    with snapshot(), Progress() if progress else nullcontext() as shown, offline() if dry_run else nullcontext():
-        watch = watcher(shown)
+    with snapshot(), Progress() if progress else nullcontext() as bar, offline() if dry_run else nullcontext():
+        watch = watcher(bar)
         able, unfit = forecast_rows(rows, watch)
         if dry_run:
             document = plan_document(found, level, dataset, able, unfit)
             return DryRun(document, tuple(set_plan(document, able[0].plan.request.runs_folder, "local")))
-        check_own(able, watch)
-        done = run_rows(able, hours=hours, progress=watch, told=shown.line if shown else lambda _: None)
+        check_user_methods(able, watch)
+        done = run_rows(able, hours=hours, progress=watch, print_line=bar.line if bar else lambda _: None)
     every = [*finished, *map(remember_own, done.results)]
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     reasons = {row.title: row.reason for row in unfit}
@@ -232,14 +233,14 @@ def baselines(
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
-    """Cells of rows as a table; empty where there is no row."""
+    """Format the cells of rows as an HTML table; empty where there is no row."""
     rows = [list(cells[0]), *(list(row.values()) for row in cells)] if cells else []
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{body}</table>" if body else ""
 
 
 def _is_scored(method: Any) -> bool:
-    """True if nothing has to be trained for what was given: predictions, or a finished run."""
+    """True for predictions or a finished run, which need no training."""
     if isinstance(method, str | Path):
         return is_scored(str(method))
     return isinstance(method, Result) or hasattr(method, "to_csv")
@@ -247,13 +248,13 @@ def _is_scored(method: Any) -> bool:
 
 def _scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
     if isinstance(method, Result):
-        return own_result(method, dataset, options)
+        return load_user_result(method, dataset, options)
     with predictions_file(method) as path:
-        return remember_own(own_result(str(path), dataset, options))
+        return remember_own(load_user_result(str(path), dataset, options))
 
 
 def _name_method(method: Any) -> str:
-    """The name of a method for the rows; an object is stored for workers."""
+    """Return the name of a method for the rows; objects are stored for worker processes."""
     kind = "encoder" if hasattr(method, "accepts") else "fusion"
     return str(plugin_name(kind, method))
 
@@ -287,7 +288,7 @@ def grid(
     label_subjects: Values = None,
     label_fraction: Values = None,
     lag: Values = None,
-    given: Values = None,
+    calibration_data: Values = None,
     pretrained: Texts | None = None,
     workers: int | None = None,
     observer: Texts = (),
@@ -297,23 +298,23 @@ def grid(
     dry_run: bool = False,
     progress: bool = True,
 ) -> BaselineBoard | list[DryRun]:
-    """Runs all combinations of several values of its arguments; stages that runs share are computed once.
+    """Run all combinations of several values of its arguments; stages that runs share are computed once.
 
-    A list is several values, one for each run, of any argument but `seeds`, `device`, `observer` and folders; in a list
-    None is a run without that option. See `embench.run` for the arguments that are not explained here.
+    A list holds several values, one for each run, for any argument except `seeds`, `device`, `observer` and folders;
+    None in a list is a run without that option. See `embench.run` for the arguments that are not explained here.
 
     Args:
         encoder: one or several; `{"eeg": a, "ecg": b}` is one value.
-        modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one on both.
+        modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
         drop: also `each` and `all`.
-        floors: also trains the networks of pretrained runs from scratch and at random, and runs handcrafted features.
-        executor: who runs the stages: `local`, `slurm` or `ray`; `cluster`: its own options.
-        dry_run: trains nothing, and returns the plan of each run.
+        floors: also train the networks of pretrained runs from scratch and at random, and run handcrafted features.
+        executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.
+        dry_run: train nothing, and return the plan of each run.
 
     Returns:
-        A board, which prints as a table. Differences are from the first run: the first value of each list. Also
-        `to_pandas()`, `answers`, `results`, `floors`, and `failures`, which names runs that failed.
+        A board, which prints as a table. Differences are from the first run: the first value of each list. It has
+            `to_pandas()`, `answers`, `results`, `floors`, and `failures`, which names failed runs.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
@@ -321,14 +322,14 @@ def grid(
     given_values = dict(locals())
     axes = {name: _axis(name, given_values[name.replace("-", "_")]) for name in AXES}
     shared = {name: given_values[name] for name in _SHARED}
-    asked = [request_of(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
+    asked = [make_request(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
     requests = split_pretrained(points)[1] if floors else points
     from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
 
-    with Progress(()) if progress else nullcontext() as shown:
-        watch = watcher(shown)
+    with Progress(()) if progress else nullcontext() as bar:
+        watch = watcher(bar)
         if dry_run:
             with offline():
                 documents = runner.describe_plans(requests, watch)
@@ -344,7 +345,7 @@ _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confoun
 
 
 def _axis(name: str, value: Any) -> list[str]:
-    """The values of an option for the points of a grid, as texts; none where it is not used."""
+    """Return the values of an option for the points of a grid, as texts; empty where it is not used."""
     if name == "set":
         return _settings(value)
     if value is None or value == ():
@@ -360,16 +361,16 @@ def _text(name: str, value: Any) -> str:
     return str(plugin_name(name, value) if name in _PLUGINS else value)
 
 
-def _settings(given: Texts | Mapping[str, Any]) -> list[str]:
-    if isinstance(given, Mapping):
-        pairs = ((path, each if isinstance(each, list | tuple) else [each]) for path, each in given.items())
+def _settings(settings: Texts | Mapping[str, Any]) -> list[str]:
+    if isinstance(settings, Mapping):
+        pairs = ((path, each if isinstance(each, list | tuple) else [each]) for path, each in settings.items())
         return [setting for path, values in pairs for setting in request_settings(path, values)]
-    return [given] if isinstance(given, str) else list(given)
+    return [settings] if isinstance(settings, str) else list(settings)
 
 
 def request_settings(path: str, values: Iterable[Any]) -> tuple[str, ...]:
-    """Settings of one path, as `--set` has them."""
-    return tuple(each for value in values for each in request_of(dataset="", set={path: value}).settings)
+    """Return the settings of one path in the form of `--set`."""
+    return tuple(each for value in values for each in make_request(dataset="", set={path: value}).settings)
 
 
 @from_python
@@ -395,23 +396,24 @@ def tune(
     workers: int | None = None,
     progress: bool = True,
 ) -> Tuned:
-    """Chooses the settings of a method in each fold, on its validation subjects only.
+    """Choose the settings of a method in each fold, on its validation subjects only.
 
-    `embench.run(..., tuned=found.file)` with the same arguments tests the choices.
+    To test the choices, call `embench.run(..., tuned=found.file)` with the same arguments.
 
     Args:
         dataset: see `embench.run`, as for all arguments that are not explained here.
         search: settings to search, as in `{"encoder.lr": "log:1e-4..1e-2", "encoder.batch": [16, 32]}`, or texts such
             as `"encoder.lr=log:1e-4..1e-2"`.
-        trials: number of trials; the first has the method's own settings.
+        trials: number of trials; the first has the method's default settings.
         sampler_seed: seed of the sampled settings.
         set: settings that all trials share.
 
     Returns:
-        The choices: `to_pandas()` has the trials, `file` is what `tuned=` takes.
+        The choices: `to_pandas()` has the trials, `file` is the value for `tuned=`.
 
     Raises:
-        UsageError, DataError: a setting does not exist, or the data are missing. Unfinished: the method fails as it is.
+        UsageError, DataError: a setting does not exist, or the data are missing. Unfinished: the method fails with its
+            default settings.
     """
     given = dict(locals())
     values = {name: given[name] for name in given if name not in ("search", "trials", "sampler_seed", "progress")}
@@ -420,10 +422,10 @@ def tune(
         space = [f"{k}={','.join(map(str, v)) if isinstance(v, list | tuple) else v}" for k, v in pairs]
     else:
         space = [search] if isinstance(search, str) else list(search)
-    from embench.planning.tuning import space_of
+    from embench.planning.tuning import parse_space
     from embench.runs import tuning  # imports torch, which takes longer than to refuse what is wrong
 
-    space_of(space)
+    parse_space(space)
     request = request_with(values)
-    with Progress(()) if progress else nullcontext() as shown:
-        return tuning.tune(request, Search(space=tuple(space), trials=trials, seed=sampler_seed), watcher(shown))
+    with Progress(()) if progress else nullcontext() as bar:
+        return tuning.tune(request, Search(space=tuple(space), trials=trials, seed=sampler_seed), watcher(bar))

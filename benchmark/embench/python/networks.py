@@ -30,15 +30,15 @@ from embench.nn import hide
 from embench.python.records import LONGEST_NAME, checked_name
 from embench.signals.resample import resample
 
-# A scikit-learn estimator or pipeline as a fusion: one that embench fits to the features of the encoders.
+# A scikit-learn estimator or pipeline as a fusion, fitted to the features of encoders.
 
 
 class GivenEstimator(Estimator):
     """Fits a clone of `given` in each fold, with the stage's seed for every `random_state` that is None.
 
-    Missing values (NaN) go in as they are where the estimator takes them; else each becomes the median of its column in
-    the training rows. A column without any value there is 0. Weights go in where the last step takes them and rows
-    differ in weight. Where all training rows have one class or value, that is predicted.
+    Missing values (NaN) are passed on if the estimator accepts them; else each becomes the median of its column in the
+    training rows, or 0 where a column has no value there. Weights are passed on if the last step accepts them and rows
+    differ in weight. If all training rows have the same class or value, that is predicted.
     """
 
     given: ClassVar[Any]
@@ -55,7 +55,7 @@ class GivenEstimator(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits `X` (n, features) to `y` (n,); see `Estimator.fit`. `subjects` and `val` are not used."""
+        """Fit `X` (n, features) to `y` (n,); see `Estimator.fit`. `subjects` and `val` are not used."""
         found = np.unique(y)
         if len(found) == 1:
             self._only, self._model = float(found[0]), None
@@ -79,7 +79,7 @@ class GivenEstimator(Estimator):
             ) from error
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        """Predictions for `X` (n, features); see `Estimator.score`. Raises RuntimeError before `fit`."""
+        """Return predictions for `X` (n, features); see `Estimator.score`. Raises RuntimeError before `fit`."""
         if self._model is None and self._only is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
@@ -107,16 +107,16 @@ def is_estimator(value: Any) -> bool:
 
 
 def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]:
-    """The fusion of a scikit-learn classifier (for targets with classes) or regressor (for values).
+    """Make a fusion from a scikit-learn classifier (for targets with classes) or regressor (for values).
 
     Args:
-        name: in tables and ids; by default the classes of all steps.
+        name: name in tables and ids; by default the classes of all steps.
 
     Raises:
-        UsageError: it is neither; a classifier has no `predict_proba`; a part of it is fitted already; or the name
-            can't be taken.
+        UsageError: the object is neither; a classifier has no `predict_proba`; a part of it is fitted already; or the
+            name is not valid.
     """
-    title = _last(given).__class__.__name__
+    title = _get_last_step(given).__class__.__name__
     if not (is_classifier(given) or is_regressor(given)):
         raise UsageError(
             f"{title} is neither a classifier nor a regressor",
@@ -142,7 +142,7 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
             expected="an estimator that is not fitted, so that each fold can fit it",
         )
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
-    named = _name_of(given) if name is None else checked_name(name)
+    named = _compose_name(given) if name is None else checked_name(name)
     return type(named, (GivenEstimator,), {"given": estimator, "kinds": kinds, "__module__": __name__})
 
 
@@ -155,7 +155,7 @@ def needs_imputing(model: Any) -> bool:
 
 
 def weight_parameter(model: Any) -> str | None:
-    """Name of `fit`'s parameter for the weights of rows, where the last step takes them."""
+    """Return the name of `fit`'s parameter for the weights of rows, if the last step accepts them; else None."""
     if isinstance(model, Pipeline):
         name, last = model.steps[-1]
         inside = None if last is None or isinstance(last, str) else weight_parameter(last)
@@ -167,41 +167,41 @@ def _is_open_seed(name: str, value: Any) -> bool:
     return value is None and name.rpartition("__")[2] == "random_state"
 
 
-def _name_of(given: Any) -> str:
-    """The classes of an estimator's steps, `StandardScaler-SelectKBest-SVC`; where that is long, only the initials of
-    those before the last.
+def _compose_name(estimator: Any) -> str:
+    """Return the classes of an estimator's steps, joined by `-`; a long name has only the initials of all but the last.
 
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.ensemble import RandomForestClassifier
     >>> from sklearn.preprocessing import StandardScaler
-    >>> _name_of(make_pipeline(StandardScaler(), PCA(), RandomForestClassifier()))
+    >>> _compose_name(make_pipeline(StandardScaler(), PCA(), RandomForestClassifier()))
     'StandardScaler-PCA-RandomForestClassifier'
-    >>> _name_of(make_pipeline(SimpleImputer(), StandardScaler(), PCA(), RandomForestClassifier()))
+    >>> _compose_name(make_pipeline(SimpleImputer(), StandardScaler(), PCA(), RandomForestClassifier()))
     'SI-SS-PCA-RandomForestClassifier'
     """
-    *before, last = [type(step).__name__ for step in _steps(given)]
+    *before, last = [type(step).__name__ for step in _steps(estimator)]
     whole = "-".join([*before, last])
     if len(whole) > LONGEST_NAME:
         whole = "-".join([*("".join(filter(str.isupper, name)) or name[:3] for name in before), last])
     return whole[-LONGEST_NAME:].lstrip("-")
 
 
-def _steps(given: Any) -> Iterator[Any]:
-    """Steps of an estimator in order, those of pipelines inside too; an estimator that another wraps comes after it."""
-    if isinstance(given, Pipeline):
-        for _, step in given.steps:
+def _steps(estimator: Any) -> Iterator[Any]:
+    """Yield the steps of an estimator in order, including those of inner pipelines; a wrapped estimator follows its
+    wrapper."""
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
             if step is not None and step != "passthrough":
                 yield from _steps(step)
         return
-    yield given
-    if isinstance(inside := given.get_params(deep=False).get("estimator"), BaseEstimator):
+    yield estimator
+    if isinstance(inside := estimator.get_params(deep=False).get("estimator"), BaseEstimator):
         yield from _steps(inside)
 
 
-def _last(given: Any) -> Any:
-    while isinstance(given, Pipeline) and isinstance(given.steps[-1][1], BaseEstimator):
-        given = given.steps[-1][1]
-    return given
+def _get_last_step(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline) and isinstance(estimator.steps[-1][1], BaseEstimator):
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 # A torch network over windows of a signal as an encoder.
@@ -209,34 +209,34 @@ def _last(given: Any) -> Any:
 MakeNetwork = Callable[[int, int], nn.Module]
 
 _USUAL = (32, 1280)
-"""Channels and samples for which a network is made whose class is all that is asked."""
+"""Channels and samples with which a network is made to learn its class name only."""
 
 
 class AtRate(Encoder):
-    """Base of encoders whose networks read the signal at `rate_hz`, where their recipe prepares it so."""
+    """Base of encoders whose networks read the signal at `rate_hz`, if their recipe resamples it."""
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
-        """`stream` where `rate_hz` was given, else `signal`."""
+        """`stream` where `rate_hz` is set, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `rate_hz`."""
+        """Return the signal at `rate_hz`."""
         rate = float(self.recipe.prepare["rate_hz"])
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.network`: windows go through `make(channels, samples)`, whose output is one token
-    (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
+    """Base of the classes of `embench.network`: `make(channels, samples)` returns the network for windows; its output
+    is one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
     _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """A new network for windows of `spec.shape`. Raises PluginError where `make` returns no module, or one that it
-        returned before."""
+        """Build a new network for windows of `spec.shape`. Raises PluginError where `make` does not return a module, or
+        returns an earlier one again."""
         channels, samples = spec.shape
         network = type(self).make(channels, samples)
         title = type(self).__name__
@@ -261,14 +261,14 @@ class GivenNetwork(AtRate):
 
 
 class GivenWindows(nn.Module):
-    """x (B, C, T), mask (B, T) or None -> Tokens of the network inside."""
+    """Module that maps x (B, C, T) and mask (B, T) or None to the Tokens of the inner network."""
 
     def __init__(self, network: nn.Module, title: str) -> None:
         super().__init__()
         self.network, self.title = network, title
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Raises PluginError where the network's output has another shape, or is not of real numbers."""
+        """Apply the network. Raises PluginError where its output has another shape or is not of real numbers."""
         out = self.network(hide(x, mask))
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -278,15 +278,15 @@ class GivenWindows(nn.Module):
             )
         if not out.is_floating_point():
             raise PluginError(
-                f"{self.title} returns {out.dtype}, from layer `{self._layer_of(out.dtype, x, mask)}`",
+                f"{self.title} returns {out.dtype}, from layer `{self._find_layer(out.dtype, x, mask)}`",
                 expected="torch.float32",
                 hint="return `out.float()`, and no classes: embench adds the classification head",
             )
         out = out.float() if out.dtype == torch.float64 else out
         return Tokens(out[:, None] if out.ndim == 2 else out)
 
-    def _layer_of(self, dtype: torch.dtype, x: Tensor, mask: Tensor | None) -> str:
-        """The first layer of the network whose output has this dtype; `forward` where none has."""
+    def _find_layer(self, dtype: torch.dtype, x: Tensor, mask: Tensor | None) -> str:
+        """Return the first layer of the network with outputs of this dtype; `forward` where none has."""
         found: list[str] = []
 
         def watched(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -315,30 +315,30 @@ def network(
     min_channels: int = 1,
     name: str | None = None,
 ) -> type[Encoder]:
-    """An encoder made of a torch network, for `embench.run(encoder=...)`.
+    """Make an encoder from a torch network, for `embench.run(encoder=...)`.
 
-    embench trains the network anew in each fold and seed, with Adam, and puts its own classification head on top.
+    embench trains the network anew in each fold and seed, with Adam, and adds its own classification head.
 
     Args:
-        make: `make(channels, samples)` returns a new `torch.nn.Module` that maps windows (B, channels, samples) to
-            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate: 128 Hz
+        make: `make(channels, samples)` returns a new `torch.nn.Module` that maps windows (B, channels, samples) to (B,
+            D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate: 128 Hz
             whatever a signal was recorded at, so that `samples` is 1280 for 10 s of EDA as of ECG; 18 Hz for `face_au`.
-            A class of networks with these two arguments serves, too.
-        window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
-        context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
+            `make` may also be a class of networks with these two arguments.
+        window_s, step_s: length of a window in s, by default 10, and the distance between window starts, by default the
+            window length.
+        context_s: instead of windows inside the unit, use the last `context_s` seconds before its end, which may begin
             before the unit: one row for each unit.
         rate_hz: samples per second that the network reads; by default the protocol's.
-        epochs: passes over the training windows, of which the last is kept: the validation subjects of a fold are not
-            used, except by `embench.tune` and `dev=True`. The recipe `quick` makes at most 2.
+        epochs: passes over the training windows; the weights after the last one are used. The validation subjects of a
+            fold are not used, except by `embench.tune` and `dev=True`. The recipe `quick` makes at most 2.
         lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
-        class_weight: `balanced` weighs classes inversely to their share, `none` alike.
-        min_channels: how many channels it needs at least.
-        name: in tables and ids; by default that of `make`, or of the class of what it returns where it has none of its
-            own: a lambda, or a function that is only called `make`.
+        class_weight: `balanced` weighs classes inversely to their proportion, `none` equally.
+        min_channels: minimum number of channels.
+        name: name in tables and ids; by default that of `make`, or the class of the network if `make` has no name of
+            its own, such as a lambda or a function called `make`.
 
     Raises:
-        UsageError: `make` is a network that exists already: it may have learned from subjects that a fold tests. The
-            name can't be taken.
+        UsageError: `make` is an existing network, which may have learned from test subjects; or the name is not valid.
 
     >>> from torch import nn
     >>> def small(channels, samples):
@@ -373,19 +373,20 @@ def encoder(
     context_s: float | None = None,
     rate_hz: float | None = None,
 ) -> type[Encoder]:
-    """An encoder with another window, context or rate, for `embench.run(encoder=...)`.
+    """Return an encoder with another window, context or rate, for `embench.run(encoder=...)`.
 
-    It is an object, which leaderboards do not take: they take `set={"encoder.view.length_s": 5}`.
+    The encoder is an object, which leaderboards do not accept; for them, use `set={"encoder.view.length_s": 5}`.
 
     Args:
         given: name of an encoder, or a class of encoders.
-        window_s: length of a window in s; windows touch.
-        context_s: in place of windows inside the unit, the last `context_s` seconds before its end, which may begin
+        window_s: length of a window in s; windows do not overlap.
+        context_s: instead of windows inside the unit, use the last `context_s` seconds before its end, which may begin
             before the unit.
         rate_hz: samples per second that its network reads.
 
     Raises:
-        UsageError: no encoder has this name, a length is 0 or less, or the encoder reads no signal at a rate.
+        UsageError: no encoder has this name, a length is 0 or less, or the encoder does not read signals at a fixed
+            rate.
 
     >>> encoder("cnn_tf", context_s=30, rate_hz=32).__name__
     'cnn_tf-context30-rate32'
@@ -408,13 +409,13 @@ def encoder(
 
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
-    """True if an encoder resamples signals to the rate that its recipe prepares."""
+    """True if an encoder resamples signals to the rate in its recipe."""
     read = base(recipe.but(prepare={"rate_hz": 1})).reads
     return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
 def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Recipe:
-    """A recipe with this view and rate, on every dataset; None leaves them."""
+    """Return a recipe with this view and rate on every dataset; None keeps the recipe's own."""
     changes: dict[str, Any] = {} if view is None else {"view": view}
     prepare = {} if rate_hz is None else {"rate_hz": rate_hz}
     datasets = {
@@ -425,8 +426,8 @@ def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Rec
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:
-    """The view of windows of `window_s`, by default 10 s, every `step_s`, or of `context_s` before a unit's end. Raises
-    UsageError where both are given, or a length is not above 0."""
+    """Return the view of windows of `window_s`, by default 10 s, every `step_s`; or of `context_s` before a unit's end.
+    Raises UsageError where both are given, or a length is not above 0."""
     for name, value in (("window_s", window_s), ("step_s", step_s), ("context_s", context_s)):
         if value is not None and not value > 0:
             raise UsageError("a length is not above 0", where=f"{name}={value}", expected="seconds, above 0")
@@ -443,7 +444,7 @@ def view_of_lengths(window_s: float | None, step_s: float | None, context_s: flo
 
 
 def _network_name(make: MakeNetwork) -> str:
-    """The name of `make`, or the class of the network that it returns; `network` where neither says anything."""
+    """Return the name of `make`, or the class of the network that it returns; `network` where neither is specific."""
     name = getattr(make, "__name__", None)
     if name not in (None, "<lambda>", "make"):
         return str(name)

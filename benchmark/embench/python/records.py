@@ -1,4 +1,4 @@
-"""Open runs, entries, leaderboards and datasets from Python, with errors in Python's words."""
+"""Open runs, entries, leaderboards and datasets from Python, with error messages for Python."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from embench.errors import DataError, EmbenchError, MachineError, UsageError
 from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.planning.request import Request
 from embench.records import TimeContext
-from embench.registry.catalogue import keep_object, object_file, written
-from embench.registry.contents import PYTHON, content_of
+from embench.registry.catalogue import keep_object, object_file, object_name
+from embench.registry.contents import PYTHON, inspect_object
 from embench.statistics.result import Result
 from embench.system import KEPT
 from embench.vocabulary import did_you_mean
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from embench.records.audit import Audit
 
 
-# Errors of all Python functions: they name Python's arguments, and suggest the nearest names.
+# Errors of all Python functions: messages name Python's arguments, and suggest similar names.
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -42,7 +42,7 @@ _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
 _SETTING = re.compile(r"(?<![\w-])--set ([\w.+\[\]]+)=([^\s,;:]+)")
 
 _METHODS = ("model", "classifier", "clf", "estimator", "network")
-"""Arguments of other libraries, for which ours has two."""
+"""Argument names in other libraries for which embench has two arguments."""
 _OURS = (
     'a network is an `encoder`, a classifier a `fusion`: embench.{}(dataset=.., encoder="handcrafted", '
     'fusion="logreg"); or embench.benchmark(model, dataset)'
@@ -50,7 +50,7 @@ _OURS = (
 
 
 def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The function, whose errors speak of arguments where the command line has options."""
+    """Wrap a function so that its error messages name arguments instead of command-line options."""
     known = [p.name for p in signature(function).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
 
     @wraps(function)
@@ -76,7 +76,7 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _in_one_sentence() -> KeyboardInterrupt:
-    """An interrupt that is printed as one sentence in place of a traceback, in scripts and in notebooks."""
+    """Return an interrupt that scripts and notebooks print as one sentence instead of a traceback."""
     error = KeyboardInterrupt(f"interrupted; {KEPT}")
     error._render_traceback_ = lambda: [str(error)]  # type: ignore[attr-defined]  # the name that IPython looks for
     before = sys.excepthook
@@ -93,7 +93,7 @@ def _in_one_sentence() -> KeyboardInterrupt:
 
 
 def in_python(text: str | None) -> str | None:
-    """A message's text with arguments in place of options; commands are unchanged.
+    """Replace the options in a message by arguments; commands are unchanged.
 
     >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
     ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
@@ -106,27 +106,26 @@ def in_python(text: str | None) -> str | None:
     return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)
 
 
-# Stores classes that a user gives from Python, as in a notebook, for worker processes, which read them by name.
+# Storage of the user's classes, for example from a notebook, for worker processes, which load them by name.
 
 LONGEST_NAME = 48
-"""Characters of an object's name, which ids and tables hold."""
+"""Maximum number of characters of an object's name in ids and tables."""
 
 _TITLE = re.compile(r"[^\W\d_][\w-]*")
 
 
-def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
-    """The name of a class that a user gives as a plugin of a kind; it is stored for worker processes.
+def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
+    """Store a user's class as a plugin of a kind, for worker processes; return its name.
 
     Args:
-        text: what it is, for the record: the `repr` of what the user gave. `source`: its code, where it is known.
+        text: description for the record: the `repr` of the user's object. `source`: its code, if known.
 
     Raises:
-        UsageError: it cannot be stored, or holds a network that exists already. MachineError: the cache cannot be
-            written.
+        UsageError: it cannot be stored, or holds an existing network. MachineError: the cache cannot be written.
     """
-    content = content_of(cls)
+    content = inspect_object(cls)
     title = re.sub(r"[^\w-]", "_", cls.__name__)
-    name = written(content.digest, title if title[:1].isidentifier() else "Given")
+    name = object_name(content.digest, title if title[:1].isidentifier() else "Given")
     about: dict[str, Any] = {"kind": kind, "repr": text, "source": source, "files": list(content.files)}
     about |= {"place": _defined_at(cls), "python": PYTHON, "installed": content.installed}
     _store(content.digest, cls, about, content.loose)
@@ -135,7 +134,7 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
 
 
 def _defined_at(cls: type[Any]) -> str | None:
-    """File and line at which a class begins, or the function that makes its networks; None where they are unknown."""
+    """Return file and line of a class, or of the function that makes its networks; None where they are unknown."""
     source = getattr(cls, "make", cls)
     try:
         return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
@@ -144,7 +143,7 @@ def _defined_at(cls: type[Any]) -> str | None:
 
 
 def checked_name(name: str) -> str:
-    """A name that a user gives to an object. Raises UsageError where it can't stand in ids and tables."""
+    """Return the user's name for an object. Raises UsageError where it is not valid in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
         raise UsageError(
             f"`{name}` is not a valid name",
@@ -189,7 +188,8 @@ def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
 
 @contextmanager
 def _by_value(loose: Sequence[str]) -> Iterator[None]:
-    """Stores loose modules with the object, as they are in memory: their files may have changed since."""
+    """Within this context, store loose modules with the object as they are in memory, since their files may have
+    changed."""
     import cloudpickle
 
     ours = [m for m in loose if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
@@ -202,14 +202,14 @@ def _by_value(loose: Sequence[str]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(sys.modules[name])
 
 
-# Records of runs and entries, boards and datasets, opened from Python by the functions behind the commands.
+# Records of runs and entries, leaderboards and datasets, opened by the functions of the commands.
 
 _OWN: set[Path] = set()
-"""The folders of records that this process made: the names in them are the user's own."""
+"""Folders of records that this process made; the user chose the names in them."""
 
 
 def remember_own(result: Result) -> Result:
-    """The result, whose record may name code of the user's own from now on."""
+    """Return the result; from now on, its record may name the user's own code."""
     _OWN.add(result.folder.resolve())
     return result
 
@@ -225,18 +225,19 @@ def synthesize(
     length_s: float | None = None,
     videos: bool = False,
 ) -> Path:
-    """Writes synthetic data in a dataset's format to a folder, and returns it; results on them are marked as synthetic.
+    """Write synthetic data in a dataset's format to a folder, and return its path; results on them are marked as
+    synthetic.
 
-    A folder that has the same data already stays as it is, so that a notebook can be run again.
+    A folder with the same data is left unchanged, so that a notebook can be rerun.
 
     Args:
         dataset: name of a dataset that has a synthesizer.
         out: the folder; `DATA/DATASET` is found with `data_root="DATA"`.
-        subjects: number of subjects. Too few leave a headline undefined; 18 are enough for `amigos`.
+        subjects: number of subjects. With too few, the primary metric is undefined; 18 are enough for `amigos`.
         seed: random seed.
         effect: strength of the planted effect, from 0 (none) to 1.
         length_s: length of the longest recording in s; by default short, for quick trials.
-        videos: also writes face videos with matching OpenFace output.
+        videos: also write face videos with matching OpenFace output.
 
     Raises:
         UsageError: the folder holds something else, or an argument does not fit the dataset.
@@ -250,10 +251,10 @@ def synthesize(
 
 @from_python
 def open(folder: str | Path) -> Result:  # noqa: A001  as `PIL.Image.open` is called
-    """The result of an earlier run, of scored predictions, or of a leaderboard entry.
+    """Open the result of an earlier run, of scored predictions, or of a leaderboard entry.
 
     Args:
-        folder: the one that `Result.folder` names, or an entry's.
+        folder: the folder that `Result.folder` names, or that of an entry.
 
     Raises:
         DataError: it holds no record, or a damaged one. CheckFailed: a file was edited.
@@ -269,29 +270,30 @@ def score(
     name: str | None = None,
     protocol: str = Request.protocol,
     target: str | None = None,
-    given: str | int | None = None,
+    calibration_data: str | int | None = None,
     time_context: TimeContext = "offline",
     data_root: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
-    """Scores predictions made by other code as `embench.run` scores its own: headline, intervals and controls.
+    """Score predictions from other code as `embench.run` scores its own: primary metric, intervals and confound-only
+    models.
 
     Args:
         file: a CSV file with the columns subject, recording, unit, target and score, or such a table of pandas.
-        dataset: that it predicts.
-        name: what the method is called; by default as the file.
+        dataset: name of the predicted dataset.
+        name: name of the method; by default that of the file.
         protocol: name of a protocol, or a YAML file.
-        target: targets to score, with commas between; by default all that the file has.
-        given: under `personalise-v1`, what test subjects gave first, as for `embench.run`; of a file with a column
-            `given`, which of its rows are scored, and what they are compared with is taken from the others.
-        time_context: which other units of a test session reached a prediction: `unit` for none, `causal` for earlier
-            ones, `offline` for any.
+        target: targets to score, separated by commas; by default all in the file.
+        calibration_data: under `personalise-v1`, the calibration data, as for `embench.run`. In a file with a column
+            `calibration_data`, the amount whose rows are scored; other rows are used for comparison.
+        time_context: the other units of a test session that a prediction may depend on: `unit` for none, `causal` for
+            earlier ones, `offline` for any.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         out: folder of the record; by default a new one in `runs`.
 
     Raises:
-        DataError: the file cannot be read, or names what the dataset does not have. CheckFailed: its folds are not what
-            the protocol declares. UsageError: names do not fit.
+        DataError: the file cannot be read, or contains names that the dataset lacks. CheckFailed: its folds differ from
+            those of the protocol. UsageError: names do not fit.
     """
     return score_options(
         file,
@@ -299,7 +301,7 @@ def score(
         name=name,
         protocol=protocol,
         targets=target,
-        given=None if given is None else str(given),
+        calibration_data=None if calibration_data is None else str(calibration_data),
         time_context=time_context,
         data_root=_path(data_root),
         out=_path(out),
@@ -307,7 +309,7 @@ def score(
 
 
 def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> Result:
-    """The result of predictions that are scored with these options, see `external.score`."""
+    """Score predictions with these options; see `external.score`."""
     from embench.runs import external
 
     with predictions_file(file) as path:
@@ -315,14 +317,14 @@ def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> R
 
 
 @contextmanager
-def predictions_file(given: str | Path | DataFrame) -> Iterator[Path]:
-    """The CSV file of predictions; a table of pandas is one for the duration of the context."""
-    if isinstance(given, str | Path):
-        yield Path(given)
+def predictions_file(predictions: str | Path | DataFrame) -> Iterator[Path]:
+    """Yield the CSV file of predictions; a table of pandas is written to a temporary file."""
+    if isinstance(predictions, str | Path):
+        yield Path(predictions)
         return
     with TemporaryDirectory(prefix="embench-score-") as folder:
         path = Path(folder, "predictions.csv")
-        given.to_csv(path, index=False, float_format="%.17g")
+        predictions.to_csv(path, index=False, float_format="%.17g")
         try:
             yield path
         except EmbenchError as error:
@@ -335,21 +337,21 @@ def predictions_file(given: str | Path | DataFrame) -> Iterator[Path]:
 def predict(
     run: Result | str | Path, dataset: str, *, data_root: str | Path | None = None, trust_code: bool = False
 ) -> DataFrame:
-    """Applies the trained networks or estimators of a run to new recordings, which need no labels.
+    """Apply the trained networks or estimators of a run to new recordings, which need no labels.
 
-    The scores of a unit are the mean over all seeds and folds of the run; `sd` is their standard deviation. The data
-    that the run was trained on have to be here. `attrs` has the answers and limits of the run as sentences. Own
-    recordings have pseudonyms: `embench.dataset(dataset).pseudonyms()` has their own names.
+    The score of a unit is the mean over all seeds and folds of the run; `sd` is the standard deviation. The training
+    data of the run must be available. `attrs` contains the run's answers and limits as sentences. Own recordings have
+    pseudonyms; `embench.dataset(dataset).pseudonyms()` has their names.
 
     Args:
         run: a result, or the folder of a run.
-        dataset: with the modalities of the run, such as `./FOLDER` of your own data.
-        data_root: folder that contains the datasets; by default where the run had them.
-        trust_code: whether code that another's record names is imported.
+        dataset: new recordings with the modalities of the run, such as `./FOLDER` of your own data.
+        data_root: folder that contains the datasets; by default that of the run.
+        trust_code: whether to import code that another's record names.
 
     Raises:
-        UsageError: the dataset is the one that the run was trained on, or lacks a modality. DataError: the trained
-            parts are not there.
+        UsageError: the dataset is the training dataset of the run, or lacks a modality. DataError: the trained parts
+            are missing.
     """
     import pandas as pd
 
@@ -370,13 +372,13 @@ def write_report(
     data_root: str | Path | None = None,
     trust_code: bool = False,
 ) -> Path:
-    """Writes a run as one HTML file that works offline, and returns its path.
+    """Write a run as one HTML file that works offline; return its path.
 
     Args:
         run: a result, or the folder of a run or of a leaderboard entry.
         out: the file; by default `RUN.html` in the working folder.
-        data_root: where the dataset lies; without its data no signals are drawn.
-        trust_code: whether code that another's record names is imported.
+        data_root: folder of the datasets; without data, no signals are drawn.
+        trust_code: whether to import code that another's record names.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. CheckFailed: the record names code.
@@ -398,13 +400,14 @@ def audit(
     retrain: int = 0,
     trust_code: bool = False,
 ) -> Audit:
-    """Looks for faults in a run, or in predictions that `embench.score` scored; writes `audit.json` beside the record.
+    """Check a run, or predictions that `embench.score` scored, for faults; write `audit.json` into the folder of the
+    record.
 
     Args:
         run: a result, or the folder of a run or of a leaderboard entry.
-        data_root: where the data lie; by default where the run had them.
-        retrain: how often the method is trained on permuted labels; scores above chance then indicate a leak.
-        trust_code: whether code that another's record names is imported.
+        data_root: folder of the datasets; by default that of the run.
+        retrain: number of trainings on permuted labels; scores above chance then indicate a leak.
+        trust_code: whether to import code that another's record names.
 
     Raises:
         DataError: the record is incomplete, or the data are missing. CheckFailed: the record names code.
@@ -423,15 +426,15 @@ def board(
     target: str | None = None,
     boards: str | Path = "leaderboards",
 ) -> DataFrame:
-    """The rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show --columns
-    all`.
+    """Return the rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show
+    --columns all`.
 
     Args:
-        dataset, protocol, target: those whose boards are wanted; by default all.
+        dataset, protocol, target: select leaderboards; by default all.
         boards: folder of published entries.
 
     Raises:
-        UsageError: no board is of that dataset, protocol or target.
+        UsageError: there is no leaderboard of that dataset, protocol or target.
     """
     import pandas as pd
 
@@ -450,14 +453,15 @@ def board(
 
 @from_python
 def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
-    """A dataset's reader on its files: `card`, `subjects()` and `recordings(subject)`.
+    """Return a dataset's reader on its files: `card`, `subjects()` and `recordings(subject)`.
 
     Args:
-        name: of a dataset, or `./FOLDER` of your own data.
+        name: name of a dataset, or `./FOLDER` of your own data.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
 
     Raises:
-        UsageError: there is no such dataset. DataError: its files are not here; the error says how to obtain them.
+        UsageError: there is no such dataset. DataError: its files are not available; the message says how to obtain
+            them.
     """
     from embench.data.find import find_source
 

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from embench import registry
 from embench.errors import UsageError
 from embench.planning.hub import offline
-from embench.planning.request import Request, request_of
-from embench.python.records import from_python, give, in_python, remember_own
+from embench.planning.request import Request, make_request
+from embench.python.records import from_python, in_python, remember_own, store_plugin
 from embench.screen import PlanPart, Progress, plan_text, run_plan, smaller
 from embench.system import EventCallback
 
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     Texts: TypeAlias = str | Sequence[str]
 
 
-# What Python functions show: the events of a run on stderr, and the plan of a dry run.
+# Output of Python functions: the events of a run on stderr, and the plan of a dry run.
 
 
 @dataclass(frozen=True, repr=False)
 class DryRun:
-    """A plan, as `dry_run=True` returns it; its text is what `--dry-run` prints.
+    """The plan that `dry_run=True` returns; its text is the output of `--dry-run`.
 
     Args:
-        document: what `--dry-run --json` prints.
+        document: the output of `--dry-run --json`.
     """
 
     document: Mapping[str, Any]
@@ -62,12 +62,13 @@ class DryRun:
         return plan_text(self.parts)
 
 
-def watcher(shown: Progress | None) -> EventCallback:
-    """The callback that shows events; without progress, notes on objects and what leaderboards reject."""
+def watcher(bar: Progress | None) -> EventCallback:
+    """Return the callback that prints events; without progress, it prints notes on objects and on conflicts with
+    leaderboards only."""
 
     def watch(event: Mapping[str, Any]) -> None:
-        if shown:
-            shown.event(event)
+        if bar:
+            bar.event(event)
         elif event["event"] == "note" and ("leaderboards reject" in event["text"] or "note on" in event["text"]):
             sys.stderr.write(f"{event['text']}\n")
 
@@ -105,7 +106,7 @@ def run(
     label_subjects: str | int | None = None,
     label_fraction: str | float | None = None,
     lag: str | float | None = None,
-    given: str | int | None = None,
+    calibration_data: str | int | None = None,
     pretrained: str | Path | None = None,
     tuned: str | Path | None = None,
     workers: int | None = None,
@@ -113,7 +114,7 @@ def run(
     dry_run: bool = False,
     progress: bool = True,
 ) -> Result | DryRun:
-    """Runs one method on one dataset under a protocol, writes its record and returns its scores.
+    """Run one method on one dataset under a protocol, writes its record and returns its scores.
 
     Plan, expected time and progress are printed on stderr. The same call resumes an interrupted run.
 
@@ -142,8 +143,8 @@ def run(
         label_subjects: number of training subjects with labels, or `"all"`.
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
         lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
-        given: under `personalise-v1`, what test subjects give first: a number of labelled units of each class,
-            `"unlabelled:5"`, or `"session"`; by default nothing.
+        calibration_data: under `personalise-v1`, what test subjects give first: a number of labelled units of each
+            class, `"unlabelled:5"`, or `"session"`; by default nothing.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
         tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.
@@ -160,23 +161,23 @@ def run(
 
 
 def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result | DryRun:
-    """Runs what the options `values` of `run` ask for, or plans it."""
+    """Run the options `values` of `run`, or plan them."""
     from embench.runs import run as runner  # imports torch, which nobody needs before
 
     request = request_with(values)
-    with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as shown:
+    with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as bar:
         if not dry_run:
-            return remember_own(runner.run(request, progress=watcher(shown)))
+            return remember_own(runner.run(request, progress=watcher(bar)))
         with offline():
-            (document,) = runner.describe_plans([request], watcher(shown))
+            (document,) = runner.describe_plans([request], watcher(bar))
         return DryRun(document, tuple(run_plan(document)))
 
 
 def request_with(values: Mapping[str, Any]) -> Request:
-    """The request of the options `values` of `run`, whose methods may be objects."""
-    # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
+    """Return the request for the options `values` of `run`, whose methods may be objects."""
+    # Options are first checked as texts; names of objects, which no text may contain, are inserted afterwards.
     return replace(
-        request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
+        make_request(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
         encoders=_encoders(values["encoder"]),
         pretrainers=_pretrainers(values["pretrainer"]),
         fusion=plugin_name("fusion", values["fusion"]),
@@ -200,15 +201,15 @@ def benchmark(
     dry_run: bool = False,
     progress: bool = True,
 ) -> Result | DryRun:
-    """A first number for a model: `embench.run` with what the model lacks filled in.
+    """Evaluate a model for the first time: `embench.run` with the missing parts filled in.
 
     Args:
         model: a scikit-learn estimator or Pipeline, fitted to the features of the encoder `handcrafted` of all default
             modalities that it reads; an encoder, such as `embench.network` makes, on the first default modality that it
             reads; or the name of either.
         dataset: see `embench.run`, as for all other arguments.
-        modalities: others than those. Several need an encoder that reads them joined, as in `"ecg+eda"`.
-        name: of the model in tables and ids; by default the classes of a pipeline's steps, or the network's.
+        modalities: modalities instead of these. Several need an encoder that reads them joined, as in `"ecg+eda"`.
+        name: name of the model in tables and ids; by default the classes of a pipeline's steps, or the network's.
 
     Raises:
         UsageError, DataError, EmbenchError: as `embench.run`.
@@ -217,12 +218,12 @@ def benchmark(
     names = registry.names("encoder")
     is_encoder = model in names if isinstance(model, str) else hasattr(model, "accepts")
     if name is not None:
-        model = _named(model, name)
+        model = _rename_model(model, name)
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
         kind = registry.load("encoder", encoder) if isinstance(encoder, str) else encoder
         accepts = kind.accepts
-        card = request_of(dataset=dataset, protocol=protocol, data_root=data_root).card
+        card = make_request(dataset=dataset, protocol=protocol, data_root=data_root).card
         enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
         wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:
@@ -236,8 +237,8 @@ def benchmark(
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
 
 
-def _named(model: Any, name: str) -> type[Any]:
-    """The model under another name. Raises UsageError where it has a name already, or can't have this one."""
+def _rename_model(model: Any, name: str) -> type[Any]:
+    """Return the model under another name. Raises UsageError where it has a name already, or the name is not valid."""
     if isinstance(model, str):
         raise UsageError(
             f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
@@ -262,49 +263,49 @@ def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
     return tuple(str(plugin_name("pretrainer", each)) for each in several if each is not None)
 
 
-def plugin_name(kind: str, given: Any) -> str | None:
-    """The name of a plugin that was given by name or as an object; an object is stored for workers.
+def plugin_name(kind: str, value: Any) -> str | None:
+    """Return the name of a plugin from its name or object; an object is stored for worker processes.
 
     Raises:
-        UsageError: it is nothing that can be run.
+        UsageError: it cannot be run.
     """
-    if given is None or isinstance(given, str | Path):
-        return None if given is None else str(given)
+    if value is None or isinstance(value, str | Path):
+        return None if value is None else str(value)
     module, names = _BASES[kind]
     interface = __import__(module, fromlist=names)
     bases = tuple(getattr(interface, name) for name in names)
     where = f"{kind}="
-    if isinstance(given, type) and issubclass(given, bases):
-        return give(kind, given, text=_described(given), source=_source(getattr(given, "make", given)))
-    if isinstance(given, bases):
+    if isinstance(value, type) and issubclass(value, bases):
+        return store_plugin(kind, value, text=_describe_object(value), source=_source(getattr(value, "make", value)))
+    if isinstance(value, bases):
         raise UsageError(
-            f"this is an object of the class {type(given).__name__}",
+            f"this is an object of the class {type(value).__name__}",
             where=where,
             expected="the class itself; each fold creates its own object",
         )
     if kind == "fusion":
         from embench.python.networks import estimator_class, is_estimator
 
-        if is_estimator(given):
-            return give(kind, estimator_class(given), text=_described(given))
-        if isinstance(given, type) and is_estimator_class(given):
-            raise UsageError(f"{given.__name__} is a class", where=where, expected=f"an estimator: {given.__name__}()")
+        if is_estimator(value):
+            return store_plugin(kind, estimator_class(value), text=_describe_object(value))
+        if isinstance(value, type) and is_estimator_class(value):
+            raise UsageError(f"{value.__name__} is a class", where=where, expected=f"an estimator: {value.__name__}()")
     from torch import nn
 
-    if isinstance(given, nn.Module):
+    if isinstance(value, nn.Module):
         raise UsageError(
-            f"a network that exists already ({type(given).__name__}): it may have learned from test subjects, and "
+            f"a network that exists already ({type(value).__name__}): it may have learned from test subjects, and "
             "all folds would train the same weights",
             where=where,
             expected="a function or class that makes a new network for each fold and seed",
-            hint=f"embench.network(lambda channels, samples: {type(given).__name__}(...))",
+            hint=f"embench.network(lambda channels, samples: {type(value).__name__}(...))",
         )
-    cls = given if isinstance(given, type) else type(given)
+    cls = value if isinstance(value, type) else type(value)
     if kind == "encoder" and is_estimator_class(cls):
         way = f'encoder="handcrafted", fusion={cls.__name__}(..)'
         raise UsageError(f"{cls.__name__} is a fusion", where=where, expected="an encoder", hint=way)
-    if callable(given):  # `benchmark` takes what is no encoder for a fusion
-        called = getattr(given, "__name__", type(given).__name__)
+    if callable(value):  # `benchmark` takes what is no encoder for a fusion
+        called = getattr(value, "__name__", type(value).__name__)
         raise UsageError(
             f"{called} is not a {kind}",
             where=where,
@@ -312,35 +313,35 @@ def plugin_name(kind: str, given: Any) -> str | None:
             hint=f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark",
         )
     raise UsageError(
-        f"a {type(given).__name__} is not a {kind}",
+        f"a {type(value).__name__} is not a {kind}",
         where=where,
         expected=f"a name, or a subclass of {' or '.join(f'{module}.{name}' for name in names)}"
         + (", or a scikit-learn estimator" if kind == "fusion" else ""),
     )
 
 
-def is_estimator_class(given: type[Any]) -> bool:
-    """True if a class is one of scikit-learn estimators."""
-    return all(hasattr(given, name) for name in ("fit", "predict", "get_params"))
+def is_estimator_class(value: type[Any]) -> bool:
+    """True for a class of scikit-learn estimators."""
+    return all(hasattr(value, name) for name in ("fit", "predict", "get_params"))
 
 
-def _described(given: Any) -> str:
-    """Text of the given object for the record."""
-    given = getattr(given, "given", given)  # the estimator of a class that was made of it
-    if not isinstance(given, type):
+def _describe_object(value: Any) -> str:
+    """Return the text of the user's object for the record."""
+    value = getattr(value, "given", value)  # the estimator of a class that was made of it
+    if not isinstance(value, type):
         try:
-            text = given.__repr__(N_CHAR_MAX=100_000)
+            text = value.__repr__(N_CHAR_MAX=100_000)
         except TypeError:
-            text = repr(given)
-    elif recipes := hasattr(given, "make") and getattr(given, "recipes", None):
-        text = f"embench.network({given.__name__}): {recipes['paper']}"
+            text = repr(value)
+    elif recipes := hasattr(value, "make") and getattr(value, "recipes", None):
+        text = f"embench.network({value.__name__}): {recipes['paper']}"
     else:
-        text = f"class {given.__qualname__}({', '.join(base.__name__ for base in given.__bases__)})"
+        text = f"class {value.__qualname__}({', '.join(base.__name__ for base in value.__bases__)})"
     return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
-def _source(given: Any) -> str | None:
+def _source(value: Any) -> str | None:
     try:
-        return inspect.getsource(given)
+        return inspect.getsource(value)
     except (OSError, TypeError):
         return None

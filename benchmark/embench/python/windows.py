@@ -27,15 +27,15 @@ from torch.utils.data import Dataset
 from embench.data.cohort import Cohort, build_cohort, choose_targets
 from embench.engine.assemble import StoredWindows, assemble, stored_windows, training_level
 from embench.engine.feed import FeatureFeed
-from embench.engine.rows import Grid, StoreSource, anchors, encoder_of
+from embench.engine.rows import Grid, StoreSource, anchors, load_encoder
 from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
 from embench.planning.compatibility import check_length
 from embench.planning.graph import all_units, data_places, source_spec
 from embench.planning.method import chosen_modalities, resolve_method
-from embench.planning.plan import default_workers, rules_of
-from embench.planning.request import Request, request_of
+from embench.planning.plan import default_workers, resolve_rules
+from embench.planning.request import Request, make_request
 from embench.protocols import Fold, Protocol
 from embench.python.networks import network, view_of_lengths
 from embench.python.records import from_python, score_options
@@ -61,15 +61,15 @@ class _Parts(NamedTuple):
 
 
 class FoldRows(_Parts):
-    """Positions of the windows of a fold: `train` and `validation`, with labels, and `test`, all that are scored."""
+    """Positions of the windows of a fold: `train` and `validation`, with labels, and `test`, all scored windows."""
 
     units: np.ndarray
     """Positions of the training units in the cohort."""
 
 
 class Arrays(NamedTuple):
-    """Windows of a role of a fold: `x` (n, C, T) float32, `mask` (n, T) bool, one of each modality where there are
-    several, and `y` (n,) float32."""
+    """Windows of a role in a fold: `x` (n, C, T) float32 and `mask` (n, T) bool, one of each for each modality if there
+    are several, and `y` (n,) float32."""
 
     x: Samples
     mask: Samples
@@ -78,7 +78,7 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class _Study:
-    """A dataset under a protocol, as a run of one target has it."""
+    """A dataset under a protocol, as a run on one target sees it."""
 
     request: Request
     protocol: Protocol
@@ -92,10 +92,10 @@ class _Study:
     @cached_property
     def source(self) -> StoreSource:
         cohort = self.cohort
-        return StoreSource.of(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
+        return StoreSource.from_spec(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
 
     def labels(self, train: np.ndarray) -> np.ndarray:
-        """(all units,) the labels, for a method that is fitted on the units at `train`."""
+        """Return the labels of all units, for a method that is fitted on the units at `train`."""
         return self.cohort.labels(self.target, train)
 
     @property
@@ -104,8 +104,8 @@ class _Study:
         return self.target.rule.cut != "training_mean"
 
     def units(self, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions of the units of a fold that a run trains on, validates with, and tests."""
-        train, val, test = (self.cohort.positions_of(ids) for ids in (fold.train, fold.val, fold.test))
+        """Return the positions of the units of a fold for training, validation and test."""
+        train, val, test = (self.cohort.find_positions(ids) for ids in (fold.train, fold.val, fold.test))
         known = np.isfinite(self.labels(train))
         return train[known[train]], val[known[val]], test
 
@@ -120,10 +120,10 @@ class _Study:
 
 
 class Splitter:
-    """Folds of a protocol for scikit-learn, as `cv=`: `split` gives the training and the test rows of each fold.
+    """Folds of a protocol for scikit-learn, as `cv=`: `split` yields the training and the test rows of each fold.
 
-    Validation subjects are in neither part, so that training rows are those of a run. Test rows without a label are
-    left out where `y` is given.
+    Validation subjects are in neither part, so that training rows equal those of a run. If `y` is given, test rows
+    without a label are excluded.
     """
 
     def __init__(self, study: _Study, seed: int, rows: np.ndarray | None = None) -> None:
@@ -133,16 +133,16 @@ class Splitter:
         return f"Splitter({self._study.protocol.name}, seed={self._seed})"
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """The number of folds; the arguments are not used."""
+        """Return the number of folds; the arguments are not used."""
         return len(self._study.cohort.folds(self._study.protocol, self._seed))
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Training and test positions of each fold.
+        """Yield the training and test positions of each fold.
 
         Args:
-            X: the rows, of which only the number counts.
+            X: the rows, of which only the number is used.
             y: their labels.
-            groups: the unit of each row, as `meta["unit"]` names it; may be missing where rows are those of `windows`.
+            groups: the unit of each row, as in `meta["unit"]`; may be omitted where rows are those of `windows`.
 
         Raises:
             UsageError: units are missing or unknown.
@@ -172,10 +172,10 @@ class Splitter:
 
 
 class Windows:
-    """Windows of a dataset with their labels and folds, as `embench.windows` returns them.
+    """Windows of a dataset with their labels and folds, as returned by `embench.windows`.
 
-    Rows are windows, in the order of recordings and time. A window that a run would not read, because less than half of
-    it was recorded, is zeros and in no fold.
+    Rows are windows, sorted by recording and time. A window of which less than half was recorded is not read by runs:
+    it contains zeros and is in no fold.
     """
 
     def __init__(self, study: _Study, parts: Mapping[str, Part], grid: Grid) -> None:
@@ -194,38 +194,37 @@ class Windows:
 
     @property
     def X(self) -> Samples:  # noqa: N802  as scikit-learn calls it
-        """(N, C, T) float32, memory-mapped; one for each modality where there are several. Normalised as the protocol
-        says, but for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
+        """(N, C, T) float32, memory-mapped; one for each modality if there are several. Normalised by the protocol,
+        except for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
         return self._one_or_all({m: own.x for m, own in self._stored.items()})
 
     @property
     def mask(self) -> Samples:
-        """(N, T) bool, memory-mapped: True where something was recorded; one for each modality where there are
-        several."""
+        """(N, T) bool, memory-mapped: True for recorded samples; one for each modality if there are several."""
         return self._one_or_all({m: own.mask for m, own in self._stored.items()})
 
     @property
     def scaled_per_fold(self) -> tuple[str, ...]:
-        """The modalities whose level is kept, and which each fold scales by its own training windows."""
+        """Modalities that keep their level and are scaled in each fold by its training windows."""
         return tuple(m for m, own in self._stored.items() if own.level)
 
     @cached_property
     def y(self) -> np.ndarray:
-        """(N,) float32 labels of all windows, those of their units; NaN where there is none. Where a protocol derives
-        labels from the training part, raw ratings: `arrays` has the labels of a fold."""
+        """(N,) float32 labels of the windows' units; NaN where there is none. Raw ratings where a protocol derives
+        labels from the training part; `arrays` has the labels of a fold."""
         study = self._study
         values = study.labels(study.positions) if study.decided else study.cohort.raw[study.target.name]
         return values[self._unit].astype(np.float32)
 
     @cached_property
     def meta(self) -> DataFrame:
-        """The subject, recording, unit, start_s (seconds in its recording), stimulus and group of each window. Subjects
-        of one group are always in the same fold."""
+        """Subject, recording, unit, start_s (seconds in its recording), stimulus and group of each window. Subjects of
+        one group are always in the same fold."""
         return self._study.meta(self._unit, self._grid.start)
 
     @cached_property
     def _unit(self) -> np.ndarray:
-        """(N,) the position of each window's unit in the cohort."""
+        """Position of each window's unit in the cohort, (N,)."""
         return self._study.positions[self._grid.unit]
 
     @cached_property
@@ -233,37 +232,37 @@ class Windows:
         return np.asarray(np.stack([own.present for own in self._stored.values()]).any(0))
 
     def folds(self, seed: int = 0) -> list[FoldRows]:
-        """The folds of a seed, equal to those of `embench.run(seeds=seed)`."""
+        """Return the folds of a seed, equal to those of `embench.run(seeds=seed)`."""
         study, found = self._study, []
         for fold in study.cohort.folds(study.protocol, seed):
-            rows = FoldRows(*map(self._rows_of, study.units(fold)))
-            rows.units = study.cohort.positions_of(fold.train)
+            rows = FoldRows(*map(self._select_rows, study.units(fold)))
+            rows.units = study.cohort.find_positions(fold.train)
             found.append(rows)
         return found
 
-    def _rows_of(self, units: np.ndarray) -> np.ndarray:
-        """The windows of units, in the order of these, without those that no run reads."""
+    def _select_rows(self, units: np.ndarray) -> np.ndarray:
+        """Return the windows that runs read, in the order of `units`."""
         rows = [np.arange(*self._bounds[i]) for i in units.tolist() if i in self._bounds]
         index = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         return index[self._present[index]]
 
     @cached_property
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        """Unit -> its first window and the one after its last."""
+        """Unit -> its first window, and the one after its last."""
         first = np.flatnonzero(np.diff(self._unit, prepend=-1))
         last = np.append(first[1:], len(self._unit))
         return dict(zip(self._unit[first].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
     def splitter(self, seed: int = 0) -> Splitter:
-        """The folds of a seed for scikit-learn, as in `cross_val_score(model, x, y, cv=windows.splitter())`."""
+        """Return the folds of a seed for scikit-learn, as in `cross_val_score(model, x, y, cv=windows.splitter())`."""
         return Splitter(self._study, seed, np.where(self._present, self._unit, -1))
 
     def arrays(self, fold: FoldRows, role: Role) -> Arrays:
-        """Windows of a role, equal bit for bit to what an encoder in a run receives, with labels.
+        """Return the windows of a role with labels, bit for bit as an encoder in a run receives them.
 
         Args:
             fold: one of `folds(seed)`.
-            role: `train`, `validation` or `test`. Test windows have no labels (NaN): `score` reads them.
+            role: `train`, `validation` or `test`. Test windows have no labels (NaN); only `score` reads these.
 
         Raises:
             UsageError: the role is unknown. CheckFailed: a group is in the training and in the test part.
@@ -271,14 +270,14 @@ class Windows:
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}
         for m, own in self._stored.items():
-            x[m], mask[m] = _scaled(np.array(own.x[index]), own.mask[index], scales.get(m)), np.array(own.mask[index])
+            x[m], mask[m] = _scale(np.array(own.x[index]), own.mask[index], scales.get(m)), np.array(own.mask[index])
         return Arrays(self._one_or_all(x), self._one_or_all(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
-        """The same as a dataset of torch: items are `(x, mask, y)`, read from disk one by one.
+        """Return the windows of `arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
 
         Args:
-            fold, role: as of `arrays`.
+            fold, role: see `arrays`.
         """
         index = self._index(fold, role)
         return TorchWindows(self._stored, index, self._labels(fold, role), self._scales(fold))
@@ -292,16 +291,16 @@ class Windows:
         time_context: Literal["unit", "causal", "offline"] = "offline",
         out: str | Path | None = None,
     ) -> Result:
-        """Scores predictions of test windows as `embench.run` scores its own, and writes a record.
+        """Score predictions of test windows as `embench.run` scores its own, and write a record.
 
-        Predictions of a unit's windows are averaged. This counts as an evaluation on the test labels. A unit of which
-        none of these modalities was recorded counts as a wrong prediction, in a run as half of one.
+        Predictions of a unit's windows are averaged. This counts as an evaluation on the test labels. Units without any
+        recorded signal of these modalities count as wrong predictions; in a run, they count half.
 
         Args:
-            predictions: (N,) probabilities, or values of a continuous target; (N, K) of K classes; NaN at windows
-                that are not tested. For several seeds a mapping from seed to such arrays.
-            seed: whose folds were used.
-            name: of the method. time_context, out: see `embench.score`.
+            predictions: (N,) probabilities, or values of a continuous target; (N, K) for K classes; NaN at windows that
+                are not tested. For several seeds, a mapping from seed to such arrays.
+            seed: seed of the folds.
+            name: name of the method. time_context, out: see `embench.score`.
 
         Raises:
             UsageError: the array has another shape. DataError, CheckFailed: see `embench.score`.
@@ -317,7 +316,7 @@ class Windows:
         )  # fmt: skip
 
     def _by_unit(self, values: np.ndarray, seed: int) -> DataFrame:
-        """Predictions (N,) or (N, K) of a seed as a table with a row for each tested unit."""
+        """Return predictions (N,) or (N, K) of a seed as a table with a row for each tested unit."""
         columns, shape = self._study.target.columns, values.shape
         wanted = (len(self), len(columns)) if len(columns) > 1 else (len(self),)
         if shape != wanted and not (len(columns) == 1 and shape == (len(self), 1)):
@@ -354,7 +353,7 @@ class Windows:
         return self._study.labels(fold.units)[self._unit].astype(np.float32)
 
     def _scales(self, fold: FoldRows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Modality -> mean and gain (C, 1) by which this fold scales it."""
+        """Return modality -> mean and gain (C, 1) for scaling it in this fold."""
         study, found = self._study, {}
         for m in self.scaled_per_fold:
             units = fold.units[np.isfinite(study.labels(fold.units)[fold.units])]
@@ -366,16 +365,16 @@ class Windows:
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
-def _scaled(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Windows (..., C, T) less the mean, times the gain, zeros outside the mask (..., T); as they are without a
-    scale."""
+def _scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Scale windows (..., C, T): subtract the mean, multiply by the gain, and set values outside the mask (..., T) to
+    zero; unchanged without a scale."""
     if scale is None:
         return x
     return np.where(mask[..., None, :], (x - scale[0]) * scale[1], np.float32(0))
 
 
 class TorchWindows(Dataset[Any]):
-    """Windows of a role of a fold, as `Windows.to_torch` returns them."""
+    """Windows of a role in a fold, as returned by `Windows.to_torch`."""
 
     def __init__(
         self,
@@ -390,13 +389,13 @@ class TorchWindows(Dataset[Any]):
         return len(self._index)
 
     def __getitem__(self, position: int) -> tuple[Any, Any, Tensor]:
-        """`x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings where there are several
+        """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings if there are several
         modalities."""
         i, x, mask = self._index[position], {}, {}
         for m, own in self._stored.items():
             seen = np.array(own.mask[i])
             x[m], mask[m] = (
-                torch.from_numpy(_scaled(np.array(own.x[i]), seen, self._scales.get(m))),
+                torch.from_numpy(_scale(np.array(own.x[i]), seen, self._scales.get(m))),
                 torch.from_numpy(seen),
             )
         (first, *others) = self._stored
@@ -416,29 +415,31 @@ def windows(
     protocol: str = Request.protocol,
     data_root: str | Path | None = None,
 ) -> Windows:
-    """Windows of a dataset as arrays, with labels and the folds of a protocol, for training code of one's own.
+    """Return windows of a dataset as arrays, with labels and the folds of a protocol, for custom training code.
 
-    `X` is what a network in a run receives, but for modalities in `scaled_per_fold`, which each fold scales by its
-    training windows: `face_au` under protocols with `normalise: recording_unlabelled`, none under the default protocol.
+    `X` equals the input of a network in a run, except for modalities in `scaled_per_fold`, which each fold scales by
+    its training windows: `face_au` under protocols with `normalise: recording_unlabelled`, none under the default
+    protocol.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
         modalities: such as `"eda,ecg"`; by default the card's. `"ecg+eda"` joins channels in one array.
-        window_s, step_s: length of a window in s, by default 10, and from one to the next; by default they touch.
-        context_s: in place of windows inside the unit, the last `context_s` seconds before its end.
+        window_s, step_s: length of a window in s, by default 10, and the distance between window starts, by default the
+            window length.
+        context_s: instead of windows inside the unit, use the last `context_s` seconds before its end.
         rate_hz: samples per second; by default the protocol's, 128 (`face_au`: 18).
         target: by default the first of the dataset's card.
         protocol: name of a protocol, or a YAML file.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
 
     Raises:
-        UsageError: a name does not exist, a window is longer than all units, or test subjects give calibration data
-            under the protocol. DataError: the data are missing or damaged.
+        UsageError: a name does not exist, a window is longer than all units, or the protocol uses calibration data.
+            DataError: the data are missing or damaged.
     """
     encoder = network(
-        _no_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
+        _refuse_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
     )
-    study, parts = _studied(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
+    study, parts = _plan_study(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
     for m, part in parts.items():
         check_length(part, m, study.cohort)
     view, own = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
@@ -455,11 +456,11 @@ def features(
     protocol: str = Request.protocol,
     data_root: str | Path | None = None,
 ) -> DataFrame:
-    """Features of all units as a table of pandas, equal to what an estimator in a run receives.
+    """Return features of all units as a table of pandas, equal to the input of an estimator in a run.
 
-    Values are normalised as the protocol says, by default z-scored for each subject. Columns are `MODALITY_FEATURE`;
-    the index names subject, recording, unit and label. A run also drops features that do not vary in a fold's training
-    units.
+    Values are normalised by the protocol, by default z-scored for each subject. Columns are `MODALITY_FEATURE`; the
+    index contains subject, recording, unit and label. A run also drops features that are constant over a fold's
+    training units.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
@@ -471,8 +472,8 @@ def features(
     """
     import pandas as pd
 
-    study, parts = _studied(encoder, dataset, modalities, target, protocol, data_root)
-    if any(encoder_of(part).reads != "features" for part in parts.values()):
+    study, parts = _plan_study(encoder, dataset, modalities, target, protocol, data_root)
+    if any(load_encoder(part).reads != "features" for part in parts.values()):
         raise UsageError(f"{encoder} computes no features", where="encoder=", expected="such as handcrafted")
     own = study.cohort.arrays(study.positions)
     grid = anchors(View("unit"), own["recording"], own["start"], own["stop"])
@@ -499,7 +500,7 @@ def splitter(
     protocol: str = Request.protocol,
     data_root: str | Path | None = None,
 ) -> Splitter:
-    """The folds of a protocol for scikit-learn, as `cv=`, with the unit of each row as `groups=`.
+    """Return the folds of a protocol for scikit-learn, as `cv=`, with the unit of each row as `groups=`.
 
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
@@ -512,19 +513,19 @@ def splitter(
     return Splitter(_study(_request(dataset, None, target, protocol, data_root), None), seed)
 
 
-def _no_network(channels: int, samples: int) -> nn.Module:  # windows alone are made of it
+def _refuse_network(channels: int, samples: int) -> nn.Module:  # windows alone are made of it
     raise UsageError(f"no network is made for {channels} channels of {samples} samples")
 
 
 def _request(
     dataset: str, modalities: Texts | None, target: str | None, protocol: str, data_root: str | Path | None
 ) -> Request:
-    return request_of(
+    return make_request(
         dataset=dataset, modalities=modalities, target=target, protocol=protocol, data_root=data_root, recipe="small"
     )
 
 
-def _studied(
+def _plan_study(
     encoder: str | None,
     dataset: str,
     modalities: Texts | None,
@@ -532,19 +533,19 @@ def _studied(
     protocol: str,
     data_root: str | Path | None,
 ) -> tuple[_Study, dict[str, Part]]:
-    """A dataset for code of one's own, and the encoder of each modality, which says what is read of it."""
+    """Return a dataset for custom code, and the encoder of each modality, which determines the windows."""
     request = _request(dataset, modalities, target, protocol, data_root)
-    _, rules, card = rules_of(request)
+    _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
     for m in chosen_modalities(request, card, available):
-        alone = request_of(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
+        alone = make_request(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
         parts[m] = resolve_method(alone, card, available, "cpu").encoders[m]
     return _study(request, tuple(parts)), parts
 
 
 def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
-    _, rules, card = rules_of(request)
+    _, rules, card = resolve_rules(request)
     if rules.personal:
         raise UsageError(
             f"test subjects give calibration data under {rules.name}",

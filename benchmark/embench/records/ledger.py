@@ -36,9 +36,9 @@ class Looks:
     scorings of validation subjects instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
     line, which fixes all that came before."""
 
-    openings: Mapping[str, int]
-    tried: Mapping[str, int]
-    dev: Mapping[str, int]
+    test_evaluations: Mapping[str, int]
+    methods_evaluated: Mapping[str, int]
+    dev_evaluations: Mapping[str, int]
     chain: str
 
 
@@ -243,9 +243,9 @@ def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
 
 def _own_methods(run: Manifest) -> list[tuple[str, str]] | None:
     """(run, method) that the log of this machine counts; None where the log is not here."""
-    if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried:
+    if run.ledger is None or not isinstance(run.methods_evaluated, Mapping) or not run.methods_evaluated:
         return None
-    target = max(run.tried, key=lambda name: run.tried[name])  # type: ignore[index]
+    target = max(run.methods_evaluated, key=lambda name: run.methods_evaluated[name])  # type: ignore[index]
     return methods_at(run.ledger, run.dataset.name, run.protocol.name, target)
 
 
@@ -256,11 +256,8 @@ def _published(run: Manifest, boards: Path) -> set[str]:
 
 
 def scored_in_words(run: Manifest) -> str:
-    """A clause on how many methods were scored on the test subjects; empty where that was not recorded.
-
-    The same words stand in published audits.
-    """
-    tried = run.most_of("tried")
+    """A clause on how many methods were scored on the test subjects; empty where that was not recorded."""
+    tried = run.most_of("methods_evaluated")
     if not tried:
         return ""
     if run.dev:
@@ -273,7 +270,7 @@ def scored_in_words(run: Manifest) -> str:
 def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
     """Clauses on whose methods these are. They are those of the people who made the run, some of which may be entries
     of leaderboards; entries of others are told apart. Empty where the log of the run is not here."""
-    own, tried = _own_methods(run), run.most_of("tried")
+    own, tried = _own_methods(run), run.most_of("methods_evaluated")
     if own is None:
         return "counted by those who published this entry" if run.entry is not None and tried > 1 else ""
     clauses = []

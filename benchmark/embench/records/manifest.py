@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
@@ -24,6 +24,7 @@ from embench import registry
 from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
+from embench.protocols import describe_leaks, recorded_protocol
 from embench.records import TimeContext
 from embench.vocabulary import has_control, texts_in
 
@@ -78,7 +79,7 @@ def shortened(number: object) -> str:
     return text if len(text) <= _DIGITS else f"{text[:_DIGITS]}.. ({len(text)} characters)"
 
 
-CountedLooks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
+Counts = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
 """A number, of each target or of all."""
 
 
@@ -94,25 +95,27 @@ def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
     return given
 
 
-# The schema of `run.yaml` and `scores.json`, and the names of an earlier one that some documents keep.
+# The schema of `run.yaml` and `scores.json`.
 
-SCHEMA = 2
+SCHEMA = 3
+EARLIER_SCHEMA = 2
 _KEY = "schema"
-_OVER = {"subjects": "people", "subjects and stimuli": "people and stimuli"}
 
 
-def without_schema(content: Any, where: str, default: int | None = None) -> Any:
-    """Return a file's content without its schema; as it is where it is not a mapping.
+def without_schema(content: Any, where: str, translate: Callable[[Any], Any]) -> Any:
+    """Return a file's content without its schema, in the names of the present one; as it is where it is not a mapping.
 
     Args:
-        default: the schema of a content that names none.
+        translate: rewrites a content of schema 2.
 
     Raises:
         DataError: it has another schema, or none.
     """
     if not isinstance(content, Mapping):
         return content
-    schema = content.get(_KEY, default)
+    schema, part = content.get(_KEY), {name: part for name, part in content.items() if name != _KEY}
+    if schema == EARLIER_SCHEMA and not isinstance(schema, bool):
+        return translate(part)
     if isinstance(schema, bool) or schema != SCHEMA:
         raise DataError(
             f"the file has schema {schema!r}, which is not known here" if _KEY in content else "the file has no schema",
@@ -120,15 +123,7 @@ def without_schema(content: Any, where: str, default: int | None = None) -> Any:
             expected=f"{_KEY}: {SCHEMA}",
             hint="run the method again, or read the record with the embench that wrote it",
         )
-    return {name: part for name, part in content.items() if name != _KEY}
-
-
-def with_people(number: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename `subjects` to `people` in a number, as audits, downloads and `embench compare --json` have it."""
-    renamed = {"people" if name == "subjects" else name: value for name, value in number.items()}
-    if renamed.get("over") in _OVER:
-        renamed["over"] = _OVER[renamed["over"]]
-    return renamed
+    return part
 
 
 # The model of `run.yaml`: a `Manifest`, with which it is written and validated.
@@ -249,13 +244,13 @@ class DatasetPart(_Part):
 
 
 class ProtocolPart(_Part):
-    """`gives_up`: what a protocol that leaks gives up, in words; `rules`: all of it."""
+    """`leaks_by`: see `embench.protocols.count_leaks`; `rules`: all of the protocol."""
 
     name: Word
     version: int
     hash: Word
     leaks: bool
-    gives_up: dict[str, str] = {}
+    leaks_by: dict[Line, dict[Word, list[int]]] = {}
     rules: dict[str, Any] = {}
 
     @property
@@ -268,6 +263,10 @@ class ProtocolPart(_Part):
         """Number of folds of a partition; `each` is one for each group of subjects."""
         folds: int | Literal["each"] = self.rules.get("split", {}).get("folds", "each")
         return folds
+
+    def leaks_in_words(self) -> list[str]:
+        """Return a sentence for each field by which the protocol leaks; empty where it does not."""
+        return describe_leaks(recorded_protocol(self.content()), self.leaks_by)
 
 
 class RulePart(_Part):
@@ -318,7 +317,7 @@ class TrainedOnPart(_Part):
 
 class MethodPart(_Part):
     """`encoders`: modality -> full name; `fusion` is None where there is none. `joins`, `inputs`: None in records of
-    earlier versions (see `records/manifest.py`). `outside`: the name of a method whose predictions are a submission
+    earlier versions (see `records/manifest.py`). `submission`: the name of a method whose predictions are a submission
     (`embench score`); nothing else is known of it."""
 
     encoders: dict[Modality, PluginName]
@@ -327,15 +326,15 @@ class MethodPart(_Part):
     modalities: list[Modality]
     joins: Joins | None = None
     inputs: Inputs | None = None
-    outside: Line | None = None
+    submission: Line | None = None
 
 
 class RecipePart(_Part):
-    """`on_board`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
+    """`on_leaderboard`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
     `settings`: what was changed by `--set`."""
 
     preset: Word
-    on_board: bool
+    on_leaderboard: bool
     assumed: list[Line]
     settings: list[Line] = []
 
@@ -390,8 +389,8 @@ class CostPart(_Part):
 
 class Circumstances(_Part):
     """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on,
-    and of files of predictions, whose author declares it. `given`: see `bounds.check_given`; `giving`: in words, which
-    units test subjects may give, and which are scored."""
+    and of files of predictions, whose author declares it. `calibration_data`: see `bounds.check_given`;
+    `calibration_split`: in words, which units test subjects may give, and which are scored."""
 
     embench_version: Line
     dataset: DatasetPart
@@ -400,8 +399,8 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
-    given: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
-    giving: Line | None = None
+    calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
+    calibration_split: Line | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]
@@ -415,18 +414,19 @@ class EntryPart(_Part):
     rows: Digest | None = None
     labels: Digest | None = None
     folds: Digest
-    controls: Digest | None = None
-    control_scores: Digest
+    confound_only: Digest | None = None
+    confound_only_scores: Digest
 
 
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
     and in the test, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not
+    its encoder brings. `measurement_units`: modality -> unit and band in which its encoder reads it, where it is not
     standardised. `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects.
     `videos`: how many recordings of each dataset were seen, which could not be decoded and why, and how many of the
-    segments that were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal
-    of the ledger's line that `test_looks`, `tried` and `dev_looks` count up to; without it, they are not known.
+    segments that were searched for a face have none. `submission`: what the file of a submission holds. `ledger`: the
+    seal of the ledger's line that `test_evaluations`, `methods_evaluated` and `dev_evaluations` count up to; without
+    it, they are not known.
     `conformance`: part of the method whose plugin is not bundled -> `passed`, or which conformance check failed.
     `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `objects`: the
     name of a plugin that was given from Python -> its `repr`, and the lines of its `source` where they are known.
@@ -437,20 +437,20 @@ class Manifest(Circumstances):
     trained_on: TrainedOnPart | None = None
     sites: dict[Modality, Line] = {}
     method: MethodPart
-    outside: dict[str, Any] | None = None
+    submission: dict[str, Any] | None = None
     recipe: RecipePart
     seeds: list[int]
     videos: list[dict[str, Any]] = []
-    pretrain_overlap: Overlap
+    pretraining_overlap: Overlap
     pretraining: list[dict[str, Any]] = []
-    started_from: dict[str, Any] | None = None
+    initial_weights: dict[str, Any] | None = None
     weights: dict[Modality, WeightsPart] = {}
-    kept_units: dict[Modality, Line] = {}
+    measurement_units: dict[Modality, Line] = {}
     dev: bool
     cost: CostPart
-    test_looks: CountedLooks
-    tried: CountedLooks
-    dev_looks: CountedLooks = None
+    test_evaluations: Counts
+    methods_evaluated: Counts
+    dev_evaluations: Counts = None
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
@@ -465,7 +465,7 @@ class Manifest(Circumstances):
         """Settings that differ from the method's own in all folds, and whether each fold chose some."""
         return [*self.recipe.settings, *tuned_in_words(self.config)]
 
-    def most_of(self, counter: Literal["test_looks", "tried"]) -> int:
+    def most_of(self, counter: Literal["test_evaluations", "methods_evaluated"]) -> int:
         """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
         counted = getattr(self, counter)
         return max(counted.values(), default=0) if isinstance(counted, dict) else counted or 0
@@ -510,13 +510,13 @@ def check_texts(content: Any, where: str) -> None:
 
 # The facts in which recorded runs agree that differ in what test subjects give first alone.
 
-_OF_WHAT_IS_GIVEN = ("request", "given", "file", "seeds")
+_OF_WHAT_IS_GIVEN = ("request", "calibration_data", "file", "seeds")
 
 
 def but_for_given(run: Manifest) -> list[Any]:
     """Facts of a run's method and data, equal in those that differ in what test subjects give, or in seeds, alone."""
     config = {name: value for name, value in run.config.items() if name not in _OF_WHAT_IS_GIVEN}
-    return [run.protocol.name, run.dev, run.method.outside, config]
+    return [run.protocol.name, run.dev, run.method.submission, config]
 
 
 # Kind of a method, features or network, and whether its scores only rank; the same everywhere.

@@ -39,7 +39,7 @@ class TextColumn:
 
     @classmethod
     def of(cls, parts: Iterable[Iterable[str]]) -> TextColumn:
-        """The texts of all parts, one after the other.
+        """Return the texts of all parts, one after the other.
 
         >>> TextColumn.of([["b", "a"], ["b"]]).code
         array([1, 0, 1], dtype=int32)
@@ -50,12 +50,12 @@ class TextColumn:
 
     @classmethod
     def same(cls, text: str, rows: int) -> TextColumn:
-        """A column with the same text in all rows."""
+        """Return a column with the same text in all rows."""
         return cls(np.array([text]), np.zeros(rows, np.int32))
 
     @classmethod
     def concatenate(cls, parts: Sequence[TextColumn]) -> TextColumn:
-        """The rows of all parts."""
+        """Return the rows of all parts."""
         named = cls.of(part.names.tolist() for part in parts)
         ends = np.cumsum([len(part.names) for part in parts])
         places = np.split(named.code, ends[:-1])
@@ -69,19 +69,19 @@ class TextColumn:
         return cls(names[order], place[code])
 
     def used(self) -> TextColumn:
-        """The column without names that no row has."""
+        """Return the column without names that do not occur in any row."""
         used = np.bincount(self.code, minlength=len(self.names)) > 0
         return TextColumn(self.names[used], (np.cumsum(used, dtype=np.int32) - 1)[self.code])
 
     def take(self, index: np.ndarray | slice) -> TextColumn:
-        """The rows at `index`."""
+        """Return the rows at `index`."""
         return TextColumn(self.names, self.code[index])
 
     def __len__(self) -> int:
         return len(self.code)
 
     def array(self) -> np.ndarray:
-        """(n,) the texts."""
+        """Return (n,) the texts."""
         return np.asarray(self.names[self.code])
 
 
@@ -107,12 +107,12 @@ class Columns(Mapping[str, np.ndarray]):
         return len(next(iter(self.stored.values()), ()))
 
     def take(self, index: np.ndarray | slice) -> Columns:
-        """The rows at `index`: positions (m,), a mask (n,) or a slice."""
+        """Return the rows at `index`: positions (m,), a mask (n,) or a slice."""
         return Columns({n: c.take(index) if isinstance(c, TextColumn) else c[index] for n, c in self.stored.items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Columns]) -> Columns:
-        """All rows in the order of `parts`; a column of numbers that a part does not have is NaN there."""
+        """Return all rows in the order of `parts`; a column of numbers that a part lacks is NaN there."""
         joined: dict[str, TextColumn | np.ndarray] = {}
         for name in max((part.stored for part in parts), key=len):
             columns = [part.stored.get(name, np.full(part.rows, np.nan)) for part in parts]
@@ -143,12 +143,12 @@ class Embeddings:
         return len(self.unit)
 
     def take(self, index: np.ndarray) -> Embeddings:
-        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
+        """Return the rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Embeddings(self.target[index], self.fold[index], self.seed[index], self.unit[index], self.x[index])
 
     @classmethod
     def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
-        """All rows in the order of `parts`."""
+        """Return all rows in the order of `parts`."""
         widest = max(part.x.shape[1] for part in parts)
         x = [np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts]
         columns = {
@@ -161,7 +161,7 @@ EMBEDDING_COLUMNS = ("target", "fold", "seed", "unit", "x")
 
 
 def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
-    """Raises MachineError where the disk is full or read-only."""
+    """Write the embeddings of a run into its folder. Raises MachineError if the disk is full or read-only."""
     columns: dict[str, Any] = {name: getattr(embeddings, name) for name in EMBEDDING_COLUMNS}
 
     def put(path: Path) -> None:
@@ -175,8 +175,8 @@ def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
 
 
 def read_embeddings(run_folder: Path) -> Embeddings | None:
-    """The embeddings of a run; None where it has none (an estimator on features, an entry of a board, a run made before
-    they were kept).
+    """Return the embeddings of a run; None if there are none: for an estimator on features, an entry of a leaderboard,
+    or a run by an older version.
 
     Raises:
         DataError: the file is damaged.
@@ -206,8 +206,8 @@ COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
 
 def as_scored(counts: np.ndarray) -> np.ndarray:
-    """The scores that stand for what units without a prediction count (n,), see `embench.interfaces.units.Units`: NaN
-    where lost, inf where tied."""
+    """Return the scores of units without a prediction, from their `counts` (n,), see `embench.interfaces.units.Units`:
+    inf if they count as tied, NaN if as lost."""
     return np.where(counts == COUNTS_TIED, np.inf, np.nan)
 
 
@@ -249,14 +249,14 @@ class Predictions:
 
     @classmethod
     def _sound(cls, columns: Columns) -> Predictions:
-        """Predictions with columns that were checked and rounded before."""
+        """Return predictions whose columns are already checked and rounded."""
         predictions = object.__new__(cls)
         object.__setattr__(predictions, "columns", columns)
         return predictions
 
     @property
     def table(self) -> Columns:
-        """The columns as they are kept."""
+        """Columns as they are stored."""
         return cast(Columns, self.columns)
 
     def __len__(self) -> int:
@@ -271,20 +271,21 @@ class Predictions:
         return len(self.columns) - len(self.FIXED) - 2
 
     def take(self, index: np.ndarray) -> Predictions:
-        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
+        """Return the rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions._sound(self.table.take(index))
 
     @property
     def own(self) -> Predictions:
-        """The rows of what was run: its predictions, and the units that it should have predicted; no control's."""
+        """Rows of the scored method: its predictions, and its units without a required prediction; without
+        confound-only models."""
         return self.take(self.rows_with(method=MODEL) | self.rows_with(method=UNPREDICTED))
 
     def texts(self, column: str) -> TextColumn:
-        """A column of texts as the names that it has, each once, and the position of each row's."""
+        """Return the distinct texts of a column, and for each row the position of its text."""
         return cast(TextColumn, self.table.stored[column]).used()
 
     def rows_with(self, **texts: str) -> np.ndarray:
-        """(n,) whether a row has these texts in the columns of these names."""
+        """Return (n,) whether a row has these texts in the columns of these names."""
         found = np.ones(len(self), bool)
         for name, text in texts.items():
             column = self.texts(name)
@@ -292,7 +293,7 @@ class Predictions:
         return found
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
-        """Distinct combinations of values in these columns of texts or whole numbers."""
+        """Return the distinct combinations of values in columns of texts or whole numbers."""
         code = np.zeros(len(self), np.int64)
         for name in columns:
             stored = self.table.stored[name]
@@ -303,22 +304,22 @@ class Predictions:
 
     @classmethod
     def none(cls) -> Predictions:
-        """No predictions at all."""
+        """Return empty predictions."""
         return cls({name: np.array([]) for name in (*cls.FIXED, "score", "decision")})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
-        """All rows in the order of `parts`; a class column that a part does not have is NaN there."""
+        """Return all rows in the order of `parts`; a class column that a part lacks is NaN there."""
         return cls._sound(Columns.concatenate([part.table for part in parts]))
 
     def write(self, path: Path) -> None:
-        """Writes gzipped CSV, scores rounded to nine significant digits."""
+        """Write gzipped CSV, scores rounded to nine significant digits."""
         scores = {"score", *(f"score_{k}" for k in range(self.classes))}
         _write(path, self.columns, digits=scores)
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
-        """Raises DataError where the file is missing, damaged or no table of predictions."""
+        """Read predictions from a file. Raises DataError if it is missing, damaged or not a table of predictions."""
         return cls(_read(path))
 
 
@@ -344,22 +345,22 @@ class Labels:
         return self.columns[column]
 
     def lines(self) -> list[str]:
-        """The rows as they stand in the file, sorted: what an HMAC over labels is taken of."""
+        """Return the rows as in the file, sorted. The HMAC over labels is computed from them."""
         columns = [_texts(name, self.columns[name], digits=False) for name in self.FIXED]
         return sorted(",".join(row) for row in zip(*columns, strict=True))
 
     def write(self, path: Path) -> None:
-        """Writes gzipped CSV, values as they are."""
+        """Write gzipped CSV, values as they are."""
         _write(path, self.columns, digits=set())
 
     @classmethod
     def read(cls, path: Path) -> Labels:
-        """Raises DataError where the file is missing, damaged or no table of labels."""
+        """Read labels from a file. Raises DataError if it is missing, damaged or not a table of labels."""
         return cls(_read(path))
 
 
 def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
-    """The columns in the order of `names`, as text, int64 or float64."""
+    """Return the columns in the order of `names`, as text, int64 or float64."""
     if set(columns) != set(names):
         odd = sorted(set(names) ^ set(columns))
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
@@ -382,13 +383,13 @@ def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> Te
 
 
 def nine_digits(values: np.ndarray) -> np.ndarray:
-    """Scores (n,) as they are scored: rounded to nine significant digits."""
+    """Return scores (n,) rounded to nine significant digits, as they are scored."""
     each, at = _each_once(np.asarray(values, np.float64))
     return np.array([float(f"{v:.9g}") for v in each.tolist()], np.float64)[at]
 
 
 def _each_once(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values (k,) of numbers (n,) of eight bytes, and the position of each number's: many stand there often."""
+    """Return the distinct values (k,) of 8-byte numbers (n,), and for each number the position of its value."""
     each, at = np.unique(values.view(np.int64), return_inverse=True)  # by their bits, so that -0.0 stays what it is
     return each.view(values.dtype), at
 
@@ -408,13 +409,13 @@ def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
     return np.array(texts, object)[at].tolist()
 
 
-def columns_text(columns: Mapping[str, np.ndarray]) -> str:
-    """CSV with a head line."""
+def format_columns(columns: Mapping[str, np.ndarray]) -> str:
+    """Return columns (name -> values (n,)) as CSV text, with the names in the first line."""
     return "".join(_csv(columns, ()))
 
 
 def _csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
-    """CSV with a head line, some rows at a time; the columns named in `digits` are rounded to nine significant
+    """Yield CSV with a line of names, some rows at a time. Columns named in `digits` are rounded to nine significant
     digits."""
     stored = columns.stored if isinstance(columns, Columns) else columns
     table = Columns({n: _column(n, c) if n in TEXT_COLUMNS else c for n, c in stored.items()})
@@ -430,7 +431,7 @@ def _csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator
 
 
 def _quoted(names: Iterable[str]) -> np.ndarray:
-    """(k,) the texts as fields of a CSV line."""
+    """Return (k,) the texts as fields of a CSV line."""
     fields = []
     for name in names:
         text = io.StringIO(newline="")
@@ -457,7 +458,7 @@ def _read(path: Path) -> Columns:
 
 
 def _unpacked(content: bytes, path: Path) -> Iterator[str]:
-    """The text of a gzip file, in parts: the whole of it is many times as long."""
+    """Yield the text of a gzip file in parts, since the whole text is many times as long."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with reading(path, expected=_PACKED):
         for part in unzipped_parts(content, path):
@@ -466,7 +467,7 @@ def _unpacked(content: bytes, path: Path) -> Iterator[str]:
 
 
 def read_columns(text: str, path: Path) -> Columns:
-    """The columns of a CSV text of the file `path`, as text, int64 or float64.
+    """Return the columns of a CSV text of the file `path`, as text, int64 or float64.
 
     Raises:
         DataError: lines are of unequal length, a field is no number, or a text has control characters.
@@ -501,7 +502,7 @@ def _columns(parts: Iterable[str], path: Path) -> Columns:
 
 
 def _blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
-    """The text in blocks of whole lines."""
+    """Yield the text in blocks of whole lines."""
     rest = ""
     for part in parts:
         if has_control(part):
@@ -538,7 +539,7 @@ def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
 # Submissions, which are predictions of third-party code: the file's lines, checked one by one.
 
 REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
-OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision", "given")
+OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision", "calibration_data")
 
 NO_FOLD = -1
 """The fold of a row that names none."""
@@ -554,8 +555,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class SubmittedRow(NamedTuple):
-    """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
-    where the line has none; `given`: what test subjects gave, as `--given` says it, empty where the line does not."""
+    """A line of a file of predictions. `scores`: one number, or one per class; `fold` is `NO_FOLD` and `decision` None
+    if the line lacks them. `given`: the test subjects' calibration data, spelled as for `--calibration-data`; empty if
+    the line lacks it."""
 
     line: int
     subject: str
@@ -570,8 +572,8 @@ class SubmittedRow(NamedTuple):
 
 
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
-    """The rows of a CSV file, gzipped or not, and the SHA-256 of its text. Columns that are not known are not read; of
-    several methods in a run's own file the model is.
+    """Return the rows of a CSV file, gzipped or not, and the SHA-256 of its text. Unknown columns are ignored. If a
+    run's predictions contain several methods, the rows of the model are read.
 
     Raises:
         DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
@@ -639,14 +641,14 @@ class Faults:
         self.expected: dict[str, str | None] = {}
 
     def add(self, what: str, line: int, example: str = "", expected: str | None = None) -> None:
-        """Notes a fault of kind `what` in a line, with the text there and the expected one."""
+        """Note a fault of kind `what` in a line, with the text found there and the expected text."""
         self.found.setdefault(what, []).append((line, example))
         self.expected.setdefault(what, expected)
         if len(self.found[what]) >= _MOST_FAULTS:
             self.check()
 
     def check(self, hint: str | None = None) -> None:
-        """Raises DataError where there was any."""
+        """Raise DataError if there are any faults."""
         for what, places in self.found.items():
             lines = ", ".join(str(line) for line, _ in places[:5])
             more = f" and {len(places) - 5} more" if len(places) > 5 else ""
@@ -669,7 +671,7 @@ def _text(path: Path) -> str:
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers, from 1 on, and fields; blank lines are passed over."""
+    """Yield line numbers, from 1, and fields; blank lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for cells in reader:
@@ -682,7 +684,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 def _row(
     row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
 ) -> SubmittedRow | None:
-    """The line as a row; None where it is faulty."""
+    """Return the line as a row; None where it is faulty."""
     several, has_classes = target.traits.several, target.traits.has_classes
     if several and tuple(classes) != target.columns:
         expected = ", ".join(target.columns)
@@ -718,9 +720,12 @@ def _row(
     if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
         faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
         return None
-    if (given := _given(row.get("given", ""))) is None:
+    if (given := _given(row.get("calibration_data", ""))) is None:
         faults.add(
-            "values of `given` are not an amount of calibration data", line, row["given"], "0, 5, unlabelled:5, session"
+            "values of `calibration_data` are not an amount of calibration data",
+            line,
+            row["calibration_data"],
+            "0, 5, unlabelled:5, session",
         )
         return None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
@@ -729,7 +734,7 @@ def _row(
 
 @lru_cache
 def _given(text: str) -> str | None:
-    """A text of `given` in one spelling; None where it is nothing that can be."""
+    """Return a text of `calibration_data` in its normal spelling; None if it is invalid."""
     try:
         return Given.read(text).text if text else ""
     except UsageError:

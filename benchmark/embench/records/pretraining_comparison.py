@@ -120,7 +120,7 @@ class RowFloors:
 
 def floor_keys(run: Manifest) -> FloorKeys:
     """The keys of a run; none of a submission, of which nothing is known."""
-    if run.method.outside or not run.config.get("parts"):
+    if run.method.submission or not run.config.get("parts"):
         return FloorKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
@@ -215,7 +215,9 @@ def _key_of_network(run: Manifest, adapted: Mapping[str, str]) -> str:
 def _key_of_features(run: Manifest) -> str:
     """Digest of the circumstances of a run, and of the modalities that simple features are of."""
     parts = {part for m in run.method.modalities for part in m.split("+")}
-    return digest([_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_board])
+    return digest(
+        [_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_leaderboard]
+    )
 
 
 def _is_simple(run: Manifest) -> bool:

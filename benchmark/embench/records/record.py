@@ -39,7 +39,9 @@ from embench.files import (
     write_whole,
 )
 from embench.protocols import MADE_BY_METHOD
+from embench.records import schema2
 from embench.records.manifest import (
+    EARLIER_SCHEMA,
     SCHEMA,
     EntryPart,
     Manifest,
@@ -58,7 +60,7 @@ from embench.records.predictions import (
     Predictions,
     TextColumn,
     as_scored,
-    columns_text,
+    format_columns,
     nine_digits,
     read_columns,
 )
@@ -69,21 +71,22 @@ from embench.vocabulary import has_control, names_code, names_file_code, names_p
 
 # The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
 #
-# `<board>/shared/` holds the rows that were predicted, labels, folds, and the controls' predictions and scores. Each
-# file is named by a digest of its content, so that other cohorts, folds or versions of a control lie beside each other.
+# `<board>/shared/` holds the rows that were predicted, labels, folds, and the confound-only models' predictions and
+# scores. Each file is named by a digest of its content, so that other cohorts, folds or versions of a control lie
+# beside each other.
 
 ENTRY_VERSION = 2
 """Version of the format of entries. Entries without a version hold gzipped tables of their own, as a run does."""
 SHARED_FOLDER = "shared"
 PREDICTIONS_FILE = "predictions.npz"
 
-SharedKind = Literal["rows", "labels", "folds", "controls", "control_scores"]
+SharedKind = Literal["rows", "labels", "folds", "confound_only", "confound_only_scores"]
 _SUFFIXES: dict[SharedKind, str] = {
     "rows": ".csv.gz",
     "labels": ".csv.gz",
     "folds": ".csv.gz",
-    "controls": ".npz",
-    "control_scores": ".json",
+    "confound_only": ".npz",
+    "confound_only_scores": ".json",
 }
 SHARED_KINDS = tuple(_SUFFIXES)
 _ROW = Predictions.FIXED
@@ -94,23 +97,25 @@ Numbers = Mapping[str, np.ndarray]
 
 
 def shared_folder(entry: Path) -> Path:
-    """The folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    """Return the folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
     return Path(entry).resolve().parent.parent / SHARED_FOLDER
 
 
 def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
-    """The file of this kind whose content has the digest `name`."""
-    return Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
+    """Return the file of this kind whose content has the digest `name`."""
+    path = Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
+    earlier = path.with_name(f"{schema2.SHARED_NAMES.get(kind, kind)}-{name}{_SUFFIXES[kind]}")
+    return earlier if earlier.is_file() and not path.is_file() else path
 
 
 def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
-    """Paths of the shared files of the entry in `folder`, whether they exist or not."""
+    """Return paths of the shared files of the entry in `folder`, whether they exist or not."""
     names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
     return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 
 
 def share_text(folder: Path, kind: SharedKind, text: str) -> str:
-    """Writes a text among the shared files unless it lies there; its digest."""
+    """Write a text to the shared files unless it exists there; return its digest."""
     content, name = text.encode(), digest_of_text(text)
     path = shared_path(folder, kind, name)
     if not path.is_file():
@@ -121,7 +126,7 @@ def share_text(folder: Path, kind: SharedKind, text: str) -> str:
 
 
 def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
-    """Writes numbers among the shared files unless they lie there; their digest."""
+    """Write numbers to the shared files unless they exist there; return their digest."""
     name = digest_of_numbers(numbers)
     path = shared_path(folder, kind, name)
     if not path.is_file():
@@ -131,7 +136,7 @@ def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
 
 
 def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
-    """Raises DataError where the file is missing, damaged or not what its name says."""
+    """Read a shared text. Raises DataError if the file is missing, damaged or does not match its name."""
     path = shared_path(folder, kind, name)
     with _reading(path):
         content = read_bytes(path)
@@ -143,7 +148,7 @@ def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
 
 
 def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, np.ndarray]:
-    """Raises DataError where the file is missing, damaged or not what its name says."""
+    """Read shared numbers. Raises DataError if the file is missing, damaged or does not match its name."""
     path = shared_path(folder, kind, name)
     with _reading(path):
         numbers = _read_planes(path)
@@ -170,7 +175,7 @@ def _check_name(path: Path, name: str, digest: str) -> None:
 
 
 def digest_of_text(text: str) -> str:
-    """The digest by which the shared file with this text is named."""
+    """Return the digest by which the shared file with this text is named."""
     return _digest(text.encode())
 
 
@@ -179,7 +184,7 @@ def _digest(content: bytes) -> str:
 
 
 def digest_of_numbers(numbers: Numbers) -> str:
-    """The digest of names, kinds and values: how they are compressed doesn't matter."""
+    """Return the digest of names, types and values, which does not depend on the compression."""
     digest = hashlib.sha256()
     for name in sorted(numbers):
         values = numbers[name]
@@ -188,8 +193,8 @@ def digest_of_numbers(numbers: Numbers) -> str:
 
 
 def write_numbers(path: Path, numbers: Numbers) -> None:
-    """Writes an NPZ file. Of each array (n,) it holds uint8 (1, 4 or 8, n), the first bytes of all numbers, then the
-    second and so on: exponents lie together, and compress."""
+    """Write an NPZ file. Each array (n,) is stored as uint8 (1, 4 or 8, n): the first bytes of all numbers, then the
+    second bytes and so on, because similar bytes compress well together."""
     planes = {
         name: np.ascontiguousarray(np.ascontiguousarray(v).view(np.uint8).reshape(len(v), v.itemsize).T)
         for name, v in numbers.items()
@@ -203,7 +208,7 @@ def write_numbers(path: Path, numbers: Numbers) -> None:
 
 
 def read_numbers(path: Path) -> dict[str, np.ndarray]:
-    """The numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
+    """Return the numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
     with reading(path, home="the entry's own predictions"):
         return _read_planes(path)
 
@@ -216,10 +221,10 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
 
 
 def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The predicted rows as CSV, in the order of target, unit and seed; the method's own numbers for them, those of the
-    model, not finite in units that it did not predict (see `Units`), and of what is compared with it alone
-    (`nothing_given/score`); and the controls' (`elapsed_time/score`), NaN where a control has none. `join_predictions`
-    gives the predictions again, exactly.
+    """Return three parts of the predictions, from which `join_predictions` restores them exactly. The first is the
+    predicted rows as CSV, sorted by target, unit and seed. The second contains the method's numbers for these rows, not
+    finite for units without a prediction (see `Units`), and the numbers of its comparisons (`no_calibration/score`).
+    The third contains the confound-only models' numbers (`elapsed_time/score`), NaN where a model does not apply.
 
     Raises:
         DataError: a row is predicted twice by a method, or by a control and not by the model.
@@ -227,9 +232,9 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
     model = predictions.own
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
     place = {row: i for i, row in enumerate(_rows(model))}
-    own_numbers, controls = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
+    own_numbers, confound_only = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
     for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
-        found = own_numbers if name in MADE_BY_METHOD else controls
+        found = own_numbers if name in MADE_BY_METHOD else confound_only
         own = predictions.take(predictions.rows_with(method=name))
         at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
         if (at < 0).any() or not np.diff(np.sort(at)).all():
@@ -240,19 +245,19 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
             found[f"{name}/{column}"][at] = values
     if len(place) < len(model):
         raise DataError("the model predicts a unit twice", where="predictions")
-    text = columns_text({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
-    return text, own_numbers, controls
+    text = format_columns({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
+    return text, own_numbers, confound_only
 
 
-def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> Predictions:
-    """The predictions that `split_predictions` took apart; `path` is that of the rows.
+def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path) -> Predictions:
+    """Return the predictions that `split_predictions` split; `path` is the file of the rows.
 
     Raises:
         DataError: the parts do not fit together.
     """
     about = read_columns(rows, path)
     methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}}
-    for name, values in (*own.items(), *controls.items()):
+    for name, values in (*own.items(), *confound_only.items()):
         method = name.rpartition("/")[0]
         if (name in own) != (method in ("", *MADE_BY_METHOD)):
             raise DataError(f"`{name}` is in the wrong place", where=str(path), expected="as embench wrote it")
@@ -270,7 +275,8 @@ def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> 
 
 
 def _without_predictions(model: Predictions) -> Predictions:
-    """The model's rows, with numbers that are not finite in those of `UNPREDICTED`: inf where ties, else NaN."""
+    """Return the model's rows with numbers that are not finite for the rows of `UNPREDICTED`: inf for ties, else
+    NaN."""
     missing = model.rows_with(method=UNPREDICTED)
     if not missing.any():
         return model
@@ -280,7 +286,7 @@ def _without_predictions(model: Predictions) -> Predictions:
 
 
 def _unpredicted(rows: Predictions) -> Predictions:
-    """The rows of `UNPREDICTED`, from the model's rows without a finite number."""
+    """Return the rows of `UNPREDICTED`, from the model's rows without a finite number."""
     tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
     nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
     method = TextColumn.same(UNPREDICTED, len(rows))
@@ -294,7 +300,7 @@ def _rows(predictions: Predictions) -> list[tuple[object, ...]]:
 
 
 def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
-    """Scores and decisions, each in the smallest kind that is exact."""
+    """Return scores and decisions, each in the smallest data type that is exact."""
     found = {}
     for name in predictions.columns:
         if name not in Predictions.FIXED:
@@ -308,7 +314,7 @@ def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
 
 
 def _scored(values: np.ndarray, column: str) -> np.ndarray:
-    """Numbers with the precision of `Predictions`."""
+    """Return numbers with the precision of `Predictions`."""
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))
 
 
@@ -350,13 +356,13 @@ class Record:
 
     @property
     def sessions(self) -> Mapping[str, float] | None:
-        """Subject -> length of the session in s; None in records that don't have it."""
+        """Subject -> length of the session in s; None in records without it."""
         return self.run["cohort"].get("session_s")
 
 
 def write_record(folder: Path, record: Record) -> Manifest:
-    """Writes the record into `folder`, beside whatever is there (weights). Each file is written aside and renamed, and
-    run.yaml comes last, with the hashes of the others: a folder without it is no record.
+    """Write the record into `folder`, next to existing files such as weights. Each file is written elsewhere and then
+    renamed. run.yaml comes last, with the hashes of the others, so that a folder without run.yaml is not a record.
 
     Raises:
         DataError: `record.run` lacks something. MachineError: the disk is full or read-only.
@@ -380,8 +386,8 @@ def write_record(folder: Path, record: Record) -> Manifest:
 
 
 def read_record(folder: Path) -> Record:
-    """The record of a run, or of a published entry. A record older than checksums, or an entry, has none and is not
-    verified.
+    """Return the record of a run, or of a published entry. Entries, and records by older versions without checksums,
+    are not verified.
 
     Raises:
         DataError: a file is missing or damaged, or run.yaml breaks its schema. CheckFailed: a file was changed after
@@ -405,8 +411,8 @@ def read_record(folder: Path) -> Record:
 
 
 def write_entry(folder: Path, record: Record, shared: Path) -> None:
-    """Writes the record of a run as a published entry into the new folder `folder`, and what it has in common with
-    other entries among the files in `shared`. run.yaml comes last.
+    """Write the record of a run as a published entry into the new folder `folder`. Parts that it shares with other
+    entries are written to the files in `shared`. run.yaml comes last.
 
     Raises:
         DataError: the record is inconsistent. OSError: the disk refuses.
@@ -414,42 +420,42 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
     parts: dict[str, Any] = {"version": ENTRY_VERSION}
     folder.mkdir(parents=True)
     if record.labels is not None:
-        rows, numbers, controls = split_predictions(record.predictions)
+        rows, numbers, confound_only = split_predictions(record.predictions)
         write_numbers(folder / PREDICTIONS_FILE, numbers)
         parts["rows"] = share_text(shared, "rows", rows)
-        parts["labels"] = share_text(shared, "labels", columns_text(record.labels.columns))
-        parts["controls"] = share_numbers(shared, "controls", controls)
+        parts["labels"] = share_text(shared, "labels", format_columns(record.labels.columns))
+        parts["confound_only"] = share_numbers(shared, "confound_only", confound_only)
     parts["folds"] = share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
-    by_control = record.scores["controls"]
+    by_control = record.scores["confound_only"]
     made = {name: value for name, value in by_control.items() if name in MADE_BY_METHOD}
     others = {name: value for name, value in by_control.items() if name not in made}
-    parts["control_scores"] = share_text(shared, "control_scores", _as_json(others))
-    own = {name: value for name, value in record.scores.items() if name not in ("controls", "folds")}
-    own |= {"controls": made} if made else {}
+    parts["confound_only_scores"] = share_text(shared, "confound_only_scores", _as_json(others))
+    own = {name: value for name, value in record.scores.items() if name not in ("confound_only", "folds")}
+    own |= {"confound_only": made} if made else {}
     write_text(folder / "scores.json", _as_json(own))
     write_text(folder / "run.yaml", as_yaml({"schema": SCHEMA, **record.run, "entry": parts}))
 
 
 def digests_of(record: Record) -> dict[str, str]:
-    """Digests of what an audit looks at, the same of a run and of the entry that is published from it: of folds, and
-    where labels are public of predictions, labels and controls."""
+    """Return the digests of the parts that an audit reads: of folds and, if labels are public, of predictions, labels
+    and confound-only models. They are the same for a run and for its published entry."""
     found = {"folds": digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
     if record.labels is not None:
-        rows, numbers, controls = split_predictions(record.predictions)
+        rows, numbers, confound_only = split_predictions(record.predictions)
         found["predictions"] = digest_of_text(f"{digest_of_text(rows)} {digest_of_numbers(numbers)}")
-        found["labels"] = digest_of_text(columns_text(record.labels.columns))
-        found["controls"] = digest_of_numbers(controls)
+        found["labels"] = digest_of_text(format_columns(record.labels.columns))
+        found["confound_only"] = digest_of_numbers(confound_only)
     return found
 
 
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
     shared = shared_folder(folder)
     predictions, labels = Predictions.none(), None
-    if parts.rows and parts.labels and parts.controls:
+    if parts.rows and parts.labels and parts.confound_only:
         predictions = join_predictions(
             read_shared_text(shared, "rows", parts.rows),
             read_numbers(folder / PREDICTIONS_FILE),
-            read_shared_numbers(shared, "controls", parts.controls),
+            _named_now(read_shared_numbers(shared, "confound_only", parts.confound_only)),
             shared_path(shared, "rows", parts.rows),
         )
         place = shared_path(shared, "labels", parts.labels)
@@ -457,8 +463,14 @@ def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Recor
     return Record(run, predictions, labels, _shared_folds(folder, parts), read_scores(folder, parts))
 
 
+def _named_now(numbers: Numbers) -> dict[str, np.ndarray]:
+    """Return numbers of confound-only models under the present names of the models."""
+    named = {name: name.rpartition("/") for name in numbers}
+    return {f"{schema2.MODELS.get(m, m)}{slash}{column}": numbers[name] for name, (m, slash, column) in named.items()}
+
+
 def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
-    """The folds of a run, or of a published entry. Raises DataError where they are missing or damaged."""
+    """Return the folds of a run, or of a published entry. Raises DataError if they are missing or damaged."""
     return _shared_folds(folder, run.entry) if run.entry else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
 
 
@@ -469,19 +481,20 @@ def _shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises DataError where run.yaml is missing, damaged or breaks its schema, CheckFailed where it was edited."""
+    """Read the manifest of a run. Raises DataError if run.yaml is missing, damaged or breaks its schema, CheckFailed if
+    it was edited."""
     return check_manifest(read_run(folder), str(Path(folder) / RUN_FILE))
 
 
 def read_run(folder: Path) -> Any:
-    """The content of a record's run.yaml, without its schema. Raises DataError where it is missing, no YAML or of
-    another schema, CheckFailed where it was edited."""
+    """Return the content of a record's run.yaml, without its schema. Raises DataError where it is missing, no YAML or
+    of another schema, CheckFailed where it was edited."""
     path = Path(folder) / RUN_FILE
-    return without_schema(read_sealed(path), str(path))
+    return without_schema(read_sealed(path), str(path), schema2.translate_run)
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Compares files of a record with the hashes in its run.yaml, where it holds some.
+    """Compare files of a record with the hashes in its run.yaml, if it has hashes.
 
     Args:
         names: of files, of which some need not exist.
@@ -508,7 +521,7 @@ _READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "his
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """The SHA-256 of all files of a record but run.yaml."""
+    """Return the SHA-256 of all files of a record but run.yaml."""
     beside = [folder / name for name in _READ]
     found = [*(path for path in beside if path.is_file()), *sorted((folder / "weights").glob("*.safetensors"))]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
@@ -524,22 +537,23 @@ def _edited(path: Path) -> CheckFailed:
 
 
 def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
-    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of the controls
-    that it shares are added, those of folds are left to who computes them again.
+    """Return the `scores.json` of a run; for an entry, with the scores of the shared confound-only models added,
+    according to the `parts` in its run.yaml. Scores of folds are not restored.
 
     Raises:
         DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
     """
     path = Path(folder) / "scores.json"
     scores = _parse_json(_text(path), path)
-    if parts is not None:
-        made = {name: own for name, own in scores.get("controls", {}).items() if name in MADE_BY_METHOD}
-        scores = {**scores, "controls": {**_read_control_scores(folder, parts), **made}}
+    if parts is not None and isinstance(scores, Mapping):
+        key = schema2.SHARED_NAMES["confound_only"] if scores.get("schema") == EARLIER_SCHEMA else "confound_only"
+        own = {name: made for name, made in scores.get(key, {}).items() if name in MADE_BY_METHOD}
+        scores = {**scores, key: {**_read_shared_scores(folder, parts), **own}}
     check_texts(scores, str(path))
-    return Scores(scores, str(path))
+    return Scores(without_schema(scores, str(path), schema2.translate_scores), str(path))
 
 
-def _read_control_scores(folder: Path, parts: EntryPart) -> Any:
+def _read_shared_scores(folder: Path, parts: EntryPart) -> Any:
     if parts.version > ENTRY_VERSION:
         raise DataError(
             f"the entry has version {parts.version} of its format",
@@ -548,8 +562,8 @@ def _read_control_scores(folder: Path, parts: EntryPart) -> Any:
             hint="update embench",
         )
     shared = shared_folder(folder)
-    text = read_shared_text(shared, "control_scores", parts.control_scores)
-    return _parse_json(text, shared_path(shared, "control_scores", parts.control_scores))
+    text = read_shared_text(shared, "confound_only_scores", parts.confound_only_scores)
+    return _parse_json(text, shared_path(shared, "confound_only_scores", parts.confound_only_scores))
 
 
 def _as_json(content: Any) -> str:
@@ -564,13 +578,13 @@ def _parse_json(text: str, path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values of a YAML file. Raises DataError where it is missing or no YAML."""
+    """Return the plain values of a YAML file. Raises DataError where it is missing or no YAML."""
     return _parse_yaml(_text(path, MOST_YAML), path)
 
 
 def read_sealed(path: Path) -> Any:
-    """The plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it is
-    missing or no YAML, CheckFailed where its text was edited."""
+    """Return the plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it
+    is missing or no YAML, CheckFailed where its text was edited."""
     text, sound = unsealed_yaml(_text(path))
     if sound is False:
         raise _edited(path)
@@ -588,13 +602,13 @@ def _parse_yaml(text: str, path: Path) -> Any:
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
-    """The text of a YAML file, keys in the order of `content`."""
+    """Return the text of a YAML file, keys in the order of `content`."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(dict(content), Dumper=dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """CSV; a field that a row does not have stays blank."""
+    """Return rows as CSV; missing fields are blank."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
@@ -634,7 +648,8 @@ pretrainers stand elsewhere in the record, without paths."""
 
 
 def board_name(dataset: str) -> str:
-    """A dataset's folder of leaderboards: its name, without the bundled package's, a variant after a hyphen."""
+    """Return the name of the folder that contains a dataset's leaderboards: the dataset's name without the prefix of
+    the bundled package, with `-` for `/`."""
     return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
 
 
@@ -642,8 +657,8 @@ def board_name(dataset: str) -> str:
 def names_resolved(
     records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
 ) -> Iterator[None]:
-    """Resolves names of these records (folder, record) among installed packages only, for the duration of the context.
-    The code of a method that was given from Python is not needed: the record describes it.
+    """Resolve names in these records (folder, record) among installed packages only, inside the context. Code of a
+    method that was passed as a Python object is not needed, since the record describes it.
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.
@@ -667,7 +682,7 @@ def names_resolved(
 
 
 def is_own(dataset: str) -> bool:
-    """Tells whether a dataset's full name in records is that of somebody's own recordings.
+    """Return True if a full name in records is the name of own recordings.
 
     >>> is_own("own/study"), is_own("embench_plugins/own")
     (True, False)
@@ -676,8 +691,8 @@ def is_own(dataset: str) -> bool:
 
 
 def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of run.yaml without `LOCAL_OPTIONS`; a protocol's file goes by the protocol's name, since the record
-    holds its rules."""
+    """Return the content of run.yaml without `LOCAL_OPTIONS`. A protocol's file is replaced by the protocol's name,
+    since the record contains its rules."""
     config = dict(run["config"])
     if "request" in config:
         asked = config["request"]
@@ -692,10 +707,11 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def private_fields(content: Any) -> list[str]:
-    """The fields of a record's file that name a class in a file, or a place on a machine, which nobody else has."""
+    """Return the fields of a record's file that name a class in a file, or a path on this machine."""
     return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
 
 
-def family_of(dataset: str) -> str:
-    """A dataset's full name without its variant, which is of the same subjects; a class in a file has none."""
+def strip_variant(dataset: str) -> str:
+    """Return a dataset's full name without its variant; variants of a dataset have the same subjects. A dataset class
+    in a file has no variant."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

@@ -6,16 +6,33 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
 from embench import registry
 from embench.errors import DataError, EmbenchError, breaks_schema, faults
 from embench.protocols import MADE_BY_METHOD
-from embench.records.manifest import SCHEMA, InstalledName, Line, Word, without_schema
+from embench.reasons import Reason
+from embench.records.manifest import SCHEMA, InstalledName, Line, Word
 
-# `scores.json`, read and checked in one place: the scores of a run's method and of its controls, for each target.
+# `scores.json`, read and checked in one place: the scores of a run's method and of its confound-only models, for each
+# target.
+
+
+def read_reason(content: Any) -> Any:
+    """Return the reason in a record's `undefined`; other content as it is."""
+    if isinstance(content, Mapping):
+        return Reason.read(content)
+    return Reason.make(content) if isinstance(content, str) else content
+
+
+RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.json)]
+"""A reason as a sentence in memory, and as its id and values in files."""
+
+
+NO_REASON = Reason.make("")
+"""Of a number that exists."""
 
 
 class _Part(BaseModel):
@@ -36,10 +53,10 @@ class Score(_Part):
     high: float | None = None
     subjects: int | None = None
     over: Line | None = None
-    shared_variance: float | None = None
-    left_out: Sequence[Line] = ()
+    training_overlap: float | None = None
+    left_out: Sequence[RecordedReason] = ()
     comparisons: int | None = None
-    undefined: Line | None = None
+    undefined: RecordedReason | None = None
     metric: str = Field(default="", repr=False)
 
     @property
@@ -77,7 +94,7 @@ class Gap(_Part):
     """A paired difference of scores, method less what it is compared with, and whether its interval lies above 0."""
 
     difference: Score
-    clears: bool
+    above_zero: bool
 
 
 class EnoughData(_Part):
@@ -87,92 +104,111 @@ class EnoughData(_Part):
     subjects: int = 0
 
 
-class AddsAt(_Part):
-    """An answer to what a method adds to the nuisances of one level.
+class AdjustedAt(_Part):
+    """The association of score and label, adjusted for the confounds of one level.
 
-    `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
-    difference in SDs, None in a small study; `share_left`: how much of their variance is left. In a small study,
-    `label_left`: how much of the label's; `further_p`: p of the test whether the label follows movement in ways that
-    are not adjusted for. `adds`: whether all conditions hold. `of_groups`: group of subjects -> what it adds to the
-    effect.
+    Args:
+        partial_r: see `docs/why/adjusted.md`.
+        residual_score: the metric of the adjusted scores, or their mean difference in SDs; None in a small study.
+        residual_proportion: proportion of the variance of the scores that the confounds leave, 0 to 1.
+        label_residual_proportion: the same of the label, in a small study.
+        extra_movement_p: in a small study, p of the test whether the label follows movement in ways that are not
+            adjusted for.
+        associated: whether all conditions of the test hold.
+        by_group: group of subjects -> its contribution to `partial_r`.
     """
 
-    effect: Score
-    score: Score | None = None
-    share_left: float
-    label_left: float | None = None
-    further_p: float | None = None
-    adds: bool
-    of_groups: dict[Line, float] = Field(default_factory=dict)
+    partial_r: Score
+    residual_score: Score | None = None
+    residual_proportion: float
+    label_residual_proportion: float | None = None
+    extra_movement_p: float | None = None
+    associated: bool
+    by_group: dict[Line, float] = Field(default_factory=dict)
 
 
-class Adds(_Part):
-    """Answers to what a method adds to clock and movement, or why nothing can be said.
+class Adjusted(_Part):
+    """Whether scores stay associated with the label after adjustment for measured confounds, or why nothing can be
+    said.
 
-    `score`: the name of the score of what is left; `difference`: whether its mean difference between positive and
-    negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
-    recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
-    muscles alone. `levels`: `small_study` in a small study under scoring 4; else `local` and `full`, see
-    docs/why/adds.md; each also with `_contact`, where the contact of sensors is held constant too. `judged`: which of
-    the first two decides: `local` for methods that provably see one unit at a time. There, `seeds`: seed -> whether it
-    adds in this seed alone; `variants`: a variant of the rule -> whether it adds by that; `tasks`: task -> the effect
-    over its units and all negative ones, where there are several. `placebo`: axis of the accelerometer -> the partial
-    correlation of what it tells with the label, given the other axes and the clock, over `placebo_seeds`; computed
-    where it was asked for.
+    Args:
+        metric: the metric of the adjusted scores; `mean_difference`: whether their mean difference between positive and
+            negative units, over the comparisons of that metric, takes its place.
+        has_movement: whether an accelerometer was recorded.
+        adjusted_for: the modalities adjusted for beside the time, such as `acc` and `emg`; of `eeg`, only activity of
+            eyes and muscles.
+        levels: level of confounds -> the result: `movement` and `protocol_phase`, each with or without
+            `_signal_quality`, or `small_study`; see docs/why/adjusted.md.
+        decisive_level: the level whose answer counts: `movement` for methods that provably see one unit at a time.
+        seeds: seed -> whether the association holds at the decisive level in this seed alone. `variants`: the same
+            under variants of the rule. `tasks`: task -> partial r over its units and all negative ones, where there are
+            several tasks.
+        placebo: axis of the accelerometer -> the partial r of its movement with the label, given the other axes and the
+            time, over `placebo_seeds`; computed on request.
     """
 
-    undefined: Line | None = None
-    score: InstalledName | None = None
-    difference: bool = False
-    movement: bool = False
-    held: Sequence[Word] = ()
-    judged: Literal["local", "full", "small_study"] = "full"
-    levels: dict[Word, AddsAt] = Field(default_factory=dict)
+    undefined: RecordedReason | None = None
+    metric: InstalledName | None = None
+    mean_difference: bool = False
+    has_movement: bool = False
+    adjusted_for: Sequence[Word] = ()
+    decisive_level: Literal["movement", "protocol_phase", "small_study"] = "protocol_phase"
+    levels: dict[Word, AdjustedAt] = Field(default_factory=dict)
     seeds: dict[str, bool] = Field(default_factory=dict)
-    variants: dict[Line, bool] = Field(default_factory=dict)
+    variants: dict[Word, bool] = Field(default_factory=dict)
     tasks: dict[Line, Score] = Field(default_factory=dict)
     placebo: dict[Line, Score] = Field(default_factory=dict)
     placebo_seeds: Sequence[int] = ()
 
     @property
-    def decides(self) -> AddsAt | None:
-        """The answer at the level that decides; None where nothing can be said."""
-        return self.levels.get(self.judged)
+    def decides(self) -> AdjustedAt | None:
+        """The result at the decisive level; None where nothing can be said."""
+        return self.levels.get(self.decisive_level)
 
     @property
     def questions(self) -> dict[str, str]:
         """Question -> the level of confounds that answers it."""
-        if not self.levels or self.judged == "small_study":
+        if not self.levels or self.decisive_level == "small_study":
             return dict.fromkeys(("movement",) if self.levels else (), "small_study")
-        return {"movement": "local", "protocol_phase": "full"} if self.movement else {"movement": "full"}
+        if not self.has_movement:
+            return {"movement": "protocol_phase"}
+        return {"movement": "movement", "protocol_phase": "protocol_phase"}
 
     @property
     def confounds(self) -> str:
-        """The confounds of the level that decides, in words."""
-        if self.judged == "small_study":
-            return "stimulus, position and movement" if self.movement else "stimulus and position"
-        if not self.movement:
-            return "the time since the start"
-        return "the protocol phase" if self.judged == "full" else "time and movement"
+        """The confounds of the decisive level, in words."""
+        return confounds_in_words(self.decisive_level, has_movement=self.has_movement)
 
 
-class Personal(_Part):
-    """Gains of a method by what test subjects give first; see `embench.statistics.scores`.
+def confounds_in_words(level: str, *, has_movement: bool) -> str:
+    """Return the names of the confounds of a decisive level. `has_movement`: whether an accelerometer was recorded."""
+    if level == "small_study":
+        return "stimulus, position and movement" if has_movement else "stimulus and position"
+    if not has_movement:
+        return "the time since the start"
+    return "the protocol phase" if level == "protocol_phase" else "time and movement"
 
-    `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
-    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from. `missing`:
-    what it could not be compared with.
+
+class CalibrationGain(_Part):
+    """Gains of a method from calibration data of the test subjects; see `embench.statistics.scores`.
+
+    Args:
+        level_metric: the metric by which a shift of a subject's level can gain.
+        compared_with: method or confound-only model -> metric -> the gain, of the primary metric and `level_metric`.
+        normalisation: metric -> the gain of the same units without labels over no calibration data.
+        source: what the gain is shown to come from.
+        missing: what the method could not be compared with.
     """
 
-    level_score: InstalledName
-    over: dict[Word, dict[InstalledName, Gap]]
-    normalising: dict[InstalledName, Gap]
-    gains_by: Literal["labels", "normalising", "nothing"]
+    level_metric: InstalledName
+    compared_with: dict[Word, dict[InstalledName, Gap]]
+    normalisation: dict[InstalledName, Gap]
+    source: Literal["labels", "normalisation", "not_shown"]
     missing: Sequence[Word] = ()
 
 
 @dataclass(frozen=True)
-class Control:
+class ConfoundOnlyModel:
     """A control on one target.
 
     `scores`: metric -> score, empty where the control does not apply for the `reason`.
@@ -180,33 +216,36 @@ class Control:
 
     name: str
     scores: Mapping[str, Score]
-    reason: str
+    reason: Reason | None
 
-    def why_undefined(self, metric: str) -> str:
+    def why_undefined(self, metric: str) -> Reason:
         """The reason why it has no such score; empty where it has."""
         score = self.scores.get(metric)
-        return self.reason or (score.undefined or "" if score else "it was not computed")
+        return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
 
 
-class _OfControl(_Part):
+class _ConfoundOnlyScores(_Part):
     """A control's scores on a target by metric, or why it was not scored there."""
 
-    undefined: Line | None = None
+    undefined: RecordedReason | None = None
     __pydantic_extra__: dict[InstalledName, Score]
 
 
 class _File(_Part):
-    headlines: dict[Word, InstalledName]
+    model_config = ConfigDict(extra="forbid")
+
+    schema_: Literal[3] = Field(alias="schema")
+    primary_metrics: dict[Word, InstalledName]
     level: float = 0.95
     scores: dict[Word, dict[InstalledName, Score]]
-    controls: dict[Word, dict[Word, _OfControl]]
-    differences: dict[Word, Any] = Field(max_length=0)  # as the next two: published files have the key, empty
-    not_cleared: list[Line] = Field(max_length=0)
-    cleared_all: Literal[False]
-    adds: dict[Word, Adds] = Field(default_factory=dict)
-    personal: dict[Word, Personal] = Field(default_factory=dict)
+    confound_only: dict[Word, dict[Word, _ConfoundOnlyScores]]
+    adjusted: dict[Word, Adjusted] = Field(default_factory=dict)
+    calibration_gain: dict[Word, CalibrationGain] = Field(default_factory=dict)
     coverage: dict[Word, float] = Field(default_factory=dict)
     enough_data: dict[Word, EnoughData] = Field(default_factory=dict)
+    absent: dict[Word, int] = Field(default_factory=dict)
+    cuts: Sequence[Mapping[str, Any]] = ()
+    picked_epochs: Sequence[Mapping[str, Any]] = ()
     folds: Sequence[Mapping[str, Any]] = ()
 
 
@@ -214,24 +253,23 @@ class Scores(Mapping[str, Any]):
     """The content of `scores.json`, as a mapping and as objects.
 
     >>> found = Scores({
-    ...     "headlines": {"stress": "auroc"},
-    ...     "scores": {"stress": {"auroc": {"mean": 0.7, "low": 0.6, "high": 0.8}, "mcc": {"undefined": "one class"}}},
-    ...     "controls": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
-    ...     "differences": {},
-    ...     "not_cleared": [],
-    ...     "cleared_all": False,
+    ...     "primary_metrics": {"stress": "auroc"},
+    ...     "scores": {
+    ...         "stress": {"auroc": {"mean": 0.7, "low": 0.6, "high": 0.8}, "mcc": {"undefined": {"id": "one_class"}}}
+    ...     },
+    ...     "confound_only": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
     ... })
     >>> found.score("stress", "auroc").low, found.score("stress", "mcc"), found.why_undefined("stress", "mcc")
-    (0.6, None, 'one class')
-    >>> [(control.name, control.scores["auroc"].mean) for control in found.controls("stress")]
+    (0.6, None, 'one class only')
+    >>> [(control.name, control.scores["auroc"].mean) for control in found.confound_only("stress")]
     [('prior', 0.5)]
     """
 
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
-        """Raises DataError that names every field of `content` that is missing or wrong, or its unknown schema."""
+        """Raises DataError that names every field of `content` that is missing or wrong."""
         if not isinstance(content, Mapping):
             raise DataError("the file has no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
-        self.content = {"schema": SCHEMA, **without_schema(content, where, SCHEMA)}
+        self.content = {**content, "schema": SCHEMA}
         try:
             self._file = _File.model_validate(self.content)
         except ValidationError as error:
@@ -242,8 +280,8 @@ class Scores(Mapping[str, Any]):
                 where=f"{where}, {fields[:200]}",
                 expected="as written by embench",
             ) from error
-        controls = (found.__pydantic_extra__ for of in self._file.controls.values() for found in of.values())
-        for scores in (*self._file.scores.values(), *controls):
+        confound_only = (found.__pydantic_extra__ for of in self._file.confound_only.values() for found in of.values())
+        for scores in (*self._file.scores.values(), *confound_only):
             for name, score in scores.items():
                 scores[name] = score.model_copy(update={"metric": name})
 
@@ -257,9 +295,9 @@ class Scores(Mapping[str, Any]):
         return len(self.content)
 
     @property
-    def headlines(self) -> Mapping[str, str]:
+    def primary_metrics(self) -> Mapping[str, str]:
         """Target -> the metric that ranks runs on it, for every target that was scored."""
-        return self._file.headlines
+        return self._file.primary_metrics
 
     @property
     def level(self) -> float:
@@ -272,15 +310,15 @@ class Scores(Mapping[str, Any]):
         return self._file.folds
 
     @cached_property
-    def control_names(self) -> list[str]:
-        """The names of all controls, in order."""
-        return sorted(self._file.controls)
+    def confound_only_names(self) -> list[str]:
+        """The names of all confound-only models, in order."""
+        return sorted(self._file.confound_only)
 
     @classmethod
     def none(cls, **parts: Any) -> Scores:
         """The scores of a record without predictions, except for these `parts` of the content."""
-        nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
-        return cls({"schema": SCHEMA, **nothing, "not_cleared": [], "cleared_all": False, **parts})
+        nothing: dict[str, Any] = {name: {} for name in ("primary_metrics", "scores", "confound_only")}
+        return cls({"schema": SCHEMA, **nothing, **parts})
 
     def of(self, target: str) -> Mapping[str, Score]:
         """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""
@@ -288,54 +326,54 @@ class Scores(Mapping[str, Any]):
 
     def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
         """A score of the method, or of a control; None where it is undefined or was not computed."""
-        scores = self.of(target) if control is None else self._of_control(control, target)[0]
+        scores = self.of(target) if control is None else self._find_confound_only(control, target)[0]
         found = scores.get(metric)
         return found if found is not None and found.defined else None
 
-    def why_undefined(self, target: str, metric: str) -> str:
+    def why_undefined(self, target: str, metric: str) -> Reason:
         """The reason why the method has no such score; empty where it has."""
         found = self.of(target).get(metric)
-        return "it was not computed" if found is None else found.undefined or ""
+        return Reason.make("not_computed") if found is None else found.undefined or NO_REASON
 
-    def adds(self, target: str) -> Adds | None:
+    def adjusted(self, target: str) -> Adjusted | None:
         """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
-        return self._file.adds.get(target)
+        return self._file.adjusted.get(target)
 
     def enough_data(self, target: str) -> EnoughData | None:
         """What gives enough comparisons for the primary metric; None where it is estimable, or that is not known."""
         return self._file.enough_data.get(target)
 
-    def personal(self, target: str) -> Personal | None:
+    def calibration_gain(self, target: str) -> CalibrationGain | None:
         """The gains of the method by what test subjects give first; None where they give nothing."""
-        return self._file.personal.get(target)
+        return self._file.calibration_gain.get(target)
 
     def coverage(self, target: str) -> float | None:
         """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None where it was not
         recorded."""
         return self._file.coverage.get(target)
 
-    def controls(self, target: str) -> list[Control]:
-        """The controls of a target, in the order of their scoring; with those that do not apply to it."""
+    def confound_only(self, target: str) -> list[ConfoundOnlyModel]:
+        """The confound-only models of a target, in the order of their scoring; with those that do not apply to it."""
         return [
-            Control(name, *self._of_control(name, target))
-            for name, by_target in self._file.controls.items()
+            ConfoundOnlyModel(name, *self._find_confound_only(name, target))
+            for name, by_target in self._file.confound_only.items()
             if target in by_target
         ]
 
-    def control_scores(self, target: str, control: str) -> Mapping[str, Score]:
+    def confound_only_scores(self, target: str, control: str) -> Mapping[str, Score]:
         """Metric -> a control's score on a target; empty where it does not apply."""
-        return self._of_control(control, target)[0]
+        return self._find_confound_only(control, target)[0]
 
     def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
         """The control with the highest score on a target, the first by name of equals; None where none has one. The
         method itself, given less, is none."""
-        names = [name for name in self.control_names if name not in MADE_BY_METHOD]
+        names = [name for name in self.confound_only_names if name not in MADE_BY_METHOD]
         known = [(name, score) for name in names if (score := self.score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
 
-    def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:
-        found = self._file.controls.get(name, {}).get(target)
-        return ({}, "") if found is None else (found.__pydantic_extra__, found.undefined or "")
+    def _find_confound_only(self, name: str, target: str) -> tuple[Mapping[str, Score], Reason | None]:
+        found = self._file.confound_only.get(name, {}).get(target)
+        return ({}, None) if found is None else (found.__pydantic_extra__, found.undefined)
 
 
 # Differences between two documents of scores: a recorded one, and one that is computed again.

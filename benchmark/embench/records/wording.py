@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from embench.records.scores import Gap, Personal, Score, Scores
+    from embench.records.scores import CalibrationGain, Gap, Score, Scores
 
 
 # The cost of a method as tables show it.
@@ -78,13 +78,14 @@ _NUMBER_WORDS = [
 ]
 
 
-def inside_subjects(headline: str) -> str:
-    """The score in whose order rows stand where no `headline` ranks them: inside subjects, of the headline's kind.
+def inside_subjects(primary_metric: str) -> str:
+    """The score in whose order rows stand where no `primary_metric` ranks them: inside subjects, of the primary
+    metric's kind.
 
     >>> inside_subjects("auroc_crossed"), inside_subjects("concordance_crossed_moment")
     ('auroc_within', 'concordance_within')
     """
-    return "concordance_within" if headline.startswith("concordance") else "auroc_within"
+    return "concordance_within" if primary_metric.startswith("concordance") else "auroc_within"
 
 
 def format_figure(value: float | None, spec: str = ".3f", missing: str = "-") -> str:
@@ -327,8 +328,8 @@ def method_name(run: Mapping[str, Any]) -> str:
         run: the content of run.yaml.
     """
     method = run["method"]
-    if method.get("outside"):
-        return str(method["outside"])
+    if method.get("submission"):
+        return str(method["submission"])
     encoders = dict.fromkeys(map(bare_name, method["encoders"].values()))
     parts = [*encoders, *filter(None, [bare_name(method["fusion"] or "")])]
     after = f" after {', '.join(method['pretrainers'])}" if method["pretrainers"] else ""
@@ -340,15 +341,15 @@ def method_name(run: Mapping[str, Any]) -> str:
 
 _NORMALISES = {True: "normalisation helps", False: "a benefit of normalisation is not shown"}
 _LABELS = {True: "labels help", False: "a benefit of the labels is not shown"}
-_FIRST, _ALONE = "nothing_given", "slice_only"
-_OF_LABELS = frozenset({"slice_normalised", "slice_only", "slice_share"})
+_FIRST, _ALONE = "no_calibration", "calibration_only"
+_OF_LABELS = frozenset({"calibration_normalised", "calibration_only", "calibration_class_proportions"})
 """Comparisons of a method with labelled calibration data."""
 COMPARISONS = {
-    "nothing_given": "the same method without calibration data",
-    "slice_normalised": "the same calibration data without labels, which normalise a subject",
-    "slice_only": "a linear model of the calibration data only, on the same features",
-    "slice_share": "the class proportions of the calibration data, or their mean",
-    "since_slice": "the time since the calibration data",
+    "no_calibration": "the same method without calibration data",
+    "calibration_normalised": "the same calibration data without labels, which normalise a subject",
+    "calibration_only": "a linear model of the calibration data only, on the same features",
+    "calibration_class_proportions": "the class proportions of the calibration data, or their mean",
+    "time_since_calibration": "the time since the calibration data",
 }
 """Name -> description of each model that a method with calibration data is compared with."""
 
@@ -378,10 +379,10 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     Args:
         given: as run.yaml names the calibration data; None where the protocol decides.
     """
-    found = scores.personal(target)
+    found = scores.calibration_gain(target)
     if found is None:
         return []
-    metric, values = scores.headlines[target], found.level_score == "rmse"
+    metric, values = scores.primary_metrics[target], found.level_metric == "rmse"
     data = "with calibration data"
     if given is not None:
         units = given_in_words(given, of_classes=not values)
@@ -395,33 +396,33 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if found.missing:
         reached += f" (not compared with {join_with_and(found.missing)})"
     normalising = "the gain from normalisation cannot be estimated"
-    if found.normalising:
-        normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
+    if found.normalisation:
+        normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalisation)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
-    told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
+    told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.source == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
-    if not found.normalising or "slice_normalised" not in found.over:
+    if not found.normalisation or "calibration_normalised" not in found.compared_with:
         return [told]
-    return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
+    return [told, f"{COMPARISONS['calibration_normalised']}: {normalising}"]
 
 
-def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
+def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
     """The comparison with the least gain, of those that decide whether calibration data help, and that gain; None where
     none is known. Of units without labels, that is the method without calibration data. A model of the calibration data
     only is made of their labels, and is not a reason against them."""
-    labelled = not _OF_LABELS.isdisjoint(found.over)
-    decides = found.over.keys() - {_ALONE} if labelled else {_FIRST}
+    labelled = not _OF_LABELS.isdisjoint(found.compared_with)
+    decides = found.compared_with.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
         name: gaps[metric]
-        for name, gaps in found.over.items()
+        for name, gaps in found.compared_with.items()
         if name in decides and metric in gaps and gaps[metric].difference.defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
 
-def _above_best(found: Personal, metric: str) -> str:
+def _above_best(found: CalibrationGain, metric: str) -> str:
     best = least_gain(found, metric)
     if best is None:
         return ""
@@ -430,14 +431,14 @@ def _above_best(found: Personal, metric: str) -> str:
     return f"; the gain over the best comparison, {name}{about}, is {format_score(gap.difference)}"
 
 
-def _gains(found: Personal, metric: str) -> str:
+def _gains(found: CalibrationGain, metric: str) -> str:
     """The gains from normalisation in the primary metric and in the score of level."""
-    gaps = {score: gap.difference for score, gap in found.normalising.items() if gap.difference.defined}
+    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.defined}
     told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
-    if level := gaps.get(found.level_score):
-        told.append(f"the difference of {found.level_score}, where less is better, is {format_score(level)}")
+    if level := gaps.get(found.level_metric):
+        told.append(f"the difference of {found.level_metric}, where less is better, is {format_score(level)}")
     return "; ".join(told) or "no gain can be estimated"
 
 
 def _helps(gaps: Mapping[str, Gap]) -> bool:
-    return any(gap.clears for gap in gaps.values())
+    return any(gap.above_zero for gap in gaps.values())

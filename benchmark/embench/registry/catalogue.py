@@ -37,47 +37,47 @@ if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
 
 
-# Plugins that a user gave from Python as classes, as in a notebook: named by their behaviour, and read by workers.
+# Plugins passed from Python as classes, as in a notebook: named by their behaviour, and read by workers.
 #
-# Their names, `object:DIGEST:TITLE`, mean something in the process that was given the class, and in its workers: a
-# command line or a file cannot name one. The process itself uses the class as it is; workers, which have not seen the
-# notebook, read it from the user's own cache, where `embench.python.records` stores it. So does a later process that
-# makes the plan of a finished run again: see `embench.registry.contents`.
+# Their names, `object:DIGEST:TITLE`, are valid in the process that received the class, and in its workers, not on a
+# command line or in a file. The process itself uses the class. Workers read it from the user's cache, where
+# `embench.python.records` stores it. So does a later process that rebuilds the plan of a finished run: see
+# `embench.registry.contents`.
 
 _OBJECT = "object:"
 _OBJECT_NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):(?!\d)[\w-]+")
 _GIVEN: dict[str, type[Any]] = {}
-"""Name -> the class that this process was given."""
+"""Name -> class passed to this process."""
 
 
 def is_object(name: str) -> bool:
-    """True if a name is that of an object, of any process."""
+    """Return True if a name is that of an object passed from Python, in any process."""
     return name.startswith(_OBJECT)
 
 
-def written(digest: str, title: str) -> str:
-    """The name of an object, by the digest of its behaviour."""
+def object_name(digest: str, title: str) -> str:
+    """Return the name of an object, from the digest of its behaviour."""
     return f"{_OBJECT}{digest}:{title}"
 
 
-def shown_name(name: str) -> str:
-    """The name of a plugin for readers: that of an object without its digest."""
+def display_name(name: str) -> str:
+    """Return a plugin's name for readers: that of an object without its digest."""
     return name.rpartition(":")[2] if is_object(name) else name
 
 
 def keep_object(name: str, cls: type[Any]) -> None:
-    """Lets this process use a class that it was given, under its name."""
+    """Register a class that was passed from Python under its name, for this process."""
     _GIVEN[name] = cls
 
 
 def object_entry(kind: str, name: str) -> Entry:
-    """The entry of a class that was given from Python.
+    """Return the entry of a class that was passed from Python.
 
     Raises:
-        UsageError: this process was not given it.
+        UsageError: the class was not passed to this process.
     """
     found = _OBJECT_NAME.fullmatch(name)
-    worker = multiprocessing.parent_process() is not None  # which gets its names from the process that it works for
+    worker = multiprocessing.parent_process() is not None  # workers get its names from their parent process
     if found is None or not (name in _GIVEN or worker):
         raise UsageError(
             f"{kind} {name} is an object of another Python process, so its name cannot be used here",
@@ -90,20 +90,20 @@ def object_entry(kind: str, name: str) -> Entry:
 
 
 def object_class(entry: Entry) -> type[Any]:
-    """The class of such an entry. Raises MachineError where the stored file is damaged or somebody else's; what
-    loading it raises."""
+    """Return the class of such an entry. Raises MachineError if the stored file is damaged or has another owner, and
+    whatever loading raises."""
     if entry.target not in _GIVEN:
         _GIVEN[entry.target] = stored_class(entry.target)
     return _GIVEN[entry.target]
 
 
 def has_object(name: str) -> bool:
-    """True if this process was given the class of this name."""
+    """Return True if this process has the class of this name."""
     return name in _GIVEN
 
 
 def stored_class(name: str) -> type[Any]:
-    """The class of this name that the cache holds; see `object_class`."""
+    """Load the class of this name from the cache; see `object_class`."""
     path = object_file(name.split(":")[1], ".pkl")
     _check_own(path)
     data = path.read_bytes()
@@ -114,8 +114,8 @@ def stored_class(name: str) -> type[Any]:
 
 
 def object_facts(name: str) -> dict[str, Any]:
-    """`repr`, `source` (or None), `files` and `place` (or None) of an object: what it is, the files in which its code
-    stands, and file and line at which it begins. Raises MachineError where it is not stored here."""
+    """Return `repr`, `source` (or None), `files` with its code and `place` (or None), its file and first line. Raises
+    MachineError if the object is not stored here."""
     path = object_file(name.split(":")[1], ".json")
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -126,12 +126,12 @@ def object_facts(name: str) -> dict[str, Any]:
 
 
 def object_file(digest: str, suffix: str) -> Path:
-    """The file that an object is stored in: `.pkl`, or `.json` with the facts."""
+    """Return the path of a stored object: `.pkl`, or `.json` with the facts."""
     return cache_root() / "objects" / f"{digest}{suffix}"
 
 
 def _check_own(path: Path) -> None:
-    """Refuses a file that somebody else could have written: loading it runs code."""
+    """Refuse a file that another user could have written, since loading it runs code."""
     for place in (path, path.parent):
         if others_can_write(place):
             raise MachineError(
@@ -142,38 +142,37 @@ def _check_own(path: Path) -> None:
             )
 
 
-# Entries by name: those of all packages together, and the rules where two of them clash.
+# Entries by name, of all packages, and the rules for name clashes.
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
 
 
 @lru_cache(maxsize=1)
 def installed() -> dict[str, Package]:
-    """Package name -> package, read once a process."""
+    """Return package name -> package, read once per process."""
     return {package.name: package for package in packages()}
 
 
 def refresh() -> None:
-    """Clears caches, for a process in which a package was installed since."""
+    """Clear caches, after a package was installed."""
     importlib.invalidate_caches()
     installed.cache_clear()
     _in_order.cache_clear()
     _warn_once.cache_clear()
 
 
-def shipped(pattern: str) -> list[Path]:
-    """Files that packages have next to their `registry.yaml`, by a pattern such as `claims/*/*.yaml`."""
+def find_shipped_files(pattern: str) -> list[Path]:
+    """Return the files that packages have beside their `registry.yaml`, by a pattern such as `claims/*/*.yaml`."""
     return [path for name in installed() for folder in folders(name) for path in sorted(folder.glob(pattern))]
 
 
 def entries(kind: str | None = None) -> list[Entry]:
-    """All entries, broken ones too, by kind and name; those of one kind if `kind` is set.
+    """Return all entries, including broken ones, by kind and name; only one kind if `kind` is set.
 
-    Modalities that can't be used are entries of kind `modality`, packages that can't be read at all of kind `package`;
-    these come last.
+    Last come unusable modalities, as entries of kind `modality`, and unreadable packages, of kind `package`.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: unknown kind.
     """
     if kind not in (None, MODALITY):
         _check_kind(kind)
@@ -188,7 +187,7 @@ def _in_order(kind: str | None) -> tuple[Entry, ...]:
 
 
 def names(kind: str) -> list[str]:
-    """Names accepted for plugins of this kind: bare names, and `package/name` where a bare name is ambiguous.
+    """Return the names accepted for plugins of this kind: bare names, and `package/name` if a bare name is ambiguous.
 
     >>> "auroc_within" in names("metric")
     True
@@ -197,15 +196,15 @@ def names(kind: str) -> list[str]:
 
 
 def written_name(entry: Entry) -> str:
-    """The name to write for an entry: its bare name if that means this entry, else `package/name`."""
+    """Return the name to write for an entry: its bare name if unambiguous, else `package/name`."""
     same = [e for e in entries(entry.kind) if e.name == entry.name and not e.broken]
     bare = len(same) == 1 or entry.package == BUNDLED
     return entry.name if bare else entry.full_name
 
 
 def sites(dataset: str) -> dict[str, tuple[str, ...]]:
-    """Modality -> places of its sensors, by the `registry.yaml` of a dataset with this full name, one for all of its
-    channels or one each; empty where it has none.
+    """Return modality -> places of its sensors, from the `registry.yaml` of a dataset with this full name: one for all
+    of its channels or one each; empty if not declared.
 
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)
@@ -214,18 +213,19 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
     return dict(entry.sites) if entry else {}
 
 
-def questions_of(dataset: str) -> dict[str, Question]:
-    """Target -> its question, by the `registry.yaml` of a dataset with this full name; without targets that it omits.
+def find_questions(dataset: str) -> dict[str, Question]:
+    """Return target -> its question, from the `registry.yaml` of a dataset with this full name; undeclared targets are
+    missing.
 
-    >>> questions_of("embench_plugins/wesad")["stress"].labels
+    >>> find_questions("embench_plugins/wesad")["stress"].labels
     'task'
     """
     entry = _dataset(dataset)
     return dict(entry.asks) if entry else {}
 
 
-def releases_of(dataset: str) -> dict[str, str]:
-    """Digest of raw files -> whose recordings they are, as the `registry.yaml` of a dataset by this full name says of
+def find_releases(dataset: str) -> dict[str, str]:
+    """Return digest of raw files -> the subjects' source, as the `registry.yaml` of a dataset with this full name lists
     its releases."""
     entry = _dataset(dataset)
     return dict(entry.releases) if entry else {}
@@ -236,15 +236,15 @@ def _dataset(full_name: str) -> Entry | None:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; or an object that
-    this process has.
+    """Return the entry that `name` means: a bare name, `package/name` or `./file.py:Class`; or an object of this
+    process.
 
     Raises:
-        UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
+        UsageError: the name is unknown (the nearest names are suggested), or two third-party packages offer it.
         PluginError: its entry is broken.
 
     >>> find("metric", "auroc").target
-    'embench_plugins.metrics.auroc:Auroc'
+    'embench_plugins.metrics:Auroc'
     """
     _check_kind(kind)
     if match := _FILE.fullmatch(name):
@@ -283,7 +283,7 @@ def _choose(kind: str, name: str) -> Entry:
 
 @lru_cache
 def _warn_once(text: str) -> None:
-    """Warns once a process: a command looks a name up in many places."""
+    """Warn once per process, since a command looks up a name repeatedly."""
     warnings.warn(text, stacklevel=4)
 
 
@@ -308,7 +308,7 @@ def _from_file(kind: str, path: Path, cls: str) -> Entry:
     path = path.expanduser()
     if not path.is_file():
         raise UsageError(f"the file {path} does not exist", where=f"{kind} {path}:{cls}", expected="./file.py:Class")
-    inside = os.path.relpath(path)  # the same text for the same file, however it was written
+    inside = os.path.relpath(path)  # one text per file, however it was written
     text = path.resolve().as_posix() if inside.startswith("..") else f"./{Path(inside).as_posix()}"
     return Entry(
         kind=kind,
@@ -332,24 +332,24 @@ def _check_kind(kind: str) -> None:
         )
 
 
-# The modalities that there are, and the names by which encoders know them.
+# All modalities, and the names by which encoders know them.
 
 
 def modalities() -> list[ModalityDefinition]:
-    """All modalities, the bundled ones first; one that two packages define stands here twice."""
+    """Return all modalities, the bundled ones first; a modality that two packages define occurs twice."""
     return [modality for package in installed().values() for modality in package.modalities]
 
 
-def modality_of(name: str, where: str = "") -> ModalityDefinition:
-    """The modality of this name.
+def find_modality(name: str, where: str = "") -> ModalityDefinition:
+    """Return the modality of this name.
 
     Args:
-        where: what names it, for errors.
+        where: what uses the name, for errors.
 
     Raises:
         PluginError: no installed package defines it, or two define it differently.
 
-    >>> modality_of("eda").package
+    >>> find_modality("eda").package
     'embench_plugins'
     """
     same = [modality for modality in modalities() if modality.name == name]
@@ -368,12 +368,12 @@ def modality_of(name: str, where: str = "") -> ModalityDefinition:
 
 
 def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
-    """The modalities of a dataset's card that packages add to the bundled ones.
+    """Return the modalities of a dataset's card that packages add to the bundled ones.
 
     Raises:
         PluginError: one is not defined, or the card has it in another unit than its definition.
     """
-    found = {name: modality_of(name, f"{where}, its dataset card") for name in card.modalities}
+    found = {name: find_modality(name, f"{where}, its dataset card") for name in card.modalities}
     for name, modality in found.items():
         unit = card.modalities[name].unit
         if modality.unit is not None and unit != modality.unit:
@@ -386,9 +386,8 @@ def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
 
 
 def known_as(accepts: AbstractSet[str], modality: str) -> str | None:
-    """The name by which an encoder that `accepts` these knows a run's modality, and reads it; None where it does not.
-    Channels in brackets are not its concern. A modality that it does not accept is known to it by what the definition
-    says in `read_as`.
+    """Return the name of a run's modality for an encoder that `accepts` these names; None if it cannot read the
+    modality. Channels in brackets are ignored. A modality that is not accepted may have a substitute in `read_as`.
 
     >>> known_as({"ecg", "eda"}, "ecg[left]+eda"), known_as({"ecg"}, "eda")
     ('ecg+eda', None)
@@ -404,7 +403,7 @@ def _known_part(accepts: AbstractSet[str], name: str) -> str | None:
 
     if name in accepts or (accepts >= ANY_SIGNAL and name != "video"):
         return name
-    read_as = modality_of(name).read_as
+    read_as = find_modality(name).read_as
     return read_as if read_as in accepts else None
 
 

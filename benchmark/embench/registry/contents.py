@@ -1,4 +1,4 @@
-"""Digest of the behaviour of an object given from Python, and its recall by a later process."""
+"""Digest of the behaviour of an object passed from Python, and its recall by a later process."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ import numpy as np
 from embench.errors import MachineError, UsageError
 from embench.files import cache_root
 from embench.registry.catalogue import (
+    display_name,
     has_object,
     installed,
     is_object,
     keep_object,
     object_facts,
-    shown_name,
     stored_class,
 )
 from embench.registry.fragments import module_file
 from embench.registry.loading import bare_code, source_closure
-from embench.system import process_start_s, version_of
+from embench.system import installed_version, process_start_s
 
 # Identity of installed code: its version, or for an editable package its source.
 
@@ -43,27 +43,27 @@ _PLACES = {"site-packages", "dist-packages"}
 
 
 def installed_code(module: str) -> str | None:
-    """Identity of a module's code: its distribution with the version, or where that can be edited a digest of its
-    source; None for a module that nobody installed, such as a notebook or a file beside it.
+    """Return the identity of a module's code: its distribution with version, or a digest of its source if it is
+    editable; None for code that is not installed, such as a notebook or a file beside it.
 
     Raises:
-        UsageError: an editable package was edited after this process began, so that what it imported may be older.
+        UsageError: an editable package was edited after this process started, so that imported code may be outdated.
     """
     top = module.partition(".")[0]
     if top in ("__main__", "__mp_main__", ""):
         return None
     if top in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
-    if module.startswith("embench.python."):  # which wraps objects, as a plugin's own code
-        return _digest_of({module: bare_code(module)}, module)
+    if module.startswith("embench.python."):  # it wraps objects, as plugin code does
+        return _digest_codes({module: bare_code(module)}, module)
     if top == "embench":
-        return f"embench {version_of('embench-affect')}"
+        return f"embench {installed_version('embench-affect')}"
     place = _place(top)
     if place is None:
         return top if top in sys.modules and not hasattr(sys.modules[top], "__file__") and _built_in(top) else None
     if _PLACES & set(place.parts):
         names = _distributions().get(top, ())
-        return ", ".join(f"{name} {version_of(name)}" for name in sorted(set(names))) or _bytes_of(place)
+        return ", ".join(f"{name} {installed_version(name)}" for name in sorted(set(names))) or _read_sources(place)
     if top in {name.partition(".")[0] for name in installed()} or any(
         root in place.parents for root in _editable_roots()
     ):
@@ -89,7 +89,7 @@ def _distributions() -> dict[str, list[str]]:
 
 @cache
 def _editable_roots() -> frozenset[Path]:
-    """The folders of projects that were installed by `pip install -e`."""
+    """Return the folders of projects that were installed by `pip install -e`."""
     roots = set()
     for distribution in metadata.distributions():
         about = json.loads(distribution.read_text("direct_url.json") or "{}")
@@ -99,7 +99,7 @@ def _editable_roots() -> frozenset[Path]:
     return frozenset(roots)
 
 
-def _bytes_of(place: Path) -> str:
+def _read_sources(place: Path) -> str:
     return hashlib.sha256(place.read_bytes()).hexdigest()[:20] if place.is_file() else str(place)
 
 
@@ -113,23 +113,23 @@ def _source(module: str) -> str:
                 where=str(path),
                 hint="restart Python (in a notebook: the kernel)",
             )
-    return _digest_of(codes, module)
+    return _digest_codes(codes, module)
 
 
-def _digest_of(codes: dict[str, str], module: str) -> str:
+def _digest_codes(codes: dict[str, str], module: str) -> str:
     text = "".join(f"{name}\n{code}\n" for name, code in sorted(codes.items()))
     return f"{module} source {hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
-# Digest of an object's behaviour: the same in every process, another one after any change.
+# Digest of an object's behaviour: equal in every process, different after any change.
 #
-# Code that no installed distribution holds (a notebook's cells, scripts, loose modules) counts by value: its bytecode
+# Code outside of installed distributions (a notebook's cells, scripts, loose modules) counts by value: its bytecode
 # without file names and line numbers, defaults, closures, and the globals that it reads. Installed code counts by name
-# and version, that of editable packages by its source. Files that the code opens, and modules that it imports by hand
-# (`import_module`), are not seen.
+# and version, editable packages by their source. Files that the code opens, and manually imported modules
+# (`import_module`), are not included.
 
 PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
-"""The Python whose bytecode counts."""
+"""Python version, whose bytecode is hashed."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 _GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _OF_C = (
@@ -140,13 +140,13 @@ _NOT_OF_CLASSES = {
     "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations_cache__",
     "__slotnames__", "_abc_impl",
 }  # fmt: skip
-"""Names that Python itself keeps in a class and that do not change behaviour."""
+"""Names that Python keeps in a class and that do not change its behaviour."""
 
 
 @dataclass(frozen=True)
 class ObjectContent:
-    """Content of an object: the digest of all that determines its behaviour, the files with its code, the loose
-    modules whose code is part of it, and the installed modules that it uses, each with the identity of its code."""
+    """Content of an object: the digest of everything that determines its behaviour, the files with its code, the loose
+    modules that are part of it, and the installed modules that it uses, with the identity of their code."""
 
     digest: str
     files: tuple[str, ...]
@@ -154,8 +154,8 @@ class ObjectContent:
     installed: Mapping[str, str]
 
 
-def content_of(value: Any) -> ObjectContent:
-    """The content of an object that a user gives.
+def inspect_object(value: Any) -> ObjectContent:
+    """Return the content of an object that a user passes.
 
     Raises:
         UsageError: it holds an object without a value (an open file, a lock), or a network that exists already and may
@@ -174,12 +174,12 @@ def content_of(value: Any) -> ObjectContent:
 
 
 def changed_code(installed: Mapping[str, str]) -> list[str]:
-    """The modules of `ObjectContent.installed` whose code is another one here, or that are not installed."""
+    """Return the modules of `ObjectContent.installed` whose code differs here, or that are not installed."""
     return [module for module, home in installed.items() if installed_code(module) != home]
 
 
 class _Walk:
-    """Feeds all of an object into one hash, in an order that depends on nothing but its content."""
+    """Feed all of an object into one hash, in an order that depends only on its content."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
@@ -187,7 +187,7 @@ class _Walk:
         self.loose: set[str] = set()
         self.installed: dict[str, str] = {}
         self._seen: dict[int, int] = {}
-        self._alive: list[Any] = []  # so that no id is given twice
+        self._alive: list[Any] = []  # keeps objects alive, so that no id is reused
         self._path: list[str] = []
 
     def texts(self, *parts: str | bytes) -> None:
@@ -202,7 +202,7 @@ class _Walk:
     def _inside(self, name: str) -> Iterator[None]:
         self._path.append(name)
         yield
-        self._path.pop()  # not where something was raised: the path then says where
+        self._path.pop()  # not restored after an error: the path then says where
 
     def visit(self, value: Any) -> None:
         kind = type(value)
@@ -219,7 +219,7 @@ class _Walk:
             return
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)
-        _of(value)(self, value)
+        _choose_walk(value)(self, value)
 
     def _each(self, values: Iterable[Any]) -> None:
         for value in values:
@@ -330,7 +330,7 @@ class _Walk:
         self.texts("method")
         self._each((value.__func__, value.__self__))
 
-    def of_c(self, value: Any) -> None:
+    def builtin(self, value: Any) -> None:
         owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
         module = getattr(value, "__module__", None)
         self.texts(type(value).__name__, getattr(value, "__qualname__", value.__name__), module or "")
@@ -383,7 +383,7 @@ class _Walk:
         self._each((value.__bound__, value.__constraints__))
 
     def object_(self, value: Any) -> None:
-        """Hashes an object by its parts under pickle."""
+        """Hash an object by its parts under pickle."""
         kind = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)
@@ -409,7 +409,7 @@ class _Walk:
             self._each(more)
 
     def _named(self, value: Any) -> bool:
-        """Hashes a class or function of installed code by its name and version; False for all others."""
+        """Hash a class or function of installed code by its name and version; return False for other values."""
         module = getattr(value, "__module__", None)
         found: Any = sys.modules.get(module or "")
         for part in value.__qualname__.split("."):
@@ -445,7 +445,7 @@ _WALKS: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[_Walk, Any], No
     (types.CodeType, _Walk.code),
     (types.CellType, _Walk.cell),
     (types.MethodType, _Walk.method),
-    (_OF_C, _Walk.of_c),
+    (_OF_C, _Walk.builtin),
     (property, _Walk.property_),
     ((classmethod, staticmethod), _Walk.bound_to_class),
     (types.MappingProxyType, _Walk.mapping),
@@ -460,7 +460,7 @@ _EXACT: dict[type[Any], Callable[[_Walk, Any], None]] = {
 }
 
 
-def _of(value: Any) -> Callable[[_Walk, Any], None]:
+def _choose_walk(value: Any) -> Callable[[_Walk, Any], None]:
     if type(value) in _EXACT:
         return _EXACT[type(value)]
     if callable(getattr(value, "cache_parameters", None)) and hasattr(value, "__wrapped__"):
@@ -486,12 +486,11 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def recall_objects(names: Iterable[str]) -> None:
-    """Lets this process use classes that an earlier one was given, and that a record names. They are the user's own,
-    whoever made the record: nobody else can write to this cache.
+    """Register the classes that a record names and an earlier process stored. They are the user's own, whoever wrote
+    the record: nobody else can write to this cache.
 
     Raises:
-        UsageError: one is not stored here, or installed code that it uses has changed. MachineError: its file is
-            damaged, or somebody else's.
+        UsageError: a class is not stored here, or installed code that it uses has changed.
     """
     for name in names:
         if is_object(name) and not has_object(name):
@@ -510,7 +509,7 @@ def _recall(name: str) -> None:
             return
         why = f"uses code that has changed since: {', '.join(changed) or 'Python'}"
     raise UsageError(
-        f"{shown_name(name)} was given from Python and {why}",
+        f"{display_name(name)} was given from Python and {why}",
         where=str(cache_root()),
         expected="the code, libraries and cache that the run had",
         hint="define the object again, repeat the same call of embench.run, and use its result, as in "

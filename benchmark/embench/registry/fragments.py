@@ -1,4 +1,4 @@
-"""Packages that offer plugins: their `registry.yaml`, with modalities and questions, read without an import."""
+"""Packages that offer plugins: their `registry.yaml`, with modalities and questions, read without importing them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import yaml
 
 
-# Trust in names that decide what code runs: a user's own command, or a record that anybody may have written.
+# Trust in names that decide what code runs: a user's own command, or a record by an unknown author.
 
 _RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", default=None)
-"""The record whose names are being resolved, and a folder that the user named all the same; None where a user names all
-that is to be run."""
+"""The record whose names are being resolved, and a folder that the user named; None if the user named everything that
+runs."""
 
 DATA_FOLDER = "folder of data"
 HINT = "if you trust the author, rerun with --trust-code"
@@ -35,12 +35,12 @@ HINT = "if you trust the author, rerun with --trust-code"
 
 @contextmanager
 def installed_only(record: str, *, trust_code: bool = False, given: str | None = None) -> Iterator[None]:
-    """Resolves names among installed packages only, and never to a file or a folder, for the duration of the context.
+    """Resolve names among installed packages only, never to a file or a folder, inside the context.
 
     Args:
         record: the file that the names come from.
-        trust_code: whether the user vouches for it, so that all names resolve as a user's own do.
-        given: a folder that the user names, which is read.
+        trust_code: True if the user vouches for the record, so that all names resolve as the user's own.
+        given: a folder that the user names; it is read.
     """
     token = _RECORD.set(None if trust_code else (record, given))
     try:
@@ -50,7 +50,7 @@ def installed_only(record: str, *, trust_code: bool = False, given: str | None =
 
 
 def refuse_file(what: str, name: str) -> None:
-    """Raises CheckFailed where a record names `name`, which lies outside of packages, and nobody vouches for it."""
+    """Raise CheckFailed if a record names a file outside of packages, and nobody vouches for it."""
     record, given = _RECORD.get() or (None, None)
     if record and name != given:
         raise CheckFailed(
@@ -64,13 +64,13 @@ def refuse_file(what: str, name: str) -> None:
 # Modalities as `registry.yaml` describes them: the bundled ones, and those that packages add.
 
 MODALITY = "modality"
-"""The section of `registry.yaml`, and the kind of an entry that stands for a modality that can't be used."""
+"""Section of `registry.yaml`, and the kind of an entry for an unusable modality."""
 
 SITES = (
     "wrist", "finger", "palm", "arm", "chest", "abdomen", "neck", "ear", "forehead", "ankle", "foot", "zygomaticus",
     "corrugator", "trapezius",
 )  # fmt: skip
-"""Places of sensors on the body, in words of a `registry.yaml` and as names of channels; of an EMG, the muscle."""
+"""Places of sensors on the body, for a `registry.yaml` and as channel names; for an EMG, the muscle."""
 
 _FIELDS = ("summary", "unit", "range", "rate_hz", "interpolate", "filter", "read_as")
 _EDGES = ("high", "low", "order", "notch")
@@ -81,16 +81,16 @@ _NOT_READ_AS = "video"
 
 @dataclass(frozen=True)
 class ModalityDefinition:
-    """A modality and how it is prepared. What a package leaves open of one of its own is: any unit, no limits, the
-    protocol's rate, no filter. Of the bundled ones, the protocols' rules say it.
+    """A modality and its preparation. Defaults for a package's modality: any measurement unit, no limits, the
+    protocol's rate, no filter; for a bundled one, the protocol's rules.
 
     Args:
-        unit: the one in which a card has to give it; None: any.
-        limits: least and greatest value that a sensor gives, in `unit`.
-        rate_hz: the rate to which it is brought; None: the protocol's common one.
-        linear: a derived series, not a wave: straight lines between its values, and no filter.
+        unit: measurement unit that cards must use; None: any.
+        limits: least and greatest possible sensor value, in `unit`.
+        rate_hz: rate after resampling; None: the protocol's common rate.
+        linear: a derived series, not a waveform: linear interpolation, and no filter.
         filter: `high` and `low` (edges in Hz), `order` and `notch`, as `embench.signals.preprocess.Rule` has them.
-        read_as: the bundled modality as which encoders read it that do not name it themselves.
+        read_as: the bundled modality as which encoders read it if they do not accept it by name.
     """
 
     name: str
@@ -111,19 +111,19 @@ class ModalityDefinition:
         return f"{self.package} {self.version}"
 
     def definition(self) -> dict[str, Any]:
-        """All fields that determine numbers, as plain values, on which two packages must agree."""
+        """Return all fields that determine numbers, as plain values; two packages must agree on them."""
         left_out = ("name", "package", "version", "source", "summary")
         plain = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {**plain, "limits": self.limits and list(self.limits), "filter": dict(self.filter)}
 
     def difference(self, recorded: Mapping[str, Any]) -> list[str]:
-        """The fields of a definition in which it differs from this one."""
+        """Return the fields in which a recorded definition differs from this one."""
         own = self.definition()
         return [key for key in own if own[key] != recorded.get(key)]
 
 
 def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> ModalityDefinition | str:
-    """A modality from its fields in a `registry.yaml`, or what is wrong with them."""
+    """Return a modality from its fields in a `registry.yaml`, or a description of the fault."""
     if problem := _problem(name, fields):
         return problem
     edges = {"order": 4, **fields["filter"]} if "filter" in fields else {}
@@ -145,7 +145,7 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
 
 
 def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
-    """The conflict of a package's modality with the bundled ones, or None."""
+    """Describe the conflict of a package's modality with the bundled ones; None without one."""
     if modality.name in bundled:
         return f"`{modality.name}` is a modality of {bundled[modality.name].home}, and no package can redefine it"
     readable = [name for name in bundled if name != _NOT_READ_AS]
@@ -223,14 +223,14 @@ def _positive(value: Any) -> bool:
     return _number(value) and value > 0
 
 
-# Questions of targets, as a dataset's `registry.yaml` says them, for readers who know neither dataset nor target.
+# Questions of targets in a dataset's `registry.yaml`, for readers who know neither dataset nor target.
 
 ASKS = "asks"
-"""The field of a dataset's entry: target -> its `question` and its `labels`."""
+"""Field of a dataset's entry: target -> its `question` and its `labels`."""
 
 LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
-"""Origins of labels: the given task, the class of a film or another stimulus, subjects' reports of themselves,
-observers' ratings."""
+"""Origins of labels: the given task, the class of a video or another stimulus, subjects' self-reports, observers'
+ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +238,9 @@ class Question:
     """The question that a target asks, and the origin of its labels (one of `LABEL_ORIGINS`).
 
     Args:
-        higher, lower: the states that are told apart, as nouns in a sentence: that of class 1, that of class 0.
-        detail: what the labels are; empty where their origin says enough.
-        order: in which order everybody was in these states, as a clause; empty where that differed.
+        higher, lower: the two states as nouns in a sentence: that of class 1, that of class 0.
+        detail: description of the labels; empty if their origin says enough.
+        order: the common order of the states, as a clause; empty if it varied.
     """
 
     question: str
@@ -255,12 +255,12 @@ _OPTIONAL = frozenset({"higher", "lower", "detail", "order"})
 
 
 def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
-    """Target -> its question, of a field without `problem_of_questions`."""
+    """Return target -> its question, from a field without `problem_of_questions`."""
     return tuple((target, Question(**about)) for target, about in asks.items())
 
 
 def problem_of_questions(asks: Any) -> str | None:
-    """Describes the first fault of the field; None where it has none."""
+    """Describe the first fault of the field; None without one."""
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():
@@ -277,28 +277,27 @@ def problem_of_questions(asks: Any) -> str | None:
     return None
 
 
-# Finds the packages that offer plugins and reads their `registry.yaml`, without importing any of them.
+# Find the packages that offer plugins and read their `registry.yaml`, without importing them.
 
 GROUP = "embench"
 API = 1
-"""The version of the interfaces that this embench offers to plugins; `api` in a `registry.yaml` names the one that its
-plugins were written for."""
+"""Version of the plugin interfaces; `api` in a `registry.yaml` names the version that its plugins were written for."""
 BUNDLED = "embench_plugins"
 PLUGIN_KINDS = ("dataset", "encoder", "pretrainer", "fusion", "metric", "observer")
 BROKEN_PACKAGE = "package"
-"""The kind of an entry that stands for a package whose plugins cannot even be listed."""
+"""Kind of an entry for a package whose plugins cannot be listed."""
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL_KEYS = ("paper", "modalities", "licence")
 _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
-"""The functions that a plugin of a kind may have beside its class."""
+"""Functions that a plugin of a kind may have besides its class."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
 _SITES = "sites"
 _RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _FLAGS = ("features", "ranks")
 _FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
-"""Boolean fields of a kind's plugins."""
+"""Boolean fields of plugins, by kind."""
 _PLAIN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
 }  # fmt: skip
@@ -313,28 +312,27 @@ class Entry:
     """A plugin as its `registry.yaml` describes it.
 
     Args:
-        package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`) or one that was
-            given from Python (`object:DIGEST:MyEncoder`), whose `name` is that text.
+        package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`) or one passed from
+            Python (`object:DIGEST:MyEncoder`), whose `name` is that text.
         version: of the package; of a file, or an object, a digest of its content.
         target: `module:Class`, `file.py:Class`, or the name of an object.
-        revision: rises when the plugin's results change; part of its code identity in an installed wheel.
-        source: the `registry.yaml` it stands in, or the file of the class.
-        broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
+        revision: increases when the plugin's results change; part of its code identity in an installed wheel.
+        source: its `registry.yaml`, or the file of the class.
+        broken: reason why it cannot be used, or None. A package that cannot be read is one entry of kind `package`.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
         describer: `module:function` that writes the first description of a folder of own recordings, or None.
-        converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
-            or None.
-        address: the page from which a dataset is obtained; None where it is unknown, as in the fields below.
-        availability: what is known of that source and of others: whether it answers, mirrors.
-        download: how much is downloaded, in words.
-        hours: how long all recordings of a dataset are together.
-        asks: of a dataset, what its targets ask, each that has words for it.
-        sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
-            order; one that all share stands alone.
-        releases: of a dataset, the digests of raw files and label rules (see `embench.data.find.Source`) that are
-            known to be those of a release, each with whose recordings they are.
-        features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
-        ranks: whether the scores of a fusion only rank units, and are not meant as probabilities.
+        converter: `module:function` that converts checkpoints of other code, for an encoder or a pretrainer, or None.
+        address: page from which a dataset is obtained; None if unknown, as in the fields below.
+        availability: facts on that source and others: whether it answers, mirrors.
+        download: size of the download, in words.
+        hours: total length of all recordings of a dataset.
+        asks: for a dataset, the questions of its targets, as far as declared.
+        sites: for a dataset, modality -> declared sensor site of each channel, in the card's order; a single one if all
+            share it.
+        releases: for a dataset, digests of raw files and label rules (see `embench.data.find.Source`) of known
+            releases, each with the source of its subjects.
+        features: True if an encoder gives features for estimators, or a fusion is such an estimator.
+        ranks: True if the scores of a fusion only rank units, and are not probabilities.
     """
 
     kind: str
@@ -364,7 +362,7 @@ class Entry:
 
     @property
     def full_name(self) -> str:
-        """`package/name`, which always means this very entry; plans and records hold it."""
+        """Unambiguous name `package/name`, for plans and records."""
         return f"{self.package}/{self.name}" if self.package else self.name
 
     @property
@@ -377,7 +375,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Package:
-    """A package that joined through an entry point, and what it offers."""
+    """A package that registered through an entry point, and its plugins."""
 
     name: str
     version: str
@@ -387,17 +385,17 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """All packages that offer plugins, the bundled one first, then by name."""
-    from importlib.metadata import entry_points  # not for `--help`, which lists no plugin
+    """Return all packages that offer plugins, the bundled one first, then by name."""
+    from importlib.metadata import entry_points  # imported here: `--help` lists no plugins
 
     points = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
     found = [_read(points[name]) for name in sorted(points, key=lambda name: (name != BUNDLED, name))]
     bundled = {m.name: m for package in found if package.name == BUNDLED for m in package.modalities}
-    return [package if package.name == BUNDLED else _beside(bundled, package) for package in found]
+    return [package if package.name == BUNDLED else _without_clashes(bundled, package) for package in found]
 
 
-def _beside(bundled: Mapping[str, ModalityDefinition], package: Package) -> Package:
-    """A package whose modalities clash with no bundled one; those that do are broken."""
+def _without_clashes(bundled: Mapping[str, ModalityDefinition], package: Package) -> Package:
+    """Return a package with its modalities that clash with bundled ones marked as broken."""
     clashes = [(m, clash_with_bundled(m, bundled)) for m in package.modalities]
     broken = tuple(_broken(MODALITY, m.name, m.package, m.version, m.source, clash) for m, clash in clashes if clash)
     fine = tuple(m for m, clash in clashes if not clash)
@@ -406,7 +404,7 @@ def _beside(bundled: Mapping[str, ModalityDefinition], package: Package) -> Pack
 
 @cached
 def module_file(module: str) -> Path | None:
-    """The source file of a module, found without importing it or its parents; None where there is none."""
+    """Return the source file of a module, found without importing it or its parents; None if there is none."""
     for place in _places(module):
         if place.is_file():
             return place
@@ -415,7 +413,7 @@ def module_file(module: str) -> Path | None:
 
 def _places(module: str) -> Iterator[Path]:
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)  # of a top-level name: runs nothing of it
+    spec = importlib.util.find_spec(top)  # a top-level name: executes nothing of it
     if spec is None:
         return
     if not rest:
@@ -429,7 +427,7 @@ def _places(module: str) -> Iterator[Path]:
 
 
 def folders(package: str) -> list[Path]:
-    """The folders of a package, found without importing it; none where the name is no package's."""
+    """Return the folders of a package, found without importing it; empty if the name is not a package's."""
     if not _PACKAGE.fullmatch(package):
         return []
     top, *rest = package.split(".")
@@ -463,7 +461,7 @@ def _read(point: EntryPoint) -> Package:
 
 @cache
 def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry | ModalityDefinition, ...]:
-    """The plugins and modalities of a `registry.yaml`. An installation leaves those of other packages as they were."""
+    """Return the plugins and modalities of a `registry.yaml`, cached by its text."""
     return tuple(_parse(text, package, version, source))
 
 
@@ -521,7 +519,7 @@ def _entry(kind: str, name: str, fields: Any, package: str, version: str, source
 
 
 def _fragment_problem(kind: str, name: str, fields: Any) -> str | None:
-    """The fault in an entry's fields, or None."""
+    """Describe the fault in an entry's fields; None without one."""
     if not _FRAGMENT_NAME.fullmatch(name):
         return "a name consists of letters, digits, `_`, `-`, `.`, and at most one `/` before a variant"
     if not isinstance(fields, Mapping):
@@ -604,7 +602,7 @@ def _one_line(error: Exception) -> str:
 
 @cache
 def _loader() -> type[yaml.SafeLoader]:
-    """Plain YAML that refuses a duplicate key, which would silently override the first."""
+    """Return a plain YAML loader that refuses duplicate keys, which would silently override each other."""
 
     class Loader(safe_loader()):  # type: ignore[misc]  # a base that is imported where it is used
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Import the class of an entry when it is used: its interface, its identity, and hooks for observers."""
+"""Import of an entry's class at first use: its interface, its code identity, and hooks for observers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from embench.errors import EmbenchError, PluginError, UsageError
 from embench.files import cached
 from embench.registry.catalogue import entries, find, installed, is_object, object_class, object_facts
 from embench.registry.fragments import BUNDLED, Entry, module_file
-from embench.system import lacking
+from embench.system import explain_missing_library
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from embench.interfaces.dataset import Synthesizer
 
 
-# Import of an entry's class when it is used, checked against the interface of its kind.
+# Import of an entry's class at first use, checked against the interface of its kind.
 
 _BASES = {
     "dataset": ("embench.interfaces.dataset:Dataset",),
@@ -44,20 +44,20 @@ _BASES = {
     "pretrainer": ("embench.interfaces.pretrainer:Pretrainer",),
     "fusion": ("embench.interfaces.fusion:Fusion", "embench.interfaces.fusion:Estimator"),
     "metric": ("embench.interfaces.metric:Metric",),
-    "observer": (),  # any class: what it may watch is checked against the hook specifications
+    "observer": (),  # any class: its hooks are checked against the hook specifications
 }
 
 
 FILE_MODULES = "embench_file_"
-"""Prefix of the names of modules that are loaded from a user's file."""
+"""Prefix of module names for user files."""
 
 
 def load(kind: str, name: str) -> type[Any]:
-    """The class that a name means.
+    """Return the class that a name means.
 
     Raises:
-        UsageError: there is no such plugin.
-        PluginError: importing it failed, or it is not what its kind requires; the error names plugin, package and
+        UsageError: unknown plugin.
+        PluginError: importing it failed, or it does not meet its kind's interface; the error names plugin, package and
             place.
 
     >>> load("metric", "auroc").__name__
@@ -67,7 +67,7 @@ def load(kind: str, name: str) -> type[Any]:
 
 
 def load_entry(entry: Entry) -> type[Any]:
-    """The class of an entry; see `load`."""
+    """Return the class of an entry; see `load`."""
     if not is_object(entry.target):
         return _load_module(entry)
     with _naming(entry):
@@ -75,8 +75,8 @@ def load_entry(entry: Entry) -> type[Any]:
     return _checked(entry, found)
 
 
-def load_anew(entry: Entry) -> type[Any]:
-    """The class of an entry in a package or a file, though it was loaded before; see `load`."""
+def reload_entry(entry: Entry) -> type[Any]:
+    """Import the class of an entry again, from its package or file; see `load`."""
     return _load_module.__wrapped__(entry)
 
 
@@ -93,7 +93,7 @@ def _load_module(entry: Entry) -> type[Any]:
 
 
 def _checked(entry: Entry, found: type[Any]) -> type[Any]:
-    """The class, which has the base class of its kind and all of its methods."""
+    """Return the class if it has the base class of its kind and all of its methods."""
     name = found.__name__
     bases = tuple(map(_base, _BASES[entry.kind]))
     if bases and not issubclass(found, bases):
@@ -108,13 +108,13 @@ def _checked(entry: Entry, found: type[Any]) -> type[Any]:
 
 
 def classes_in(path: Path) -> list[type[Any]]:
-    """The classes that a file defines. Raises PluginError where it can't be imported."""
+    """Return the classes that a file defines. Raises PluginError if it cannot be imported."""
     module = _import(find("observer", f"{path}:File"))
     return [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
 
 
-def kind_of(cls: type[Any]) -> str | None:
-    """The kind of plugin that a class is; None for an abstract class, and for one that is none."""
+def find_kind(cls: type[Any]) -> str | None:
+    """Return the plugin kind of a class; None for abstract classes and classes that are not plugins."""
     if inspect.isabstract(cls):
         return None
     for kind, bases in _BASES.items():
@@ -125,16 +125,16 @@ def kind_of(cls: type[Any]) -> str | None:
 
 
 def has_synthesizer(name: str) -> bool:
-    """True if synthetic files of a dataset can be written; the generator is not imported."""
+    """Return True if synthetic files of a dataset can be written; the generator is not imported."""
     entry = find("dataset", name)
     return entry.synthesizer is not None or hasattr(load_entry(entry), "synthesize")
 
 
 def synthesizer(name: str) -> Synthesizer:
-    """The generator of a dataset: the function that its `registry.yaml` names, else the class's own `synthesize`.
+    """Return the generator of a dataset: the function that its `registry.yaml` names, else the class's `synthesize`.
 
     Raises:
-        UsageError: there is no such dataset, or it has no generator.
+        UsageError: unknown dataset, or it has no generator.
         PluginError: importing the generator failed, or its module does not have it.
     """
     entry = find("dataset", name)
@@ -146,10 +146,10 @@ def synthesizer(name: str) -> Synthesizer:
 
 
 def describer(name: str) -> Callable[[Path], str]:
-    """The function that writes the first description of a folder for a dataset's reader, as text.
+    """Return the function that writes a first description of a folder for a dataset's reader, as text.
 
     Raises:
-        UsageError: there is no such dataset, or it has none.
+        UsageError: unknown dataset, or it has none.
         PluginError: importing it failed.
     """
     entry = find("dataset", name)
@@ -159,14 +159,14 @@ def describer(name: str) -> Callable[[Path], str]:
 
 
 def converters() -> list[tuple[str, Converter]]:
-    """All converters of checkpoints: the full name of the plugin that each is for, and the function. Raises PluginError
-    where importing one fails."""
+    """Return all checkpoint converters: the full name of each plugin, and its function. Raises PluginError if an import
+    fails."""
     named = [entry for entry in entries() if entry.converter and not entry.broken]
     return [(entry.full_name, cast("Converter", _function(entry, str(entry.converter)))) for entry in named]
 
 
 def _function(entry: Entry, target: str) -> Callable[..., Any]:
-    """The function beside an entry's class that `registry.yaml` names."""
+    """Return the function that an entry of `registry.yaml` names besides its class."""
     entry = replace(entry, target=target)  # so that an error names its place
     module, function = _import(entry), target.rpartition(":")[2]
     found = getattr(module, function, None)
@@ -177,7 +177,7 @@ def _function(entry: Entry, target: str) -> Callable[..., Any]:
 
 
 def origin(entry: Entry) -> str:
-    """Origin of a plugin as `package version, file:line`, found without importing it."""
+    """Return the origin of a plugin as `package version, file:line`, found without importing it."""
     if is_object(entry.target):
         return object_facts(entry.target).get("place") or entry.home
     path, line = _class_place(entry)
@@ -185,7 +185,7 @@ def origin(entry: Entry) -> str:
 
 
 def source_file(entry: Entry) -> Path | None:
-    """The file of an entry's module, or None where there is no such source."""
+    """Return the file of an entry's module; None without source."""
     return module_file(entry.target.rpartition(":")[0]) if entry.package else entry.source
 
 
@@ -202,7 +202,7 @@ def _class_place(entry: Entry) -> tuple[Path | None, int | None]:
 
 
 def code_files(entry: Entry) -> tuple[str, ...]:
-    """The files in which a plugin's own code stands, as tracebacks name them."""
+    """Return the files of a plugin's own code, as tracebacks name them."""
     if is_object(entry.target):
         return tuple(object_facts(entry.target)["files"])
     return (str(source_file(entry)),)
@@ -222,19 +222,18 @@ def _import(entry: Entry) -> ModuleType:
 
 @contextmanager
 def _naming(entry: Entry) -> Iterator[None]:
-    """Turns exceptions in importing a plugin into a PluginError that names it."""
+    """Turn exceptions during a plugin's import into a PluginError that names it."""
     try:
         yield
     except EmbenchError:
         raise
-    except (Exception, SystemExit) as error:  # the plugin boundary: whatever its import does, say whose it is
+    except (Exception, SystemExit) as error:  # plugin boundary: any import error names its plugin
         fault = _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error))
-        raise lacking(error, f"{entry.kind} `{entry.name}`") or fault from error
+        raise explain_missing_library(error, f"{entry.kind} `{entry.name}`") or fault from error
 
 
 class _Source(SourceFileLoader):
-    """Compiles a file whenever it is imported. Python's own cache takes a file for unchanged that was edited within the
-    same second and has the same size."""
+    """Compile a file at every import. Python's cache misses an edit within the same second that keeps the size."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -256,9 +255,9 @@ def _import_file(path: Path, version: str) -> ModuleType:
 
 
 def _place(error: BaseException) -> str:
-    """The place where an import failed: the last line that is not the import machinery's."""
+    """Return the place where an import failed: the last line outside the import machinery."""
     if isinstance(error, SyntaxError):
-        return ""  # its own text says it
+        return ""  # its text says so
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
     frames = [f for f in frames if Path(f.filename) not in (Path(__file__), Path(importlib.__file__))]
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
@@ -287,20 +286,20 @@ def _fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | 
 
 @cached
 def code_identity(kind: str, name: str) -> str:
-    """The identity of a plugin's code; equal identity means equal results.
+    """Return the identity of a plugin's code; equal identity means equal results.
 
-    For an installed wheel of another package its version and `revision`: its author raises the revision when results
-    change. Otherwise (a bundled plugin, an editable install, a file) the source without comments and docstrings of the
-    plugin's module and of all modules of its package that it imports, directly or not. Data files and imports made by
-    hand (`import_module`) are not seen.
+    For an installed wheel of another package it is the version and `revision`, which authors increase when results
+    change. Otherwise (a bundled plugin, an editable install, a file) it is the source, without comments and docstrings,
+    of the plugin's module and of all modules of its package that it imports. Data files and manual imports
+    (`import_module`) are not included.
 
     Raises:
-        UsageError: there is no such plugin.
+        UsageError: unknown plugin.
         PluginError: its source can't be found or read.
     """
     entry = find(kind, name)
     if is_object(entry.target):
-        return f"object {entry.target.split(':')[1]}"  # made of all that decides what it does
+        return f"object {entry.target.split(':')[1]}"  # derived from everything that determines its behaviour
     target = entry.target.rpartition(":")
     if entry.package != BUNDLED and _from_wheel(entry):
         return f"{entry.package} {entry.version} {entry.target} revision {entry.revision}"
@@ -308,7 +307,7 @@ def code_identity(kind: str, name: str) -> str:
 
 
 def _from_wheel(entry: Entry) -> bool:
-    """True if the package's own files are among those its distribution installed (an editable install has none)."""
+    """Return True if the package's files are among those its distribution installed (an editable install has none)."""
     package = installed().get(entry.package)
     distribution = package.distribution if package else None
     if distribution is None:
@@ -334,8 +333,8 @@ def _source_digest(entry: Entry) -> str:
 
 
 def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
-    """Module name -> its code, of a module and all it needs of its own top-level package, and their files; nothing is
-    imported."""
+    """Return module name -> code, of a module and all modules it imports from its top-level package, and their files;
+    nothing is imported."""
     top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
     files: list[Path] = []
     while waiting:
@@ -352,14 +351,14 @@ def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
 
 
 def bare_code(module: str) -> str:
-    """The code of a module without comments and docstrings, empty where it has no source."""
+    """Return the code of a module without comments and docstrings; empty without source."""
     path = module_file(module)
     return "" if path is None else _read(path, module)[0]
 
 
 @cached
 def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:
-    """A file's code without comments and docstrings, and the modules that it imports."""
+    """Return a file's code without comments and docstrings, and the modules that it imports."""
     return _parsed(path.read_bytes(), module, path.name == "__init__.py")
 
 
@@ -385,7 +384,7 @@ def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str
 
 
 def _bare(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings; comments are not in it anyway."""
+    """Return the syntax tree without docstrings; it holds no comments anyway."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -398,7 +397,7 @@ def _bare(tree: ast.Module) -> ast.Module:
     return tree
 
 
-# Hooks of a run for observers, and their calls: observers see copies, and can't stop or change a run.
+# Hooks of a run for observers, and their calls: observers receive copies, and cannot stop or change a run.
 
 PROJECT = "embench"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -410,7 +409,7 @@ Event = Literal["run_started", "stage_started", "epoch_ended", "stage_ended", "r
 
 
 class LifecycleSpec:
-    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings.
+    """Events of a run, in order. Mappings hold plain values: text, numbers, lists, mappings.
 
     >>> class Losses:
     ...     @hookimpl
@@ -422,29 +421,29 @@ class LifecycleSpec:
 
     @hookspec
     def run_started(self, run: Mapping[str, Any]) -> None:
-        """A run begins; `run` is its resolved configuration."""
+        """Called when a run begins; `run` is its resolved configuration."""
 
     @hookspec
     def stage_started(self, stage: Mapping[str, Any]) -> None:
-        """A stage begins; `stage` has `id`, `kind`, `runs` (the ids of the runs that need it: in a grid, runs share
-        stages) and, where they apply, `fold`, `seed`, `modality`, `target`."""
+        """Called when a stage begins; `stage` has `id`, `kind`, `runs` (ids of the runs that need it: runs of a grid
+        share stages) and, where they apply, `fold`, `seed`, `modality`, `target`."""
 
     @hookspec
     def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:
-        """An epoch (from 1) of a stage is over; `figures` has the losses and what else the method reports."""
+        """Called after an epoch (from 1) of a stage; `figures` has the losses and further figures of the method."""
 
     @hookspec
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-        """A stage is done; `figures` has its cost."""
+        """Called when a stage is done; `figures` has its cost."""
 
     @hookspec
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-        """The run is over and its record is written; `scores` is what `scores.json` holds;
-        `embench.Scores(scores)` reads it as objects."""
+        """Called after a run's record is written; `scores` is the content of `scores.json`; `embench.Scores(scores)`
+        reads it as objects."""
 
 
 class Observers:
-    """Calls observers one after the other; one that raises is disabled with a warning, the others go on.
+    """Call observers one after the other; one that raises is disabled with a warning, and the others continue.
 
     Args:
         observers: objects with methods marked by `hookimpl`.
@@ -458,10 +457,10 @@ class Observers:
 
     @classmethod
     def named(cls, names: Sequence[str]) -> Observers:
-        """The observers that these names mean, each made without arguments.
+        """Return observers by name, each made without arguments.
 
         Raises:
-            UsageError: there is no such observer.
+            UsageError: unknown observer.
             PluginError: an observer cannot be imported or made, or watches nothing.
         """
         observers = []
@@ -477,7 +476,7 @@ class Observers:
         return cls(observers)
 
     def tell(self, hook: Event, **event: Any) -> None:
-        """Passes an event to every observer, with the arguments that its hook has."""
+        """Pass an event to every observer, with the arguments that its hook takes."""
         for title, manager in list(self._active):
             own = {key: plain(value) for key, value in event.items()}  # a copy each: none can reach another's or ours
             try:
@@ -489,7 +488,7 @@ class Observers:
 
 
 def plain(value: Any) -> Any:
-    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake.
+    """Return a deep copy of plain values. Raises TypeError for other values: no array or model is passed on by mistake.
 
     >>> plain({"targets": ("arousal", "valence")})
     {'targets': ['arousal', 'valence']}

@@ -48,22 +48,22 @@ def write_report(
     audit: Callable[[Path, Record], Audit] | None = None,
     share: bool = False,
 ) -> Path:
-    """Writes the report of a run, of scored predictions, or of a leaderboard entry.
+    """Write the report of a run, of scored predictions, or of a leaderboard entry to `out`.
 
     Args:
-        singles: runs of single modalities to compare a fusion with; by default those next to `folder`.
-        dataset: name or folder of the data; by default as the record has it.
-        data_root: where the dataset lies; without its data no signals are drawn.
-        trust_code: whether classes in files that the record names are imported.
-        progress: called while data are prepared, as `store.prepare` does.
-        share: whether others may see it: without signals and, unless labels are public, without what tells labels or
-            single subjects, as a sealed entry.
-        audit: audits a record that was not audited, see `audits.audit_record`; by default it is not.
+        singles: runs of single modalities to compare a fusion with; by default the runs next to `folder`.
+        dataset: name or folder of the data; by default the one in the record.
+        data_root: folder of the datasets; without data, no signals are drawn.
+        trust_code: whether to import classes in files that the record names.
+        progress: called while data are prepared, as in `store.prepare`.
+        share: whether the report is for others: without signals and, unless labels are public, without content that
+            reveals labels or single subjects, as in an entry with withheld labels.
+        audit: audits a record without an audit, see `audits.audit_record`; by default none is made.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
-        MachineError: the file cannot be written. CheckFailed: the record names code in a file, or labels could be
-            told from scores that are to be shared.
+            MachineError: the file cannot be written. CheckFailed: the record names code in a file, or the shared scores
+            would reveal labels.
     """
     record = read_record(folder)
     with (
@@ -80,7 +80,7 @@ def write_report(
 
 
 def _for_owner(record: Record, folder: Path, data_root: Path | None, progress: ProgressCallback | None) -> RunFacts:
-    """A run with its recordings, where they are available."""
+    """Return a run with its recordings, where they are available."""
     store = _store(record, data_root, progress)
     if isinstance(store, Undefined):
         return RunFacts(record, folder, store)
@@ -88,16 +88,16 @@ def _for_owner(record: Record, folder: Path, data_root: Path | None, progress: P
 
 
 def _for_others(record: Record, folder: Path) -> RunFacts:
-    """The part of a run that others may see, as if read from its entry. Raises CheckFailed where labels could be
-    told."""
-    kept = replace(record, run=public_run(record.run))
+    """Return the part of a run that others may see, as if read from its entry. Raises CheckFailed where it would reveal
+    labels."""
+    public = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
-        told = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""
-        if told:
-            raise CheckFailed(f"the report cannot be shared: {told}", where=str(folder))
-        cohort = {**kept.run["cohort"], "subjects": record.manifest.cohort.size}
-        kept = withheld.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
-    return RunFacts(kept, folder, Undefined("the report was written to be shared"), for_others=True)
+        reason = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""
+        if reason:
+            raise CheckFailed(f"the report cannot be shared: {reason}", where=str(folder))
+        cohort = {**public.run["cohort"], "subjects": record.manifest.cohort.size}
+        public = withheld.seal_record(replace(public, run={**public.run, "cohort": cohort}))
+    return RunFacts(public, folder, Undefined("the report was written to be shared"), for_others=True)
 
 
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
@@ -111,18 +111,18 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Embeddings", "Embeddings", figures.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         *(
-            [Section("Pretraining", "From-scratch and feature comparison", beside)]
-            if (beside := floors_section(run))
+            [Section("Pretraining", "From-scratch and feature comparison", comparison)]
+            if (comparison := floors_section(run))
             else []
         ),
         *(
             [Section("Calibration data", "Scores by calibration data", by)]
-            if (by := axis_curves.given_section(run))
+            if (by := axis_curves.calibration_data_section(run))
             else []
         ),
         Section("Scores", "All scores", scores_section(run)),
         Section("Quality", "Scores by the quality of signals", quality_section(run)),
-        Section("People", "Scores by group of subjects", people_section(run)),
+        Section("Groups", "Scores by group of subjects", people_section(run)),
         Section("Audit", "Audit", audit_section(run)),
         Section("Cost", "Cost", cost_section(run)),
         Section("The run", "Details of the run", facts_section(run)),
@@ -134,7 +134,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
 
 
 def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
-    """The findings of `audit`, or the reason why there are none."""
+    """Return the findings of `audit`, or the reason why there are none."""
     try:
         return audit(folder, record).json()
     except EmbenchError as error:
@@ -142,7 +142,7 @@ def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit
 
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
-    """The recordings that the run was made on, or why they are not available."""
+    """Return the recordings that the run was made on, or the reason why they are not available."""
     rules = recorded_protocol(record.manifest.protocol.content())
     if rules is None:
         return Undefined("the protocol's file is not available")

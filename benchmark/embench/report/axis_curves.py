@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from embench.errors import EmbenchError
 from embench.files import digest, saving, write_text
-from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, Given, recorded_given
+from embench.protocols import CALIBRATION_NORMALISED, NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import Manifest, but_for_given
 from embench.records.record import format_csv, read_manifest, read_record
 from embench.records.scores import Score, Scores
@@ -22,28 +22,28 @@ from embench.report.page import figure_row, figure_with_table, html_table, join_
 from embench.statistics import metric_facts
 from embench.statistics.scores import COMPARED
 
-# Points of curves: scores of runs along an axis along which they differ.
+# Points of curves: scores of runs that differ along one axis.
 
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
     "label_fraction": "proportion of the training labels",
-    "given": "units given of each class",
+    "calibration_data": "units given of each class",
     "drop": "modalities removed at test time",
 }
 CURVE_FIELDS = (
-    *("dataset", "target", "metric", "kind", "of", "line", "at", "mean", "low", "high", "people", "above", "run"),
+    *("dataset", "target", "metric", "kind", "of", "line", "at", "mean", "low", "high", "subjects", "above", "run"),
 )
 
 
 @dataclass(frozen=True)
 class Point:
-    """The headline of a run on a target, or what belongs to it.
+    """A point of a curve: the primary metric of a run on a target, of a confound-only model, or a gain.
 
     Args:
-        line: what sets the run apart from the others but for the axis, or the name of a control. `at`: its place on
-            the axis.
-        kind: whose it is; a `gain` is the difference from the best control, which `above` names.
-        of: the method that has a panel of its own; empty where methods share one.
+        line: differences of the run from the others, except along the axis; or the name of a confound-only model. `at`:
+            place on the axis.
+        kind: what the score belongs to; a `gain` is the difference from the best confound-only model, named by `above`.
+        of: the method with its own panel; empty where methods share one.
     """
 
     dataset: str
@@ -59,21 +59,21 @@ class Point:
 
     @property
     def control(self) -> bool:
-        """True if it is of a control."""
+        """True if the point belongs to a confound-only model."""
         return self.kind == "control"
 
     def fields(self) -> dict[str, Any]:
-        """`CURVE_FIELDS`, of which an undefined score has none."""
+        """Return `CURVE_FIELDS` -> value; without scores where these are undefined."""
         score = self.score
         own = {**vars(self), "mean": score.mean if score.defined else None, "low": score.low, "high": score.high}
-        own["people"] = score.subjects
+        own["subjects"] = score.subjects
         return {name: own[name] for name in CURVE_FIELDS}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Runs along one axis of `AXIS_TITLES`. `places`: what the axis holds, in order; `note`: what may be concluded,
-    where that needs words."""
+    """Runs along one axis of `AXIS_TITLES`. `places`: the values on the axis, in order; `note`: permitted conclusions,
+    where they need words."""
 
     axis: str
     places: tuple[str, ...]
@@ -93,7 +93,7 @@ class Curve:
         ).strip()
 
     def panels(self) -> list[tuple[str, list[Point]]]:
-        """(title, points) for each dataset, target and metric, and for methods that have panels of their own."""
+        """Return (title, points) for each dataset, target and metric, and for each method with its own panels."""
         found: dict[str, list[Point]] = {}
         for point in self.points:
             if point.kind != "gain":
@@ -101,12 +101,12 @@ class Curve:
         return list(found.items())
 
     def gains(self, title: str) -> list[Point]:
-        """The gains of the panel of this title."""
+        """Return the gains of the panel with this title."""
         own = [point for point in self.points if point.kind == "gain" and self._panel(point) == title]
         return sorted(own, key=lambda point: (self.places.index(point.at), point.line))
 
     def along(self, points: list[Point], line: str) -> list[Point]:
-        """The points of a line whose score is known, in the order of the axis."""
+        """Return the points of a line with defined scores, in the order of the axis."""
         own = [point for point in points if point.line == line and point.score.defined]
         return sorted(own, key=lambda point: self.places.index(point.at))
 
@@ -115,11 +115,11 @@ class Curve:
         return f"{point.dataset}, {point.target}: {point.metric}{own}"
 
 
-# The curve of a method's score over what test subjects give of themselves first, with its controls', and what it gains
-# above the best of them.
+# Curve over the amount of calibration data: scores of a method and of its confound-only models, and the gain over the
+# best of these.
 
 _SESSION = "session"
-_LABELLED, _UNLABELLED = "labelled", f"unlabelled ({SLICE_NORMALISED})"
+_LABELLED, _UNLABELLED = "labelled", f"unlabelled ({CALIBRATION_NORMALISED})"
 _OFFLINE = "whole session, unlabelled"
 GIVEN_NOTE = (
     "The same units are scored at every amount of calibration data, so that points are paired. The "
@@ -132,71 +132,77 @@ _DESCRIPTIVE = {
 _GAIN = "Gain over the best confound-only model"
 
 
-def place_of(given: Given) -> str:
-    """The place of what is given on the axis, labelled or not."""
+def get_place(given: Given) -> str:
+    """Return the place of an amount of calibration data on the axis, labelled or not."""
     return _SESSION if given.session else str(given.units)
 
 
-def given_curve(runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequence[Sequence[Point]]) -> Curve | None:
-    """The curve over what is given; None where runs do not differ in it.
+def build_calibration_curve(
+    runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequence[Sequence[Point]]
+) -> Curve | None:
+    """Build the curve over the amount of calibration data; None where runs do not differ in it.
 
     Args:
-        points: of each run, as for any other axis: a `line` that names its method.
+        points: points of each run, as for any other axis: their `line` names the method.
     """
     found: dict[tuple[Any, ...], Point] = {}
-    asked: dict[str, Given] = {}
-    for (run, scores), headlines in zip(runs, points, strict=True):
-        if (given := recorded_given(run.get("given"))) is None:
+    amounts: dict[str, Given] = {}
+    for (run, scores), primary_metrics in zip(runs, points, strict=True):
+        if (given := recorded_given(run.get("calibration_data"))) is None:
             continue
-        asked[given.text] = given
-        for headline in headlines:
-            for point in _calibration_points(given, replace(headline, of=headline.line, at=place_of(given)), scores):
+        amounts[given.text] = given
+        for primary_metric in primary_metrics:
+            for point in _calibration_points(
+                given, replace(primary_metric, of=primary_metric.line, at=get_place(given)), scores
+            ):
                 key = point.of, point.dataset, point.target, point.metric, point.kind == "gain", point.line, point.at
                 if key not in found or (found[key].control and not point.control):  # the run itself, where there is one
                     found[key] = point
-    if len(asked) < 2:
+    if len(amounts) < 2:
         return None
-    places = dict.fromkeys(place_of(given) for given in sorted(asked.values(), key=lambda given: given.place))
-    words = {run["giving"] for run, _ in runs if run.get("giving")}
-    told = f"Subjects: {words.pop()}. " if len(words) == 1 else ""
-    note = told + GIVEN_NOTE + _DESCRIPTIVE[all(run["dev"] for run, _ in runs)]
-    return Curve("given", tuple(places), tuple(found.values()), note)
+    places = dict.fromkeys(get_place(given) for given in sorted(amounts.values(), key=lambda given: given.place))
+    words = {run["calibration_split"] for run, _ in runs if run.get("calibration_split")}
+    subjects_text = f"Subjects: {words.pop()}. " if len(words) == 1 else ""
+    note = subjects_text + GIVEN_NOTE + _DESCRIPTIVE[all(run["dev"] for run, _ in runs)]
+    return Curve("calibration_data", tuple(places), tuple(found.values()), note)
 
 
-def _calibration_points(given: Given, headline: Point, scores: Scores) -> Iterator[Point]:
-    """The points of a run on a target: its own, its controls', and its gain."""
+def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> Iterator[Point]:
+    """Yield the points of a run on a target: the method, the confound-only models, and the gain."""
     own = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
-    yield replace(headline, line=own)
-    if not given.plain():
-        yield replace(headline, line=_UNLABELLED)  # of nothing, there is nothing to label
+    yield replace(primary_metric, line=own)
+    if not given.to_record():
+        yield replace(primary_metric, line=_UNLABELLED)  # of nothing, there is nothing to label
         return
     for name in COMPARED:
-        score = scores.control_scores(headline.target, name).get(headline.metric, Score())
+        score = scores.confound_only_scores(primary_metric.target, name).get(primary_metric.metric, Score())
         if score.defined and not given.session:
-            told = _UNLABELLED if name == SLICE_NORMALISED else name
-            yield replace(headline, line=told, score=score, kind="control")
-    personal = scores.personal(headline.target)
-    if personal and (best := least_gain(personal, headline.metric)):
+            line = _UNLABELLED if name == CALIBRATION_NORMALISED else name
+            yield replace(primary_metric, line=line, score=score, kind="control")
+    gain = scores.calibration_gain(primary_metric.target)
+    if gain and (best := least_gain(gain, primary_metric.metric)):
         above, gap = best
-        yield replace(headline, line=own, score=gap.difference, kind="gain", above=above)
+        yield replace(primary_metric, line=own, score=gap.difference, kind="gain", above=above)
 
 
-def draw_given(curve: Curve) -> Figure:
-    """A panel of scores and one of gains for each dataset, target and method."""
-    places, drawn = Axis(AXIS_TITLES["given"], names=curve.places), []
+def draw_calibration_curve(curve: Curve) -> Figure:
+    """Draw a panel of scores and a panel of gains for each dataset, target and method."""
+    places, drawn = Axis(AXIS_TITLES["calibration_data"], names=curve.places), []
     for title, points in curve.panels():
         metric = points[0].metric
         marks: list[Mark] = []
         if (chance := metric_facts(metric).chance) is not None:
             marks.append(rule(y=chance, label="chance"))
-        drawn.append(Panel(title, [*marks, *_controls(curve, points), *_methods(curve, points)], places, Axis(metric)))
+        drawn.append(
+            Panel(title, [*marks, *_draw_controls(curve, points), *_draw_methods(curve, points)], places, Axis(metric))
+        )
         if gains := curve.gains(title):
             zero = rule(y=0.0, label="no gain")
             gained = Axis("gain")
             drawn.append(
                 Panel(
                     _GAIN,
-                    [zero, *_methods(curve, gains)],
+                    [zero, *_draw_methods(curve, gains)],
                     places,
                     gained,
                     height=130,
@@ -205,8 +211,8 @@ def draw_given(curve: Curve) -> Figure:
     return figure(drawn, curve.title, curve.about)
 
 
-def _methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
-    """Lines with intervals, side by side at each place."""
+def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
+    """Draw lines with intervals, side by side at each place."""
     for k, name in enumerate((_LABELLED, _UNLABELLED, _OFFLINE)):
         own = curve.along(points, name)
         if not own:
@@ -221,11 +227,11 @@ def _methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
         yield score_bars(at, [p.score for p in own], colour=k, label=name, symbol=SYMBOLS[k % len(SYMBOLS)], tips=tips)
 
 
-def _controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
-    """Thin lines without intervals; what is scored with nothing given is level over all places."""
-    for k, name in enumerate(name for name in COMPARED if name != SLICE_NORMALISED):
+def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
+    """Draw thin lines without intervals; models without calibration data are level over all places."""
+    for k, name in enumerate(name for name in COMPARED if name != CALIBRATION_NORMALISED):
         own = [point for point in curve.along(points, name) if point.control]
-        if own and name == NOTHING_GIVEN:
+        if own and name == NO_CALIBRATION:
             yield rule(y=own[0].score.mean, label=name, colour="ink")
         elif own:
             at, means = [curve.places.index(point.at) for point in own], [point.score.mean for point in own]
@@ -234,33 +240,36 @@ def _controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
             yield scatter(at, means, colour=2 + k, symbol=SYMBOLS[(2 + k) % len(SYMBOLS)], label=name, tips=tips)
 
 
-# Scores of a grid against one of its axes: how many subjects or units have labels, what test subjects give first, which
-# modalities are taken away.
+# Scores of a grid along one of its axes: number of subjects or units with labels, calibration data, or removed
+# modalities.
 
 
 def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
-    """A curve for each axis along which some runs differ, each given as the content of run.yaml and its scores."""
+    """Build a curve for each axis along which some runs differ. Each run is given as the content of run.yaml and its
+    scores."""
     found = []
     for axis in AXIS_TITLES:
-        if axis == "given":
-            if all(run.get("given") is None for run, _ in runs):
+        if axis == "calibration_data":
+            if all(run.get("calibration_data") is None for run, _ in runs):
                 continue
-            differing = _differing([run for run, _ in runs], axis)
-            if curve := given_curve(runs, [_grid_points(axis, run, scores, differing) for run, scores in runs]):
+            differing = _list_differences([run for run, _ in runs], axis)
+            if curve := build_calibration_curve(
+                runs, [_grid_points(axis, run, scores, differing) for run, scores in runs]
+            ):
                 found.append(curve)
             continue
-        places = {_place(axis, run): _order(axis, run) for run, _ in runs}
+        places = {_find_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            differing = _differing([run for run, _ in runs], axis)
+            differing = _list_differences([run for run, _ in runs], axis)
             points = [point for run, scores in runs for point in _grid_points(axis, run, scores, differing)]
             found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(points)))
     return found
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: removed modalities from top to bottom, all else as lines."""
-    if curve.axis == "given":
-        return draw_given(curve)
+    """Draw a panel for each dataset and target: removed modalities from top to bottom, all other axes as lines."""
+    if curve.axis == "calibration_data":
+        return draw_calibration_curve(curve)
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
@@ -286,7 +295,7 @@ def draw_curve(curve: Curve) -> Figure:
 
 
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
-    """Writes `name`.svg and `name`.csv, which has the drawn numbers; the paths. Raises MachineError."""
+    """Write the figure to `name`.svg and its numbers to `name`.csv; return both paths. Raises MachineError."""
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     with saving("the curve", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -298,8 +307,8 @@ def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
 def write_curves(
     runs: Sequence[tuple[Mapping[str, Any], Scores]], folder: Path
 ) -> list[tuple[Curve, tuple[Path, Path]]]:
-    """Writes the curve of each axis along which runs differ, named after the axis and the runs; each curve with its
-    two paths. Raises MachineError."""
+    """Write a curve for each axis along which runs differ, named after the axis and the runs; return each curve with
+    its two paths. Raises MachineError."""
     name = digest([run["id"] for run, _ in runs])[:10]
     return [
         (curve, write_curve(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in build_curves(runs)
@@ -307,28 +316,28 @@ def write_curves(
 
 
 def _grid_points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequence[str]) -> list[Point]:
-    parts = _parts(run, axis)
+    parts = _describe_parts(run, axis)
     synthetic = " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
     dataset = name_without_package(run["dataset"]["name"]) + synthetic
     line = ", ".join(filter(None, (parts[part] for part in differing))) or parts["method"]
     return [
-        Point(dataset, target, metric, line, _place(axis, run), scores.of(target).get(metric, Score()), run["id"])
-        for target, metric in scores.headlines.items()
+        Point(dataset, target, metric, line, _find_place(axis, run), scores.of(target).get(metric, Score()), run["id"])
+        for target, metric in scores.primary_metrics.items()
     ]
 
 
-def _differing(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
-    """The parts in which some runs differ besides the axis."""
-    parts = [_parts(run, axis) for run in runs]
+def _list_differences(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
+    """Return the parts in which some runs differ, except the axis."""
+    parts = [_describe_parts(run, axis) for run in runs]
     return [name for name in parts[0] if len({part[name] for part in parts}) > 1]
 
 
-def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
-    """Description of a run in words; without its dataset, which has a panel of its own."""
+def _describe_parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
+    """Describe a run in words; without its dataset, which has its own panel."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     parts = {
-        "method": method.get("outside")
+        "method": method.get("submission")
         or " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
@@ -341,17 +350,19 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
         if config.get("pretrained")
         else "",
-        "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
-        "label_fraction": f"{_place('label_fraction', run)} of the labels",
-        "given": "" if recorded_given(run.get("given")) is None else f"given {_place('given', run)}",
-        "drop": f"without {_place('drop', run)}" if config.get("drop") else "",
+        "label_subjects": f"labels of {_find_place('label_subjects', run)} subjects",
+        "label_fraction": f"{_find_place('label_fraction', run)} of the labels",
+        "calibration_data": ""
+        if recorded_given(run.get("calibration_data")) is None
+        else f"given {_find_place('calibration_data', run)}",
+        "drop": f"without {_find_place('drop', run)}" if config.get("drop") else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
 
 
-def _place(axis: str, run: Mapping[str, Any]) -> str:
-    if axis == "given":
-        given = recorded_given(run.get("given"))
+def _find_place(axis: str, run: Mapping[str, Any]) -> str:
+    if axis == "calibration_data":
+        given = recorded_given(run.get("calibration_data"))
         return "" if given is None else given.text
     value = run["config"].get(axis)
     if axis == "drop":
@@ -366,7 +377,7 @@ def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
     return (float("inf") if value is None else value,)
 
 
-# The curve over the runs that lie beside a run's folder and differ from it in what test subjects give first alone.
+# Curve over the runs next to a run's folder that differ from it only in calibration data.
 
 _ABOUT_GIVEN = (
     "The same method, and what it is compared with, by the amount of calibration data of the test subject; below, its "
@@ -374,27 +385,27 @@ _ABOUT_GIVEN = (
 )
 
 
-def given_section(run: RunFacts) -> Markup | None:
-    """The curve over this run and those beside its folder that differ from it in what test subjects give alone; None
-    where there are none, or others may see the report."""
-    if run.manifest.given is None or run.for_others:
+def calibration_data_section(run: RunFacts) -> Markup | None:
+    """Return the curve over this run and the runs next to its folder that differ only in calibration data; None where
+    there are none, or others may see the report."""
+    if run.manifest.calibration_data is None or run.for_others:
         return None
-    found = _beside(run)
-    curves = [curve for curve in build_curves(found) if curve.axis == "given"] if len(found) > 1 else []
+    found = _read_comparable_runs(run)
+    curves = [curve for curve in build_curves(found) if curve.axis == "calibration_data"] if len(found) > 1 else []
     return describe_curve(curves[0]) if curves else None
 
 
-def _comparable(about: Manifest) -> list[Any]:
-    """Facts that all runs of one curve share."""
+def _build_comparison_key(about: Manifest) -> list[Any]:
+    """Return the facts that all runs of one curve share."""
     return [about.seeds, *but_for_given(about)]
 
 
-def _beside(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:
-    """run.yaml and scores of the run and of those that differ from it in what test subjects give alone."""
-    found, own = [], _comparable(run.manifest)
+def _read_comparable_runs(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:
+    """Read run.yaml and scores of the run and of the runs that differ from it only in calibration data."""
+    found, own = [], _build_comparison_key(run.manifest)
     for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
         try:
-            if _comparable(read_manifest(path.parent)) == own:
+            if _build_comparison_key(read_manifest(path.parent)) == own:
                 record = read_record(path.parent)
                 found.append((record.run, record.scores))
         except EmbenchError:  # another run's record that cannot be read
@@ -403,7 +414,7 @@ def _beside(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:
 
 
 def describe_curve(curve: Curve) -> Markup:
-    """The figure of a curve with its numbers, and a table of gains where there are some."""
+    """Return the figure of a curve with its numbers, and a table of gains if there are any."""
     head = ("target", "score", "of", AXIS_TITLES[curve.axis], "mean", "from", "to")
     rows = [
         (point.target, point.metric, point.line, point.at, point.score.mean, point.score.low, point.score.high)
@@ -416,6 +427,6 @@ def describe_curve(curve: Curve) -> Markup:
         for title, _ in curve.panels()
         for point in curve.gains(title)
     ]
-    columns = ("target", "given", AXIS_TITLES[curve.axis], "above", "gain", "from", "to")
-    told = [html_table(columns, gains, "Gain over the best confound-only model")] if gains else []
-    return join_parts([paragraph(curve.note), figure_row([drawn]), *told])
+    columns = ("target", "calibration_data", AXIS_TITLES[curve.axis], "above", "gain", "from", "to")
+    parts = [html_table(columns, gains, "Gain over the best confound-only model")] if gains else []
+    return join_parts([paragraph(curve.note), figure_row([drawn]), *parts])

@@ -14,12 +14,12 @@ import numpy as np
 from embench.errors import UsageError
 from embench.records.wording import Interval
 
-# Primitives of a drawing: lines, areas, rectangles, dots and words, in pixels, with colours by name.
+# Primitives of a drawing: lines, areas, rectangles, dots and text, in pixels, with colours by name.
 
 FIGURE_FORMATS = (".svg", ".png", ".pdf")
 _LIGHT = {"ink": "#1c2330", "muted": "#5a6473", "grid": "#e2e6ec", "paper": "#ffffff"}
 _DARK = {"ink": "#e8ecf2", "muted": "#a3adba", "grid": "#303844", "paper": "#151a21"}
-# Okabe and Ito's colours, which readers with any kind of colour vision can tell apart; yellow is too pale on white.
+# Colours by Okabe and Ito, suitable for colour-blind readers; their yellow is too pale on white and omitted.
 _SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07D00", "#56B4E9", "#7A6FD0")
 _SERIES_DARK = ("#56B4E9", "#F28C4B", "#2FC497", "#E39AC2", "#E6B422", "#8CC9EE", "#A79DF2")
 _NAMES = (*_LIGHT, *map(str, range(len(_SERIES))))
@@ -37,31 +37,31 @@ STYLE = (
     ".drawing{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}"
     + "".join(f".drawing .f{n}{{fill:var(--d-{n})}}.drawing .s{n}{{stroke:var(--d-{n});fill:none}}" for n in _NAMES)
 )
-"""Styles of the classes in an SVG: a page with several figures holds them once (`svg(alone=False)`)."""
+"""CSS of the classes in an SVG; a page with several figures contains it once (`svg(alone=False)`)."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A primitive at `at`, (n, 2) pixels from the top left corner; of a rectangle two corners."""
+    """A primitive at `at`, (n, 2) pixels from the top left corner; a rectangle has two corners."""
 
     kind: Literal["line", "area", "rect", "dot", "cloud", "text"]
     at: np.ndarray
     colour: str
     size: float = 1.0
-    """Width of a line, radius of a dot, height of a text."""
+    """Width of a line, radius of a dot, or height of a text, in pixels."""
     opacity: float = 1.0
     dashed: bool = False
     symbol: str = "circle"
     text: str = ""
-    """The words of a text; of anything else its tooltip."""
+    """Content of a text; tooltip of any other shape."""
     anchor: Anchor = "middle"
     turn: float = 0.0
-    """Degrees, clockwise."""
+    """Rotation in degrees, clockwise."""
     bold: bool = False
 
 
 def colour_name(colour: int | str) -> str:
-    """The name of a colour: of a series by its number, which wraps around, else as it is."""
+    """Return the name of a colour: for the number of a series, which wraps around, or the name itself."""
     return str(colour % len(_SERIES)) if isinstance(colour, int) else colour
 
 
@@ -76,7 +76,8 @@ class Figure:
     shapes: Sequence[Shape]
 
     def svg(self, *, alone: bool = True) -> str:
-        """An SVG element. `alone`: with its style and background; else the page around it holds `STYLE`."""
+        """Return an SVG element. With `alone`, it has its own style and background; otherwise the page around it holds
+        `STYLE`."""
         text = f"{self.title}. {self.about}" if self.about else self.title
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-label={quoteattr(text)} '
@@ -88,7 +89,7 @@ class Figure:
         return "\n".join([head + about + style, *map(_svg, self.shapes), "</svg>"])
 
     def save(self, path: Path) -> None:
-        """Writes .svg; .png and .pdf in the light colours. The same shapes give the same bytes."""
+        """Write .svg, or .png and .pdf in the light colours. Equal shapes give equal bytes."""
         path = Path(path)
         if path.suffix.lower() == ".svg":
             path.write_text(self.svg() + "\n", encoding="utf-8", newline="\n")
@@ -97,7 +98,7 @@ class Figure:
 
 
 def check_path(path: Path, where: str) -> None:
-    """Raises UsageError where no figure can be written to `path`; `where` is the option that named it."""
+    """Raise UsageError where no figure can be written to `path`; `where` is the option that named it."""
     if path.suffix.lower() not in FIGURE_FORMATS:
         raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FIGURE_FORMATS)}")
     if not path.absolute().parent.is_dir():
@@ -126,7 +127,7 @@ def _svg(shape: Shape) -> str:
         place = f'x="{x:.1f}" y="{y:.1f}" font-size="{shape.size:g}" text-anchor="{shape.anchor}"'
         return f"<text {fill} {place}{bold}{turn}>{escape(shape.text)}</text>"
     if shape.kind == "cloud":
-        # A line of no length with round ends is a dot: thousands of them are one short path.
+        # Lines of zero length with round ends look like dots: thousands of dots fit into one short path.
         dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in shape.at if np.isfinite(x + y))
         width = f'stroke-width="{2 * shape.size:g}" stroke-linecap="round"'
         return f'<path class="s{shape.colour}" {width} stroke-opacity="{shape.opacity:g}" d="{dots}"/>'
@@ -148,7 +149,7 @@ def _svg(shape: Shape) -> str:
 
 
 def _print(figure: Figure, path: Path) -> None:
-    """Writes a figure with matplotlib. A pixel is a point, so that letters and lines keep their sizes."""
+    """Write a figure with matplotlib. A pixel becomes a point, so that texts and lines keep their sizes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Sheet
 
@@ -187,7 +188,7 @@ def _put(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
         axes.scatter(x, y, s=(2 * shape.size) ** 2, marker=marker, linewidth=0, **look)
 
 
-# Marks of a panel. A mark knows the data that it spans, and its shapes once the axes are known.
+# Marks of a panel. A mark stores the range of its data, and computes its shapes once the axes are known.
 
 Colour = int | str
 NOWHERE = np.empty((0, 2))
@@ -197,7 +198,7 @@ Frame = Callable[[Any, Any], np.ndarray]
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark on a panel: the data it spans (NaN where it sets no limits), its shapes, its legend's text and sample."""
+    """A mark on a panel: data range (NaN where it sets no limits), shapes, and the text and sample in the legend."""
 
     x: np.ndarray
     y: np.ndarray
@@ -211,7 +212,7 @@ def _floats(*columns: Any) -> list[np.ndarray]:
 
 
 def _unbroken(at: np.ndarray) -> list[np.ndarray]:
-    """The stretches of two points and more between NaN."""
+    """Return the stretches of at least two points between NaN."""
     finite = np.isfinite(at).all(1)
     ends = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(int)))
     return [at[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True) if b - a > 1]
@@ -230,7 +231,8 @@ def line(
     symbol: str = "",
     opacity: float = 1.0,
 ) -> Mark:
-    """A line, broken where `y` is NaN, with a band from `low` to `high` and a `symbol` at each point where asked."""
+    """Draw a line, broken where `y` is NaN, with an optional band from `low` to `high` and optional `symbol` at each
+    point."""
     x, y = _floats(x, y)
     edges = _floats(low, high) if low is not None else []
     name = colour_name(colour)
@@ -256,7 +258,8 @@ def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """A scatter; `tips` holds the tooltip of each. Circles without any are one path, small in the file."""
+    """Draw a scatter plot; `tips` are the tooltips of the points. Circles without tooltips are one path, which keeps
+    files small."""
     x, y = _floats(x, y)
     name = colour_name(colour)
 
@@ -276,7 +279,7 @@ def error_bars(
     at: Any, mean: Any, low: Any, high: Any, *, across: bool = False, colour: Colour = 0, label: str = "",
     symbol: str = "circle", tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """Points with whiskers from `low` to `high`, upright at x = `at`; lying at y = `at` where `across`."""
+    """Draw points with whiskers from `low` to `high`: vertical at x = `at`, or horizontal at y = `at` if `across`."""
     at, mean, low, high = _floats(at, mean, low, high)
     name = colour_name(colour)
     x, y = np.tile(at, 3), np.concatenate([mean, low, high])
@@ -299,7 +302,7 @@ def error_bars(
 
 
 def score_bars(at: Any, scores: Sequence[Interval], **look: Any) -> Mark:
-    """Error bars of scores with their intervals, which look as `error_bars` says."""
+    """Draw error bars of scores with their intervals; `look` are options of `error_bars`."""
     return error_bars(at, *([getattr(score, end) for score in scores] for end in ("mean", "low", "high")), **look)
 
 
@@ -307,7 +310,8 @@ def bars(
     at: Any, value: Any, base: Any = 0.0, *, across: bool = False, colour: Colour = 0, label: str = "",
     width: Any = 0.72, opacity: float = 1.0,
 ) -> Mark:  # fmt: skip
-    """Bars from `base` to `value`, upright at x = `at`; lying at y = `at` where `across`. `width`: of all or each."""
+    """Draw bars from `base` to `value`: vertical at x = `at`, or horizontal at y = `at` if `across`. `width`: one for
+    all, or one each."""
     at, value = _floats(at, value)
     base = np.broadcast_to(np.asarray(base, np.float64), value.shape)
     name = colour_name(colour)
@@ -324,7 +328,8 @@ def bars(
 
 
 def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0, top: float | None = None) -> Mark:
-    """A table of cells (rows, columns), stronger to `top` (the largest), each with its text; row 0 where y = 0."""
+    """Draw a table of cells (rows, columns), each with its text; colours become stronger up to `top`, by default the
+    largest value. Row 0 is at y = 0."""
     table = np.asarray(values, np.float64)
     rows, columns = table.shape
     largest = top if top is not None else (np.nanmax(table) if np.isfinite(table).any() else 1.0)
@@ -346,7 +351,7 @@ def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0
 
 
 def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: Colour = "muted") -> Mark:
-    """A dashed line over the whole panel, at `x` or at `y`."""
+    """Draw a dashed line over the whole panel, at `x` or at `y`."""
 
     def shapes(frame: Frame) -> list[Shape]:
         ends = frame([-np.inf, np.inf], [y, y]) if math.isnan(x) else frame([x, x], [-np.inf, np.inf])
@@ -357,18 +362,18 @@ def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: C
     )
 
 
-# Axes with ticks, titles and legends, and how panels stand together.
+# Axes with ticks, titles and legends, and the arrangement of panels.
 
 SMALL, TITLE = 11.0, 13.0
 _LETTER = 0.56
-"""Mean width of a letter, of its height: there is no font to measure here."""
+"""Mean width of a letter, relative to its height; no font is measured."""
 _MARGIN = 16.0
-"""Right of a plot: half of the number at the end of its axis."""
+"""Margin right of a plot, in pixels: half of the last number on its axis."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A scale; with `names` there is one place for each, 0, 1, ..; a y-axis has the first on top."""
+    """A scale; with `names`, each name has one place at 0, 1, ..; a y-axis has the first name on top."""
 
     label: str = ""
     low: float | None = None
@@ -379,7 +384,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Panel:
-    """Marks on two axes. `height` is that of the plot inside the axes, in pixels."""
+    """Marks on two axes. `height` is the height of the plot inside the axes, in pixels."""
 
     title: str
     marks: Sequence[Mark]
@@ -397,8 +402,8 @@ def figure(
     width: float = 720.0,
     heading: bool = False,
 ) -> Figure:
-    """Panels in rows of `columns`, `width` pixels wide in all. `about` is a description for readers who cannot see it;
-    `heading` writes the title on top."""
+    """Arrange panels in rows of `columns`, `width` pixels wide in all. `about` describes the figure for readers who
+    cannot see it; `heading` writes the title on top."""
     shapes: list[Shape] = []
     top, each = 4.0, width / columns
     if heading:
@@ -417,7 +422,7 @@ def figure(
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers from `low` to `high`, `most` steps or fewer."""
+    """Return round numbers from `low` to `high`, at most `most` steps."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = power * next(s for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
@@ -426,7 +431,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def _numbers(places: Sequence[float]) -> list[str]:
-    """Numbers with as few decimals as all of them need."""
+    """Format numbers with as few decimals as all of them need."""
     decimals = next((d for d in range(7) if all(abs(round(p, d) - p) < 1e-9 for p in places)), 7)
     return [f"{place:.{decimals}f}" for place in places]
 
@@ -459,7 +464,7 @@ def _places(axis: Axis, domain: tuple[float, float], most: int) -> tuple[list[fl
 
 
 def _legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
-    """Lines of (mark, where it begins)."""
+    """Return lines of (mark, x position), in pixels."""
     lines: list[list[tuple[Mark, float]]] = []
     at = width
     for mark in panel.marks:
@@ -483,7 +488,7 @@ def _left(panel: Panel) -> float:
 
 
 def _panel(panel: Panel, x0: float, top: float, width: float, left: float, plot: float) -> tuple[list[Shape], float]:
-    """Shapes of a panel whose plot begins at (`left`, `plot`), and where it ends below."""
+    """Return the shapes of a panel with its plot at (`left`, `plot`), and its lower end."""
     right, bottom = x0 + width, plot + panel.height
     across = _domain(panel.x, [m.x for m in panel.marks])
     up = _domain(panel.y, [m.y for m in panel.marks])
@@ -585,11 +590,11 @@ __all__ = [
 ]
 
 
-# The labels of a dataset as a figure: one panel a target, one bar a subject.
+# The labels of a dataset as a figure: one panel for each target, one bar for each subject.
 
 
 def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
-    """The per-subject part of what `label_report.report` says."""
+    """Draw the per-subject part of `label_report.report`."""
     panels = [_label_panel(target) for target in targets if target.get("per_person")]
     return figure(panels, f"{title}: labels of each subject", width=640, heading=True)
 

@@ -17,12 +17,11 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.leaderboard.rows import given_of
-from embench.leaderboard.withheld import sealed_audit
+from embench.leaderboard.rows import describe_calibration_data
+from embench.leaderboard.withheld import seal_audit
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording
-from embench.records.audit import reworded
 from embench.records.ledger import scored_and_whose
 from embench.records.manifest import Manifest, RulePart, method_kind
 from embench.records.predictions import MODEL, Labels, Predictions
@@ -34,7 +33,7 @@ from embench.statistics.form import ResultForm, result_forms
 from embench.statistics.joined import Joined, join, labels_of, names_apart, recorded_targets
 from embench.store import Store
 
-# Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others.
+# Facts of a finished run, for reports, texts for papers, and other descriptions.
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
 METHOD_UNKNOWN = "unknown: other code made the predictions"
@@ -45,7 +44,7 @@ _ACCESS = {
     "baseline": "the recorded rest, for normalisation",
     "unlabelled": "all recordings of the subject without their labels, for normalisation",
 }
-"""Access of a method to a test subject in words, by the record's `target_access`."""
+"""Value of `target_access` in the record -> data of a test subject that the method used, in words."""
 
 _NORMALISED = {
     "none": "were not normalised",
@@ -76,22 +75,22 @@ _GIVEN = {
     "ones",
     "blocks": f", but for its first blocks; a test subject was trained on in the first half of its blocks {_LATER}",
 }
-"""What test subjects gave before they were scored, by what the protocol's `personal` says."""
+"""Value of the protocol's `personal` -> calibration data of test subjects, in words."""
 
 
 def access_in_words(about: Manifest) -> str:
-    """The data of a test subject that a method saw."""
+    """Describe the data of a test subject that a method used."""
     known, _, trained_on = about.target_access.partition(", ")
     if trained_on:
         return f"{_ACCESS.get(known, known)}; and its {trained_on.removeprefix('labelled ')}, with labels"
-    if not about.given or known in _ACCESS:
+    if not about.calibration_data or known in _ACCESS:
         return _ACCESS.get(known, known)
-    adapts = ", for normalisation and to adapt to" if "labelled" in about.given else ", for normalisation"
-    return f"before what is scored, {given_of(about)}{adapts}"
+    adapts = ", for normalisation and to adapt to" if "labelled" in about.calibration_data else ", for normalisation"
+    return f"before what is scored, {describe_calibration_data(about)}{adapts}"
 
 
 def dataset_card(name: str) -> Card | None:
-    """A dataset's card; None where its package, or the folder of own recordings, is not here."""
+    """Return a dataset's card; None where its package, or the folder of own recordings, is not available."""
     try:
         card: Card = find_source(name, None).card if is_own(name) else registry.load("dataset", name).card
     except EmbenchError:
@@ -100,24 +99,27 @@ def dataset_card(name: str) -> Card | None:
 
 
 def dataset_title(name: str) -> str:
-    """A dataset's name in text: its card's title, or its bare name where its package is not installed here."""
+    """Return a dataset's title, or its bare name where its package is not installed."""
     card = dataset_card(name)
     return card.title if card else bare_name(name)
 
 
 def rule_in_words(rule: RulePart) -> str:
-    """The fields of a label rule that say anything: `aggregate mean, cut 5, ties low`."""
+    """Describe the set fields of a label rule: `aggregate mean, cut 5, ties low`."""
     silent = {"lag_s": 0.0}
-    shown = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
-    return format_value(shown, "g")
+    fields = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
+    return format_value(fields, "g")
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
-    reason why they are not available; `audited`: an audit that was made just now; `for_others`: whether it is described
-    to whoever may read it; `folder_card`: the card that the dataset has in its folder, where that is available. What
-    packages, protocols and audits know is empty or None where they lack it."""
+    """A finished run, with all facts that descriptions need.
+
+    `folder`: folder of its record, None where it does not matter; `store`: its recordings, or the reason why they are
+    not available; `audited`: an audit made just now; `for_others`: whether anybody may read the description;
+    `folder_card`: the dataset's card in its folder, if available. Facts from packages, protocols and audits are empty
+    or None where these are missing.
+    """
 
     record: Record
     folder: Path | None = None
@@ -128,7 +130,7 @@ class RunFacts:
 
     @property
     def sealed(self) -> bool:
-        """True where nobody but the owner of the run may see what tells labels."""
+        """True where only the owner of the run may see content that reveals labels."""
         return self.for_others and self.manifest.card.labels_public != "yes"
 
     @property
@@ -142,13 +144,13 @@ class RunFacts:
         return self.record.scores
 
     @property
-    def outside(self) -> bool:
+    def submission(self) -> bool:
         """True if other code made the predictions, of which nothing more is known."""
-        return bool(self.manifest.method.outside)
+        return bool(self.manifest.method.submission)
 
     @property
     def synthetic(self) -> bool:
-        """True of generated data."""
+        """True for generated data."""
         return self.manifest.dataset.synthetic is not None
 
     @property
@@ -158,9 +160,9 @@ class RunFacts:
 
     @property
     def row_name(self) -> str:
-        """The name of the method, with what test subjects gave to it."""
-        given = self.manifest.given
-        return f"{self.name}, given {given_of(self.manifest)}" if given else self.name
+        """The name of the method, with the calibration data that it used."""
+        given = self.manifest.calibration_data
+        return f"{self.name}, given {describe_calibration_data(self.manifest)}" if given else self.name
 
     @property
     def title(self) -> str:
@@ -189,8 +191,7 @@ class RunFacts:
         found = audit.read_audit(self.folder) if self.folder else None
         if found is None:
             return None
-        shown = sealed_audit(found) if self.sealed else found
-        return {**shown, "findings": [reworded(each, self.scores) for each in shown["findings"]]}
+        return seal_audit(found) if self.sealed else found
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
@@ -199,35 +200,29 @@ class RunFacts:
 
     @cached_property
     def forms(self) -> dict[str, ResultForm]:
-        """Target -> the result in words, as every screen prints it."""
+        """Target -> the result in words, as all screens print it."""
         return result_forms(self.record.run, self.scores)
 
     @property
     def without_prediction(self) -> str:
         """The name of units without a prediction: a run predicts all that have a signal, a file may omit any."""
-        return "units without a prediction" if self.outside else "units without any of the modalities"
+        return "units without a prediction" if self.submission else "units without any of the modalities"
 
     @property
     def unpredicted(self) -> int:
-        """The number of units that have no prediction in some seed, over all targets; each counts once, whatever the
-        seeds."""
+        """Number of units that lack a prediction in some seed, over all targets; each unit counts once."""
         return sum(self.scores.get("absent", {}).values())
 
-    def shown(self, head: TargetAnswers) -> list[str]:
-        """The controls that apply to a target, whether or not the method is compared with them; not what is made by the
-        method itself, which reads signals."""
-        applied = (control.name for control in self.scores.controls(head.target) if not control.reason)
+    def list_applicable_controls(self, head: TargetAnswers) -> list[str]:
+        """Return the confound-only models that apply to a target, compared or not; without variants of the method
+        itself, which read signals."""
+        applied = (control.name for control in self.scores.confound_only(head.target) if not control.reason)
         return [name for name in applied if name not in MADE_BY_METHOD]
 
     @property
     def level(self) -> str:
-        """The level of intervals, as `95 %`."""
+        """The confidence level of intervals, as `95 %`."""
         return f"{100 * self.scores.level:.0f} %"
-
-    @property
-    def bootstrapped(self) -> bool:
-        """True where intervals came from a bootstrap, as in earlier records, which hold the number of replicates."""
-        return "replicates" in self.scores
 
     @property
     def parts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -249,7 +244,7 @@ class RunFacts:
 
     @property
     def command(self) -> str:
-        """The command that asks for the run; empty for a submission."""
+        """The command that requests the run; empty for a submission."""
         return command_again(self.manifest)
 
     @property
@@ -260,7 +255,7 @@ class RunFacts:
 
     @property
     def label_rules(self) -> dict[str, str]:
-        """Target -> how its labels were made."""
+        """Target -> the rule of its labels in words."""
         rules = {}
         for about in self.manifest.card.label_rules:
             rules[about.name] = f"{about.kind} from `{about.label}` ({rule_in_words(about.rule) or 'as it is'})"
@@ -284,7 +279,7 @@ class RunFacts:
         """The normalisation of signals, in words."""
         if self.rules is None:
             return ""
-        given, rule = self.manifest.given, str(self.rules.normalise)
+        given, rule = self.manifest.calibration_data, str(self.rules.normalise)
         if rule == "given" and not given:
             rule = "given nothing"
         elif given == {"unlabelled": "session"}:
@@ -302,28 +297,28 @@ class RunFacts:
     @property
     def access(self) -> str:
         """The data of a test subject that the method saw."""
-        if self.outside:
+        if self.submission:
             return METHOD_UNKNOWN
         return access_in_words(self.manifest)
 
-    def why_no_network(self, kept: str) -> str:
-        """The reason why the record has no `kept`, such as `history`, of a network."""
-        if self.outside:
+    def why_no_network(self, part: str) -> str:
+        """The reason why the record has no `part`, such as `history`, of a network."""
+        if self.submission:
             return "the predictions are a submission, of whose method nothing more is known"
         if method_kind(self.manifest.method) == "features":
             return "the method is an estimator on features, without a network"
         if self.manifest.entry is not None:
-            return f"entries of leaderboards hold no {kept}"
-        return f"this record has no {kept}"
+            return f"entries of leaderboards hold no {part}"
+        return f"this record has no {part}"
 
     @property
     def overlap(self) -> str:
         """The overlap of pretraining with the test subjects."""
-        return in_words(self.manifest.pretrain_overlap)
+        return in_words(self.manifest.pretraining_overlap)
 
     @property
     def weights(self) -> list[str]:
-        """The weights that encoders brought with them: name, licence, and what they saw of the test subjects."""
+        """Pretrained weights of the encoders: name, licence, and the data of test subjects that they saw."""
         return [
             f"{m}: {about.name} ({about.licence}), saw of the test subjects: {about.saw}"
             f"{', as its authors declare' if about.declared else ''}, {about.source}"
@@ -332,7 +327,7 @@ class RunFacts:
 
     @property
     def costs(self) -> Mapping[str, str]:
-        """The cost of the run, by `COST_COLUMNS`."""
+        """The costs of the run, by `COST_COLUMNS`."""
         return wording.format_cost(self.record.run["cost"])
 
     @property
@@ -342,7 +337,8 @@ class RunFacts:
 
     @property
     def opened(self) -> str:
-        """A sentence on how many methods were scored on the test subjects; empty where that was not recorded."""
+        """A sentence on the number of methods that were scored on the test subjects; empty where it was not
+        recorded."""
         sentence = scored_and_whose(self.manifest)
         return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
@@ -352,51 +348,51 @@ class RunFacts:
         return recorded_targets(self.record)
 
     def joined_units(self, target: Target) -> dict[str, Joined]:
-        """Method -> its labelled units; empty where the record has no labels."""
+        """Return method -> its labelled units; empty where the record has no labels."""
         if self.record.labels is None:
             return {}
         if target.name not in self._joined:
-            of = self.record
-            self._joined[target.name] = join(of.predictions, self.record.labels, target, of.groups, np.nan)
+            record = self.record
+            self._joined[target.name] = join(record.predictions, self.record.labels, target, record.groups, np.nan)
         return self._joined[target.name]
 
     @cached_property
     def _joined(self) -> dict[str, dict[str, Joined]]:
-        """Target -> `joined_units`, which several parts of a report show."""
+        """Target -> `joined_units`, computed once."""
         return {}
 
     def classes(self, target: Target) -> list[str]:
-        """Names of the classes: those of the dataset's labels if the data are available, else general ones."""
+        """Return the names of the classes: from the dataset's labels if the data are available, else general names."""
         raw = None
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
 
     def tested_labels(self, target: Target) -> np.ndarray | None:
-        """The labels of the scored units, once each; None where the record has none."""
+        """Return the label of each scored unit (n,); None where the record has none."""
         if self.record.labels is None:
             return None
-        own = self.record.predictions.own  # without the controls, which are most of the rows
+        own = self.record.predictions.own  # without the confound-only models, which are most of the rows
         joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
         found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
         return np.concatenate(found) if found else None
 
     def frequencies(self) -> list[str]:
-        """The labelled units of each class, or the mean of a value, for each target that has any."""
+        """For each labelled target, the number of units in each class, or mean and SD of values."""
         texts = []
         for target in self.targets:
             if (labels := self.tested_labels(target)) is None:
                 continue
-            shown = f"mean {labels.mean():.3f}, SD {labels.std():.3f}"
+            text = f"mean {labels.mean():.3f}, SD {labels.std():.3f}"
             if target.traits.has_classes:
                 counts = {name: int((labels == k).sum()) for k, name in enumerate(self.classes(target))}
-                shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
-            texts.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
+                text = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
+            texts.append(f"{in_words(target.name)}: {len(labels)} labelled units, {text}")
         return texts
 
 
 def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
-    """Run -> the name of its method among these runs, with the settings that tell it from others of the same parts."""
+    """Return run -> name of its method, with the settings that distinguish it from runs of the same parts."""
     once = list({run.manifest.id: run for run in runs}.values())
     names = names_apart([run.row_name for run in once], [run.record.run for run in once])
     return dict(zip((run.manifest.id for run in once), names, strict=True))
@@ -405,7 +401,7 @@ def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
 # Labels and scores of runs by unit, as a table for a mixed model.
 
 UNIT_COLUMNS = ("target", "subject", "stimulus", "recording", "unit", "start_s", "rating")
-"""The columns of a unit; those of scores follow."""
+"""Columns of a unit; the columns of scores follow."""
 WHY_DIFFERENT = (
     "Its result may differ from that of embench: it assumes one slope, also compares subjects, adjusts for neither "
     "time nor movement, and takes scores as independent, although the models that made them share training subjects."
@@ -413,13 +409,13 @@ WHY_DIFFERENT = (
 
 
 def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, then the score of each run
-    (`score` of a single one), averaged over seeds. Blank are the label of a unit whose class depends on the seed, and
-    the score of a unit that a run did not predict.
+    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, then the mean score over
+    seeds of each run (named `score` for a single run). A label is blank where the unit's class depends on the seed; a
+    score is blank where the run did not predict the unit.
 
     Raises:
-        UsageError: the runs are of several datasets or protocols, or a target has several classes. DataError: the
-            labels of a record are withheld.
+        UsageError: the runs have several datasets or protocols, or a target has several classes. DataError: the labels
+            of a record are withheld.
     """
     if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
         raise UsageError(
@@ -434,7 +430,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
                 raise UsageError(
                     f"{target.name} has several classes", where="--table", expected="binary or continuous targets"
                 )
-            for key, row, score in _scored(record.predictions.own, record.labels, target):
+            for key, row, score in _score_units(record.predictions.own, record.labels, target):
                 rows.setdefault(key, row)[name] = score
     return [rows[key] for key in sorted(rows)]
 
@@ -444,7 +440,7 @@ def score_columns(records: Sequence[Record]) -> list[str]:
     these."""
     if len(records) == 1:
         return ["score"]
-    names = [_method(record.run) for record in records]
+    names = [_name_method(record.run) for record in records]
     ids = [record.manifest.id.rpartition("-")[2] for record in records]
     return [name if names.count(name) == 1 else f"{name}_{id_}" for name, id_ in zip(names, ids, strict=True)]
 
@@ -460,10 +456,10 @@ def mixed_model(path: Path, rows: Sequence[Mapping[str, Any]], column: str) -> t
     return f"lme4::{call}({formula},", f'  data = read.csv("{path.as_posix()}"){family}{subset})'
 
 
-def _method(run: Mapping[str, Any]) -> str:
+def _name_method(run: Mapping[str, Any]) -> str:
     method = run["method"]
-    if method.get("outside"):
-        parts = [in_words(str(method["outside"]))]
+    if method.get("submission"):
+        parts = [in_words(str(method["submission"]))]
     else:
         parts = [*method["modalities"], *dict.fromkeys(map(bare_name, (method.get("encoders") or {}).values()))]
         parts += [bare_name(method["fusion"])] if method.get("fusion") else []
@@ -471,10 +467,15 @@ def _method(run: Mapping[str, Any]) -> str:
     return "_".join(["score", *("".join(c if c.isalnum() else "." for c in part) for part in parts)])
 
 
-def _scored(own: Predictions, labels: Labels, target: Target) -> Iterator[tuple[tuple[str, str], dict[str, Any], Any]]:
+def _score_units(
+    predictions: Predictions, labels: Labels, target: Target
+) -> Iterator[tuple[tuple[str, str], dict[str, Any], Any]]:
     """Yield the key, the row and the mean score of each labelled unit of a target."""
-    own = own.take(own.rows_with(target=target.name))
-    label, columns = labels_of(own, labels, target), dict(own.columns)  # a column of texts is made at each access
+    predictions = predictions.take(predictions.rows_with(target=target.name))
+    label, columns = (
+        labels_of(predictions, labels, target),
+        dict(predictions.columns),
+    )  # a column of texts is made at each access
     unit, predicted = columns["unit"], columns["method"] == MODEL
     order = np.argsort(unit, kind="stable")
     ends = np.flatnonzero(unit[order][1:] != unit[order][:-1]) + 1
@@ -494,5 +495,5 @@ def _scored(own: Predictions, labels: Labels, target: Target) -> Iterator[tuple[
 
 
 def _number(value: float) -> float | int:
-    """A number to nine significant digits, whole ones without a point."""
+    """Round a number to nine significant digits; return whole numbers as int."""
     return int(value) if float(value).is_integer() else float(f"{value:.9g}")

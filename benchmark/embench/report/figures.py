@@ -27,18 +27,19 @@ from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, lin
 from embench.system import limited_threads
 from embench.vocabulary import label
 
-# ROC curves, confusion matrices, calibration of several classes: each made in every fold and seed, then averaged.
+# ROC curves, confusion matrices and calibration of several classes: computed in every fold and seed, then averaged.
 
 CURVE_WIDTH = 420.0
 NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
 CALIBRATION_BINS = 10
 MIN_UNITS_IN_BIN = 5
-"""Units of a fold in a bin of the calibration curve; fewer give no estimate of the share of positives."""
+"""Minimum number of a fold's units in a bin of the calibration curve; fewer do not allow estimating the proportion of
+positives."""
 
 
 def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, and where the middle 80 % of curves (n, places) lie, at each place; NaN is excluded."""
+    """Return mean, 10th and 90th percentile of curves (n, places) at each place; NaN is excluded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
@@ -46,7 +47,7 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
-    """The ROC curve of a target, of one that is a value the labels against the predictions."""
+    """Return the ROC curve of a target, or for a continuous target the labels against the predictions."""
     joined = run.joined_units(target)
     if MODEL not in joined:
         return NO_UNIT
@@ -60,15 +61,15 @@ def _folds(joined: Joined) -> str:
 
 
 def roc_curves(joined: Joined, k: int) -> np.ndarray:
-    """(curves, 51) true positive rates at the false positive rates `GRID`, of the class `k`: a curve for each fold and
-    seed that has units of it and others."""
+    """Return the true positive rates (curves, 51) of class `k` at the false positive rates `RATE_GRID`: one curve for
+    each fold and seed with units of this and other classes."""
     curves = []
     for _, _, units in joined:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
             curves.append(np.interp(RATE_GRID, x, y))
-    # A rank that is certain reaches any rate at no false positive; a curve begins at the corner all the same.
+    # All curves begin at the corner (0, 0), even where a positive rate is reached without any false positive.
     table = np.array(curves).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
@@ -113,8 +114,8 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
 
 
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(curves, 10) mean probability, share that came true, and share of units in each bin; NaN where a fold has fewer
-    than `MIN_UNITS_IN_BIN` units there. It is that of the most probable class."""
+    """Return the mean probability, the observed proportion, and the proportion of units in each bin (curves, 10), for
+    the most probable class. NaN where a fold has fewer than `MIN_UNITS_IN_BIN` units in the bin."""
     predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
@@ -128,7 +129,7 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def calibration_of_classes(run: RunFacts, target: Target) -> Markup | Undefined:
-    """The calibration of a target of several classes."""
+    """Return the calibration of a target with several classes."""
     joined = run.joined_units(target).get(MODEL)
     return NO_UNIT if joined is None else figure_row([_calibration(run, target, joined)])
 
@@ -169,7 +170,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
 
 
 def _values(target: Target, joined: Joined) -> Markup:
-    """Predicted against true values: the mean truth where a fold predicts its tenths."""
+    """Return predicted against true values: the mean true value in each tenth of a fold's predictions."""
     predicted, true = [], []
     for _, _, units in joined:
         parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
@@ -199,7 +200,7 @@ def _values(target: Target, joined: Joined) -> Markup:
 
 
 def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
-    """The confusion matrix of a target; one that is a value has none."""
+    """Return the confusion matrix of a target; undefined for continuous targets."""
     joined = run.joined_units(target).get(MODEL)
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no decisions")
@@ -207,8 +208,8 @@ def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
 
 
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """(K, K) shares of decisions (columns) in each true class (rows), averaged over seeds, then folds; and units summed
-    over folds, mean over seeds."""
+    """Return the proportions of decisions (columns) in each true class (rows), (K, K), averaged over seeds, then folds;
+    and the number of units (K, K), summed over folds and averaged over seeds."""
     counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
@@ -235,14 +236,14 @@ def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
     return figure_with_table(drawn, ("true", "decided", "proportion", "units, mean over seeds"), rows, note)
 
 
-# Learning curves: figures of the stages, epoch by epoch; the first epoch is 1, as in the progress of a run.
+# Learning curves of the stages by epoch; the first epoch is 1, as in the progress of a run.
 
 TRAINING_WIDTH = 420.0
 LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subjects", True)}
 
 
 def training_section(run: RunFacts) -> Markup | Undefined:
-    """The section of learning curves, a figure for each kind of stage, modality and target."""
+    """Return the section of learning curves, with a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return Undefined(run.why_no_network("history"))
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -278,7 +279,7 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     )
 
 
-# Calibration and decision curve of a method's probabilities, as `statistics.calibration` computes them.
+# Calibration and decision curve of a method's probabilities; see `statistics.calibration`.
 
 _BIN_COLUMNS = (
     "from",
@@ -294,7 +295,8 @@ _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high
 
 
 def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
-    """The calibration of a target's probabilities; of two classes also what alarms made of them gain."""
+    """Return the calibration of a target's probabilities; for two classes also the net benefit of alarms based on
+    them."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
     if target.traits.several:
@@ -304,9 +306,9 @@ def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
 
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
-    """Both curves with a sentence on each."""
+    """Return both curves with a sentence on each."""
     pictures = [_reliability(found, target), _decision_curve(found, target)]
-    return paragraph(_on_prevalence(found, bool(method.outside))) + figure_row(pictures)
+    return paragraph(_on_prevalence(found, bool(method.submission))) + figure_row(pictures)
 
 
 def _on_prevalence(found: Calibration, outside: bool) -> str:
@@ -391,10 +393,10 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
 
 
 def _gains_in_words(found: Calibration) -> str:
-    shown = [b.threshold for b in found.benefits if b.is_shown]
-    if not shown:
+    thresholds = [b.threshold for b in found.benefits if b.is_shown]
+    if not thresholds:
         return "At no threshold is the model shown to gain more than both: an alarm for every unit, and none."
-    spans = np.split(shown, np.flatnonzero(np.diff(shown) > 0.051) + 1)
+    spans = np.split(thresholds, np.flatnonzero(np.diff(thresholds) > 0.051) + 1)
     texts = [f"{span[0]:.2f}" if len(span) == 1 else f"{span[0]:.2f} to {span[-1]:.2f}" for span in spans]
     return f"Shown to gain more than both, an alarm for every unit and none, at thresholds of {', '.join(texts)}."
 
@@ -406,15 +408,15 @@ def _percent(share: float) -> str:
 # Embeddings (a network's last hidden layer): a map of one fold's test units, and linear probes.
 
 MAX_POINTS = 800
-"""Units on a map."""
+"""Maximum number of units on a map."""
 
 UNLABELLED = "no label"
 MAX_NAMED = 8
-"""Values of a colouring that a legend lists; more colours cannot be distinguished."""
+"""Maximum number of values in the legend of a map; more colours cannot be distinguished."""
 
 
 def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section on embeddings: a map of a fold's test units, and linear probes, for each network; one network may
+    """Return the section on embeddings: a map of a fold's test units and linear probes for each network, which may
     predict several targets."""
     embeddings = read_embeddings(run.folder) if run.folder and not run.sealed else None
     if embeddings is None:
@@ -423,7 +425,7 @@ def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
 
 
 def _networks(run: RunFacts, embeddings: Embeddings) -> list[list[Target]]:
-    """The targets that one network predicts: those with the same embeddings."""
+    """Group the targets that one network predicts: those with the same embeddings."""
     found: dict[bytes, list[Target]] = {}
     for target in run.targets:
         ours = embeddings.take(embeddings.target == target.name)
@@ -444,14 +446,15 @@ def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -
     mapped, probed = _map(run, targets, ours), _probes(run, targets, embeddings)
     if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
         return mapped
-    shown = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
+    markups = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
     silent = {"map": mapped, "probes": probed}
     reasons = with_reasons({name: one.reason for name, one in silent.items() if isinstance(one, Undefined)})
-    return figure_row(shown) + (paragraph(f"Left out: {reasons}.") if reasons else Markup())
+    return figure_row(markups) + (paragraph(f"Left out: {reasons}.") if reasons else Markup())
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
-    """(n, 2) t-SNE of standardised hidden layers (n, H), from their principal components on, with a fixed seed."""
+    """Compute a t-SNE (n, 2) of standardised hidden layers (n, H), initialised by their principal components, with a
+    fixed seed."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
@@ -507,7 +510,7 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
 
 
 def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
-    """The variable that colours a map -> the labels of its units (n,), for each target."""
+    """Return colouring variable -> labels of the units (n,), for each target."""
     variables = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)
@@ -528,7 +531,7 @@ def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
 
 
 def _thirds(values: np.ndarray) -> list[str]:
-    """Values as low, middle or high, in equal parts."""
+    """Label values as low, middle or high, in equal parts."""
     edges = np.nanquantile(values, [1 / 3, 2 / 3])
     names = ("low third", "middle third", "high third")
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]

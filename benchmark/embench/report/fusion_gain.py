@@ -1,4 +1,5 @@
-"""Recordings where several modalities together are right and one of them alone is wrong, with signals and scores."""
+"""Recordings that several modalities together predict correctly and one of them alone does not, with signals and
+scores."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from markupsafe import Markup
 
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import parts_of
+from embench.interfaces.recording import parse_modality
 from embench.interfaces.units import Target
 from embench.protocols import UnitId
 from embench.records.manifest import Manifest
@@ -27,22 +28,22 @@ from embench.statistics.joined import labels_of
 
 N_DRAWN, N_LISTED = 3, 12
 PIXELS = 700
-"""Places of a signal's picture; each shows the least and the greatest sample there."""
+"""Number of columns in a signal's picture; each shows the minimum and the maximum of its samples."""
 
 
 def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Record]:
-    """Modality -> the run of it alone: of those `given`, else one beside this run's folder that was made under the same
-    protocol, on the same data and seeds; the one most like this run, if there are several.
+    """Return modality -> the run on it alone: from `singles`, or else next to this run's folder, with the same
+    protocol, data and seeds. Of several runs, the most similar one is chosen.
 
     Raises:
-        UsageError: one that is given does not fit. DataError: it is no record.
+        UsageError: a run of `singles` does not fit. DataError: it has no record.
     """
-    ours, modalities = run.record.manifest, _parts(run.record)
+    ours, modalities = run.record.manifest, _list_parts(run.record)
     found: dict[str, list[Record]] = {}
     for folder in singles:
         other = read_record(folder)
         check_same([run.record, other])
-        alone = _parts(other)
+        alone = _list_parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
             raise UsageError(
                 f"{folder} is not a run of a single modality of this run",
@@ -51,23 +52,30 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
             )
         found.setdefault(alone[0], []).append(other)
     if singles or not run.folder or len(modalities) < 2:
-        return {m: min(found[m], key=lambda other: _unlike(ours, other.manifest, m)) for m in modalities if m in found}
-    beside = _comparable(ours, run.folder.resolve().parent)
+        return {
+            m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m))
+            for m in modalities
+            if m in found
+        }
+    siblings = _find_comparable_runs(ours, run.folder.resolve().parent)
     first = {}
     for m in modalities:
-        folders = [folder for folder, other in beside.items() if other.method.modalities == [m]]
-        if record := _first_alike(run.record, sorted(folders, key=lambda folder: _unlike(ours, beside[folder], m))):
+        folders = [folder for folder, other in siblings.items() if other.method.modalities == [m]]
+        if record := _read_first_comparable(
+            run.record, sorted(folders, key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
+        ):
             first[m] = record
     return first
 
 
-def _parts(record: Record) -> list[str]:
-    """The modalities, or single channels of them, also those that one encoder reads together."""
+def _list_parts(record: Record) -> list[str]:
+    """Return the modalities of a record, or single channels of them, including those that one encoder reads
+    together."""
     return list(dict.fromkeys(part for m in record.manifest.method.modalities for part in m.split("+")))
 
 
-def _comparable(ours: Manifest, place: Path) -> dict[Path, Manifest]:
-    """The runs whose folders lie in `place` that were not made in development, with as many labels, and on the same."""
+def _find_comparable_runs(ours: Manifest, place: Path) -> dict[Path, Manifest]:
+    """Return the runs in the folder `place` that are not development runs and have the same labels and data."""
     found = {}
     for folder in sorted(path.parent for path in place.glob("*/run.yaml")):
         with suppress(EmbenchError):
@@ -80,8 +88,8 @@ def _comparable(ours: Manifest, place: Path) -> dict[Path, Manifest]:
     }
 
 
-def _first_alike(ours: Record, folders: Sequence[Path]) -> Record | None:
-    """The first record that can be read and compared with ours; to read one takes long."""
+def _read_first_comparable(ours: Record, folders: Sequence[Path]) -> Record | None:
+    """Return the first readable and comparable record; reading a record takes long."""
     for folder in folders:
         with suppress(EmbenchError):
             other = read_record(folder)
@@ -93,24 +101,27 @@ def _first_alike(ours: Record, folders: Sequence[Path]) -> Record | None:
 _LIKE = ("with another encoder", "with other pretraining", "with another preset")
 
 
-def _unlike(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
-    """Sorts the run that is most like the first one first."""
+def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
+    """Return the sort key by which the most similar run comes first."""
     encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
     preset = one.recipe.preset != two.recipe.preset
     return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
 
 
-def _called(ours: Record, other: Record, modality: str) -> str:
-    """The run's name, and whether it is of another method than ours."""
-    unlike = _unlike(ours.manifest, other.manifest, modality)
+def _describe_other_run(ours: Record, other: Record, modality: str) -> str:
+    """Return the id of the run `other`, followed by the parts of its method that differ from the run `ours`."""
+    unlike = _get_dissimilarity(ours.manifest, other.manifest, modality)
     return ", ".join([other.manifest.id, *(what for what, is_other in zip(_LIKE, unlike, strict=False) if is_other)])
 
 
 @dataclass(frozen=True)
 class MethodPredictions:
-    """Predictions of several methods for the same units: `score` (methods, n), of classes the true class's probability,
-    and `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The
-    first method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
+    """Predictions of several methods for the same units; the first method is the fusion.
+
+    `score` (methods, n): probability of the true class, or predicted value. `good` (methods, n): 1 where the decision
+    is right, or minus the absolute error; means over seeds. `start`, `stop` (n,): seconds in the recording; `label`
+    (n,).
+    """
 
     recording: np.ndarray
     subject: np.ndarray
@@ -122,7 +133,8 @@ class MethodPredictions:
 
 
 def method_predictions(records: Sequence[Record], target: Target) -> MethodPredictions:
-    """Predictions for the labelled units that all methods predict. Raises DataError where there are none."""
+    """Return predictions for the labelled units that all methods predict. Raises DataError if there are no such
+    units."""
     tables = []
     for record in records:
         rows = record.predictions
@@ -154,8 +166,9 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
 
 
 def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Undefined:
-    """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
-    modalities = _parts(run.record)
+    """Return the section on the gain from fusion: recordings that all modalities together predict correctly and one
+    alone does not."""
+    modalities = _list_parts(run.record)
     if len(modalities) < 2:
         return Undefined("the method reads only one modality, so there is no fusion")
     if run.record.labels is None:
@@ -167,7 +180,7 @@ def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Unde
             "run; name such runs with `--beside`"
         )
     lacking = [m for m in modalities if m not in others]
-    named = ", ".join(f"{m} ({_called(run.record, other, m)})" for m, other in others.items())
+    named = ", ".join(f"{m} ({_describe_other_run(run.record, other, m)})" for m, other in others.items())
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is no run of {', '.join(lacking)} alone."
@@ -204,8 +217,8 @@ def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Mark
     head = ("recording", "subject", "fusion", *(f"{m} alone" for m in others))
     listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
     intro = paragraph(f"{summary} Those below were selected because they favour it: they are examples, not evidence.")
-    shown = [_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
-    return intro + listed + figure_row(shown)
+    drawings = [_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
+    return intro + listed + figure_row(drawings)
 
 
 def _recording(
@@ -215,7 +228,10 @@ def _recording(
     rows = rows[np.argsort(predictions.start[rows], kind="stable")]
     start, stop, label = predictions.start[rows], predictions.stop[rows], predictions.label[rows]
     ends = (float(start.min()), float(stop.max()))
-    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, predictions, rows, modalities, ends)]
+    panels = [
+        *_signals(run, name, _list_parts(run.record), ends),
+        _scores(run, target, predictions, rows, modalities, ends),
+    ]
     measure, sign, marks = ("Correct units", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
         f"{variant} {sign * predictions.good[k, rows].mean():.{0 if marks else 3}f}{marks}"
@@ -272,7 +288,7 @@ def _signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[fl
         return []
     panels = []
     for modality in modalities:
-        ((part, chosen),) = parts_of(modality)
+        ((part, chosen),) = parse_modality(modality)
         span = run.store.recording(name).spans.get(part)
         if span is None:
             continue
@@ -289,7 +305,8 @@ def _signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[fl
 
 
 def min_max_envelope(data: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """(seconds, values) that look as `data` (samples,) do: at each of `PIXELS` places the least and the greatest."""
+    """Return (seconds, values) that look like `data` (samples,) when drawn: the minimum and the maximum in each of
+    `PIXELS` columns."""
     if len(data) <= 2 * PIXELS:
         return np.arange(len(data)) / rate, data
     edges = np.linspace(0, len(data), PIXELS + 1).astype(int)[:-1]

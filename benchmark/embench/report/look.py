@@ -17,55 +17,55 @@ import numpy as np
 from markupsafe import Markup
 
 from embench.data.describe import describe_labels
-from embench.data.quality import FAULTS, POOR, describe_quality, signal_faults, stretches_of
+from embench.data.quality import FAULTS, POOR, describe_quality, find_stretches, signal_faults
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import Target
 from embench.protocols import Protocol, UnitId, connected_groups
-from embench.records.scores import Control, Scores
+from embench.records.scores import ConfoundOnlyModel, Scores
 from embench.records.wording import format_control, in_words, name_without_package
 from embench.report.drawing import ticks
 from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
-from embench.runs.external import describe_controls
+from embench.runs.external import describe_confound_only
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
 from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
 from embench.statistics.answers import plain_reason, undefined_in_words
-from embench.statistics.controls import CONTROLS, FOR_COMPARISON
+from embench.statistics.confound_only import CONFOUND_ONLY, FOR_COMPARISON
 from embench.statistics.power import SIMULATED_PROTOCOL
 from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
 from embench.system import ProgressCallback
 
-# Curves of recordings, small enough for a page: of each channel the least and the greatest value in each column, as the
-# path of an SVG that stretches to any width; with the stretches of faults, beats, and labels over time.
+# Curves of recordings, small enough for a page: the minimum and the maximum of each channel in each column, as an SVG
+# path that stretches to any width; with faults, beats, and labels over time.
 
 _ROW, _STACKED_ROW = 100, 24
-"""Heights of a channel's row in the units of its SVG, of which curves are in whole ones."""
+"""Height of a channel's row in SVG units, alone and stacked; curves use whole units."""
 _OVERLAID = 3
-"""Channels that share a row; more have a row each."""
+"""Maximum number of channels in one row; with more, each channel has its own row."""
 _CLOSE_S = 10.0
 _CLOSE_RATE_HZ = 16.0
 _NOT_CLOSE = frozenset({"acc", "face_au"})
 _SAMPLED = 20_000
-"""Values from which a scale is made."""
+"""Maximum number of samples from which a scale is computed."""
 _NARROWEST = 250
-"""The share of a picture's width of the narrowest fault that is drawn is one of this many."""
+"""A fault is drawn at least as wide as the picture's width divided by this number."""
 _STRETCHES_SHOWN = 400
 _BEATS_SHOWN = 250
-"""More beats than these are no ticks, but the curve of a heart rate."""
+"""Maximum number of beats drawn as ticks; with more, the heart rate is drawn as a curve."""
 _BEAT_HOLDS_S = 3.0
-_HELD = 600
-"""Points of the picture of a label or a heart rate."""
+_STEP_POINTS = 600
+"""Number of points in the picture of a label or a heart rate."""
 _NO_VALUE = -1e30
 
 
 @dataclass(frozen=True)
 class Track:
-    """The picture of a modality: `curves` and `beats` are paths on `width` by `height` of `rows`, `faults` pairs of a
-    name and a path. `share`: of the recording's length, in percent. `found`: (fault, its share of the samples)."""
+    """The picture of a modality. `curves` and `beats` are paths on `width` by `height` of `rows`, `faults` pairs of a
+    name and a path. `share`: percent of the recording's length. `found`: (fault, proportion of samples)."""
 
     name: str
     about: str
@@ -82,8 +82,8 @@ class Track:
 
 @dataclass(frozen=True)
 class LabelTrack:
-    """A label over time. `stretches`: (left and width in percent, number of the class, its name) of classes, else the
-    `track` of values."""
+    """A label over time. `stretches`: (left and width in percent, class number, class name) for classes; `track` for
+    values."""
 
     name: str
     stretches: tuple[tuple[float, float, int, str], ...] = ()
@@ -91,7 +91,7 @@ class LabelTrack:
 
 
 def close_up(modality: str, rate: float) -> bool:
-    """True if ten seconds of a signal show what its whole does not."""
+    """True if ten seconds of a signal show details that the whole signal does not."""
     return not rate < _CLOSE_RATE_HZ and modality not in _NOT_CLOSE
 
 
@@ -103,14 +103,17 @@ def draw_signal(
     beats: np.ndarray,
     channels: int = 1000,
 ) -> tuple[list[Track], list[Track], np.ndarray]:
-    """A signal as a whole, with the heart rate where there are many beats; ten seconds from its middle, none of short
-    and slow signals; and how many samples are sound, and have each of the `FAULTS`.
+    """Draw a whole signal, and ten seconds from its middle unless it is short or slow.
+
+    Where there are many beats, the heart rate is drawn too. The third result is the number of sound samples, and of
+    samples with each of the `FAULTS`.
 
     Args:
-        duration_s: of the recording, which is as wide as the page.
-        columns: of the whole and of the ten seconds, each of two values; 0: ten seconds are not drawn.
-        beats: (n,) times in s.
-        channels: of more than these, so many are drawn, chosen evenly.
+        duration_s: duration of the recording, which spans the page's width.
+        columns: number of columns for the whole signal and for the ten seconds, two values in each; 0 omits the ten
+            seconds.
+        beats: times of beats in s, (n,).
+        channels: maximum number of drawn channels, evenly chosen.
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
     x = np.where(np.isfinite(x), x, np.nan)
@@ -132,7 +135,7 @@ def draw_signal(
         times, gaps = intervals(beats, 1.0)
         text = f"{len(beats)} beats found, median {60 / np.median(gaps):.0f}" if len(gaps) else "no steady beat"
         tracks.append(
-            _held(f"heart rate of {modality}", text, times, 60 / gaps, times + _BEAT_HOLDS_S, duration_s, "bpm")
+            _draw_steps(f"heart rate of {modality}", text, times, 60 / gaps, times + _BEAT_HOLDS_S, duration_s, "bpm")
         )
     middle, length = int(x.shape[1] / 2), round(_CLOSE_S * signal.rate)
     if not columns[1] or not close_up(modality, signal.rate) or x.shape[1] < 1.5 * length:
@@ -146,25 +149,25 @@ def draw_signal(
 def _draw(
     name: str, signal: Signal, about: str, x: np.ndarray, codes: np.ndarray, columns: int, beats: np.ndarray
 ) -> Track:
-    """The picture of channels `x` (C, T), with their faults (C, T) and beats at positions (n,)."""
+    """Draw channels `x` (C, T), with their faults (C, T) and beats at positions (n,)."""
     samples, stacked = x.shape[1], len(x) > _OVERLAID
     if stacked and np.isfinite(x).any():
         with warnings.catch_warnings(action="ignore"):  # a channel may be lost as a whole
             x = x - np.nan_to_num(_percentile(x, 50, axis=1))[:, None]
-    low, high = _scale(x)
+    low, high = _compute_scale(x)
     row = _STACKED_ROW if stacked else _ROW
     places, values = _envelope(x, columns)
     heights = np.clip(np.round(row * (high - values) / (high - low)), 0, row)
     tops = row * np.arange(len(x)) if stacked else np.zeros(len(x))
     width = int(places[-1]) + 1 if len(places) else 1
-    curves = tuple(_path(places, top + line) for top, line in zip(tops, heights, strict=True))
+    curves = tuple(_draw_path(places, top + line) for top, line in zip(tops, heights, strict=True))
     faults = []
     if codes.any():
         starts = np.unique(np.arange(width) * samples // width)
         for k, group in enumerate(codes[:, None] if stacked else [codes]):
             for number, fault in enumerate(FAULTS, 1):
                 inside = np.logical_or.reduceat((group == number).any(axis=0), starts)
-                faults.append((fault, _areas(inside, k * row, row, width / len(starts))))
+                faults.append((fault, _draw_areas(inside, k * row, row, width / len(starts))))
     at = np.unique((beats / max(1, samples) * width).astype(int)).tolist()
     spread = f"±{_short((high - low) / 2)}" if stacked else f"{_short(low)} to {_short(high)}"
     rows = len(x) if stacked else 1
@@ -175,8 +178,8 @@ def _draw(
 
 
 def _envelope(x: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n,) and values (C, n): all samples of `x` (C, T) where these are few, else two of each column, the least
-    and the greatest, in the order in which they come."""
+    """Return places (n,) and values (C, n) of a curve for `x` (C, T): all samples if there are few, else the minimum
+    and the maximum of each column, in the order of their times."""
     samples = x.shape[1]
     if samples <= 2 * columns:
         return np.arange(samples), x
@@ -189,43 +192,43 @@ def _envelope(x: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _percentile(x: np.ndarray, q: float | list[float], axis: int | None = None) -> np.ndarray:
-    """Percentiles of some of the samples that are there; NaN where none is."""
+    """Compute percentiles from a subset of the finite samples; NaN where there are none."""
     some = x[:, :: max(1, x.shape[1] // _SAMPLED)]
     return np.asarray(np.nanpercentile(some, q, axis=axis)) if np.isfinite(some).any() else np.full(np.shape(q), np.nan)
 
 
-def _scale(x: np.ndarray) -> tuple[float, float]:
-    """The least and greatest value of a picture: what few samples exceed is cut off at its edge."""
+def _compute_scale(x: np.ndarray) -> tuple[float, float]:
+    """Return the value range of a picture; the few samples outside it are clipped at its edge."""
     low, high = np.nan_to_num(_percentile(x, [0.3, 99.7])).tolist()
     pad = 0.12 * (high - low) or 0.5 * abs(high) or 1.0
     return low - pad, high + pad
 
 
-def _path(places: np.ndarray, heights: np.ndarray) -> str:
-    """A line through the heights (n,), broken where they are NaN."""
+def _draw_path(places: np.ndarray, heights: np.ndarray) -> str:
+    """Draw a line through the heights (n,), broken where they are NaN."""
     parts: list[str] = []
-    for a, b in zip(*stretches_of(np.isfinite(heights)), strict=True):
+    for a, b in zip(*find_stretches(np.isfinite(heights)), strict=True):
         line, at = heights[a:b].astype(int), places[a:b]
         level = np.diff(line) == 0
-        kept = np.concatenate([[True], ~(level[:-1] & level[1:]), [True]])[: b - a]  # a level stretch is one step
-        line, at = line[kept], at[kept]
+        corners = np.concatenate([[True], ~(level[:-1] & level[1:]), [True]])[: b - a]  # a level stretch is one step
+        line, at = line[corners], at[corners]
         steps = zip(np.diff(at).tolist(), np.diff(line).tolist(), strict=True)
         rest = "".join(f" {dx}{dy}" if dy < 0 else f" {dx} {dy}" for dx, dy in steps)
         parts.append(f"M{at[0]} {line[0]}" + (f"l{rest[1:]}" if rest else "h1"))
     return "".join(parts)
 
 
-def _areas(inside: np.ndarray, top: int, height: int, scale: float) -> str:
-    """Rectangles over stretches of columns, widened until they can be seen."""
+def _draw_areas(inside: np.ndarray, top: int, height: int, scale: float) -> str:
+    """Draw rectangles over stretches of columns, widened until they are visible."""
     least = math.ceil(len(inside) / _NARROWEST)
-    starts, stops = stretches_of(inside)
+    starts, stops = find_stretches(inside)
     ends = np.minimum(np.maximum(stops, starts + least), len(inside) + least)
     pairs = zip(np.round(scale * starts).astype(int).tolist(), np.round(scale * ends).astype(int).tolist(), strict=True)
     return "".join(f"M{a} {top}h{b - a}v{height}h{a - b}z" for a, b in pairs)
 
 
-def beats_of(store: Store, recording: str, modality: str) -> np.ndarray:
-    """The times (n,) in s of heart beats in the prepared ECG or pulse wave of a recording; of the first channel."""
+def find_beats(store: Store, recording: str, modality: str) -> np.ndarray:
+    """Return the times (n,) in s of heart beats in the first channel of a recording's prepared ECG or PPG."""
     find = {"ecg": ecg_peaks, "ppg": ppg_peaks}.get(modality)
     known = {entry.id: entry for entry in store.recordings}.get(recording) if find else None
     span = known.spans.get(modality) if known else None
@@ -238,25 +241,26 @@ def beats_of(store: Store, recording: str, modality: str) -> np.ndarray:
 
 
 def label_tracks(recording: Recording, first: Sequence[str]) -> tuple[list[str], list[LabelTrack]]:
-    """The labels of a whole recording, as text, and those that change in it; the labels named `first` come first."""
+    """Return the constant labels of a recording as text, and the changing labels as tracks; labels named in `first`
+    come first."""
     whole, tracks = [], []
     for name in sorted(recording.labels, key=lambda name: (name not in first, name)):
         label = recording.labels[name]
         values = np.asarray(label.values, np.float64)
         if label.times is None:
             known = values[np.isfinite(values)]
-            whole.append(f"{name}: {', '.join(_named(label, v) for v in known) if known.size else 'none'}")
+            whole.append(f"{name}: {', '.join(_name_value(label, v) for v in known) if known.size else 'none'}")
         elif values.size:
-            tracks.append(_over_time(name, label, values, recording.duration_s))
+            tracks.append(_draw_label(name, label, values, recording.duration_s))
     return whole, tracks
 
 
-def _named(label: Label, value: float) -> str:
+def _name_value(label: Label, value: float) -> str:
     known = label.classes is not None and 0 <= value < len(label.classes)
     return label.classes[int(value)] if known and label.classes else f"{value:.4g}"
 
 
-def _over_time(name: str, label: Label, values: np.ndarray, duration_s: float) -> LabelTrack:
+def _draw_label(name: str, label: Label, values: np.ndarray, duration_s: float) -> LabelTrack:
     times = np.asarray(label.times, np.float64)
     step = float(np.median(np.diff(times))) if len(times) > 1 else duration_s
     ends = np.append(times[1:], times[-1] + step)
@@ -265,38 +269,38 @@ def _over_time(name: str, label: Label, values: np.ndarray, duration_s: float) -
         scale = 100 / duration_s
         made = [
             (max(0.0, scale * times[a]), scale * (min(ends[b - 1], duration_s) - max(0.0, times[a])), int(values[a]),
-             _named(label, values[a]))
+             _name_value(label, values[a]))
             for a, b in pairwise(edges) if b > a and np.isfinite(values[a])
         ]  # fmt: skip
         return LabelTrack(name, tuple(row for row in made if row[1] > 0))
-    return LabelTrack(name, track=_held(name, f"{len(values)} values", times, values, ends, duration_s))
+    return LabelTrack(name, track=_draw_steps(name, f"{len(values)} values", times, values, ends, duration_s))
 
 
-def _held(
+def _draw_steps(
     name: str, about: str, times: np.ndarray, values: np.ndarray, ends: np.ndarray, duration_s: float, unit: str = ""
 ) -> Track:
-    """The picture of values (n,), each of which holds from its time to the next one, at most to its end."""
-    grid = np.linspace(0, duration_s, _HELD, endpoint=False)
+    """Draw values (n,), each valid from its time to the next one, at most to its end."""
+    grid = np.linspace(0, duration_s, _STEP_POINTS, endpoint=False)
     at = np.searchsorted(times, grid, side="right") - 1
-    there = (at >= 0) & (ends[at] > grid) if len(times) else np.zeros(_HELD, bool)
-    x = np.full((1, _HELD), np.nan, np.float32)
+    there = (at >= 0) & (ends[at] > grid) if len(times) else np.zeros(_STEP_POINTS, bool)
+    x = np.full((1, _STEP_POINTS), np.nan, np.float32)
     x[0, there] = values[at[there]]
-    signal = Signal(x, _HELD / duration_s, (name,), unit)
-    drawn = _draw(name, signal, about, x, np.zeros((1, _HELD), np.uint8), _HELD, np.zeros(0))
+    signal = Signal(x, _STEP_POINTS / duration_s, (name,), unit)
+    drawn = _draw(name, signal, about, x, np.zeros((1, _STEP_POINTS), np.uint8), _STEP_POINTS, np.zeros(0))
     known = x[np.isfinite(x)]
     spread = f"{_short(known.min())} to {_short(known.max())} {unit}".strip() if known.size else "none"
     return replace(drawn, about=f"{about}, {spread}")
 
 
 def time_ticks(duration_s: float) -> list[tuple[float, str]]:
-    """Places of the times below a recording, in percent of its length, and their texts."""
+    """Return the ticks below a recording: position in percent of its length, and text."""
     unit = 3600 if duration_s > 4 * 3600 else 60 if duration_s > 150 else 1
     places = [unit * place for place in ticks(0, duration_s / unit, 6)]
     return [(100 * place / duration_s, clock(place)) for place in places if place < 0.97 * duration_s]
 
 
 def clock(seconds: float) -> str:
-    """A time since the start: minutes and seconds, with hours where there are any.
+    """Format a time since the start: minutes and seconds, with hours if there are any.
 
     >>> clock(75), clock(3675)
     ('1:15', '1:01:15')
@@ -311,20 +315,21 @@ def _short(value: float) -> str:
 
 # A dataset as one HTML page to look at before anything is trained: `embench data look`. See `write_look`.
 #
-# The page holds signals, so that whom they are of is hidden as far as a page can: pseudonyms are dealt at random and
-# nobody keeps whom they stand for, recordings are numbers, and names of stimuli and sessions are shown only where they
-# are those of a design.
+# The page shows signals, so it hides the subjects' identities as far as possible. Pseudonyms are assigned at random and
+# not stored, recordings are numbered, and names of stimuli and sessions are shown only if they belong to the design.
 
 _PAGE_BYTES = 13_000_000
-"""About what a page takes at most; where it shows more recordings, their curves have fewer columns."""
+"""Approximate maximum size of a page in bytes; with many recordings, curves have fewer columns."""
 _BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
 _COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
 _CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
-"""Columns of ten seconds, which all recordings have where a whole then has these columns; else each person's first."""
+"""Columns of a ten-second picture, and the minimum number of columns of whole signals for which every recording gets
+one; with fewer, only each subject's first recording does."""
 _CHANNELS = {1000: 200, 16: 200, 8: 160, 4: 120, 2: 60}
-"""Channels of a modality that are drawn -> the columns that a whole then has at least; else fewer channels are."""
+"""Maximum number of drawn channels of a modality -> minimum number of columns of whole signals; if these do not fit,
+fewer channels are drawn."""
 _MOST_OPEN = 80
-"""Recordings of a page that all lie open; of more, those of the first person."""
+"""Maximum number of recordings that are all unfolded; with more, only those of the first subject are."""
 _FAULTS_IN_WORDS = {
     "lost": "no sample", "clipped": "cut off at the limit of the sensor", "flat": "no change for 5\N{NO-BREAK SPACE}s",
     "outside": "no contact, or beyond what a body gives",
@@ -334,13 +339,13 @@ _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
 NOT_FOR_SHARING = "This page contains participants' signals: not for sharing"
 
 PartProgress = Callable[[str, str], ProgressCallback]
-"""Makes a callback of the next part of the job from what is counted in it, and what is done to these."""
+"""Creates the progress callback of the next part of the job, from the counted things and the action on them."""
 
 
 @dataclass(frozen=True)
 class LookedAt:
-    """The content of a page. `people`: those whose signals are drawn. `own`: of a folder of one's own. `cannot_answer`:
-    the targets for which the study cannot answer, see `Unanswerable.as_json`. `power`: see
+    """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
+    `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
     `embench.statistics.power.announced_power`."""
 
     dataset: Dataset
@@ -349,14 +354,14 @@ class LookedAt:
     rules: Protocol
     targets: Sequence[Target]
     people: Sequence[str]
-    own: bool = False
+    is_own: bool = False
     cannot_answer: Sequence[Mapping[str, Any]] = ()
     power: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass
 class _Sums:
-    """A modality's unit, rates, the size of each recording, samples by fault, people and hours."""
+    """Totals of a modality: unit, rates, size of each recording, samples by fault, subjects and hours."""
 
     unit: str
     channels: int
@@ -379,30 +384,30 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
-    """Writes the page. A file of data that may not be shared can be read by its owner alone.
+def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
+    """Write the page. Where the data may not be shared, only the file's owner can read it.
 
     Raises:
         DataError: files cannot be read. MachineError: the page cannot be written.
     """
-    names = dealt_names(of.store.subjects)
-    quality = _quality(of, part("modalities", "judged"))
-    controls = _controls(of, part("folds", "confound-only models fitted"))
-    sums, drawn = _drawn(of, names, part("subjects", "drawn"))
+    names = deal_pseudonyms(content.store.subjects)
+    quality = _quality(content, part("modalities", "judged"))
+    confound_only = _controls(content, part("folds", "confound-only models fitted"))
+    sums, drawn = _draw_people(content, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
     sections = [
         Section("Modalities", "Modalities", _modalities(sums, quality)),
-        Section("People", "People", _people(of, names, quality)),
-        Section("Controls", "What clock, stimulus and movement reach alone", controls),
-        Section("How many", "What this many people can show", _power(of)),
+        Section("People", "People", _people(content, names, quality)),
+        Section("Controls", "What clock, stimulus and movement reach alone", confound_only),
+        Section("How many", "What this many people can show", _power(content)),
         Section("Signals", "Signals", _signals(drawn)),
     ]
-    title = "Own recordings" if of.own else of.card.title
+    title = "Own recordings" if content.is_own else content.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
-    html = render_page(f"{title}: a look", _header(of, title, faults), sections, footer, _TEMPLATE)
+    html = render_page(f"{title}: a look", _header(content, title, faults), sections, footer, _TEMPLATE)
 
     def put(path: Path) -> None:
-        path.touch(0o600 if of.own or of.card.labels_public != "yes" else 0o666)
+        path.touch(0o600 if content.is_own or content.card.labels_public != "yes" else 0o666)
         path.write_text(html, encoding="utf-8", newline="\n")
 
     try:
@@ -415,8 +420,8 @@ def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
 _TEMPLATE = "look"
 
 
-def dealt_names(subjects: Iterable[str]) -> dict[str, str]:
-    """Subject -> pseudonym, dealt anew each time; never one that another subject could be called by."""
+def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
+    """Return subject -> random pseudonym, new each time and different from the names of all subjects."""
     dealt = list(subjects)
     random.SystemRandom().shuffle(dealt)
     ids = [name.casefold() for name in dealt]
@@ -425,9 +430,9 @@ def dealt_names(subjects: Iterable[str]) -> dict[str, str]:
     return {name: f"{letter}{number:0{width}}" for number, name in enumerate(dealt, 1)}
 
 
-def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[str]) -> set[str]:
-    """The names, of pairs (subject, name), that say nothing of whom: at least two subjects have them, and they hold
-    no subject's id, no date and no path."""
+def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[str]) -> set[str]:
+    """Return the names, from (subject, name) pairs, that do not identify anybody: at least two subjects share them, and
+    they contain no subject's id, date or path."""
     who: dict[str, set[str]] = {}
     for subject, name in of_subject:
         who.setdefault(name, set()).add(subject)
@@ -442,30 +447,30 @@ def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[st
     }
 
 
-def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
-    if of.own or of.card.labels_public != "yes":
+def _header(content: LookedAt, title: str, faults: Sequence[str]) -> Markup:
+    if content.is_own or content.card.labels_public != "yes":
         marks = [
             (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
         ]
     else:
-        text = f"Their licence, {of.card.licence}, says on which terms they may be passed on."
+        text = f"Their licence, {content.card.licence}, says on which terms they may be passed on."
         marks = [(False, "This page contains participants' signals", text)]
-    if of.store.synthetic is not None:
+    if content.store.synthetic is not None:
         marks.append((False, "Synthetic data", "Nothing here says anything about real people."))
     marks += [(True, "Wrong unit", f"{text}. Until it is corrected, no result means anything.") for text in faults]
-    everybody, entries = len(of.store.subjects), of.store.recordings
+    everybody, entries = len(content.store.subjects), content.store.recordings
     hours = sum(entry.duration_s for entry in entries) / 3600
     about = f"{everybody} people, {len(entries)} recordings, {hours:.1f} hours"
-    if len(of.people) < everybody:
-        about += f"; signals, faults and sizes are of {len(of.people)} of them"
+    if len(content.people) < everybody:
+        about += f"; signals, faults and sizes are of {len(content.people)} of them"
     return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
 
 
-def _quality(of: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
-    """Modality -> subject -> the share of sound seconds; or why it is not known."""
-    entries = {str(UnitId.of(r.id, 0.0, r.duration_s)): r for r in of.store.recordings}
+def _quality(content: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
+    """Return modality -> subject -> proportion of sound seconds, or the reason why it is not known."""
+    entries = {str(UnitId.from_seconds(r.id, 0.0, r.duration_s)): r for r in content.store.recordings}
     found: dict[str, dict[str, float] | str] = {}
-    for judged in describe_quality(of.store, list(entries), progress):
+    for judged in describe_quality(content.store, list(entries), progress):
         if "undefined" in judged:
             found[judged["modality"]] = judged["undefined"]
             continue
@@ -494,72 +499,77 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
             usual += f" ({known.low:g} to {known.high:g})"
         cells = (str(one.channels), f"{rates} Hz", one.unit, usual, str(len(one.people)), f"{one.hours:.1f}")
         rows.append((name, [*cells, index, *faults]))
-    heads = ("modality", "channels", "rate", "unit", "usual size (plausible)", "people", "hours", "good", *FAULTS)
+    heads = ("modality", "channels", "rate", "unit", "usual size (plausible)", "subjects", "hours", "good", *FAULTS)
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
-def _people(of: LookedAt, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
+def _people(content: LookedAt, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
     known = {m: good for m, good in quality.items() if not isinstance(good, str)}
     silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
-    described = describe_labels(of.store, of.card, of.targets, of.rules)
+    described = describe_labels(content.store, content.card, content.targets, content.rules)
     balance = {d["target"]: {row["subject"]: _balance(row) for row in d.get("per_person", ())} for d in described}
     classes = {d["target"]: [c["name"] for c in d.get("classes", ())] for d in described}
     entries: dict[str, list[float]] = {}
-    for entry in of.store.recordings:
+    for entry in content.store.recordings:
         entries.setdefault(entry.subject, []).append(entry.duration_s)
     rows = [
-        (names[who], who in of.people, len(entries.get(who, ())), f"{sum(entries.get(who, ())) / 3600:.2f}",
+        (names[who], who in content.people, len(entries.get(who, ())), f"{sum(entries.get(who, ())) / 3600:.2f}",
          [good.get(who) for good in known.values()], [balance[t].get(who) for t in balance])
-        for who in sorted(of.store.subjects, key=lambda who: names[who])
+        for who in sorted(content.store.subjects, key=lambda who: names[who])
     ]  # fmt: skip
     warned = [f"{d['target']}: {text}" for d in described for text in d["warnings"]]
     return render_macro("people", list(known), classes, rows, POOR, silent, warned, of_template=_TEMPLATE)
 
 
 def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
-    of = row.get("values")
-    text = f"{of['mean']:.3g} ± {of['sd']:.2g}, {row['labelled']} units" if of else ""
+    values = row.get("values")
+    text = f"{values['mean']:.3g} ± {values['sd']:.2g}, {row['labelled']} units" if values else ""
     return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
 
 
-def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
-    if not of.targets:
+def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
+    if not content.targets:
         return paragraph("The data have no targets, only recordings.")
     parts = []
-    for target in of.targets:
+    for target in content.targets:
         try:
-            found = describe_controls(of.store, of.card, [target], of.rules, [0], progress)
+            found = describe_confound_only(content.store, content.card, [target], content.rules, [0], progress)
         except EmbenchError as error:
-            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, of.store)}."))
+            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, content.store)}."))
             continue
-        scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
-        controls = {control.name: control for control in scored.controls(target.name)}
-        asked = dict.fromkeys([scored.headlines[target.name], target.traits.within])
-        known = {m: {control.why_undefined(m) for control in controls.values() if m in control.scores} for m in asked}
+        scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+        confound_only = {control.name: control for control in scored.confound_only(target.name)}
+        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within])
+        known = {
+            m: {control.why_undefined(m) for control in confound_only.values() if m in control.scores}
+            for m in metrics_wanted
+        }
         metrics = [m for m, reasons in known.items() if "" in reasons]
         best = {m: found["best"][target.name].get(m, {}).get("control") for m in metrics}
         rows = []
-        for name in sorted(controls, key=[*CONTROLS, *controls].index):
-            control, called = controls[name], in_words(name)
-            cells = [(text := _cell(control, m, of.store), name == best[m] and "[" in text) for m in metrics]
+        for name in sorted(confound_only, key=[*CONFOUND_ONLY, *confound_only].index):
+            control, called = confound_only[name], in_words(name)
+            cells = [(text := _cell(control, m, content.store), name == best[m] and "[" in text) for m in metrics]
             why = (
-                f"not applicable: {_without_names(plain_reason(control.reason, of.store.name), of.store)}"
+                f"not applicable: {_without_names(plain_reason(control.reason, content.store.name), content.store)}"
                 if control.reason
                 else ""
             )
             rows.append((f"({called})" if name in FOR_COMPARISON else called, why, cells))
-        caption = f"{target.name}, {found['people'][target.name]} people"
+        caption = f"{target.name}, {found['subjects'][target.name]} people"
         none = {
-            m: _without_names(undefined_in_words(min(why), len(of.store.subjects), of.store.name), of.store)
+            m: _without_names(
+                undefined_in_words(min(why), len(content.store.subjects), content.store.name), content.store
+            )
             for m, why in known.items()
             if why and m not in metrics
         }
-        parts.append(render_macro("controls", caption, metrics, rows, none, of_template=_TEMPLATE))
-    note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{of.rules.name}`, seed 0, with 95 % intervals.")
+        parts.append(render_macro("confound_only", caption, metrics, rows, none, of_template=_TEMPLATE))
+    note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{content.rules.name}`, seed 0, with 95 % intervals.")
     return join_parts([note, render_macro("columns", parts)])
 
 
-def _cell(control: Control, metric: str, store: Store) -> str:
+def _cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
     words = undefined_in_words(why, len(store.subjects), store.name)
     return _without_names(words, store) if why else format_control(control.scores[metric])
@@ -572,15 +582,16 @@ _CONTROLS_NOTE = (
 
 
 def _without_names(reason: str, store: Store) -> str:
-    """A reason without the list in it where that names a subject, a recording or a stimulus that not all had."""
+    """Return a reason without its list if that names a subject, a recording, or a stimulus that not all subjects
+    had."""
     ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
     ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may well be numbers of something else
     named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
     return reason.partition(":")[0] if named else reason
 
 
-def _found(row: Mapping[str, Any]) -> str:
-    """A sentence on the power for an effect, see `embench.statistics.power`."""
+def _describe_power(row: Mapping[str, Any]) -> str:
+    """Return a sentence on the power for an effect; see `embench.statistics.power`."""
     effect = f"tell {row['target']} with an AUROC of {row['AUROC of the signals']:.2f} within subjects"
     shares = {name.removesuffix(", %"): value for name, value in row.items() if name.endswith(", %")}
     percent = " and ".join(f"{value}\N{NO-BREAK SPACE}% {name}" for name, value in shares.items())
@@ -590,9 +601,9 @@ def _found(row: Mapping[str, Any]) -> str:
     )
 
 
-def _power(of: LookedAt) -> Markup:
-    groups = len(set(connected_groups(of.store.recordings).values()))
-    spread = published_spread("features", name_without_package(of.store.name))
+def _power(content: LookedAt) -> Markup:
+    groups = len(set(connected_groups(content.store.recordings).values()))
+    spread = published_spread("features", name_without_package(content.store.name))
     few, many = (subjects_needed(_DIFFERENCE, sd) for sd in (spread.low, spread.high))
     needs = (
         f"Two methods are compared on the same people by a paired two-sided test at .05. With 80\N{NO-BREAK SPACE}% "
@@ -605,44 +616,50 @@ def _power(of: LookedAt) -> Markup:
         f"The smallest detectable difference of these {groups} people, or groups recorded together, is {low:.3f} to "
         f"{high:.3f}, median {median:.3f}."
     )
-    told = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in of.cannot_answer]
+    sentences = [
+        f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in content.cannot_answer
+    ]
     alone = "One subject, or one group recorded together, says nothing about others."
-    found = [_found(row) for row in of.power]
-    parts = [*told, *found, needs, shows if groups > 1 else alone]
+    found = [_describe_power(row) for row in content.power]
+    parts = [*sentences, *found, needs, shows if groups > 1 else alone]
     return join_parts([paragraph(part) for part in parts])
 
 
-def _drawn(
-    of: LookedAt, names: Mapping[str, str], progress: ProgressCallback
+def _draw_people(
+    content: LookedAt, names: Mapping[str, str], progress: ProgressCallback
 ) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
-    """The sums of each modality, and (pseudonym, about, recordings) of the people."""
-    entries = of.store.recordings
-    detail = _detail(of.card, [entry for entry in entries if entry.subject in of.people])
-    shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
+    """Return the totals of each modality, and (pseudonym, facts, recordings) of each subject."""
+    entries = content.store.recordings
+    detail = _choose_detail(content.card, [entry for entry in entries if entry.subject in content.people])
+    public_names = find_design_names(
+        ((e.subject, name) for e in entries for name in (e.stimulus, e.session)), content.store.subjects
+    )
     sums: dict[str, _Sums] = {}
-    people, labels = [], of.store.labels()  # also those that are made of several raters'
-    for done, who in enumerate(of.people):
+    people, labels = [], content.store.labels()  # also those that are made of several raters'
+    for done, who in enumerate(content.people):
         made = [
-            _recording(of, replace(recording, labels=_labels_in(recording.id, labels)), number, shown, detail, sums)
-            for number, recording in enumerate(recordings(of.dataset, of.store.name, who), 1)
+            _recording(
+                content, replace(recording, labels=_labels_in(recording.id, labels)), number, public_names, detail, sums
+            )
+            for number, recording in enumerate(recordings(content.dataset, content.store.name, who), 1)
         ]
         hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
         people.append((names[who], f"{len(made)} recording{'s' * (len(made) != 1)}, {hours:.2f} hours", made))
-        progress(done + 1, len(of.people), "drawn")
+        progress(done + 1, len(content.people), "drawn")
     return sums, sorted(people)
 
 
 class _Detail(NamedTuple):
-    """The amount of a recording that is drawn: columns of a whole, channels, and ten seconds of `every` one or of the
-    first."""
+    """Amount of detail: columns of whole signals, channels, and ten-second pictures of `every` recording or only of
+    each subject's first."""
 
     columns: int
     channels: int
     every: bool
 
 
-def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
-    """The most that fits on the page."""
+def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
+    """Return the greatest amount of detail that fits on the page."""
     first = {entry.subject: entry.id for entry in reversed(entries)}
 
     def size(detail: _Detail) -> float:
@@ -676,12 +693,17 @@ def _labels_in(recording: str, table: Mapping[str, Mapping[str, Label]]) -> dict
 
 
 def _recording(
-    of: LookedAt, recording: Recording, number: int, shown: set[str], detail: _Detail, sums: dict[str, _Sums]
+    content: LookedAt,
+    recording: Recording,
+    number: int,
+    public_names: set[str],
+    detail: _Detail,
+    sums: dict[str, _Sums],
 ) -> _Drawn:
     tracks, close = [], []
     columns = (detail.columns, _CLOSE_COLUMNS if detail.every or number == 1 else 0)
     for modality, signal in recording.signals.items():
-        beats = beats_of(of.store, recording.id, modality)
+        beats = find_beats(content.store, recording.id, modality)
         whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats, detail.channels)
         tracks += whole
         close += part
@@ -691,11 +713,13 @@ def _recording(
         one.samples += counts
         one.people.add(recording.subject)
         one.hours += signal.duration_s / 3600
-    constant, bands = label_tracks(recording, [target.label for target in of.targets])
-    stimuli, sessions = ({getattr(entry, name) for entry in of.store.recordings} for name in ("stimulus", "session"))
+    constant, bands = label_tracks(recording, [target.label for target in content.targets])
+    stimuli, sessions = (
+        {getattr(entry, name) for entry in content.store.recordings} for name in ("stimulus", "session")
+    )
     parts = [f"Recording {number}"]
-    parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in shown and len(stimuli) > 1 else []
-    parts += [f"session {recording.session}"] if recording.session in shown and len(sessions) > 1 else []
+    parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in public_names and len(stimuli) > 1 else []
+    parts += [f"session {recording.session}"] if recording.session in public_names and len(sessions) > 1 else []
     parts += [f"{clock(recording.duration_s)} long"]
     parts += [f"begins {clock(recording.start_s)} into the session"] if recording.start_s else []
     parts += ["with a video, which is not shown"] if recording.video else []

@@ -1,7 +1,6 @@
-"""HTML: sections, tables, pictures with the table behind them: all in one file, without a script.
+"""HTML parts of reports: sections, tables, and figures with their tables, in one file without scripts.
 
-The HTML itself lies in `templates/`. What comes from a run is escaped there; what these functions return is `Markup`,
-which is not escaped again.
+The HTML is in `templates/`, which escapes texts of runs. These functions return `Markup`, which is not escaped again.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def _code_spans(text: str) -> Markup:
-    """The text, escaped, with what stands in backticks as code."""
+    """Escape the text, and format text in backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 _TEMPLATES.filters["code"] = _code_spans
 
 LONG_CELL = 30
-"""Letters of a cell that is given room on a narrow screen."""
+"""Number of letters from which a cell gets more room on a narrow screen."""
 
 
 @dataclass(frozen=True)
 class SectionBody:
-    """The content of a section, and what it can't show: a target or a part of it -> the reason."""
+    """The content of a section; `missing`: target or part that cannot be shown -> the reason."""
 
-    shown: Markup
+    markup: Markup
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `short` is the text of links to it. A `body` that is undefined is not shown."""
+    """A section of the page; `short` is the text of links to it. A section with an undefined `body` is not shown."""
 
     short: str
     title: str
@@ -55,19 +54,19 @@ class Section:
 
     @property
     def id(self) -> str:
-        """Target of links within the page."""
+        """The target of links within the page."""
         return self.short.lower().replace(" ", "-")
 
     @property
-    def shown(self) -> Markup:
-        """The text, empty where there is none."""
+    def markup(self) -> Markup:
+        """The content, empty where it is undefined."""
         if isinstance(self.body, Undefined):
             return Markup()
-        return self.body.shown if isinstance(self.body, SectionBody) else self.body
+        return self.body.markup if isinstance(self.body, SectionBody) else self.body
 
     @property
     def missing(self) -> dict[str, str]:
-        """The parts that can't be shown, in words -> the reason."""
+        """Part that cannot be shown, in words -> the reason."""
         name = self.title[:1].lower() + self.title[1:] if self.title[1:2].islower() else self.title
         if isinstance(self.body, Undefined):
             return {name: self.body.reason}
@@ -76,35 +75,35 @@ class Section:
 
 
 def render_macro(name: str, *values: Any, of_template: str = "parts") -> Markup:
-    """The macro `name` of `templates/parts.html`, or of another template, called with `values`."""
+    """Render the macro `name` of `templates/parts.html`, or of another template, with `values`."""
     markup: Markup = getattr(_TEMPLATES.get_template(f"{of_template}.html").module, name)(*values)
     return markup
 
 
 def join_parts(parts: Iterable[Markup]) -> Markup:
-    """Parts one after the other."""
+    """Join parts one after the other."""
     return Markup("").join(parts)
 
 
 def by_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """A section's part for each target, below its name where a run has several; `before` stands above them. Parts that
-    are `narrow` stand side by side."""
+    """Return the body of a section with a part for each target, below its name where there are several targets;
+    `before` comes first. `narrow` parts are placed side by side."""
     return join_named({target.name: part(run, target) for target in run.targets}, *before, narrow=narrow)
 
 
 def by_labelled_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Sections by target, of a record that holds labels."""
+    """Return the body of a section by target; undefined where the record holds no labels."""
     return by_target(run, part, narrow=narrow) if run.record.labels is not None else NO_LABELS
 
 
 def join_named(
     parts_by_name: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """The parts of a section, each below its name where there are several, see `by_target`."""
+    """Return the body of a section with named parts; names are shown where there are several. See `by_target`."""
     missing = {name: one.reason for name, one in parts_by_name.items() if isinstance(one, Undefined)}
     if len(missing) == len(parts_by_name) and len(set(missing.values())) == 1:
         return Undefined(next(iter(missing.values())))
@@ -120,7 +119,7 @@ def join_named(
 
 
 def as_sentence(text: str) -> str:
-    """Adds a full stop and a capital, which a name such as `auroc_within` does not get."""
+    """Add a full stop and a capital letter; names such as `auroc_within` stay in lower case."""
     first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
     return first if first.endswith(".") else f"{first}."
 
@@ -131,7 +130,7 @@ def paragraph(text: str) -> Markup:
 
 
 def with_reasons(reasons: Mapping[str, str]) -> str:
-    """Parts that are not there with their reasons, as text: each reason in parentheses, once.
+    """List missing parts with their reasons in parentheses, each reason once.
 
     >>> with_reasons({"map": "too few units", "training": "no history", "probes": "too few units"})
     'map and probes (too few units); training (no history)'
@@ -143,7 +142,7 @@ def with_reasons(reasons: Mapping[str, str]) -> str:
 
 
 def format_cell(value: Any) -> str:
-    """A cell: three decimals, thousands apart, a dash where there is nothing."""
+    """Format a cell: three decimals, thousands separated, a dash for nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -164,7 +163,7 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str)
 
 
 def _kind(cell: Any) -> str:
-    """The class of a cell: a number, a long text, or nothing."""
+    """Return the CSS class of a cell: for a number or a long text, else empty."""
     counted = isinstance(cell, int | float) and not isinstance(cell, bool)
     return "n" if counted else "long" if len(str(cell)) > LONG_CELL else ""
 
@@ -172,13 +171,13 @@ def _kind(cell: Any) -> str:
 def figure_with_table(
     figure: Figure, head: Sequence[str], rows: Sequence[Sequence[Any]], note: str, *, wide: bool = False
 ) -> Markup:
-    """A drawing, its note, and a table of its numbers."""
+    """Return a figure with its note and a table of its numbers."""
     drawn = Markup(figure.svg(alone=False))  # noqa: S704  drawing escapes its own texts
     return render_macro("picture", drawn, figure.title, html_table(head, rows, figure.title), note, wide)
 
 
 def figure_row(figures: Sequence[Markup]) -> Markup:
-    """Figures side by side."""
+    """Place figures side by side."""
     return render_macro("pictures", figures)
 
 
@@ -188,12 +187,12 @@ def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
 
 
 def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str, style: str = "") -> str:
-    """The whole file; sections without a text are named in one line at its end. `style` names a stylesheet in
-    `templates/` that is added."""
+    """Render the whole file; sections without content are named in one line at its end. `style` names an additional
+    stylesheet in `templates/`."""
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         header=header,
-        sections=[section for section in sections if section.shown],
+        sections=[section for section in sections if section.markup],
         not_shown=with_reasons({what: why for section in sections for what, why in section.missing.items()}),
         footer=footer,
         style=f"{style}.css" if style else "",

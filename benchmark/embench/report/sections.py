@@ -60,14 +60,14 @@ from embench.statistics.scores import with_interval_of
 from embench.store import Store
 from embench.vocabulary import label
 
-# The primary metric beside the confound-only models, the subjects one by one, and all scores.
+# The primary metric next to the confound-only models, scores by subject, and all scores.
 
 HEADLINE_WIDTH = 520.0
 
 
 def headline_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section with the primary metric beside the confound-only models as a drawing, and with the result in words.
-    Remarks that hold of all targets stand once, at its end."""
+    """Return the section with the primary metric next to the confound-only models, as a figure and in words. Remarks
+    that apply to all targets come once, at its end."""
     drawings = {target.name: _drawing(run, target) for target in run.targets}
     texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
@@ -80,18 +80,18 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     body = join_named(own)
     if isinstance(body, Undefined):
         return body
-    return replace(body, shown=join_parts([body.shown, *map(paragraph, shared), _exploratory(run)]))
+    return replace(body, markup=join_parts([body.markup, *map(paragraph, shared), _exploratory(run)]))
 
 
 def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
-    """The drawing of a target, and remarks on it."""
+    """Return the figure of a target, and remarks on it."""
     scores, name = run.scores, target.name
     metric, model = run.answers[name].metric, run.answers[name].score
     if model is None:
         return Markup(), []
     applied: dict[str, Score] = {}
     silent: dict[str, str] = {}
-    for control in sorted(scores.controls(name), key=lambda control: control.name):
+    for control in sorted(scores.confound_only(name), key=lambda control: control.name):
         if score := scores.score(name, metric, control.name):
             applied[control.name] = score
         else:
@@ -106,7 +106,7 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
-    """The method, first of `scores`, and the controls."""
+    """Draw the method, first of `scores`, and the confound-only models."""
     marks = []
     if (chance := metric_facts(metric).chance) is not None:
         marks.append(rule(x=chance, label="chance"))
@@ -127,13 +127,13 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
 
 
 def _exploratory(run: RunFacts) -> Markup:
-    """The method and the confound-only models in the exploratory scores; nothing where there is none. A model with the
-    same scores on all targets stands once."""
+    """Return the exploratory scores of the method and the confound-only models; empty without such scores. A model with
+    the same scores on all targets is shown once."""
     targets = [name for name, found in run.answers.items() if found.exploratory]
     metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
-        methods = {control.name: control.scores for control in run.scores.controls(name) if not control.reason}
+        methods = {control.name: control.scores for control in run.scores.confound_only(name) if not control.reason}
         named = {label(method): scores for method, scores in methods.items()}
         for method, scores in {"the method": run.scores.of(name), **named}.items():
             found = [scores.get(metric) for metric in metrics]
@@ -156,21 +156,23 @@ _OF_WHAT = {
     "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
     "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
-    "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
 }
-"""Definitions of a score, by what its SD is over."""
+"""What the SD of a score is taken over -> the definition of the score."""
 
 
 def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
-    """The score inside each subject, with the range over seeds and the strongest control."""
+    """Return the within-subject scores, with the range over seeds and the strongest confound-only model."""
     joined = run.joined_units(target)
     metric = target.traits.within
-    model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
+    model = _compute_within_subject(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
     names = leave_one_out(joined[MODEL].tested_subjects(), {}).subjects
     seeds = np.array(
-        [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
+        [
+            _fill_missing(_compute_within_subject(run, target, Joined({s: f})), len(names))
+            for s, f in joined[MODEL].seeds.items()
+        ]
     )
     known = np.flatnonzero(np.isfinite(model))
     order = known[np.argsort(-model[known], kind="stable")]
@@ -190,7 +192,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     ]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
     control, _ = run.scores.strongest(target.name, metric) or (None, None)
-    theirs = _inside(run, target, joined[control]) if control in joined else None
+    theirs = _compute_within_subject(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
         strongest = f"strongest model without a signal: {label(control)}"
         marks.append(scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=strongest))
@@ -200,8 +202,8 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     left_out = names[~np.isfinite(model)].tolist()
     beyond = int((model[order] > chance).sum())
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
-    headline = run.scores.headlines[target.name]
-    if control and theirs is not None and is_by_construction(run.scores.score(target.name, headline, control)):
+    primary_metric = run.scores.primary_metrics[target.name]
+    if control and theirs is not None and is_by_construction(run.scores.score(target.name, primary_metric, control)):
         note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
@@ -210,33 +212,33 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     return figure_row([figure_with_table(drawn, head, rows, note)])
 
 
-def _inside(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
-    """(P,) the score inside each tested subject, None where no subject has one."""
+def _compute_within_subject(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
+    """Return the within-subject score of each tested subject, (P,); None where no subject has one."""
     groups = run.record.groups
     found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
 
 
-def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
+def _fill_missing(values: np.ndarray | None, size: int) -> np.ndarray:
     return np.full(size, np.nan) if values is None else values
 
 
 def scores_section(run: RunFacts) -> Markup:
-    """The section with a table of all scores of each target."""
+    """Return the section with a table of all scores of each target."""
     tables = []
     for target in run.targets:
-        headline = run.scores.headlines[target.name]
-        stimulus = run.scores.control_scores(target.name, "stimulus_mean")
+        primary_metric = run.scores.primary_metrics[target.name]
+        stimulus = run.scores.confound_only_scores(target.name, "stimulus_mean")
         rows = []
         undefined = {}
-        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != headline):
-            name = f"{metric} (primary)" if metric == headline else metric
+        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != primary_metric):
+            name = f"{metric} (primary)" if metric == primary_metric else metric
             if not score.defined:
                 undefined[name] = score.undefined or "without a reason"
                 continue
             of_stimulus = run.scores.score(target.name, metric, "stimulus_mean")
-            beside = (of_stimulus and of_stimulus.mean,) if stimulus else ()
-            rows.append((name, score.mean, score.low, score.high, score.std, *beside, "; ".join(score.left_out)))
+            more = (of_stimulus and of_stimulus.mean,) if stimulus else ()
+            rows.append((name, score.mean, score.low, score.high, score.std, *more, "; ".join(score.left_out)))
         caption = f"Scores of {target.name}, with {run.level} intervals"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
         width = len(heads) - (not any(row[-1] for row in rows))
@@ -252,26 +254,26 @@ def scores_section(run: RunFacts) -> Markup:
     return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))
 
 
-# Description of the run: marks that a reader must see first, its cost, its audit, and its settings.
+# Description of the run: warnings, cost, audit and settings.
 
 OVERLAPS = {
     "unlabelled_target": "it saw signals of the test subjects",
     "labelled_target": "it saw labels of the test subjects",
     "unknown": "the subjects that it saw are unknown",
 }
-"""Pretraining that keeps a row from being ranked."""
+"""Overlaps of pretraining that exclude a row from the ranking."""
 
 
 def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
-    """(whether it is bad, title, text), for the top of the page."""
-    about, outside = run.manifest, run.outside
+    """Return (is severe, title, text) of each warning at the top of the page."""
+    about, outside = run.manifest, run.submission
     recipe, protocol = about.recipe, about.protocol
-    leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
-    overlap = OVERLAPS.get(about.pretrain_overlap, "")
+    leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.leaks_in_words()])
+    overlap = OVERLAPS.get(about.pretraining_overlap, "")
     unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
     audit = run.audit or run.audited
-    findings = audit["findings"] if isinstance(audit, Mapping) else []
-    severe = [found["what"] for found in findings if found["severity"] == "severe"]
+    findings = audits.shown_findings(audit) if isinstance(audit, Mapping) else []
+    severe = [found.what for found in findings if found.severity == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
     assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
@@ -284,15 +286,14 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         *((True, True, "Audit", what) for what in severe),
         (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
         (differences, False, "Differences from the plain method", differences),
-        (not recipe.on_board and not outside, False, "Recipe", trial),
+        (not recipe.on_leaderboard and not outside, False, "Recipe", trial),
         (recipe.assumed, False, "Assumed", assumed),
     ]
     return [(bad, title, text) for holds, bad, title, text in marks if holds]
 
 
 def page_header(run: RunFacts) -> Markup:
-    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and primary
-    metrics."""
+    """Return the top of the page: dataset, protocol, subjects, seeds, important remarks, and primary metrics."""
     about = run.manifest
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
@@ -313,7 +314,7 @@ def _card(found: TargetAnswers) -> dict[str, str]:
 
 
 def cost_section(run: RunFacts) -> Markup:
-    """The section on time, parameters, operations, memory and energy."""
+    """Return the section on time, parameters, operations, memory and energy."""
     note = (
         "Time: the sum over all stages. Parameters and FLOPs: the method of one fold, for the prediction of one row. "
         "Memory: the highest use of a stage. Energy: that of the GPU."
@@ -322,15 +323,14 @@ def cost_section(run: RunFacts) -> Markup:
 
 
 def audit_section(run: RunFacts) -> Markup | Undefined:
-    """The section on the audit: its findings, and the checks that were skipped."""
+    """Return the section on the audit: its findings, and the checks that were skipped."""
     content = run.audit or run.audited
     if content is None:
         return Undefined("this run has not been audited; run `embench audit RUN`")
     if isinstance(content, Undefined):
         return content
     found = [
-        (f["severity"], f.get("check", ""), f["what"], _recorded(_short(f.get("evidence", ""))), f.get("todo", ""))
-        for f in content["findings"]
+        (f.severity, f.check, f.what, _recorded(_short(f.evidence)), f.todo) for f in audits.shown_findings(content)
     ]
     found_of = {severity: n for severity, n in content["counts"].items() if n}
     status = audits.format_counts(found_of).capitalize() or "Nothing found"
@@ -338,13 +338,12 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
-    silent = content.get("not_asked") or {}
-    skipped = with_reasons({name: ", ".join(why.splitlines()) for name, why in silent.items()})
+    skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.skipped_reasons(content).items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
 
 
 def _audited_now(content: Mapping[str, Any]) -> str:
-    """The note on an audit that a report made by itself."""
+    """Return the note on an audit that was made for this report."""
     return (
         f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
         "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
@@ -352,7 +351,7 @@ def _audited_now(content: Mapping[str, Any]) -> str:
 
 
 def facts_section(run: RunFacts) -> Markup:
-    """The section on how the run came about: data, protocol, cohort, method, versions."""
+    """Return the section on the settings of the run: data, protocol, cohort, method, versions."""
     about = run.manifest
     subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
     rows = [
@@ -360,23 +359,23 @@ def facts_section(run: RunFacts) -> Markup:
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
         ("reader verified on real data", _recorded(about.dataset.verified_on_real)),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
-        ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
+        ("protocol deviations", "; ".join(about.protocol.leaks_in_words()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
         ("units that rest on bridged or missing samples", format_share(about.cohort.repaired, "not recorded")),
         ("excluded", "; ".join(run.excluded) or "none"),
         (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
-        ("fusion", METHOD_UNKNOWN if run.outside else about.method.fusion or "none"),
-        ("pretraining", METHOD_UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
+        ("fusion", METHOD_UNKNOWN if run.submission else about.method.fusion or "none"),
+        ("pretraining", METHOD_UNKNOWN if run.submission else ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.overlap),
         *([("weights", "; ".join(run.weights))] if run.weights else []),
         ("what the method saw of a test subject", run.access),
-        *([] if run.outside else _recipe(run)),
+        *([] if run.submission else _recipe(run)),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("submission", _recorded(run.record.run.get("outside", "no"))),
-        ("evaluations on the test labels, including this one", _recorded(about.test_looks)),
+        ("submission", _recorded(run.record.run.get("submission", "no"))),
+        ("evaluations on the test labels, including this one", _recorded(about.test_evaluations)),
         ("methods scored on these test subjects", run.opened or "not recorded"),
-        ("scorings of validation subjects", _recorded(about.dev_looks)),
+        ("scorings of validation subjects", _recorded(about.dev_evaluations)),
         *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
         *([("features dropped", _dropped(about.dropped))] if about.dropped else []),
         ("embench", about.embench_version),
@@ -404,7 +403,7 @@ def _recipe(run: RunFacts) -> list[tuple[str, str]]:
 
 
 def _folds(run: RunFacts) -> Markup:
-    """The numbers of subjects in folds; folds of the same numbers share a row."""
+    """Return the numbers of subjects in each fold; folds with equal numbers share a row."""
     subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in run.record.folds:
         if row["fold"] != "":
@@ -421,7 +420,7 @@ def _dropped(dropped: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _short(evidence: Any) -> Any:
-    """Evidence with each score as its mean and interval."""
+    """Return evidence with each score as its mean and interval."""
     if isinstance(evidence, Mapping) and "mean" in evidence:
         return format_score(Score.model_validate(evidence))
     if isinstance(evidence, Mapping):
@@ -433,7 +432,7 @@ def _recorded(value: Any) -> str:
     return format_value(value, missing="not recorded")
 
 
-# Scores by the quality of signals: the units with the worst, the middle and the best signal, each by themselves.
+# Scores by signal quality: for the units with the worst, the middle and the best signals.
 
 _NOTE = (
     "Descriptive: the scored units in three parts, by an index of how good the signal of a modality is (0 to 1), which "
@@ -446,30 +445,31 @@ _NOT_KNOWN = "It is not known which signals the predictions were made of: all th
 
 
 def quality_section(run: RunFacts) -> Markup | Undefined:
-    """The section of scores by tercile of quality."""
+    """Return the section of scores by tercile of signal quality."""
     if run.record.labels is None:
         return NO_LABELS
     if isinstance(run.store, Undefined):
         return run.store
     store = run.store
-    modalities = list(store.modalities) if run.outside else run.manifest.method.modalities
+    modalities = list(store.modalities) if run.submission else run.manifest.method.modalities
     chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
     tables = [_quality_table(run, store, target, chosen) for target in run.targets]
     silent = {modality: why for _, reasons in tables for modality, why in reasons.items()}
     undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
-    which = [paragraph(_NOT_KNOWN)] if run.outside else []
+    which = [paragraph(_NOT_KNOWN)] if run.submission else []
     return join_parts([paragraph(_NOTE), *which, *(table for table, _ in tables), undivided])
 
 
 def _quality_table(
     run: RunFacts, store: Store, target: Target, modalities: Sequence[str]
 ) -> tuple[Markup, dict[str, str]]:
-    """The table of a target, and why signals are not divided."""
-    ours = own_predictions(run, target)
+    """Return a target's table of scores by tercile of signal quality. Also return modality -> the reason why its signal
+    quality has no terciles."""
+    ours = select_labelled_predictions(run, target)
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
-    silent = {}
-    metrics = [run.scores.headlines[target.name], "auroc" if target.traits.has_classes else target.traits.within]
+    silent: dict[str, str] = {}
+    metrics = [run.scores.primary_metrics[target.name], "auroc" if target.traits.has_classes else target.traits.within]
     metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
         index = quality_of_units(store, modality, ids.tolist())
@@ -499,14 +499,14 @@ def _quality_table(
 
 
 def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
-    """Mean, ends of the interval and remarks of a score, as the cells of a table."""
+    """Return mean, interval and remarks of a score, as the cells of a table."""
     if isinstance(score, Undefined):
         return None, None, None, f"undefined: {score.reason}"
     return score.mean, score.low, score.high, "; ".join(score.left_out)
 
 
-def own_predictions(run: RunFacts, target: Target) -> Predictions:
-    """The method's predictions of units that have a label. The record has labels."""
+def select_labelled_predictions(run: RunFacts, target: Target) -> Predictions:
+    """Select the method's predictions of labelled units. The record must have labels."""
     table = run.record.predictions
     ours = table.take(table.rows_with(method=MODEL, target=target.name))
     return ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]
@@ -515,10 +515,10 @@ def own_predictions(run: RunFacts, target: Target) -> Predictions:
 def score_of_part(
     run: RunFacts, target: Target, metric: str, some: Predictions, length_s: float
 ) -> Estimate | Undefined | None:
-    """A score of some of a run's `own_predictions`; None where the metric does not apply.
+    """Compute a score from some of a run's `select_labelled_predictions`; None where the metric does not apply.
 
     Args:
-        length_s: of the run's units, see `unit_length`.
+        length_s: length of the run's units in s, see `unit_length`.
     """
     record = run.record
     joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
@@ -527,10 +527,10 @@ def score_of_part(
     return None if found is None else with_interval_of(metric, found)
 
 
-# Scores of groups of subjects, by what the dataset records of them (sex, age band).
+# Scores of groups of subjects, by recorded facts (sex, age band).
 
 SMALLEST_GROUP = 5
-"""Least subjects of a group: a score of fewer says nothing about others, and too much about each."""
+"""Minimum number of subjects in a group: a score of fewer does not generalise, and reveals too much about each."""
 
 _GROUPS_NOTE = (
     "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
@@ -542,9 +542,9 @@ _GROUPS_NOTE = (
 
 
 class GroupScore(NamedTuple):
-    """The score of a group of subjects, or the difference between two.
+    """The score of a group of subjects, or the difference between two groups.
 
-    `fact`: what is recorded, such as `sex`; `group`: its value; `subjects`: how many have it and are tested.
+    `fact`: a recorded fact, such as `sex`; `group`: its value; `subjects`: number of tested subjects with this value.
     """
 
     fact: str
@@ -556,7 +556,7 @@ class GroupScore(NamedTuple):
 
 
 def people_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section of scores by group of subjects."""
+    """Return the section of scores by group of subjects."""
     if run.record.labels is None:
         return NO_LABELS
     if isinstance(run.store, Undefined):
@@ -579,21 +579,21 @@ def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]
 
 
 def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Iterator[GroupScore]:
-    """The headline and the score within a subject, of each group of enough subjects.
+    """Yield the primary metric and the within-subject score of each group of enough subjects.
 
-    Where a fact divides the subjects into two such groups, the difference follows them.
+    If a fact has two such groups, the difference between them follows.
 
     Args:
-        known: subject -> what is recorded of it.
+        known: subject -> recorded facts.
     """
-    ours = own_predictions(run, target)
+    ours = select_labelled_predictions(run, target)
     length_s, tested = unit_length(np.unique(ours["unit"])), np.unique(ours["subject"]).tolist()
     for fact in sorted({fact for facts in known.values() for fact in facts}):
         group_of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
         groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
         if len(groups) < 2:
             continue
-        for metric in dict.fromkeys([run.scores.headlines[target.name], target.traits.within]):
+        for metric in dict.fromkeys([run.scores.primary_metrics[target.name], target.traits.within]):
             found = []
             for group in groups:
                 members = [subject for subject, value in group_of.items() if value == group]
@@ -606,7 +606,7 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
 
 
 def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
-    """`one` minus `other`; None where one of them has no score, or no error."""
+    """Return `one` minus `other`; None where one of them has no score or no standard error."""
     a, b = one.score, other.score
     if isinstance(a, Undefined) or isinstance(b, Undefined) or a.error is None or b.error is None:
         return None
@@ -616,7 +616,7 @@ def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
     return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)
 
 
-# The gap of a pretrained run to its floors, which are looked for beside its folder.
+# Gaps of a pretrained run to its floors, which are searched next to its folder.
 
 _HEAD = ("comparison", "method", "score", "gain over it", "run")
 _ABOUT = (
@@ -628,15 +628,16 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 
 def floors_section(run: RunFacts) -> Markup | None:
-    """The floors of a pretrained run on each target; None where nothing is pretrained, or others may see the report."""
-    if run.for_others or run.outside or not floor_keys(run.manifest).wants:
+    """Return the floors of a pretrained run on each target; None where nothing is pretrained, or others may see the
+    report."""
+    if run.for_others or run.submission or not floor_keys(run.manifest).wants:
         return None
-    beside = {other.run["id"]: other for other in _beside(run)}
-    parts = [_pretraining_section(run, beside, target) for target in run.record.scores.headlines]
-    return join_parts([paragraph(_ABOUT), *parts]) if beside else paragraph(_NONE)
+    records = {other.run["id"]: other for other in _read_comparison_runs(run)}
+    parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
+    return join_parts([paragraph(_ABOUT), *parts]) if records else paragraph(_NONE)
 
 
-def _beside(run: RunFacts) -> Iterator[Record]:
+def _read_comparison_runs(run: RunFacts) -> Iterator[Record]:
     keys = floor_keys(run.manifest)
     for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
         try:
@@ -647,10 +648,10 @@ def _beside(run: RunFacts) -> Iterator[Record]:
             continue
 
 
-def _pretraining_section(run: RunFacts, beside: dict[str, Record], target: str) -> Markup:
+def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str) -> Markup:
     metric = shown_metric(run.record, target)
-    found = floors_of(run.record, beside.values(), target, metric)
-    rows = [_row(gap, beside[gap.run], target, metric) for gap in (found.gaps if found else ())]
+    found = floors_of(run.record, records.values(), target, metric)
+    rows = [_row(gap, records[gap.run], target, metric) for gap in (found.gaps if found else ())]
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
 

@@ -1,4 +1,4 @@
-"""Finished runs: found on disk without a plan, and their plans made again."""
+"""Finished runs: found on disk without a plan, and their plans rebuilt."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
 from embench.registry.fragments import folders
 from embench.statistics.result import Result
-from embench.system import EventCallback, lacking, version_of
+from embench.system import EventCallback, explain_missing_library, installed_version
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 
-# A run whose work is done, found without a plan of it: a plan imports what trains, which takes longer than all else.
+# A finished run, found without planning: a plan imports the training libraries, which is slow.
 #
-# After a run, the cache keeps where its record lies, and sizes and times of all files that decide a plan: code, data,
-# prepared data and stages. The same command reads the record where none of them has changed; else it is planned.
+# After a run, the cache stores the record's path, and sizes and times of all files that determine its plan: code, data,
+# prepared data and stages. The same command reads the record if none has changed; else it plans again.
 
 _PASSING = {"__pycache__", "kept", "lock"}
-"""Files and folders that say nothing of what is beside them."""
+"""Files and folders that do not affect the data beside them."""
 
 
 def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> Result | None:
-    """The result of a run that was made before, as `runs.run.run` gives it; None where that has to find out.
+    """Return the result of an earlier run of the same request, if neither its data nor its code has changed since; None
+    if the run has to be planned. Reports the notes and the plan of the earlier run to `on_event`.
 
     Raises:
-        DataError, CheckFailed: its record is damaged, or was edited.
+        DataError: the record is damaged. CheckFailed: the record was edited.
     """
     known = _read(_place(request, placebo)) if _is_plain(request) else None
-    if known is None or known.get("before") != files_of(request) or known["made"] != _state(known["places"]):
+    if known is None or known.get("before") != hash_inputs(request) or known["made"] != _state(known["places"]):
         return None
     folder = request.runs_folder / known["record"]
     if not (folder / "run.yaml").is_file():
@@ -57,9 +58,9 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
     return result
 
 
-def files_of(request: Request) -> str | None:
-    """The state of the files that are there before a run and decide its plan: code, libraries, data, and which GPUs
-    there are. None where they cannot be told."""
+def hash_inputs(request: Request) -> str | None:
+    """Return a digest of the files that decide a run's plan: code, libraries, data, and the available GPUs. None if
+    they cannot be determined."""
     if not _is_plain(request):
         return None
     packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
@@ -70,10 +71,10 @@ def files_of(request: Request) -> str | None:
 
 
 def remember_finished(plan: Plan, request: Request, placebo: bool, before: str | None, notes: Iterable[str]) -> None:
-    """Keeps where the record of a plan lies, unless the plan rests on more than what is compared.
+    """Cache the place of a plan's record, unless the plan depends on files that are not compared.
 
     Args:
-        before: `files_of` the request before it was planned.
+        before: `hash_inputs` of the request before it was planned.
     """
     parts = [part for _, part in plan.method.parts()]
     bundled = all(part.name.startswith(f"{registry.BUNDLED}/") for part in parts)
@@ -84,7 +85,7 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
     places = [*(cohort.store.path for cohort in plan.cohorts), *(root / id_ for id_ in plan.graph.stages)]
     absolute = [str(place.absolute()) for place in places]
     made = _state(absolute)
-    if made is None or before != files_of(request):
+    if made is None or before != hash_inputs(request):
         return
     content = {
         "before": before,
@@ -100,7 +101,7 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
 
 
 def _is_plain(request: Request) -> bool:
-    """True if all that a request names is bundled, so that one knows which files decide its plan."""
+    """Return True if a request names bundled plugins only, so that the files behind its plan are known."""
     more = request.observers, request.pretrainers, request.pretrained, request.tuned, request.train_dataset
     if any(more) or request.protocol.endswith((".yaml", ".yml")) or request.dataset not in registry.names("dataset"):
         return False
@@ -113,9 +114,9 @@ def _folder(request: Request) -> Path:
 
 
 def _place(request: Request, placebo: bool) -> Path:
-    asked = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
+    relevant = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
     runs, data = str(request.runs_folder.absolute()), str(_folder(request))
-    return cache_root() / "finished" / f"{digest([repr(asked), request.confounds, placebo, runs, data])}.json"
+    return cache_root() / "finished" / f"{digest([repr(relevant), request.confounds, placebo, runs, data])}.json"
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
@@ -126,8 +127,8 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 
 
 def _state(places: Iterable[str | Path]) -> str | None:
-    """Digest of names, sizes and times of the files below some folders. None where one is missing, or holds a link to a
-    folder, behind which nothing is compared."""
+    """Return a digest of names, sizes and times of the files below some folders. None if a folder is missing, or
+    contains a link to a folder, whose content is not compared."""
     try:
         return digest([_files(Path(place)) for place in places])
     except OSError:
@@ -135,7 +136,7 @@ def _state(places: Iterable[str | Path]) -> str | None:
 
 
 def _files(folder: Path) -> list[tuple[str, int, int, int]]:
-    """The files below a folder. Raises OSError."""
+    """Return the files below a folder. Raises OSError."""
     found = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
@@ -151,38 +152,39 @@ def _files(folder: Path) -> list[tuple[str, int, int, int]]:
     return found
 
 
-# The plan of a finished run, made again from its record.
+# The plan of a finished run, rebuilt from its record.
 
 
 def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The versions that determine a method's numbers on a CPU and are others here: name, recorded one, that here."""
+    """Return the versions that determine a method's numbers on a CPU and differ here: name, recorded version, version
+    here."""
     from embench.engine.stage import ENGINE_REVISION
 
-    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
+    here = {name: installed_version(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
     return [(name, recorded.get(name), now) for name, now in here.items() if recorded.get(name) != now]
 
 
 def rebuild_plan(
     known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
 ) -> Plan | Undefined:
-    """The plan that the request of the run in `folder` has here, with this folder of runs, ready for its stages; or why
-    it has none, with what to do."""
+    """Return the plan of the run in `folder` on this machine, with this folder of runs, ready for its stages; else the
+    reason and a remedy."""
     request = recorded_request(known.run["config"], runs, data_root, dataset)
     if request is None:
-        return Undefined("its predictions are a submission")
+        return Undefined("submitted_predictions")
     if request.tuned:
         request = replace(request, tuned=folder / TUNING_FILE)
     try:
         from embench.planning.plan import make
         from embench.runs.videos import decode_videos
     except ModuleNotFoundError as error:
-        if lacking(error) is None:
+        if explain_missing_library(error) is None:
             raise
-        return Undefined(f"{error.name} is not installed on this machine")
+        return Undefined("missing_library", name=error.name)
     try:
         recall_objects(known.run.get("objects", ()))
         planned = make(request)
-        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
+        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read the frames
         return planned
     except EmbenchError as error:
         return Undefined(f"{error.what}; {error.hint}" if error.hint else error.what)

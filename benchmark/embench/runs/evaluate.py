@@ -1,4 +1,4 @@
-"""Score the predictions of a plan's stages: the only place where `run` reads test labels; write `run.yaml`."""
+"""Score the predictions of a plan's stages, the only place where `run` reads test labels; write `run.yaml`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from embench.engine.stage import ENGINE_REVISION, Folder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Units
-from embench.leaderboard.pull_request import packages_of
+from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
 from embench.planning.graph import ExpectedPredictions, frozen_under
-from embench.planning.plan import Plan, assumed, seconds_to_fit
+from embench.planning.plan import Plan, assumed_fields, seconds_to_fit
 from embench.planning.request import Request
-from embench.protocols import SLICE_ONLY, roles
+from embench.protocols import CALIBRATION_ONLY, roles
 from embench.records.ledger import Looks
 from embench.records.manifest import (
     CostPart,
@@ -52,7 +52,7 @@ from embench.statistics.joined import units_of
 from embench.system import EventCallback
 from embench.vocabulary import visible
 
-# The predictions of a plan's stages, scored: the only place where `run` meets test labels.
+# Scoring of a plan's predictions: the only place where `run` reads test labels.
 
 
 def evaluate(
@@ -63,17 +63,17 @@ def evaluate(
     first: Callable[[Evaluation], None] | None = None,
     placebo: bool = False,
 ) -> Evaluation:
-    """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`.
+    """Return the scores of a plan with finished stages: of test subjects, or of validation subjects under `--dev`.
 
     Args:
         first, placebo: see `ConfoundAnalysis`.
 
     Raises:
-        DamagedError: predictions are not as they were written.
+        DamagedError: stored predictions were changed.
     """
     cohort = plan.fit if plan.request.dev else plan.test
     for stage in {id_ for each in plan.graph.predictions for id_ in each.stages}:
-        Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
+        Folder(stages, stage).check(whole=True)  # files behind a record are always read, even if compared before
     predictions, picked = fold_predictions(plan, stages)
 
     def whole(evaluated: Evaluation) -> Evaluation:
@@ -87,7 +87,7 @@ def evaluate(
         whole=not plan.request.dev,
         proved=plan.method.time_context == "unit",
         confounds=ConfoundAnalysis(analysis.begin, analysis.step, placebo) if plan.request.confounds else None,
-        given=plan.setting.given,
+        given=plan.setting.calibration_data,
     )
     analysis.end()
     return whole(found)
@@ -95,7 +95,7 @@ def evaluate(
 
 @dataclass
 class _Analysis:
-    """The events of a plan's confound analysis; none where its models were fitted before."""
+    """Events of a plan's confound analysis; none if its models are cached."""
 
     plan: Plan
     cohort: Cohort
@@ -104,7 +104,7 @@ class _Analysis:
     total: int | None = None
 
     def begin(self, found: Evaluation) -> None:
-        """Tells of the scores that are known before it, and how long it will take."""
+        """Report the scores that are known before the analysis, and its expected time."""
         self.first(found)
         self.total = 0
         if self.on_event:
@@ -114,27 +114,27 @@ class _Analysis:
             )
 
     def step(self, begun: int, total: int, target: str) -> None:
-        """Tells of a model that begins."""
+        """Report that a model is being fitted."""
         if self.on_event and self.total is not None:
             self.total = total
             self.on_event({"event": "confounds", "done": begun - 1, "total": total, "text": target, "seconds": None})
 
     def end(self) -> None:
-        """Tells that it is over."""
+        """Report the end of the analysis."""
         if self.on_event and self.total:
             self.on_event({"event": "confounds", "done": self.total, "total": self.total, "text": "", "seconds": 0.0})
 
 
 def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
-    """The predictions of a plan whose stages are all done, and under protocols that pick an epoch by its score, which
-    one was picked in each fold."""
+    """Return the predictions of a plan with finished stages and, under protocols that select an epoch by its test
+    score, the selected epoch of each fold."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     predicted_units: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
     for expected in plan.graph.predictions:
-        table, every, alone = Folder(stages, expected.stage).predicted("score", "epochs", SLICE_ONLY)
-        beside = {} if alone is None else {SLICE_ONLY: alone}
+        table, every, alone = Folder(stages, expected.stage).predicted("score", "epochs", CALIBRATION_ONLY)
+        beside = {} if alone is None else {CALIBRATION_ONLY: alone}
         for name, stage in expected.beside.items():
             [beside[name]] = Folder(stages, stage).predicted("score")
         for target, own in expected.columns():
@@ -151,7 +151,7 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
                         "of": len(every),
                     }
                 )
-            # Folds share validation subjects: under --dev each is scored once a seed, by the first fold that has them.
+            # Folds share validation subjects: under --dev each is scored once per seed, by the first fold with it.
             first = np.array([(expected.seed, target.name, i) not in predicted_units for i in expected.units], bool)
             predicted_units |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = decide(target, columns[first], plan.protocol)
@@ -164,9 +164,9 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
     return predictions, picked
 
 
-def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
-    """The hidden layers behind the predictions of a plan whose stages are all done, for each of a network's targets;
-    None where no network predicted. A stage that was done before hidden layers were kept has none."""
+def collect_embeddings(plan: Plan, stages: Path) -> Embeddings | None:
+    """Return the hidden layers behind the predictions of a plan with finished stages, for each of a network's targets;
+    None if no network predicted. Stages of old versions have none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
     for expected in plan.graph.predictions:
         [x] = Folder(stages, expected.stage).predicted("hidden")
@@ -182,14 +182,16 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
 
 
 def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
-    """The first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the very units
-    that are scored, by the protocol's headline; the last one where it is undefined in all.
+    """Return the first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the scored
+    units, by the protocol's primary metric; the last epoch if it is undefined in all.
 
-    Where the headline follows from the design, it is taken as that of a free one: a fold alone has few of the
-    comparisons that hold a clock or a stimulus constant. That of values in version 3 is no metric: it is `ccc` then.
+    A metric that depends on the design is taken as for a free design: one fold has few comparisons at equal times or
+    stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
     """
-    headline = plan.protocol.headline_for(target.kind, "free")
-    metric = registry.load("metric", target.traits.within if headline in WITHIN_SUBJECT_SCORES else headline)()
+    primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
+    metric = registry.load(
+        "metric", target.traits.within if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
+    )()
     known, like = labelled_in_fold(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
@@ -203,8 +205,8 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
 def labelled_in_fold(
     plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, table: np.ndarray
 ) -> tuple[np.ndarray, Units]:
-    """The predictions `table` (units, columns) of a target in one fold, of those units (n,) alone, as a mask, that have
-    a label and a prediction."""
+    """Return the units with a label and a prediction in the predictions `table` (units, columns) of a target in one
+    fold: a mask (n,), and the units."""
     index = np.array(expected.units, np.int64)
     y = cohort.labels(target, expected.train)[index]
     known = np.isfinite(y) & np.isfinite(table[:, 0])
@@ -215,12 +217,12 @@ def labelled_in_fold(
 
 
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The record of folds: the part of each subject; and the excluded subjects, with the reason and without a fold."""
+    """Return the record of folds: the part of each subject; excluded subjects have the reason and no fold."""
     if plan.fit is plan.test:
         rows = evaluation.record_folds(plan.fit, plan.folds)
     else:
         cohort, rows = plan.fit, []
-        units = cohort.of(cohort.eligible)
+        units = cohort.select_units(cohort.eligible)
         for seed, (fold,) in plan.folds.items():
             trained = roles(units, [replace(fold, test=())], cohort.groups)
             rows += [{**row._asdict(), "seed": seed, "reason": ""} for row in trained]
@@ -239,12 +241,12 @@ def manifest(
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
-    """The content of a run's run.yaml; `looks` are the ledger's counts, `conformance` is the result of the checks of
-    plugins that are not bundled, `videos` what was not seen in those of each dataset."""
+    """Return the content of a run's run.yaml. `looks` are the ledger's counts; `conformance` holds check results of
+    plugins that are not bundled; `videos` notes undecoded parts of each dataset's videos."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     files = planned.source.files_digest(planned.test.card)
-    about = planned.dataset, planned.test, planned.protocol, planned.deviations, method.time_context
-    facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.given)
+    about = planned.dataset, planned.test, planned.protocol, planned.leaks, method.time_context
+    facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.calibration_data)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
@@ -264,34 +266,34 @@ def manifest(
         ),
         recipe=RecipePart(
             preset=method.preset,
-            on_board=method.preset != "quick",
-            assumed=assumed(method),
+            on_leaderboard=method.preset != "quick",
+            assumed=assumed_fields(method),
             settings=list(planned.request.settings),
         ),
         seeds=list(planned.request.seed_list),
         videos=[dict(video) for video in videos],
-        pretrain_overlap=planned.overlap,
+        pretraining_overlap=planned.overlap,
         pretraining=_pretraining_sources(planned, outcome),
-        started_from=planned.started.summary() if planned.started else None,
+        initial_weights=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
-        cost=cost_of(planned, outcome),
+        cost=sum_costs(planned, outcome),
         device=device_name(planned.setting.device),
         config={**planned.config, "request": _request(planned)},
-        test_looks=dict(looks.openings),
-        tried=dict(looks.tried),
-        dev_looks=dict(looks.dev),
+        test_evaluations=dict(looks.test_evaluations),
+        methods_evaluated=dict(looks.methods_evaluated),
+        dev_evaluations=dict(looks.dev_evaluations),
         ledger=looks.chain,
         conformance=dict(conformance),
         dropped=_dropped(planned, outcome),
         **_inputs(planned),
         **_objects(planned),
     )
-    own = {name: installed()[name].version for name in packages_of(document) if name in installed()}
+    own = {name: installed()[name].version for name in list_packages(document) if name in installed()}
     return document.model_copy(update={"versions": {**document.versions, **own}}) if own else document
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:
-    """`trained_on`, of a method that was trained on another dataset, and `sites`, where its sensors were at others."""
+    """Return `trained_on`, if a method was trained on another dataset, and `sites`, if sensor sites differed."""
     sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
         return sites
@@ -305,25 +307,26 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
 
 
 def _inputs(planned: Plan) -> dict[str, Any]:
-    """`weights`, of encoders that bring any of which something is known, and `kept_units`, of those whose signals are
-    not standardised."""
-    known = {m: data for m, data in weights.own_weights(planned.method).items() if data}
+    """Return `weights`, for encoders that include known weights, and `measurement_units`, for signals that are not
+    standardised."""
+    known = {m: data for m, data in weights.find_bundled_weights(planned.method).items() if data}
     parts = {
         m: WeightsPart(
             name=data.name,
             licence=data.licence,
             source=data.source,
             declared=data.declared,
-            saw=weights.seen_by(data, planned.dataset),
+            saw=weights.find_seen(data, planned.dataset),
         )
         for m, data in known.items()
     }
-    units = kept_units(planned)
-    return {**({"weights": parts} if parts else {}), **({"kept_units": units} if units else {})}
+    units = find_unscaled_units(planned)
+    return {**({"weights": parts} if parts else {}), **({"measurement_units": units} if units else {})}
 
 
-def kept_units(planned: Plan) -> dict[str, str]:
-    """Modality -> the unit and band in which its encoder reads it, where the protocol standardises those of others."""
+def find_unscaled_units(planned: Plan) -> dict[str, str]:
+    """Return modality -> measurement unit and band in which its encoder reads it, if other encoders get standardised
+    signals."""
     return {
         m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
         for m, part in planned.method.encoders.items()
@@ -332,15 +335,15 @@ def kept_units(planned: Plan) -> dict[str, str]:
 
 
 def _unit_and_band(planned: Plan, name: str) -> str:
-    """The unit of a modality, and the band that the release and the protocol leave of it, which no higher rate makes
-    wider."""
+    """Return the measurement unit of a modality and its band after the release's and the protocol's filters; a higher
+    rate does not widen it."""
     stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
     high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
     return f"{stored.unit}, {high:g} to {low:g} Hz"
 
 
 def _objects(planned: Plan) -> dict[str, Any]:
-    """`objects`, of a method with plugins that were given from Python."""
+    """Return `objects`, for a method with plugins passed from Python."""
     found = {}
     for name in {part.name for _, part in planned.method.parts() if registry.is_object(part.name)}:
         facts = registry.object_facts(name)
@@ -350,7 +353,7 @@ def _objects(planned: Plan) -> dict[str, Any]:
 
 
 def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
-    """Modality -> feature -> why it was dropped, in any fold."""
+    """Return modality -> feature -> reason why it was dropped, in any fold."""
     found: dict[str, dict[str, str]] = {}
     for id_ in planned.graph.stages:
         for m, features in outcome.results[id_].get("dropped", {}).items():
@@ -359,7 +362,7 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
 
 
 def _request(planned: Plan) -> dict[str, Any]:
-    """The request as plain values. Of own data it holds no path that tells where, or in which folder, they lie."""
+    """Return the request as plain values. For own data it contains no path."""
     values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
     del values["confounds"]  # scores.json shows whether the analysis was run
     if values.pop("tuned"):
@@ -381,7 +384,7 @@ def _plain(value: Any) -> Any:
 
 
 def device_name(device: str) -> str:
-    """The name of a device of this machine, as records have it."""
+    """Return the name of a device of this machine, as in records."""
     if device == "cuda":
         import torch
 
@@ -390,23 +393,25 @@ def device_name(device: str) -> str:
 
 
 def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """Sources of pretraining besides this dataset, here or behind the weights to start from: each source once, with
+    """Return sources of pretraining besides this dataset, in this run or behind its initial weights: each once, with
     hash, licence, hours, number of subjects."""
     stages = (outcome.results[id_] for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
-    merged = weights.merged(seen for result in stages for seen in weights.data_seen(result))
-    current = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
+    merged = weights.merge_seen(seen for result in stages for seen in weights.data_seen(result))
+    current = [dict(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
     return [weights.count_subjects(entry) for entry in (*current, *before)]
 
 
-def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
-    """The cost of a run, with shared stages counted whole; None where one of its stages was not measured."""
+def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
+    """Return the cost of a run, with shared stages counted fully; values are None if one of its stages was not
+    measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0]
     fitted = planned.graph.fitted(predicted)
-    # What predicts together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
+    # The stages behind a prediction: the fitted stage, which counts its frozen networks' parameters, and these
+    # networks.
     frozen = [outcome.results[id_]["flops"] for id_ in frozen_under(fitted).values()]
-    own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # an estimator is fitted where it predicts
+    own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # estimators are fitted at prediction
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
         wall_s=round(sum(r["wall_s"] for r in results), 3),
@@ -420,7 +425,7 @@ def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
 
 
 def _computed(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The seconds of processors and their names; nothing where a stage was run before these were measured."""
+    """Return processor seconds and names; empty if a stage is older than these measurements."""
     if any("cpu_s" not in result for result in results):
         return {}
     seconds = {name: round(sum(result[name] for result in results), 3) for name in ("cpu_s", "gpu_s")}

@@ -1,4 +1,4 @@
-"""Predictions made by other code, scored as a run is: read, checked, joined with labels, and recorded."""
+"""Predictions made by other code: read, checked, joined with labels, scored like a run, and recorded."""
 
 from __future__ import annotations
 
@@ -14,32 +14,41 @@ import numpy as np
 
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.find import Source, find_source
-from embench.data.pseudonyms import OwnName, Pseudonymous
+from embench.data.pseudonyms import OriginalName, Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import NOTHING_GIVEN, SLICE_ONLY, Fold, Given, Protocol, load_protocol, protocol_deviations
-from embench.protocols.partition import GivenRow, given_folds
+from embench.protocols import (
+    CALIBRATION_ONLY,
+    NO_CALIBRATION,
+    Fold,
+    Given,
+    Protocol,
+    count_leaks,
+    load_protocol,
+)
+from embench.protocols.partition import GivenRow, complete_folds
+from embench.reasons import Reason
 from embench.records import TimeContext, ledger, record
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, seeds_taken
 from embench.records.predictions import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.record import format_csv
-from embench.records.scores import Control
+from embench.records.scores import ConfoundOnlyModel
 from embench.records.wording import name_without_package
 from embench.statistics import evaluation, metric_facts
-from embench.statistics.controls import FOR_COMPARISON
+from embench.statistics.confound_only import FOR_COMPARISON
 from embench.statistics.evaluation import ConfoundAnalysis, Evaluation, FoldPredictions, decide, unpredicted
 from embench.statistics.result import Result
 from embench.store import Store
 from embench.system import ProgressCallback
 from embench.vocabulary import has_control
 
-# Scores that methods must beat: those of controls, which read no signals but the accelerometer's.
+# Confound-only models, which read no signals except the accelerometer's.
 
 
-def describe_controls(
+def describe_confound_only(
     store: Store,
     card: Card,
     targets: Sequence[Target],
@@ -47,18 +56,18 @@ def describe_controls(
     seeds: Sequence[int],
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """The controls of a dataset, fitted and scored in the folds of a run with these seeds. The numbers are those of a
-    run's `scores.json`, if all subjects have any of the run's modalities; where a run says what test subjects give,
-    those of one to which they give nothing.
+    """Return the confound-only models of a dataset, fitted and scored in the folds of a run with these seeds. The
+    numbers are those of a run's `scores.json`, if all subjects have any of the run's modalities; without calibration
+    data.
 
     Args:
-        progress: called with (folds whose controls are fitted, folds in all, the target).
+        progress: called with (folds with fitted confound-only models, all folds, the target).
 
     Returns:
-        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `best`
-        {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
-        `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of:
-        `dataset`, `synthetic`, `protocol`, `seeds`.
+        `primary_metrics` {target: metric}; `confound_only` {control: {target: {metric: number}}} as in
+        `Scores.content`; `best` {target: {metric: {"control": name, "mean": number}}}, the best of the confound-only
+        models that a method has to clear; `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]};
+        and what the numbers are of: `dataset`, `synthetic`, `protocol`, `seeds`.
 
     Raises:
         UsageError: there is too little to split. DataError: nobody has a label. CheckFailed: the folds are not what
@@ -69,32 +78,32 @@ def describe_controls(
         "synthetic": store.synthetic is not None,
         "protocol": protocol.name,
         "seeds": list(seeds),
-        **{key: {} for key in ("people", "left_out", "headlines", "controls", "best")},
+        **{key: {} for key in ("subjects", "left_out", "primary_metrics", "confound_only", "best")},
     }
     cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
     blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
     done, total = 0, sum(map(len, blank))
 
-    def on_fold(of_target: int, _: int, name: str) -> None:
+    def on_fold(done_in_target: int, _: int, name: str) -> None:
         if progress:
-            progress(done + of_target, total, name)
+            progress(done + done_in_target, total, name)
 
-    given = Given() if protocol.asks_given else None
+    given = Given() if protocol.requests_calibration else None
     for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
         scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False, given=given).scores
         done += len(folds)
-        found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
-        found["headlines"] |= scores.headlines
-        for name, by_target in scores.content["controls"].items():
-            found["controls"].setdefault(name, {}).update(by_target)
-        found["best"][target.name] = _best(scores.controls(target.name))
+        found["subjects"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
+        found["primary_metrics"] |= scores.primary_metrics
+        for name, by_target in scores.content["confound_only"].items():
+            found["confound_only"].setdefault(name, {}).update(by_target)
+        found["best"][target.name] = _best(scores.confound_only(target.name))
     return found
 
 
-def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:
-    """Metric -> the best control that is not for comparison, and its score; none where all are undefined."""
+def _best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str, Any]]:
+    """Return metric -> the best control that is not only a reference, and its score; none if all are undefined."""
     best: dict[str, dict[str, Any]] = {}
-    for control in controls:
+    for control in confound_only:
         for metric, score in control.scores.items() if control.name not in FOR_COMPARISON else ():
             if score.defined:
                 sign = 1 if metric_facts(metric).higher else -1
@@ -103,70 +112,69 @@ def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:
     return best
 
 
-# Files of predictions under protocols to which test subjects give something first: how much of it each row is given,
-# and which units it may be of.
+# Files of predictions under protocols with calibration data: the amount behind each row, and the allowed units.
 
-UnitUse = Literal["given", "gap", "scored", "no label"]
+UnitUse = Literal["calibration", "gap", "scored", "no label"]
 WHY_UNTESTED: Mapping[UnitUse, str] = {
-    "given": "that are calibration data, which are never scored",
+    "calibration": "that are calibration data, which are never scored",
     "gap": "in the gap between calibration data and scored units",
     "no label": "without a label, which are not scored",
 }
-"""Use of a unit -> what rows of it are of."""
+"""Use of a unit -> description for errors on rows with such units."""
 
 
 @dataclass(frozen=True)
 class GivenRows:
-    """The rows of a file: what test subjects give -> rows; None under protocols that do not ask. `wanted`: those to be
-    scored; the others are what they are compared with."""
+    """Rows of a file by calibration data; the key is None under protocols without it. `wanted`: the amounts to be
+    scored; other rows serve comparisons."""
 
     rows: Mapping[Given | None, Sequence[SubmittedRow]]
     wanted: Sequence[Given | None]
 
     def changed(self, change: Callable[[Sequence[SubmittedRow]], list[SubmittedRow]]) -> GivenRows:
-        """The same with other rows."""
+        """Return the same with other rows."""
         return GivenRows({given: change(rows) for given, rows in self.rows.items()}, self.wanted)
 
 
-def use_of(cohort: Cohort, i: int) -> UnitUse:
-    """The use of a unit of a subject who takes part, under a protocol to which subjects give units."""
+def find_use(cohort: Cohort, i: int) -> UnitUse:
+    """Return the use of a unit of a subject who takes part, under a protocol with calibration units."""
     slices = cohort.slices
     if slices is None:
         raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
     if slices.scored[i]:
         return "scored"
     labelled = np.isfinite(cohort.label[cohort.targets[0].name][i])
-    return "given" if slices.rank[i] > 0 else "gap" if labelled else "no label"
+    return "calibration" if slices.rank[i] > 0 else "gap" if labelled else "no label"
 
 
 def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None, path: Path) -> GivenRows:
-    """The rows by what test subjects give: by the column `given`, or all by the option `given`, which chooses among
-    several of the column.
+    """Group rows by calibration data: by the column `given`, or all as the option `given`, which selects among several
+    values of the column.
 
     Raises:
-        UsageError: it is not said what they give, or the protocol gives nothing. DataError: some rows do not say it.
+        UsageError: the calibration data are not stated, or the protocol has none.
     """
     named = {row.given for row in rows}
-    if not protocol.asks_given:
+    if not protocol.requests_calibration:
         if given is not None or named != {""}:
             raise UsageError(
                 f"{protocol.name} does not let a file choose calibration data",
-                where=f"--given {given}" if given is not None else f"{path}, column given",
+                where=f"--calibration-data {given}" if given is not None else f"{path}, column calibration_data",
                 hint="--protocol personalise-v1",
             )
         return GivenRows({None: rows}, [None])
-    asked = [Given.read(text) for text in given.split(",")] if given is not None else []
+    amounts = [Given.read(text) for text in given.split(",")] if given is not None else []
     if named == {""}:
-        if len(asked) != 1:
+        if len(amounts) != 1:
             raise UsageError(
                 "the amount of calibration data is not known"
-                if not asked
+                if not amounts
                 else "the rows do not name their amount of calibration data",
                 where=str(path),
-                expected="a column `given`, or --given with one of 0, 5, unlabelled:5, session",
-                hint="for predictions without calibration data: --given 0",
+                expected="a column `given`, or --calibration-data with one of 0, 5, unlabelled:5, session",
+                hint="for predictions without calibration data: --calibration-data 0",
             )
-        return GivenRows({asked[0]: rows}, asked)
+        return GivenRows({amounts[0]: rows}, amounts)
     if "" in named:
         lines = [str(row.line) for row in rows if not row.given]
         raise DataError(
@@ -174,40 +182,40 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
             where=f"{path}, lines {', '.join(lines[:5])}",
         )
     held = sorted(map(Given.read, named), key=lambda each: each.place)
-    if unknown := [each.text for each in asked if each not in held]:
+    if unknown := [each.text for each in amounts if each not in held]:
         raise UsageError(
             f"the file has no rows with {', '.join(unknown)} given",
-            where=f"--given {given}",
+            where=f"--calibration-data {given}",
             expected=", ".join(each.text for each in held),
         )
-    return GivenRows({each: [row for row in rows if row.given == each.text] for each in held}, asked or held)
+    return GivenRows({each: [row for row in rows if row.given == each.text] for each in held}, amounts or held)
 
 
-def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, str]]:
-    """Name of a comparison -> the file's own rows for it; and why it has none of the others."""
-    found, absent = {}, {}
+def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, Reason]]:
+    """Return name of a comparison -> the file's rows for it; and for missing comparisons the reason."""
+    found, absent = {}, dict[str, Reason]()
     for name, less in given.without().items() if given else ():
         if less in rows.rows:
             found[name] = rows.rows[less]
         else:
-            what = "nothing" if name == NOTHING_GIVEN else less.text
-            absent[name] = f"the file has no predictions with {what} given"
+            what = "nothing" if name == NO_CALIBRATION else less.text
+            absent[name] = Reason.make("no_predictions_with", amount=what)
     if given and given.labelled and given.units:
-        absent[SLICE_ONLY] = "the features of predictions made elsewhere are not known"
+        absent[CALIBRATION_ONLY] = Reason.make("unknown_features")
     return found, absent
 
 
 def with_beside(
     predictions: Sequence[FoldPredictions], others: Mapping[str, Sequence[FoldPredictions]]
 ) -> list[FoldPredictions]:
-    """Predictions with those of comparisons, of the same folds, beside them."""
+    """Return predictions together with predictions of comparisons in the same folds."""
     return [
-        replace(of_fold, beside={name: made[k].score for name, made in others.items()})
-        for k, of_fold in enumerate(predictions)
+        replace(fold, beside={name: made[k].score for name, made in others.items()})
+        for k, fold in enumerate(predictions)
     ]
 
 
-# Submissions, scored as a run is: the file is read, checked, joined with labels, and recorded.
+# Submissions: the file is read, checked, joined with labels, scored like a run, and recorded.
 #
 # Nothing here needs torch.
 
@@ -216,31 +224,31 @@ NOT_IN_FILE = "no prediction in the file"
 """Reason for leaving out a subject who has labels."""
 
 
-def score(path: Path, dataset: str, *, given: str | None = None, **about: Unpack[ScoreOptions]) -> Result:
-    """Scores a file of predictions under a protocol and writes a record like a run's.
+def score(path: Path, dataset: str, *, calibration_data: str | None = None, **about: Unpack[ScoreOptions]) -> Result:
+    """Score a file of predictions under a protocol and write a record like a run's.
 
     Args:
-        given: what test subjects gave first, under a protocol that asks; of a file with a column `given`, which of its
-            rows are scored. `about`: see `ScoreOptions`.
+        calibration_data: of test subjects, if the protocol asks for them; for a file with a column `calibration_data`,
+            the rows to score. `about`: see `ScoreOptions`.
 
     Raises:
-        UsageError: the file holds several amounts. As `score_each` otherwise.
+        UsageError: the file holds several amounts. Otherwise as `score_amounts`.
     """
-    found = score_each(path, dataset, given=given, single=True, **about)
+    found = score_amounts(path, dataset, calibration_data=calibration_data, single=True, **about)
     return found[0]
 
 
 class ScoreOptions(TypedDict, total=False):
     """Options of scoring a file.
 
-    `name`: what the method is called; by default as the file. `targets`: those to score, with commas between; by
-    default all that the file has. `time_context`: which other units of a test session reached a prediction, as its
-    author declares. `windows`: whether the predictions are for windows of embench's own folds. `out`: the record's
-    folder; by default one below `runs`, the folder of records. The ledger lies beside these. `progress`: called while
-    the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in all, the target), which
-    takes minutes on large data. `on_scored`: called with the result as it is known before the confound analysis, where
-    that takes time. `on_confounds`: with (models of confounds begun, all of them, the target). `confounds`: False to
-    leave the analysis out; `placebo`: True to compute its placebo.
+    `name`: name of the method; default: that of the file. `targets`: comma-separated targets to score; default: all in
+    the file. `time_context`: other units of a test session that influence a prediction, as the author declares.
+    `windows`: True if predictions are for windows of embench's folds. `out`: the record's folder; default: one below
+    `runs`, the folder of records and of the ledger. `progress`: called while data are prepared. `on_fold`: called with
+    (folds with fitted confound-only models, all folds, the target), which takes minutes on large data. `on_scored`:
+    called with the result before a slow confound analysis. `on_confounds`: called with (started models, all models, the
+    target).
+    `confounds`: False to omit the analysis; `placebo`: True to compute its placebo.
     """
 
     name: str | None
@@ -259,18 +267,27 @@ class ScoreOptions(TypedDict, total=False):
     placebo: bool
 
 
-def score_each(
-    path: Path, dataset: str, *, given: str | None = None, single: bool = False, **about: Unpack[ScoreOptions]
+def score_amounts(
+    path: Path,
+    dataset: str,
+    *,
+    calibration_data: str | None = None,
+    single: bool = False,
+    **about: Unpack[ScoreOptions],
 ) -> list[Result]:
-    """Scores a file of predictions: a record for each amount that test subjects gave, in order; one under protocols to
-    which they give nothing.
+    """Score a file of predictions. Return one record per amount of calibration data, in the order of the amounts; one
+    record if the protocol has no calibration data.
 
     Args:
-        given: as of `score`; several with commas between. `single`: whether several are refused.
+        path: file of predictions.
+        dataset: name or folder of the dataset.
+        calibration_data: as for `score`; several values separated by commas.
+        single: refuse several amounts.
 
     Raises:
-        DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
-            the protocol declares. UsageError: names don't fit, or `out` holds another record.
+        DataError: the file cannot be read, or names units or targets that the dataset lacks.
+        CheckFailed: the folds of the file are not the folds of the protocol.
+        UsageError: names do not fit, or `out` contains another record.
     """
     data_root, called = about.get("data_root"), about.get("name") or path.name.split(".")[0]
     rules = load_protocol(about.get("protocol", Request.protocol))
@@ -289,11 +306,13 @@ def score_each(
             where="--name",
             expected="plain text on one line, at most 200 characters",
         )
-    parted = by_given(rules, rows, given, path)
+    parted = by_given(rules, rows, calibration_data, path)
     if single and len(parted.wanted) > 1:
         held = ", ".join(each.text for each in parted.wanted if each)
         raise UsageError(
-            "the file contains several amounts of calibration data", where="given=", expected=f"one of {held}"
+            "the file contains several amounts of calibration data",
+            where="calibration_data=",
+            expected=f"one of {held}",
         )
     store = source.prepared(rules, 1, about.get("progress"))
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
@@ -303,13 +322,13 @@ def score_each(
     for some in parted.rows.values():
         _check_known(some, whole, path, own_data.owners if own_data else {})
     file = _File(path, sha, called, source, rules, whole, parted)
-    ready = [_read(file, each) for each in parted.wanted]  # all of them, before any is scored
+    ready = [_read(file, each) for each in parted.wanted]  # check all before scoring any
     return [_write_record(file, each, about) for each in ready]
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file of predictions that was read and checked, and what it is scored by."""
+    """A file of predictions, read and checked, and the data to score it with."""
 
     path: Path
     sha: str
@@ -321,7 +340,8 @@ class _File:
 
 
 class _Read(NamedTuple):
-    """A file's rows with one amount given, as predictions. `absent`: what they can't be compared with, and why."""
+    """A file's rows with one amount of calibration data, as predictions. `absent`: missing comparisons, with
+    reasons."""
 
     given: Given | None
     cohort: Cohort
@@ -332,7 +352,7 @@ class _Read(NamedTuple):
 
 
 def _read(file: _File, given: Given | None) -> _Read:
-    """The rows of a file with this given, checked, with those that they are compared with."""
+    """Return the checked rows of a file with this calibration data, with their comparisons."""
     if given and file.whole.slices:
         file.whole.slices.check(given, file.whole.card.name)
     rules, path, rows = file.rules, file.path, file.parted.rows[given]
@@ -376,11 +396,11 @@ def _read(file: _File, given: Given | None) -> _Read:
 
 
 def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
-    """The rows with pseudonyms in place of the names that the owner of the data has for them."""
+    """Return the rows with pseudonyms in place of the data owner's names."""
     subjects, recordings = set(own.owners), {entry.id for entry in cohort.store.recordings}
-    subject_of = {name: own.pseudonym_of("subject", name, subjects) for name in {row.subject for row in rows}}
+    subject_of = {name: own.to_pseudonym("subject", name, subjects) for name in {row.subject for row in rows}}
     names = {row.recording for row in rows}
-    recording_of = {name: own.pseudonym_of("recording", name, recordings) for name in names}
+    recording_of = {name: own.to_pseudonym("recording", name, recordings) for name in names}
     made = []
     for row in rows:
         subject, recording, unit = subject_of[row.subject], recording_of[row.recording], row.unit
@@ -391,7 +411,7 @@ def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: C
 
 
 def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owners: Mapping[str, str]) -> None:
-    """Refuses subjects, recordings and units that the dataset does not have. `owners`: pseudonym -> own name."""
+    """Refuse subjects, recordings and units that the dataset does not have. `owners`: pseudonym -> original name."""
     units = {unit.id: unit for unit in cohort.units}
     subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
@@ -417,7 +437,7 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owner
 
 
 def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
-    """The cohort without subjects that the file does not have; and subjects who can't be scored, with the reason."""
+    """Return the cohort reduced to the file's subjects; and the subjects who cannot be scored, with reasons."""
     predicted = {row.subject for row in rows}
     reasons = {row["subject"]: row["reason"] for row in cohort.excluded}
     eligible = {cohort.units[i].subject for i in cohort.eligible}
@@ -433,26 +453,26 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
 def _folds(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path
 ) -> tuple[dict[int, list[Fold]], set[int]]:
-    """seed -> folds, and the seeds whose folds are the file's own: those of the protocol's partition where the file
-    says none or the same."""
+    """Return seed -> folds, and the seeds with the file's own folds; other seeds use the protocol's partition, if the
+    file states no folds or the same."""
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):
-        of_seed = [row for row in rows if row.seed == seed]
-        without = [row.line for row in of_seed if row.fold == NO_FOLD]
-        if without and len(without) < len(of_seed):
+        seed_rows = [row for row in rows if row.seed == seed]
+        without = [row.line for row in seed_rows if row.fold == NO_FOLD]
+        if without and len(without) < len(seed_rows):
             raise DataError(
                 f"{len(without)} rows of seed {seed} have no fold, but other rows do",
                 where=f"{path}, lines {', '.join(map(str, without[:5]))}",
             )
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
-        _check_tested(protocol, cohort, of_seed, tested, path)
-        if not without and any(tested[row.unit] != row.fold for row in of_seed):
-            given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
-            units = cohort.of(cohort.eligible)
-            mine = given_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
-            folds[seed] = cohort.after_giving(protocol, mine)
+        _check_tested(protocol, cohort, seed_rows, tested, path)
+        if not without and any(tested[row.unit] != row.fold for row in seed_rows):
+            given = (GivenRow(row.unit, row.fold, row.line) for row in seed_rows)
+            units = cohort.select_units(cohort.eligible)
+            mine = complete_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
+            folds[seed] = cohort.split_calibration(protocol, mine)
             own.add(seed)
     return folds, own
 
@@ -460,13 +480,13 @@ def _folds(
 def _check_tested(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path
 ) -> None:
-    """Refuses units that no fold tests, and folds of the file's own where one alone is tested."""
+    """Refuse units that no fold tests, and the file's own folds if only one fold is tested."""
     faults, place = Faults(path), {unit.id: i for i, unit in enumerate(cohort.units)}
     for row in rows:
         if row.unit not in tested:
             why = f"that {protocol.name} uses for training and does not test"
             if cohort.slices is not None:
-                why = WHY_UNTESTED.get(use_of(cohort, place[row.unit]), why)
+                why = WHY_UNTESTED.get(find_use(cohort, place[row.unit]), why)
             faults.add(f"the file has rows for units {why}", row.line, row.unit)
         elif protocol.split.tests and row.fold not in (NO_FOLD, tested[row.unit]):
             faults.add(f"the fold differs from the fold of {protocol.name}", row.line, str(row.fold))
@@ -478,10 +498,10 @@ def _check_tested(
 def _fold_predictions(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], seed: int, folds: Sequence[Fold], *, fitted: bool
 ) -> Iterable[FoldPredictions]:
-    """The file's predictions for each fold's test units, NaN where it has none.
+    """Yield the file's predictions for each fold's test units, NaN where it has none.
 
     Args:
-        fitted: whether the folds are the protocol's, whose training part is that of a run: subjects of the cohort.
+        fitted: True if the folds are the protocol's, whose training part is that of a run: subjects of the cohort.
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
@@ -501,15 +521,15 @@ def _fold_predictions(
 
 
 def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """target -> how many units of its subjects have no prediction in some seed, how many of these have a label, subject
-    -> how many, and how many predictions these are over all seeds; none where nothing is missing."""
+    """Return target -> number of units without a prediction in some seed, number of these with a label, subject ->
+    number, and number of missing predictions over all seeds; empty if nothing is missing."""
     units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
     lost: Counter[str] = Counter()
-    for of_fold in predictions:
-        absent = of_fold.units[~of_fold.predicted]
-        labelled = np.isfinite(cohort.labels(of_fold.target, of_fold.train or ())[absent])
-        lost[of_fold.target.name] += len(absent)
-        known = units.setdefault(of_fold.target.name, {})
+    for fold in predictions:
+        absent = fold.units[~fold.predicted]
+        labelled = np.isfinite(cohort.labels(fold.target, fold.train or ())[absent])
+        lost[fold.target.name] += len(absent)
+        known = units.setdefault(fold.target.name, {})
         for i, has_label in zip(absent.tolist(), labelled.tolist(), strict=True):
             known[i] = known.get(i, False) or has_label
     return {
@@ -524,19 +544,19 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
     }
 
 
-def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
-    """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
-    given, cohort, predictions, folds, submission, absent = of
+def _write_record(file: _File, read: _Read, about: ScoreOptions) -> Result:
+    """Score the predictions and write the record; the ledger is updated before labels are joined."""
+    given, cohort, predictions, folds, submission, absent = read
     protocol, full = file.rules, file.source.full_name
     units = [cohort.units[i] for i in cohort.eligible]
-    tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
+    tested = count_leaks(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     files = file.source.files_digest(cohort.card)
     context = about.get("time_context", "offline")
     facts = evaluation.run_circumstances(full, cohort, protocol, tested, context, files=files, given=given)
-    targets, amount = [t.name for t in cohort.targets], {} if given is None else {"given": given.text}
+    targets, amount = [t.name for t in cohort.targets], {} if given is None else {"calibration_data": given.text}
     method = digest([submission["name"], submission["sha256"], targets, *amount.values()])
     mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
-    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
+    run_id = f"submission-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
     out, runs = about.get("out"), about.get("runs", LEDGER)
     if out and given and len(file.parted.wanted) > 1:
         out = out / given.text.replace(":", "-")
@@ -548,17 +568,17 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     content = Manifest(
         id=run_id,
         **facts.content(),
-        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=submission["name"]),
-        outside={**submission, **({"windows": True} if about.get("windows") else {})},
-        recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),
+        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], submission=submission["name"]),
+        submission={**submission, **({"windows": True} if about.get("windows") else {})},
+        recipe=RecipePart(preset="submission", on_leaderboard=False, assumed=[], settings=[]),
         seeds=list(folds),
-        pretrain_overlap="unknown",
+        pretraining_overlap="unknown",
         pretraining=[],
         dev=False,
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
-        test_looks=dict(looks.openings),
-        tried=dict(looks.tried),
-        dev_looks=dict(looks.dev),
+        test_evaluations=dict(looks.test_evaluations),
+        methods_evaluated=dict(looks.methods_evaluated),
+        dev_evaluations=dict(looks.dev_evaluations),
         ledger=looks.chain,
         device="unknown",
         config={"dataset": full, "protocol": protocol.hash, "targets": targets, "seeds": list(folds), **amount},
@@ -585,7 +605,7 @@ def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
 
 
 def _check_free(folder: Path, run_id: str) -> None:
-    """Refuses a folder that holds another record; the same one may be made again."""
+    """Refuse a folder that contains another record; the same record may be written again."""
     if (folder / record.RUN_FILE).exists() and (held := record.read_manifest(folder).id) != run_id:
         raise UsageError(
             f"the folder contains another record, {held}",
@@ -594,7 +614,7 @@ def _check_free(folder: Path, run_id: str) -> None:
         )
 
 
-# The list of units that a file of predictions may be of.
+# The list of units for files of predictions.
 
 
 def units_table(
@@ -602,16 +622,16 @@ def units_table(
     card: Card,
     targets: Sequence[Target],
     protocol: Protocol,
-    names: Mapping[str, OwnName] | None = None,
+    names: Mapping[str, OriginalName] | None = None,
 ) -> list[dict[str, Any]]:
-    """Units of a dataset: a row for each target and unit, with what a file of predictions must repeat (`subject`,
-    `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit (blank where none does), of all
-    that a board takes. Where test subjects give units first, `use` says whether a unit is `given`, scored, or in the
-    gap between, and `rank` its place among those of its class that are given.
+    """Return the units of a dataset, one row per target and unit. A file of predictions must repeat `subject`,
+    `recording`, `unit` and `target`; `start_s` and `stop_s` are times in the recording's signals; the label is blank if
+    there is none. `fold_K` is the fold of partition K that tests the unit, or blank, for all partitions that a
+    leaderboard requires. With calibration data, `use` says whether a unit is `calibration`, scored, or in the gap
+    between, and `rank` is its position among the calibration units of its class.
 
     Args:
-        names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
+        names: recording -> its original name, for a table for the owner; default: pseudonyms.
     """
     rows = []
     for target in targets:
@@ -625,7 +645,7 @@ def units_table(
         groups = cohort.groups
         for i in cohort.eligible:
             unit, label = cohort.units[i], cohort.label[target.name][i]
-            known = OwnName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
+            known = OriginalName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
             called = names[unit.recording] if names else known
             rows.append(
                 {
@@ -641,14 +661,14 @@ def units_table(
 
 
 def _use(cohort: Cohort, i: int) -> dict[str, Any]:
-    """The use and rank of a unit, where subjects give some first."""
+    """Return the use and rank of a unit under protocols with calibration units."""
     if cohort.slices is None:
         return {}
-    return {"use": use_of(cohort, i), "rank": int(cohort.slices.rank[i]) or ""}
+    return {"use": find_use(cohort, i), "rank": int(cohort.slices.rank[i]) or ""}
 
 
 def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
+    """Write the units as CSV. Raises UsageError if there are none, MachineError if the file cannot be written."""
     if not rows:
         raise UsageError("no unit has any of the targets, so the list is empty", where=str(path))
     with saving("the list of units", path):

@@ -1,8 +1,8 @@
 """State of the grids in a runs folder: their stages and runs, the progress of these, and requests to cancel.
 
-Each process that works on a grid leaves a file in `grids/` beside the stages, named by what the grid computes and by
-the process: several may work on the same one. All else is read from the folders of stages, so that any machine that
-sees the folder can look, whoever runs the stages.
+Each process that works on a grid leaves a file in `grids/` beside the stages, named by a digest of the grid's work and
+by the process: several may work on the same grid. All other facts come from the folders of stages, so that any machine
+that sees the folder can report them.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
 OVER = ("ended", "cancelled", "stopped")
-"""States of a process that works on a grid no more."""
+"""States of a process that no longer works on a grid."""
 _TOLD = ("executor", "workers", "host", "began", "ended", "state")
-"""Fields shown of a process that works on a grid."""
+"""Fields that are shown of a process that works on a grid."""
 
 
 @dataclass(frozen=True)
 class GridFile:
-    """The file of a process that works, or has worked, on a grid in a runs folder."""
+    """File of a process that works, or has worked, on a grid in a runs folder."""
 
     path: Path
 
     @classmethod
-    def of(cls, plans: Sequence[Plan]) -> GridFile:
-        """The file of this process for the grid of these plans."""
+    def for_plans(cls, plans: Sequence[Plan]) -> GridFile:
+        """Return the file of this process for the grid of these plans."""
         grid = digest(sorted(plan.id for plan in plans))[:10]
         return cls(plans[0].request.runs_folder / _FOLDER / f"{grid}-{platform.node()}-{os.getpid()}.json")
 
@@ -57,21 +57,21 @@ class GridFile:
         return self.path.stem.partition("-")[0]
 
     def processes(self) -> dict[GridFile, dict[str, Any]]:
-        """The files of all processes that work, or have worked, on the same grid, with their content and their `state`;
-        the last that was started comes last."""
+        """Return the files of all processes that work, or have worked, on the same grid, with their content and
+        `state`, in order of start."""
         found = {}
         for path in self.path.parent.glob(f"{self.grid}-*.json"):
-            with contextlib.suppress(DataError):  # one that has just been removed
+            with contextlib.suppress(DataError):  # the file was just removed
                 content = GridFile(path).read()
                 found[GridFile(path)] = {**content, "state": _state(content)}
         return dict(sorted(found.items(), key=lambda item: float(item[1]["began"])))
 
     def begin(self, plans: Sequence[Plan], seconds: Mapping[str, float], executor: str, workers: int) -> None:
-        """Writes the stages and runs of the grid, and that this process works on it. What others left that worked on it
-        is gone, their failures, too.
+        """Write the stages and runs of the grid, and that this process works on it. Files of ended processes, with
+        their failures, are removed.
 
         Args:
-            seconds: what is expected of stages, by their ids.
+            seconds: stage id -> expected seconds.
         """
         make_folder(self.path.parent)
         self.forget()
@@ -94,17 +94,17 @@ class GridFile:
                 other.forget()
 
     def forget(self) -> None:
-        """Removes it, and the notes beside it."""
+        """Remove the file and its notes."""
         for path in (self.path, self.wish, self._failed):
             path.unlink(missing_ok=True)
 
     def failed(self, stage_id: str, error: EmbenchError) -> None:
-        """Notes why a stage has failed."""
+        """Record why a stage has failed."""
         with self._failed.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps({"stage": stage_id, "error": error.what, "where": error.where}) + "\n")
 
     def failures(self) -> dict[str, dict[str, Any]]:
-        """Stage -> why it has failed, since the grid was last begun."""
+        """Return stage -> reason of its failure, since the grid last began."""
         try:
             lines = self._failed.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -112,8 +112,8 @@ class GridFile:
         return {failure["stage"]: failure for failure in map(json.loads, lines)}
 
     def end(self, failures: Mapping[str, Any], *, unfinished: bool) -> None:
-        """Writes that this process works on it no more, and which runs have failed; and where some are `unfinished`,
-        whether that was somebody's wish."""
+        """Record that this process stopped working on the grid, the failed runs, and, if some are `unfinished`, whether
+        somebody cancelled it."""
         failed = {title: getattr(error, "what", str(error)) for title, error in failures.items()}
         end = {"ended": time.time(), "cancelled": unfinished and self.cancelled, "failures": failed}
         write_text(self.path, json.dumps({**self.read(), **end}))
@@ -121,11 +121,11 @@ class GridFile:
 
     @property
     def cancelled(self) -> bool:
-        """True if somebody has requested that it end."""
+        """Return True if somebody has cancelled the grid."""
         return self.wish.exists()
 
     def cancel(self) -> None:
-        """Asks all processes of the grid to stop, and cancels its waiting and running jobs in Slurm."""
+        """Ask all processes of the grid to stop, and cancel its waiting and running Slurm jobs."""
         stages = set(self.read()["stages"])
         for each, content in self.processes().items():
             if content["state"] not in OVER:
@@ -138,7 +138,7 @@ class GridFile:
                 subprocess.run(line, capture_output=True, check=False)  # noqa: S603  names are our own
 
     def read(self) -> dict[str, Any]:
-        """The content of the file. Raises DataError where it is none."""
+        """Return the content of the file. Raises DataError if it is invalid."""
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
@@ -146,7 +146,7 @@ class GridFile:
 
     @property
     def wish(self) -> Path:
-        """The file that asks the process to stop."""
+        """File that asks the process to stop."""
         return self.path.with_suffix(_CANCEL)
 
     @property
@@ -155,8 +155,7 @@ class GridFile:
 
 
 def latest_grid(runs: Path) -> GridFile:
-    """The grid in a runs folder that was started last, by the process that did. Raises DataError where there is
-    none."""
+    """Return the grid in a runs folder that was started last. Raises DataError if there is none."""
     found = [GridFile(path) for path in (runs / _FOLDER).glob("*-*.json")]
     if not found:
         raise DataError(
@@ -168,9 +167,9 @@ def latest_grid(runs: Path) -> GridFile:
 
 
 def grid_status(grid: GridFile) -> dict[str, Any]:
-    """The state of a grid and its progress: `state` (running, ended, cancelled, stopped where its process is gone, or
-    unknown where that is another machine's) and `processes` that work or have worked on it, with a state of each;
-    `stages` and `runs` by state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
+    """Return the state and progress of a grid. `state`: running, ended, cancelled, stopped (its process is gone) or
+    unknown (on another machine). `processes`: all that work or have worked on it, each with a state. `stages`, `runs`:
+    counts by state. `running`, `failed`: stages. `left_s`: remaining seconds, None if unknown."""
     runs, processes = grid.path.parents[1], grid.processes()
     content = list(processes.values())[-1]
     root, failed = stage_folder(runs), {id_: failure for each in processes for id_, failure in each.failures().items()}
@@ -225,7 +224,7 @@ def _state(content: Mapping[str, Any]) -> str:
 
 
 def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
-    """Seconds until the rest is done, from the times of finished stages and their expected times."""
+    """Return the remaining seconds, from the times of finished stages and the expected times."""
     took: dict[str, list[float]] = {}
     expected = real = 0.0
     for id_, (title, seconds) in content["stages"].items():
@@ -245,6 +244,6 @@ def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, wo
 
 
 def _silent_s(folder: Folder) -> float:
-    """Seconds since a stage last wrote anything."""
+    """Return the seconds since a stage last wrote anything."""
     signs = [path.stat().st_mtime for path in folder.path.iterdir() if path.is_file()]
     return max(0.0, time.time() - max(signs, default=0.0))

@@ -1,4 +1,4 @@
-"""Guards of plugins that are not bundled: conformance, dependence on other units, and remembered labels."""
+"""Guards against plugins that are not bundled: conformance, dependence on other units, and stored labels."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
-from embench.leaderboard.entries import PickedFold, picked_stages
+from embench.leaderboard.entries import PickedFold, pick_stages
 from embench.planning.compatibility import prepared_as
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
 from embench.records import ledger
 from embench.records.scores import TOLERANCE
-from embench.registry.catalogue import shown_name
+from embench.registry.catalogue import display_name
 from embench.store import cache_root
 from embench.system import EventCallback, in_fresh_process
 from embench.vocabulary import visible
 
-# Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer alone
-# as they did in the run. The bundled ones are tested, and a changed one changes the record.
+# Checks of plugins that are not bundled: conformance before training, and repeated predictions in a fresh process.
+# Bundled plugins are tested, and a changed one changes the record.
 
 PASSED = "passed"
 
 
 def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
-    """Part of the run whose plugin is not bundled -> `passed`, or `failed: ...` with the check that it failed; a note
-    is made of those. A plugin is checked once, until its code, a library or a dataset's files change: a method in a
-    process of its own, a reader in this one, which has read with it."""
+    """Return part of the run -> `passed`, or `failed: ...` with the failed check, for plugins that are not bundled;
+    failures are reported as notes. A plugin is checked again only after its code, a library or a dataset's files
+    change. Methods are checked in a separate process, readers in this one."""
     found = {}
     for part, source in _datasets(plan).items():
         entry = source.entry
@@ -69,13 +69,13 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
 
 
 def outside_parts(plan: Plan) -> dict[str, Part]:
-    """The parts of a method that are not bundled."""
+    """Return the parts of a method that are not bundled."""
     parts = plan.method.parts()
     return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
 
 
 def input_of_run(plan: Plan, part: str) -> tuple[Any, ...]:
-    """The input on which an object is checked: of an encoder its modality, the channels and the rate; else the number
+    """Return the input on which an object is checked: for an encoder its modality, channels and rate; else the number
     of modalities."""
     if _kind(part) == "fusion":
         return (len(plan.method.modalities),)
@@ -89,41 +89,42 @@ def _kind(part: str) -> str:
 
 
 def _datasets(plan: Plan) -> dict[str, Source]:
-    """Part of the run -> the dataset that is tested, and those that are trained on beside it."""
+    """Return part of the run -> the test dataset, and further training datasets."""
     others = (plan.train_source, *(source for step in plan.method.pretraining for source in step.sources))
     return {"dataset": plan.source, **{f"dataset[{source.name}]": source for source in others if source}}
 
 
 def repeat_alone(plan: Plan, root: Path) -> None:
-    """Repeats predictions of a finished run in a process that has seen nothing else: see
-    `embench.engine.work.check_alone`. Raises PluginError where they give other numbers than in the run."""
+    """Repeat predictions of a finished run in a fresh process, see `embench.engine.work.check_alone`. Raises
+    PluginError if they differ."""
     stages = dict.fromkeys(id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values()))
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 
 
 def write_down_refusal(plan: Plan, root: Path) -> None:
-    """Records in the ledgers that plugins of a run were refused, which counts as a look at the test labels: they may
-    know these. `root`: the folder of the stages, in a runs folder."""
+    """Record in the ledgers that plugins of a run were refused, which counts as a test-set evaluation: they may know
+    the labels. `root`: the folder of the stages, in a runs folder."""
     data, refused = plan.source.raw_digest(), {"refused": plan.id}
-    opening = {**opening_of(plan), "run": f"refusal of {plan.id}", **refused}
+    opening = {**make_ledger_line(plan), "run": f"refusal of {plan.id}", **refused}
     ledger.record_openings(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
 
 
-def opening_of(plan: Plan) -> dict[str, Any]:
-    """The line that the ledger holds of a run that is scored."""
+def make_ledger_line(plan: Plan) -> dict[str, Any]:
+    """Return the ledger's line for a scored run."""
     opening = {"dataset": plan.dataset, "protocol": plan.protocol.name, "run": plan.id, "method": digest(plan.config)}
-    # Other folds test the same subjects, so choosing by the scores of --dev is a look, too.
+    # Other folds test the same subjects, so choosing by scores of --dev is a test-set evaluation, too.
     return {**opening, "dev": True} if plan.request.dev else opening
 
 
 def _check_and_note(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
-    """The result of the checks, cached while the plugin has this content; reports a note where it is not `passed`."""
+    """Return the result of the checks, cached while the plugin has this content; report a note if it is not
+    `passed`."""
     found = _checked_once(kind, name, content, check, on_event)
     if found != PASSED:
         text = f"{kind} {name} fails its checks, so leaderboards reject this run: {found}"
         if registry.is_object(name):
-            text = f"note on your {kind} {shown_name(name)}: {found.removeprefix('failed: ')}"
+            text = f"note on your {kind} {display_name(name)}: {found.removeprefix('failed: ')}"
         on_event({"event": "note", "text": text})
     return found
 
@@ -137,7 +138,7 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
         on_event(
             {
                 "event": "note",
-                "text": f"checking the conformance of {kind} {shown_name(name)}, once for its code and settings",
+                "text": f"checking the conformance of {kind} {display_name(name)}, once for its code and settings",
             }
         )
     try:
@@ -151,7 +152,7 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
 
 
 def check_plugin(kind: str, name: str) -> str:
-    """The result of the conformance checks of a plugin: `passed`, or `failed:` and why."""
+    """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
     return _outcome(partial(check, kind, registry.load(kind, name)))
@@ -160,10 +161,10 @@ def check_plugin(kind: str, name: str) -> str:
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
     """The result of the checks of an encoder or fusion that was given from Python, on what this run hands it, see
     `input_of_run`; with what to do."""
-    from embench.testing.encoders import check_input_of
-    from embench.testing.fusions import check_arity_of
+    from embench.testing.encoders import check_encoder_input
+    from embench.testing.fusions import check_fusion_arity
 
-    checked: Callable[..., None] = check_input_of if kind == "encoder" else check_arity_of
+    checked: Callable[..., None] = check_encoder_input if kind == "encoder" else check_fusion_arity
     return _outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
 
 
@@ -183,23 +184,23 @@ def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
     return PASSED
 
 
-# Detection of labels that plugins which are not bundled keep beside those that embench hands them, in a module or in a
-# file: stages that are run again on labels in another order show it.
+# Detection of labels that plugins store, in a module or a file, besides those that embench passes: stages are run again
+# on reordered labels.
 
 FOLLOWED = 0.2
-"""The correlation with true labels from which on predictions follow them. Of 195 honest fits on real recordings none
-followed them by more than .06 both as it was trained and trained on swapped labels: these turn the correlation."""
+"""Correlation with true labels above which predictions count as following them. Of 195 honest fits on real recordings,
+none exceeded .06 both as trained and as trained on swapped labels, which turn the correlation."""
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
-    """The plan with the training labels permuted within each subject, differently for each `k`;
-    test labels are as they are. Labels of source datasets stay."""
+    """Return the plan with training labels permuted within each subject, differently for each `k`. Test labels and
+    labels of source datasets are unchanged."""
     return _reordered(planned, lambda y, rng: y[rng.permutation(len(y))], k)
 
 
 def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The labels with their lower and upper halves exchanged; equal ones at random. No class keeps its label that has
-    half of the units or fewer."""
+    """Return labels with their lower and upper halves exchanged; ties at random. A class with at most half of the units
+    keeps none of its labels."""
     order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
     out[order] = np.roll(y[order], len(y) // 2)
     return out
@@ -208,8 +209,8 @@ def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _reordered(
     planned: Plan, reorder: Callable[..., np.ndarray], k: int = 0, subjects: Collection[str] | None = None
 ) -> Plan:
-    """The plan with the training labels (n,) of each subject, or of some, as `reorder(labels, rng)` gives them back; of
-    all subjects, also those that they give before they are tested."""
+    """Return the plan with the training labels (n,) of each subject (or of `subjects`) reordered by `reorder(labels,
+    rng)`, including labels of calibration data."""
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
@@ -241,7 +242,7 @@ def _within(
     reorder: Callable[[np.ndarray], np.ndarray],
     subjects: Collection[str] | None,
 ) -> np.ndarray:
-    """`y` (n, targets) with the labels of each subject's rows in another order; missing ones stay where they are."""
+    """Return `y` (n, targets) with each subject's labels reordered; missing labels stay in place."""
     out = y.copy()
     for column in out.T:
         for name in np.unique(subject):
@@ -251,8 +252,8 @@ def _within(
     return out
 
 
-def part_of(graph: Graph, picked: Collection[PickedFold]) -> Graph:
-    """The stages that the predictions of some seeds and folds need."""
+def select_stages(graph: Graph, picked: Collection[PickedFold]) -> Graph:
+    """Return the stages that the predictions of some seeds and folds need."""
     predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
     needed = {id_ for expected in predictions for id_ in expected.stages}
     for id_, stage in reversed(graph.stages.items()):  # each comes after its inputs
@@ -262,15 +263,18 @@ def part_of(graph: Graph, picked: Collection[PickedFold]) -> Graph:
 
 
 def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
-    """Labels of these seeds and folds that a method knows by another way than from its training labels, in words,
-    and in the ledger; nothing where all its parts are bundled.
+    """Find labels that a method knows otherwise than from its training labels, in these seeds and folds; return
+    sentences, and record them in the ledger. Empty if all parts are bundled.
 
     Args:
-        root: the folder of stages, in which those of these seeds and folds are done, or run now.
+        root: the folder of stages; missing stages of these seeds and folds are run now.
     """
     if not outside_parts(planned):
         return []
-    found = [*(_moved(planned, each, root, on_event) for each in picked), _kept(planned, picked, root, on_event)]
+    found = [
+        *(_detect_carried_labels(planned, each, root, on_event) for each in picked),
+        _detect_stored_labels(planned, picked, root, on_event),
+    ]
     remembered = [what for what in found if what]
     if remembered:
         write_down_refusal(planned, root)
@@ -278,19 +282,19 @@ def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, o
 
 
 def drawn_folds(planned: Plan) -> list[PickedFold]:
-    """Two seeds and folds at random, as for a spot check."""
+    """Draw two seeds and folds at random, as for a spot check."""
     stages = sorted({(expected.seed, expected.fold) for expected in planned.graph.predictions})
-    return picked_stages(planned.id, secrets.token_hex(8), 2, stages)
+    return pick_stages(planned.id, secrets.token_hex(8), 2, stages)
 
 
-def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
-    """A sentence if predictions of a seed and fold change where another fold of the seed, run before, learns other
-    labels of the tested subjects; None where they do not, where no other fold trains on these subjects, and where their
+def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
+    """Return a sentence if predictions of a seed and fold change after another fold of the seed was trained on other
+    labels of the tested subjects. None if they do not change, if no other fold trains on these subjects, or if their
     own fold does."""
     if planned.fit is not planned.test:
         return None
     (seed, fold), units = picked, planned.fit.units
-    own = part_of(planned.graph, [picked])
+    own = select_stages(planned.graph, [picked])
     tested = {units[i].subject for expected in own.predictions for i in expected.units}
 
     def shared(expected: ExpectedPredictions) -> int:
@@ -300,13 +304,13 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
     other = max(others, key=shared, default=None)
     if other is None or not shared(other) or any(map(shared, own.predictions)):
         return None
-    again(own, root, on_event)
-    pair = replace(planned, graph=part_of(planned.graph, [picked, (seed, other.fold)]))
+    run_pending(own, root, on_event)
+    pair = replace(planned, graph=select_stages(planned.graph, [picked, (seed, other.fold)]))
     changed = _reordered(pair, _swapped, subjects=tested).graph
-    moved = part_of(changed, [picked])
+    moved = select_stages(changed, [picked])
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
-        again(part_of(changed, [(seed, other.fold)]), Path(folder), on_event)
-        again(moved, Path(folder), on_event)
+        run_pending(select_stages(changed, [(seed, other.fold)]), Path(folder), on_event)
+        run_pending(moved, Path(folder), on_event)
         gap = max(
             float(np.nan_to_num(deviation(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
             for a, b in zip(own.predictions, moved.predictions, strict=True)
@@ -320,16 +324,18 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
     )
 
 
-def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> str | None:
-    """A sentence if predictions follow the labels although all training labels are swapped within each subject, which a
-    method that learns from these cannot do; None where they do not."""
-    part = replace(planned, graph=part_of(planned.graph, picked))
-    again(part.graph, root, on_event)
+def _detect_stored_labels(
+    planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback
+) -> str | None:
+    """Return a sentence if predictions follow the true labels although all training labels are swapped within subjects,
+    which a method that learns only from these cannot do; None otherwise."""
+    part = replace(planned, graph=select_stages(planned.graph, picked))
+    run_pending(part.graph, root, on_event)
     turned = _reordered(part, _swapped)
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
-        again(turned.graph, Path(folder), on_event)
+        run_pending(turned.graph, Path(folder), on_event)
         least = min(
-            _follows_labels(planned, part_of(graph, [each]).predictions, place)
+            _follows_labels(planned, select_stages(graph, [each]).predictions, place)
             for graph, place in ((part.graph, root), (turned.graph, Path(folder)))
             for each in picked
         )
@@ -341,9 +347,9 @@ def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: Eve
     )
 
 
-def again(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:
-    """Runs the stages of a graph that are not done in the folder `root`, by default one after the other in this
-    process, so that one may remember the inputs of another. Raises the error of the first one that failed."""
+def run_pending(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:
+    """Run the unfinished stages of a graph in the folder `root`, by default one after the other in this process, so
+    that plugins could remember inputs of earlier stages. Raises the error of the first failed stage."""
     run_graph(list(graph.stages.values()), root, resources=Resources(workers), on_event=on_event).check(graph.stages)
 
 
@@ -352,8 +358,8 @@ def _scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
 
 
 def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], root: Path) -> float:
-    """The correlation, within subjects, of a fold's predictions with labels less swapped ones, averaged over targets:
-    above 0 where predictions follow the true labels, below where the swapped ones."""
+    """Return the within-subject correlation of a fold's predictions with true minus swapped labels, averaged over
+    targets: positive if predictions follow the true labels, negative if the swapped ones."""
     cohort, found = planned.fit if planned.request.dev else planned.test, list[float]()
     for expected in predictions:
         table, index = _scores(root, expected), np.array(expected.units)
@@ -372,7 +378,7 @@ def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], r
 
 
 def _centred(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """`values` (n, columns) less their mean in each subject."""
+    """Return `values` (n, columns) minus each subject's mean."""
     _, code, count = np.unique(subject, return_inverse=True, return_counts=True)
     total = np.zeros((len(count), values.shape[1]))
     np.add.at(total, code, values)

@@ -1,4 +1,4 @@
-"""Pretrain by itself, or convert a checkpoint of other code: weights with a manifest of their origin."""
+"""Pretrain alone, or convert a checkpoint of other code: weights with a manifest of their origin."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from embench.runs.run import run_stages
 from embench.runs.videos import decode_videos
 from embench.system import EventCallback, in_fresh_process
 
-# Pretraining by itself: runs its plan and writes the weights, with a manifest of the subjects they have seen.
+# Pretraining alone: run its plan and write the weights, with a manifest of their training subjects.
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights that were pretrained: where they lie, and what their manifest says."""
+    """Pretrained weights: their folder, and their manifest."""
 
     id: str
     folder: Path
     manifest: Mapping[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """The document of `embench pretrain --json`."""
+        """Return the document of `embench pretrain --json`."""
         return {
             "pretraining": self.id,
             "folder": str(self.folder),
@@ -54,7 +54,7 @@ class PretrainedWeights:
 
 
 def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = None) -> PretrainedWeights:
-    """Pretrains, unless it was done before, and writes weights and manifest.
+    """Pretrain, unless that was done before; write weights and manifest.
 
     Raises:
         EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
@@ -69,27 +69,27 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     seen = [each for stage in stages for each in weights.data_seen(outcome.results[stage.id])]
     manifest = _manifest(plan, seen, content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
-    # Last: with it the folder is complete.
+    # Written last: it completes the folder.
     text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
     folder.write(weights.MANIFEST, lambda path: path.write_text(text, newline="\n"))
     return PretrainedWeights(plan.id, folder.path, manifest)
 
 
 def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
-    """The tensors of all stages side by side, without read-outs and the engine's own."""
+    """Return the tensors of all stages, without read-outs and the engine's own."""
     parts = ("encoders.", "fusion.")
     return {
         name: value
         for stage in plan.stages.values()
         for name, value in load_file(Folder(root, stage.id).file("weights.safetensors")).items()
-        if name.startswith(parts) and network.is_kept(name)
+        if name.startswith(parts) and network.is_transferred(name)
     }
 
 
 def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
-    """The manifest of pretrained weights, with the data that they were trained on."""
+    """Return the manifest of pretrained weights, with their training data."""
     method, step = plan.method, plan.method.pretraining[0]
-    entries = weights.merged(seen)
+    entries = weights.merge_seen(seen)
     return {
         "id": plan.id,
         "embench_version": embench.__version__,
@@ -114,7 +114,7 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
 
 
 def describe_part(part: Part) -> dict[str, Any]:
-    """A plugin with its code and recipe, as manifests of weights have it."""
+    """Return a plugin with its code and recipe, for manifests of weights."""
     recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}
 
@@ -122,29 +122,28 @@ def describe_part(part: Part) -> dict[str, Any]:
 # Conversion of a checkpoint of other code into safetensors and a manifest with its origin.
 
 OF_A_LIBRARY = "model.safetensors"
-"""The file's name where a library's network is loaded from the folder; such folders have no `weights.FILE`."""
+"""File name of a library's network; such folders have no `weights.FILE`."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """Weights that were converted: where they lie, how they are named in a run, and their manifest."""
+    """Converted weights: their folder, their name in a run, and their manifest."""
 
     folder: Path
     use: str
     manifest: Mapping[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """The document of `embench weights convert --json`."""
+        """Return the document of `embench weights convert --json`."""
         return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
 
 
 def convert(file: Path, out: Path) -> Converted:
-    """Reads a checkpoint of torch in a process of its own, where it can run no code, and writes its tensors as
-    safetensors, with a manifest, into a new folder. Where a plugin knows the layout, the tensors get the names that
-    they have in the plugin's network.
+    """Read a torch checkpoint in a separate process, where it cannot run code, and write its tensors as safetensors,
+    with a manifest, into a new folder. If a plugin knows the layout, tensors get their names in the plugin's network.
 
     Raises:
-        UsageError: `out` is not empty. DataError: there is no such file, it is no checkpoint, holds more than tensors
+        UsageError: `out` is not empty. DataError: the file does not exist, is not a checkpoint, holds more than tensors
             and plain values, or lacks what its layout has. PluginError: a converter's names or shapes are wrong.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -187,8 +186,8 @@ def _converted(checkpoint: Checkpoint) -> Conversion:
 
 
 def _converted_manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """The manifest of converted weights: contents, origin and training data; the same keys as after `embench pretrain`,
-    as far as they are known."""
+    """Return the manifest of converted weights: contents, origin and training data, with the keys of `embench
+    pretrain`, as far as known."""
     parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
     return {
         "id": f"converted-{source['sha256'][:10]}",
@@ -210,8 +209,8 @@ def _converted_manifest(found: Conversion, source: Mapping[str, Any], digest: st
 
 
 def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Training data in the form that stages record; subjects and hours are not known."""
-    return {**source, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
+    """Return training data in the form that stages record; subjects and hours are unknown."""
+    return {**source, "store": "none", "synthetic": False, "subjects": None, "recordings": None, "hours": {}}
 
 
 def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
@@ -222,21 +221,21 @@ def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
 
 
 def extract_tensors(file: Path, out: Path) -> str:
-    """Writes the one state dict that a checkpoint holds to `out`, as safetensors, and returns its name in the file, or
-    nothing where it is the whole file. To be called in a process of its own: what the file holds is not trusted.
+    """Write the state dict of a checkpoint to `out`, as safetensors; return its name in the file, empty if it is the
+    whole file. Call it in a separate process, since the file is not trusted.
 
     Raises:
-        DataError: it is no checkpoint, or holds objects of other code, or no state dict, or several.
+        DataError: the file is not a checkpoint, or holds objects of other code, no state dict, or several.
     """
     import argparse
 
     import torch
 
     try:
-        # Training scripts leave their options beside the weights.
+        # Training scripts store their options beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever is wrong with the file
+    except Exception as error:  # any fault of the file
         try:
             objects = torch.serialization.get_unsafe_globals_in_checkpoint(file)
         except Exception:  # noqa: BLE001  it is not even an archive
@@ -268,7 +267,7 @@ def extract_tensors(file: Path, out: Path) -> str:
 
 
 def _states(content: Any) -> dict[str, dict[str, Tensor]]:
-    """The mappings of names to tensors in a checkpoint: itself, or those one level below."""
+    """Return the mappings of names to tensors in a checkpoint: itself, or those one level below."""
     if not isinstance(content, Mapping):
         return {}
     found = {"": content, **{str(name): value for name, value in content.items() if isinstance(value, Mapping)}}

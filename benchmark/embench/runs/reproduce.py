@@ -22,14 +22,14 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
-from embench.leaderboard.entries import Level, PickedFold, entry_digest, picked_stages, stages_of
+from embench.leaderboard.entries import Level, PickedFold, entry_digest, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
-from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, packages_of
-from embench.leaderboard.verify import means_in, recompute
-from embench.leaderboard.verify_data import controls_apart, files_here, labels_apart
-from embench.leaderboard.withheld import sealed_scores
+from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, list_packages
+from embench.leaderboard.verify import list_means, recompute
+from embench.leaderboard.verify_data import compare_controls, compare_labels, files_here
+from embench.leaderboard.withheld import seal_scores
 from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
-from embench.planning.plan import Plan, assumed
+from embench.planning.plan import Plan, assumed_fields
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
 from embench.records.manifest import CostPart, Manifest
@@ -40,21 +40,21 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
 from embench.runs.again import other_versions, rebuild_plan
-from embench.runs.evaluate import cost_of, kept_units
-from embench.runs.guards import drawn_folds, part_of, remembered_labels
+from embench.runs.evaluate import find_unscaled_units, sum_costs
+from embench.runs.guards import drawn_folds, remembered_labels, select_stages
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.statistics.form import answer_lines
 from embench.statistics.result import Result
 from embench.system import EventCallback
 
-# New recordings, predicted by the trained parts of a finished run.
+# New recordings, predicted by the trained models of a finished run.
 
 
 @dataclass(frozen=True)
 class NewPredictions:
-    """Predictions of new units: `rows` with subject, recording, unit, start_s and stop_s in the recording, target,
-    scores and their `sd` over the trained parts; and of the run that made them its `answers` and `limits`."""
+    """Predictions of new units. `rows`: subject, recording, unit, start_s and stop_s in the recording, target, scores
+    and their `sd` over the trained models. `answers` and `limits` are those of the run."""
 
     run: str
     rows: Sequence[Mapping[str, Any]]
@@ -70,7 +70,7 @@ def predict_with(
     trust_code: bool = False,
     progress: EventCallback | None = None,
 ) -> NewPredictions:
-    """Predicts all units of a dataset with everything that a run has trained, whether they have labels or not.
+    """Predict all units of a dataset, labelled or not, with all trained models of a run.
 
     Raises:
         UsageError: the run is a submission or adapts to test subjects, the dataset is one that it was trained on, or
@@ -100,13 +100,13 @@ def predict_with(
 
 
 def _new_cohort(plan: Plan, source: Source) -> Cohort:
-    """All units of a dataset, as the run cuts its own. Raises UsageError where its subjects may be known to the run, or
-    a modality is missing."""
-    if plan.setting.given is not None or plan.protocol.trains_on_given:
-        raise UsageError("the run adapts to test subjects", where=plan.id, expected="a run without --given")
+    """Return all units of a dataset, cut as in the run. Raises UsageError if the run may have used its subjects, or a
+    modality is missing."""
+    if plan.setting.calibration_data is not None or plan.protocol.trains_on_calibration:
+        raise UsageError("the run adapts to test subjects", where=plan.id, expected="a run without --calibration-data")
     for known in filter(None, (plan.source, plan.train_source)):
-        shared = known.subjects_with_files_of(source)
-        if not plan.request.pretrainers:  # which may have read subjects without labels, too
+        shared = known.find_shared_subjects(source)
+        if not plan.request.pretrainers:  # pretraining may have used subjects without labels, too
             shared = [who for who in shared if who in {*plan.fit.subjects, *plan.test.subjects}]
         if shared:
             raise UsageError(
@@ -129,7 +129,7 @@ def _new_cohort(plan: Plan, source: Source) -> Cohort:
 
 
 def _new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, root: Path) -> Stage[PredictParams]:
-    """The stage that predicts new units with what a fold has trained. Raises DataError where that is gone."""
+    """Return the stage that predicts new units with a fold's trained model. Raises DataError if that is gone."""
     old = plan.graph.stages[expected.stage]
     fitted = old.inputs["fitted"]
     if not Folder(root, fitted).done:
@@ -148,7 +148,7 @@ def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]
     for target in plan.fit.targets:
         every = np.stack(scores[target.name])
         mean, sd = every.mean(0), every.std(0)
-        for i, unit in enumerate(cohort.of(cohort.positions)):
+        for i, unit in enumerate(cohort.select_units(cohort.positions)):
             if np.isfinite(mean[i]).all():
                 yield {
                     "subject": unit.subject,
@@ -163,7 +163,7 @@ def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]
 
 
 def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Iterator[str]:
-    """The limits of new predictions, in sentences."""
+    """Yield the limits of new predictions, in sentences."""
     count, parts = len(plan.fit.subjects), len(plan.graph.predictions)
     yield f"Trained on {plan.dataset} alone: {count} subjects, in {parts} parts whose scores are averaged."
     yield f"The answers above hold for {plan.dataset}. Nothing was tested on {cohort.card.name}."
@@ -174,22 +174,21 @@ def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Itera
         yield "The training data are synthetic: these scores say nothing about real subjects."
 
 
-# `embench leaderboard reproduce`: a published entry's request, run again in a folder of its own, and compared.
+# `embench leaderboard reproduce`: a published entry's request, run again in a separate folder, and compared.
 #
-# A spot check runs a few seeds and folds, which follow from the entry's content and a nonce that its author did not
-# know.
+# A spot check runs a few seeds and folds, derived from the entry's content and a nonce unknown to its author.
 
 SCORE_TOLERANCE = 0.005
-"""Largest difference allowed to a score that other versions of libraries, other code or another device computed."""
+"""Largest allowed difference of a score computed with other library versions, code or devices."""
 COUNTS_FACTOR = 2
-"""Largest factor allowed between numbers of parameters and operations there: trees have other nodes."""
+"""Largest allowed factor between numbers of parameters and operations in that case: trees have other nodes."""
 _MOST_NAMED = 3
 
 
 @dataclass
 class Reproduction:
-    """The result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty where it is; `notes`:
-    deviations that were allowed; the rest as `embench.leaderboard.entries.Attestation` holds it."""
+    """Result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty if it is. `notes`: allowed
+    deviations. Other fields as in `embench.leaderboard.entries.Attestation`."""
 
     entry: str
     level: Level
@@ -207,13 +206,13 @@ class Reproduction:
     compared: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
-        """The fields of an attestation besides the entry, the person and the day."""
+        """Return the fields of an attestation besides the entry, the person and the day."""
         names = ("device", "nonce", "source", "revealed", "stages", "total")
         return {name: getattr(self, name) for name in (*names, "tolerances", "greatest", "files", "compared")}
 
     @property
     def attestable(self) -> bool:
-        """True where all folds were run, or those of a nonce that nobody chose."""
+        """True if all folds were run, or those of a nonce that nobody chose."""
         return self.stages is None or self.revealed is not None
 
 
@@ -226,14 +225,14 @@ def reproduce_entry(
     nonce: str | None = None,
     progress: EventCallback | None = None,
 ) -> Reproduction:
-    """Checks the entry in `folder`, runs its request again, or a part of it, and compares the predictions; of an entry
-    without predictions, the published scores.
+    """Check the entry in `folder`, run its request again, fully or in part, and compare the predictions; without
+    published predictions, the scores.
 
     Args:
         runs: a folder for stages; by default a temporary one. Stages of an interrupted reproduction are taken over.
-        stages: how many seeds and folds a spot check runs; by default all.
-        nonce: decides which; by default the one that was revealed for the entry, else one that is drawn now. Only the
-            folds of a revealed nonce can be attested.
+        stages: number of seeds and folds in a spot check; default: all.
+        nonce: random text that selects them; default: the one revealed for the entry, else one drawn now. Only folds of
+            a revealed nonce can be attested.
 
     Raises:
         UsageError: the options do not fit the entry, or `runs` holds finished runs. CheckFailed: the entry needs a
@@ -273,17 +272,17 @@ def reproduce_entry(
 
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
     """Picks the folds of a spot check by a nonce that is given, that was revealed for the entry, or that is drawn."""
-    digest, every, nonces = entry_digest(folder, run), stages_of(folder, run), read_nonces(folder.parents[2])
-    if nonce is None and nonces and (drawn := nonces.of(digest)):
+    digest, every, nonces = entry_digest(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
+    if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
         nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
     result.level, result.nonce, result.total = "spot_checked", nonce or secrets.token_hex(8), len(every)
-    result.stages = picked_stages(digest, result.nonce, count, every)
+    result.stages = pick_stages(digest, result.nonce, count, every)
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:
-    """Raises CheckFailed where a package of the run's plugins is not installed."""
+    """Raise CheckFailed if a package of the run's plugins is not installed."""
     missing = [
-        f"{name} {version or ''}".strip() for name, version in packages_of(run).items() if name not in installed()
+        f"{name} {version or ''}".strip() for name, version in list_packages(run).items() if name not in installed()
     ]
     if missing:
         raise CheckFailed(
@@ -309,19 +308,22 @@ def _folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
-    """Checks that the request matches the entry's statements, with the same subjects in the same folds, and sets how
-    much predictions may differ."""
+    """Check that the request matches the entry's statements, with the same subjects in the same folds, and set how much
+    predictions may differ."""
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
-            continue  # a setting that came later
+            continue  # a setting added later
         if difference.place.endswith(".code") or difference.place in ("data", "train_data", "device"):
             result.notes.append(f"config.{difference.place} differs on this machine")
         else:
             result.wrong.append(f"the request gives another configuration: {difference}")
-    stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
-    planned_facts: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
-    stated["kept_units"], planned_facts["kept_units"] = run.kept_units, kept_units(planned)
+    stated: dict[str, Any] = {"pretraining_overlap": run.pretraining_overlap, "assumed": list(run.recipe.assumed)}
+    planned_facts: dict[str, Any] = {"pretraining_overlap": planned.overlap, "assumed": assumed_fields(planned.method)}
+    stated["measurement_units"], planned_facts["measurement_units"] = (
+        run.measurement_units,
+        find_unscaled_units(planned),
+    )
     if isinstance(run.cohort.subjects, list):
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:
@@ -329,9 +331,9 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.wrong.append(f"run.yaml: cohort: {len(before)} subjects, but the data have {len(now)} ({other} ..)")
     result.wrong += [f"run.yaml: {difference}" for difference in differences(stated, planned_facts)]
     if record.labels is not None:
-        result.wrong += labels_apart(record.labels, _labels(planned))
-    if "controls" not in result.compared and record.labels is not None:
-        result.wrong += controls_apart(run, record, planned.test, _trained(planned))
+        result.wrong += compare_labels(record.labels, _labels(planned))
+    if "confound_only" not in result.compared and record.labels is not None:
+        result.wrong += compare_controls(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         result.wrong.append("folds: the protocol assigns these subjects to other folds")
     result.notes += [f"{name} {there} there, {here} here" for name, there, here in other_versions(run.versions)]
@@ -341,13 +343,13 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
 
 
 def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
-    """(Seed, fold) -> the units whose labels are fitted on: those that the plan draws where they are limited."""
+    """Return (seed, fold) -> units whose labels are fitted on; None for all."""
     own = planned.fit is planned.test
     return {(expected.seed, expected.fold): expected.train if own else None for expected in planned.graph.predictions}
 
 
 def _labels(planned: Plan) -> Labels:
-    """Labels of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
+    """Return labels of the tested units, made by the card's rules; folds are those of the training dataset."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
     return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
@@ -362,7 +364,7 @@ def _run_and_compare(
     counted, first = planned, planned.graph.predictions[0]
     if result.stages is not None:
         counted = replace(planned, graph=_counted(planned.graph, result.stages))
-        planned = replace(planned, graph=part_of(planned.graph, result.stages))
+        planned = replace(planned, graph=select_stages(planned.graph, result.stages))
     request, needed = planned.request, {**planned.graph.stages, **counted.graph.stages}
     outcome, root = run_stages(list(needed.values()), request, progress)
     outcome.check(needed)
@@ -374,20 +376,20 @@ def _run_and_compare(
         _compare_sealed(record, evaluate.evaluate(planned, root).scores, result)
     else:
         predictions = model_rows(evaluate.fold_predictions(planned, root)[0], planned.test)
-        _compare_predictions(record, _of_stages(record.predictions, result.stages), predictions, result)
+        _compare_predictions(record, _select_predictions(record.predictions, result.stages), predictions, result)
     same = counted.graph.predictions[0] == first or not run.dropped  # another fold may have dropped other features
-    _compare_cost(run, cost_of(counted, outcome), result, exact=same and not result.notes)
+    _compare_cost(run, sum_costs(counted, outcome), result, exact=same and not result.notes)
 
 
 def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
-    """The stages by which parameters and operations are counted, as in a run: the first ones that predict, which in a
-    spot check are run beside it. Networks are the same in all folds, so that any will do."""
+    """Return the stages from which parameters and operations are counted: the first that predict, as in a run. A spot
+    check runs them too. Networks are the same in all folds, so any fold serves."""
     first = graph.predictions[0]
-    return part_of(graph, [(first.seed, first.fold)] if graph.fitted(first).kind == "estimator" else picked)
+    return select_stages(graph, [(first.seed, first.fold)] if graph.fitted(first).kind == "estimator" else picked)
 
 
-def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
-    """The model's predictions, and what it is compared with of its own, in some seeds and folds or in all."""
+def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
+    """Return the predictions of the model and its comparisons, in some seeds and folds or in all."""
     keep = np.isin(predictions["method"], (MODEL, *MADE_BY_METHOD))
     if picked is not None:
         keep &= [stage in picked for stage in zip(predictions["seed"], predictions["fold"], strict=True)]
@@ -426,12 +428,12 @@ def _sorted(predictions: Predictions) -> Predictions:
 
 def _gaps(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
     """Score -> by how much it differs, of those of the method that are defined in both."""
-    one, other = (dict(means_in(each["scores"])) for each in (before, after))
+    one, other = (dict(list_means(each["scores"])) for each in (before, after))
     return {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
 
 
 def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:
-    """All scores of the method that are defined in both."""
+    """Compare all scores of the method that are defined in both."""
     gaps = _gaps(before, after)
     if not gaps:
         result.wrong.append("scores: the repeated run has no defined score, so nothing can be compared")
@@ -444,7 +446,7 @@ def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result:
 
 def _compare_sealed(record: Record, scores: Mapping[str, Any], result: Reproduction) -> None:
     """Compares the published digits of a sealed entry."""
-    again = sealed_scores(scores)
+    again = seal_scores(scores)
     if result.notes:
         _compare_scores(record.scores, again, result)
         return
@@ -455,7 +457,7 @@ def _compare_sealed(record: Record, scores: Mapping[str, Any], result: Reproduct
 
 
 def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, exact: bool) -> None:
-    """Compares costs that do not depend on the machine; roughly where libraries or features are others."""
+    """Compare costs that do not depend on the machine; approximately if libraries or features differ."""
     names = ("parameters", "flops")
     stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, repeated))
     if exact:

@@ -19,7 +19,15 @@ from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
 from embench.files import aside, folder_mode, make_folder, snapshot, write_text
 from embench.planning.compatibility import input_notes
 from embench.planning.graph import stage_folder
-from embench.planning.plan import CHEAP, Plan, default_workers, left_to_do, make, seconds_like_done, together
+from embench.planning.plan import (
+    CHEAP,
+    Plan,
+    default_workers,
+    estimate_cheap_stages,
+    find_pending_stages,
+    make,
+    total_seconds,
+)
 from embench.planning.request import Request
 from embench.records import ledger, predictions, record
 from embench.records.record import TUNING_FILE, is_own
@@ -35,16 +43,16 @@ from embench.statistics.form import first_lines
 from embench.statistics.result import Result
 from embench.system import EventCallback
 
-# Runs the stages of a plan in the folder that all runs of a runs folder share.
+# Run the stages of a plan in the folder shared by all runs of a runs folder.
 
 ON_A_CLUSTER = 100
-"""Default number of stages, or jobs of them, that run at a time on other machines."""
+"""Default number of stages, or jobs of stages, that run at a time on a cluster."""
 
 
-def workers_of(
+def choose_workers(
     request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
 ) -> int:
-    """Number of stages that run at a time: the requested one, else one that suits the devices of the stages, or a
+    """Return the number of stages that run at a time: the requested one, else one that suits the stages' devices, or a
     cluster."""
     if workers or request.workers:
         return workers or request.workers or 1
@@ -60,25 +68,25 @@ def run_stages(
     resources: Resources | None = None,
     outcome: Outcome | None = None,
 ) -> tuple[Outcome, Path]:
-    """Runs stages that are not done yet, and returns their outcome and their folder.
+    """Run unfinished stages; return their outcome and their folder.
 
     Args:
         resources: by default the workers that suit the request.
-        outcome: the outcome to fill and return, for a caller that reads it at events.
+        outcome: an outcome to fill and return, for a caller that reads it during events.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.
     """
     root = stage_folder(request.runs_folder)
     _writable(root)
-    resources, watch = resources or Resources(workers_of(request, stages)), on_event or (lambda _: None)
+    resources, watch = resources or Resources(choose_workers(request, stages)), on_event or (lambda _: None)
     return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
 
 
 def _writable(root: Path) -> None:
-    """Finds out before anything is trained whether results can be kept."""
+    """Check before training that results can be stored. Raises MachineError."""
     try:
-        make_folder(root)  # stages of all datasets lie here
+        make_folder(root)  # stages of all datasets are stored here
         probe = aside(root / "probe")
         probe.write_bytes(b"0" * 4096)
         probe.unlink()
@@ -88,11 +96,11 @@ def _writable(root: Path) -> None:
         ) from error
 
 
-# Files of a run's stages that it keeps beside the record: the course of training, and the fitted networks.
+# Files of a run's stages stored beside the record: learning curves, and fitted networks.
 
 
 def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
-    """Rows of all stages' learning curves, an epoch each, with the stage they belong to."""
+    """Return the rows of all stages' learning curves, one per epoch, with their stage."""
     rows = []
     for stage in planned.graph.stages.values():
         path = Folder(root, stage.id).file("history.csv")
@@ -108,13 +116,13 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
 
 
 def keep_tuning(planned: Plan) -> None:
-    """The choices of a tuned run beside the record."""
+    """Copy a tuned run's choices beside the record."""
     if planned.tuning:
         write_text(planned.folder / TUNING_FILE, planned.tuning.text())
 
 
 def keep_weights(planned: Plan, root: Path) -> None:
-    """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
+    """Put the fitted networks beside the record, as links to the stages' files if the disk supports that."""
     for _, name, stage in planned.graph.networks():
         source = Folder(root, stage.id).file("weights.safetensors")
         if source.is_file():
@@ -138,13 +146,13 @@ def _keep(source: Path, place: Path) -> None:
 
 @dataclass(frozen=True)
 class GridResult:
-    """The runs of a grid that finished, in order, and why the others did not."""
+    """Finished runs of a grid, in order, and the errors of the others."""
 
     results: tuple[Result, ...]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises Unfinished where a run is missing; names each."""
+        """Raise Unfinished if a run is missing; name each."""
         if self.failures:
             lines = [f"{title}: {error.what}" for title, error in self.failures.items()]
             raise Unfinished(
@@ -155,22 +163,22 @@ class GridResult:
 
 
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """The plans of requests as `--dry-run` prints them, made on one state of the disk. Data that are not prepared stay
-    so. Raises as `plan` does."""
+    """Return the plans of requests as `--dry-run` prints them, made on one snapshot of the disk. Unprepared data stay
+    unprepared. Raises as `plan` does."""
     with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
 
 def run(request: Request, progress: EventCallback | None = None, *, placebo: bool = False) -> Result:
-    """Runs one method and writes its record.
+    """Run one method and write its record.
 
     Args:
-        placebo: whether the confound analysis computes its placebo.
+        placebo: True to compute the placebo of the confound analysis.
 
     Raises:
         EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
     """
-    before, plans = again.files_of(request), list[Plan]()
+    before, plans = again.hash_inputs(request), list[Plan]()
     done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
     if done.failures:
         raise next(iter(done.failures.values()))
@@ -189,18 +197,18 @@ def grid(
     *,
     placebo: bool = False,
 ) -> GridResult:
-    """Runs several requests as one graph: what two of them share is run once.
+    """Run several requests as one graph: shared stages are run once.
 
     Args:
-        executor: who runs the stages: `local`, `slurm` or `ray`; `options`: its own, such as `{"partition": "gpu"}`.
-        ended: called at the end of each run, with its result or why there is none. `placebo`: as of `run`.
+        executor: executor of the stages: `local`, `slurm` or `ray`; `options`: its own, such as `{"partition": "gpu"}`.
+        ended: called at the end of each run, with its result or error. `placebo`: as for `run`.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
     executors.find_executor(executor)  # a wrong name is reported before data are prepared
     on_event = progress or (lambda _: None)
-    # One that cannot be made is reported before data are prepared, too.
+    # A request that cannot be planned is reported before data are prepared, too.
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     with snapshot():
         plans = [make(request, on_event) for request in requests]
@@ -211,11 +219,11 @@ def grid(
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
-    count = workers_of(requests[0], stages, executor, workers)
+    count = choose_workers(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
     expected = _expected(plans, root) if several or (progress and on_cpu) else {}
-    file = GridFile.of(plans) if several else None
+    file = GridFile.for_plans(plans) if several else None
     if file:
         file.begin(plans, expected, executor, count)
     if any(expected.values()):
@@ -237,7 +245,8 @@ def grid(
             ended(planned, end)
 
     def conclude_finished(event: Mapping[str, Any]) -> None:
-        # While other stages run: workers wait for nothing, and what ends this grid early takes no finished run with it.
+        # Conclude runs while other stages run: workers are not delayed, and finished runs survive an early end of the
+        # grid.
         watched(event)
         if file and event["event"] == "stage_failed":
             file.failed(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
@@ -256,18 +265,18 @@ def grid(
 
 
 def title_with_id(planned: Plan) -> str:
-    """The method of a plan with the id of its run."""
+    """Return the method of a plan with the id of its run."""
     return f"{planned.method.title} ({planned.id})"
 
 
 def _tell_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells what is known of the plans before anything is trained."""
+    """Report what is known of the plans before training."""
     for note in (_note_unanswerable, _note_repaired, _note_labels, _note_inputs):
         note(plans, on_event)
 
 
 def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells before anything is trained for which targets the study cannot answer, and what would help."""
+    """Report before training for which targets the study cannot give an answer, with remedies."""
     for planned in plans:
         for found in planned.unanswerable():
             text = f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip()
@@ -275,21 +284,20 @@ def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:
 
 
 def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells the share of repaired units, where it is large, once for plans of the same data and modalities."""
+    """Report a large proportion of repaired units, once for plans with the same data and modalities."""
     for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
         if text:
             on_event({"event": "note", "text": text})
 
 
 def _note_labels(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells which values of one's own tables cannot be labels."""
+    """Report values in own tables that cannot be labels."""
     for text in dict.fromkeys(text for planned in plans for text in _label_notes(planned)):
         on_event({"event": "note", "text": text})
 
 
 def _label_notes(planned: Plan) -> list[str]:
-    """Sentences of the reader of one's own recordings on values that cannot be labels; published
-    datasets keep their scales."""
+    """Return sentences on values of own recordings that cannot be labels; published datasets keep their scales."""
     if not is_own(planned.dataset):
         return []
     reader = planned.source.owners_reader()
@@ -298,29 +306,29 @@ def _label_notes(planned: Plan) -> list[str]:
 
 
 def _note_inputs(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Tells what encoders read: window, context, rate and shape."""
+    """Report what encoders read: window, context, rate and shape."""
     for text in dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)):
         on_event({"event": "note", "text": text})
 
 
 @snapshot()
 def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """The expected seconds of each stage that is not done, by id: measured for each method by itself where
-    networks are trained, else as stages like it took."""
+    """Return id -> expected seconds of each pending stage: measured per method if networks are trained, else from
+    finished stages of its kind."""
     seconds: dict[str, float] = {}
     for planned in plans:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
-        todo = left_to_do(own.values(), root)
+        todo = find_pending_stages(own.values(), root)
         if any(stage.kind not in CHEAP for stage in todo):
             from embench.planning.plan import stage_seconds
 
             seconds |= stage_seconds(todo)
-        seconds |= seconds_like_done(list(own.values()), root)
+        seconds |= estimate_cheap_stages(list(own.values()), root)
     return seconds
 
 
 def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
-    """The event `forecast`: the time that the stages take which wait."""
+    """Return the event `forecast`: the time of the pending stages."""
     hours = {"cpu": 0.0, "gpu": 0.0}
     for stage in stages:
         common = stage.params.common
@@ -328,7 +336,7 @@ def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], worke
         hours["cpu" if common.device == "cpu" else "gpu"] += taken * (common.threads if common.device == "cpu" else 1)
     return {
         "event": "forecast",
-        "seconds": together(expected.values(), workers),
+        "seconds": total_seconds(expected.values(), workers),
         "core_hours": hours["cpu"],
         "gpu_hours": hours["gpu"],
     }
@@ -369,8 +377,8 @@ def _conclude(
     *,
     placebo: bool,
 ) -> Result:
-    """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
-    that the test labels stay closed. What is known before the confound analysis is shown and written first."""
+    """Score a plan with finished stages and write its record. A record that the same code wrote before is read instead,
+    so that test labels are not read again. Results that precede the confound analysis are shown and written first."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
@@ -385,7 +393,7 @@ def _conclude(
             raise
     on_event({"event": "scoring", "run": planned.id})
     request, targets = planned.request, [t.name for t in planned.test.targets]
-    data, opening = planned.source.raw_digest(), guards.opening_of(planned)
+    data, opening = planned.source.raw_digest(), guards.make_ledger_line(planned)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     content = manifest(planned, outcome, looks, conformance, videos).content()
 
@@ -404,16 +412,16 @@ def _conclude(
 
 
 def _is_whole(planned: Plan, scores: Scores, placebo: bool) -> bool:
-    """True if a record's scores hold the confound analysis that this plan asks for."""
+    """Return True if a record's scores hold the confound analysis that this plan requests."""
     protocol = planned.protocol
     if not planned.request.confounds or planned.request.dev or protocol.leaks:
         return True
-    known = [scores.adds(target.name) for target in planned.test.targets]
+    known = [scores.adjusted(target.name) for target in planned.test.targets]
     return all(each and (not placebo or each.undefined or each.placebo_seeds) for each in known)
 
 
 def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Evaluation) -> None:
-    """Writes the record of a plan whose run.yaml has the content `content`."""
+    """Write the record of a plan with the content of its run.yaml."""
     written = record.Record(
         content,
         evaluated.predictions,
@@ -425,11 +433,11 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
     keep_weights(planned, root)
     keep_tuning(planned)
-    if (embedded := evaluate.embeddings_of(planned, root)) is not None:
+    if (embedded := evaluate.collect_embeddings(planned, root)) is not None:
         predictions.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
 
 
 def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:
-    """Notifies observers that a run has ended, with the content of its scores.json."""
+    """Notify observers that a run has ended, with the content of its scores.json."""
     observers.tell("run_ended", run={"id": planned.id, **planned.config}, scores=dict(scores))

@@ -1,4 +1,4 @@
-"""Settings of a method that each fold chooses by its own validation subjects, who are none of its test subjects."""
+"""Settings of a method that each fold chooses on its own validation subjects, who are not its test subjects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
+from embench.planning.tuning import Choice, Search, Tuning, parse_space, setting_text, tuned_method
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _DIGITS = 6
-"""Digits of a score that is compared: what differs by less is a tie, on any machine."""
+"""Digits to which scores are compared: smaller differences are ties, on any machine."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The choices of a search, the file that holds them, the request of the run that tests them, and why trials failed,
-    by number."""
+    """Choices of a search, the file that holds them, the request of the run that tests them, and the errors of failed
+    trials, by number."""
 
     tuning: Tuning
     file: Path
@@ -43,8 +43,8 @@ class Tuned:
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """The trials: of each number, settings, mean score of each target over folds, and how often it was `chosen`;
-        of one that failed also the `error`."""
+        """Trials: number, settings, mean score of each target over folds, and how often it was `chosen`; for a failed
+        trial also the `error`."""
         choices, found = self.tuning.choices, []
         for number, settings in enumerate(self.tuning.search.settings):
             own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}
@@ -56,7 +56,7 @@ class Tuned:
         return found
 
     def to_pandas(self) -> DataFrame:
-        """The trials as a table: a column for each setting, the mean score of each target, and `chosen`."""
+        """Return the trials as a table: one column per setting, the mean score of each target, and `chosen`."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -71,19 +71,19 @@ class Tuned:
 
 
 def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
-    """Runs each trial of a search with `--dev`, and writes which of them each seed, fold and target chooses.
+    """Run each trial of a search with `--dev`, and write which of them each seed, fold and target chooses.
 
-    The same call runs nothing again, so one that was interrupted goes on where it stopped, and one with more trials
-    adds to those that were made; a finished run is not a new look at its subjects.
+    Finished trials are not run again: an interrupted search resumes, and a longer search adds trials. A finished run
+    does not count as another evaluation of its subjects.
 
     Raises:
-        UsageError: a path is none of the method's. Unfinished: the method fails as it is.
+        UsageError: the method has no setting with this path. Unfinished: the method fails as it is.
     """
     if request.tuned:
         raise UsageError("`embench tune` cannot tune a method that is tuned already", where=f"--tuned {request.tuned}")
     check_search(request, search)
     request = replace(request, dev=True)
-    asked = {settings: replace(request, settings=(*request.settings, *settings)) for settings in search.settings}
+    candidates = {settings: replace(request, settings=(*request.settings, *settings)) for settings in search.settings}
     plans: dict[tuple[str, ...], Plan] = {}
     errors: dict[tuple[str, ...], EmbenchError] = {}
 
@@ -92,8 +92,8 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         if isinstance(end, EmbenchError):
             errors[plan.request.settings] = end
 
-    runner.grid(list(asked.values()), progress=progress, ended=ended)
-    trials = [asked[settings].settings for settings in search.settings]
+    runner.grid(list(candidates.values()), progress=progress, ended=ended)
+    trials = [candidates[settings].settings for settings in search.settings]
     if error := errors.get(trials[0]):
         raise Unfinished(
             f"the method fails with its default settings: {error.what}", where=error.where, hint=error.hint
@@ -118,7 +118,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
 
 
 def tuning_file(plan: Plan, search: Search) -> Path:
-    """The file of a search for the method of the plan of a test."""
+    """Return the path of a search's file, for the method of a test plan."""
     fitted = sorted({plan.graph.fitted(e).id for e in plan.graph.predictions})
     names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
     of = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
@@ -126,12 +126,12 @@ def tuning_file(plan: Plan, search: Search) -> Path:
 
 
 def check_search(request: Request, search: Search) -> None:
-    """Refuses settings that the method's recipes lack, before any data are read. Raises UsageError."""
+    """Refuse settings that the method's recipes lack, before data are read. Raises UsageError."""
     card, device = request.card, resolve_device(request.device)
     for setting in _one_of_each(search):
         try:
-            tried = replace(request, settings=(*request.settings, setting))
-            resolve_method(tried, card, list(card.modalities), device)
+            candidate = replace(request, settings=(*request.settings, setting))
+            resolve_method(candidate, card, list(card.modalities), device)
         except UsageError as error:
             if error.where == f"--set {setting}":
                 path = setting.partition("=")[0]
@@ -140,28 +140,28 @@ def check_search(request: Request, search: Search) -> None:
 
 
 def _one_of_each(search: Search) -> Iterator[str]:
-    """Settings with every path of a search, and with every value of those that are no ranges."""
-    for path, values in space_of(search.space).items():
+    """Yield settings that contain every path of a search and every value that is not in a range."""
+    for path, values in parse_space(search.space).items():
         yield from (
             f"{path}={value}" for value in (values if isinstance(values, tuple) else (setting_text(values.low),))
         )
 
 
 def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
-    """(seed, fold, targets) -> the predictions (units, columns) of stages that are all done."""
+    """Return (seed, fold, targets) -> predictions (units, columns) of finished stages."""
     return {_key(expected): Folder(root, expected.stage).predicted("score")[0] for expected in predictions}
 
 
 def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarray | None]) -> Choice:
-    """The trial whose predictions score best inside the validation subjects of a seed and fold. Where no score
-    is defined inside a subject, that of all units decides; of equal trials, the first.
+    """Return the trial whose predictions score best within the validation subjects of a seed and fold. If no score is
+    defined within a subject, the score over all units decides; ties go to the first trial.
 
     Args:
         plan: of the trial without settings, with `--dev`.
         tables: the predictions (units, columns) of each trial, None where it failed.
 
     Raises:
-        CheckFailed: a unit is one that the fold tests, or of a subject whom it tests and does not train on.
+        CheckFailed: a validation unit is tested by the fold, or belongs to a tested subject who is not trained on.
     """
     units = [plan.fit.units[i] for i in expected.units]
     fold = next(fold for fold in plan.folds[expected.seed] if fold.index == expected.fold)
@@ -199,14 +199,14 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
 
 
 def _default(key: tuple[int, int, str], trials: int) -> Choice:
-    """The choice of a fold whose validation subjects have none of the method's modalities."""
+    """Return the choice of a fold whose validation subjects have none of the method's modalities."""
     seed, fold, target = key
     nothing = (None,) * trials
     return Choice(seed=seed, fold=fold, target=target, subjects=(), score="none", scores=nothing, chosen=0)
 
 
 def _compared(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
-    """The score by which trials of a target are compared, and that of each."""
+    """Return the name of the compared score of a target, and its value for each trial."""
     name = f"{target.traits.share}_within"
     inside = [None if units is None else _inside(name, units) for units in tried]
     if any(value is not None for value in inside):
@@ -216,7 +216,7 @@ def _compared(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[
 
 
 def _inside(name: str, units: Units) -> float | None:
-    """The mean over subjects of the score of this name, None where no subject has one."""
+    """Return the mean over subjects of the score of this name; None if no subject has one."""
     if not len(units):
         return None
     values = WITHIN_SUBJECT_SCORES[name](units, units.subjects[0])

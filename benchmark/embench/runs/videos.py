@@ -1,4 +1,4 @@
-"""Decodes the frames that a run's encoders will read, before any stage needs them."""
+"""Decode the frames that a run's encoders will read, before any stage needs them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from embench.data.cohort import Cohort
 from embench.planning.parts import Method
 from embench.planning.plan import default_workers, encoders_of_clips
 from embench.store import clips
-from embench.system import EventCallback, now_and_then
+from embench.system import EventCallback, throttle_progress
 
 
 def decode_videos(
     cohorts: Iterable[Cohort], method: Method, workers: int | None = None, on_event: EventCallback | None = None
 ) -> list[dict[str, Any]]:
-    """Decodes the videos of some datasets, and returns a note for each of what was not seen, as the record keeps it.
-    The frames that a method's encoders read are stored once. `workers`: by default one for each core."""
+    """Decode the videos of some datasets once; return a note on undecoded parts of each, for the record. `workers`:
+    default one per core."""
     tell = on_event or (lambda _: None)
     return [note for cohort in cohorts for note in _decoded(cohort, method, workers or default_workers({"cpu"}), tell)]
 
 
 def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:
     for m, encoder in encoders_of_clips(cohort, method):
-        on_step = now_and_then(f"decoding videos of {cohort.card.name}", on_event)
+        on_step = throttle_progress(f"decoding videos of {cohort.card.name}", on_event)
         stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
         notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
         if stored.faceless:

@@ -1,1 +1,1 @@
-"""Named sets of baselines: from rules to the rows of a dataset, their forecast, and their runs."""
+"""Named sets of baseline methods: expansion of rules for a dataset, forecast, and runs."""

@@ -1,7 +1,7 @@
-"""Baseline sets as versioned YAML files: the rows that a method is compared with, on whichever dataset.
+"""Baseline sets as versioned YAML files: the methods that a new method is compared with, on any dataset.
 
-Any package can provide some, as `baselines/<name>.yaml` next to its `registry.yaml`. A set never changes under its
-name, except while it is a draft.
+Any package can provide sets, as `baselines/<name>.yaml` next to its `registry.yaml`. Under one name, a set never
+changes, except while it is a draft.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from embench import registry
 from embench.claims.files import select_claims
 from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
-from embench.planning.tuning import space_of
+from embench.planning.tuning import parse_space
 from embench.registry.fragments import refuse_file
 from embench.vocabulary import did_you_mean
 
 SetLevel = Literal["core", "extended", "full"]
 SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)
-"""Levels of a set, each of which holds those before it."""
+"""Levels of a set; each contains the previous ones."""
 EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "none"
-"""Words of a rule: every modality of the dataset by itself, all together, all without each; no such part."""
+"""Words in a rule: every modality of the dataset by itself, all together, all without each one; no such part."""
 
 
 def _choices(value: Any) -> Any:
-    """A single text is a list of one."""
+    """Turn a single text into a list."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 def _searched(text: str) -> str:
     try:
-        space_of([text])
+        parse_space([text])
     except UsageError as error:
         expected = f"; expected {error.expected}" if error.expected else ""
         raise ValueError(f"{error.what}{expected}") from error
@@ -51,14 +51,14 @@ class _Strict(BaseModel):
 
 
 class RowRule(_Strict):
-    """Rows of a set: one for each choice of encoder, pretrainer, fusion and modalities, written as in a grid file.
+    """Rows of a set: one for each combination of encoder, pretrainer, fusion and modalities, as in a grid file.
 
     Args:
         encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`. `pretrainer`, `fusion`: names, or `none`.
-        modalities: `each` of the dataset's modalities that the encoder reads by itself, `all` of them together, or
-            `all but one`, for each; the name of one, which stands for all that are read as it; or several, as in
-            `ecg,eeg` or `ppg+eda`.
-        targets: the kind of targets that the rows are for; by default any that their parts predict.
+        modalities: `each` modality of the dataset that the encoder reads, `all` of them together, or `all but one`, for
+            each; the name of a modality, which includes all that are read as it; or several, as in `ecg,eeg` or
+            `ppg+eda`.
+        targets: kind of targets that the rows are for; by default any kind that their parts predict.
         recipe: by default that of a run.
         set: settings of all of the rows, such as `encoder.lr=1e-4`.
     """
@@ -73,8 +73,8 @@ class RowRule(_Strict):
 
 
 class BaselineSet(_Strict):
-    """A set of baselines, by rules at levels that nest, or the methods of a `paper` as its claims state them. `search`:
-    name of an encoder, fusion or pretrainer -> which of its settings are tuned, and over which values."""
+    """A set of baseline methods: rules at nested levels, or the methods of a `paper` as its claims state them.
+    `search`: name of an encoder, fusion or pretrainer -> its tuned settings with their values."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     summary: str
@@ -86,7 +86,7 @@ class BaselineSet(_Strict):
     search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_searched)], ...], Field(strict=False)]] = {}
 
     @model_validator(mode="after")
-    def _of_one_kind(self) -> Self:
+    def _check_kind(self) -> Self:
         if bool(self.paper) == bool(self.core):
             raise ValueError("a set has exactly one of the fields `core` and `paper`")
         if self.paper and (self.extended or self.full):
@@ -94,22 +94,22 @@ class BaselineSet(_Strict):
         return self
 
     def rules(self, level: SetLevel) -> list[tuple[SetLevel, RowRule]]:
-        """The rules up to a level, each with its own."""
+        """Return the rules up to a level, each with its own level."""
         upto = SET_LEVELS[: SET_LEVELS.index(level) + 1]
         return [(each, rule) for each in upto for rule in getattr(self, each)]
 
     @property
     def hash(self) -> str:
-        """The digest of all that decides which rows there are, with the claims of its paper."""
+        """The digest of everything that determines the rows, including the claims of its paper."""
         claims = [claim.model_dump(mode="json") for claim in select_claims(self.paper, ())] if self.paper else []
         return digest([self.model_dump(mode="json", exclude={"summary", "draft"}, exclude_defaults=True), *claims])
 
 
 def read_set(path: Path) -> BaselineSet:
-    """The set of a file, which is named like it.
+    """Read a set from its file; both have the same name.
 
     Raises:
-        UsageError: it cannot be read, or breaks the schema; the error names fields and lines.
+        UsageError: the file cannot be read, or breaks the schema; the message names fields and lines.
     """
     try:
         text = read_text(path, MOST_YAML)
@@ -140,7 +140,7 @@ def read_set(path: Path) -> BaselineSet:
 
 
 def _line(node: yaml.Node | None, place: Sequence[Any]) -> int:
-    """The line of a field in a file, or of the last of its parents that is there."""
+    """Return the line of a field in a file, or of its nearest existing parent."""
     line = 1
     for part in place:
         if isinstance(node, yaml.MappingNode):
@@ -154,10 +154,9 @@ def _line(node: yaml.Node | None, place: Sequence[Any]) -> int:
 
 
 def installed_sets() -> dict[str, BaselineSet]:
-    """The sets of all packages by name; a file that cannot be used, and a name that is taken, are excluded with a
-    warning."""
+    """Return the sets of all packages by name; unusable files and duplicate names are excluded with a warning."""
     found: dict[str, BaselineSet] = {}
-    for path in registry.shipped("baselines/*.yaml"):
+    for path in registry.find_shipped_files("baselines/*.yaml"):
         try:
             own = read_set(path)
             if own.name in found:
@@ -169,15 +168,16 @@ def installed_sets() -> dict[str, BaselineSet]:
 
 
 def find_set(name: str) -> BaselineSet:
-    """The set of this name, or the one in this YAML file.
+    """Return the set of this name, or the set in this YAML file.
 
     Raises:
-        UsageError: there is none of that name, or its file is refused.
+        UsageError: there is no such set, or its file is invalid.
     """
     if name.endswith((".yaml", ".yml")):
         refuse_file("baseline set", name)
         return read_set(Path(name))
-    paths = {path.stem: path for path in reversed(registry.shipped("baselines/*.yaml"))}  # bundled ones come first
+    # bundled ones come first
+    paths = {path.stem: path for path in reversed(registry.find_shipped_files("baselines/*.yaml"))}
     if name in paths:
         return read_set(paths[name])
     known = sorted(paths)

@@ -1,7 +1,7 @@
-"""The folder that a set ends in: its finished rows as tables, entries, a site and texts for a paper and a pull request.
+"""The result folder of a set: finished rows as tables, entries, a site, and texts for a paper and a pull request.
 
-It is written anew, in one step, from the records and their audits: the same rows give the same bytes. Nothing in it
-says more than entries, exports and shared reports do, so that it can be sent.
+The folder is written anew, in one step, from the records and their audits, and the same rows give the same bytes. It
+contains nothing beyond entries, exports and shared reports, so that it can be shared.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from embench.files import (
     DamagedError,
     aside,
     check_files,
+    checksum_files,
     folder_mode,
     make_folder,
     read_sealed_json,
     replace_folder,
     saving,
     sealed_json,
-    sums_of,
     temporary,
     write_text,
 )
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs
 from embench.leaderboard.pull_request import severe_findings, why_not_submitted
-from embench.leaderboard.rows import shown_entry
+from embench.leaderboard.rows import summarise_entry
 from embench.leaderboard.tables import (
     BoardSection,
     as_csv,
+    build_sections,
     markdown_table,
     models_table,
     row_fields,
-    sections_of,
     summarise,
 )
-from embench.leaderboard.withheld import sealed, why_labels_show
-from embench.planning.request import command_of
-from embench.records.audit import AUDIT_FILE, read_audit, reworded
+from embench.leaderboard.withheld import seal_record, why_labels_show
+from embench.planning.request import format_command
+from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
 from embench.records.predictions import MODEL
 from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
 from embench.report import latex
-from embench.report.latex.bibliography import templates_of
+from embench.report.latex.bibliography import load_templates
 from embench.sets.files import BaselineSet, SetLevel
 from embench.sets.rows import BaselineRow
-from embench.sets.running import RowForecast, as_tuned, why_failed
+from embench.sets.running import RowForecast, apply_tuning, why_failed
 from embench.statistics import metric_facts
 from embench.system import EventCallback
 from embench.vocabulary import markdown, names_place
 
 SET_FILE = "baselines.json"
-"""The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
+"""File that identifies the folder: its set, and digests of the files for submission."""
 _ENTRIES = "entries"
 _COLUMNS = ("method", "modalities", "score", "chance", "movement", "protocol_phase", "audit")
-_TEMPLATES = templates_of("embench.sets", html=False)
+_TEMPLATES = load_templates("embench.sets", html=False)
 _TEMPLATES.filters["markdown"] = markdown
 
 
@@ -78,32 +78,33 @@ def write_folder(
     write_site: Callable[[Path, Path, Path], object],
     progress: EventCallback | None = None,
 ) -> Path | None:
-    """Writes the folder of a set's rows that are done, in place of an earlier one, and returns it; None where none is.
+    """Write the folder of a set's finished rows, replacing an earlier one; return its path, or None where no row is
+    finished.
 
-    Rows that were not audited are; those on synthetic data, and those that no board takes, get no entry. Names and
-    labels stay as far as they do in entries: see `docs/guide/privacy.md`.
+    Rows without an audit are audited. Rows on synthetic data and rows that no leaderboard accepts get no entry. Names
+    and labels appear as in entries: see `docs/guide/privacy.md`.
 
     Args:
         options: fields of a request that were given for all rows.
-        able, unfit: as `forecast_rows` gives them. `report`: that of `check_readable`.
-        write_site: writes the site of (folder of entries, folder of the site, folder of notes), as `build_site` does.
+        able, unfit: from `forecast_rows`. `report`: from `check_readable`.
+        write_site: writes the site from (folder of entries, folder of the site, folder of notes), as `build_site` does.
 
     Raises:
-        MachineError: it cannot be written.
+        MachineError: the folder cannot be written.
     """
-    able = sorted(map(as_tuned, able), key=lambda row: row.plan.id)  # rows were forecast in the order of their times
+    able = sorted(map(apply_tuning, able), key=lambda row: row.plan.id)  # so far in the order of forecast times
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
     one = next(iter(done.values())).plan
-    board, asked = board_name(one.dataset), _asked(options)
+    board, words = board_name(one.dataset), _list_row_options(options)
     trials = {row.row.search.trials for row in able if row.row.search}
-    asked += [word for number in trials for word in ("--tune", str(number))]
-    name = "-".join([board.rpartition(":")[2], found.name, level, *asked])
+    words += [word for number in trials for word in ("--tune", str(number))]
+    name = "-".join([board.rpartition(":")[2], found.name, level, *words])
     out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
-    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _public(one.request.dataset)]
-    command += ["--set", found.name, "--level", level, *asked]
+    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _hide_paths(one.request.dataset)]
+    command += ["--set", found.name, "--level", level, *words]
     unaudited = {} if synthetic else dict(_audit(done, progress))
     records, hidden = _records(done)
     public = {record.manifest.card.labels_public for record in records.values()}
@@ -112,11 +113,11 @@ def write_folder(
         refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
         entries = entry_folders(whole / _ENTRIES)
         shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
-        sections = sections_of([shown_entry(entry) for entry in shown.values()], load_run)
+        sections = build_sections([summarise_entry(entry) for entry in shown.values()], load_run)
         facts = {
             "set": found,
             "level": level,
-            "dataset": board_name(_public(one.dataset)),
+            "dataset": board_name(_hide_paths(one.dataset)),
             "own": own,
             "synthetic": synthetic,
             "count": f"{len(done)} of {len(able)} rows",
@@ -138,7 +139,7 @@ def write_folder(
                 write_text(Path(notes) / f"{board}.md", _text("note.md", facts))
                 write_site(whole / _ENTRIES, whole / "site", Path(notes))
         submitted = ["README.md", *(_files(whole) if entries else ())]
-        about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
+        about = {"set": found.name, "hash": found.hash, "level": level, "files": checksum_files(whole, submitted)}
         write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
         replace_folder(out, whole)
     return out
@@ -147,29 +148,32 @@ def write_folder(
 def _remarks(
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
-    shown: Mapping[str, LeaderboardEntry],
+    entries: Mapping[str, LeaderboardEntry],
     refused: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """Findings of audits, and why rows have no entry, are missing or do not fit, each with its rows."""
+    """Return findings of audits, and the reasons why rows have no entry, are missing or do not fit, each with its
+    rows."""
     done = {row.plan.id: row.row for row in able if row.done}
     return {
-        "findings": _grouped(
-            (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_])
-            for id_, entry in shown.items()
-            for finding in map(reworded, (entry.audit or {"findings": []})["findings"])
-            if finding["severity"] != "note"
+        "findings": _group_reasons(
+            (f"{finding.severity}: {finding.what} [{finding.check}]", done[id_])
+            for id_, entry in entries.items()
+            for finding in shown_findings(entry.audit)
+            if finding.severity != "note"
         ),
-        "refused": _grouped(((reason, done[id_]) for id_, reasons in refused.items() for reason in reasons), len(done)),
-        "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
-        "unfit": _grouped((row.reason, row) for row in unfit),
+        "refused": _group_reasons(
+            ((reason, done[id_]) for id_, reasons in refused.items() for reason in reasons), len(done)
+        ),
+        "missing": _group_reasons((why_failed(row) or "not started", row.row) for row in able if not row.done),
+        "unfit": _group_reasons((row.reason, row) for row in unfit),
     }
 
 
-def entries_of(folder: Path) -> list[Path]:
-    """The entries in a folder that `write_folder` wrote.
+def list_set_entries(folder: Path) -> list[Path]:
+    """Return the entries in a folder that `write_folder` wrote.
 
     Raises:
-        CheckFailed: it has none, or what would be submitted is not as it was written.
+        CheckFailed: there are none, or a file for submission was changed.
     """
     wrong = partial(CheckFailed, hint="rerun the same `embench baselines` command, which writes the folder again")
     try:
@@ -188,22 +192,22 @@ def entries_of(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[str]:
-    """The names of all files of a folder's entries."""
+    """Return the names of all files of a folder's entries."""
     return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
 
 
-def _asked(options: Mapping[str, Any]) -> list[str]:
-    """The words of a command that decide which rows there are, without places on this machine."""
-    told = {name: _public(value) if isinstance(value, str) else value for name, value in options.items()}
-    return shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
+def _list_row_options(options: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command that determine the rows, without paths on this machine."""
+    public = {name: _hide_paths(value) if isinstance(value, str) else value for name, value in options.items()}
+    return shlex.split(format_command({**public, "dataset": "DATASET", "device": None}))[4:]
 
 
 def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
-    """Audits the rows that were not audited; those that cannot be, each with the reason."""
+    """Audit the rows without an audit; yield the rows that cannot be audited, each with the reason."""
     for id_, row in done.items():
         if not (row.plan.folder / AUDIT_FILE).is_file():
-            asked = row.plan.request
-            place: dict[str, Any] = {"dataset": asked.dataset, "data_root": asked.data_root}
+            request = row.plan.request
+            place: dict[str, Any] = {"dataset": request.dataset, "data_root": request.data_root}
             try:
                 audits.audit_run(row.plan.folder, **place, trust_code=True, progress=progress)
             except EmbenchError as error:
@@ -211,9 +215,8 @@ def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> I
 
 
 def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
-    """The records of rows, without predictions of controls, which nothing here shows, sealed where labels are not
-    public; and rows whose records are not as they were written, or from whose scores such labels could be told, with
-    the reason."""
+    """Return the records of rows, without labels where these are not public and without predictions of confound-only
+    models; and the rows with changed records, or with scores that would reveal withheld labels, with the reason."""
     records, hidden = dict[str, Record](), dict[str, list[str]]()
     for id_, row in done.items():
         try:
@@ -231,12 +234,12 @@ def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[s
         ):
             hidden[id_] = [reason]
         else:
-            records[id_] = sealed(record)
+            records[id_] = seal_record(record)
     return records, hidden
 
 
 def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapping[str, str]) -> dict[str, list[str]]:
-    """Writes the entries of rows that `submit` takes; the other rows, with the reasons."""
+    """Write the entries of rows that can be submitted; return the other rows, with the reasons."""
     refused = {}
     for id_, row in rows.items():
         folder, root = row.plan.folder, row.plan.request.data_root
@@ -250,15 +253,15 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
 
 
 def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
-    """A leaderboard in words and as a table."""
+    """Return a leaderboard in words and as a table."""
     several = f", {section.people} subjects" if section.people else ""
     metric = section.metric
     return {
         "title": f"{section.target}, {section.protocol}{several}",
         "leaks": section.leaks,
         "of": len(section.methods),
-        "best": _highest(section.methods, metric),
-        "control": _highest(section.controls, metric),
+        "best": _format_best(section.methods, metric),
+        "control": _format_best(section.confound_only, metric),
         "models": list(models_table(section)),
         "unranked": section.unranked,
         "adding": summarise(section).sentence,
@@ -266,27 +269,27 @@ def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _highest(rows: Sequence[Row], metric: str) -> str:
-    """The best of some rows by a metric, in words; empty where none has it."""
+def _format_best(rows: Sequence[Row], metric: str) -> str:
+    """Return the best of some rows by a metric, in words; empty where none has the metric."""
     higher = metric_facts(metric).higher
-    scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.scored(metric))]
+    scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.get_score(metric))]
     if not scored:
         return ""
     row = max(scored, key=lambda each: each[0])[1]
     signals = f" on {row.signals}" if row.is_method else ""
-    return f"**{markdown(row.name + signals)}**, {metric_facts(metric).title} {row.text_of(metric)}"
+    return f"**{markdown(row.name + signals)}**, {metric_facts(metric).title} {row.format_metric(metric)}"
 
 
-def _grouped(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:
-    """Reason -> the rows that it is of, in words for others; `all` where it is of `count` rows."""
+def _group_reasons(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:
+    """Return reason -> its rows, in words; `all` where it applies to `count` rows."""
     found: dict[str, list[str]] = {}
     for reason, row in rows:
-        found.setdefault(markdown(_public(reason)), []).append(markdown(_public(row.title)))
+        found.setdefault(markdown(_hide_paths(reason)), []).append(markdown(_hide_paths(row.title)))
     return {reason: ["all"] if len(titles) == count else titles for reason, titles in found.items()}
 
 
-def _public(text: str) -> str:
-    """A text in which places on this machine go by the names of their files."""
+def _hide_paths(text: str) -> str:
+    """Return the text with paths on this machine replaced by file names."""
     return " ".join(re.split(r"[/\\]", word)[-1] if names_place(word) else word for word in text.split(" "))
 
 
@@ -295,7 +298,7 @@ def _text(template: str, facts: Mapping[str, Any]) -> str:
 
 
 def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[str, Record], head: str) -> None:
-    """Writes the texts of `embench export`."""
+    """Write the texts of `embench export`."""
     named, every = [(done[id_].plan.folder, record) for id_, record in records.items()], list(records.values())
     if not every:
         return

@@ -1,4 +1,4 @@
-"""The methods of a baseline set on a dataset, and a paper's numbers beside them."""
+"""The methods of a baseline set on a dataset, and published numbers next to them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ from embench.planning.method import chosen_modalities, read_pretrainer, resolve_
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.planning.tuning import Search
-from embench.registry.catalogue import shown_name
+from embench.registry.catalogue import display_name
 from embench.runs.run import GridResult
 from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.studies.study import RunStudy
-from embench.system import version_of
+from embench.system import installed_version
 
-# What a paper printed beside what its set obtained: its claims, examined on runs that are over.
+# A paper's numbers next to the results of its set: its claims, examined on finished runs.
 
 
 class PaperClaims(NamedTuple):
-    """The claims of a paper on a dataset, under its own protocols and the fixed one: those that compare, with their
-    results, the values of those that measure, and those that nothing can test yet; the numbers of its tables, and what
-    must be known to read these."""
+    """The claims of a paper on a dataset, under its own protocols and the fixed one: comparisons with their results,
+    measured values, and untested claims; the numbers of its tables, and notes on reading these."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
@@ -52,15 +51,15 @@ class PaperClaims(NamedTuple):
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """The requests of all that a paper's tables print, and its claims compare and measure, under its own protocols and
-    the fixed one.
+    """Yield the requests for all numbers in a paper's tables and all its claims, under its own protocols and the fixed
+    one.
 
     Args:
-        options: further fields of a request; modalities, targets and protocol are those of the paper all the same.
+        options: further fields of a request; modalities, targets and protocol are still those of the paper.
     """
-    own, (compared, measured, _) = _unstated(options), _claims(paper)
+    own, (compared, measured, _) = _select_unstated(options), _claims(paper)
     for row in requests_of_tables(paper, dataset, own):
-        yield from (request for request in (row.own, row.fixed) if request)
+        yield from (request for request in (row.by_paper, row.fixed) if request)
     for pair in claim_pairs(compared, [dataset], _LEGS, own):
         yield from (pair.a, pair.b)
     for claim in measured:
@@ -70,10 +69,10 @@ def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> I
 def examine_paper(
     paper: str, dataset: str, options: Mapping[str, Any], done: GridResult, unfit: Iterable[tuple[Request, str]] = ()
 ) -> PaperClaims:
-    """The claims of a paper examined on what is done of its requests; nothing is run. Requests that were `unfit` have
-    the reason with them."""
+    """Examine the claims of a paper on its finished requests, without running anything. `unfit` requests come with the
+    reason."""
     study = RunStudy(requests_of_paper(paper, dataset, options), done, dict(unfit))
-    own, (compared, measured, untested) = _unstated(options), _claims(paper)
+    own, (compared, measured, untested) = _select_unstated(options), _claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), study=study)
     values = examine_measured(measured, [dataset], own, study=study)
     printed = examine_tables(paper, dataset, own, study)
@@ -84,7 +83,7 @@ _LEGS: tuple[Leg, ...] = ("own", "fixed")
 
 
 def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
-    """The claims of a paper that compare, that measure, and that nothing can test yet."""
+    """Return the claims of a paper: comparisons, measurements, and claims that cannot be tested yet."""
     found = select_claims(paper, ())
     return (
         [claim for claim in found if isinstance(claim, Claim)],
@@ -93,23 +92,23 @@ def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[Untested
     )
 
 
-def _unstated(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a claim does not state itself."""
+def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a claim does not state itself."""
     stated = ("protocol", "modalities", "targets")
     return {name: value for name, value in options.items() if name not in stated and value is not None}
 
 
-# The rows of a baseline set on a dataset: rules resolved against its card, through what plugins declare.
+# Rows of a baseline set on a dataset: rules are resolved by its card and by the declarations of plugins.
 
 RowLevel = SetLevel | Literal["own"]
-"""The level of a row: that of a set at which its rule stands, or that of one's own methods, which no set has."""
+"""Level of a row: the level of its rule in the set, or `own` for the user's methods, which no set contains."""
 
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset, or of one's own method beside it, with its `search` where it is tuned; `reason` says
-    why it does not fit there, and is empty where it does. `by_target`: other rows are of the same method with other
-    targets, so that the title names them."""
+    """A row of a set on a dataset, or of the user's own method, with its `search` where it is tuned. `reason` is why
+    the row does not fit, else empty. `by_target`: other rows have the same method with other targets, so that the title
+    names them."""
 
     level: RowLevel
     request: Request
@@ -119,15 +118,15 @@ class BaselineRow:
 
     @property
     def title(self) -> str:
-        """Text on the method and the protocol: `cnn_tf + late on ecg,eeg after masked_value`."""
-        asked = self.request
-        encoders, fusion = ",".join(map(shown_name, asked.encoders)), shown_name(asked.fusion or "single")
-        text = f"{encoders} + {fusion} on {asked.modalities or 'the default'}"
-        text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
-        more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
-        more += [f"without {asked.drop}"] if asked.drop else []
-        more += [f"for {asked.targets}"] if asked.targets and self.by_target else []
-        more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
+        """Method and protocol in words: `cnn_tf + late on ecg,eeg after masked_value`."""
+        request = self.request
+        encoders, fusion = ",".join(map(display_name, request.encoders)), display_name(request.fusion or "single")
+        text = f"{encoders} + {fusion} on {request.modalities or 'the default'}"
+        text += f" after {','.join(request.pretrainers)}" if request.pretrainers else ""
+        more = [*request.settings, *(f"{n} labelled" for n in (request.label_subjects, request.label_fraction) if n)]
+        more += [f"without {request.drop}"] if request.drop else []
+        more += [f"for {request.targets}"] if request.targets and self.by_target else []
+        more += [Path(request.protocol).stem] if request.protocol != Request.protocol else []
         more += [f"tuned ({self.search.trials} trials)"] if self.search else []
         return ", ".join([text, *more])
 
@@ -135,50 +134,50 @@ class BaselineRow:
 def baseline_rows(
     found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any], trials: int | None = None
 ) -> list[BaselineRow]:
-    """The rows of a set up to a level on a dataset, each once, with those that do not fit.
+    """Return the rows of a set up to a level on a dataset, each once, including rows that do not fit.
 
     Args:
-        trials: of which each row that fits is tuned once more, after its default.
-        options: further fields of a request. `modalities` stand in place of the card's defaults, and a recipe in place
-            of those of the set; the rows of a paper have its own modalities, targets and protocol.
+        trials: number of tuning trials; if set, each fitting row is followed by a tuned one.
+        options: further fields of a request. `modalities` replace the card's defaults, and a recipe replaces those of
+            the set; the rows of a paper keep its modalities, targets and protocol.
 
     Raises:
-        UsageError: the dataset has no such target or modality, or does not go with the protocol; or validation subjects
-            are to choose settings and to be scored.
+        UsageError: the dataset lacks a target or modality, or does not fit the protocol; or validation subjects would
+            both choose settings and be scored.
     """
     if trials and options.get("dev"):
         raise UsageError("a method tuned on validation subjects cannot be scored on them", where="--tune with --dev")
     if found.paper:
         requests = requests_of_paper(found.paper, dataset, options)
-        rows = _once(BaselineRow("core", request, by_target=True) for request in requests)
+        rows = _deduplicate(BaselineRow("core", request, by_target=True) for request in requests)
     else:
         rows = rows_of_rules(found.rules(level), dataset, options)
     if trials is None:
         return rows
-    return [each for row in rows for each in ([row] if row.reason else [row, _tuned(row, found, trials)])]
+    return [each for row in rows for each in ([row] if row.reason else [row, _tune_row(row, found, trials)])]
 
 
 def rows_of_rules(
     rules: Sequence[tuple[RowLevel, RowRule]], dataset: str, options: Mapping[str, Any]
 ) -> list[BaselineRow]:
-    """The rows that rules make on a dataset; see `baseline_rows`."""
+    """Return the rows that rules generate on a dataset; see `baseline_rows`."""
     options = {name: value for name, value in options.items() if value is not None}
     named = {name: options[name] for name in ("protocol", "data_root") if name in options}
     card = Request(dataset, **named).card
-    return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
+    return _deduplicate(row for level, rule in rules for row in _expand_rule(level, rule, dataset, card, options))
 
 
-def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
-    """Each row once, with the reason why it does not fit."""
+def _deduplicate(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
+    """Return each row once, with the reason why it does not fit."""
     once = dict[Request, BaselineRow]()
     for row in rows:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
             once[row.request] = row
-    return [_checked(row) for row in once.values()]
+    return [_check_fit(row) for row in once.values()]
 
 
-def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
-    """The row as it is tuned, or with the reason why there is nothing to tune: its parts have no search space."""
+def _tune_row(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
+    """Return the tuned version of a row, or the row with a reason if its parts have no search space."""
     request = row.request
     card = request.card
     method = resolve_method(request, card, list(card.modalities), "cpu")
@@ -201,14 +200,14 @@ def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
     return replace(row, search=search)
 
 
-def _of_rule(
+def _expand_rule(
     level: RowLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
-    given = options.get("modalities")
+    wanted = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
     every = list(card.modalities)
-    if given:
-        pool = every = list(chosen_modalities(Request(dataset, modalities=given), card, every))
+    if wanted:
+        pool = every = list(chosen_modalities(Request(dataset, modalities=wanted), card, every))
     has_classes = {target.traits.has_classes for target in choose_targets(card, options.get("targets"))}
     unfit = ""
     if rule.targets and has_classes != {rule.targets == "classes"}:
@@ -230,10 +229,10 @@ def _of_rule(
 def _modalities(
     wanted: Sequence[str], encoder: str, pool: Sequence[str], every: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """The values of `--modalities` that the words of a rule stand for, each with the reason why it does not fit, if
-    there is one. `each` and `all` are of the modalities in `pool`, names of those in `every`."""
+    """Yield the values of `--modalities` for the words of a rule, each with the reason why it does not fit, if any.
+    `each` and `all` refer to the modalities in `pool`, names to those in `every`."""
     texts = [text.rpartition("=") for text in encoder.split(",")]
-    if reasons := [reason for _, _, name in texts if (reason := _lacking("encoder", name))]:
+    if reasons := [reason for _, _, name in texts if (reason := _why_unavailable("encoder", name))]:
         yield from ((word, reasons[0]) for word in wanted)
         return
     accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # under "" of all others
@@ -248,31 +247,31 @@ def _modalities(
         elif word == EACH_ALONE or (word == ALL_TOGETHER and EACH_ALONE not in wanted):
             yield word, f"{encoder} reads {(f'{own[0]} only' if own else 'none')} of {', '.join(pool)}"
         elif word not in (ALL_TOGETHER, ALL_BUT_ONE):
-            alike = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
-            yield from ((m, "") for m in alike or [word])
+            matching = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
+            yield from ((m, "") for m in matching or [word])
 
 
-def _lacking(kind: str, name: str) -> str:
-    """The reason why a plugin cannot be used here; empty where it can."""
+def _why_unavailable(kind: str, name: str) -> str:
+    """Return the reason why a plugin cannot be used here; empty where it can."""
     try:
         plugin = registry.load(kind, name)
     except UsageError:
         return f"{kind} {name} is not installed"
     except EmbenchError as error:
         return error.what
-    absent = [library for library in getattr(plugin, "libraries", ()) if version_of(library) == "absent"]
+    absent = [library for library in getattr(plugin, "libraries", ()) if installed_version(library) == "absent"]
     return f"{kind} {name} requires {', '.join(absent)}, which is not installed" if absent else ""
 
 
-def _checked(row: BaselineRow) -> BaselineRow:
-    """The row, with the reason why its dataset or its parts do not go together, as they declare."""
+def _check_fit(row: BaselineRow) -> BaselineRow:
+    """Return the row, with the reason if its dataset and its parts do not fit together."""
     request = row.request
     if row.reason:
         return row
     parts = [("encoder", text.rpartition("=")[2]) for text in request.encoders]
     parts += [("fusion", request.fusion)] if request.fusion else []
     parts += [("pretrainer", read_pretrainer(text)[1]) for text in request.pretrainers]
-    if reasons := [reason for kind, name in parts if (reason := _lacking(kind, name))]:
+    if reasons := [reason for kind, name in parts if (reason := _why_unavailable(kind, name))]:
         return replace(row, reason=reasons[0])
     try:
         card = request.card

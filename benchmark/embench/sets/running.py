@@ -1,4 +1,4 @@
-"""Forecast and run the methods of a set, bundled ones and the user's."""
+"""Forecast and run the methods of a set, bundled ones and the user's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from embench.data.describe import DataReport
 from embench.data.find import find_source
 from embench.engine import device as machine
 from embench.engine.predict import SINGLE_ROWS
-from embench.engine.rows import grid_of
+from embench.engine.rows import build_grid
 from embench.engine.stage import Folder, Part, Stage
 from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError
 from embench.files import (
@@ -42,18 +42,18 @@ from embench.planning.plan import (
     CHEAP,
     Plan,
     default_workers,
+    estimate_cheap_stages,
+    find_pending_stages,
     forecast,
-    left_to_do,
     make,
-    seconds_like_done,
     seconds_to_fit,
     stage_seconds,
-    together,
+    total_seconds,
 )
-from embench.planning.request import command_of
+from embench.planning.request import format_command
 from embench.records.record import RUN_FILE, is_own, read_manifest
 from embench.records.wording import format_duration, format_figure, format_score
-from embench.registry.catalogue import is_object, object_facts, shown_name
+from embench.registry.catalogue import display_name, is_object, object_facts
 from embench.registry.loading import classes_in
 from embench.runs import external, guards
 from embench.runs import run as runner
@@ -68,26 +68,28 @@ from embench.statistics.answers import TargetAnswers
 from embench.statistics.result import Result
 from embench.store import Store, derive
 from embench.store.fingerprint import synthetic
-from embench.system import EventCallback, ProgressCallback, limited_threads, version_of
+from embench.system import EventCallback, ProgressCallback, installed_version, limited_threads
 from embench.vocabulary import did_you_mean, label
 
-# Forecast of what features and estimators on them cost: features of one recording are computed, and an estimator is
-# fitted to random numbers in the shape of a fold's training rows, on this machine. Only how long that took is kept.
+# Cost forecast for features and estimators: computing the features of one recording, and fitting an estimator to random
+# numbers of a fold's training shape, are timed on this machine. Only the times are cached.
 
 _MOST_ROWS, _FIRST_ROWS = 2000, 200
-"""Training rows of the trial, of which more are extrapolated, from this many and from half of them; and of the fit
-before it, in which libraries are loaded."""
+"""Maximum number of training rows in a trial; more are extrapolated from this number and its half. The second number is
+that of a fit before it, which loads libraries."""
 
 
 class FeaturesCost(NamedTuple):
-    """Seconds of one process to compute a modality's features of all units, and how many numbers a unit has."""
+    """Seconds that one process needs to compute a modality's features of all units, and the number of features of a
+    unit."""
 
     seconds: float
     width: int
 
 
 def features_cost(plan: Plan, modality: str) -> FeaturesCost:
-    """The cost of the features of a modality, by those of one recording; once for plans of the same data."""
+    """Return the cost of a modality's features, extrapolated from one recording; computed once for plans on the same
+    data."""
     part, store = plan.method.encoders[modality], plan.fit.store
     key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
     return cached_call(key, lambda: _features_cost(plan, store, modality, part))
@@ -100,31 +102,32 @@ def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> Featu
     counts = Counter(unit.recording for unit in units)
     recording = sorted(counts, key=lambda name: (counts[name], name))[len(counts) // 2]
     spans = np.array([(unit.start, unit.stop) for unit in units if unit.recording == recording])
-    seconds, values = _timed(lambda: derive.features_in(store, modality, encoder, recording, spans))
+    seconds, values = _measure_time(lambda: derive.features_in(store, modality, encoder, recording, spans))
     return FeaturesCost(seconds * len(units) / len(spans), 0 if values is None else math.prod(values.shape[1:]))
 
 
 def training_rows(plan: Plan, *, validation: bool = False) -> int:
-    """The rows that a method is fitted to in its first fold; with `validation`, those that it is validated on, too."""
+    """Return the number of rows that a method is fitted to in its first fold; with `validation`, plus its validation
+    rows."""
     stage = next(stage for stage in plan.graph.stages.values() if "role" in stage.task)
     return len(_rows(stage, (0, 1) if validation else (0,)))
 
 
 def _rows(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
-    """The positions (n,) of a stage's units of some roles, each as often as it has rows."""
+    """Return the positions (n,) of a stage's units with these roles, repeated by their numbers of rows."""
     train = np.flatnonzero(np.isin(stage.task["role"], roles))
     where = (stage.task[name][train] for name in ("recording", "start", "stop"))
-    return train[grid_of(stage.params.modalities, stage.params.recipe.view, *where).unit]
+    return train[build_grid(stage.params.modalities, stage.params.recipe.view, *where).unit]
 
 
 def estimator_seconds(plan: Plan, width: int) -> float:
-    """Seconds to fit a plan's estimator in its first fold, to rows of `width` numbers; measured once on a machine for
-    plans whose estimators, labels and widths are the same. 0 where the trial fails, which will be reported when it is
-    run."""
+    """Return the seconds for fitting a plan's estimator in its first fold to rows of `width` numbers. The time is
+    measured once for plans with the same estimator, labels and width. 0 where the trial fails; the run will report the
+    failure."""
     stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
     part = plan.method.fusion
     about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
-    here = [platform.node(), platform.machine(), *(version_of(name) for name in ("numpy", "scikit-learn"))]
+    here = [platform.node(), platform.machine(), *(installed_version(name) for name in ("numpy", "scikit-learn"))]
     place = cache_root() / "forecasts" / digest([*about, *here])
     with suppress(Exception):
         if known := read_checked(place):
@@ -155,7 +158,7 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
         return work
 
     def seconds(rows: int) -> float:
-        return _timed(fitting(rows), fitting(min(rows, _FIRST_ROWS)))[0]
+        return _measure_time(fitting(rows), fitting(min(rows, _FIRST_ROWS)))[0]
 
     if len(y) <= _MOST_ROWS:
         return seconds(len(y))
@@ -164,9 +167,9 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
     return whole * (len(y) / _MOST_ROWS) ** power
 
 
-def _timed(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
-    """The seconds of this process, whatever else runs, that work takes with one thread, as stages have, and its result.
-    Before, `first` is done, which loads libraries: by default the same."""
+def _measure_time(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
+    """Measure the CPU seconds of this process for `work` with one thread, as in stages; return them with its result.
+    `first` is called before, by default `work` itself, since the first call loads libraries."""
     with limited_threads(1):
         (first or work)()
     with limited_threads(1):  # of what was loaded, too
@@ -175,24 +178,25 @@ def _timed(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> t
         return time.process_time() - began, result
 
 
-# Forecast of the rows of a set on this machine: hours, memory and disk; in the order of what they tell an hour.
+# Forecast of the rows of a set on this machine: hours, memory and disk.
 
 SCORED_S, AUDITED_S = 0.03, 0.08
-"""Seconds of one process to score, and to audit, an hour of sessions, of a seed and a target, as was measured."""
+"""CPU seconds of one process for scoring, and for auditing, one hour of sessions, for each seed and target;
+measured."""
 PROCESS_MB, PREDICT_S = 500.0, 0.1
-"""Memory of a process that works on stages before it reads data, and seconds of a stage that trains nothing."""
+"""Memory in MB of a stage process before it reads data, and seconds of a stage that trains nothing."""
 
 
 @dataclass(frozen=True)
 class RowForecast:
-    """A row that can be run, with its plan and what it will cost.
+    """A row that can be run, with its plan and its forecast costs.
 
     Args:
-        seconds: of each of its stages, by id; of those that are done as they took. `once`: of what other rows need,
-            too, by name: features, and what clock and movement tell; and of its audit.
-        scored_s: seconds to score it. `memory_mb`: of all processes together, as was measured of rows that are done.
-        disk_mb: what it adds to the runs folder.
-        trials: number of a tuned row whose settings are still to be chosen, whose `plan` is the default; else 0.
+        seconds: stage id -> seconds; measured for finished stages. `once`: seconds of parts that rows share, by name:
+            features and confound models; and of its audit.
+        scored_s: seconds for scoring. `memory_mb`: memory of all processes together, measured for finished rows.
+        disk_mb: size that the row adds to the runs folder.
+        trials: number of trials if its settings are still to be tuned, when `plan` is the default; else 0.
     """
 
     row: BaselineRow
@@ -206,41 +210,43 @@ class RowForecast:
 
     @property
     def done(self) -> bool:
-        """True if its record is there."""
+        """True if its record exists."""
         return not self.trials and (self.plan.folder / RUN_FILE).is_file()
 
     @property
     def measured(self) -> bool:
-        """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
+        """False for a GPU without a finished run in this runs folder: its times are extrapolated from a few steps."""
         device, runs = self.plan.setting.device, self.plan.request.runs_folder
         return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
 
     def left_s(self, counted: Collection[str] = ()) -> float:
-        """Seconds until it is done, without stages and parts that are `counted` already."""
+        """Return the seconds until the row is finished, without stages and parts that are already `counted`."""
         if self.done:
             return 0.0
         if self.trials:
             once = sum(seconds for name, seconds in self.once.items() if name not in counted)
-            own = together(self.seconds.values(), _workers(self.plan)) + self.scored_s
+            own = total_seconds(self.seconds.values(), _workers(self.plan)) + self.scored_s
             return self.trials * own + once
-        todo = left_to_do((s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan))
+        todo = find_pending_stages(
+            (s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan)
+        )
         once = sum(seconds for name, seconds in self.once.items() if name not in counted)
-        return together((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
+        return total_seconds((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
 
     @property
     def parts(self) -> set[str]:
-        """The names of what `left_s` counts."""
+        """Names of all stages and parts that `left_s` counts."""
         return {*self.seconds, *self.once}
 
 
 def has_finished(runs: Path, device: str) -> bool:
-    """True if the record of a run on this device is in a runs folder."""
+    """True if a runs folder has the record of a run on this device."""
     name = device_name(device)
     return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
 
 
-def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
-    """The seconds that each row will take after those before it."""
+def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
+    """Yield the seconds that each row adds to the rows before it."""
     counted: set[str] = set()
     for row in rows:
         yield row.left_s(counted)
@@ -248,14 +254,15 @@ def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """The plan of what a row's search chose for the method of its default `plan`; None where nothing was chosen yet."""
+    """Return the plan with the settings that a row's search has chosen, for its default `plan`; None where nothing is
+    chosen yet."""
     if row.search and (file := tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
 
 
-def as_tuned(row: RowForecast) -> RowForecast:
-    """The row with the plan of what its search has chosen meanwhile."""
+def apply_tuning(row: RowForecast) -> RowForecast:
+    """Return the row with the plan of the settings that its search has chosen since."""
     chosen = tuned_plan(row.row, row.plan) if row.trials else None
     return replace(row, plan=chosen, trials=0) if chosen else row
 
@@ -264,10 +271,15 @@ def as_tuned(row: RowForecast) -> RowForecast:
 def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
-    """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
-    those on features, then networks, what takes longer later, and each before it is tuned; two requests that mean one
-    run are one row. Data are prepared, and networks tried, where that was not done yet. Raises UsageError where no row
-    can be run."""
+    """Return the rows that can be run, with their costs, and the other rows, with the reason.
+
+    The user's own methods come first, then methods on features, then networks; shorter rows come before longer ones,
+    and defaults before tuned rows. Requests for the same run give one row. Data are prepared and networks tried, if
+    necessary.
+
+    Raises:
+        UsageError: no row can be run.
+    """
     found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
@@ -299,7 +311,7 @@ def forecast_rows(
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
     root, stages = _root(plan), list(plan.graph.stages.values())
-    todo = left_to_do(stages, root)
+    todo = find_pending_stages(stages, root)
     waiting = {stage.id for stage in todo}
     seconds = {s.id: Folder(root, s.id).seconds() or 0.0 for s in stages if s.id not in waiting}
     seconds |= dict.fromkeys(waiting, PREDICT_S)
@@ -316,18 +328,18 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
         seconds |= stage_seconds(todo)
         with suppress(Exception):  # a trial that fails is reported where it is run
             parameters = forecast(plan.graph, 1)["parameters"]
-    seconds |= seconds_like_done(stages, root)
+    seconds |= estimate_cheap_stages(stages, root)
     size = sum(plan.test.sessions.values()) / 3600 * len(plan.folds) * len(plan.test.targets)
     if not (row.request.dev or (plan.folder / RUN_FILE).is_file()):
-        once |= _nuisances(plan) if row.request.confounds else {}
+        once |= _forecast_nuisances(plan) if row.request.confounds else {}
         if plan.test.store.synthetic is None:
             once[f"audit of {plan.id}"] = AUDITED_S * size
     sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)
     return RowForecast(row, plan, seconds, once, SCORED_S * size, *sizes)
 
 
-def _nuisances(plan: Plan) -> dict[str, float]:
-    """Seconds to fit what clock and movement tell of the labels, for each seed, which other rows have, too."""
+def _forecast_nuisances(plan: Plan) -> dict[str, float]:
+    """Return the seconds for fitting confound models to the labels, for each seed; rows share these."""
     seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
     about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
     whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
@@ -335,21 +347,21 @@ def _nuisances(plan: Plan) -> dict[str, float]:
 
 
 def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
-    """The memory of all processes: measured of a row that is done, else of what a stage holds: its data, and of a
-    network weights, gradients and two moments."""
+    """Return the memory of all processes in MB: measured for a finished row, else estimated from the data of a stage
+    and, for a network, its weights, gradients and two moments."""
     if (plan.folder / RUN_FILE).is_file() and (measured := read_manifest(plan.folder).cost.peak_memory_mb):
         return measured * _workers(plan)
     if width:
         own = 3 * 8 * training_rows(plan) * width
     else:
         modalities = [m for name in plan.method.modalities for m in name.split("+")]
-        held = [m.partition("[")[0] for m in modalities]
-        own = sum(plan.fit.store.array(m).nbytes for m in held if m != "video") + 16 * parameters
+        names = [m.partition("[")[0] for m in modalities]
+        own = sum(plan.fit.store.array(m).nbytes for m in names if m != "video") + 16 * parameters
     return (PROCESS_MB + own / 1e6) * _workers(plan)
 
 
 def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
-    """Size in MB of the files that stages will write: rows of estimators, weights, predictions."""
+    """Return the size in MB of the files that stages will write: rows of estimators, weights, predictions."""
     size = 0
     for stage in todo:
         if stage.kind == "predict":
@@ -373,7 +385,7 @@ def _workers(plan: Plan) -> int:
 def plan_document(
     found: BaselineSet, level: str, dataset: str, able: Sequence[RowForecast], unfit: Sequence[BaselineRow]
 ) -> dict[str, Any]:
-    """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
+    """Return the document of `--dry-run`: rows in their order, with the hours that each adds."""
     rows: list[dict[str, Any]] = [
         {
             "row": each.row.title,
@@ -385,9 +397,9 @@ def plan_document(
             "expected_s": round(left_s, 1),
             "memory_mb": round(each.memory_mb),
             "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
-            "command": _command(each),
+            "command": _get_command(each),
         }
-        for each, left_s in zip(able, lefts(able), strict=True)
+        for each, left_s in zip(able, forecast_times(able), strict=True)
     ]
     return {
         "set": found.name,
@@ -405,48 +417,48 @@ def plan_document(
     }
 
 
-def _command(each: RowForecast) -> str:
-    """The command that makes a row; the one that chooses its settings where that is still to be done."""
+def _get_command(each: RowForecast) -> str:
+    """Return the command for a row, or for choosing its settings where that is still to be done."""
     search = each.row.search
     if not each.trials or search is None:
-        return command_of(vars(each.plan.request if search else each.row.request))
+        return format_command(vars(each.plan.request if search else each.row.request))
     words = [word for text in search.space for word in ("--search", text)]
-    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
-    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
+    command = format_command(vars(each.row.request)).replace("embench run", "embench tune", 1)
+    return f"{command} {shlex.join([*words, '--trials', str(search.trials)])}"
 
 
-# One's own methods beside the rows of a set: plugins by name or in files, predictions, and finished runs.
+# The user's own methods next to the rows of a set: plugins by name or in files, predictions, and finished runs.
 
 WHERE = "--with"
 _EXPECTED = "the name of an encoder, fusion or estimator, FILE.py:Class, a CSV file of predictions, or a run's folder"
 _FEATURES, _NETWORK = "handcrafted", "cnn_tf"
-"""The encoders below one's own estimator, and below one's own fusion."""
+"""Default encoders below the user's own estimator, and below the user's own fusion."""
 
 
-def own_rows(names: Sequence[str], dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
-    """The rows of one's own methods, which are plugins, files or objects; see `own_rules`.
+def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+    """Build the rows of the user's own methods: plugins, files or objects; see `build_user_rules`.
 
     Raises:
-        UsageError: there is no such method, or it fits nothing of this dataset. PluginError: it cannot be imported.
+        UsageError: there is no such method, or it fits nothing in this dataset. PluginError: it cannot be imported.
     """
     rows = []
     for name in names:
-        found = rows_of_rules([("own", rule) for rule in own_rules(name)], dataset, options)
+        found = rows_of_rules([("own", rule) for rule in build_user_rules(name)], dataset, options)
         if not any(not row.reason for row in found):
             reasons = "; ".join(dict.fromkeys(row.reason for row in found))
-            raise UsageError(f"{shown_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
+            raise UsageError(f"{display_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
         rows += found
     return rows
 
 
-def own_rules(name: str) -> list[RowRule]:
-    """The rows that one's own method has, as a set would write them.
+def build_user_rules(name: str) -> list[RowRule]:
+    """Build the rules for the rows of the user's own method, as a set would write them.
 
-    An estimator stands on handcrafted features, as those of the sets do, of each modality and of all together. An
-    encoder reads each modality by itself, and all together: with linear estimators where it computes features, else as
-    a network, with the fusion `late` for all. A fusion joins the networks that `embench run` has by default.
+    An estimator gets handcrafted features, as in the sets, of each modality and of all together. An encoder reads each
+    modality by itself, and all together: with linear estimators if it computes features, else as a network, with the
+    fusion `late` for all. A fusion joins the default networks of `embench run`.
     """
-    kind, plugin = _method(name)
+    kind, plugin = _find_method(name)
     both, late = (EACH_ALONE, ALL_TOGETHER), (ALL_TOGETHER,)
     if kind == "fusion":
         if issubclass(plugin, Estimator) and plugin.reads == "features":
@@ -461,25 +473,24 @@ def own_rules(name: str) -> list[RowRule]:
 
 
 def is_scored(text: str) -> bool:
-    """True if a text names predictions or a finished run, which nothing has to be trained for."""
+    """True if a text names predictions or a finished run, which need no training."""
     return text.endswith((".csv", ".csv.gz")) or Path(text, RUN_FILE).is_file()
 
 
-def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) -> Result:
-    """A finished run, or that in a folder; or predictions in a CSV file, scored as by `embench score` under these
-    options.
+def load_user_result(source: str | Result, dataset: str, options: Mapping[str, Any]) -> Result:
+    """Return a finished run, or score predictions in a CSV file with these options as `embench score` does.
 
     Raises:
-        UsageError: the run is one on another dataset. UsageError, DataError, CheckFailed: as `embench.score` and
+        UsageError: the run is on another dataset. UsageError, DataError, CheckFailed: see `embench.score` and
             `embench.open`.
     """
-    if isinstance(given, str) and not Path(given, RUN_FILE).is_file():
+    if isinstance(source, str) and not Path(source, RUN_FILE).is_file():
         if options.get("dev"):
             what = "predictions of other code cover test subjects only, so validation subjects cannot be scored"
-            raise UsageError(what, where=f"{WHERE} {given}", expected="no --dev")
+            raise UsageError(what, where=f"{WHERE} {source}", expected="no --dev")
         fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
-        return external.score(Path(given), dataset, **fields)
-    result = given if isinstance(given, Result) else Result.read(Path(given))
+        return external.score(Path(source), dataset, **fields)
+    result = source if isinstance(source, Result) else Result.read(Path(source))
     named, wanted = result.manifest["dataset"]["name"], find_source(dataset, options.get("data_root")).full_name
     if named != wanted:
         raise UsageError(
@@ -488,11 +499,11 @@ def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) ->
     return result
 
 
-def check_own(rows: Sequence[RowForecast], progress: EventCallback) -> None:
-    """Tries the conformance of one's own methods, before anything is trained.
+def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> None:
+    """Run the conformance checks of the user's own methods, before anything is trained.
 
     Raises:
-        CheckFailed: one does not conform; says which check it failed.
+        CheckFailed: a method does not conform; the message names the failed check.
     """
     for row in rows:
         if row.row.level == "own":
@@ -506,8 +517,8 @@ def check_own(rows: Sequence[RowForecast], progress: EventCallback) -> None:
                     )
 
 
-def _method(name: str) -> tuple[str, type[Any]]:
-    """Kind and class of a plugin that is an encoder, a fusion or an estimator."""
+def _find_method(name: str) -> tuple[str, type[Any]]:
+    """Return kind and class of an encoder, fusion or estimator."""
     file, _, cls = name.rpartition(":")
     if is_object(name):
         kinds = [str(object_facts(name)["kind"])]
@@ -536,18 +547,17 @@ def _known(kind: str, name: str) -> bool:
     return False
 
 
-# Runs of the rows of a set: after a check of the data, a line for each row, and a file for each that fails.
+# Runs of the rows of a set, after a check of the data: a printed line for each row, and a file for each failed row.
 
 TUNED = "-tuned"
-"""The end of the name of a file that says why a row could not be tuned."""
+"""End of the name of a file with the reason why a row could not be tuned."""
 
 
 def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> Mapping[str, Any]:
-    """Verifies a dataset's files, unless these files were verified before, and returns the report on them that can be
-    shared.
+    """Verify a dataset's files, unless the same files were verified before; return the shareable report.
 
     Raises:
-        DataError: there are no files, or some that cannot be used: scores would be of whatever the reader made of them.
+        DataError: there are no files, or unusable ones, whose scores would be meaningless.
     """
     source = find_source(dataset, data_root)
     name, reader = source.entry.full_name, source.owners_reader()
@@ -575,20 +585,21 @@ def run_rows(
     *,
     hours: float | None = None,
     progress: EventCallback | None = None,
-    told: Callable[[str], None],
+    print_line: Callable[[str], None],
     executor: str = "local",
     cluster: Mapping[str, str] | None = None,
 ) -> runner.GridResult:
-    """Runs rows in order, or reads them again where they are done; those that fail hold up no other.
+    """Run rows in order, or load them if they are finished; a failed row does not stop the others.
 
     Args:
-        hours: after which all should be over. Each row is then run by itself, as where some are to be tuned; none is
-            started whose forecast does not fit, and none is broken off.
-        executor, cluster: who runs the stages, and its options; see `embench.runs.run.grid`.
-        told: is given a line for each row: its headline beside the best control, why it failed, or was not started.
+        hours: time limit. Rows are then run one by one, as where some are to be tuned; a row is not started if its
+            forecast exceeds the limit, and no row is interrupted.
+        executor, cluster: executor of the stages, and its options; see `embench.runs.run.grid`.
+        print_line: called with a line for each row: its primary metric next to the best confound-only model, why it
+            failed, or that it was not started.
 
     Raises:
-        MachineError: a worker was killed, or nothing can be written. The same call goes on where this one stopped.
+        MachineError: a worker was killed, or nothing can be written. Repeat the call to resume.
     """
     began, counted, number = time.monotonic(), set[str](), 0
     results: list[Result] = []
@@ -602,13 +613,13 @@ def run_rows(
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
             make_folder(file.parent)
-            again = command_of(vars(plan.request))
+            again = format_command(vars(plan.request))
             write_text(file, f"{plan.method.title}\n{again}\n{end.label}: {end}\n")
         else:
-            line = "; ".join(_scored(end, found) for found in end.answers.values())
+            line = "; ".join(_format_result(end, found) for found in end.answers.values())
             file.unlink(missing_ok=True)
         title = some[0].row.title if len(some) == 1 else titles[plan.id]
-        told(f"{number} of {len(rows)}: {title}: {line}")
+        print_line(f"{number} of {len(rows)}: {title}: {line}")
 
     one_by_one = hours is not None or any(row.trials for row in rows)
     for some in [[row] for row in rows] if one_by_one else [list(rows)]:
@@ -617,7 +628,7 @@ def run_rows(
             if needed > left:
                 number += 1
                 about = f"about {format_duration(needed)}, but only {format_duration(max(0.0, left))} are left"
-                told(f"{number} of {len(rows)}: {some[0].row.title}: not started: the row takes {about}")
+                print_line(f"{number} of {len(rows)}: {some[0].row.title}: not started: the row takes {about}")
                 continue
         requests = [row.plan.request for row in some]
         if some[0].trials and (search := some[0].row.search):
@@ -637,8 +648,8 @@ def run_rows(
 
 
 def why_failed(row: RowForecast) -> str:
-    """The reason why a row failed when it was run last, in a sentence; of own data, whose files it may quote, its kind
-    alone. Empty where it was not run."""
+    """Return the reason of a row's last failure in a sentence; for own data the kind of error only, since messages may
+    quote files. Empty where it was not run."""
     with suppress(OSError, IndexError):
         file = _failure_file(row.plan, TUNED if row.trials else "")
         label, _, what = read_text(file).splitlines()[2].partition(": ")
@@ -650,8 +661,8 @@ def _failure_file(plan: Plan, mark: str) -> Path:
     return plan.request.runs_folder / "failures" / f"{plan.id}{mark}.txt"
 
 
-def _scored(result: Result, found: TargetAnswers) -> str:
-    """The primary metric of a target beside the best confound-only model."""
+def _format_result(result: Result, found: TargetAnswers) -> str:
+    """Return the primary metric of a target next to the best confound-only model, in words."""
     name, best = found.shown, best_control(result, found.target, found.shown)
     score = format_score(result.scores.score(found.target, name), missing="not estimable")
     text = f"{found.target}: {metric_facts(name).title} {score}"

@@ -1,5 +1,5 @@
-"""The board of several runs: methods of one's own, baselines and controls as rows, the differences from the best of
-them or from the first, and whether one's own are better, in a sentence."""
+"""The table of several runs: the user's methods, baseline methods and confound-only models as rows, with differences
+from the best or first method, and a sentence on whether the user's methods are better."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embench.files import saving, write_whole
 from embench.interfaces.recording import names_in
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
-from embench.records.scores import Control, Score
+from embench.records.scores import ConfoundOnlyModel, Score
 from embench.records.wording import bare_name, is_by_construction, method_name
 from embench.statistics import metric_facts
 from embench.statistics.answers import figures, two_decimals
@@ -32,38 +32,45 @@ if TYPE_CHECKING:
 
 
 _ALIKE = ("dataset", "protocol", "target")
-"""Fields that the rows of one table share."""
+"""Fields that all rows of one table share."""
 
 
 def board_rows(
-    results: Sequence[Result], own: Collection[str] = (), reference: Literal["best", "first"] = "best"
+    results: Sequence[Result], user_runs: Collection[str] = (), reference: Literal["best", "first"] = "best"
 ) -> list[dict[str, Any]]:
-    """The rows for each dataset, protocol and target: one's own methods, whose runs are `own`, then baselines, then
-    the confound-only models of the first of these methods; each best first. Differences are from the best method, or
-    from the `first` of `results`, as in a grid.
+    """Return the rows of the leaderboard for each dataset, protocol and target: first the user's methods (`user_runs`),
+    then baseline methods, then the confound-only models from the first of these methods. Each group is sorted by score,
+    best first. Differences are from the best method, or in a grid from the first of `results`.
 
-    A row has `role` (`own`, `baseline`, in a grid `method`, or `control`), `best` (of its role), `method`, `dataset`,
-    `protocol`, `target`, `metric` (the primary metric, or what stands for it where it is undefined; `exploratory`
-    tells), `mean`, `low`, `high` and `synthetic`; that of a method also `varied` (settings in which the runs differ,
-    with their values), `sensors`, the answers `above_chance` and `finding` (given time and movement), its
-    `finding_evidence`, `reference` (whether differences are from this row), `from_reference`, the paired difference,
-    with its ends, the Holm-corrected `p` and the number of `comparisons` that it is corrected for, or `not_compared`,
-    the reason why there is none; `run` and `folder`. `answer` is a sentence: in a grid on the difference; of one's own
-    methods, whether they are better than the best baseline, from which they have `over_baseline`, the paired difference
-    on the units of both. The p values in it are Holm-corrected over all of one's own methods and targets.
+    All rows have these fields:
+
+    - `role`: `own`, `baseline`, `control`, or in a grid `method`. `best`: whether the row is the best of its role.
+    - `method`, `dataset`, `protocol`, `target`, `synthetic`: names, and whether the data are synthetic.
+    - `metric`: the primary metric; if it is undefined, its substitute, and `exploratory` is true.
+    - `mean`, `low`, `high`: the score and its interval.
+
+    Rows of methods also have:
+
+    - `varied`: setting -> value, for settings in which the runs differ. `sensors`, `run` and `folder` of the run.
+    - `above_chance`, `finding` (given time and movement) and `finding_evidence`: the answers.
+    - `reference`: whether differences are from this row. `from_reference`: the paired difference with its interval and
+      `p`, Holm-corrected over `comparisons`. `not_compared`: the reason if there is no difference.
+    - `answer`: a sentence, in a grid about the difference. For the user's methods, it answers whether they are better
+      than the best baseline method; its p values are Holm-corrected over all of the user's methods and targets.
+    - `over_baseline`: the paired difference from the best baseline method, on the units of both.
     """
-    panels = list(_panels(results, own, reference))
-    pairs = _paired(panels)
+    panels = list(_panels(results, user_runs, reference))
+    pairs = _compare_with_baselines(panels)
     varied = _varied_settings(results)
     return [row for panel in panels for row in chain(_methods(panel, pairs, varied), _controls(panel))]
 
 
 def _varied_settings(results: Sequence[Result]) -> dict[str, dict[str, str | None]]:
-    """Run -> the settings in which runs differ, with its values; None where it has none."""
-    given = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
-    paths = dict.fromkeys(path for own in given.values() for path in own)
-    differ = [path for path in paths if len({own.get(path) for own in given.values()}) > 1]
-    return {run: {path: own.get(path) for path in differ} for run, own in given.items()}
+    """Return run -> the settings in which runs differ, with its values; None where it lacks a setting."""
+    settings = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
+    paths = dict.fromkeys(path for own in settings.values() for path in own)
+    differ = [path for path in paths if len({own.get(path) for own in settings.values()}) > 1]
+    return {run: {path: own.get(path) for path in differ} for run, own in settings.items()}
 
 
 def _split(setting: str) -> tuple[str, str]:
@@ -72,7 +79,7 @@ def _split(setting: str) -> tuple[str, str]:
 
 
 def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The rows of each dataset, protocol and target."""
+    """Group the rows by dataset, protocol and target."""
     panels: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         panels.setdefault(tuple(row[name] for name in _ALIKE), []).append(row)
@@ -80,9 +87,9 @@ def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
 
 
 def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The methods of a table for readers, sorted by the metric. Columns in which none has anything are left out, and
-    dataset, protocol and target where all are alike."""
-    methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_of_row(row))
+    """Return the table cells of methods, sorted by the metric. Empty columns are omitted, and dataset, protocol and
+    target where they are equal in all rows."""
+    methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_rank_row(row))
     metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
     heads = _short_paths(methods)
     p = "p (Holm)" if any(row["comparisons"] > 1 for row in methods) else "p"
@@ -99,26 +106,26 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 title if len(metrics) == 1 else "score": _score(row),
                 "above chance": row["above_chance"],
                 "given time and movement": row["finding"],
-                "difference": _gap(row),
+                "difference": _format_difference(row),
                 p: "" if row["p"] is None else two_decimals(row["p"], 3),
                 "run": row["run"].rpartition("-")[2],
             }
         )
     texts = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
-    kept = [name for name, own in texts.items() if (len(own) > 1 if name in _ALIKE else any(own))]
-    return [{name: cell[name] for name in kept} for cell in cells]
+    columns = [name for name, own in texts.items() if (len(own) > 1 if name in _ALIKE else any(own))]
+    return [{name: cell[name] for name in columns} for cell in cells]
 
 
 def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Path of a varied setting -> its last part, or the whole path where several end alike."""
+    """Return path of a varied setting -> its last part, or the whole path where last parts are equal."""
     paths = list(methods[0]["varied"]) if methods else []
     last = [path.rpartition(".")[2] for path in paths]
     return {path: short if last.count(short) == 1 else path for path, short in zip(paths, last, strict=True)}
 
 
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The confound-only models of a table for readers, from best to worst; those that score the same by construction
-    share the last line."""
+    """Return the table cells of confound-only models from best to worst; models with equal scores by construction share
+    the last line."""
     models = [row for row in rows if row["role"] == "control"]
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
@@ -134,18 +141,18 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The answer to "which sensor?" of one dataset, protocol and target: of each set of sensors and each method whether
-    its scores are associated with the label, given time and movement, with the evidence. Empty where all methods read
-    the same sensors, or none was asked."""
+    """Return the answer to "which sensor?" for one dataset, protocol and target: for each set of sensors and each
+    method, whether its scores are associated with the label given time and movement, with the evidence. Empty where all
+    methods read the same sensors, or the question is not asked."""
     methods = sorted((row for row in rows if row["role"] != "control" and row["finding_evidence"]), key=_sensor_order)
     if len({row["sensors"] for row in methods}) < 2:
         return []
-    shown = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
-    only = len({name for _, name, _, _ in shown}) == 1
+    answers = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
+    only = len({name for _, name, _, _ in answers}) == 1
     heads = ("sensors", "method", "given time and movement", "evidence")
-    if len({each[2:] for each in shown}) == 1:  # such as one reason why nothing can be told
-        return [{heads[0]: "all rows", heads[2]: shown[0][2], heads[3]: shown[0][3]}]
-    cells = [dict(zip(heads, each, strict=True)) for each in shown]
+    if len({each[2:] for each in answers}) == 1:  # such as one reason why nothing can be told
+        return [{heads[0]: "all rows", heads[2]: answers[0][2], heads[3]: answers[0][3]}]
+    cells = [dict(zip(heads, each, strict=True)) for each in answers]
     return [{name: text for name, text in cell.items() if not (only and name == "method")} for cell in cells]
 
 
@@ -154,7 +161,7 @@ def _sensor_order(row: Mapping[str, Any]) -> tuple[int, str, str]:
 
 
 def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What must be known to read `board_cells` of one dataset, protocol and target, in sentences."""
+    """Return notes for reading `board_cells` of one dataset, protocol and target, as sentences."""
     methods = [row for row in rows if row["role"] != "control"]
     notes = [f"No differences: {why}." for why in dict.fromkeys(row["not_compared"] for row in methods) if why]
     if compared := [row for row in methods if row["comparisons"]]:
@@ -172,24 +179,25 @@ def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Draws the rows of one protocol and target with their 95 % intervals: one's own methods in bold and colour, then
-    baselines, then controls, hollow. None for `ax` makes new axes, as high as there are rows."""
-    shown = [row for row in rows if row["mean"] is not None]
+    """Draw the rows of one protocol and target with their 95 % intervals: the user's methods in bold and colour, then
+    baseline methods, then confound-only models, hollow. Without `ax`, make new axes with a height that fits the
+    rows."""
+    scored = [row for row in rows if row["mean"] is not None]
     if ax is None:
         from matplotlib import pyplot as plt
 
-        _, ax = plt.subplots(figsize=_size(shown), layout="constrained")
-    for k, row in enumerate(shown):
+        _, ax = plt.subplots(figsize=_size(scored), layout="constrained")
+    for k, row in enumerate(scored):
         colour = {"own": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
         fill = "none" if row["role"] == "control" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
-    names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in shown]
-    ax.set_yticks(range(len(shown)), [textwrap.fill(name, _NAME_WIDTH) for name in names])
-    for tick, row in zip(ax.get_yticklabels(), shown, strict=True):
+    names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in scored]
+    ax.set_yticks(range(len(scored)), [textwrap.fill(name, _NAME_WIDTH) for name in names])
+    for tick, row in zip(ax.get_yticklabels(), scored, strict=True):
         tick.set_fontweight("bold" if row["role"] == "own" else "normal")
         tick.set_color("0.5" if row["role"] == "control" else "black")
-    ax.set_ylim(len(shown) - 0.5, -0.5)
+    ax.set_ylim(len(scored) - 0.5, -0.5)
     first = rows[0]
     ax.set_xlabel(f"{metric_facts(first['metric']).title}, 95 % interval")
     ax.set_title(first["target"] + (" (synthetic data)" if first["synthetic"] else ""))
@@ -199,7 +207,7 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
 
 
 def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) -> list[Path]:
-    """Draws each protocol and target of a board into a PNG file in `folder`. Raises MachineError."""
+    """Draw each protocol and target of a table into a PNG file in `folder`; return the paths. Raises MachineError."""
     from matplotlib.figure import Figure
 
     panels: dict[str, list[Mapping[str, Any]]] = {}
@@ -214,28 +222,31 @@ def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) ->
 
 
 _NAME_WIDTH = 48
-"""Characters of a line of a method's name in figures."""
+"""Maximum number of characters in a line of a method's name in figures."""
 
 
 def _size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return 8.5, 1.5 + 0.3 * len(rows) + 0.17 * sum(len(row["method"]) // _NAME_WIDTH for row in rows)
 
 
-def best_control(result: Result, target: str, metric: str) -> Control | None:
-    """The control with the best score on a target, the first of equals; None where none has one."""
-    known = [control for control in result.scores.controls(target) if _mean(control.scores.get(metric)) is not None]
+def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel | None:
+    """Return the confound-only model with the best score on a target, the first of equals; None where none has a
+    score."""
+    known = [
+        control for control in result.scores.confound_only(target) if _mean(control.scores.get(metric)) is not None
+    ]
     return max(known, key=lambda control: _rank(control.scores[metric], metric), default=None)
 
 
 class _Panel(NamedTuple):
-    """The runs of a dataset and protocol that have a target, each part best first. `first`: the run from which
-    differences are, of a grid; else empty, and they are from the best."""
+    """The runs of a dataset and protocol with a target, each group best first. `first`: in a grid, the run that
+    differences are from; else empty, and differences are from the best."""
 
     dataset: str
     protocol: str
     target: str
     metric: str
-    own: list[Result]
+    user_runs: list[Result]
     baselines: list[Result]
     first: str
 
@@ -246,27 +257,30 @@ class _Panel(NamedTuple):
 
 
 _Pairs = Mapping[tuple[str, str, str, str], "Comparison | EmbenchError"]
-"""Run of one's own, dataset, protocol and target -> its comparison with the best baseline, or why there is none."""
+"""Run of the user, dataset, protocol and target -> its comparison with the best baseline method, or why there is
+none."""
 
 
-def _panels(results: Sequence[Result], own: Collection[str], reference: Literal["best", "first"]) -> Iterator[_Panel]:
+def _panels(
+    results: Sequence[Result], user_runs: Collection[str], reference: Literal["best", "first"]
+) -> Iterator[_Panel]:
     groups = dict[tuple[str, str, str], dict[str, Result]]()
     for result in results:
-        for target in result.scores.headlines:
+        for target in result.scores.primary_metrics:
             run = result.manifest
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
     for (dataset, protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in own).answers[target].shown
+        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].shown
         ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
-        mine, others = ([r for r in ordered if (r.id in own) == is_own] for is_own in (True, False))
+        mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
         first = next(iter(found)) if reference == "first" else ""
         yield _Panel(dataset, protocol, target, metric, mine, others, first)
 
 
-def _paired(panels: Sequence[_Panel]) -> _Pairs:
+def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:
     found: dict[tuple[str, str, str, str], Comparison | EmbenchError] = {}
     for panel in panels:
-        for result in panel.own if panel.baselines else ():
+        for result in panel.user_runs if panel.baselines else ():
             key = (result.id, panel.dataset, panel.protocol, panel.target)
             try:
                 found[key] = compare(result, panel.baselines[0], panel.target, panel.metric)
@@ -279,21 +293,21 @@ def _paired(panels: Sequence[_Panel]) -> _Pairs:
 
 
 def _name(result: Result) -> str:
-    """A run's method as its row names it, with its settings and the number of trials among which its folds chose."""
+    """Return the method's name in a row, with its settings and the number of tuning trials."""
     return ", ".join([method_name(result.manifest) or result.id, *_settings(result)])
 
 
 def _settings(result: Result, varied: Collection[str] = ()) -> list[str]:
-    """A run's settings but those with the paths `varied`, and the number of trials among which its folds chose."""
+    """Return a run's settings except the paths `varied`, and the number of tuning trials."""
     trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
-    shown = [text for text in settings if _split(text)[0] not in varied]
-    return [*shown, *([f"tuned ({trials} trials)"] if trials else [])]
+    texts = [text for text in settings if _split(text)[0] not in varied]
+    return [*texts, *([f"tuned ({trials} trials)"] if trials else [])]
 
 
 def _label(result: Result, varied: Collection[str]) -> str:
-    """A run's method without its modalities and the settings with the paths `varied`, in the labels of its parts."""
+    """Return the method's label without modalities and without the settings with the paths `varied`."""
     method = result.manifest["method"]
-    if method.get("outside") or not method.get("encoders"):
+    if method.get("submission") or not method.get("encoders"):
         return ", ".join([method_name(result.manifest) or result.id, *_settings(result, varied)])
     encoders = dict.fromkeys(label(bare_name(name)) for name in method["encoders"].values())
     parts = [" and ".join(encoders), *([label(bare_name(method["fusion"]))] if method.get("fusion") else [])]
@@ -303,14 +317,14 @@ def _label(result: Result, varied: Collection[str]) -> str:
 
 
 def _sensors(result: Result) -> str:
-    """The labels of the modalities that a method reads."""
+    """Return the labels of the modalities that a method reads."""
     read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
     return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
 
 
-def _compared(panel: _Panel) -> Mapping[str, Comparison] | str:
-    """Run -> its paired comparison with the best method, or of a grid with the first; or why there is none."""
-    both = [*panel.own, *panel.baselines]
+def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
+    """Return run -> its paired comparison with the best method, or in a grid with the first; or why there is none."""
+    both = [*panel.user_runs, *panel.baselines]
     scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:
         found = both[0].forms[panel.target]
@@ -335,8 +349,8 @@ def _compared(panel: _Panel) -> Mapping[str, Comparison] | str:
 
 
 def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Result) -> dict[str, Any]:
-    """The fields of a row on its difference from the reference."""
-    best = [*panel.own, *panel.baselines][0].id
+    """Return the fields of a row on its difference from the reference."""
+    best = [*panel.user_runs, *panel.baselines][0].id
     none = {**_interval(None, "from_reference"), "p": None, "comparisons": 0, "not_compared": ""}
     is_reference = {"reference": result.id == (panel.first or best)}
     if isinstance(gaps, str):
@@ -354,8 +368,8 @@ def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Res
 
 
 def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]) -> Iterator[dict[str, Any]]:
-    target, metric, gaps = panel.target, panel.metric, _compared(panel)
-    for role, results in (("own", panel.own), ("method" if panel.first else "baseline", panel.baselines)):
+    target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
+    for role, results in (("own", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
             row = {
                 "role": role,
@@ -383,8 +397,8 @@ def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str
 
 
 def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
-    first = [*panel.own, *panel.baselines][0]
-    known = [(c.name, score) for c in first.scores.controls(panel.target) if (score := c.scores.get(panel.metric))]
+    first = [*panel.user_runs, *panel.baselines][0]
+    known = [(c.name, score) for c in first.scores.confound_only(panel.target) if (score := c.scores.get(panel.metric))]
     known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(each[1], panel.metric))
     for k, (name, score) in enumerate(known):
         about = {"role": "control", "best": k == 0, "method": name, **panel.about}
@@ -392,7 +406,7 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
-    """A sentence on whether a method is better than the best baseline method, and on its answer given time and
+    """Return a sentence on whether a method is better than the best baseline method, and on its answer given time and
     movement."""
     found, name = result.answers[panel.target], _name(result)
     best = _name(panel.baselines[0]) if panel.baselines else ""
@@ -412,7 +426,7 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
 
 
 def _interval(score: Any, name: str = "") -> dict[str, float | None]:
-    """Mean and ends of a score as fields of a row, None where there is none."""
+    """Return mean and interval of a score as fields of a row; None without an interval."""
     keys = _keys(name)
     values = (None, None, None) if _mean(score) is None else (score.mean, score.low, score.high)
     return dict(zip(keys, values, strict=True))
@@ -423,23 +437,23 @@ def _keys(name: str) -> tuple[str, str, str]:
 
 
 def _score(row: Mapping[str, Any]) -> str:
-    """The cell of a score."""
+    """Return the cell of a score."""
     if row["mean"] is None:
         return "not estimable"
     score = Score(mean=row["mean"], low=row["low"], high=row["high"], metric=row["metric"])
     return figures(score, metric_facts(row["metric"]).chance)
 
 
-def _gap(row: Mapping[str, Any]) -> str:
-    """The cell of a difference."""
+def _format_difference(row: Mapping[str, Any]) -> str:
+    """Return the cell of a difference."""
     if row["from_reference"] is None:
         return "reference" if row["reference"] and not row["not_compared"] else ""
     mean, low, high = (row[name] for name in _keys("from_reference"))
     return figures(Score(mean=mean, low=low, high=high), 0.0)
 
 
-def _of_row(row: Mapping[str, Any]) -> float:
-    """A number that is higher the better the score of a row is; lowest where there is none."""
+def _rank_row(row: Mapping[str, Any]) -> float:
+    """Return a number that increases with the quality of a row's score; minus infinity without a score."""
     mean = row["mean"]
     return -float("inf") if mean is None else mean if metric_facts(row["metric"]).higher else -mean
 
@@ -449,6 +463,6 @@ def _mean(score: Any) -> float | None:
 
 
 def _rank(score: Any, metric: str) -> float:
-    """A number that is higher the better a score is; lowest where there is none."""
+    """Return a number that increases with the quality of a score; minus infinity without a score."""
     mean = _mean(score)
     return -float("inf") if mean is None else mean if metric_facts(metric).higher else -mean

@@ -1,1 +1,1 @@
-"""Pure functions on arrays of samples: filters, resampling, gaps, normalising, spectra, heart beats."""
+"""Pure functions on arrays of samples: filters, resampling, gaps, normalisation, spectra, heartbeats."""

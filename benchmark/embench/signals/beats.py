@@ -1,4 +1,4 @@
-"""Heart beats: where they are, and the intervals between them."""
+"""Heartbeats: their positions, and the intervals between them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import warnings
 import numpy as np
 
 SHORTEST_S = 2.0
-"""Threshold of a heart rhythm, below which no peaks are reported."""
+"""Least length of a signal in s for the detection of peaks."""
 PULSE_HZ = 8.0
-"""The upper end of the band in which the beats of a pulse wave are found."""
+"""Upper edge in Hz of the band in which pulse waves are searched for beats."""
 
 
 def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
-    """Sample positions of the R peaks of one ECG lead `x` (T,) at `rate` Hz (neurokit2's cleaning and detector)."""
+    """Return sample positions of the R peaks of one ECG lead `x` (T,) at `rate` Hz (neurokit2's cleaning and
+    detector)."""
     import neurokit2 as nk  # slow to import
 
     if _no_rhythm(x, rate):
@@ -26,8 +27,8 @@ def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
-    """Sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013). Raises
-    ValueError: the rate is too low for the pulse's band."""
+    """Return sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013).
+    Raises ValueError if the rate is too low for the band."""
     import neurokit2 as nk
 
     if _no_rhythm(x, rate):
@@ -44,10 +45,10 @@ def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
 def intervals(
     peaks: np.ndarray, rate: float, *, limits_s: tuple[float, float] = (0.3, 2.0), jump: float = 0.3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal beat-to-beat intervals from `peaks` (n,), sample positions at `rate` Hz.
+    """Return normal beat-to-beat intervals from `peaks` (n,), sample positions at `rate` Hz.
 
-    An interval is dropped where it lies outside `limits_s`, or is more than `jump` (as a share) away from the median
-    of the five around it: a missed or an invented beat.
+    Intervals outside `limits_s` are dropped, and those that differ by more than the proportion `jump` from the median
+    of the five around them: a missed or a false beat.
 
     Returns:
         Times (m,) in s of the beats that end the intervals, and the intervals (m,) in s.

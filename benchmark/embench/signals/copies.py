@@ -1,4 +1,4 @@
-"""Finds one subject's signal under another subject's name, wherever it was cut."""
+"""Find one subject's signal under another subject's name, at any offset."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 from embench.interfaces.recording import Signal
 
 _CHANGES = 128
-"""Changes of a signal that two subjects do not have in common by chance."""
+"""Number of consecutive changes of a signal that two subjects do not share by chance."""
 
 _KEPT = 64
-"""Stretches of a signal that are remembered: those with the lowest hashes, which a copy has as well."""
+"""Number of remembered sections of a signal: those with the lowest hashes, which a copy shares."""
 
 _SHARED = 2
-"""Remembered stretches in common from which on one signal is a copy of the other."""
+"""Number of common remembered sections from which on a signal counts as a copy."""
 
 _DISTINCT = 10
-"""Kinds of changes in a stretch that is remembered; a sensor that flickers between two values has fewer."""
+"""Least number of distinct changes in a remembered section; a sensor that flickers between two values has fewer."""
 
 
 class SeenSignals:
-    """The signals of a dataset, by what would be the same in a copy. A copy that was scaled or resampled has nothing in
-    common with its original here; the audit's `copies` finds those."""
+    """Signals of a dataset, by features that a copy preserves. Scaled or resampled copies are not found here, but by
+    the audit's `copies`."""
 
     def __init__(self) -> None:
         self._owners: dict[tuple[str, bytes | int], tuple[str, str]] = {}
 
     def twin(self, subject: str, recording: str, modality: str, signal: Signal) -> str | None:
-        """Remembers a signal. Returns the recording of another subject that has it, or a long stretch of it."""
+        """Remember a signal; return the recording of another subject that contains it, or a long section of it."""
         data = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
         there = data[np.isfinite(data)]
         if there.size < _CHANGES or (there == there[0]).all():
@@ -46,8 +46,8 @@ class SeenSignals:
 
 
 def stretches(data: np.ndarray) -> list[int]:
-    """Hashes of stretches of `_CHANGES` changes of a signal (channels, n). A stretch is kept for its own sake, wherever
-    it lies, so that most of them are also those of a signal that was cut elsewhere."""
+    """Return at most `_KEPT` hashes of sections of a signal (channels, n), each with `_CHANGES` changes of its value.
+    The content decides which sections are hashed, so that two differently cut copies of a signal share most hashes."""
     bits = (np.where(np.isfinite(data), data, np.nan) + np.float32(0)).view(np.uint32).astype(np.uint64)  # no -0
     value = np.zeros(bits.shape[-1], np.uint64)
     for channel in bits.reshape(-1, bits.shape[-1]):
@@ -73,7 +73,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    """Each number (uint64) spread over all bits: the end of splitmix64 (Steele et al. 2014)."""
+    """Spread each number (uint64) over all bits: the end of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

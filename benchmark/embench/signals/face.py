@@ -1,4 +1,4 @@
-"""Place of the face, from a file beside the video, else by OpenCV's detector, and the square cut around it."""
+"""Position of the face, from a file beside the video, else from OpenCV's detector, and the square around it."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from embench.signals.video import TOLERANCE_S, frame_times
 
 Crop = Literal["large", "tight", "none"]
 CROP_MARGIN: dict[str, float] = {"large": 1.6, "tight": 1.0}
-"""Side of the square, in longer sides of the face's box. The paper (strizhkova2024) has both and gives no numbers."""
+"""Side of the square, as a multiple of the longer side of the face's box. The paper (strizhkova2024) uses both crops
+without stating numbers."""
 
 _PLACE = ("x", "y", "width", "height")
 _DETECTION_SIZE = 320
-"""The detector looks at pictures whose longer side has no more pixels than this."""
+"""Most pixels of the longer side of pictures for the detector; larger ones are reduced."""
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes (n, 4) of x, y, width and height in pixels, at the seconds `time_s` (n,) of a video's clock, ascending."""
+    """Boxes (n, 4) of x, y, width and height in pixels, at the times `time_s` (n,) of a video's clock, ascending."""
 
     time_s: np.ndarray
     box: np.ndarray
 
     def median(self, start_s: float, stop_s: float) -> np.ndarray | None:
-        """The median box (4,) in [start_s, stop_s) seconds; None where there are none."""
+        """Return the median box (4,) in [start_s, stop_s); None without a box."""
         first, last = np.searchsorted(self.time_s, np.array([start_s, stop_s]) - TOLERANCE_S)
         return None if first == last else np.asarray(np.median(self.box[first:last], 0))
 
 
 def read_boxes(path: Path, film: Path) -> Boxes:
-    """The boxes of a video's faces in a CSV file with the columns `frame` (from 0) or `time_s`, `x`, `y`, `width` and
-    `height`; rows in which a value is missing or a box has no size hold no face.
+    """Read the boxes of a video's faces from a CSV file with the columns `frame` (from 0) or `time_s`, `x`, `y`,
+    `width` and `height`. Rows with a missing value or an empty box contain no face.
 
     Raises:
         DataError: where the file cannot be read or has no such columns.
@@ -68,8 +69,8 @@ def read_boxes(path: Path, film: Path) -> Boxes:
 
 
 def find_face(picture: np.ndarray) -> np.ndarray | None:
-    """The box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height, width, 3)
-    (Viola and Jones 2001); None where it finds none."""
+    """Return the box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height,
+    width, 3) (Viola and Jones 2001); None without one."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -87,13 +88,13 @@ def find_face(picture: np.ndarray) -> np.ndarray | None:
 def _cascade() -> Any:
     import cv2
 
-    cv2.setNumThreads(1)  # one order of sums and of results, and cores belong to workers
+    cv2.setNumThreads(1)  # one thread: a fixed order of sums and results, and cores belong to workers
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
 
 
 def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple[int, int, int]:
-    """Left, top and side of the square to cut out of a picture: around the box, moved inside the picture and no larger
-    than its shorter side; without a box the picture's central square.
+    """Return left, top and side of the square to cut out of a picture. It surrounds the box, is moved inside the
+    picture, and is at most as large as its shorter side. Without a box, it is the central square.
 
     >>> square(np.array([100.0, 60.0, 50.0, 50.0]), "large", height=240, width=320)
     (85, 45, 80)
@@ -108,10 +109,10 @@ def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple
     return left, top, whole
 
 
-def cut(picture: np.ndarray, place: tuple[int, int, int], size: int) -> np.ndarray:
-    """(3, size, size) uint8: the square at `place` of a picture (height, width, 3), as so many pixels.
+def crop_square(picture: np.ndarray, place: tuple[int, int, int], size: int) -> np.ndarray:
+    """Return (3, size, size) uint8: the square at `place` (left, top, side) of a picture (height, width, 3), resized.
 
-    >>> cut(np.zeros((240, 320, 3), np.uint8), (85, 45, 80), size=32).shape
+    >>> crop_square(np.zeros((240, 320, 3), np.uint8), (85, 45, 80), size=32).shape
     (3, 32, 32)
     """
     import cv2

@@ -1,6 +1,6 @@
-"""The requested part of a film: its frames, cut around the face, a segment at a time.
+"""The requested part of a video: its frames, cut around the face, one segment at a time.
 
-Processes that decode side by side import this module and no more, so that they start quickly.
+Parallel decoders import only this module, so that they start quickly.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.signals import video
-from embench.signals.face import Boxes, Crop, cut, find_face, read_boxes, square
+from embench.signals.face import Boxes, Crop, crop_square, find_face, read_boxes, square
 
 EPS = 1e-6
-"""Rounding of a moment, in frames or segments."""
+"""Tolerance for rounding of a time, in frames or segments."""
 
 _SAMPLED_FRAMES = 3
-"""Number of frames of a segment that are searched for a face."""
+"""Number of frames of a segment in which a face is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Film:
-    """The part of a video that is stored: `frames` frames from number `first` on (at first / frames_hz seconds of the
-    recording) as rows from `row` on; time 0 of the recording is `zero_s` on the file's clock."""
+    """The stored part of a video: `frames` frames from number `first` (at first / frames_hz seconds of the recording)
+    as rows from `row`; time 0 of the recording is `zero_s` on the file's clock."""
 
     recording: str
     path: Path
@@ -49,7 +49,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Stored:
-    """Result of storing a film: frames stored, segments with and without a face, or the reason why there is nothing."""
+    """Result of storing a video: frames stored, segments with and without a face, or the reason for storing nothing."""
 
     frames: int = 0
     segments: int = 0
@@ -58,8 +58,8 @@ class Stored:
 
 
 def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
-    """Writes a film's frames where they belong in a file of rows that begin at byte `start`; memory does not grow with
-    the film. Raises OSError where the file cannot be written."""
+    """Write a video's frames into their place in a file of rows that begin at byte `start`; memory is independent of
+    the video's length. Raises OSError if the file cannot be written."""
     try:
         boxes = None if film.boxes is None else read_boxes(film.boxes, film.path)
         frames = segments = faceless = 0
@@ -77,8 +77,7 @@ def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
 
 
 def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple[np.ndarray, bool]]:
-    """Frames (n, 3, size, size) of each segment of `clip_s`, in which the crop stays where it is, and whether a face
-    was found."""
+    """Yield the frames (n, 3, size, size) of each segment of `clip_s`, with one crop, and True if a face was found."""
     number = film.first + np.arange(film.frames)
     times = number / wanted.frames_hz
     segment = np.floor(times / wanted.clip_s + EPS).astype(np.int64)
@@ -104,7 +103,7 @@ def _cut(
     start_s: float,
     convert: Callable[[Any], np.ndarray],
 ) -> tuple[np.ndarray, bool]:
-    """The frames of one segment, each as often as it is shown, around the median of the face's boxes in it."""
+    """Return the frames of one segment, repeated as often as shown, cut around the median of the face's boxes."""
     box = None
     if wanted.crop != "none":
         if boxes is not None:
@@ -117,5 +116,5 @@ def _cut(
     for count, frame in held:
         picture = convert(frame)
         place = square(box, wanted.crop, *picture.shape[:2])
-        rows += [cut(picture, place, wanted.size)] * count
+        rows += [crop_square(picture, place, wanted.size)] * count
     return np.stack(rows), box is not None

@@ -1,8 +1,8 @@
 """Zero-phase filters as second-order sections: float64 inside, float32 out.
 
-All take `x` (C, T) without NaN, `rate` and edges in Hz, and return (C, T). They run forwards and backwards, so the
-phase is untouched and the attenuation is that of twice the order. scipy.signal takes most of a second to import, and
-whoever reads data that are prepared needs no filter: it is imported where one runs.
+All functions take `x` (C, T) without NaN, `rate` and edges in Hz, and return (C, T). Filters run forwards and
+backwards, so that the phase is unchanged and the attenuation is that of twice the order. scipy.signal takes most of a
+second to import; it is therefore imported inside functions, which readers of prepared data never call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """`x` (C, T) through a Butterworth high-pass with its edge in Hz; the offset goes.
+    """Return `x` (C, T) after a Butterworth high-pass with its edge in Hz; the offset is removed.
 
     >>> highpass(np.full((1, 500), 3.0, np.float32), rate=100.0, edge=0.5, order=4).max()
     np.float32(0.0)
@@ -22,7 +22,7 @@ def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
 
 
 def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """`x` (C, T) through a Butterworth low-pass with its edge in Hz; the offset stays.
+    """Return `x` (C, T) after a Butterworth low-pass with its edge in Hz; the offset is kept.
 
     >>> t = np.arange(1000) / 100.0
     >>> slow, fast = np.sin(2 * np.pi * t), np.sin(2 * np.pi * 40 * t)
@@ -33,7 +33,7 @@ def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
 
 
 def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int) -> np.ndarray:
-    """`x` (C, T) through a Butterworth band-pass between `edges` (low, high) in Hz; the offset goes.
+    """Return `x` (C, T) after a Butterworth band-pass between `edges` (low, high) in Hz; the offset is removed.
 
     >>> bandpass(np.full((2, 500), 3.0, np.float32), rate=100.0, edges=(4.0, 45.0), order=4).shape
     (2, 500)
@@ -42,7 +42,7 @@ def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int)
 
 
 def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
-    """`x` (C, T) without the frequency `hz`; the notch is `hz` / `q` wide.
+    """Return `x` (C, T) without the frequency `hz`; the notch is `hz` / `q` wide.
 
     >>> t = np.arange(1280) / 128.0
     >>> hum = np.sin(2 * np.pi * 50 * t)[None]
@@ -53,7 +53,7 @@ def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
 
 
 def envelope(x: np.ndarray) -> np.ndarray:
-    """Magnitude of the analytic signal (Gabor 1946), (C, T); `x` must be without an offset.
+    """Return the magnitude of the analytic signal (Gabor 1946), (C, T); `x` must have no offset.
 
     >>> t = np.arange(1280) / 128.0
     >>> envelope(3.0 * np.sin(2 * np.pi * 10 * t)[None])[0, 640].round(1)
@@ -65,7 +65,7 @@ def envelope(x: np.ndarray) -> np.ndarray:
     out = np.empty(x.shape, np.float32)
     samples = x.shape[-1]
     for channel, row in enumerate(np.asarray(x, np.float64)):
-        # Both ends are reflected and fade out, so that the transform, which is periodic, sees no jump there.
+        # Both ends are reflected and faded out, so that the periodic transform sees no jump.
         pad = min(samples - 1, 256)
         wide = np.pad(row, pad, mode="reflect")
         wide *= sps.windows.tukey(len(wide), 2 * pad / len(wide))
@@ -90,12 +90,12 @@ def _notch(hz: float, q: float, rate: float) -> np.ndarray:
 
 
 def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
-    """Channel by channel, to hold one float64 copy at a time. The first sample is taken off before and given back
-    after (all these filters either stop an offset or let it pass), so that a constant stays exactly constant."""
+    """Filter channel by channel, to hold only one float64 copy at a time. The first sample is subtracted before and, if
+    the filter passes offsets, added afterwards, so that a constant stays exactly constant."""
     from scipy import signal as sps
 
     out = np.empty(x.shape, np.float32)
-    # scipy's own default of how far it reflects the ends, but never more than a short signal has.
+    # scipy's default length of reflection, at most the signal's length
     pad = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
     pad = min(pad, x.shape[1] - 1)
     state = _settled(sos.tobytes())
@@ -103,7 +103,7 @@ def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
         row = row.astype(np.float64)
         first = row[0]
         wide = _reflected(row - first, pad)
-        # What `sosfiltfilt` does, which would compute the settled state anew for every signal.
+        # Equals `sosfiltfilt`, which would compute the settled state again for every signal.
         forwards, _ = sps.sosfilt(sos, wide, zi=state * wide[0])
         backwards, _ = sps.sosfilt(sos, forwards[::-1], zi=state * forwards[-1])
         filtered = backwards[::-1][pad : pad + len(row)]
@@ -113,12 +113,12 @@ def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
 
 @cache
 def _settled(sos: bytes) -> np.ndarray:
-    """(sections, 2) the state of a filter that has seen the value 1 for ever."""
+    """Return (sections, 2) the state of a filter after a long constant input of 1."""
     from scipy import signal as sps
 
     return np.asarray(sps.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)))
 
 
 def _reflected(row: np.ndarray, pad: int) -> np.ndarray:
-    """The row (T,) with `pad` samples before and after it, turned about its ends."""
+    """Return the row (T,) with `pad` samples before and after it, reflected about its ends."""
     return np.concatenate([2 * row[0] - row[pad:0:-1], row, 2 * row[-1] - row[-2 : -pad - 2 : -1]])

@@ -1,4 +1,4 @@
-"""Treatment of lost samples."""
+"""Bridging of lost samples."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 _MERGED_S = 0.5
-"""Losses with less good signal than this in between are one stretch."""
+"""Length in s of good signal below which two gaps are merged."""
 _MOST_STRETCHES = 1000
-"""Bound on the stretches of one signal; where there were more, those that are nearest to each other are merged."""
+"""Most gaps reported for one signal; if there are more, the nearest ones are merged."""
 
 Stretch = tuple[float, float, float]
-"""Start and stop in s of a stretch with lost samples, and how many s of it are lost."""
+"""Start and stop in s of a span with lost samples, and the number of lost seconds in it."""
 
 
 class Unusable(ValueError):
-    """A signal cannot be used; `reason` says why, for the list of what was left out."""
+    """A signal cannot be used; `reason` says why, for the list of excluded signals."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class Unusable(ValueError):
 
 
 def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
-    """`x` (C, T) with lost samples (NaN, infinite) bridged by straight lines, the ends held; float32.
+    """Return `x` (C, T) float32 with lost samples (NaN, infinite) linearly interpolated, and the ends held constant.
 
     Raises:
         Unusable: where there are no samples, or more than half of a channel is lost.
@@ -48,7 +48,7 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
 
 
 def lost_stretches(x: np.ndarray, rate: float, t0: float = 0.0) -> tuple[Stretch, ...]:
-    """The stretches of `x` (C, T), whose first sample was taken at `t0`, with lost samples (NaN, infinite) of any
+    """Return the spans of `x` (C, T), whose first sample was taken at `t0`, with lost samples (NaN, infinite) in any
     channel.
 
     >>> lost_stretches(np.array([[1.0, np.nan, np.inf, 4.0]]), rate=2.0, t0=10.0)

@@ -1,4 +1,4 @@
-"""Means and spreads that are combined exactly over any number of recordings."""
+"""Means and SDs, combined exactly over any number of recordings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 KEEP_LEVEL = frozenset({"face_au"})
-"""Modalities whose level says something: action units are on a scale of their own, and z-scoring each recording by
-itself would take away every expression that lasts as long as the recording."""
+"""Modalities whose level is informative: action units have their own scale, and z-scoring each recording would remove
+expressions that last for the whole recording."""
 
 
 @dataclass(frozen=True)
 class Moments:
     """Count, mean and sum of squared deviations of each channel, (C,) float64.
 
-    >>> first, second = Moments.of(np.array([[1.0, 2.0, np.nan]])), Moments.of(np.array([[3.0]]))
+    >>> first, second = Moments.from_samples(np.array([[1.0, 2.0, np.nan]])), Moments.from_samples(np.array([[3.0]]))
     >>> first.plus(second).mean
     array([2.])
     """
@@ -25,8 +25,8 @@ class Moments:
     squares: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray) -> Moments:
-        """Moments of `x` (C, T); NaN are excluded. A channel without a value has mean 0."""
+    def from_samples(cls, x: np.ndarray) -> Moments:
+        """Return the moments of `x` (C, T), ignoring NaN. A channel without a value has mean 0."""
         count, mean, squares = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
         for channel, row in enumerate(x):  # one float64 copy of one channel at a time
             values = row[np.isfinite(row)].astype(np.float64)
@@ -36,7 +36,7 @@ class Moments:
         return cls(count, mean, squares)
 
     def plus(self, other: Moments) -> Moments:
-        """Moments of both sets of samples together (Chan, Golub and LeVeque 1983)."""
+        """Return the moments of both sets of samples together (Chan, Golub and LeVeque 1983)."""
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
         delta = other.mean - self.mean
@@ -44,7 +44,7 @@ class Moments:
 
     @property
     def std(self) -> np.ndarray:
-        """(C,) spread around the mean; 1 where a channel is constant within float32, so that noise is not amplified."""
+        """Return (C,) the SD; 1 for a channel that is constant within float32, so that noise is not amplified."""
         std = np.sqrt(self.squares / np.maximum(self.count, 1))
         noise = 4 * np.finfo(np.float32).eps * np.abs(self.mean)
         return np.where(std > noise, std, 1.0)

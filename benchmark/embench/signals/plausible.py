@@ -1,5 +1,5 @@
-"""Values that a body gives, by modality and unit: limits beyond which a value is no body's, and the sizes that
-signals have as a rule, by which a wrong unit is found.
+"""Plausible values of body signals, by modality and measurement unit: limits for single values, and typical signal
+sizes, which reveal a wrong unit.
 
 | modality | unit | what is measured | range | source |
 |---|---|---|---|---|
@@ -27,21 +27,21 @@ import numpy as np
 from embench.interfaces.recording import Signal
 
 UNIT_SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "uV", "μV": "uV"}
-"""Other ways to write a unit -> the one that tables know."""
+"""Other spellings of a measurement unit -> the spelling in tables."""
 
 LEVEL_LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
-"""(modality, unit) -> where the values of a sensor in contact lie."""
+"""(modality, unit) -> range of values of a sensor in contact."""
 SPAN_LIMITS = {("eeg", "uV"): 200.0}
-"""(modality, unit) -> how much a second may span: more is movement, muscle or a loose electrode."""
+"""(modality, unit) -> largest range of values within a second; more indicates movement, muscle or a loose electrode."""
 
 _Convert = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class PlausibleSize:
-    """The size that a modality has in `unit`, see the module's table.
+    """Plausible size of a modality in `unit`, see the module's table.
 
-    `usual` is what is common. `others`: another unit -> the function that makes `unit` of its values.
+    `usual` is a typical size. `others`: another unit -> function that converts its values to `unit`.
     """
 
     unit: str
@@ -83,11 +83,11 @@ PLAUSIBLE_SIZES = {
     "acc": PlausibleSize("g", "length", 0, 4, 1, "gravity is 1 g", {
         "m/s2": _times(1 / 9.80665), "mg": _times(1e-3), "counts of 1/64 g": _times(1 / 64)}),
 }  # fmt: skip
-"""Modality -> its size. Modalities in arbitrary units have none."""
+"""Modality -> its size. Modalities in arbitrary units are missing."""
 
 
 def signal_size(modality: str, signal: Signal) -> float:
-    """The size of a signal in its own unit, measured as the module's table says; NaN where there is nothing to measure.
+    """Return the size of a signal in its own unit, measured as the module's table says; NaN if undefined.
 
     >>> signal_size("eda", Signal(np.full((1, 40), 2.5), 4.0, ("eda",), "uS"))
     2.5
@@ -105,14 +105,15 @@ def signal_size(modality: str, signal: Signal) -> float:
 
 
 def known_units(modality: str) -> tuple[str, ...]:
-    """The units that values of a modality can be told to be in, in all spellings; none of a modality without a size."""
+    """Return the units, in all spellings, that values of a modality can be recognised in; empty for a modality without
+    a size."""
     known = PLAUSIBLE_SIZES.get(modality)
     units = (known.unit, *known.others) if known else ()
     return (*units, *(other for other, unit in UNIT_SPELLINGS.items() if unit in units))
 
 
 def format_size(size: float) -> str:
-    """Three digits of a number, without an exponent where it is large.
+    """Return a number with three digits, without an exponent if it is large.
 
     >>> format_size(7614.2), format_size(0.0041234)
     ('7,610', '0.00412')
@@ -121,11 +122,11 @@ def format_size(size: float) -> str:
 
 
 def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
-    """The fault in the unit of a modality, in a sentence that names the unit its values seem to be in; None where
-    nothing is, or where nothing is known of the modality in this unit.
+    """Describe the fault in a modality's measurement unit, and the likely unit of its values; None without a fault, or
+    if nothing is known of the modality in this unit.
 
     Args:
-        sizes: the `signal_size` of each recording. Their median decides: a single sensor that fell off is no unit.
+        sizes: `signal_size` of each recording. Their median decides, so that one detached sensor has no effect.
 
     >>> unit_fault("eda", "uS", [2.5e-6, 4.0e-6]).partition(";")[0]
     'eda is given in uS with a usual median of 3.25e-06, which no body gives'

@@ -1,4 +1,4 @@
-"""Preprocessing of signals by a protocol: filters by modality, and one rate for all."""
+"""Preprocessing of signals by a protocol: filters per modality, and one common rate."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from embench.registry import ModalityDefinition
 
 PREPROCESS_REVISION = 1
-"""Increased whenever the resulting numbers change: part of the address of prepared data."""
+"""Increased when the resulting numbers change; part of the address of prepared data."""
 
 VIDEO_FEATURES_HZ = 18.0
 """Rate of facial action units (strizhkova2024)."""
 
 LOWPASS_LIMIT = 0.45
-"""A low-pass at or above this share of the rate has nothing left to do, and is skipped."""
+"""Proportion of the rate from which on a low-pass is skipped, since it would have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Rule:
 
     Args:
         high, low: edges in Hz of the high-pass and the low-pass; together they are one band-pass of `order`.
-        notch: whether mains hum is taken out; only where the source rate is above `notch_above_hz`.
-        low_above_hz: the low-pass is skipped where the source rate is not above this.
-        envelope: whether the magnitude of the analytic signal is taken at the end.
-        average_reference: whether the mean of the channels is taken from each at the end.
+        notch: True to remove mains hum; only if the source rate is above `notch_above_hz`.
+        low_above_hz: the low-pass is skipped unless the source rate is above this.
+        envelope: True to return the magnitude of the analytic signal at the end.
+        average_reference: True to subtract the mean of the channels from each at the end.
     """
 
     high: float | None = None
@@ -54,10 +54,10 @@ class Rules:
     """Preprocessing rules that a protocol names in `preprocess`.
 
     Args:
-        filters: by modality; one that is not here is only brought to the rate.
-        stack: filters run even where the files have one at least as strict.
-        filter_first: filters run at the source rate, before the rate conversion, whatever that rate is.
-        skip_start: the seconds that a dataset's card says to drop from the start of every signal are dropped.
+        filters: filters by modality; a missing modality is only resampled.
+        stack: True to run filters even if the files already had one at least as strict.
+        filter_first: True to filter at the source rate, before any resampling.
+        skip_start: True to drop the seconds at the start of every signal that the dataset's card declares.
     """
 
     filters: Mapping[str, Rule]
@@ -79,10 +79,10 @@ _STANDARD = {
 
 RULES = {
     "standard-v1": Rules(_STANDARD),
-    # Of the networks for EEG whose authors state a band, those of LaBraM and LUNA.
+    # Bands of LaBraM and LUNA, EEG networks whose authors state one.
     "wide-eeg-v1": Rules({**_STANDARD, "eeg": Rule(high=0.1, low=75.0, order=4, notch=True)}),
-    # A transfer function of order 8 is what scipy calls a band-pass of order 4. The paper filters all corpora alike,
-    # so that AMIGOS, released with 4 to 45 Hz, gets both filters. It drops nothing from a recording's start.
+    # A transfer function of order 8 is scipy's band-pass of order 4. The paper filters all corpora alike, so that
+    # AMIGOS, released with 4 to 45 Hz, gets both filters. It drops nothing from a recording's start.
     "vazquez2022": Rules(
         {**_STANDARD, "eeg": Rule(high=0.8, low=50.0, order=4), "ecg": Rule(high=0.8, low=50.0, order=4)},
         stack=True,
@@ -96,7 +96,7 @@ RULES = {
             "eda": Rule(low=3.0, order=4, notch=True),
         }
     ),
-    # Beats are found in the ECG, and bands cut from the EEG, by the method itself.
+    # The method itself finds beats in the ECG and cuts bands from the EEG.
     "woo2023": Rules({**_STANDARD, "eeg": Rule(), "ecg": Rule()}, skip_start=False),
     "wu2023": Rules(
         {
@@ -107,23 +107,23 @@ RULES = {
         },
         filter_first=True,
     ),
-    # Bad channels are not interpolated and no components are taken out: the authors' decomposition has no seed.
+    # Bad channels are not interpolated, and no components are removed: the authors' decomposition has no seed.
     "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
-"""Preparations by name: the protocols' own, and those of papers, which prepare what the paper does not use as
-`standard-v1` does."""
+"""Preparations by name: those of the protocols, and those of papers, which treat modalities that the paper does not use
+as `standard-v1` does."""
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
-"""Derived series, not waves: no filter, straight lines between values."""
+"""Derived series, not waveforms: no filter, linear interpolation."""
 
 
 def band_after(
     modality: str, rates: Iterable[float], applied: tuple[float | None, float | None], rules: str
 ) -> tuple[float, float]:
-    """Edges in Hz of what a signal holds after preprocessing, as far as filters and rates say.
+    """Return the edges in Hz of a signal's band after preprocessing, according to filters and rates.
 
     Args:
-        rates: those that it passes, in Hz; NaN where one varies, which then counts as high enough.
+        rates: rates that the signal passes, in Hz; NaN for a varying rate, which counts as high enough.
         applied: edges (high-pass, low-pass) of filters already in the files. rules: a name in `RULES`.
 
     >>> band_after("eeg", (128.0, 256.0), (4.0, 45.0), "wide-eeg-v1")
@@ -145,19 +145,19 @@ def preprocess(
     rules: str = "standard-v1",
     added: ModalityDefinition | None = None,
 ) -> Signal:
-    """A signal as the protocol wants it: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
+    """Return a preprocessed signal: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
 
-    Filters run at the source rate where it is below `rate_hz`, else after the rate conversion, which costs a tenth and
-    does the anti-aliasing.
+    Filters run at the source rate if it is below `rate_hz`, else after resampling, which takes a tenth of the time and
+    prevents aliasing.
 
     Args:
         rules: a name in `RULES`.
         mains_hz: frequency of the power line where it was recorded.
         applied: edges (high-pass, low-pass) of filters already in the files; one at least as strict is not repeated.
-        added: the definition of a modality that a package adds, which says its filter and its rate itself.
+        added: definition of a modality that a package adds, with its own filter and rate.
 
     Raises:
-        Unusable: where the signal is too broken, or too slow for what its modality needs.
+        Unusable: the signal is too damaged, or its rate too low for its modality.
 
     >>> raw = Signal(np.ones((1, 2560), np.float32), rate=256.0, channels=("eda",), unit="uS")
     >>> preprocess(raw, "eda", rate_hz=128.0, mains_hz=50.0).data.shape
@@ -179,14 +179,14 @@ def preprocess(
 
 
 def rate_after(modality: str, rate_hz: float, added: ModalityDefinition | None = None) -> float:
-    """Return the rate in Hz at which a protocol that wants `rate_hz` reads a modality."""
+    """Return the rate in Hz at which a protocol with the common rate `rate_hz` reads a modality."""
     if added is not None and added.rate_hz is not None:
         return added.rate_hz
     return VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
 
 
 def is_linear(modality: str, added: ModalityDefinition | None = None) -> bool:
-    """Return True if straight lines lead from one rate of a modality to another."""
+    """Return True if a modality is resampled by linear interpolation."""
     return modality in LINEAR or (added is not None and added.linear)
 
 
@@ -198,7 +198,7 @@ def _filter(
     mains_hz: float,
     applied: tuple[float | None, float | None],
 ) -> np.ndarray:
-    """`x` (C, T) at `rate` Hz, which came from `source_rate` Hz."""
+    """Filter `x` (C, T) at `rate` Hz; its source rate was `source_rate` Hz."""
     high, low = rule.high, rule.low
     if x.shape[1] == 0:
         raise Unusable("no samples are left after the rate conversion")

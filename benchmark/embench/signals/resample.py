@@ -9,7 +9,7 @@ import numpy as np
 
 
 def length_after(samples: int, from_hz: float, to_hz: float) -> int:
-    """Number of samples after resampling.
+    """Return the number of samples after resampling.
 
     >>> length_after(1280, from_hz=128.0, to_hz=100.0)
     1000
@@ -18,10 +18,10 @@ def length_after(samples: int, from_hz: float, to_hz: float) -> int:
 
 
 def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """`x` (C, T) without NaN at another rate, band-limited (soxr HQ): (C, round(T * to / from)) float32.
+    """Return `x` (C, T) without NaN at another rate, band-limited (soxr HQ): (C, round(T * to / from)) float32.
 
-    soxr takes everything outside the signal for zero, which rings where a signal has an offset; so the ends are
-    continued by odd reflection first, and cut off again afterwards.
+    soxr assumes zeros outside the signal, which cause ringing for signals with an offset. The ends are therefore
+    extended by odd reflection first, and removed afterwards.
 
     >>> resample(np.ones((2, 1280)), from_hz=128.0, to_hz=32.0).shape
     (2, 320)
@@ -34,22 +34,22 @@ def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     if samples == 0:
         return np.zeros((len(x), 0), np.float32)
     ratio = (Fraction(to_hz) / Fraction(from_hz)).limit_denominator(1000)
-    # Enough for the filter's length at the lower rate, in steps that are whole samples at both rates.
+    # Long enough for the filter at the lower rate, in whole samples at both rates.
     step = ratio.denominator
     pad = step * math.ceil(128 * max(1.0, from_hz / to_hz) / step)
     start = round(pad * ratio)
     out = np.empty((len(x), samples), np.float32)
     for channel, row in enumerate(x):
         row = row.astype(np.float64)
-        first = row[0]  # taken off and given back, so that a constant stays exactly constant
+        first = row[0]  # subtracted and added again, so that a constant stays exactly constant
         wide = _continued(row - first, pad)
         out[channel] = soxr.resample(wide, from_hz, to_hz, quality="HQ")[start : start + samples] + first
     return out
 
 
 def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """`x` (C, T) at another rate by straight lines between samples, for series that are slow or already features:
-    (C, round(T * to / from)) float32; the last value is held.
+    """Return `x` (C, T) at another rate by linear interpolation, for slow series and features: (C, round(T * to /
+    from)) float32; the last value is held.
 
     >>> resample_linear(np.array([[0.0, 1.0]]), from_hz=1.0, to_hz=2.0)
     array([[0. , 0.5, 1. , 1. ]], dtype=float32)
@@ -60,7 +60,7 @@ def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 
 def to_rate(x: np.ndarray, from_hz: float, to_hz: float, *, linear: bool) -> np.ndarray:
-    """Return `x` (C, T) at another rate, by straight lines where `linear`, else band-limited."""
+    """Return `x` (C, T) at another rate, by linear interpolation if `linear`, else band-limited."""
     return (resample_linear if linear else resample)(x, from_hz, to_hz)
 
 

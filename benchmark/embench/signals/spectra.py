@@ -11,7 +11,7 @@ from scipy import signal as sps
 def band_powers(
     x: np.ndarray, rate: float, bands: Sequence[tuple[float, float]], *, segment_s: float = 2.0
 ) -> np.ndarray:
-    """Power of `x` (C, T) in each band [low, high) Hz: (C, bands), in squared units of `x`.
+    """Return the power of `x` (C, T) in each band [low, high) Hz: (C, bands), in squared units of `x`.
 
     Args:
         segment_s: length of Welch's half-overlapping Hann segments; 1 / segment_s is the resolution in Hz. A shorter
@@ -30,8 +30,8 @@ def band_powers(
 def differential_entropy(
     x: np.ndarray, rate: float, bands: Sequence[tuple[float, float]], *, segment_s: float = 2.0
 ) -> np.ndarray:
-    """Entropy in nats of a Gaussian with each band's variance, ln(2 pi e v) / 2 (Duan et al. 2013): (C, bands); NaN
-    where a band holds nothing.
+    """Return the entropy in nats of a Gaussian with each band's variance, ln(2 pi e v) / 2 (Duan et al. 2013): (C,
+    bands); NaN for a band without power.
 
     >>> noise = np.random.default_rng(0).standard_normal((1, 12800))
     >>> differential_entropy(noise, 128.0, [(0.0, 65.0)]).round(1)  # ln(2 pi e) / 2

@@ -19,18 +19,18 @@ import numpy as np
 from embench.errors import DataError
 
 FRAMES_REVISION = 1
-"""Increased whenever other pixels come out: part of the address of stored frames, and of stages that read them."""
+"""Increased when decoded pixels change; part of the address of stored frames, and of stages that read them."""
 
 TOLERANCE_S = 1e-6
-"""A frame counts as shown from this long before its time, so that rounding never shows the one before."""
+"""Seconds before its time from which on a frame counts as shown, so that rounding never selects the previous one."""
 
 _TRIAL = 32
-"""Number of frames that are decoded to see whether they have the times of the file's packets."""
+"""Number of frames that are decoded to check whether their times equal those of the file's packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A video file that can be read: nominal frames a second, seconds from its first frame to the end of its last."""
+    """A readable video file: nominal frames per second, and seconds from its first frame to the end of its last."""
 
     fps: float
     duration_s: float
@@ -61,11 +61,11 @@ _CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,m4v,
 
 
 class _MistakenError(Exception):
-    """Decoding from the middle of the file did not give what the file promised."""
+    """Decoding from the middle of the file differed from a full decode."""
 
 
 def probe(path: Path) -> Probe:
-    """Rate and duration of a video file, found by reading all of its packets and decoding its first frames.
+    """Return rate and duration of a video file, from all of its packets and its first decoded frames.
 
     Raises:
         DataError: where nothing can be seen: no such file, no video, no frames, or none that can be decoded.
@@ -75,13 +75,13 @@ def probe(path: Path) -> Probe:
 
 
 def frame_times(path: Path) -> np.ndarray:
-    """(n,) seconds at which the frames are shown, from the first one on. Raises DataError, as `probe` does."""
+    """Return (n,) seconds at which the frames are shown, from the first one on. Raises DataError as `probe` does."""
     return _timeline(path).seconds
 
 
 def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
-    """The frame (height, width, 3) uint8 RGB, upright, that is shown at each of `times_s`, ascending seconds from the
-    file's first frame on: the one with the greatest time that is not later; the first one before that.
+    """Yield the frame (height, width, 3) uint8 RGB, upright, that is shown at each of `times_s`, ascending seconds from
+    the file's first frame: the last frame that is not later, or the first frame before that.
 
     Raises:
         DataError: where the file cannot be read, or not up to the last of these times.
@@ -100,8 +100,8 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
 
 
 def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
-    """Decoded frames, each with for how many of `times_s` (ascending) in a row it is the one to be shown. There are
-    fewer than requested where the file's end cannot be decoded.
+    """Yield decoded frames, each with the number of consecutive `times_s` (ascending) at which it is shown. Fewer times
+    are covered if the file's end cannot be decoded.
 
     Raises:
         DataError: where nothing can be seen.
@@ -126,8 +126,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
 
 
 def converter(path: Path) -> Callable[[Any], np.ndarray]:
-    """Returns a function from each decoded frame of a file to a picture (height, width, 3) uint8 RGB, upright as the
-    file says; it raises DataError where it cannot."""
+    """Return a function from a decoded frame of a file to a picture (height, width, 3) uint8 RGB, upright as the file
+    declares; the function raises DataError if it cannot."""
     import av
     from av.sidedata.sidedata import Type as SideData
     from av.video.reformatter import VideoReformatter
@@ -146,16 +146,16 @@ def converter(path: Path) -> Callable[[Any], np.ndarray]:
 
 
 def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The picture under a display matrix (9,), of which only quarter turns and mirroring are honoured."""
+    """Return the picture under a display matrix (9,); only quarter turns and mirroring are applied."""
     across, down, across_of_down, down_of_down = matrix[[0, 1, 3, 4]].tolist()
-    if abs(down) > abs(across):  # what lay along a row stands in a column
+    if abs(down) > abs(across):  # rows become columns
         picture, across, down_of_down = picture.transpose(1, 0, 2), across_of_down, down
     picture = picture[:, ::-1] if across < 0 else picture
     return np.ascontiguousarray(picture[::-1] if down_of_down < 0 else picture)
 
 
 def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
-    """The frames at these positions, ascending, decoded from the last key frame before each.
+    """Yield the frames at these ascending positions, each decoded from the last key frame before it.
 
     Raises:
         _MistakenError: where a frame is not what a full decode would give, before it is handed out.
@@ -194,7 +194,7 @@ def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator
 
 
 def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
-    """The frames at these positions, ascending, from a full decode; the one before where one is missing."""
+    """Yield the frames at these ascending positions from a full decode; the previous one if a frame is missing."""
     todo, before = list(reversed(wanted)), None
     if not todo:
         return
@@ -222,7 +222,7 @@ def _timeline(path: Path) -> _Timeline:
     visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
     orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
     if orderly and len(first):
-        visible = visible[visible[:, _STAMP] >= first[0]]  # what comes before can never be decoded
+        visible = visible[visible[:, _STAMP] >= first[0]]  # earlier frames can never be decoded
     if len(visible) == 0 or len(first) == 0:
         raise DataError("there is no frame that can be decoded", where=str(path), expected="a whole video file")
     stamps = visible[:, _STAMP]
@@ -237,16 +237,16 @@ def _timeline(path: Path) -> _Timeline:
 
 _STAMP, _LASTS, _PLACE, _KEY, _HIDDEN = range(5)
 _NONE = np.iinfo(np.int64).min
-"""Placeholder for a stamp that a packet does not have."""
+"""Placeholder for a missing stamp of a packet."""
 
 
 def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
-    """A row (5,) for each packet: stamp, how long it lasts, its position in the file, whether it is a key frame and
-    whether it is decoded but never shown; whether the stamps are those of presentation; seconds a unit of stamps, and
-    the usual frames a second.
+    """Return a row (5,) for each packet: stamp, duration, position in the file, True for a key frame, True if it is
+    decoded but never shown. Also True if the stamps are those of presentation, seconds per unit of stamps, and the
+    usual frame rate.
 
-    Stamps of presentation are missing, or guesses that coincide, where the container has no room for them. Then they
-    are those of decoding, which the frames take over in the order in which they are shown.
+    If the container has no room for presentation stamps, these are missing or duplicate guesses. Decoding stamps are
+    used instead; the frames take them in the order of presentation.
     """
     read = array("q")
     with _opened(path) as (container, stream):
@@ -261,7 +261,7 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
 
 
 def _trial(path: Path) -> np.ndarray:
-    """The stamps of the first frames that can be decoded."""
+    """Return the stamps of the first decodable frames."""
     stamps: list[int] = []
     with _opened(path) as (container, stream):
         for packet in _packets(container, stream):
@@ -272,11 +272,11 @@ def _trial(path: Path) -> np.ndarray:
 
 
 def open_container(path: Path) -> Any:
-    """A video file opened by PyAV, for a `with`. Only containers that hold their own pictures are opened, no list of
-    files or addresses, whatever the file is called.
+    """Open a video file with PyAV, for a `with`. Only containers with their own pictures are opened, never lists of
+    files or addresses, whatever the file's name.
 
     Raises:
-        DataError: it is a pipe or a device, which might never end. av.FFmpegError: it is no such file.
+        DataError: the file is a pipe or a device, which might never end. av.FFmpegError: it is not a video.
     """
     import av
 
@@ -287,7 +287,7 @@ def open_container(path: Path) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A container and its video stream, to be decoded on this thread alone.
+    """Open a container and its video stream, decoded on this thread only.
 
     Raises:
         DataError: where there is none.
@@ -309,14 +309,14 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_cover(stream: Any) -> bool:
-    """True if a stream is a still picture that belongs to a sound file."""
+    """Return True if a stream is a still picture of a sound file."""
     import av
 
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets in the file's order, up to where it can be read, then None."""
+    """Yield the stream's packets in file order, as far as readable, then None."""
     import av
 
     try:
@@ -324,12 +324,12 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
             if packet.size or packet.pts is not None:  # the last one is empty: the decoder then returns what it holds
                 yield packet
     except av.FFmpegError:
-        pass  # cut short: what came before is what there is
+        pass  # truncated: only earlier packets exist
     yield None
 
 
 def _decoded(stream: Any, packet: Any) -> list[Any]:
-    """The frames that a packet completes; none where it is damaged."""
+    """Return the frames that a packet completes; empty if it is damaged."""
     import av
 
     try:

@@ -13,11 +13,10 @@ from typing import Any
 
 from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
-from embench.leaderboard.columns import SECONDARY_METRICS, Row, ShownEntry, columns
+from embench.leaderboard.columns import SECONDARY_METRICS, EntrySummary, Row, columns
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
-from embench.leaderboard.rows import load_shown_entries, load_shown_runs
-from embench.leaderboard.tables import BY_CHANCE, BoardSection, dataset_label, sections_of
-from embench.records.manifest import with_people
+from embench.leaderboard.rows import load_entry_summaries, load_run_summaries
+from embench.leaderboard.tables import BY_CHANCE, BoardSection, build_sections, dataset_label
 from embench.records.record import board_name, format_csv, read_manifest
 from embench.records.wording import counted, join_with_and
 from embench.report.axis_curves import describe_curve
@@ -25,29 +24,39 @@ from embench.report.drawing import STYLE
 from embench.site.entry_page import EntryPages, flips_script, placed_rows
 from embench.site.leaderboards import (
     Board,
-    GivenCurve,
+    CalibrationCurve,
     add_page,
-    boards_of,
-    curve_of,
-    given_curves,
+    build_boards,
+    build_calibration_curves,
+    find_curve,
     overview_page,
     published_page,
     transfer_page,
-    write_given_curves,
+    write_calibration_curves,
     write_method_pages,
 )
 from embench.site.pages import notice, private_pages, read, render, style_texts, write_page
 from embench.system import ProgressCallback
 from embench.vocabulary import harmless
 
-# Data of the pages as CSV and JSON: all entries, and those of each dataset.
+# Data of the pages as CSV and JSON: all entries, and the entries of each dataset.
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "fixed_order")
 _PLAIN = (
-    *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
-    *("adds", "adds_level", "adds_effect", "adds_lower", "adds_upper"),
-    *("gains_by", "gain", "gain_low", "gain_high"),
-    *("audit", "test_looks", "tried", "dev_looks"),
+    *(
+        "kind",
+        "id",
+        "control",
+        "fusion",
+        "recipe",
+        "target_access",
+        "pretraining_overlap",
+        "subjects",
+        "primary_metric",
+    ),
+    *("adjusted", "adjusted_level", "partial_r", "partial_r_lower", "partial_r_upper"),
+    *("gain_source", "gain", "gain_low", "gain_high"),
+    *("audit", "test_evaluations", "methods_evaluated", "dev_evaluations"),
 )
 _LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "assumed", "seeds")
 _GAIN = {name: columns()[name].value for name in ("gain", "gain_low", "gain_high")}
@@ -55,7 +64,7 @@ _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j"
 
 
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
-    """Writes `data/rows.csv`, `data/rows.json`, and the same for each dataset. Raises OSError."""
+    """Write `data/rows.csv` and `data/rows.json` for all entries, and the same for each dataset. Raises OSError."""
     plain = [_section(section) for section in sections]
     chosen = {"rows": plain}
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
@@ -77,12 +86,12 @@ def _section(section: BoardSection) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    """A row under the names that the files have had from the first."""
+    """Return a row under the original field names of the files."""
     numbers = {
-        "people": row.subjects,
-        "headline": row.headline,
-        "score": row.score and with_people(row.score.as_json()),
-        "scores": {name: score and with_people(score.as_json()) for name, score in row.scores.items()},
+        "subjects": row.subjects,
+        "primary_metric": row.primary_metric,
+        "score": row.score and row.score.as_json(),
+        "scores": {name: score and score.as_json() for name, score in row.scores.items()},
     }
     seeds = {"seeds": row.seeds}
     if not row.is_method:
@@ -97,40 +106,40 @@ def _row(row: Row) -> dict[str, Any]:
         "evidence": vars(row.evidence),
         "suspicious": row.suspicious,
         "id": row.id,
-        **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
+        **{name: getattr(row, name) for name in (*same, "pretraining_overlap")},
         **numbers,
-        **_adds(row),
+        **_describe_association(row),
         "answers": {question: [found.answer, found.evidence] for question, found in row.answers.items()},
         "corrected": row.corrected,
-        "gains_by": row.gains_by or None,
+        "gain_source": row.gain_source or None,
         **{name: value(row) for name, value in _GAIN.items()},
         "audit": row.audit,
         "cost": row.cost and row.cost.model_dump(),
-        "test_looks": row.openings,
-        "tried": row.tried,
-        "dev_looks": row.dev,
+        "test_evaluations": row.test_evaluations,
+        "methods_evaluated": row.methods_evaluated,
+        "dev_evaluations": row.dev_evaluations,
         "looks_known": row.looks_known,
         **seeds,
     }
 
 
-def _adds(row: Row) -> dict[str, Any]:
-    """The recorded answer at the level that decides; None where it is not asked."""
-    at = row.adds and row.adds.decides
-    effect = at.effect if at else None
+def _describe_association(row: Row) -> dict[str, Any]:
+    """Return the recorded answer at the deciding confound level; None values where it is not asked."""
+    at = row.adjusted and row.adjusted.decides
+    effect = at.partial_r if at else None
     return {
-        "adds": row.does_add if at else None,
-        "adds_level": row.adds.judged if row.adds and at else None,
-        "adds_effect": effect and effect.mean,
-        "adds_lower": effect and effect.low,
-        "adds_upper": effect and effect.high,
+        "adjusted": row.is_associated if at else None,
+        "adjusted_level": row.adjusted.decisive_level if row.adjusted and at else None,
+        "partial_r": effect and effect.mean,
+        "partial_r_lower": effect and effect.low,
+        "partial_r_upper": effect and effect.high,
         "borderline": row.borderline,
     }
 
 
 def _csv(sections: Sequence[Mapping[str, Any]]) -> str:
     lines = [line for section in sections for line in _lines(section)]
-    return format_csv([{name: _harmless(value) for name, value in line.items()} for line in lines], list(lines[0]))
+    return format_csv([{name: _make_harmless(value) for name, value in line.items()} for line in lines], list(lines[0]))
 
 
 def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -150,14 +159,14 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _harmless(value: Any) -> Any:
+def _make_harmless(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else value
 
 
 # All pages of the site, and the folder that they are written to.
 
 MARK = "embench-site.json"
-"""The file by which an earlier site is recognised."""
+"""File that identifies a folder as an earlier site."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
 _PRIVATE: Mapping[str, Callable[[Sequence[Board]], str]] = {"index": overview_page, "transfer": transfer_page}
@@ -167,46 +176,46 @@ _PAGES = {**_PRIVATE, "add": add_page, "published": published_page}
 def build_site(
     boards: Path, out: Path, *, notes_folder: Path | None = None, progress: ProgressCallback | None = None
 ) -> Path:
-    """Writes the site of the entries below `boards` into the folder `out`, in place of an earlier site, and returns the
-    path of its first page. The same entries give the same bytes.
+    """Write the site of the entries below `boards` to the folder `out`, replacing an earlier site; return the path of
+    its first page. Equal entries give equal bytes.
 
     Args:
-        notes_folder: Markdown pages, `<dataset>.md`, that are shown on the dataset's page.
-        progress: called with (entries that were compared, or whose pages are written, entries in all, what is done).
+        notes_folder: Markdown files `<dataset>.md` to show on the pages of datasets.
+        progress: called with (number of processed entries, number of entries, current step).
 
     Raises:
-        DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
-            earlier site, or there is no such folder of notes. MachineError: the site cannot be written.
+        DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something other than an
+            earlier site, or the folder of notes does not exist. MachineError: the site cannot be written.
     """
     _check_place(Path(out).resolve())
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
-    entries = load_shown_entries(Path(boards))
+    entries = load_entry_summaries(Path(boards))
     if not entries:
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
     return _write_site(out, entries, load_leaderboard_entry, notes_folder, progress)
 
 
 def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | None = None) -> Path:
-    """Writes a site of the finished runs below `runs`/<dataset>/ for colleagues, and returns the path of its first
-    page. It takes runs of any seeds, on synthetic data too, and every page says that nobody has verified them.
+    """Write a site of the finished runs below `runs`/<dataset>/ for colleagues; return the path of its first page. Runs
+    of any seeds and on synthetic data are included, and every page says that nobody has verified them.
 
     Args:
-        progress: as of `build_site`.
+        progress: see `build_site`.
 
     Raises:
-        As `build_site` does.
+        The errors of `build_site`.
     """
     _check_place(Path(out).resolve())
-    entries = load_shown_runs(Path(runs))
+    entries = load_run_summaries(Path(runs))
     if not entries:
         raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
     with private_pages(_notice(entries)):
         return _write_site(out, entries, partial(load_run, sealed=False), None, progress)
 
 
-def _notice(entries: Sequence[ShownEntry]) -> str:
-    """Sentences that readers of unpublished runs must know."""
+def _notice(entries: Sequence[EntrySummary]) -> str:
+    """Return the sentences that readers of unpublished runs must know."""
     cards = {entry.dataset: read_manifest(entry.folder).card for entry in entries}
     withheld = sorted(
         board_name(name).removeprefix("own-") for name, card in cards.items() if card.labels_public != "yes"
@@ -220,14 +229,14 @@ def _notice(entries: Sequence[ShownEntry]) -> str:
 
 def _write_site(
     out: Path,
-    entries: Sequence[ShownEntry],
+    entries: Sequence[EntrySummary],
     load: LoadEntry,
     notes_folder: Path | None,
     progress: ProgressCallback | None,
 ) -> Path:
-    out, sections, pages = Path(out).resolve(), sections_of(entries, load), EntryPages(load)
-    all_boards = boards_of(sections, entries, pages.pairs_of(entries, progress))
-    placed, curves = placed_rows(all_boards), given_curves(entries, load)
+    out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages(load)
+    all_boards = build_boards(sections, entries, pages.compute_pairs(entries, progress))
+    placed, curves = placed_rows(all_boards), build_calibration_curves(entries, load)
     with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
@@ -235,14 +244,14 @@ def _write_site(
             _write_assets(whole)
             _write_boards(whole, all_boards, notes_folder, curves)
             for done, entry in enumerate(entries, 1):
-                pages.write(whole, entry, placed[entry.id], curve_of(curves, entry.id))
+                pages.write(whole, entry, placed[entry.id], find_curve(curves, entry.id))
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, all_boards)
             for name, page in (_PRIVATE if notice() else _PAGES).items():
                 write_page(whole / f"{name}.html", page(all_boards))
             write_downloads(whole, sections)
-            write_given_curves(whole, curves)
+            write_calibration_curves(whole, curves)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
             replace_folder(out, whole)
     return out / "index.html"
@@ -270,12 +279,12 @@ def _write_assets(whole: Path) -> None:
 
 
 def _write_boards(
-    whole: Path, all_boards: list[Board], notes_folder: Path | None, curves: Sequence[GivenCurve]
+    whole: Path, all_boards: list[Board], notes_folder: Path | None, curves: Sequence[CalibrationCurve]
 ) -> None:
     groups = set()
     for dataset, of_dataset in groupby(all_boards, key=lambda board: board.section.dataset):
         boards = list(of_dataset)
-        counts = sorted({len(pair["adds"]) for board in boards for pair in board.pairs if pair})
+        counts = sorted({len(pair["contributions"]) for board in boards for pair in board.pairs if pair})
         groups |= set(counts)
         note = read(notes_folder, dataset, {board.section.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]

@@ -1,4 +1,4 @@
-"""The page of an entry: its result, its record, and a comparison with other entries subject by subject."""
+"""The page of an entry: its result, its record, and data for comparing it with other entries by subject."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ from embench.errors import DataError
 from embench.files import read_checked, read_text, sha256, write_checked
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.leaderboard.columns import ShownEntry
+from embench.leaderboard.columns import EntrySummary
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
-from embench.leaderboard.rows import describe_differences, kept_place
+from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import dataset_label
 from embench.planning.request import command_again
-from embench.records.audit import audit_status, reworded
+from embench.records.audit import ShownFinding, audit_status, shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
-from embench.records.scores import Scores
 from embench.records.wording import format_cost, format_share, format_value
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
-from embench.site.leaderboards import Board, evidence_of, method_slug, rank_text
+from embench.site.leaderboards import Board, describe_evidence, method_slug, rank_text
 from embench.site.pages import addresses, notice, render, style_texts, write_page
 from embench.statistics import metric_facts
 from embench.statistics.calibration import calibration
@@ -51,15 +50,16 @@ from embench.statistics.intervals import (
 from embench.statistics.joined import Joined, joined_on_common, recorded_targets
 from embench.system import ProgressCallback
 
-# The predictions of entries, joined with labels. Entries of one board mostly predicted the same units in the same
-# folds: these are joined once, with row numbers in place of scores.
+# Predictions of entries, joined with labels. Most entries of a leaderboard predict the same units in the same folds;
+# these are joined once, with row numbers instead of scores.
 
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The labelled units of a target that entries predicted, or should have, with the numbers of their rows as scores.
+    """The labelled units of a target in the rows of entries, with row numbers as scores. Unpredicted units are
+    included.
 
-    `groups`: subject -> group. `rows`: how many rows an entry's file has.
+    `groups`: subject -> group. `rows`: number of rows in an entry's file.
     """
 
     joined: Joined
@@ -67,8 +67,8 @@ class JoinedRows:
     groups: Mapping[str, str]
     rows: int
 
-    def scored(self, entry: LeaderboardEntry) -> Joined:
-        """The units with the scores of an entry, not finite in those that it does not predict. Raises DataError where
+    def attach_scores(self, entry: LeaderboardEntry) -> Joined:
+        """Return the units with the scores of an entry; not finite where it has no prediction. Raises DataError where
         its file is damaged."""
         path = entry.folder / PREDICTIONS_FILE
         numbers = read_numbers(path)
@@ -83,14 +83,14 @@ class JoinedRows:
 
 
 class JoinedEntries:
-    """The joined rows of entries, each made once."""
+    """A cache of the joined rows of entries."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], JoinedRows | None] = {}
 
-    def of(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
-        """Joins an entry's rows of a target. None where it does not hold predictions and the rule of the target's
-        labels, or a target of it has several classes. Raises DataError where files are damaged."""
+    def join(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
+        """Join an entry's rows of a target with labels. None where the entry lacks predictions or labels, or the target
+        has several classes. Raises DataError where files are damaged."""
         parts = entry.run.entry
         if parts is None or not (parts.rows and parts.labels):
             return None
@@ -113,27 +113,30 @@ def _joined(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     return JoinedRows(joined, target, record.groups, len(model))
 
 
-# Data with which a page compares two rows subject by subject, as `embench compare` does.
+# Data for comparing two rows by subject on a page, as `embench compare` does.
 #
-# p comes from the summands that entries hold. The interval of a difference is that of `statistics.intervals`: a
-# jackknife over groups of subjects, or a t interval over subjects. It needs the score without each group, or the values
-# of subjects, which are computed here from the entries' predictions.
+# p values come from the contributions in entries. The interval of a difference is computed as in
+# `statistics.intervals`: a jackknife over groups of subjects, or a t interval over subjects. It needs the score without
+# each group, or the values of subjects; both are computed here from the entries' predictions.
 
 _DIGITS = 9
 
 
 def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict[tuple[str, str], dict[str, Any]]:
-    """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
-    `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
-    in common. `seeds`: those that are compared, where a row has more. Rows without summands are not in it.
+    """Return (run id, target) -> data for comparing the row with others; rows without contributions are omitted.
+
+    `contributions`, `by_seed`: contributions of groups of subjects to the primary metric. `without`: the score without
+        each group; or
+    `values`: the scores of subjects. `fits`: equal for rows that can be compared; these have the same `shared` data.
+    `seeds`: the compared seeds, where a row has more.
 
     Raises:
-        DataError: an entry's predictions, or what it shares with others, are damaged.
+        DataError: an entry's predictions or shared files are damaged.
     """
     found = {}
     for entry in entries:
         for target, summands in entry.summands.items():
-            pair = _pairing(entry, target, summands, joined.of(entry, target))
+            pair = _pairing(entry, target, summands, joined.join(entry, target))
             if pair:
                 found[entry.run.id, target] = pair
     return found
@@ -144,15 +147,15 @@ def _pairing(
 ) -> dict[str, Any] | None:
     if rows is None:
         return None
-    joined = shared_part(rows.scored(entry))
+    joined = shared_part(rows.attach_scores(entry))
     jackknife = leave_one_out(joined.tested_subjects(), rows.groups)
-    score, _ = estimate(entry.scores.headlines[target], joined, rows.target, jackknife)
+    score, _ = estimate(entry.scores.primary_metrics[target], joined, rows.target, jackknife)
     if not isinstance(score, Estimate) or score.without_stimulus is not None:
         return None
-    groups, trained = len(summands.adds), summands.trained.astype(int)
+    groups, trained = len(summands.contributions), summands.trained.astype(int)
     pair: dict[str, Any] = {
         "fits": summands.fits,
-        "adds": _listed(summands.adds),
+        "contributions": _listed(summands.contributions),
         "by_seed": [_listed(seed) for seed in summands.by_seed],
         **({"seeds": list(joined.seeds)} if len(joined.seeds) < len(entry.run.seeds) else {}),
         "shared": {
@@ -174,8 +177,8 @@ def _listed(values: np.ndarray) -> list[float | None]:
 
 @cache
 def _quantiles(groups: int) -> Mapping[str, list[float]]:
-    """Degrees of freedom -> the 97.5 % quantile of t, and the smallest difference that shows with 80 % power, in
-    standard errors."""
+    """Return degrees of freedom -> the 97.5 % quantile of t, and the smallest difference that is detected with 80 %
+    power, in standard errors."""
     from scipy.special import stdtrit
 
     return {
@@ -185,7 +188,7 @@ def _quantiles(groups: int) -> Mapping[str, list[float]]:
 
 
 def flips_script(groups: int) -> str:
-    """A script with the sign flips of this many groups, where they are random draws; empty where all are enumerated."""
+    """Return a script with random sign flips for this many groups; empty where the page enumerates all flips."""
     if 2**groups <= MAX_PERMUTATIONS:
         return ""
     bits = np.packbits(group_permutations(groups), axis=None)
@@ -193,22 +196,23 @@ def flips_script(groups: int) -> str:
     return f'"use strict";\n(window.FLIPS = window.FLIPS || {{}})[{groups}] = "{text}";\n'
 
 
-# The page of an entry: its result, all that its record says, and how to repeat it.
+# The page of an entry: its result, its record, and how to repeat it.
 
 COPIED = ("run.yaml", "scores.json")
-"""Files that lie beside the page, so that they open."""
+"""Files that are copied next to the page, so that its links work."""
 
 
 class EntryPages:
-    """The pages of entries and the figures on them: kept by all that they are made of, else made from the entry."""
+    """Writes pages of entries; their figures are cached by all of their inputs."""
 
     def __init__(self, load: LoadEntry = load_leaderboard_entry) -> None:
         self._joined, self._load = JoinedEntries(), load
 
-    def pairs_of(
-        self, entries: Sequence[ShownEntry], progress: ProgressCallback | None
+    def compute_pairs(
+        self, entries: Sequence[EntrySummary], progress: ProgressCallback | None
     ) -> dict[tuple[str, str], dict[str, Any]]:
-        """The figures that comparisons of rows need (see `pairings`). Raises DataError where an entry is damaged."""
+        """Return the figures for comparing rows (see `pairings`), from the cache or computed. Raises DataError where an
+        entry is damaged."""
         found, shared = {}, dict[str, Any]()
         for done, entry in enumerate(entries, 1):
             for target, pair in self._figures(entry)["pairs"].items():
@@ -218,12 +222,12 @@ class EntryPages:
         return found
 
     def write(
-        self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]], curve: Curve | None = None
+        self, whole: Path, entry: EntrySummary, placed: Sequence[Mapping[str, Any]], curve: Curve | None = None
     ) -> None:
-        """Writes the page of an entry, with a curve of its method, and copies of `COPIED` into a folder of its name.
+        """Write the page of an entry, with its calibration curve if any, and copy `COPIED` to a folder with its name.
         Raises OSError, and DataError where the entry is damaged."""
         on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
-        place = kept_place(
+        place = find_cache_file(
             "pages", entry.content, repr(on_boards), repr(addresses()), notice(), *([repr(curve)] if curve else [])
         )
         page = read_checked(place)
@@ -237,12 +241,12 @@ class EntryPages:
         for file in COPIED:
             shutil.copyfile(entry.folder / file, folder / entry.id / file)
 
-    def _figures(self, shown: ShownEntry) -> Any:
-        """The `pairs` and `curves` of each target, as they are after a way through JSON."""
-        place = kept_place("figures", shown.content)
+    def _figures(self, summary: EntrySummary) -> Any:
+        """Return the `pairs` and `curves` of each target, as read from JSON."""
+        place = find_cache_file("figures", summary.content)
         content = read_checked(place)
         if content is None:
-            entry = self._load(shown.folder)
+            entry = self._load(summary.folder)
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
             curves = {target: _probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
@@ -251,7 +255,7 @@ class EntryPages:
 
 
 def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
-    """Places of each entry on leaderboards, by its id."""
+    """Return entry id -> its places on leaderboards."""
     found: dict[str, list[dict[str, Any]]] = {}
     for board in boards:
         ranked = sum(1 for row in board.rows if row.rank)
@@ -267,7 +271,7 @@ def _page(
     board: str,
     placed: Sequence[Mapping[str, Any]],
     curves: Mapping[str, str],
-    given: Curve | None,
+    curve: Curve | None,
 ) -> str:
     run, row = entry.run, placed[0]["row"]
     return render(
@@ -279,13 +283,13 @@ def _page(
         method_page=f"methods/{method_slug(row.parts)}.html",
         label=dataset_label(board),
         row=row,
-        evidence=evidence_of(row),
+        evidence=describe_evidence(row),
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
         targets=[_target(entry, target, curves[target]) for target in entry.targets],
-        curve=style_texts(describe_curve(given)) if given else "",
-        findings=_findings(entry.audit, entry.scores),
+        curve=style_texts(describe_curve(curve)) if curve else "",
+        findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_facts(entry),
@@ -296,44 +300,40 @@ def _page(
 
 
 def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> Markup:
-    """The curves of a target of two classes, where predictions are public; else nothing."""
-    rows = joined.of(entry, target)
+    """Return the probability curves of a target with two classes and public predictions; else empty."""
+    rows = joined.join(entry, target)
     if rows is None or rows.target.kind != "binary":
         return Markup()
     method = entry.run.method
-    found = calibration(rows.scored(entry), rows.groups, method)
+    found = calibration(rows.attach_scores(entry), rows.groups, method)
     if isinstance(found, Undefined):
         return paragraph(f"Not shown: {found.reason}.")
     return style_texts(describe_probabilities(found, target, method))
 
 
 def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
-    headline = entry.scores.headlines[target]
-    ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
-    about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
+    primary_metric = entry.scores.primary_metrics[target]
+    ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != primary_metric, not pair[1].defined))
+    about = {"name": target, "primary_metric": primary_metric, "headline_name": metric_facts(primary_metric).title}
     form = result_forms(entry.run.content(), entry.scores)[target]
     return {
         **about,
         "form": style_texts(Markup(as_html(form, every=True))),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
-        "undefined": _repeated([score.undefined for _, score in ordered]),
+        "undefined": _find_shared_reason([score.undefined for _, score in ordered]),
         "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
     }
 
 
-def _repeated(reasons: Sequence[str | None]) -> str:
-    """The reason that several undefined scores share, which is given once above them; empty where there is none."""
+def _find_shared_reason(reasons: Sequence[str | None]) -> str:
+    """Return the reason that several undefined scores share, to be shown once above them; empty where there is none."""
     (reason, times), *_ = Counter(filter(None, reasons)).most_common(1) or [("", 0)]
     return reason if times > 1 else ""
 
 
-def _findings(audit: Mapping[str, Any] | None, scores: Scores) -> list[dict[str, str]] | None:
-    """The findings of an audit, whatever its file holds in their place; None where there was no audit."""
-    if audit is None:
-        return None
-    listed = audit["findings"] if isinstance(audit["findings"], list) else []
-    found = [reworded(each, scores) for each in listed if isinstance(each, Mapping)]
-    return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
+def _findings(audit: Mapping[str, Any] | None) -> list[ShownFinding] | None:
+    """The findings of an audit, whatever its file has in their place; None where there was no audit."""
+    return None if audit is None else shown_findings(audit)
 
 
 def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
@@ -343,25 +343,25 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
     return [
         ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
         ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
-        ("deviations of the protocol", "; ".join(run.protocol.gives_up.values()) or "none"),
+        ("deviations of the protocol", "; ".join(run.protocol.leaks_in_words()) or "none"),
         ("subjects", str(run.cohort.size)),
         ("excluded subjects", "; ".join(excluded) or "none"),
         ("units with missing or interpolated samples", format_share(run.cohort.repaired, "not recorded")),
         ("encoders", ", ".join(f"{m}: {name}" for m, name in run.method.encoders.items()) or "unknown"),
         ("fusion", run.method.fusion or "none"),
         ("pretraining", ", ".join(run.method.pretrainers) or "none"),
-        ("overlap of pretraining with test subjects", run.pretrain_overlap.replace("_", " ")),
+        ("overlap of pretraining with test subjects", run.pretraining_overlap.replace("_", " ")),
         ("data of the test subjects that the method may read", run.target_access),
         ("recipe", run.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("test-set evaluations", format_value(run.test_looks, missing="not recorded")),
+        ("test-set evaluations", format_value(run.test_evaluations, missing="not recorded")),
         (
             "methods evaluated on these test subjects, including this one",
-            format_value(run.tried, missing="not recorded"),
+            format_value(run.methods_evaluated, missing="not recorded"),
         ),
-        ("evaluations on validation subjects", format_value(run.dev_looks, missing="not recorded")),
+        ("evaluations on validation subjects", format_value(run.dev_evaluations, missing="not recorded")),
         ("embench", run.embench_version),
         ("versions", format_value(run.versions, missing="not recorded")),
         ("device", format_value(run.device, missing="not recorded")),
@@ -369,7 +369,7 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 
 
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """Commands that repeat the run, check it, and write its report, in a clone of the repository."""
+    """Return commands that repeat the run, check it and write its report, in a clone of the repository."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
     return {
@@ -381,6 +381,6 @@ def _commands(entry: LeaderboardEntry) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[tuple[str, int, str]]:
-    """Name, bytes and SHA-256 of each file of an entry."""
+    """Return name, size in bytes and SHA-256 of each file of an entry."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return [(path.name, path.stat().st_size, sha256(path)) for path in files]

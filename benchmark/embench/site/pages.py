@@ -1,4 +1,4 @@
-"""Pages from templates: shared parts, links, number style and notes of leaderboards."""
+"""Pages from templates: shared parts, links, number format, and notes on leaderboards."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from embench.errors import DataError
 from embench.files import read_text
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_interval, format_score
-from embench.report.latex.bibliography import templates_of
+from embench.report.latex.bibliography import load_templates
 from embench.statistics import metric_facts
 
-# Addresses of the project from the metadata of the installed package (`[project.urls]`).
+# Addresses of the project, from the metadata of the installed package (`[project.urls]`).
 
 
 @cache
 def addresses() -> dict[str, str]:
-    """`documentation`, `repository` and `rows`, which tells how a row is sent; without those that nothing names. Where
-    only the repository is named, the documentation is its folder `docs`."""
+    """Return the addresses `documentation`, `repository` and `rows` (how to submit an entry), without unknown ones. If
+    only the repository is known, the documentation is its folder `docs`."""
     try:
         named = metadata(embench.DISTRIBUTION).get_all("Project-URL") or []
     except PackageNotFoundError:
@@ -46,14 +46,14 @@ def addresses() -> dict[str, str]:
     return found
 
 
-# Numbers on pages, in one style: a minus sign before them where they are negative, and a digit before the point.
+# Numbers on pages, in one style: a minus sign for negative numbers, and a digit before the point.
 
 _NUMBER = re.compile(r"(?<![\w.\N{EN DASH}/-])(-|\N{MINUS SIGN})?(\.?)(?=\d)")
 _TEXT = re.compile(r">[^<]*(?=<)")
 
 
 def in_one_style(text: str) -> str:
-    """The text with its numbers in the style of the site; names, dates and ranges stay as they are.
+    """Format the numbers in a text in the style of the site; names, dates and ranges are unchanged.
 
     >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3")
     '2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3'
@@ -64,22 +64,22 @@ def in_one_style(text: str) -> str:
 
 
 def style_texts(html: Markup) -> Markup:
-    """HTML with numbers in the one style in the texts between its tags, where no program stands."""
+    """Format the numbers in texts of HTML in the style of the site; scripts and tags are unchanged."""
     return Markup(_TEXT.sub(lambda found: in_one_style(found[0]), html))  # noqa: S704  it was HTML before
 
 
 def styled_figure(value: float | None, spec: str = ".3f") -> str:
-    """A number; a dash where there is none."""
+    """Format a number; a dash where there is none."""
     return in_one_style(format_figure(value, spec, missing="—"))
 
 
 def styled_interval(score: Any, template: str = "[{}, {}]", spec: str = ".3f") -> str:
-    """The interval of a score, empty where it has none."""
+    """Format the interval of a score; empty where it has none."""
     return in_one_style(format_interval(score, template, spec))
 
 
 def styled_score(value: Score | None) -> str:
-    """A score with its interval, as tables show it."""
+    """Format a score with its interval, as in tables."""
     return in_one_style(format_score(value, missing="—"))
 
 
@@ -90,7 +90,7 @@ _NOTICE: ContextVar[str] = ContextVar("notice", default="")
 
 @contextmanager
 def private_pages(notice: str) -> Iterator[None]:
-    """Inside, pages are those of unpublished runs, and each begins with this notice."""
+    """Within this context, pages show unpublished runs and begin with this notice."""
     token = _NOTICE.set(notice)
     try:
         yield
@@ -99,36 +99,36 @@ def private_pages(notice: str) -> Iterator[None]:
 
 
 def notice() -> str:
-    """Return the notice of the pages that are written; empty where they are of published entries."""
+    """Return the notice of the current pages; empty for published entries."""
     return _NOTICE.get()
 
 
 def render(template: str, depth: int, **values: Any) -> str:
-    """A page that lies `depth` folders below the site's first page."""
+    """Render a page that lies `depth` folders below the site's first page."""
     shared = {"root": "../" * depth, "addresses": addresses(), "notice": notice()}
     return _TEMPLATES.get_template(template).render(**shared, **values)
 
 
 def write_page(path: Path, text: str) -> None:
-    """Writes a text file, and the folders above it. Raises OSError."""
+    """Write a text file, and create its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def link(*parts: str) -> str:
-    """A relative address of these names of folders and files, each of which may hold any character."""
+    """Return a relative address from names of folders and files, which may contain any character."""
     return "/".join(quote(part, safe="") for part in parts)
 
 
 def script_json(value: Any) -> Markup:
-    """`value` as JSON inside a script element, which no text in it can end."""
+    """Return `value` as JSON for a script element; texts in it cannot end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704  nothing is left in it that HTML could read
 
 
-_TEMPLATES = templates_of("embench.site", html=True)
+_TEMPLATES = load_templates("embench.site", html=True)
 _TEMPLATES.filters |= {
     "figure": styled_figure,
     "interval": styled_interval,
@@ -139,14 +139,14 @@ _TEMPLATES.filters |= {
 _TEMPLATES.globals |= {"link": link, "metric_facts": metric_facts}
 
 
-# Notes about a board, written in Markdown by people, as a part of its page.
+# Notes about a leaderboard, written in Markdown by maintainers, as a part of its page.
 
 
 def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Markup:
-    """The page `<dataset>.md` of a folder as HTML, without its title; empty where there is none.
+    """Render the file `<dataset>.md` of a folder as HTML, without its title; empty where there is none.
 
-    Headings stand one level below those of the page. Links to notes of other `datasets` lead to their pages; of other
-    links inside the folder, and of pictures, only the words stay. HTML in a note is shown as text.
+    Headings are one level below those of the page. Links to notes of other `datasets` lead to their pages. Other links
+    inside the folder, and pictures, are replaced by their text. HTML in a note is shown as text.
 
     Raises:
         DataError: the file cannot be read.
@@ -167,15 +167,15 @@ def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Marku
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
         if token.children:
-            token.children = _kept(token.children, datasets)
+            token.children = _filter_tokens(token.children, datasets)
     html = markdown.renderer.render(tokens, markdown.options, {})
     html = html.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
     return Markup(html.replace("</table>", "</table></div>"))  # noqa: S704  the renderer escapes the text
 
 
-def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
-    """The parts of a line without links that lead nowhere, and without pictures."""
-    kept: list[Token] = []
+def _filter_tokens(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
+    """Return the parts of a line without pictures and without links that lead nowhere."""
+    out: list[Token] = []
     dropped = []
     for token in tokens:
         if token.type == "link_open":
@@ -183,19 +183,19 @@ def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
             dropped.append(href is None)
             if href is not None:
                 token.attrs["href"] = href
-                kept.append(token)
+                out.append(token)
         elif token.type == "link_close":
             if not dropped.pop():
-                kept.append(token)
+                out.append(token)
         elif token.type in ("image", "text"):
-            kept.append(Token("text", "", 0, content=in_one_style(token.content)))
+            out.append(Token("text", "", 0, content=in_one_style(token.content)))
         else:
-            kept.append(token)
-    return kept
+            out.append(token)
+    return out
 
 
 def _target(href: str, datasets: AbstractSet[str]) -> str | None:
-    """Target of a link from a dataset's page; None where that is not in the site."""
+    """Return the target of a link, from a dataset's page; None where it is not part of the site."""
     place = urlsplit(href)
     if place.scheme in ("http", "https"):
         return href

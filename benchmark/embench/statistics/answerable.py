@@ -21,11 +21,13 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol
+from embench.reasons import Reason
 from embench.records.manifest import MethodKind
 from embench.statistics import conditioned, metric_facts
 from embench.statistics.answers import (
     CLOCK_TELLS_ALL,
     CONFOUNDING,
+    FEW,
     Unanswerable,
     cannot_separate,
     metric_family,
@@ -34,13 +36,13 @@ from embench.statistics.answers import (
     too_few,
     two_decimals,
 )
+from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
 from embench.statistics.confound_test import LabelledUnits, tested_units
-from embench.statistics.controls import CONTROLS, ControlTask
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.nuisance_models import Parts
-from embench.statistics.scores import headline_of
+from embench.statistics.scores import choose_primary_metric
 from embench.store import Store
 from embench.vocabulary import label
 
@@ -68,7 +70,7 @@ class UnanswerableTarget(Unanswerable):
     subjects: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields as plain values."""
+        """Return the fields as plain values."""
         return {"target": self.target, **vars(self), "seeds": list(self.seeds)}
 
 
@@ -84,7 +86,7 @@ def why_unanswerable(
     joined = study.joined(seeds)
     if not joined.seeds:
         return None  # a run refuses it
-    metric = headline_of(target, protocol, cohort.design, joined)
+    metric = choose_primary_metric(target, protocol, cohort.design, joined)
     if not conditioned.is_conditioned(metric):
         return study.confounded() or study.without_two_labels(metric, joined)
     why = study.why_undefined(metric, seeds)
@@ -95,7 +97,7 @@ def why_unanswerable(
         return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v3", target.name)
     if found := study.confounded():
         return found
-    if "not estimable" not in why:
+    if why.id not in FEW:
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, cohort.store.name)}."
         return UnanswerableTarget("cannot be told", reason, "", target.name)
     enough, subjects = study.enough(metric, seeds)
@@ -105,11 +107,12 @@ def why_unanswerable(
 
 
 def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
-    """The seeds, or about how many subjects, that give enough comparisons where these seeds do not, as a record has
-    them; empty where none is known."""
+    """Return how much data would give enough comparisons for a defined primary metric: `seeds` -> a list of seeds, or
+    `subjects` -> about how many subjects. Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
-    metric = headline_of(target, protocol, cohort.design, study.joined(seeds))
-    if not conditioned.is_conditioned(metric) or "not estimable" not in study.why_undefined(metric, seeds):
+    metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
+    why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
+    if why is None or why.id not in FEW:
         return {}
     enough, subjects = study.enough(metric, seeds)
     return {"seeds": list(enough)} if enough else {"subjects": subjects} if subjects else {}
@@ -118,8 +121,8 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
 def find_unanswerable(
     store: Store, card: Card, targets: Sequence[Target], protocol: Protocol, seeds: Sequence[int] = TRIED_SEEDS
 ) -> list[UnanswerableTarget]:
-    """Find the targets of a dataset for which these seeds cannot answer; a target without a cohort is left out, since a
-    run says more of it."""
+    """Return the targets of a dataset for which these seeds give no answer. A target without a cohort is omitted, since
+    a run reports more about it."""
     found = []
     for target in targets:
         with suppress(EmbenchError):
@@ -138,7 +141,8 @@ class _Study:
     folds_of: FoldsOf
 
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
-        """The tested units of each seed with these scores (n, K) of the cohort's units; default: constant ones."""
+        """Return the tested units of each seed with these scores (n, K) of the cohort's units; default: constant
+        ones."""
         units = np.array(self.cohort.eligible)
         known = tested_units(self.cohort, self.target, units, self.protocol.rules)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
@@ -149,8 +153,8 @@ class _Study:
         return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
-        """Each fold's tested units as positions among the eligible ones, and the units with the labels that they have
-        in the fold that tests them."""
+        """Return each fold's tested units as positions among the eligible ones, and the units with the labels that they
+        have in the fold that tests them."""
         place = {self.cohort.units[i].id: k for k, i in enumerate(self.cohort.eligible)}
         scored = np.isin(self.cohort.eligible, self.cohort.tested)
         y, parts = np.full(len(place), np.nan), []
@@ -165,9 +169,9 @@ class _Study:
             parts.append((np.empty(0, int), test))
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
-    def why_undefined(self, metric: str, seeds: Sequence[int]) -> str:
-        """Why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; empty where
-        it is not."""
+    def why_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
+        """Return why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; None
+        where it is defined."""
         joined = self.joined(seeds)
         made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in made if not isinstance(tables, Undefined)]
@@ -176,9 +180,9 @@ class _Study:
         hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
         found = [conditioned.share_won(metric, tables, hurdle) for tables in known]
         if any(not isinstance(share, Undefined) for share in found):
-            return ""
+            return None
         reasons = [each.reason for each in (*found, *made) if isinstance(each, Undefined)]
-        return reasons[0] if reasons else "no unit is tested"
+        return reasons[0] if reasons else Reason.make("no_units")
 
     @cached_property
     def _labels(self) -> np.ndarray:
@@ -198,10 +202,11 @@ class _Study:
         return Joined({0: {0: first.join(*rest)}})
 
     def confounded(self) -> UnanswerableTarget | None:
-        """Why nothing can be told where the order of tasks, the time or the stimulus predicts the label almost fully;
-        inside subjects, any score that rises does so where all had one class first."""
+        """Return the reason why a target is unanswerable if the order of tasks, the time or the stimulus predicts the
+        label almost fully. If all subjects had one class first, any rising score separates the classes within
+        subjects."""
         name = self.target.name
-        asked = registry.questions_of(self.cohort.store.name).get(name)
+        asked = registry.find_questions(self.cohort.store.name).get(name)
         if order := self._order():
             why = asked.order if asked and asked.order else f"everybody had {order[0]} first and {order[1]} afterwards"
             what = asked.higher if asked and asked.order else name
@@ -216,10 +221,10 @@ class _Study:
         return None
 
     def _order(self) -> tuple[str, str] | None:
-        """The class that everybody had first, and the one that came afterwards; None where orders differ."""
+        """Return the class that all subjects had first, and the class that followed; None if orders differ."""
         if self.target.kind != "binary":
             return None
-        units, y = self.cohort.of(self.cohort.tested), self._labels[list(self.cohort.tested)]
+        units, y = self.cohort.select_units(self.cohort.tested), self._labels[list(self.cohort.tested)]
         start = np.array([unit.start_s for unit in units], float)
         if not np.isfinite(start).all():
             start = np.array([unit.order for unit in units], float)
@@ -235,7 +240,7 @@ class _Study:
         return (negative, positive) if found == {0} else (positive, negative)
 
     def _reached(self, name: str, within: str) -> float | None:
-        """The score within subjects of a model of time alone, in the folds of the first seed."""
+        """Return the score within subjects of a model of time alone, in the folds of the first seed."""
         cohort, target = self.cohort, self.target
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
         place = {unit.id: i for i, unit in enumerate(cohort.units)}
@@ -247,8 +252,8 @@ class _Study:
             train = train[np.isfinite(y[train])]
             if not len(train):
                 return None
-            task = ControlTask(target, cohort.units, y, train, test, {}, cohort.sessions, None, 0)
-            made = CONTROLS[name](task)
+            task = ConfoundTask(target, cohort.units, y, train, test, {}, cohort.sessions, None, 0)
+            made = CONFOUND_ONLY[name](task)
             if isinstance(made, Undefined):
                 return None
             score[test] = made[0].reshape(len(test), -1)
@@ -258,7 +263,7 @@ class _Study:
         return None if found is None or isinstance(found, Undefined) else found.mean
 
     def without_two_labels(self, metric: str, joined: Joined) -> UnanswerableTarget | None:
-        """Why a score within subjects is undefined: nobody has two labels."""
+        """Return the reason why a within-subject score is undefined if no subject has two labels."""
         jackknife = leave_one_out(joined.tested_subjects(), self.cohort.groups)
         found, _ = estimate(metric, joined, self.target, jackknife)
         if not isinstance(found, Undefined):
@@ -267,8 +272,8 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """The seeds that give enough comparisons, of which one has enough by itself, as scores want it, or under
-        scoring 4 the balanced partitions together; where there are none, about how many subjects do."""
+        """Return seeds that give enough comparisons: one seed that suffices by itself, or under scoring 4 several
+        balanced partitions together. Without such seeds, return about how many subjects are needed."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
@@ -281,16 +286,16 @@ class _Study:
         return (), self._enough_subjects(metric)
 
     def enough_stimuli(self, factor: float) -> int:
-        """About how many stimuli like these give `factor` times as many comparisons, which grow with the pairs of
-        stimuli; 0 where subjects share none, or more comparisons do not help."""
+        """Return about how many similar stimuli give `factor` times as many comparisons, which grow with the pairs of
+        stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
         shown = {self.cohort.units[i].stimulus for i in self.cohort.tested}
         if self.cohort.design != "shared_stimuli" or not math.isfinite(factor):
             return 0
         return next(k for k in count(len(shown)) if k * (k - 1) >= factor * len(shown) * (len(shown) - 1))
 
     def _enough_subjects(self, metric: str) -> int:
-        """About how many subjects like these are needed, 0 where that is not known: comparisons grow with the pairs of
-        subjects who share a fold."""
+        """Return about how many similar subjects are needed, 0 if unknown. Comparisons grow with the pairs of subjects
+        in the same fold."""
         tables = conditioned.over_folds(metric, self._together.seeds[0].values(), self._subjects)
         n, folds = len(self._subjects), self.protocol.split.folds
         if isinstance(tables, Undefined) or folds == "each" or n < 2:
@@ -307,7 +312,7 @@ class _Study:
 
 
 def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
-    """The names of a binary target's negative and positive class."""
+    """Return the names of a binary target's negative and positive class."""
     from embench.data.describe import class_names
 
     label = next(iter(cohort.store.labels().get(target.label, {}).values()), None)
@@ -318,7 +323,7 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
 
 
 def without_repeats(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
-    """Several of them as plain values, each once."""
+    """Return unanswerable targets as plain values, without repetitions."""
     unique = {(each.target, each.answer, each.reason): each for each in found}
     return [each.as_json() for each in unique.values()]
 
@@ -346,7 +351,8 @@ class PairSpread(NamedTuple):
 
 @cache
 def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpread:
-    """The spread of published pairs on a dataset, by its name without the package; of all datasets where it has none.
+    """Return the spread of published pairs on a dataset, by its name without the package; of all datasets if it has no
+    pairs.
 
     >>> published_spread("features", "mine") == published_spread("features")
     True
@@ -359,7 +365,8 @@ def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpr
 
 
 def smallest_difference(subjects: int, sd: float) -> float:
-    """The difference of two methods that so many subjects show with 80 % power at .05; NaN for fewer than two.
+    """Return the smallest difference between two methods that this number of subjects detects with 80 % power at .05;
+    NaN for fewer than two subjects.
 
     >>> round(smallest_difference(34, 0.1), 3)
     0.05
@@ -373,7 +380,7 @@ def smallest_difference(subjects: int, sd: float) -> float:
 
 
 def describe_difference(subjects: int, spread: PairSpread, score: str) -> dict[str, Any]:
-    """The smallest detectable difference as plans hold it: for the median of published pairs, and its range."""
+    """Return the smallest detectable difference as in plans: for the median of published pairs, and its range."""
     median, low, high = (round(smallest_difference(subjects, sd), 3) for sd in (spread.median, spread.low, spread.high))
     return {
         "smallest_difference": median,
@@ -383,7 +390,7 @@ def describe_difference(subjects: int, spread: PairSpread, score: str) -> dict[s
 
 
 def subjects_needed(difference: float, sd: float) -> int:
-    """The least number of subjects that show a difference of this size, see `smallest_difference`.
+    """Return the least number of subjects that show a difference of this size, see `smallest_difference`.
 
     >>> subjects_needed(0.05, sd=0.1), subjects_needed(0.05, sd=0.05)
     (34, 10)

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from embench.interfaces.recording import names_in
 from embench.protocols import Design
+from embench.reasons import Reason
 from embench.records.manifest import scoring_of
-from embench.records.scores import Adds, AddsAt, Control, Score, Scores
+from embench.records.scores import NO_REASON, Adjusted, AdjustedAt, ConfoundOnlyModel, Score, Scores
 from embench.records.wording import gain_sentences, inside_subjects, join_with_and
 from embench.statistics import metric_facts
 from embench.vocabulary import label
@@ -78,11 +79,8 @@ _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
 }
 """Design -> the exploratory scores, and what each does not hold constant. The design alone decides. They rank nothing,
 and no answer rests on them."""
-_TOO_FEW = re.compile(r"not estimable: (\d+) (quadruples|pairs of units) of (\d+) subjects; at least (\d+) of (\d+)")
-_TOO_FEW_MATCHED = re.compile(
-    r"not estimable: (\d+) subjects have a partner whose session is of like length, in (\d+) pairs and (\d+) "
-    r"quadruples; (\d+), (\d+) and (\d+)"
-)
+FEW = ("few_comparisons", "few_matched_comparisons")
+"""Reasons that more data would remove."""
 CONFOUNDING: Mapping[str, str] = {
     "elapsed_time": "the time since the start",
     "session_position": "the time since the start",
@@ -148,8 +146,8 @@ class TargetAnswers:
         answers: one a question, in the order of printing.
         models: the confound-only models that apply.
         exploratory: other scores that this design allows.
-        adds: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
-        personal: the gain from calibration data, in sentences.
+        adjusted: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
+        calibration_gain: the gain from calibration data, in sentences.
         reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
         borderline: which answers have an interval that ends within `NEAR_BOUND` of the null value.
     """
@@ -157,13 +155,13 @@ class TargetAnswers:
     target: str
     metric: str
     score: Score | None
-    why: str
+    why: Reason
     problem: Unanswerable | None
     answers: tuple[Answer, ...]
-    models: tuple[Control, ...]
+    models: tuple[ConfoundOnlyModel, ...]
     exploratory: tuple[Exploratory, ...]
-    adds: Adds | None = None
-    personal: tuple[str, ...] = ()
+    adjusted: Adjusted | None = None
+    calibration_gain: tuple[str, ...] = ()
     reads_session: bool = False
     reads: tuple[str, ...] = ()
     borderline: tuple[str, ...] = ()
@@ -197,17 +195,17 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
-    reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
+    reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     seeds = len(run.get("seeds") or ()) or 1
     scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")
     found = {}
-    for target, metric in scores.headlines.items():
-        score, adds = scores.score(target, metric), scores.adds(target)
+    for target, metric in scores.primary_metrics.items():
+        score, adjusted = scores.score(target, metric), scores.adjusted(target)
         subjects = run["cohort"].get("subjects")
         problem = None if score else unanswerable(scores, target, subjects, seeds, dataset)
-        models = tuple(control for control in scores.controls(target) if not control.reason)
+        models = tuple(control for control in scores.confound_only(target) if not control.reason)
         found[target] = TargetAnswers(
             target=target,
             metric=metric,
@@ -217,8 +215,8 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
             models=models,
             exploratory=tuple(_exploratory(scores, target, design)),
-            adds=adds,
-            personal=tuple(gain_sentences(scores, target, run.get("given"))),
+            adjusted=adjusted,
+            calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
             reads=reads,
             borderline=tuple(borderline(scores, target)) if asked else (),
@@ -228,14 +226,14 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
 
 def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator[Exploratory]:
     for name, varies in _EXPLORATORY[design].items() if design else ():
-        if name != scores.headlines[target] and (score := scores.score(target, name)):
+        if name != scores.primary_metrics[target] and (score := scores.score(target, name)):
             yield Exploratory(name, score, varies, scores.strongest(target, name))
 
 
 def _answers(
     scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str, scoring: int
 ) -> Iterator[Answer]:
-    metric = scores.headlines[target]
+    metric = scores.primary_metrics[target]
     score, facts = scores.score(target, metric), metric_facts(metric)
     if problem or score is None:
         word, why = (problem.answer, "see above") if problem else ("not computed", "")
@@ -253,7 +251,7 @@ def _answers(
         yield Answer("held", text, "held constant", evidence)
     if asked:
         timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
-        yield from _given(scores.adds(target), metric, score, timed, dataset)
+        yield from _given(scores.adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):
             yield from _by_design(scores, target, metric)
 
@@ -275,7 +273,7 @@ def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str
 
 
 def _given(
-    adds: Adds | None, metric: str, score: Score, timed: tuple[str, Score] | None, dataset: str
+    adjusted: Adjusted | None, metric: str, score: Score, timed: tuple[str, Score] | None, dataset: str
 ) -> Iterator[Answer]:
     """The answers of the confound analysis.
 
@@ -284,63 +282,68 @@ def _given(
             must then lie above what that model reaches, since the analysis alone does not stop a sharper clock.
     """
     text = "given time and movement within 10 min?"
-    if adds is None:
+    if adjusted is None:
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
         return
-    if adds.undefined:
-        yield Answer("movement", text, "cannot be told", plain_reason(adds.undefined, dataset))
+    if adjusted.undefined:
+        yield Answer("movement", text, "cannot be told", plain_reason(adjusted.undefined, dataset))
         return
-    if adds.score != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
+    if adjusted.metric != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
         yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
         return
-    beside = [_BESIDE[name] for name in adds.held if name in _BESIDE]
-    if adds.judged == "small_study":
-        yield _above_time(_of_small_study(adds, beside, metric, score), score, timed)
+    beside = [_BESIDE[name] for name in adjusted.adjusted_for if name in _BESIDE]
+    if adjusted.decisive_level == "small_study":
+        yield _above_time(_of_small_study(adjusted, beside, metric, score), score, timed)
         return
-    if not adds.movement:
+    if not adjusted.has_movement:
         given = join_with_and(["the time since the start", *beside])
-        answer = _at(adds, "full", "movement", f"given {given}? (movement was not recorded)", metric, score)
+        answer = _at(
+            adjusted, "protocol_phase", "movement", f"given {given}? (movement was not recorded)", metric, score
+        )
         yield _above_time(answer, score, timed)
         return
     given = join_with_and(["time", "movement", *beside])
-    yield _above_time(_at(adds, "local", "movement", f"given {given} within 10 min?", metric, score), score, timed)
+    yield _above_time(
+        _at(adjusted, "movement", "movement", f"given {given} within 10 min?", metric, score), score, timed
+    )
     phase = "given the phase of the protocol, inferred from movement of the whole session?"
-    yield _above_time(_at(adds, "full", "protocol_phase", phase, metric, score), score, timed)
+    yield _above_time(_at(adjusted, "protocol_phase", "protocol_phase", phase, metric, score), score, timed)
 
 
-def _of_small_study(adds: Adds, beside: Sequence[str], metric: str, score: Score) -> Answer:
+def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, score: Score) -> Answer:
     """The answer of a small study, given few columns."""
-    at = adds.levels["small_study"]
+    at = adjusted.levels["small_study"]
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
-    given = join_with_and(["time", *order, *(["movement"] if adds.movement else []), *beside])
-    text = f"given {given}?{'' if adds.movement else ' (movement was not recorded)'}"
-    if not at.effect.defined:
-        return Answer("movement", text, "too few data", at.effect.undefined or "")
-    if at.label_left is not None and at.label_left < LEAST_LEFT:
-        why = f"{at.label_left:.0%} of the label's variance is left after adjustment; {LEAST_LEFT:.0%} are needed"
+    given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
+    text = f"given {given}?{'' if adjusted.has_movement else ' (movement was not recorded)'}"
+    if not at.partial_r.defined:
+        return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
+    left = at.label_residual_proportion
+    if left is not None and left < LEAST_LEFT:
+        why = f"{left:.0%} of the label's variance is left after adjustment; {LEAST_LEFT:.0%} are needed"
         return Answer("movement", text, "cannot be told", why)
-    if at.further_p is not None and at.further_p <= FURTHER_ALPHA:
+    if at.extra_movement_p is not None and at.extra_movement_p <= FURTHER_ALPHA:
         what = "movement over several units in ways that are not adjusted for"
-        why = f"the label follows {what} (p = {at.further_p:.2g})"
+        why = f"the label follows {what} (p = {at.extra_movement_p:.2g})"
         return Answer("movement", text, "cannot be told", why)
-    if at.share_left < SHARE_LEFT[0]:
-        why = f"the confounds explain {1 - at.share_left:.0%} of the score's variance"
+    if at.residual_proportion < SHARE_LEFT[0]:
+        why = f"the confounds explain {1 - at.residual_proportion:.0%} of the score's variance"
         return Answer("movement", text, "not shown", why)
-    return _at(adds, "small_study", "movement", text, metric, score, SMALLEST_EFFECT["partial r"])
+    return _at(adjusted, "small_study", "movement", text, metric, score, SMALLEST_EFFECT["partial r"])
 
 
 def _at(
-    adds: Adds, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
+    adjusted: Adjusted, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
 ) -> Answer:
     """The answer at a level of confounds. A condition that fails although the interval excludes 0 is named."""
-    at = adds.levels[level]
-    evidence = f"partial r {_figures(at.effect, 0.0)}"
-    word = against(at.effect, 0.0, smallest)
-    if word == "yes" and not at.adds:
-        word, evidence = "not shown", f"{evidence}, but {_failed_condition(adds, at, metric, score)}"
+    at = adjusted.levels[level]
+    evidence = f"partial r {_figures(at.partial_r, 0.0)}"
+    word = against(at.partial_r, 0.0, smallest)
+    if word == "yes" and not at.associated:
+        word, evidence = "not shown", f"{evidence}, but {_failed_condition(adjusted, at, metric, score)}"
     if word == "reversed" and against(score, metric_facts(metric).chance or 0.0) != "reversed":
         word, evidence = "not shown", f"{evidence}, but {metric_family(metric)} is not below chance"
-    return Answer(question, text, word, evidence, at.effect)
+    return Answer(question, text, word, evidence, at.partial_r)
 
 
 def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
@@ -351,18 +354,20 @@ def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -
     return replace(answer, answer="not shown", evidence=f"{answer.evidence}, but {reached}")
 
 
-def _failed_condition(adds: Adds, at: AddsAt, metric: str, score: Score) -> str:
+def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Score) -> str:
     """The condition that fails besides the interval of the partial correlation."""
     chance = metric_facts(metric).chance or 0.0
     if against(score, chance) != "yes":
         return f"{metric_family(metric)} is not above chance"
     least, most = SHARE_LEFT
-    none = 0.0 if adds.difference else chance
-    if against(at.score, none) != "yes":
+    none = 0.0 if adjusted.mean_difference else chance
+    if against(at.residual_score, none) != "yes":
         what = "higher and lower labels differ" if metric.startswith("concordance") else "the two labels differ"
-        unit = " SD" if adds.difference else ""
-        return f"over the matched comparisons the adjusted scores of {what} by {_figures(at.score, none)}{unit}"
-    return f"{at.share_left:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
+        unit = " SD" if adjusted.mean_difference else ""
+        return (
+            f"over the matched comparisons the adjusted scores of {what} by {_figures(at.residual_score, none)}{unit}"
+        )
+    return f"{at.residual_proportion:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
 
 
 def metric_family(metric: str) -> str:
@@ -418,14 +423,14 @@ def two_decimals(value: float, digits: int = 2) -> str:
 
 def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
     """Why the primary metric of a target can't be estimated, what that means, and what helps."""
-    metric, why = scores.headlines[target], scores.why_undefined(target, scores.headlines[target])
+    metric, why = scores.primary_metrics[target], scores.why_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
     for control, what in CONFOUNDING.items():
         known = scores.score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
             alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
             return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
-    if "not estimable" not in why:
+    if why.id not in FEW:
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, dataset)}."
         return Unanswerable("cannot be told", reason)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
@@ -452,34 +457,34 @@ def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
     return f"About {' or '.join(enough)} with such labels would give enough." if enough else ""
 
 
-def too_few(why: str, size: int) -> tuple[str, float]:
+def too_few(why: Reason, size: int) -> tuple[str, float]:
     """A sentence on what is missing, of the recorded reason `why` of a primary metric without a number, in a study of
     `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
-    if found := _TOO_FEW.match(why):
-        have, _, involved, comparisons, least = found.groups()
-        if int(involved) < int(least):
-            return f"Too few comparisons: {_sharing(involved, size)}; {least} are needed.", float("inf")
-        text = f"{have} matched comparisons of {involved} subjects; {comparisons} are needed."
-        return f"Too few comparisons: {text}", int(comparisons) / max(int(have), 1)
-    if found := _TOO_FEW_MATCHED.match(why):
-        involved, pairs, have, least, least_pairs, comparisons = found.groups()
+    found = why.values
+    if why.id == "few_comparisons":
+        if found["subjects"] < found["least_subjects"]:
+            text = f"{_sharing(found['subjects'], size)}; {found['least_subjects']} are needed."
+            return f"Too few comparisons: {text}", float("inf")
+        text = "{comparisons} matched comparisons of {subjects} subjects; {least_comparisons} are needed."
+        factor = found["least_comparisons"] / max(found["comparisons"], 1)
+        return f"Too few comparisons: {text.format_map(found)}", factor
+    if why.id == "few_matched_comparisons":
         text = (
-            f"{_sharing(involved, size)} whose session is of similar length, in {pairs} pairs and {have} comparisons; "
-            f"{least}, {least_pairs} and {comparisons} are needed."
+            "whose session is of similar length, in {matches} pairs and {comparisons} comparisons; {least_subjects}, "
+            "{least_matches} and {least_comparisons} are needed."
         )
-        return f"Too few comparisons: {text}", float("inf")
+        return f"Too few comparisons: {_sharing(found['subjects'], size)} {text.format_map(found)}", float("inf")
     return f"Too few data: {plain_reason(why)}.", float("inf")
 
 
-def _sharing(involved: str, size: int) -> str:
+def _sharing(involved: int, size: int) -> str:
     """How many of all subjects can be compared; `size` may leave out those without a prediction, who count as wrong."""
-    return f"{involved} of {max(size, int(involved))} subjects share a test fold with a subject of opposite labels"
+    return f"{involved} of {max(size, involved)} subjects share a test fold with a subject of opposite labels"
 
 
-def undefined_in_words(why: str, size: int, dataset: str = "") -> str:
+def undefined_in_words(why: Reason, size: int, dataset: str = "") -> str:
     """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
-    few = _TOO_FEW.match(why) or _TOO_FEW_MATCHED.match(why)
-    return too_few(why, size)[0].removesuffix(".") if few else plain_reason(why, dataset)
+    return too_few(why, size)[0].removesuffix(".") if why.id in FEW else plain_reason(why, dataset)
 
 
 def _more_seeds(factor: float, seeds: int) -> str:
@@ -490,14 +495,6 @@ def _more_seeds(factor: float, seeds: int) -> str:
     return f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
 
 
-_PLAIN = (
-    (re.compile(r"^not estimable: .* can't be estimated, and in \w+ the clock alone reaches ([\d.]+)$"),
-     r"the time since the start alone reaches \1"),
-    (re.compile(r"^it was not computed$"), "it was not computed"),
-)  # fmt: skip
-
-
-_HIDDEN = "the release hides when units were recorded"
 _RELEASE = "the release does not state when a unit began"
 _DESCRIPTION = (
     "dataset.yaml does not say at which second recordings began: add `start_s:` to `recordings`, or `time:`, a column "
@@ -505,14 +502,13 @@ _DESCRIPTION = (
 )
 
 
-def plain_reason(why: str, dataset: str = "") -> str:
-    """A recorded reason in plain words; as it is where it has none. `dataset` is the full name, of records or stores:
-    where times are missing, it tells whose own recordings these are."""
-    if why == _HIDDEN:
+def plain_reason(why: Reason, dataset: str = "") -> str:
+    """A recorded reason in plain words. `dataset` is the full name, of records or stores: where times are missing, it
+    tells whose own recordings these are."""
+    if why.id == "hidden_times":
         return _DESCRIPTION if re.search(r"^own/|/own$", dataset) else _RELEASE
-    for pattern, plain in _PLAIN:
-        if pattern.match(why):
-            return pattern.sub(plain, why)
+    if why.id == "time_decides":
+        return f"the time since the start alone reaches {why.values['reached']:.3f}"
     return why.removeprefix("not estimable: ")
 
 
@@ -539,14 +535,14 @@ def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None,
 
 def borderline(scores: Scores, target: str) -> Iterator[str]:
     """The figures that decide on a target by a lower end within `NEAR_BOUND` of the null value."""
-    metric = scores.headlines[target]
+    metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [
         ("chance", scores.score(target, metric), metric_facts(metric).chance)
     ]
-    adds = scores.adds(target)
-    if adds and (at := adds.decides):
-        none = 0.0 if adds.difference or adds.score is None else metric_facts(adds.score).chance
-        known += [("partial r", at.effect, 0.0), ("adjusted scores", at.score, none)]
+    adjusted = scores.adjusted(target)
+    if adjusted and (at := adjusted.decides):
+        none = 0.0 if adjusted.mean_difference or adjusted.metric is None else metric_facts(adjusted.metric).chance
+        known += [("partial r", at.partial_r, 0.0), ("adjusted scores", at.residual_score, none)]
     for what, score, bound in known:
         if score and score.low is not None and bound is not None and abs(score.low - bound) <= NEAR_BOUND:
             yield what

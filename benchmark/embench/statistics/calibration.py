@@ -24,7 +24,7 @@ from embench.statistics.intervals import (
     jackknife_error,
     jackknife_estimate,
     leave_one_out,
-    shared_variance,
+    training_overlap,
     widen,
 )
 from embench.statistics.joined import Joined, join
@@ -183,7 +183,7 @@ class _Pooled:
             without = (top.sum() - above.sum(0)) / np.where((rest > 0) & (below.sum(0) > 0), rest, np.nan)
             by_seed = (above - mean * below) / below.sum(1, keepdims=True)
         found = jackknife_estimate(mean, without, int((bottom.sum(0) > 0).sum()))
-        return widen(found, shared_variance(by_seed, self.trained) if self.seeds > 1 else None)
+        return widen(found, training_overlap(by_seed, self.trained) if self.seeds > 1 else None)
 
 
 def _of(pooled: _Pooled) -> Calibration:

@@ -16,7 +16,6 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import mean_of_known, tie_width
 from embench.interfaces.units import Target, Units
 from embench.records import record
-from embench.records.manifest import with_people
 from embench.records.record import Record
 from embench.records.wording import format_p, format_points, join_with_and, method_name
 from embench.statistics import conditioned, intervals, metric_facts
@@ -39,7 +38,7 @@ from embench.statistics.intervals import (
     group_permutations,
     leave_one_out,
     paired_difference,
-    shared_variance,
+    training_overlap,
     widen,
 )
 from embench.statistics.joined import (
@@ -179,7 +178,7 @@ def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
 
 # Results of comparing methods: figures, and a sentence for a paper.
 
-_KEYS = {"subjects": "people"}
+_KEYS = {"subjects": "subjects"}
 """Fields of a comparison that `--json` writes under another key."""
 
 
@@ -214,7 +213,7 @@ class Comparison:
     tests: Mapping[str, float]
     subjects: int
     units: int
-    over: Literal["people", "folds"]
+    over: Literal["subjects", "folds"]
     smallest: float | None
     unequal_tuning: bool
     higher_is_better: bool = True
@@ -254,10 +253,10 @@ class Comparison:
         return {
             **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
             "scores": {
-                self.one: with_people(self.scores[0].as_json()),
-                self.other: with_people(self.scores[1].as_json()),
+                self.one: self.scores[0].as_json(),
+                self.other: self.scores[1].as_json(),
             },
-            "difference": with_people(self.difference.as_json()),
+            "difference": self.difference.as_json(),
             "tests": dict(self.tests),
             "equivalent": self.equivalent,
             "better": self.better,
@@ -267,18 +266,18 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods were
-    scored on the test subjects when it was, itself included; None where that was not counted."""
+    """A method among others: those that share a letter of `group` can't be told apart. `methods_evaluated`: how many
+    methods were scored on the test subjects when it was, itself included; None where that was not counted."""
 
     name: str
     run: str
     score: Estimate
     group: str
-    tried: int | None
+    methods_evaluated: int | None
 
     def as_json(self) -> dict[str, Any]:
         """The standing as `embench compare --json` prints it."""
-        return {**vars(self), "score": with_people(self.score.as_json())}
+        return {**vars(self), "score": self.score.as_json()}
 
 
 @dataclass(frozen=True)
@@ -316,7 +315,7 @@ def _sentence(c: Comparison) -> str:
         else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
     corrected = " Holm-corrected" if c.together > 1 else ""
-    paired = f"{c.subjects} subjects" if c.over == "people" else f"paired over folds, {c.subjects} subjects"
+    paired = f"{c.subjects} subjects" if c.over == "subjects" else f"paired over folds, {c.subjects} subjects"
     figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
     if c.better:
         text = f"{first} is better than {second} by {size}, {figures}"
@@ -370,7 +369,7 @@ def compare(
 
     Args:
         target: optional where the two have exactly one in common.
-        metric: by default the target's headline.
+        metric: by default the target's primary metric.
 
     Returns:
         A comparison, which prints as a sentence. `difference` is `one` less `other`, with `mean`, `low` and `high`; `p`
@@ -480,7 +479,7 @@ class SharedFacts:
     units: int
     folds: int
     trained: np.ndarray
-    over: Literal["people", "folds"]
+    over: Literal["subjects", "folds"]
     seeds: tuple[int, ...]
     more_seeds: bool
     shared_stimuli: bool
@@ -511,7 +510,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
         UsageError, DataError: as `compare`.
     """
     rule = recorded_target(records[0], target)
-    name = metric or records[0].scores.headlines[target]
+    name = metric or records[0].scores.primary_metrics[target]
     facts = metric_facts(name)
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
@@ -528,7 +527,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
         trained=every[0].trained(jackknife),
-        over="folds" if any(map(has_shared_subjects, records)) else "people",
+        over="folds" if any(map(has_shared_subjects, records)) else "subjects",
         seeds=seeds,
         more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
         shared_stimuli=has_shared_stimuli(records[0]),
@@ -598,7 +597,7 @@ def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estim
         raise DataError(
             f"the difference of {about.metric} is undefined: {gap.reason}", where=f"{one.name}, {other.name}"
         )
-    shared = shared_variance(gap.by_seed, about.trained)
+    shared = training_overlap(gap.by_seed, about.trained)
     return widen(gap, shared), shared
 
 
@@ -661,7 +660,7 @@ def _unequal(one: ComparedMethod, other: ComparedMethod, among: Sequence[Compare
 
 
 def _tried(of: Record, target: str) -> int | None:
-    tried = of.run["tried"]
+    tried = of.run["methods_evaluated"]
     return tried.get(target) if isinstance(tried, Mapping) else tried
 
 

@@ -11,10 +11,10 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import (
     Pairs,
     compare_subjects,
+    group_positions,
     mean_of_known,
     one_against_rest,
     outranks,
-    rows_of,
     subject_codes,
     tie_width,
 )
@@ -30,10 +30,11 @@ IN_MEMORY = 2_000_000
 
 
 def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False) -> Pairs:
-    """Quadruples of subjects p, q and cells i, j, with a label that is higher at i for p and at j for q; each the mean
-    of p's comparison of i over j and q's of j over i. Each stands twice: with p's comparison in the row of p, with q's
-    in that of q. Both met i before j, or both j before i, so that nothing wins that rises or falls all through a
-    session, whatever the orders of the stimuli were; where the release hides the times, no order is asked for.
+    """Return quadruples of subjects p, q and cells i, j, where the label is higher at i for p and at j for q. The value
+    of each is the mean of p's comparison of i with j and q's comparison of j with i. Each quadruple is counted twice:
+    with p's comparison in row p, and with q's in row q. Both subjects met i before j, or both j before i, so that a
+    score that rises or falls throughout a session wins nothing, whatever the order of stimuli. If the release has no
+    times, any order is allowed.
 
     With a table (orders, cells, cells) of each subject's comparisons, two subjects have the sum of one table times the
     other's transpose. Tables are made for some rows at a time.
@@ -43,7 +44,7 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
         graded: whether a comparison is won by the difference of scores, not by 1.
     """
     tie, cells = None if graded else tie_width(units.score), 1 + int(np.max(cell, initial=0))
-    owners = rows_of(subject_codes(units, subjects))
+    owners = group_positions(subject_codes(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
     at_once = max(1, IN_MEMORY // (2 * cells * max(1, len(owners))))
     for first in range(0, cells, at_once):
@@ -67,20 +68,20 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
 
 
 def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False) -> np.ndarray:
-    """(P,) the share of pairs of units inside each subject of `subjects` (P,) that are in the right order, or the mean
-    difference of scores in them; NaN for one whose labels do not differ by a step, or without units."""
+    """Return (P,) the proportion of pairs of units in the right order within each subject of `subjects` (P,), or the
+    mean difference of their scores. NaN for a subject without units, or whose labels do not differ by a step."""
     tie, values = None if graded else tie_width(units.score), np.full(len(subjects), np.nan)
-    for p, rows in rows_of(subject_codes(units, subjects)):
+    for p, rows in group_positions(subject_codes(units, subjects)):
         won, number = _table(units, rows, np.zeros(len(units), int), 1, tie)
         values[p] = won[0, 0] / number[0, 0] if number[0, 0] else np.nan
     return values
 
 
 def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    """(K, P) the share without the units of each of `stimuli` (K,)."""
+    """Return (K, P) the share without the units of each of `stimuli` (K,)."""
     names, cell = np.unique(units.stimulus, return_inverse=True)
     values = np.full((len(names), len(subjects)), np.nan)
-    for p, rows in rows_of(subject_codes(units, subjects)):
+    for p, rows in group_positions(subject_codes(units, subjects)):
         won, number = (
             of.sum() - of.sum(0) - of.sum(1) + np.diag(of)
             for of in _table(units, rows, cell, len(names), tie_width(units.score))
@@ -93,8 +94,8 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
 def _table(
     units: Units, rows: np.ndarray, cell: np.ndarray, cells: int, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of what is won, and the number of comparisons, (cells, cells), of units of one subject, those of higher
-    label in rows."""
+    """Return the sums of wins and the numbers of comparisons, both (cells, cells), among the units of one subject; rows
+    have the higher label."""
     won, number = np.zeros((2, cells * cells))
     for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // IN_MEMORY):
         higher, _, ahead = _compared(units, rows, here, tie)
@@ -106,7 +107,8 @@ def _table(
 
 
 def _counted(place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """(places,) sums of `ahead`, and the number, of the `chosen` comparisons at each `place`; all three (m, n)."""
+    """Return (places,) sums of `ahead`, and the number, of the `chosen` comparisons at each `place`; all three (m,
+    n)."""
     at = place[chosen]
     return np.bincount(at, ahead[chosen], places), np.bincount(at, minlength=places)
 
@@ -114,9 +116,9 @@ def _counted(place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: i
 def _compared(
     units: Units, rows: np.ndarray, here: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compares some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,): (m, n) whether the label is
-    higher, whether it is lower, neither where two models predicted them, and what the score wins: 1, half where tied,
-    or its difference."""
+    """Compare some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
+    whether the label is higher, whether it is lower, and what the score wins: 1, 0.5 for ties, or the difference. The
+    first two are False if two models predicted the units."""
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
     gap, least = np.subtract.outer(y[here], y), units.step * (1 - ROUNDED)
     apart = np.equal.outer(fold[here], fold) & (np.abs(gap) >= least)
@@ -135,9 +137,9 @@ def _compared(
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 """Conditioned scores of classes in all versions of scoring."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
-"""Conditioned scores of values, where a score of version 3 is the headline."""
+"""Conditioned scores of values, where a score of version 3 is the primary metric."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
-"""Conditioned scores of labels that vary while a stimulus lasts; they are made where one is the headline."""
+"""Conditioned scores of labels that vary while a stimulus lasts; they are made where one is the primary metric."""
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
@@ -169,17 +171,17 @@ def pooled_hurdle(name: str) -> Hurdle:
 
 
 def is_conditioned(name: str) -> bool:
-    """True if the score of this name is made of comparisons with a nuisance held constant."""
+    """Return True if the score with this name consists of comparisons with a constant nuisance."""
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
 def is_of(name: str, target: Target) -> bool:
-    """True if a conditioned score scores targets of this kind."""
+    """Return True if the conditioned score applies to targets of this kind."""
     return name.startswith(target.traits.share)
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
-    """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
+    """Return the comparisons of a conditioned score, one table (P, P) per class, or the reason why none is possible.
 
     A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
@@ -205,83 +207,85 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
 
 
 def cells(name: str, units: Units) -> np.ndarray | Undefined:
-    """(n,) from 0 on, the cell of each unit that a conditioned score holds constant: the stimulus, its moment or the
-    bin of time."""
+    """Return (n,) the cell of each unit, from 0, that a conditioned score keeps constant: the stimulus, its moment or
+    the bin of time."""
     by_time = name in BY_TIME
     if name in BY_MOMENT:
         return _moments(units)
     if by_time:
         if not np.isfinite(units.length_s):
-            return Undefined("units are whole recordings and have no common length")
+            return Undefined("whole_recordings")
         if not np.isfinite(units.start_s).all():
-            return Undefined("the release hides when units were recorded")
+            return Undefined("hidden_times")
         if name != "auroc_crossed_time" and (units.session_s is None or not np.isfinite(units.session_s).all()):
-            return Undefined("it is not known how long sessions were")
+            return Undefined("unknown_session_length")
     # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
     condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
     kinds, cell = np.unique(condition, return_inverse=True)
     if len(kinds) < 2:
         what = "bin of time" if by_time else "stimulus"
-        return Undefined(f"there is one {what} only, so that nothing can be held constant")
+        return Undefined("one_condition", what=what)
     return np.asarray(cell)
 
 
 def _moments(units: Units) -> np.ndarray | Undefined:
-    """(n,) from 0 on, the moment of the stimulus: bins of the units' length, from where the stimulus began."""
+    """Return (n,) the moment of the stimulus for each unit, from 0: bins of the units' length, from the start of the
+    stimulus."""
     if units.moment_s is None or not np.isfinite(units.length_s):
-        return Undefined("it is not known at which moment of its stimulus a unit lies")
+        return Undefined("unknown_moment")
     bins = np.floor(units.moment_s / units.length_s + 1e-6)
     _, stimulus = np.unique(units.stimulus, return_inverse=True)
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
-    apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in rows_of(cell))
+    apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in group_positions(cell))
     if apart > APART * units.length_s:  # else what changes within a unit tells who is later
-        return Undefined(f"units at one moment of a stimulus begin up to {apart:.1f} s apart")
+        return Undefined("moments_apart", apart=round(float(apart), 1))
     return np.asarray(cell)
 
 
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
-    """The comparisons of subjects whose sessions differ by `MATCHED_S` at most."""
+    """Return the comparisons of subjects whose sessions differ in length by at most `MATCHED_S`."""
     length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
 
 
 def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
-    """(P,) the length of each subject's session in s, NaN for those without units."""
+    """Return (P,) the length of each subject's session in s, NaN without units."""
     length = np.full(subjects, np.nan)
     length[subject] = units.session_s
     return length
 
 
 def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> float | Undefined:
-    """The mean over classes of the share of comparisons won; classes with too few comparisons are excluded."""
+    """Return the mean over classes of the share of comparisons won; classes with too few comparisons are excluded."""
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
-    what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
+    what = "pairs of units" if name == "auroc_within_stimulus" else "matched comparisons"
+    counts = {
+        "subjects": involved,
+        "comparisons": most,
+        "least_subjects": hurdle.subjects,
+        "least_comparisons": hurdle.comparisons,
+    }
     if name in MATCHED:
-        matches = max(_matches(table) for table in tables)
-        return Undefined(
-            f"not estimable: {involved} subjects have a partner whose session is of like length, in {matches} pairs "
-            f"and {most} quadruples; {hurdle.subjects}, {hurdle.matches} and {hurdle.comparisons} are needed"
-        )
-    return Undefined(
-        f"not estimable: {most} {what} of {involved} subjects; at least {hurdle.comparisons} of {hurdle.subjects} are "
-        "needed"
-    )
+        matches = max(_count_compared_subjects(table) for table in tables)
+        return Undefined("few_matched_comparisons", matches=matches, least_matches=hurdle.matches, **counts)
+    return Undefined("few_comparisons", what=what, **counts)
 
 
 def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE) -> np.ndarray:
-    """(R,) the same when subject p stands `counts[r, p]` times in sample r; over the same classes."""
+    """Return (R,) the mean of `share_won` over the same classes, if sample r contains subject p `counts[r, p]`
+    times."""
     return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables, hurdle)])
 
 
 def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> list[int]:
-    """The classes that have comparisons and subjects enough."""
+    """Return the positions of classes with enough comparisons and subjects."""
     sizes = [comparison_counts(name, table) for table in tables]
     enough = [k for k, (n, subjects) in enumerate(sizes) if n >= hurdle.comparisons and subjects >= hurdle.subjects]
-    return [k for k in enough if name not in MATCHED or _matches(tables[k]) >= hurdle.matches]
+    return [k for k in enough if name not in MATCHED or _count_compared_subjects(tables[k]) >= hurdle.matches]
 
 
 def distinct(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
@@ -289,38 +293,39 @@ def distinct(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
     return [Pairs(*(np.max(of, axis=0) for of in zip(*tables, strict=True))) for tables in zip(*by_seed, strict=True)]
 
 
-def _matches(table: Pairs) -> int:
-    """Pairs of subjects who are compared."""
+def _count_compared_subjects(table: Pairs) -> int:
+    """Return the number of pairs of subjects with at least one comparison."""
     return int((table.pairs > 0).sum()) // 2
 
 
 def plain_share(tables: Sequence[Pairs]) -> float | None:
-    """The mean over classes of the share won, however few comparisons there are; None without any."""
+    """Return the mean over classes of the proportion won, even with few comparisons; None without comparisons."""
     shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
     return float(np.mean(shares)) if shares else None
 
 
 def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
-    """(distinct comparisons, subjects who take part in any)."""
+    """Return the number of distinct comparisons, and of subjects who take part in any."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
 
 
 def is_even(tables: Sequence[Pairs]) -> bool:
-    """True if every comparison that one subject of two wins is lost by the other, as those of a constant, and of any
-    score that depends on the stimulus or on time alone."""
+    """Return True if each comparison that one of two subjects wins is lost by the other. This holds for constant
+    scores, and for scores that depend on the stimulus or on time alone."""
     return all(np.allclose(t.wins + t.wins.T, t.pairs, rtol=0, atol=1e-6) for t in tables)
 
 
 def over_folds(
     name: str, folds: Iterable[Units], subjects: np.ndarray, *, graded: bool = False
 ) -> list[Pairs] | Undefined:
-    """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
+    """Return the comparisons of all folds of a seed, one table (P, P) per class over `subjects` (P,), or the reason why
+    there are none."""
     return sum_of_known([comparisons(name, units, subjects, graded=graded) for units in folds])
 
 
 def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
-    """The sum of the tables there are, or why there are none; no more than one fold's are in memory."""
+    """Return the sum of the tables that exist, or the reason why none does; at most one fold's tables are in memory."""
     total: list[Pairs] | None = None
     reasons = []
     for tables in made:
@@ -332,7 +337,7 @@ def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undef
 
 
 def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
-    """The sum over folds, class by class."""
+    """Return the sum over folds, class by class."""
     return [
         Pairs(np.sum([t.wins for t in of_class], axis=0), np.sum([t.pairs for t in of_class], axis=0))
         for of_class in zip(*tables, strict=True)
@@ -342,9 +347,10 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
 def _within_cell(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
-    """Two subjects, one stimulus: every positive unit of one against every negative unit of the other."""
+    """Return comparisons of two subjects at one stimulus: each positive unit of one with each negative unit of the
+    other."""
     wins, pairs = np.zeros((subjects, subjects)), np.zeros((subjects, subjects))
-    for _, rows in rows_of(cell):
+    for _, rows in group_positions(cell):
         here = compare_subjects(score[rows], positive[rows], subject[rows], subjects, tie)
         wins += here.wins
         pairs += here.pairs
@@ -354,8 +360,9 @@ def _within_cell(
 
 
 class OwnComparisons(NamedTuple):
-    """Units of one `subject`, predicted by one fold's model: the cells of the positive ones (h,) and of the negative
-    ones (l,), and what each positive one wins against each negative one (h, l), ties half, none in the same cell."""
+    """Comparisons within a subject, predicted by one fold's model: the cells of the positive units (h,) and of the
+    negative units (l,). The wins (h, l) of each positive unit over each negative unit are 0.5 for ties; units in the
+    same cell are not compared."""
 
     subject: int
     high: np.ndarray
@@ -363,8 +370,8 @@ class OwnComparisons(NamedTuple):
     won: np.ndarray
 
     def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The comparisons for which `other` has some with the labels exchanged (m,): the cells of the positive and of
-        the negative unit, how many `other` has, and what is won."""
+        """Return the comparisons for which `other` has comparisons with exchanged labels (m,): the cells of the
+        positive and of the negative unit, the number of comparisons in `other`, and the wins."""
         cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
         at_high = np.bincount(other.low, minlength=cells)[self.high]
         at_low = np.bincount(other.high, minlength=cells)[self.low]
@@ -378,10 +385,10 @@ class OwnComparisons(NamedTuple):
 def own_comparisons(
     units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
 ) -> list[list[OwnComparisons]]:
-    """The comparisons of units of one subject, in different cells (n,) and predicted by one fold's model, for each
-    class."""
+    """Return for each class the comparisons of one subject's units in different cells (n,), predicted by one fold's
+    model."""
     tie, folds = None if graded else tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
-    owners = rows_of(subject_codes(units, subjects) * (folds.max() + 1) + folds)
+    owners = group_positions(subject_codes(units, subjects) * (folds.max() + 1) + folds)
     return [
         [
             _compare_subject(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie)
@@ -402,8 +409,9 @@ def _compare_subject(
 
 
 def _crossed(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
-    """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
-    over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
+    """Return quadruples of subjects p, q and cells s, t, where p has labels 1, 0 and q has 0, 1. The value of each is
+    the mean of p's comparison of s with t and q's comparison of t with s. One model scores both units of a comparison:
+    units of two folds are not compared.
 
     A comparison of p counts as often as q has a negative unit in the cell of its positive one and a positive unit in
     the cell of its negative one. All sums are of halves, and so are exact in any order.

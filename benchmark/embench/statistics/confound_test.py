@@ -23,7 +23,7 @@ from embench.records.scores import Scores
 from embench.statistics import intervals, metric_facts
 from embench.statistics.answers import CLOCK_TELLS_ALL, FURTHER_ALPHA, LEAST_LEFT, SHARE_LEFT
 from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
-from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, shared_variance, widen
+from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, training_overlap, widen
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance_columns import (
     BLOCKS,
@@ -33,7 +33,7 @@ from embench.statistics.nuisance_columns import (
     axes_of,
     block,
     placebo,
-    registered_clock,
+    predict_protocol_phase,
     study_of,
 )
 from embench.statistics.nuisance_models import Parts, label_columns
@@ -48,13 +48,14 @@ from embench.statistics.small_studies import (
 )
 from embench.system import ProgressCallback, joblib_workers
 
-# A verdict on whether a method's scores say more about the label than clock and movement do.
+# The confound test: whether scores are associated with the label, given measured confounds.
 #
-# Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
-# subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if what is left of *x*
-# is higher in positive units, over the comparisons of the headline, and if what is left of *x* and *y* goes together
-# inside subjects: the generalised covariance measure (Shah & Peters 2020, doi 10.1214/19-AOS1857), which alone is
-# passed by clocks that are sharper than those in *Z*. `docs/why/adds.md` has the attacks.
+# Ridge regressions across subjects, in the folds of the run, predict the out-of-fold scores *x* and the label *y* from
+# the confounds *Z*. Scores are associated with the label given *Z* if three conditions hold. The method's own primary
+# metric lies above chance. The residual scores are higher in positive units, over the comparisons of the primary
+# metric. The residuals of *x* and *y* are correlated within subjects: the generalised covariance measure (Shah & Peters
+# 2020, doi 10.1214/19-AOS1857). That measure alone is passed by clocks that are sharper than those in *Z*.
+# `docs/why/adjusted.md` has the attacks.
 
 PENALTY = 100.0
 """Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
@@ -115,8 +116,8 @@ class Held:
 
 
 class Variant(NamedTuple):
-    """A way to judge: the penalty of ridge regressions on the nuisances, and whether what is left is judged by its mean
-    `difference` over the headline's comparisons or by the headline itself."""
+    """A variant of the rule: the penalty of the ridge regressions on the confounds, and whether the residual scores are
+    tested by their mean `difference` over the primary metric's comparisons or by the primary metric itself."""
 
     penalty: float = PENALTY
     difference: bool = True
@@ -124,9 +125,9 @@ class Variant(NamedTuple):
 
 RULE = Variant()
 VARIANTS: Mapping[str, Variant] = {
-    "a third of the penalty": Variant(PENALTY / 3),
-    "three times the penalty": Variant(PENALTY * 3),
-    "the headline of what is left": Variant(difference=False),
+    "third_penalty": Variant(PENALTY / 3),
+    "triple_penalty": Variant(PENALTY * 3),
+    "metric_of_residuals": Variant(difference=False),
 }
 """Variants of the rule, for the stability of a verdict."""
 
@@ -187,46 +188,46 @@ class LabelledUnits:
 
 
 @dataclass(frozen=True)
-class Added:
+class Association:
     """The rest of a method's scores, given the nuisances of one level.
 
     Args:
-        effect: the partial correlation of score and label, -1 to 1, mean over subjects.
-        score: of what is left of the scores, the mean difference between positive and negative units over the
-            comparisons of the headline, in SDs of a subject's scores; the headline where it is made of no comparisons.
-        share: of the scores' variance, how much is left.
-        adds: whether all conditions hold.
-        of_groups: (G,) what each group of subjects adds to the effect.
+        partial_r: the partial correlation of score and label, -1 to 1, mean over subjects.
+        score: the mean difference of residual scores between positive and negative units over the comparisons of the
+            primary metric, in SDs of a subject's scores; the primary metric itself where it has no comparisons.
+        share: proportion of the scores' variance that the confounds leave.
+        associated: whether all conditions hold.
+        by_group: (G,) contribution of each group of subjects to the partial correlation.
         tasks: task -> the effect over its units and all negative ones, where there are several.
     """
 
-    effect: Estimate | Undefined
+    partial_r: Estimate | Undefined
     score: ScoreOrReason
     share: float
-    adds: bool
-    of_groups: np.ndarray
+    associated: bool
+    by_group: np.ndarray
     tasks: Mapping[str, Estimate | Undefined]
 
 
-def added(
+def measure_association(
     values: Mapping[int, np.ndarray],
     tested: LabelledUnits,
     held: Mapping[int, Held],
     blocks: Sequence[str],
-    headline: str,
+    primary_metric: str,
     own: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
-) -> Added:
+) -> Association:
     """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
 
     Args:
         values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
-        own: its headline.
+        own: its primary metric.
     """
     found = {seed: _residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
     parts = {seed: held[seed].parts for seed in values}
-    return _added(found, parts, tested, headline, own, jackknife, by)
+    return _associate(found, parts, tested, primary_metric, own, jackknife, by)
 
 
 class _Residuals(NamedTuple):
@@ -251,25 +252,25 @@ def _residuals(
     return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
 
 
-def _added(
+def _associate(
     found: Mapping[int, _Residuals],
     parts: Mapping[int, Parts],
     tested: LabelledUnits,
-    headline: str,
+    primary_metric: str,
     own: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
-) -> Added:
+) -> Association:
     of_scores = {seed: each.scores for seed, each in found.items()}
     of_labels = {seed: each.labels for seed, each in found.items()}
     before = sum(each.before for each in found.values())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
     joined = tested.joined(of_scores, {seed: parts[seed] for seed in found})
-    chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
-    if has_difference(headline) and by.difference:
-        score, none = mean_difference(headline, joined, jackknife), 0.0
+    chance = 0.5 if metric_facts(primary_metric).is_like_auroc else 0.0
+    if has_difference(primary_metric) and by.difference:
+        score, none = mean_difference(primary_metric, joined, jackknife), 0.0
     else:
-        score, none = scored(headline, joined, tested.target, jackknife), chance
+        score, none = scored(primary_metric, joined, tested.target, jackknife), chance
     products = _products(of_scores, of_labels)
     by_subject = _by_subject(products, tested, jackknife)
     effect = _effect(by_subject, joined, jackknife)
@@ -278,14 +279,14 @@ def _added(
         name: _effect(_by_subject(np.where(units, products, np.nan), tested, jackknife), joined, jackknife)
         for name, units in _tasks(tested).items()
     }
-    return Added(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
+    return Association(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
 
 
 def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
     """A score with the interval of version 3."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
-        return Undefined(f"{metric} scores no such target")
+        return Undefined("metric_of_other_targets", metric=metric)
     return with_interval_of(metric, found)
 
 
@@ -322,7 +323,7 @@ def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Est
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
-    return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
+    return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
 
 
 def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
@@ -355,40 +356,40 @@ def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     return {f"block {k} of {most}": like_most & (block == k) for k in range(1, most + 1)}
 
 
-# The part `adds` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
+# The part `adjusted` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
 
 _OF_EFFECT = ("mean", "low", "high")
 _RULE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
 """Digests of the code that makes effects of scores and nuisances."""
 _FITTING = "while fitting models of time and movement"
-ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
-    "local": ("local",),
-    "full": ("registered", "local"),
-    "local_contact": ("local", "contact"),
-    "full_contact": ("registered", "local", "contact"),
+CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
+    "movement": ("local",),
+    "protocol_phase": ("registered", "local"),
+    "movement_signal_quality": ("local", "contact"),
+    "protocol_phase_signal_quality": ("registered", "local", "contact"),
 }
 """Level -> the blocks of nuisances that are held constant. `local`: what is seen within ten minutes, and the time since
 the start. `full`: also clocks that movement sets."""
 
 
-def what_it_adds(
+def run_confound_test(
     values: Mapping[str, Mapping[int, np.ndarray]],
     folds: Mapping[str, Mapping[int, np.ndarray]],
     studies: Studies,
     cohort: Cohort,
     scores: Scores,
-    judged: str,
+    decisive: str,
     protocol: Protocol,
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Target -> what the method adds at each of `ADDS_LEVELS`, or in a small study (`is_small`) given few columns; or
-    why nothing can be said.
+    """Target -> what the method adds at each of `CONFOUND_LEVELS`, or in a small study (`is_small`) given few columns;
+    or why nothing can be said.
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
         folds: target -> seed -> (N, 1) the fold that tests each unit, NaN where none does.
-        studies: of the seeds of these values, of large studies. `judged`: the level that decides there.
+        studies: of the seeds of these values, of large studies. `decisive`: the level that decides there.
         progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
             a dataset.
         placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
@@ -407,10 +408,10 @@ def what_it_adds(
             made = _of_small_study(values[target.name], folds[target.name], target, cohort, scores)
         else:
             made = _of_target(
-                values[target.name], studies[target.name], target, cohort, scores, judged, begin, placebo_seeds,
+                values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
-        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else made
+        found[target.name] = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made
     return found
 
 
@@ -446,7 +447,7 @@ def _of_small_study(
     own = _own(metric, tested, of_units, parts, cohort)
     known = np.isfinite(tested.y) & np.all([np.isfinite(of[:, 0]) for of in of_units.values()], axis=0)
     if not known.any():
-        return Undefined("no unit with a label is predicted in all seeds")
+        return Undefined("no_label_in_all_seeds")
     made = [
         standardised_scores(np.where(known[:, None], of, np.nan), tested.subject, parts[seed])[known]
         for seed, of in of_units.items()
@@ -458,22 +459,22 @@ def _of_small_study(
     found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
     at = {
-        "effect": _number(found.effect),
-        "share_left": found.score_left,
-        "label_left": found.label_left,
-        "further_p": found.further_p,
-        "adds": _low(found.effect) > 0
-        and found.label_left >= LEAST_LEFT
-        and found.further_p > FURTHER_ALPHA
+        "partial_r": _number(found.effect),
+        "residual_proportion": found.score_left,
+        "label_residual_proportion": found.label_residual_proportion,
+        "extra_movement_p": found.extra_movement_p,
+        "associated": _low(found.effect) > 0
+        and found.label_residual_proportion >= LEAST_LEFT
+        and found.extra_movement_p > FURTHER_ALPHA
         and _low(own) > chance,
-        "of_groups": dict(zip(names.tolist(), found.of_groups.tolist(), strict=True)),
+        "by_group": dict(zip(names.tolist(), found.by_group.tolist(), strict=True)),
     }
     return {
-        "score": metric,
-        "movement": "acc" in cohort.store.modalities,
-        "held": modalities_held(cohort.store),
+        "metric": metric,
+        "has_movement": "acc" in cohort.store.modalities,
+        "adjusted_for": modalities_held(cohort.store),
         "levels": {SMALL_STUDY: at},
-        "judged": SMALL_STUDY,
+        "decisive_level": SMALL_STUDY,
     }
 
 
@@ -495,7 +496,7 @@ def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
 def was_analysed(studies: Studies) -> bool:
     """True if all models of confounds that an analysis needs were fitted before."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
-    return all(study.fitted.was_kept(name) for study in each for name in BLOCKS)
+    return all(study.fitted.is_cached(name) for study in each for name in BLOCKS)
 
 
 def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
@@ -511,7 +512,7 @@ def _of_target(
     target: Target,
     cohort: Cohort,
     scores: Scores,
-    judged: str,
+    decisive: str,
     begin: Begin,
     placebo_seeds: Sequence[int],
     scoring: int,
@@ -532,34 +533,34 @@ def _of_target(
     if isinstance(own, Undefined):
         return own
 
-    wanted = {(level, PENALTY) for level in ADDS_LEVELS} | {(judged, by.penalty) for by in VARIANTS.values()}
+    wanted = {(level, PENALTY) for level in CONFOUND_LEVELS} | {(decisive, by.penalty) for by in VARIANTS.values()}
     found = {}  # of one seed after another, as the columns of each are large
     for seed, study in studies.items():
         held = held_constant(study, begin)
         found[seed] = {
-            (level, penalty): _residuals(of_units[seed], tested, held, ADDS_LEVELS[level], penalty)
+            (level, penalty): _residuals(of_units[seed], tested, held, CONFOUND_LEVELS[level], penalty)
             for level, penalty in wanted
         }
         del held
 
-    def at(level: str, seeds: Iterable[int], own: ScoreOrReason, by: Variant = RULE) -> Added:
+    def at(level: str, seeds: Iterable[int], own: ScoreOrReason, by: Variant = RULE) -> Association:
         of_level = {seed: found[seed][level, by.penalty] for seed in seeds}
-        return _added(of_level, parts, tested, metric, own, jackknife, by)
+        return _associate(of_level, parts, tested, metric, own, jackknife, by)
 
-    levels = {level: at(level, found, own) for level in ADDS_LEVELS}
+    levels = {level: at(level, found, own) for level in CONFOUND_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
     own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
     return {
-        "score": metric,
-        "difference": has_difference(metric),
-        "movement": "acc" in cohort.store.modalities,
-        "held": modalities_held(cohort.store),
+        "metric": metric,
+        "mean_difference": has_difference(metric),
+        "has_movement": "acc" in cohort.store.modalities,
+        "adjusted_for": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
-        "seeds": {str(seed): at(judged, [seed], own_alone[seed]).adds for seed in found},
-        "variants": {name: at(judged, found, own, by).adds for name, by in VARIANTS.items()},
+        "seeds": {str(seed): at(decisive, [seed], own_alone[seed]).associated for seed in found},
+        "variants": {name: at(decisive, found, own, by).associated for name, by in VARIANTS.items()},
         **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
-        "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
-        "judged": judged,
+        "tasks": {name: _number(effect) for name, effect in levels[decisive].tasks.items()},
+        "decisive_level": decisive,
     }
 
 
@@ -584,7 +585,9 @@ def _placebo(
         others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
         joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
         jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
-        found = added(values, tested, others, ["others"], metric, Undefined("not computed"), jackknife).effect
+        found = measure_association(
+            values, tested, others, ["others"], metric, Undefined("not_computed"), jackknife
+        ).partial_r
         return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
@@ -646,7 +649,7 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
     sessions, and of other subjects."""
     if cohort.slices is None:
         return folds
-    units, found = cohort.of(cohort.eligible), []
+    units, found = cohort.select_units(cohort.eligible), []
     subject_of = {unit.id: unit.subject for unit in units}
     for fold in folds:
         tested = {subject_of[id_] for id_ in fold.test}
@@ -665,8 +668,8 @@ def held_constant(study: Study, begin: Begin) -> Held:
     return Held(blocks, study.parts)
 
 
-def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
-    """Target -> seed -> (N, K) what the control `registered_clock` predicts for the cohort's N units, NaN where it
+def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
+    """Target -> seed -> (N, K) what the control `protocol_phase` predicts for the cohort's N units, NaN where it
     predicts nothing; or why it does not apply."""
     return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
 
@@ -675,7 +678,7 @@ def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, n
 def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
     found = {}
     for seed, study in studies.items():
-        read = registered_clock(study)
+        read = predict_protocol_phase(study)
         if isinstance(read, Undefined):
             return read
         found[seed] = np.full((len(cohort.units), read.shape[1]), np.nan)
@@ -686,21 +689,22 @@ def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarra
 def _metric(scores: Scores, target: Target) -> str | Undefined:
     """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
     constant what the design confounds with the label."""
-    headline = scores.headlines[target.name]
-    if scores.score(target.name, headline):
-        return headline
+    primary_metric = scores.primary_metrics[target.name]
+    if scores.score(target.name, primary_metric):
+        return primary_metric
     within = f"{target.traits.share}_within"
     for control in ("elapsed_time", "session_position"):
         known = scores.score(target.name, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
-            alone = f"in {within} the clock alone reaches {known.mean:.3f}"
-            return Undefined(f"not estimable: {headline} can't be estimated, and {alone}")
-    return Undefined(f"{headline} can't be estimated: {scores.why_undefined(target.name, headline)}")
+            reached = round(known.mean, 3)
+            return Undefined("time_decides", metric=primary_metric, within=within, reached=reached)
+    why = scores.why_undefined(target.name, primary_metric)
+    return Undefined("primary_metric_undefined", metric=primary_metric, reason=why)
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
     """The units at `positions` (n,) of a cohort, as scores by the rules of this version need them."""
-    units = cohort.of(positions.tolist())
+    units = cohort.select_units(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
         target=target,
@@ -716,18 +720,18 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
     )
 
 
-def _as_json(made: Added, groups: Sequence[str]) -> dict[str, Any]:
+def _as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
     return {
-        "effect": _number(made.effect),
-        "score": _number(made.score),
-        "share_left": made.share,
-        "adds": made.adds,
-        "of_groups": dict(zip(groups, made.of_groups.tolist(), strict=True)),
+        "partial_r": _number(made.partial_r),
+        "residual_score": _number(made.score),
+        "residual_proportion": made.share,
+        "associated": made.associated,
+        "by_group": dict(zip(groups, made.by_group.tolist(), strict=True)),
     }
 
 
 def _number(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason} if isinstance(value, Undefined) else value.as_json()
+    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
 
 
 def laid_out(

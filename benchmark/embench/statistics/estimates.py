@@ -27,6 +27,7 @@ from embench.interfaces.ranking import (
     subject_codes,
 )
 from embench.interfaces.units import Target, Units
+from embench.reasons import Reason
 from embench.statistics import conditioned
 from embench.statistics.conditioned import (
     MATCHED_S,
@@ -42,7 +43,7 @@ from embench.statistics.intervals import (
     jackknife_estimate,
     mean_over_subjects,
     over_stimuli_too,
-    shared_variance,
+    training_overlap,
     widen,
 )
 from embench.statistics.joined import Joined, is_predicted
@@ -78,9 +79,9 @@ WITHOUT_STIMULUS = {
 """Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 NOTHING_INSIDE = {
-    "auroc_within": ("one class only", "no test subject has both classes"),
-    "ccc": ("labels that do not vary", "the labels of no test subject vary"),
-    "concordance_within": ("no two labels are a step apart", "no test subject has two labels that are a step apart"),
+    "auroc_within": ("one_class", "no_subject_with_both_classes"),
+    "ccc": ("constant_labels", "no_varying_subject"),
+    "concordance_within": ("no_step_apart", "no_subject_with_step"),
 }
 """Score -> why some subjects have none, and why all have none."""
 
@@ -135,10 +136,10 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         by_class.append(_balance(won, number))
     score, *without = mean_of_known(by_class)
     if not np.isfinite(score):
-        return Undefined("no pair of minutes has both halves")
+        return Undefined("no_pair_of_minutes")
     left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
     estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
-    shared = shared_variance(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
+    shared = training_overlap(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
     return replace(widen(estimate, shared), comparisons=matched.comparisons)
 
 
@@ -193,7 +194,7 @@ Tables = list[Pairs] | Undefined
 
 
 def estimate_all(
-    joined: Joined, target: Target, headline: str, jackknife: Jackknife, took: dict[str, float]
+    joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined).
     `took` is added to: metric -> seconds."""
@@ -202,7 +203,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "subjects": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
-    for name in _names(target, headline):
+    for name in _names(target, primary_metric):
         began = time.perf_counter()
         score, by_fold = estimate(name, joined, target, jackknife)
         took[name] = took.get(name, 0.0) + time.perf_counter() - began
@@ -214,17 +215,17 @@ def estimate_all(
         if by_fold and not conditioned.is_conditioned(name):  # of those, a fold alone has few comparisons
             for row in folds:
                 row[name] = by_fold.get((row["seed"], row["fold"]))
-    if headline not in scores:
-        scores[headline] = Undefined(f"no metric named {headline} scores targets that are of kind {target.kind}")
+    if primary_metric not in scores:
+        scores[primary_metric] = Undefined("no_metric_of_kind", metric=primary_metric, kind=target.kind)
     return scores, folds
 
 
-def _names(target: Target, headline: str) -> list[str]:
-    """The scores to be made, in order. Those of version 3 are made where one of them is the headline."""
+def _names(target: Target, primary_metric: str) -> list[str]:
+    """The scores to be made, in order. Those of version 3 are made where one of them is the primary metric."""
     made = [target.traits.within, *conditioned.CONDITIONED]
-    if headline.startswith(KINDS["value"].share):
+    if primary_metric.startswith(KINDS["value"].share):
         made += ["concordance_within", *conditioned.OF_VALUES]
-    made += [headline] if conditioned.is_conditioned(headline) else []
+    made += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
     return list(dict.fromkeys([*made, *registry.names("metric")]))
 
 
@@ -238,7 +239,7 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
     try:
         return _over_seeds(name, joined, target, jackknife)
     except PluginError as error:
-        return _left_out(name, error, "fails"), {}
+        return _left_out(name, error, "metric_fails"), {}
 
 
 def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
@@ -246,7 +247,7 @@ def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife)
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
         found = replace(found, by_seed=contributions(name, joined, target, jackknife, tables))
-        found = widen(found, shared_variance(found.by_seed, joined.trained(jackknife)))
+        found = widen(found, training_overlap(found.by_seed, joined.trained(jackknife)))
     elif isinstance(found, Estimate) and found.error and joined.scoring > 3:
         found = widen(found, found.error**2)  # what models of noise alone add, since one partition does not show it
     return found, by_fold
@@ -272,7 +273,7 @@ def metric_of(name: str) -> Metric | Undefined:
     try:
         made: Metric = _guarded(name, registry.load("metric", name))
     except EmbenchError as error:
-        return _left_out(name, error, "can't be loaded")
+        return _left_out(name, error, "metric_not_loaded")
     return made
 
 
@@ -298,7 +299,7 @@ def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
     if entry.package == registry.BUNDLED:
         raise error
     warnings.warn(f"the metric {entry.full_name} is left out: {error}", stacklevel=3)
-    return Undefined(f"the metric {entry.full_name} {what}")
+    return Undefined(what, metric=entry.full_name)
 
 
 def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
@@ -309,7 +310,8 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = NOTHING_INSIDE[name]
-    excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
+    why = Reason.make(why_some)
+    excluded = (Reason.make("subjects_left_out", n=without, of=len(subjects), why=why),) if without else ()
     estimate = mean_over_subjects(scores, jackknife.codes, excluded)
     if isinstance(estimate, Undefined):
         return Undefined(why_all), values
@@ -361,7 +363,8 @@ def _conditioned(
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
     counted = [conditioned.distinct(kept)] if joined.scoring > 3 else kept
     sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
-    excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
+    left_out = {"n": len(missing), "of": len(joined.seeds)}
+    excluded = (Reason.make("seeds_left_out", why=missing[0], **left_out),) if missing else ()
     without = conditioned.share_won_resampled(name, pooled, jackknife.counts, joined.hurdle_of_seed)
     estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
@@ -403,10 +406,9 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
             sample[at] = _resampled(name, metric, units, jackknife.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
-        return Undefined(reasons[0] if reasons else "no units"), values
-    excluded = (
-        (f"{len(reasons)} of {len(values)} folds and seeds: {'; '.join(sorted(set(reasons)))}",) if reasons else ()
-    )
+        return Undefined(reasons[0] if reasons else "no_units"), values
+    why = sorted(set(reasons))
+    excluded = (Reason.make("folds_left_out", n=len(reasons), of=len(values), why=why),) if reasons else ()
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
     estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
@@ -425,7 +427,7 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def contributions(
     name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: Sequence[Tables] = ()
 ) -> np.ndarray:
-    """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; NaN in seeds without a
+    """(S, G) what each group of subjects adds to a score in each seed, for `training_overlap`; NaN in seeds without a
     score. `tables` are the comparisons of each seed, where they are known."""
     if conditioned.is_conditioned(name) and not tables:
         tables = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
@@ -560,7 +562,7 @@ def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estima
     if isinstance(made, Undefined) or len(joined.seeds) < 2:
         return made if isinstance(made, Undefined) else made[0]
     found, by_seed = made
-    return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
+    return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
 
 
 def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
@@ -613,11 +615,11 @@ def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimat
         whole.append(mates)
         by_seed.append(jackknife.by_group(_mean([t.wins.sum(1) / t.pairs.sum() for t in every if t.pairs.any()])))
     if not whole:
-        return Undefined("no two subjects can be compared")
+        return Undefined("no_two_subjects")
     pooled = conditioned.sum_tables(whole)
     kept = [pooled[k] for k in conditioned.estimable(metric, pooled, joined.hurdle_of_seed)]
     if not kept:
-        return Undefined(f"{metric} is not estimable")
+        return Undefined("metric_not_estimable", metric=metric)
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)
     without = jackknife.without_involved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
     mean = float(np.mean([t.wins.sum() / t.pairs.sum() for t in kept]))

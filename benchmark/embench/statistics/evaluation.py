@@ -18,7 +18,8 @@ from embench.files import digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.protocols import Fold, Given, Protocol, access_of, connected_groups, roles
+from embench.protocols import Fold, Given, Leaks, Protocol, connected_groups, find_access, roles
+from embench.reasons import Reason
 from embench.records import TimeContext
 from embench.records.manifest import (
     CardPart,
@@ -41,28 +42,28 @@ from embench.records.predictions import (
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.answerable import enough_data
+from embench.statistics.confound_only import (
+    CONFOUND_ONLY,
+    PROTOCOL_PHASE,
+    ConfoundPrediction,
+    ConfoundTask,
+    predict_confound_only,
+    reference_scores,
+)
 from embench.statistics.confound_test import (
     Studies,
     is_small,
     laid_out,
-    registered_clocks,
+    predict_protocol_phases,
+    run_confound_test,
     studies_of,
     was_analysed,
-    what_it_adds,
-)
-from embench.statistics.controls import (
-    CONTROLS,
-    REGISTERED_CLOCK,
-    ControlPrediction,
-    ControlTask,
-    control_scores,
-    reference_scores,
 )
 from embench.statistics.joined import finite_rows
 from embench.statistics.nuisance_movement import movement_features
-from embench.statistics.scores import compute_scores, slice_controls
-from embench.store.store import kept
-from embench.system import ProgressCallback, version_of
+from embench.statistics.scores import compute_scores, predict_from_calibration_data
+from embench.store.store import cache_array
+from embench.system import ProgressCallback, installed_version
 
 # A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one
 # count in every score that is a share of comparisons.
@@ -103,7 +104,7 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
 
 
 def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
-    """The folds of a method without predictions: the units to predict, and those to learn from."""
+    """Yield the folds of a method without predictions: the units to predict, and the units to learn from."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
         for fold in cohort.folds(protocol, seed):
@@ -114,8 +115,9 @@ def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Ite
 
 
 def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
-    """The predictions with all units that are tested, those of subjects without a prediction in the fold that
-    tests them. Where folds are not the protocol's own, such subjects are dealt out to them."""
+    """Return predictions that cover all tested units: units without a prediction are added, with missing scores, to the
+    fold that tests their subject. If the folds differ from the protocol's folds, these units are distributed over the
+    existing folds."""
     made = list(by_fold)
     for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
         own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
@@ -138,14 +140,14 @@ def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Prot
 
 
 def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
-    """A fold of whose subjects none is predicted."""
-    train = tuple(cohort.positions_of(fold.train).tolist())
+    """Return a fold without predictions for its subjects."""
+    train = tuple(cohort.find_positions(fold.train).tolist())
     score = np.empty((0, len(target.columns)) if target.traits.several else 0)
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
 def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
-    """The predictions with more units, which have none."""
+    """Return the predictions with additional units, which have missing scores."""
     nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
     beside = {name: np.concatenate([score, nothing]) for name, score in of.beside.items()}
     return replace(
@@ -158,7 +160,8 @@ def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
 
 
 def _silent_tied(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
-    """The scores of units (n,) or (n, K), inf in those without a prediction in which no signal was recorded."""
+    """Return the scores of units (n,) or (n, K), with inf for units that have neither a prediction nor a recorded
+    signal."""
     if of.predicted.all():
         return of.score
     silent = ~of.predicted & cohort.silent[of.units]
@@ -166,7 +169,7 @@ def _silent_tied(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
 
 
 def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
-    """Target -> the share of the labelled units that were predicted, over all seeds."""
+    """Return target -> proportion of the labelled units that were predicted, over all seeds."""
     shares = {}
     for target in cohort.targets:
         own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
@@ -178,9 +181,9 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
 
 
 def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
-    """Sentences on labelled units, of those that are tested, that a record neither predicts nor counts as it should."""
+    """Return sentences on tested, labelled units that a record neither predicts nor counts correctly as unpredicted."""
     wrong = []
-    ids = [unit.id for unit in cohort.of(cohort.tested)]
+    ids = [unit.id for unit in cohort.select_units(cohort.tested)]
     position = dict(zip(ids, cohort.tested, strict=True))
     for target in cohort.targets:
         values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
@@ -199,8 +202,8 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
 
 
 def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
-    """The columns of a record that describe the units at `index`, whatever the method."""
-    units = cohort.of(index.tolist())
+    """Return the columns of a record that describe the units at `index`, whatever the method."""
+    units = cohort.select_units(index.tolist())
     n = len(units)
     return Columns(
         {
@@ -219,7 +222,7 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """A method's predictions for the units of `about_units`, as rows of the record."""
+    """Return a method's predictions for the units of `about_units`, as rows of the record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.several
@@ -234,31 +237,31 @@ def prediction_rows(
     return Predictions(Columns(columns))
 
 
-# Predictions of the controls in each fold of a cohort.
+# Predictions of the confound-only models in each fold of a cohort.
 
 
 @dataclass(frozen=True)
-class FoldControls:
-    """The controls of a cohort, fitted fold by fold. `studies`: of its targets where `REGISTERED_CLOCK` is asked for,
-    else none. `given`: what test subjects give first, under protocols that ask."""
+class FoldConfounds:
+    """The confound-only models of a cohort, fitted fold by fold. `studies`: studies of its targets if `PROTOCOL_PHASE`
+    is requested, else empty. `given`: calibration data of test subjects, under protocols with calibration data."""
 
     cohort: Cohort
     protocol: Protocol
     studies: Studies
     given: Given | None = None
 
-    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ControlPrediction]:
-        """Control -> its predictions for the units at `index`, fitted on the labels of the fold's training subjects, or
-        why it does not apply."""
+    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
+        """Return model -> its predictions for the units at `index`, fitted on the labels of the fold's training
+        subjects, or the reason why it does not apply."""
         references = self.protocol.references or ()
         if of_fold.train is None:
-            made: dict[str, ControlPrediction] = dict.fromkeys(
-                (*CONTROLS, *references), Undefined("the method was trained on another dataset")
+            made: dict[str, ConfoundPrediction] = dict.fromkeys(
+                (*CONFOUND_ONLY, *references), Undefined("trained_on_other_dataset")
             )
         else:
             cohort = self.cohort
             labels, train = cohort.labels(of_fold.target, of_fold.train), np.array(of_fold.train, np.int64)
-            made = control_scores(
+            made = predict_confound_only(
                 of_fold.target,
                 cohort.units,
                 labels,
@@ -268,27 +271,28 @@ class FoldControls:
                 sessions=cohort.sessions,
                 movement=self._movement,
                 seed=of_fold.seed,
-                keep=partial(kept, cohort.store),
+                keep=partial(cache_array, cohort.store),
                 moments=cohort.design == "shared_stimuli",
                 order=cohort.design == "shared_stimuli" and self.protocol.rules > 3,
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
             if cohort.slices is not None:
                 known = train[np.isfinite(labels[train])]
-                task = ControlTask(
+                task = ConfoundTask(
                     of_fold.target, cohort.units, labels, known, index, {}, cohort.sessions, None, of_fold.seed,
-                    partial(kept, cohort.store),
+                    partial(cache_array, cohort.store),
                 )  # fmt: skip
-                made |= slice_controls(task, cohort.slices, cohort.placed, self.given)
+                made |= predict_from_calibration_data(task, cohort.slices, cohort.placed, self.given)
         clocks = self._registered.get(of_fold.target.name)
         if isinstance(clocks, Undefined):
-            made[REGISTERED_CLOCK] = clocks
+            made[PROTOCOL_PHASE] = clocks
         elif clocks is not None:
-            made[REGISTERED_CLOCK] = decide(of_fold.target, clocks[of_fold.seed][index], self.protocol)
+            made[PROTOCOL_PHASE] = decide(of_fold.target, clocks[of_fold.seed][index], self.protocol)
         return made
 
     def rows(self, of_fold: FoldPredictions, index: np.ndarray, reasons: dict[str, str]) -> Iterator[Predictions]:
-        """Predictions as rows of a record. `reasons` gets the first reason of each control that does not apply."""
+        """Return predictions as rows of a record. The first reason of each model that does not apply is added to
+        `reasons`."""
         about = about_units(of_fold, self.cohort, index)
         for name, control in self.of(of_fold, index).items():
             if isinstance(control, Undefined):
@@ -302,10 +306,10 @@ class FoldControls:
 
     @cached_property
     def _registered(self) -> Mapping[str, dict[int, np.ndarray] | Undefined]:
-        return registered_clocks(self.cohort, self.studies)
+        return predict_protocol_phases(self.cohort, self.studies)
 
 
-# Evaluation: joins a method's predictions with the units' labels and with the controls, and scores them.
+# Evaluation: joins a method's predictions with the units' labels and with the confound-only models, and scores them.
 #
 # `run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
 # Nothing here needs torch.
@@ -336,7 +340,7 @@ class ConfoundAnalysis:
     placebo: bool = False
 
 
-NO_CONFOUND_ANALYSIS = "not computed: the confound analysis was not run"
+NO_CONFOUND_ANALYSIS = Reason.make("no_confound_analysis")
 
 
 def score_predictions(
@@ -352,14 +356,15 @@ def score_predictions(
     given: Given | None = None,
     absent: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
+    """Return the scores of a method's predictions for a cohort, and the scores of the confound-only models fitted in
+    each fold.
 
     Args:
-        progress: called with (folds whose controls are fitted, folds in all, the target).
+        progress: called with (folds whose confound-only models are fitted, folds in all, the target).
         whole: whether all eligible subjects are tested. Units of theirs without a
             prediction count then, and it is asked what the method adds.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
-        method: whether there is one; where controls alone are scored, nothing adds to them.
+        method: whether there is one; where confound-only models alone are scored, nothing adds to them.
         confounds: None to leave the confound analysis out, and the control that needs its models.
         given: what test subjects give first, under protocols that ask. `absent`: what the method can't be compared with
             there, and why.
@@ -380,15 +385,17 @@ def score_predictions(
         not_applicable = {target: dict(of_target) for target, of_target in reasons.items()}
         for target in cohort.targets if asked else ():
             if target.name in small:
-                not_applicable[target.name][REGISTERED_CLOCK] = "small studies are adjusted for few columns"
+                not_applicable[target.name][PROTOCOL_PHASE] = Reason.make("few_columns")
             elif not studies:
-                not_applicable[target.name][REGISTERED_CLOCK] = NO_CONFOUND_ANALYSIS
-        controls = FoldControls(cohort, protocol, studies, given)
-        return _scored(by_fold, controls, not_applicable, progress, whole=whole)
+                not_applicable[target.name][PROTOCOL_PHASE] = NO_CONFOUND_ANALYSIS
+        confound_only = FoldConfounds(cohort, protocol, studies, given)
+        return _scored(by_fold, confound_only, not_applicable, progress, whole=whole)
 
     if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
-        if any(found.scores.score(*each) for each in found.scores.headlines.items()):  # else nothing will be fitted
+        if any(
+            found.scores.score(*each) for each in found.scores.primary_metrics.items()
+        ):  # else nothing will be fitted
             confounds.first(found)
     found = evaluation(studies)
     if not (asked and method):
@@ -397,28 +404,29 @@ def score_predictions(
     if confounds:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         folds = laid_out(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
-        judged, placebo_seeds = "local" if proved else "full", _first(seeds) if confounds.placebo else ()
-        more["adds"] = what_it_adds(
-            values, folds, studies, cohort, found.scores, judged, protocol, confounds.progress, placebo_seeds
+        decisive, placebo_seeds = "movement" if proved else "protocol_phase", _first(seeds) if confounds.placebo else ()
+        more["adjusted"] = run_confound_test(
+            values, folds, studies, cohort, found.scores, decisive, protocol, confounds.progress, placebo_seeds
         )
     return replace(found, scores=Scores({**found.scores, **more}))
 
 
 def _first(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """The first seed of each target."""
+    """Return the first seed of each target."""
     return tuple(dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target))
 
 
 def _scored(
     by_fold: Sequence[FoldPredictions],
-    controls: FoldControls,
+    confound_only: FoldConfounds,
     not_applicable: dict[str, dict[str, str]],
     progress: ProgressCallback | None,
     *,
     whole: bool,
 ) -> Evaluation:
-    """The scores of predictions and controls. `not_applicable`: target -> control -> why there is none of it."""
-    cohort, protocol = controls.cohort, controls.protocol
+    """Return the scores of predictions and confound-only models. `not_applicable`: target -> control -> why there is
+    none of it."""
+    cohort, protocol = confound_only.cohort, confound_only.protocol
     parts: list[Predictions] = []
     lacking: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for done, of_fold in enumerate(by_fold, 1):
@@ -431,7 +439,7 @@ def _scored(
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
         parts += _beside_rows(of_fold, cohort, known)
-        parts += controls.rows(of_fold, of_fold.units[counted], not_applicable[target.name])
+        parts += confound_only.rows(of_fold, of_fold.units[counted], not_applicable[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
     predictions = Predictions.concatenate(parts)
@@ -448,7 +456,7 @@ def _scored(
 
 
 def study_facts(cohort: Cohort) -> dict[str, Any]:
-    """The facts of a cohort by which its predictions are scored, as `compute_scores` takes them."""
+    """Return the facts of a cohort by which its predictions are scored, as `compute_scores` takes them."""
     return {
         "targets": cohort.targets,
         "design": cohort.design,
@@ -461,21 +469,21 @@ def study_facts(cohort: Cohort) -> dict[str, Any]:
 def _enough_data(
     cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]], scores: Scores
 ) -> dict[str, Any]:
-    """What gives enough comparisons for primary metrics that are not estimable; empty where all are."""
-    few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.headlines[t.name])]
+    """Return how much data would make undefined primary metrics defined; empty if all are defined."""
+    few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.primary_metrics[t.name])]
     found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
     known = {name: enough for name, enough in found.items() if enough}
     return {"enough_data": known} if known else {}
 
 
 def scoring_identity() -> dict[str, Any]:
-    """The code that makes scores of predictions: a record made by other code is scored anew."""
+    """Return the identity of the code that computes scores of predictions. A record by other code is scored again."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
 def recorded_rules(card: Card) -> dict[str, Any]:
-    """The label rules of a card with their hash, as records have them."""
+    """Return the label rules of a card with their hash, as records have them."""
     rules = label_rules(card)
     return {"label_rules_hash": digest(rules), "label_rules": rules}
 
@@ -484,16 +492,17 @@ def run_circumstances(
     dataset: str,
     cohort: Cohort,
     protocol: Protocol,
-    gives_up: Mapping[str, str],
+    leaks_by: Leaks,
     time_context: TimeContext | None = None,
     *,
     files: str,
     given: Given | None = None,
 ) -> Circumstances:
-    """Facts for run.yaml on the data, the rules, the subjects and the code, whatever the method.
+    """Return the facts for run.yaml on the data, the rules, the subjects and the code, which do not depend on the
+    method.
 
     Args:
-        dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
+        dataset: its full name. `leaks_by`: see `count_leaks`.
         time_context: of a method that the harness runs, or as declared; not recorded without one.
         files: see `embench.data.find.Source.files_digest`. `given`: as of `score_predictions`.
     """
@@ -505,9 +514,9 @@ def run_circumstances(
         for m, own in registry.added_modalities(card, dataset).items()
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
-    more_facts: dict[str, Any] = {} if given is None else {"given": given.plain()}
+    more_facts: dict[str, Any] = {} if given is None else {"calibration_data": given.to_record()}
     if cohort.slices is not None:
-        more_facts["giving"] = cohort.slices.words
+        more_facts["calibration_split"] = cohort.slices.words
     if time_context:
         more_facts["time_context"] = time_context
     return Circumstances(
@@ -525,8 +534,8 @@ def run_circumstances(
             version=protocol.version,
             hash=protocol.hash,
             leaks=protocol.leaks,
-            gives_up=dict(gives_up),
-            rules=protocol.model_dump(mode="json", exclude_none=True),
+            leaks_by={field: {what: list(n) for what, n in counts.items()} for field, counts in leaks_by.items()},
+            rules=protocol.content(),
         ),
         card=CardPart(
             labels_public=card.labels_public,
@@ -540,19 +549,19 @@ def run_circumstances(
             session_s=cohort.sessions,
             design=cohort.design,
         ),
-        target_access=access_of(protocol, given),
+        target_access=find_access(protocol, given),
         **more_facts,
         scoring=scoring_identity(),
         versions={
             "python": platform.python_version(),
-            **{n: version_of(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
+            **{n: installed_version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
         },
     )
 
 
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
-    """The record of folds, seed -> folds: the part of each subject."""
-    units = cohort.of(cohort.eligible)
+    """Return the record of folds, seed -> folds: the part of each subject."""
+    units = cohort.select_units(cohort.eligible)
     reasons = _reasons(cohort)
     return [
         {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
@@ -562,7 +571,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The subjects without a row in `rows`: in no fold, with the reason."""
+    """Return the subjects without a row in `rows`: in no fold, with the reason."""
     groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
@@ -575,7 +584,7 @@ def _reasons(cohort: Cohort) -> dict[str, str]:
 
 
 def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
-    """The cuts that the training parts of folds decided."""
+    """Return the cuts that the training parts of folds decided."""
     return [
         {"target": a.target.name, "seed": a.seed, "fold": a.fold, "cut": cohort.rule(a.target, a.train).cut}
         for a in by_fold
@@ -584,8 +593,8 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
 
 
 def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
-    """A method's predictions, and what it is compared with of its own, as rows of the record, without labels or
-    controls."""
+    """Return a method's predictions and its comparisons without calibration data as rows of the record, without labels
+    or confound-only models."""
     parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
     parts += [rows for of_fold in by_fold for rows in _beside_rows(of_fold, cohort, of_fold.predicted)]
     return Predictions.concatenate(parts) if parts else Predictions.none()
@@ -597,7 +606,7 @@ def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> 
 
 
 def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
-    """The rows of what a method is compared with under protocols to which subjects give something."""
+    """Return the rows of a method's comparisons under protocols with calibration data."""
     rows = []
     for name, score in of_fold.beside.items():
         own = known & finite_rows(score)
@@ -609,7 +618,7 @@ def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) ->
 
 
 def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:
-    """The rows of units (n,) bool that should have been predicted."""
+    """Return the rows of units (n,) bool that lack a required prediction."""
     about = about_units(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
     nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
@@ -618,8 +627,9 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
-    """The labels of the predicted units, raw and as the rule makes them; units without one are not listed. Where a
-    fold's training part decides the cut, a label holds for one seed: it is that of the fold that predicts the unit."""
+    """Return the labels of the predicted units, raw and after the label rule; units without a label are not listed. If
+    a fold's training part decides the cut, a label depends on the seed: it comes from the fold that predicts the
+    unit."""
     rows: list[tuple[Any, ...]] = []
     for target in cohort.targets:
         raw, made = cohort.raw[target.name], {}

@@ -16,7 +16,7 @@ from typing import Any
 from embench import registry, vocabulary
 from embench.interfaces.recording import names_in
 from embench.protocols import balanced_count
-from embench.records.scores import Adds, Score, Scores
+from embench.records.scores import Adjusted, Score, Scores
 from embench.records.wording import (
     bare_name,
     format_coverage,
@@ -137,11 +137,15 @@ def _coverage(run: Mapping[str, Any]) -> str:
 
 def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
     """The answers; a *yes* of the confound analysis that some variants of its rule do not give says so."""
-    adds = found.adds
-    judged = "movement" if adds is None or adds.judged == "local" or not adds.movement else "protocol_phase"
+    adjusted = found.adjusted
+    judged = (
+        "movement"
+        if adjusted is None or adjusted.decisive_level == "movement" or not adjusted.has_movement
+        else "protocol_phase"
+    )
     for each in found.answers:
-        if adds and each.question == judged and each.answer == "yes" and not all(adds.variants.values()):
-            count = f"{sum(adds.variants.values())} of {len(adds.variants)}"
+        if adjusted and each.question == judged and each.answer == "yes" and not all(adjusted.variants.values()):
+            count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
             yield replace(each, evidence=f"{each.evidence}; yes under {count} variants of the rule")
         else:
             yield each
@@ -172,7 +176,7 @@ class Subject:
         """Returns the subject of a target of the run whose run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)
-        asked: Question | None = registry.questions_of(full_name).get(target)
+        asked: Question | None = registry.find_questions(full_name).get(target)
         rules = run.get("card", {}).get("label_rules", ())
         rule: Mapping[str, Any] = next((each for each in rules if each["name"] == target), {})
         kind = str(rule.get("kind", "binary"))
@@ -240,11 +244,11 @@ def _sample(run: Mapping[str, Any]) -> str:
         return f"{n}, scores of validation subjects"
     if run.get("protocol", {}).get("leaks"):
         return f"{n}; training has seen part of the test data"
-    if submitted := run.get("outside"):
+    if submitted := run.get("submission"):
         return f"{n}, predictions {'for the test windows of each fold' if submitted.get('windows') else 'from a file'}"
     if other := run.get("config", {}).get("train_dataset"):
         return f"{n}, scored by models trained on {bare_name(str(other))}"
-    more = " and on the subject's calibration data" if run.get("given") else ""
+    more = " and on the subject's calibration data" if run.get("calibration_data") else ""
     return f"{n}, each scored by models trained on other subjects{more}"
 
 
@@ -257,8 +261,8 @@ def method_in_words(run: Mapping[str, Any]) -> str:
     'handcrafted features of PPG; SVM'
     """
     method = run["method"]
-    if method.get("outside"):
-        return str(method["outside"])
+    if method.get("submission"):
+        return str(method["submission"])
     signals: dict[str, list[str]] = {}
     for modality, encoder in (method.get("encoders") or {}).items():
         signals.setdefault(vocabulary.label(bare_name(encoder)), []).extend(_signals(modality))
@@ -336,7 +340,7 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
-    if found.adds and found.adds.judged == "small_study" and found.adds.movement:
+    if found.adjusted and found.adjusted.decisive_level == "small_study" and found.adjusted.has_movement:
         last += " Nor are nonlinear effects of movement over several units."
     return " ".join(filter(None, (first, _adjusted(run, found), last)))
 
@@ -346,7 +350,7 @@ def _tested(run: Mapping[str, Any]) -> str:
     if run.get("protocol", {}).get("leaks"):
         return "tested on data of which part was seen in training"
     tested = "tested on participants not used for training"
-    if submitted := run.get("outside"):
+    if submitted := run.get("submission"):
         windows = f"trained outside embench on its folds and {tested}"
         return windows if submitted.get("windows") else "whose predictions were given in a file"
     if other := (run.get("config") or {}).get("train_dataset"):
@@ -387,11 +391,11 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
         return ""
     site = registry.sites(str(run["dataset"]["name"])).get("acc", ("",))[0]
     movement = f"{site} movement".strip()
-    recorded = found.adds is not None and found.adds.movement
+    recorded = found.adjusted is not None and found.adjusted.has_movement
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
-    if found.adds is not None and found.adds.judged == "small_study":
+    if found.adjusted is not None and found.adjusted.decisive_level == "small_study":
         given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
-    tried = _count(run.get("tried"), found.target)
+    tried = _count(run.get("methods_evaluated"), found.target)
     methods = (
         f"; not corrected for the {tried} methods evaluated on these labels"
         if tried > 1 and local.answer == "yes"
@@ -406,7 +410,7 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
         text += f"; {failed})" if failed else ")"
     if phase is None or phase.effect is None:
         return f"{text}."
-    model = next((control for control in found.models if control.name == "registered_clock"), None)
+    model = next((control for control in found.models if control.name == "protocol_phase"), None)
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
     reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
@@ -442,7 +446,7 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
 def _method_for_paper(run: Mapping[str, Any]) -> str:
     """The method as the subject of a sentence: the estimator or network with its article, then its inputs."""
     method = run["method"]
-    if method.get("outside") or not method.get("encoders"):
+    if method.get("submission") or not method.get("encoders"):
         return f"the method {method_in_words(run)}"
     names = list(dict.fromkeys(map(bare_name, method["encoders"].values())))
     signals = join_with_and([name for modality in method["encoders"] for name in _signals(modality)])
@@ -511,12 +515,12 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         )
     if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
-    if found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
+    if found.answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
         yield f"The answer given the phase of the protocol decides, {_why_phase_decides(run)}."
-    yield from found.personal
+    yield from found.calibration_gain
     if text := format_coverage(scores.coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
-    if looks := _count(run.get("test_looks"), found.target):
+    if looks := _count(run.get("test_evaluations"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
 
 
@@ -534,8 +538,8 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
 
 def _more(found: TargetAnswers) -> Iterator[str]:
     """Further sentences, for `--all`."""
-    if found.adds and found.score and not found.adds.undefined and found.adds.score == found.metric:
-        yield from _details(found.adds, found.reads)
+    if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
+        yield from _details(found.adjusted, found.reads)
     if found.borderline:
         yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
     for each in found.exploratory:
@@ -550,23 +554,26 @@ def _more(found: TargetAnswers) -> Iterator[str]:
         yield "Movement may be part of the response: adjusting for the phase of the protocol can remove a true effect."
 
 
-def _details(adds: Adds, reads: Sequence[str]) -> Iterator[str]:
+def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
     """Sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
-    for level in ("local_contact", "full_contact"):
-        if at := adds.levels.get(level):
-            yield f"Given {vocabulary.label(level)}: partial r {figures(at.effect, 0.0)}."
-    level = vocabulary.label(adds.judged)
-    if len(adds.seeds) > 1:
-        yield f"In {sum(adds.seeds.values())} of {len(adds.seeds)} seeds alone the answer given {level} is yes."
-    if adds.variants:
-        yield f"Under {sum(adds.variants.values())} of {len(adds.variants)} variants of the rule the answer is yes."
-    if known := [score for score in adds.placebo.values() if score.defined]:
+    for level in ("movement_signal_quality", "protocol_phase_signal_quality"):
+        if at := adjusted.levels.get(level):
+            yield f"Given {vocabulary.label(level, 'levels')}: partial r {figures(at.partial_r, 0.0)}."
+    level = vocabulary.label(adjusted.decisive_level, "levels")
+    if len(adjusted.seeds) > 1:
+        yield f"In {sum(adjusted.seeds.values())} of {len(adjusted.seeds)} seeds alone the answer given {level} is yes."
+    if adjusted.variants:
+        count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
+        yield f"Under {count} variants of the rule the answer is yes."
+    if known := [score for score in adjusted.placebo.values() if score.defined]:
         most = figures(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
-    if adds.tasks:
-        tasks = (f"{name}: {_known(effect)}" for name, effect in adds.tasks.items())
+    if adjusted.tasks:
+        tasks = (f"{name}: {_known(effect)}" for name, effect in adjusted.tasks.items())
         yield f"Partial r in each task: {'; '.join(tasks)}."
-    if read := [vocabulary.label(name, "modalities") for name in adds.held if name in reads and name != "acc"]:
+    if read := [
+        vocabulary.label(name, "modalities") for name in adjusted.adjusted_for if name in reads and name != "acc"
+    ]:
         yield f"The method reads {join_with_and(read)}, which the analysis also adjusts for."
 
 

@@ -15,8 +15,8 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Units
-from embench.protocols import NOTHING_GIVEN, Given, recorded_given
-from embench.records.manifest import SHARED_SEEDS, but_for_given, with_people
+from embench.protocols import NO_CALIBRATION, Given, recorded_given
+from embench.records.manifest import SHARED_SEEDS, but_for_given
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
 from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
 from embench.records.record import Record
@@ -39,7 +39,7 @@ from embench.statistics.intervals import (
     leave_one_out,
     mean_over_subjects,
     paired_difference,
-    shared_variance,
+    training_overlap,
     widen,
 )
 from embench.statistics.joined import (
@@ -92,7 +92,7 @@ class Each:
         trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row).
     """
 
-    over: Literal["people", "stimuli"]
+    over: Literal["subjects", "stimuli"]
     values: np.ndarray
     jackknife: Jackknife
     trained: np.ndarray
@@ -103,8 +103,8 @@ class Each:
         found = mean_over_subjects(mean_of_known(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
-        adds = self.jackknife.by_group(np.nan_to_num(self.values / found.subjects))
-        shared = shared_variance(adds, self.trained)
+        by_group = self.jackknife.by_group(np.nan_to_num(self.values / found.subjects))
+        shared = training_overlap(by_group, self.trained)
         return widen(found, found.error**2 if shared is None else shared)
 
 
@@ -129,7 +129,7 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
     _, codes = np.unique([groups[name] for name in names.tolist()], return_inverse=True)
     jackknife = Jackknife(names, codes)
     trained = np.any([_trained(run, jackknife) for run in runs], axis=0)
-    return Each("people", values, jackknife, trained)
+    return Each("subjects", values, jackknife, trained)
 
 
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
@@ -180,18 +180,19 @@ def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
     return together & ~np.eye(together.shape[-1], dtype=bool)
 
 
-# Contributions of groups of subjects to a record's headline, by which a board compares records without predictions.
+# Contributions of groups of subjects to a record's primary metric, by which a board compares records without
+# predictions.
 
 
 def headline_summands(record: Record, target: str) -> Summands | None:
-    """The parts that groups of subjects add to the headline of a target, in the partitions of `shared_part`; None where
-    it is undefined or no sum over subjects, where subjects are tested by models that they trained, or where an old
-    record does not hold the label's rule.
+    """The parts that groups of subjects add to the primary metric of a target, in the partitions of `shared_part`; None
+    where it is undefined or no sum over subjects, where subjects are tested by models that they trained, or where an
+    old record does not hold the label's rule.
 
     Raises:
         DataError: the record holds no labels.
     """
-    metric = record.scores.headlines[target]
+    metric = record.scores.primary_metrics[target]
     groups = record.groups
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
     if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
@@ -199,16 +200,16 @@ def headline_summands(record: Record, target: str) -> Summands | None:
     [joined] = joined_on_common([record], rule, groups)
     joined = shared_part(joined)
     jackknife = leave_one_out(joined.tested_subjects(), groups)
-    adds = per_subject_contributions(metric, joined, rule, jackknife.subjects)
-    if adds is None:
+    by_group = per_subject_contributions(metric, joined, rule, jackknife.subjects)
+    if by_group is None:
         return None
-    adds = np.bincount(jackknife.codes, adds)
+    by_group = np.bincount(jackknife.codes, by_group)
     by_seed = contributions(metric, joined, rule, jackknife)
     units = [
         [seed, fold, *(values.tolist() for values in (part.subject, part.stimulus, part.start_s, part.y_true))]
         for seed, fold, part in joined
     ]
-    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, joined.trained(jackknife))
+    return Summands(digest([metric, jackknife.codes.tolist(), units]), by_group, by_seed, joined.trained(jackknife))
 
 
 def chance_contributions(record: Record, target: str) -> list[float] | None:
@@ -219,7 +220,7 @@ def chance_contributions(record: Record, target: str) -> list[float] | None:
     Raises:
         DataError: the record holds no labels.
     """
-    metric = record.scores.headlines[target]
+    metric = record.scores.primary_metrics[target]
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
     if rule is None or has_shared_subjects(record):
         return None
@@ -243,8 +244,8 @@ def shared_part(joined: Joined) -> Joined:
 # one gains more than another.
 #
 # All is scored on the units that the methods have in common, with something given and with nothing, and paired over
-# subjects. What a method does with nothing given is its run with `--given 0` or, where there is none, the rows
-# `nothing_given` that each run with more holds.
+# subjects. What a method does with nothing given is its run with `--calibration-data 0` or, where there is none, the
+# rows `no_calibration` that each run with more holds.
 
 
 @dataclass(frozen=True)
@@ -252,13 +253,13 @@ class CurveGap:
     """A gain of a method over nothing given, or by how much `one` gains more than the `other`.
 
     Args:
-        given: what test subjects give, as `--given` says it.
+        given: what test subjects give, as `--calibration-data` says it.
         one: the method's name; `other`: the other's, empty where it is the gain of one.
         difference: paired, with its 95 % interval; p of a t test with the same error, and `holm`, the same corrected
             for all that were tested at once.
     """
 
-    given: str
+    calibration_data: str
     one: str
     other: str
     difference: Estimate
@@ -274,7 +275,8 @@ class CurveGap:
     @property
     def sentence(self) -> str:
         """A sentence that may be quoted."""
-        gap, data = self.difference, f"{given_in_words(Given.read(self.given).plain())} as calibration data"
+        gap, amount = self.difference, Given.read(self.calibration_data).to_record()
+        data = f"{given_in_words(amount)} as calibration data"
         low, high = ("?" if end is None else format_points(end, self.bounded) for end in (gap.low, gap.high))
         size = f"{format_points(gap.mean, self.bounded)}{' points' if self.bounded else ''}"
         figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.holm)}, {gap.subjects} subjects"
@@ -288,7 +290,7 @@ class CurveGap:
 
     def as_json(self) -> dict[str, Any]:
         """The gap as `embench compare --json` prints it."""
-        return {**vars(self), "difference": with_people(self.difference.as_json()), "sentence": self.sentence}
+        return {**vars(self), "difference": self.difference.as_json(), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,7 @@ class CurveTable:
             "target": self.target,
             "metric": self.metric,
             "scores": [
-                {"given": given, "method": name, "score": with_people(score.as_json())}
+                {"calibration_data": given, "method": name, "score": score.as_json()}
                 for (given, name), score in self.scores.items()
             ],
             "gains": [gap.as_json() for gap in self.gains],
@@ -318,7 +320,7 @@ class CurveTable:
 
 def are_curves(records: Sequence[Record]) -> bool:
     """True if records differ in what test subjects give."""
-    asked = [recorded_given(record.run.get("given")) for record in records]
+    asked = [recorded_given(record.run.get("calibration_data")) for record in records]
     return None not in asked and len(set(asked)) > 1
 
 
@@ -332,7 +334,8 @@ def compare_curves(
     over all tests of all targets.
 
     Args:
-        given: the amount, as `--given` says it, with commas between several; by default all that every method has.
+        given: the amount, as `--calibration-data` says it, with commas between several; by default all that every
+            method has.
 
     Raises:
         UsageError: runs differ in more than method and amount, are of protocols to which nobody gives anything, or have
@@ -368,10 +371,10 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
     of_first: dict[str, Record] = {}
     for record in records:
         key = repr(but_for_given(record.manifest))
-        asked = Given.of(record.run["given"])
+        asked = Given.from_record(record.run["calibration_data"])
         if asked in grouped.setdefault(key, {}):
             raise UsageError(
-                f"two runs are of one method, with --given {asked.text}",
+                f"two runs are of one method, with --calibration-data {asked.text}",
                 where=f"{grouped[key][asked].run['id']} and {record.run['id']}",
                 expected="one run of each method at each amount",
             )
@@ -379,7 +382,7 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
         of_first.setdefault(key, record)
     names = dict(zip(of_first, method_names(list(of_first.values())), strict=True))
     methods = {names[key]: runs for key, runs in grouped.items()}
-    has = {name: {asked for asked in runs if asked.plain()} for name, runs in methods.items()}
+    has = {name: {asked for asked in runs if asked.to_record()} for name, runs in methods.items()}
     wanted = [Given.read(text) for text in given.split(",")] if given else None
     common = sorted(set.intersection(*has.values()), key=lambda asked: asked.place)
     if (wanted is None and not common) or any(asked not in common for asked in wanted or ()):
@@ -392,14 +395,14 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
             + (f", {', '.join(asked.text for asked in wanted if asked not in common)}" if wanted else ""),
             where="embench compare",
             expected=f"the same amounts (> 0) for every method; found: {listed}",
-            hint="run the others with --given too",
+            hint="run the others with --calibration-data too",
         )
     return methods, wanted or common
 
 
 def _check_given(records: Sequence[Record]) -> None:
     for record in records:
-        if record.run.get("given") is None:
+        if record.run.get("calibration_data") is None:
             raise UsageError(
                 f"{record.run['protocol']['name']} has no calibration data",
                 where=record.run["id"],
@@ -421,7 +424,7 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
     about = next(iter(found.values())).about
 
     def gap(one: str, other: str, difference: Estimate) -> CurveGap:
-        shared, error = shared_variance(difference.by_seed, about.trained), difference.error
+        shared, error = training_overlap(difference.by_seed, about.trained), difference.error
         if shared is None and error is not None and about.trained.any():
             shared = error**2  # as in the gains of records, where seeds do not show how much it is
         widened = widen(difference, shared)
@@ -451,14 +454,14 @@ def _nothing_given(runs: _Amounts, given: Given) -> Record:
         return runs[Given()]
     record = runs[given]
     table = record.predictions
-    rows = table.take(table.rows_with(method=NOTHING_GIVEN) | table.rows_with(method=UNPREDICTED))
+    rows = table.take(table.rows_with(method=NO_CALIBRATION) | table.rows_with(method=UNPREDICTED))
     if not len(rows):
         raise DataError(
             "the record does not contain predictions without calibration data",
             where=record.run["id"],
-            hint="run it with --given 0 too",
+            hint="run it with --calibration-data 0 too",
         )
-    name = np.where(rows["method"] == NOTHING_GIVEN, MODEL, rows["method"])
+    name = np.where(rows["method"] == NO_CALIBRATION, MODEL, rows["method"])
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
 
@@ -473,7 +476,7 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
     return [
         (record, target, floors)
         for record in records
-        for target in targets or record.scores.headlines
+        for target in targets or record.scores.primary_metrics
         if (floors := floors_of(record, records, target, metric)) is not None
     ]
 
@@ -485,13 +488,13 @@ def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | 
         metric: by default `shown_metric`.
     """
     keys = floor_keys(row.manifest)
-    if not keys.wants or target not in row.scores.headlines:
+    if not keys.wants or target not in row.scores.primary_metrics:
         return None
     found = []
     for other in others:
         theirs = floor_keys(other.manifest)
         kind = matching(keys, row.manifest.seeds, theirs, other.manifest.seeds)
-        if kind and target in other.scores.headlines:
+        if kind and target in other.scores.primary_metrics:
             found.append(gap_to_floor(kind, theirs.name, row, other, target, metric))
     return RowFloors(tuple(sorted(found, key=floor_order)), keys.epochs)
 
@@ -508,7 +511,11 @@ def gap_to_floor(
 
 
 def shown_metric(row: Record, target: str) -> str:
-    """The headline or, where the run has none, the score inside subjects."""
-    headline, scores = row.scores.headlines[target], row.scores.of(target)
-    known = (metric for metric in (headline, inside_subjects(headline)) if metric in scores and scores[metric].defined)
-    return next(known, headline)
+    """The primary metric or, where the run has none, the score inside subjects."""
+    primary_metric, scores = row.scores.primary_metrics[target], row.scores.of(target)
+    known = (
+        metric
+        for metric in (primary_metric, inside_subjects(primary_metric))
+        if metric in scores and scores[metric].defined
+    )
+    return next(known, primary_metric)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from embench.interfaces.metric import Undefined
+from embench.reasons import Reason
 from embench.records.scores import Score
 
 # Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores. The
@@ -35,14 +36,14 @@ class Estimate:
         std: the standard deviation over what `over` names: subjects (`subjects`, `subjects and stimuli`), the
             `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
-            `add_one`; None where nothing can vary. `shared`: the part of `error`^2 that is `shared_variance`, None
+            `add_one`; None where nothing can vary. `shared`: the part of `error`^2 that is `training_overlap`, None
             where seeds do not show it. `groups`: of subjects, from which `error` comes.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
             subjects, NaN where unknown. The interval comes from one of the two, and differences are paired through it.
         without_stimulus: (K,) the score without each stimulus, where the interval covers other stimuli too.
-        by_seed: (S, G) what each group of subjects adds in each of several seeds, see `shared_variance`.
+        by_seed: (S, G) what each group of subjects adds in each of several seeds, see `training_overlap`.
     """
 
     mean: float
@@ -51,7 +52,7 @@ class Estimate:
     high: float | None
     subjects: int
     over: Literal["subjects", "subjects and stimuli", "folds", "jackknife"]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Reason, ...] = ()
     comparisons: int | None = None
     without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
@@ -71,8 +72,8 @@ class Estimate:
             "high": self.high,
             "subjects": self.subjects,
             "over": self.over,
-            "shared_variance": self.shared,
-            "left_out": list(self.left_out),
+            "training_overlap": self.shared,
+            "left_out": [Reason.make(each).json() for each in self.left_out],
         }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
 
@@ -130,7 +131,7 @@ def jackknife_error(values: np.ndarray) -> tuple[float, int]:
 
 
 def mean_over_subjects(
-    subject_values: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()
+    subject_values: np.ndarray, group: np.ndarray, left_out: tuple[Reason, ...] = ()
 ) -> Estimate | Undefined:
     """The mean over subjects, with a t interval over groups.
 
@@ -144,7 +145,7 @@ def mean_over_subjects(
     known = np.isfinite(subject_values)
     values = subject_values[known]
     if not len(values):
-        return Undefined("no subject has a value")
+        return Undefined("no_subject_with_value")
     mean = float(values.mean())
     _, codes = np.unique(group[known], return_inverse=True)
     sums = np.bincount(codes, values - mean)
@@ -190,7 +191,7 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
         if one.without_stimulus is not None and other.without_stimulus is not None:
             gap = over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
     elif one.without is None or other.without is None:
-        return Undefined("the two are not scores of the same subjects")
+        return Undefined("other_subjects")
     else:
         least = min(one.subjects, other.subjects)
         gap = jackknife_estimate(one.mean - other.mean, one.without - other.without, least)
@@ -199,7 +200,7 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
     return replace(gap, by_seed=one.by_seed - other.by_seed)
 
 
-def shared_variance(by_seed: np.ndarray | None, trained: np.ndarray) -> float | None:
+def training_overlap(by_seed: np.ndarray | None, trained: np.ndarray) -> float | None:
     """Variance of a mean over subjects that is due to subjects who train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
@@ -232,15 +233,15 @@ def shared_variance(by_seed: np.ndarray | None, trained: np.ndarray) -> float | 
 
 
 def widen(estimate: Estimate, shared: float | None) -> Estimate:
-    """The estimate with the `shared_variance`, within its bound, in its error and its interval; as it is where there is
-    none."""
+    """The estimate with the `training_overlap`, within its bound, in its error and its interval; as it is where there
+    is none."""
     if estimate.error is None or shared is None:
         return estimate
     shared = min(shared, SHARED_AT_MOST * estimate.error**2)
     return with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 
-def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[str, ...] = ()) -> Estimate:
+def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[Reason, ...] = ()) -> Estimate:
     """An estimate whose standard error and t interval come from the score without each group (G,)."""
     error, df = jackknife_error(without)
     estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
@@ -302,7 +303,7 @@ def permutation_test(values: np.ndarray) -> float:
 
 def shared_training_test(values: np.ndarray, shared: float) -> float:
     """p of `permutation_test` with an allowance for subjects who train each other's models: the value of a swap varies
-    as all `values` do, the observed difference by `intervals.shared_variance` more, each in its own spread."""
+    as all `values` do, the observed difference by `intervals.training_overlap` more, each in its own spread."""
     own = (values**2).mean()
     more = min(shared / own, SHARED_AT_MOST) if own else 0.0
     return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))
@@ -411,11 +412,11 @@ class Summands:
         fits: equal for methods that predicted the same units in the same folds and seeds.
         adds: (G,) they add up to the score in the seeds that are compared (see `summands.shared_part`).
         by_seed: (S, G) what groups add in each seed, NaN in seeds without a score, and `trained` (S, G, G): see
-            `intervals.shared_variance`.
+            `intervals.training_overlap`.
     """
 
     fits: str
-    adds: np.ndarray
+    contributions: np.ndarray
     by_seed: np.ndarray
     trained: np.ndarray
 
@@ -423,14 +424,19 @@ class Summands:
         """The summands as an entry holds them."""
         by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
         trained = [["".join(map(str, row)) for row in seed] for seed in self.trained.astype(int).tolist()]
-        return {"fits": self.fits, "adds": self.adds.round(9).tolist(), "by_seed": by_seed, "trained": trained}
+        return {
+            "fits": self.fits,
+            "contributions": self.contributions.round(9).tolist(),
+            "by_seed": by_seed,
+            "trained": trained,
+        }
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Summands:
         """Raises KeyError where a part is missing."""
         by_seed = np.array(kept["by_seed"], float)
         trained = np.array([[[digit == "1" for digit in row] for row in seed] for seed in kept["trained"]])
-        return cls(kept["fits"], np.array(kept["adds"], float), by_seed, trained)
+        return cls(kept["fits"], np.array(kept["contributions"], float), by_seed, trained)
 
 
 @dataclass(frozen=True)
@@ -497,13 +503,13 @@ of what equal methods score beyond what they should."""
 def _paired(summands: Sequence[Summands]) -> _Compared:
     """Sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep their
     correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
-    adds = np.stack([s.adds for s in summands])
-    own = np.stack([((row - adds) ** 2).sum(-1) for row in adds])
+    contributions = np.stack([s.contributions for s in summands])
+    own = np.stack([((row - contributions) ** 2).sum(-1) for row in contributions])
     error = np.sqrt(own + _shared(summands, own))
-    gaps = np.stack([(row - adds).sum(-1) for row in adds])
+    gaps = np.stack([(row - contributions).sum(-1) for row in contributions])
     standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
-    signs = 1.0 - 2.0 * group_permutations(adds.shape[1])
-    turned, spread = (signs @ adds.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
+    signs = 1.0 - 2.0 * group_permutations(contributions.shape[1])
+    turned, spread = (signs @ contributions.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
     greatest = np.zeros(len(signs))
     for k in range(0, len(signs), _AT_ONCE):
         some = turned[:, k : k + _AT_ONCE]
@@ -511,7 +517,7 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
             values = np.abs(some[m + 1 :] - some[m])
             values /= spread[m, m + 1 :, None]
             np.maximum(greatest[k : k + _AT_ONCE], values.max(0), out=greatest[k : k + _AT_ONCE])
-    return _corrected(standardised, greatest), standardised, signs @ _centred(summands, adds).T
+    return _corrected(standardised, greatest), standardised, signs @ _centred(summands, contributions).T
 
 
 def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
@@ -526,13 +532,13 @@ def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
 def _allowance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
     """The variance from shared training; where seeds do not show it, as much as there is without, as where there is
     nothing to learn."""
-    shared = shared_variance(by_seed, trained)
+    shared = training_overlap(by_seed, trained)
     return own if shared is None else min(shared, SHARED_AT_MOST * own)
 
 
-def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
+def _centred(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndarray:
     """(M, G) what methods add beyond their mean, as if all were equal, with the variance from shared training."""
-    beyond = adds - adds.mean(0)
+    beyond = contributions - contributions.mean(0)
     beyond -= beyond.mean(1, keepdims=True)
     own = (beyond**2).sum(1)
     by_seed = np.stack([s.by_seed for s in summands])
@@ -697,7 +703,7 @@ def spread_of(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
 def detectable_difference(a: Summands, b: Summands) -> float:
     """Half a 95 % interval of the difference of two rows on the same units, of two standard errors, without the
     allowance for shared training."""
-    gap = a.adds - b.adds
+    gap = a.contributions - b.contributions
     return float(2 * np.sqrt(((gap - gap.mean()) ** 2).sum() * len(gap) / (len(gap) - 1)))
 
 

@@ -339,15 +339,15 @@ _SAME = {
     "protocol": ("protocol", "name"),
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
-    "calibration data": ("given",),
+    "calibration data": ("calibration_data",),
     "target access": ("target_access",),
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
 """Fields of `run.yaml` that have to be equal, in words."""
 _HINTS = {
-    "calibration data": "run both at the same --given; embench compare --given K compares the gains "
-    "of methods at K over no calibration data"
+    "calibration data": "run both at the same --calibration-data; embench compare --calibration-data K compares "
+    "the gains of methods at K over no calibration data"
 }
 
 
@@ -408,7 +408,7 @@ def recorded_target(of: Record, name: str) -> Target:
     for target in recorded_targets(of):
         if target.name == name:
             return target
-    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores.headlines))
+    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores.primary_metrics))
 
 
 def recorded_targets(of: Record) -> list[Target]:
@@ -417,7 +417,7 @@ def recorded_targets(of: Record) -> list[Target]:
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
     return [
         Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name))
-        for name in of.scores.headlines
+        for name in of.scores.primary_metrics
         if (row := rules.get(name))
     ]
 

@@ -16,7 +16,7 @@ from embench.files import cached_call, digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
-from embench.statistics import controls, nuisance_models
+from embench.statistics import confound_only, nuisance_models
 from embench.statistics.confound_predictions import MODELS_VERSION, has_predictions, published_predictions
 from embench.statistics.nuisance_models import (
     Members,
@@ -41,8 +41,8 @@ from embench.statistics.nuisance_movement import (
     surrounded,
     windows_of,
 )
-from embench.store.store import kept, was_kept
-from embench.system import version_of
+from embench.store.store import cache_array, is_cached
+from embench.system import installed_version
 
 # Clocks that a signal sets: a subject's trace is aligned with those of training subjects, whose labels are read at the
 # shifted time. Where tasks came in one order, such a clock reads the label off the order of movements, without a body.
@@ -148,9 +148,9 @@ def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
 # Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
 # contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold.
 
-_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *controls.CODE]
+_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
-OWN_CUTS = "the training part of each fold decides which labels are high"
+OWN_CUTS = "cuts_of_folds"
 BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""
 
@@ -169,7 +169,7 @@ class Observed:
     @cached_property
     def sessions(self) -> Sessions:
         """The units in the order of time."""
-        units = self.cohort.of(self.units.tolist())
+        units = self.cohort.select_units(self.units.tolist())
         names, subject = np.unique([unit.subject for unit in units], return_inverse=True)
         length = np.array([self.cohort.sessions.get(name, np.nan) for name in names.tolist()])
         start = np.array([unit.start_s for unit in units], float)
@@ -178,11 +178,11 @@ class Observed:
 
     def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array that `make` gives, or gave before for these units."""
-        return kept(self.cohort.store, self.about(name), make)
+        return cache_array(self.cohort.store, self.about(name), make)
 
-    def was_kept(self, name: str) -> bool:
+    def is_cached(self, name: str) -> bool:
         """True if the array of this name was made before."""
-        return was_kept(self.cohort.store, self.about(name))
+        return is_cached(self.cohort.store, self.about(name))
 
     def about(self, name: str) -> list[object]:
         """All that decides an array of this name beside the prepared data."""
@@ -190,7 +190,7 @@ class Observed:
 
     @cached_property
     def _about(self) -> list[object]:
-        libraries = [version_of(n) for n in ("numpy", "scipy", "scikit-learn")]
+        libraries = [installed_version(n) for n in ("numpy", "scipy", "scikit-learn")]
         return [libraries, {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}]
 
     @cached_property
@@ -313,11 +313,11 @@ class Study:
 
     def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array that `make` gives, or gave before for this study."""
-        return kept(self.cohort.store, self._about(name), make)
+        return cache_array(self.cohort.store, self._about(name), make)
 
-    def was_kept(self, name: str) -> bool:
+    def is_cached(self, name: str) -> bool:
         """True if the array of this name was made before."""
-        return was_kept(self.cohort.store, self._about(name))
+        return is_cached(self.cohort.store, self._about(name))
 
     def _about(self, name: str) -> list[object]:
         folds = [[digest(train), digest(test)] for train, test in self.parts]
@@ -337,7 +337,7 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
         train = np.array([at[id_] for id_ in (*fold.train, *fold.val)])
         parts.append((np.sort(train[np.isfinite(y[train])]), np.array([at[id_] for id_ in fold.test])))
     if not np.isfinite(observed.sessions.start).all() or not np.isfinite(observed.sessions.length).all():
-        return Undefined("the release hides when units were recorded")
+        return Undefined("hidden_times")
     return Study(observed, target, seed, y, parts)
 
 
@@ -379,7 +379,7 @@ def is_published(name: str, study: Study) -> bool:
 def published_key(name: str, study: Study) -> str:
     """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
     code and libraries prepared them."""
-    units = study.cohort.of(study.units.tolist())
+    units = study.cohort.select_units(study.units.tolist())
     about = [MODELS_VERSION, name, repr(study.target), study.seed, [unit.id for unit in units]]
     folds = [[digest(train), digest(test)] for train, test in study.parts]
     return digest([*about, digest(study.y), folds])
@@ -396,18 +396,18 @@ def _registered(study: Study) -> np.ndarray:
     return standard(np.hstack([*clocks, *first]))
 
 
-def registered_clock(study: Study) -> np.ndarray | Undefined:
+def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
     """(n, k) the labels of training subjects at the time at which all that their accelerometers show fits the subject's
     best, from 0 to 1 for each class; undefined where there is no accelerometer."""
     observed = study.observed
     if observed.moved is None:
-        return Undefined("there is no accelerometer")
+        return Undefined("no_accelerometer")
 
     def make() -> np.ndarray:
         labels, likeness = label_columns(study.y, study.target), np.mean(observed.likeness, axis=0)
         return observed.cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
 
-    return study.kept("registered clock", make)
+    return study.kept("protocol phase", make)
 
 
 def _training_of_subjects(study: Study) -> list[np.ndarray]:

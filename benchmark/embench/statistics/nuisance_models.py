@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from embench.interfaces.ranking import rows_of
+from embench.interfaces.ranking import group_positions
 from embench.interfaces.units import Target
-from embench.statistics.controls import BalancedTrees
+from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
 # The units of subjects in the order of time: values standardised within a subject, and averaged over minutes.
@@ -40,10 +40,11 @@ class Sessions:
     @cached_property
     def rows(self) -> list[np.ndarray]:
         """Positions of each subject's units, in the order of time."""
-        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in rows_of(self.subject)]
+        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in group_positions(self.subject)]
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
-        """(n, k) in standard deviations from the subject's mean; 0 where `values` (n, k) are NaN or do not vary."""
+        """Return (n, k) in standard deviations from the subject's mean; 0 where `values` (n, k) are NaN or do not
+        vary."""
         out = np.zeros(values.shape)
         for rows in self.rows:
             part = values[rows]
@@ -55,8 +56,8 @@ class Sessions:
         return out
 
     def mean(self, values: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
-        """(n, k) means of `values` (n, k) over the subject's units that start from `before_s` earlier to `after_s`
-        later."""
+        """Return (n, k) means of `values` (n, k) over the subject's units that start from `before_s` earlier to
+        `after_s` later."""
         out = np.empty(values.shape)
         for rows in self.rows:
             start = self.start[rows]
@@ -67,11 +68,12 @@ class Sessions:
         return out
 
     def context(self, values: np.ndarray, seconds: Sequence[float]) -> np.ndarray:
-        """(n, k (1 + m)) `values` (n, k), and their means over so many `seconds` (m,) to each side."""
+        """Return (n, k (1 + m)): `values` (n, k), and their means over `seconds` (m,) to each side."""
         return np.hstack([values, *(self.mean(values, s, s) for s in seconds)])
 
     def since(self, value: np.ndarray, above: float, most: int) -> np.ndarray:
-        """(n,) the number of units since `value` (n,) was above a bound in the subject's session, at most so many."""
+        """Return (n,) the number of units since `value` (n,) was above a bound in the subject's session, at most so
+        many."""
         out = np.empty(len(value))
         for rows in self.rows:
             place = np.arange(len(rows))
@@ -80,7 +82,8 @@ class Sessions:
         return out
 
     def angle(self, direction: np.ndarray, back: int) -> np.ndarray:
-        """(n,) rad, by how much `direction` (n, c), of length 1, differs from that of so many units before."""
+        """Return (n,) the angle in rad between `direction` (n, c), of length 1, and the direction a number of units
+        earlier."""
         out = np.empty(len(direction))
         for rows in self.rows:
             earlier = direction[rows[np.maximum(np.arange(len(rows)) - back, 0)]]
@@ -88,7 +91,7 @@ class Sessions:
         return out
 
     def share_so_far(self, value: np.ndarray) -> np.ndarray:
-        """(n,) the part of the session's sum of `value` (n,), of 0 or more, that lies before the unit's end."""
+        """Return (n,) the part of the session's sum of `value` (n,), of 0 or more, that lies before the unit's end."""
         out = np.empty(len(value))
         for rows in self.rows:
             sums = np.cumsum(np.nan_to_num(value[rows]))
@@ -97,7 +100,7 @@ class Sessions:
 
 
 def standard(values: np.ndarray) -> np.ndarray:
-    """(n, k) in standard deviations from the mean of all units, cut at `CLIP`; 0 where unknown."""
+    """Return (n, k) in standard deviations from the mean of all units, cut at `CLIP`; 0 where unknown."""
     known = np.where(np.isfinite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
         mean, spread = np.nanmean(known, 0), np.nanstd(known, 0)
@@ -123,22 +126,22 @@ def _boosting(classes: bool, **settings: Any) -> Any:
 
 
 def balanced_trees(_: int, classes: bool) -> Any:
-    """Boosted trees as those of the controls."""
+    """Return boosted trees like the trees of the confound-only models."""
     return BalancedTrees() if classes else _boosting(classes)
 
 
 def trees(_: int, classes: bool) -> Any:
-    """Boosted trees."""
+    """Return boosted trees."""
     return _boosting(classes, max_iter=50, max_leaf_nodes=23)
 
 
 def careful_trees(_: int, classes: bool) -> Any:
-    """Boosted trees with large leaves."""
+    """Return boosted trees with large leaves."""
     return _boosting(classes, max_iter=60, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0)
 
 
 def forest(seed: int, classes: bool) -> Any:
-    """Extremely randomised trees."""
+    """Return extremely randomised trees."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
     settings = {"min_samples_leaf": 20, "max_features": 0.3, "random_state": seed + 50, "n_estimators": 60}
@@ -146,7 +149,7 @@ def forest(seed: int, classes: bool) -> Any:
 
 
 def linear(_: int, classes: bool) -> Any:
-    """A logistic or linear regression on standardised columns."""
+    """Return a logistic or linear regression on standardised columns."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -156,7 +159,7 @@ def linear(_: int, classes: bool) -> Any:
 
 
 def kernel(_: int, classes: bool) -> Any:
-    """A linear model of 200 features of a Gaussian kernel."""
+    """Return a linear model of 200 features of a Gaussian kernel."""
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -167,7 +170,7 @@ def kernel(_: int, classes: bool) -> Any:
 
 
 def perceptron(seed: int, classes: bool) -> Any:
-    """A perceptron of 32 hidden units."""
+    """Return a perceptron of 32 hidden units."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -177,15 +180,15 @@ def perceptron(seed: int, classes: bool) -> Any:
 
 
 def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
-    """(n, K) labels `y` (n,), NaN where there is none; of several classes one column each, 0 or 1."""
+    """Return labels `y` (n,) as columns (n, K), NaN without a label; several classes have one column each, 0 or 1."""
     if not target.traits.several:
         return y[:, None]
     return np.where(np.isnan(y)[:, None], np.nan, y[:, None] == np.arange(target.n))
 
 
 def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, seed: int) -> dict[str, np.ndarray]:
-    """Predictions (n, K) of each member for all units, by the models that did not see them: log odds of class 1, or of
-    each of several classes, or values.
+    """Return predictions (n, K) of each member for all units, by models that were not fitted to them: log odds of class
+    1, or of each of several classes, or values.
 
     Args:
         y: (n,) labels, NaN where there is none.
@@ -212,6 +215,9 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
 def _fitted(
     make: Make, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> np.ndarray:
+    """Fit a model to the rows `train` of `x` (n, features) and `y` (n,), and return its predictions for the k rows
+    `test`. They are log odds (k, classes), (k, 1) log odds of class 1 for binary targets, or (k, 1) values for
+    continuous ones."""
     import warnings
 
     classes = target.traits.has_classes
@@ -238,7 +244,7 @@ BUMP_WIDTH = 0.06
 
 
 def basis(sessions: Sessions) -> np.ndarray:
-    """(n, 42) bumps of height 1 over three clocks."""
+    """Return (n, 42) bumps of height 1 over three clocks."""
     start, length = sessions.start, sessions.length
     longest = length.max()
     clocks = (start / longest, start / length, (length - start) / longest)
@@ -246,6 +252,6 @@ def basis(sessions: Sessions) -> np.ndarray:
 
 
 def places(sessions: Sessions) -> np.ndarray:
-    """(n, 4) the time since the start in s, as a share of the session, to its end in s, and its length in s."""
+    """Return (n, 4) the time since the start in s, as a share of the session, to its end in s, and its length in s."""
     start, length = sessions.start, sessions.length
     return np.stack([start, start / length, length - start, length], axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.files import digest, sha256
-from embench.interfaces.ranking import rows_of
+from embench.interfaces.ranking import group_positions
 from embench.statistics.nuisance_models import (
     CLIP,
     Members,
@@ -27,8 +27,8 @@ from embench.statistics.nuisance_models import (
     trees,
 )
 from embench.store import Store
-from embench.store.store import kept
-from embench.system import version_of
+from embench.store.store import cache_array
+from embench.system import installed_version
 
 # Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
 # random convolutions of its samples. Offsets of logarithms are for samples in g.
@@ -184,8 +184,8 @@ def movement_features(cohort: Cohort) -> np.ndarray | None:
     if "acc" not in cohort.store.modalities:
         return None
     where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
-    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
-    return kept(cohort.store, key, lambda: _movement_features(cohort))
+    key = ["movement", sha256(Path(__file__)), installed_version("numpy"), where]
+    return cache_array(cohort.store, key, lambda: _movement_features(cohort))
 
 
 def _movement_features(cohort: Cohort) -> np.ndarray:
@@ -227,8 +227,8 @@ def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     """(n, k) features of the cohort's `units` (n,) positions, NaN where a recording is missing; no column where there
     is no such modality."""
     columns = [np.zeros((len(units), 0))]
-    _, subject = np.unique([unit.subject for unit in cohort.of(units)], return_inverse=True)
-    own = [rows for _, rows in rows_of(subject)]
+    _, subject = np.unique([unit.subject for unit in cohort.select_units(units)], return_inverse=True)
+    own = [rows for _, rows in group_positions(subject)]
     place = np.argsort(np.concatenate(own))
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate

@@ -71,7 +71,7 @@ def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
 
 def _design_of(cohort: Cohort, target: Target) -> str | None:
     """The simulated design that a study resembles, see bench/confound_rule/plan.md; None where it resembles none."""
-    units = cohort.of(cohort.eligible)
+    units = cohort.select_units(cohort.eligible)
     several = len({unit.recording for unit in units}) < len(units)
     if cohort.design == "shared_stimuli":
         labels = cohort.label[target.name][list(cohort.eligible)]

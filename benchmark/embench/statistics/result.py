@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from embench.statistics.calibration import Calibration
 
 
-# A method's score drawn against those of the controls, for `Result.plot`.
+# A method's score drawn against those of the confound-only models, for `Result.plot`.
 
 _COLOUR, _GREY = "C0", "0.35"
 _METHOD = "this method"
@@ -70,7 +70,7 @@ def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[li
     """The measured scores, the highest first; and those that hold by construction, together where nothing differs."""
     rows = [
         _Row(control.name, score)
-        for control in scores.controls(target)
+        for control in scores.confound_only(target)
         if (score := control.scores.get(metric)) is not None and score.defined
     ]
     fixed: dict[str, list[_Row]] = {}
@@ -106,7 +106,7 @@ def _draw_row(ax: Axes, k: int, row: _Row) -> None:
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100
 """Characters of a line of a printed result."""
-_COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "undefined")
+_COLUMNS = ("method", "target", "metric", "primary_metric", "mean", "low", "high", "sd", "undefined")
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,7 +118,7 @@ class Result:
         folder: where the run's record lies.
         manifest: the content of its `run.yaml`.
         scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
-            reason of `scores.why_undefined`; `scores.controls(target)` has the same of each control.
+            reason of `scores.why_undefined`; `scores.confound_only(target)` has the same of each control.
     """
 
     id: str
@@ -135,8 +135,8 @@ class Result:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """The predictions of the method and of all controls, read from its folder; see `to_pandas`. Raises DataError
-        where they are missing or damaged."""
+        """The predictions of the method and of all confound-only models, read from its folder; see `to_pandas`. Raises
+        DataError where they are missing or damaged."""
         return self._record.predictions
 
     @cached_property
@@ -169,8 +169,8 @@ class Result:
             "run": self.id,
             "folder": str(self.folder),
             "synthetic": self.synthetic,
-            "headline": next(iter(self.scores.headlines.values())),
-            **{name: self.scores[name] for name in ("scores", "controls")},
+            "primary_metric": next(iter(self.scores.primary_metrics.values())),
+            **{name: self.scores[name] for name in ("scores", "confound_only")},
             "answers": {
                 target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in found.answers}
                 for target, found in self.answers.items()
@@ -186,7 +186,7 @@ class Result:
                 the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label` are their
                 display names. `predictions` has a row for each seed and unit, with the label where it is public.
             method: `model`, the name of a control, or `all`; by default `all` for scores, and `model` for predictions,
-                where rows of controls stand among those of the model.
+                where rows of confound-only models stand among those of the model.
 
         Raises:
             UsageError: there is no such table or method. DataError: the predictions are missing or damaged.
@@ -196,7 +196,7 @@ class Result:
         if what not in ("scores", "predictions"):
             raise UsageError(f"no table `{what}`", where="what=", expected="scores or predictions")
         wanted = method or ("all" if what == "scores" else MODEL)
-        known = [MODEL, *self.scores.control_names]
+        known = [MODEL, *self.scores.confound_only_names]
         if wanted not in ("all", *known):
             raise UsageError(
                 f"no method `{wanted}`",
@@ -246,7 +246,7 @@ class Result:
         return found
 
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draws the score with its 95 % interval against those of the controls, the highest at the top.
+        """Draws the score with its 95 % interval against those of the confound-only models, the highest at the top.
 
         Controls that the method is shown to be better than are filled, others hollow; what a control scores by
         construction is a dashed line.
@@ -293,9 +293,9 @@ class Result:
 
     def _target(self, name: str | None) -> str:
         """The target of this name, by default the first. Raises UsageError where there is none."""
-        name = name or next(iter(self.scores.headlines))
+        name = name or next(iter(self.scores.primary_metrics))
         if not self.scores.of(name):
-            raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.headlines))
+            raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.primary_metrics))
         return name
 
     @property
@@ -304,16 +304,18 @@ class Result:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """Rows of `_COLUMNS` for every method, target and metric; one row for a control that does not apply."""
-        controls = {(c.name, target): c for target in self.scores.headlines for c in self.scores.controls(target)}
-        for method in (MODEL, *self.scores.content["controls"]):
-            for target, headline in self.scores.headlines.items():
-                control = controls.get((method, target))
+        confound_only = {
+            (c.name, target): c for target in self.scores.primary_metrics for c in self.scores.confound_only(target)
+        }
+        for method in (MODEL, *self.scores.content["confound_only"]):
+            for target, primary_metric in self.scores.primary_metrics.items():
+                control = confound_only.get((method, target))
                 scores = self.scores.of(target) if method == MODEL else control.scores if control else {}
                 if control and control.reason:
-                    scores = {headline: Score(undefined=control.reason)}
+                    scores = {primary_metric: Score(undefined=control.reason)}
                 for metric, score in scores.items():
                     mean = score.mean if score.defined else None
-                    row = (method, target, metric, metric == headline, mean, score.low, score.high, score.std)
+                    row = (method, target, metric, metric == primary_metric, mean, score.low, score.high, score.std)
                     yield dict(zip(_COLUMNS, (*row, score.undefined), strict=True))
 
     def _labelled(self, frame: DataFrame) -> DataFrame:

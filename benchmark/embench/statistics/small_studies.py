@@ -19,10 +19,10 @@ from scipy.signal import lfilter
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import rows_of
+from embench.interfaces.ranking import group_positions
 from embench.interfaces.units import Unit
-from embench.statistics.controls import order_codes
-from embench.statistics.intervals import Estimate, shared_variance, with_interval
+from embench.statistics.confound_only import order_codes
+from embench.statistics.intervals import Estimate, training_overlap, with_interval
 from embench.statistics.nuisance_columns import Observed
 from embench.statistics.nuisance_models import CLIP, Parts, Sessions
 from embench.statistics.nuisance_movement import movement_features
@@ -63,12 +63,12 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
         none. by_time: whether places are those of units in time, whatever recordings they are of.
     """
     positions = np.array(cohort.eligible)
-    units = cohort.of(positions)
+    units = cohort.select_units(positions)
     when = np.array([unit.start_s for unit in units], float)
     if not np.isfinite(when).all():
         when = np.array([unit.order for unit in units], float)
     if not np.isfinite(when).all():
-        return Undefined("the release hides when units were recorded")
+        return Undefined("hidden_times")
     _, subject = np.unique([unit.subject for unit in units], return_inverse=True)
     sessions = Sessions(subject, when, np.zeros(len(units)), 1.0)
     place, previous = _places(units, sessions, by_time=by_time)
@@ -188,21 +188,21 @@ class Residuals:
 
 
 @dataclass(frozen=True)
-class Adjusted:
+class FewColumns:
     """The partial correlation of score and label.
 
     Args:
-        effect: partial r with its interval. `of_groups`: (G,) what each group of subjects adds to it.
+        effect: partial r with its interval. `by_group`: (G,) what each group of subjects adds to it.
         score_left, label_left: proportions of the variances within subjects that the columns leave.
         further_p: p of the F test whether the label follows the further columns; 1 where there are none.
         whole: whether any two groups share a test fold in some partition.
     """
 
     effect: Estimate | Undefined
-    of_groups: np.ndarray
+    by_group: np.ndarray
     score_left: float
-    label_left: float
-    further_p: float
+    label_residual_proportion: float
+    extra_movement_p: float
     whole: bool
 
 
@@ -223,7 +223,7 @@ class Sample:
     fold: np.ndarray
 
 
-def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> Adjusted:
+def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns:
     """Return the partial correlation of standardised scores (S, n, K) and labels (n, K), given the columns.
 
     r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. Where
@@ -233,25 +233,25 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> Adjusted:
     partition this is V_group.
     """
     partitions, n, k = scores.shape
-    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in rows_of(sample.subject)])
+    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     x, y = x_all.mean(1), residuals(labels)
-    label_left = _left(y, labels, residuals, sample.subject)
+    label_residual_proportion = _left(y, labels, residuals, sample.subject)
     score_left = _left(x, scores.mean(0), residuals, sample.subject)
     groups, none = int(sample.group.max()) + 1, np.zeros(int(sample.group.max()) + 1)
     scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
     if residuals.freedom < groups or groups < 2 or scale < 1e-9:
-        why = f"{n} units of {len(residuals.rows)} subjects are too few to adjust for the confounds"
-        return Adjusted(Undefined(why), none, score_left, label_left, 1.0, whole=False)
+        few = Undefined("few_to_adjust", n=n, of=len(residuals.rows))
+        return FewColumns(few, none, score_left, label_residual_proportion, 1.0, whole=False)
     r = float((x * y).sum()) / scale
     u = ((x / scale) * (y - r * scale / (x**2).sum() * x)).sum(1)
-    variance, of_groups, kinds = _clustered(u, sample)
-    variance, of_groups = variance * residuals.factor, of_groups * residuals.factor
+    variance, by_group, kinds = _clustered(u, sample)
+    variance, by_group = variance * residuals.factor, by_group * residuals.factor
     mates = (sample.fold[:, :, None] == sample.fold[:, None]) & (sample.fold[:, :, None] >= 0)
     whole = bool(mates.any(0).all()) and partitions > 1
     by_seed = np.stack([_sums((x_all[:, s] * y).sum(1) / scale, sample.group, groups) for s in range(partitions)])
-    shared = shared_variance(by_seed, ~mates) if whole else None
-    added = of_groups if shared is None else min(shared, of_groups)
+    shared = training_overlap(by_seed, ~mates) if whole else None
+    added = by_group if shared is None else min(shared, by_group)
     summands = by_seed.mean(0)
     if whole:
         paired = _paired(scores, labels, residuals, sample.group, mates) / scale
@@ -261,11 +261,11 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> Adjusted:
     made = Estimate(mean, None, None, None, len(residuals.rows), "subjects", groups=groups, shared=float(added))
     if sample.stimulus is not None:
         made = replace(made, over="subjects and stimuli")
-    return Adjusted(
+    return FewColumns(
         with_interval(made, float(np.sqrt(variance + added)), kinds - 1),
         summands,
         score_left,
-        label_left,
+        label_residual_proportion,
         _follows(labels, sample, residuals),
         whole,
     )
@@ -302,13 +302,13 @@ def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
         sums = _sums(u, np.unique(code, return_inverse=True)[1])
         return float(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()), len(sums)
 
-    of_groups, groups = over(sample.group)
+    by_group, groups = over(sample.group)
     if sample.stimulus is None:
-        return of_groups, of_groups, groups
+        return by_group, by_group, groups
     of_stimuli, stimuli = over(sample.stimulus)
     both = _sums(u, np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel())
-    together = of_groups + of_stimuli - float((both**2).sum())
-    return max(of_groups, of_stimuli, together), of_groups, min(groups, stimuli)
+    together = by_group + of_stimuli - float((both**2).sum())
+    return max(by_group, of_stimuli, together), by_group, min(groups, stimuli)
 
 
 def _paired(
@@ -327,7 +327,7 @@ def _paired(
     x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     y = residuals.within(labels)
     out = _sums((x.mean(1) * y).sum(1), group, groups)
-    rows = [of for _, of in rows_of(group)]
+    rows = [of for _, of in group_positions(group)]
     b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
     for s in range(partitions):
         a = np.stack([residuals.common[of].T @ x[of, s] for of in rows])

@@ -1,4 +1,4 @@
-"""Outputs of encoders and frames of videos, stored once."""
+"""Outputs of encoders and frames of videos, computed once and stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
-from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
+from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
 from embench.registry import known_as
 from embench.signals import preprocess, video
 from embench.signals.face import Crop
@@ -36,22 +36,22 @@ from embench.store.store import (
     build_once,
     open_rows,
 )
-from embench.system import ProgressCallback, begin_worker, out_of_memory, version_of, working
+from embench.system import ProgressCallback, begin_worker, installed_version, out_of_memory, working
 
 if TYPE_CHECKING:
     from embench.interfaces.encoder import Encoder
 
 
-# Frames of videos as encoders need them: decoded once, cut around the face, stored as bytes, time first.
+# Frames of videos for encoders: decoded once, cut around the face, stored as bytes, time first.
 
 _ARRAY, _INDEX = "array.npy", "index.json"
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Frames of all recordings that have a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` a
-    second. `excluded`: recordings whose video could not be decoded, with the reason. Of `segments` in which a face was
-    looked for, `faceless` had none and show the frame's middle."""
+    """Frames of all recordings with a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` per
+    second. `excluded`: recordings whose video could not be decoded, with reasons. `segments` were searched for a face;
+    `faceless` of them had none and show the frame's centre."""
 
     array: np.ndarray
     rate: float
@@ -69,8 +69,8 @@ def clips(
     workers: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Clips:
-    """The frames that `encoder.recipe.prepare` names, at times k / frames_hz of each recording; made if they are not
-    there. Encoders that need the same frames share them.
+    """Return the frames that `encoder.recipe.prepare` names, at times k / frames_hz of each recording, from the cache
+    if they exist. Encoders that need the same frames share them.
 
     Args:
         workers: processes that decode recordings side by side; the result is the same bytes.
@@ -120,8 +120,7 @@ def clips(
 
 
 def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
-    """The result of `clips` if every film could be decoded and showed black pictures; nothing is decoded. Raises what
-    `clips` raises before it decodes."""
+    """Return the result of `clips` for black videos, without decoding. Raises the errors of `clips` before decoding."""
     wanted = _checked(store, modality, encoder)
     films, total = _listed(store, wanted)
     spans = {film.recording: Span(film.row, film.frames, film.first / wanted.frames_hz) for film in films}
@@ -137,8 +136,8 @@ def _checked(store: Store, modality: str, encoder: Encoder) -> Frames:
 
 
 def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
-    """The films of a store, and how many frames of them are wanted."""
-    films = [*_films(store, wanted)]
+    """Return the videos of a store, and their total number of frames."""
+    films = [*_find_films(store, wanted)]
     total = films[-1].row + films[-1].frames if films else 0
     if total == 0:
         raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
@@ -146,7 +145,7 @@ def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
 
 
 def _wanted_frames(encoder: Encoder) -> Frames:
-    """The frames that an encoder's recipe names. Raises PluginError where it names none."""
+    """Return the frames that an encoder's recipe names. Raises PluginError if it names none."""
     names = ("frames_hz", "size", "crop", "clip_s")
     fields = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
     try:
@@ -164,14 +163,14 @@ def _wanted_frames(encoder: Encoder) -> Frames:
 
 
 def decoder_versions() -> dict[str, str]:
-    """Causes of the decoded pixels besides the files and the request."""
-    versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
+    """Return the other causes of decoded pixels: versions of the decoding libraries."""
+    versions = {name: installed_version(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.FRAMES_REVISION), **versions}
 
 
 def _room(path: Path, shape: tuple[int, ...]) -> int:
-    """A file as long as the array of bytes will be, in which every worker writes its own part. Returns where the array
-    begins."""
+    """Create a file of the array's final size, in which every worker writes its own part; return the byte at which the
+    array begins."""
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -180,7 +179,8 @@ def _room(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _films(store: Store, wanted: Frames) -> Iterator[Film]:
+def _find_films(store: Store, wanted: Frames) -> Iterator[Film]:
+    """Yield the videos of all recordings in a store, with the row at which the frames of each start."""
     row = 0
     for entry in store.recordings:
         if entry.video is not None:
@@ -203,7 +203,7 @@ def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers
         for film in films:
             yield write_film(film, wanted, array, start)
         return
-    # Never forked: threads that OpenCV has in this process would be missing in that one.
+    # Never forked: OpenCV's threads in this process would be missing in the child.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(films)), context, initializer=begin_worker)
     with working(pool, "while decoding videos", str(array.parent)) as submit:
@@ -217,13 +217,13 @@ __all__ = ["Clips", "Derived", "clips", "derive_features", "joined", "stream"]
 
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
-"""Function from spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
+"""Function of spans (n, 2) of each recording to its features (n, *shape), None if no span has a sample."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` differs
-    where anything that made them does."""
+    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` identifies
+    everything that made them."""
 
     array: SignalArray
     rate: float
@@ -233,15 +233,15 @@ class Derived:
     key: str
 
     def signal(self, recording: str) -> Signal:
-        """A recording's samples, a slice without a copy; they begin at the span's `t0`."""
+        """Return a recording's samples as a view without a copy; they begin at the span's `t0`."""
         span = self.spans[recording]
         data = self.array[:, span.offset : span.offset + span.samples]
         return Signal(data, self.rate, self.channels, self.unit)
 
 
 def joined(store: Store, modality: str) -> Derived:
-    """A modality, or one channel of it (`ecg[left]`), or several of these joined by plus signs (`ecg+eda`) as channels
-    over the time that all of them cover; absent where one of them is.
+    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`) as channels over
+    the time that all of them cover; absent if any part is absent.
 
     Raises:
         UsageError: where the store has no such modality or channel, it is a video, or their rates differ.
@@ -257,7 +257,7 @@ def joined(store: Store, modality: str) -> Derived:
                 expected=f"one of {', '.join(store.modalities)}",
             )
     entries = [store.modalities[part] for part in parts]
-    chosen = [_chosen(store, part, channel) for part, channel in parts_of(modality)]
+    chosen = [_chosen(store, part, channel) for part, channel in parse_modality(modality)]
     channels = tuple(
         entry.channels[i]
         for entry, which in zip(entries, chosen, strict=True)
@@ -290,8 +290,8 @@ def joined(store: Store, modality: str) -> Derived:
 
 
 def mapped(store: Store, modality: str, derived: Derived) -> Derived:
-    """Return signals of a modality as a memory map, whose windows cost nothing in any order: what is stored at a lower
-    rate is written at the modality's."""
+    """Return signals of a modality as a memory map, with fast random access: recordings stored at a lower rate are
+    written at the modality's rate."""
     if not isinstance(derived.array, Resampled):
         return derived
 
@@ -303,7 +303,7 @@ def mapped(store: Store, modality: str, derived: Derived) -> Derived:
 
 
 def _chosen(store: Store, part: str, channel: str | None) -> slice:
-    """The positions of a modality's channels that are read: all, or the one that is named."""
+    """Return the positions of the channels that are read: all, or the named one."""
     channels = store.modalities[part].channels
     if channel is None:
         return slice(0, len(channels))
@@ -318,7 +318,7 @@ def _chosen(store: Store, part: str, channel: str | None) -> slice:
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """Outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
+    """Return outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
 
     Raises:
         PluginError: where the encoder fails, or its streams differ in channels or rate.
@@ -333,8 +333,8 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
     return _stored(store, key, modality, signals)
 
 
-def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
-    """Output of `encoder.stream` for one recording; nothing is stored. Raises PluginError where it fails."""
+def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
+    """Return the output of `encoder.stream` for one recording, without storing it. Raises PluginError if it fails."""
     return _streamed(joined(store, modality), modality, encoder, recording)
 
 
@@ -361,12 +361,12 @@ def derive_features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
-    memory-mapped.
+    """Return outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape)
+    float32}, memory-mapped.
 
-    `standardised` signals have mean 0 and SD 1 in each channel of a recording. Spans are clipped at what was recorded;
-    one with nothing in it is a row of NaN. Recordings without the modality are not in the result.
-    `make` gives what `features_in` would of each recording's spans, by other processes perhaps.
+    `standardised` signals have mean 0 and SD 1 per channel and recording. Spans are clipped to the recorded time; an
+    empty span gives a row of NaN. Recordings without the modality are missing. `make` replaces `features_in`, for
+    example in parallel processes.
 
     Raises:
         PluginError: where the encoder fails, or gives rows of another number or shape.
@@ -403,22 +403,22 @@ def derive_features(
 def features_in(
     store: Store, modality: str, encoder: Encoder, recording: str, spans: np.ndarray, standardised: bool = False
 ) -> np.ndarray | None:
-    """(n, *shape) what `encoder.features` makes now of `spans` (n, 2) of one recording, None where they hold no sample;
-    nothing is stored. Raises PluginError where it fails."""
+    """Return (n, *shape) the output of `encoder.features` for `spans` (n, 2) of one recording, without storing it; None
+    if the spans contain no sample. Raises PluginError if it fails."""
     return _rows(joined(store, modality), modality, encoder, recording, spans, standardised)
 
 
 def _rows(
     source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray, standardised: bool
 ) -> np.ndarray | None:
-    """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
+    """Return features (n, *shape) of one recording's spans, None if no span has a sample."""
     signal, t0 = _private_copy(source.signal(recording), modality, encoder), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
     valid = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not valid.any():
         return None
     if standardised:
-        moments = Moments.of(signal.data)
+        moments = Moments.from_samples(signal.data)
         data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
         signal = replace(signal, data=data)
     with _encoder(encoder, recording):
@@ -434,31 +434,31 @@ def _rows(
 
 
 def _private_copy(signal: Signal, modality: str, encoder: Encoder) -> Signal:
-    """A copy for an encoder: from a slice of the map the whole store could be reached, and its labels' file."""
+    """Return a copy for an encoder: a view of the memory map would give access to the whole store, with its labels."""
     data = np.array(signal.data, order="C", subok=False)
     return replace(signal, data=data, modality=name_for(encoder, modality))
 
 
 def name_for(encoder: Encoder, modality: str) -> str:
-    """The name by which an encoder knows a run's modality."""
+    """Return the name by which an encoder knows a run's modality."""
     return known_as(encoder.accepts, modality) or without_channels(modality)
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """Causes of an encoder's output besides the data: its code and settings, the contents of its files, and the
-    versions of the libraries that compute."""
-    libraries = {name: version_of(name) for name in (*_LIBRARIES, *encoder.libraries)}
+    """Return the causes of an encoder's output besides the data: its code and settings, the contents of its files, and
+    versions of the computing libraries."""
+    libraries = {name: installed_version(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]
     return [_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
-"""Libraries that plugins may use beside those that they name."""
+"""Libraries that plugins may use without naming them."""
 
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
-    """The folder of derived data, in the same cache as the stores."""
+    """Return the folder of derived data, in the same cache as the stores."""
     return _cache(store) / "derived" / folder_digest([FORMAT, store.key, preprocess.PREPROCESS_REVISION, *key])
 
 
@@ -472,7 +472,7 @@ def _stored(
     modality: str,
     signals: Callable[[], Iterator[tuple[str, Signal, float]]],
 ) -> Derived:
-    """Signals of recordings, with the second at which each begins, as one array on disk; made if it is not there."""
+    """Store signals of recordings, each with its start in s, as one array on disk, unless that exists; return it."""
 
     def build(folder: Path) -> None:
         rest = signals()
@@ -506,7 +506,7 @@ def _stored(
 
 @contextmanager
 def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
-    """Turns all exceptions of an encoder into faults of the plugin."""
+    """Turn all exceptions of an encoder into plugin errors."""
     try:
         yield
     except EmbenchError:

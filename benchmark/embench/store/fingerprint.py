@@ -1,4 +1,4 @@
-"""Address of prepared data: the contents of the files they come from, and everything done to them."""
+"""Address of prepared data: the contents of their source files, and all processing steps."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from embench.files import folder_digest, sha256
 from embench.interfaces.dataset import Dataset
 from embench.registry import added_modalities
 from embench.signals import preprocess
-from embench.system import cores, version_of
+from embench.system import cores, installed_version
 
 FORMAT = 1
-"""Increased when samples or labels are stored in another form: part of every key, so that ids of runs change."""
+"""Increased when samples or labels are stored differently; part of every key, so that run ids change."""
 INDEX_FORMAT = 3
-"""Increased when a store has another form of the same samples: part of the name of its folder and of no key."""
+"""Increased when the same samples are stored differently; part of the store's folder name, but not of its key."""
 
 _T = TypeVar("_T")
 
 STANDARD = "standard-v1"
 
 SYNTHETIC = "EMBENCH_SYNTHETIC.json"
-"""The file that marks a folder's data as synthetic."""
+"""File that marks a folder's data as synthetic."""
 
 _SETTLED_S = 2.0
-"""A file younger than this may change again without a new time stamp, so its hash is not kept."""
+"""Age in s below which a file may change without a new time stamp, so that its hash is not cached."""
 
 
 def store_key(
@@ -49,8 +49,8 @@ def store_key(
     cache: Path,
     rules: str = STANDARD,
 ) -> str:
-    """16 hex digits: the same for the same file contents, code, preprocessing and definitions of modalities, whatever
-    the machine or place.
+    """Return 16 hex digits that identify file contents, code, preprocessing and definitions of modalities, on any
+    machine and in any folder.
 
     Raises:
         PluginError: a modality of the card is not defined as the card has it.
@@ -65,10 +65,10 @@ def store_key(
             "rate_hz": float(rate_hz),
             "filtered": filtered,
             "preprocess": preprocess.PREPROCESS_REVISION,
-            "libraries": {lib: version_of(lib).split(".")[:2] for lib in ("numpy", "scipy", "soxr")},
+            "libraries": {lib: installed_version(lib).split(".")[:2] for lib in ("numpy", "scipy", "soxr")},
             "synthetic": synthetic(dataset.root),
             "files": files,
-            # Left out for the preparation that is older than this field, so that its addresses stay what they are.
+            # Omitted for the oldest preparation, so that its addresses stay valid.
             **({} if rules == STANDARD else {"rules": asdict(preprocess.RULES[rules])}),
             **({"modalities": added} if added else {}),
         }
@@ -76,23 +76,23 @@ def store_key(
 
 
 def raw_digest(dataset: Dataset, cache: Path) -> bytes:
-    """32 bytes over the names and contents of all raw files; no store's key gives them away."""
+    """Return 32 bytes, a digest of the names and contents of all raw files; it cannot be derived from a store's key."""
     files = {item for own in _contents(dataset, dataset.subjects(), cache).values() for item in own}
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
 def contents(dataset: Dataset, cache: Path, subjects: Iterable[str] | None = None) -> set[str]:
-    """SHA-256 of all files that decide what the recordings of some subjects are, by default all, without empty ones."""
+    """Return the SHA-256 of all non-empty files behind the recordings of some subjects (default: all)."""
     paths = {path for subject in subjects or dataset.subjects() for path in dataset.files(subject)}
     with FileHashes(cache) as hashes:
-        return set(hashes.of(path for path in paths if path.stat().st_size).values())
+        return set(hashes.hash_files(path for path in paths if path.stat().st_size).values())
 
 
 def synthetic(root: Path) -> Mapping[str, Any] | None:
-    """The content of `EMBENCH_SYNTHETIC.json` below `root`; None where the data are real.
+    """Return the content of `EMBENCH_SYNTHETIC.json` below `root`; None for real data.
 
     Raises:
-        DataError: the file is no JSON object.
+        DataError: the file is not a JSON object.
     """
     path = root / SYNTHETIC
     if not path.is_file():
@@ -107,24 +107,22 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
 
 
 def _contents(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
-    """Names and hashes of each subject's files; of own data, hashes by its secret, so that nobody who tries tables of
-    labels sees which one is right."""
+    """Return names and hashes of each subject's files. For own data, hashes are keyed by a secret, so that nobody can
+    test guessed label tables."""
     root = dataset.root.resolve()
     files = {subject: sorted(Path(file).resolve() for file in dataset.files(subject)) for subject in subjects}
     with FileHashes(cache) as hashes:
-        known = hashes.of(path for own in files.values() for path in own)
-    if secret := getattr(dataset, "secret", b""):  # of own data alone
+        known = hashes.hash_files(path for own in files.values() for path in own)
+    if secret := getattr(dataset, "secret", b""):  # own data only
         known = {path: hmac.new(secret, each.encode(), hashlib.sha256).hexdigest() for path, each in known.items()}
-    # Relative, so that moving the folder changes nothing.
+    # Relative paths, so that moving the folder changes nothing.
     names = {path: path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in known}
     return {subject: [(names[path], known[path]) for path in own] for subject, own in files.items()}
 
 
 class FileHashes:
-    """SHA-256 of files, remembered by path, size, modification time and inode in a small database below `cache`.
-
-    The memory is only a shortcut: where it cannot be read or written, or `anew`, files are hashed again.
-    """
+    """SHA-256 of files, cached by path, size, modification time and inode in a database below `cache`. Files are hashed
+    again if the cache is not accessible, or with `anew`."""
 
     def __init__(self, cache: Path, *, anew: bool = False) -> None:
         self._path, self._anew = cache / "file-hashes.sqlite", anew
@@ -142,11 +140,11 @@ class FileHashes:
             self._database.close()
 
     def __call__(self, path: Path) -> str:
-        """Raises DataError where the file is missing or cannot be read."""
-        return self.of([path])[path]
+        """Return the hash of one file. Raises DataError if it is missing or cannot be read."""
+        return self.hash_files([path])[path]
 
-    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Hashes of many files, several at a time, in the order of `paths`.
+    def hash_files(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Hash many files, several at a time; return them in the order of `paths`.
 
         Raises:
             DataError: one is missing or cannot be read.

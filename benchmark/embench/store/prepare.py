@@ -1,4 +1,4 @@
-"""Prepare a dataset's files, one recording at a time, so that memory does not grow with the subjects."""
+"""Prepare a dataset's files, one recording at a time, so that memory is independent of the number of subjects."""
 
 from __future__ import annotations
 
@@ -44,24 +44,25 @@ from embench.store.store import (
     write_zeros,
     writing,
 )
-from embench.system import ProgressCallback, begin_worker, lacking, working
+from embench.system import ProgressCallback, begin_worker, explain_missing_library, working
 
-# Offsets of each subject's rows in the arrays of a store that several workers write.
+# Offsets of each subject's rows in arrays that several workers write.
 
 _FAILED = -1
 
 
 class Places:
-    """The rows at which the next subject begins in each modality's array. They are known once all subjects before have
-    been read, whoever reads them."""
+    """Start rows of the next subject in each modality's array, known once all earlier subjects have been read by any
+    worker."""
 
     def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
         self._modalities = tuple(modalities)
         self._changed = primitives.Condition()
         self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
 
-    def of(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
-        """Offset of a subject's rows, None where it is not known yet; who waits gets None where a subject failed."""
+    def find_offsets(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
+        """Return the offsets of a subject's rows; None if they are not known yet, or, when waiting, if a subject
+        failed."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
@@ -69,7 +70,7 @@ class Places:
             return dict(zip(self._modalities, self._next, strict=False)) if known else None
 
     def end(self, subject: int, rows: Mapping[str, int]) -> None:
-        """Sets the number of rows of the subject whose turn it is."""
+        """Set the number of rows of the subject whose turn it is."""
         with self._changed:
             if self._next[-1] != subject:
                 return  # another subject has failed
@@ -79,19 +80,19 @@ class Places:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """Releases waiting subjects, since there will be no store."""
+        """Release waiting subjects after a failure."""
         with self._changed:
             self._next[-1] = _FAILED
             self._changed.notify_all()
 
 
-# Calls into a reader, its failures distinguished from ours.
+# Calls of a reader, with its failures distinguished from embench's.
 
 
 @contextlib.contextmanager
 def reader_faults(name: str, where: str) -> Iterator[None]:
-    """Turns exceptions of a reader into errors of the right kind: DataError for files that cannot be read, PluginError
-    for anything else."""
+    """Turn exceptions of a reader into errors of the right kind: DataError for unreadable files, PluginError for
+    anything else."""
     try:
         yield
     except (EmbenchError, MemoryError):
@@ -100,11 +101,11 @@ def reader_faults(name: str, where: str) -> Iterator[None]:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
     except Exception as error:
         what = f"the reader failed: {type(error).__name__}: {error}"
-        raise lacking(error) or PluginError(what, where=f"{name}, {where}") from error
+        raise explain_missing_library(error) or PluginError(what, where=f"{name}, {where}") from error
 
 
 def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:
-    """The reader's recordings of one subject. Raises DataError or PluginError."""
+    """Yield the reader's recordings of one subject. Raises DataError or PluginError."""
     with reader_faults(name, f"subject {subject}"):
         iterator = iter(dataset.recordings(subject))
     while True:
@@ -118,7 +119,7 @@ def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]
 # Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects.
 
 _FORKS = sys.platform == "linux"
-"""True if workers are copies of this process, and so have a reader that no new process could import."""
+"""True if workers are copies of this process, and so have readers that a new process could not import."""
 
 
 def prepare(
@@ -134,15 +135,15 @@ def prepare(
     progress: ProgressCallback | None = None,
     scratch: Path | None = None,
 ) -> Store:
-    """Prepared data of a dataset; made now if these very data were not prepared before.
+    """Return the prepared data of a dataset, prepared now if necessary.
 
     Args:
-        scratch: a folder for data that are not prepared, which stay so: there, all is as in prepared data but that
-            samples are zeros. Signals are then read, but neither filtered nor written. For plans.
+        scratch: folder for temporary data of a plan: as prepared data, but with zeros as samples. Signals are read, but
+            neither filtered nor written.
         name: the dataset's full registry name.
         code: identity of the reader's code.
-        rate_hz: the common rate; has no say over signals where `filtered` is False, which keep their own.
-        filtered: whether the protocol's preprocessing is applied. Lost samples are bridged either way.
+        rate_hz: the common rate; unused if `filtered` is False: signals then keep their own.
+        filtered: True to apply the protocol's preprocessing. Lost samples are bridged in any case.
         rules: name of that preprocessing.
         cache: folder below which prepared data are kept.
         workers: processes that read subjects side by side; the result is the same bytes.
@@ -195,7 +196,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Job:
-    """The task of a worker; `folder` is the store in the making, with samples or with zeros in their place."""
+    """Task of a worker; `folder` is the incomplete store, with samples or with zeros."""
 
     dataset: Dataset
     name: str
@@ -211,8 +212,8 @@ class _Job:
 
 
 class _Samples:
-    """Writes one subject's samples to their place at once, so that each is written once; in memory they wait only while
-    other workers read earlier subjects."""
+    """Writes one subject's samples to their final place. Samples wait in memory only while other workers read earlier
+    subjects."""
 
     def __init__(self, job: _Job, places: Places, subject: int) -> None:
         self.rows: dict[str, int] = {}
@@ -220,16 +221,16 @@ class _Samples:
         self._waiting: list[tuple[str, int, np.ndarray]] = []
 
     def append(self, modality: str, data: np.ndarray) -> None:
-        """Appends `data` (channels, samples)."""
+        """Append `data` (channels, samples)."""
         offset = self.rows.get(modality, 0)
         self.rows[modality] = offset + data.shape[1]
         if self._job.samples:
-            # A copy always: what a reader gave it may use again for its next recording.
+            # Always a copy: the reader may reuse the array for its next recording.
             self._waiting.append((modality, offset, np.array(data.T, np.float32, order="C")))
-            self._write(self._places.of(self._subject))
+            self._write(self._places.find_offsets(self._subject))
 
     def end(self) -> None:
-        self._write(self._places.of(self._subject, wait=True))
+        self._write(self._places.find_offsets(self._subject, wait=True))
         self._places.end(self._subject, self.rows)
 
     def _write(self, starts: Mapping[str, int] | None) -> None:
@@ -243,7 +244,8 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """Metadata of one subject, or of several; `rows` are those of the files. Spans of one subject have no offset."""
+    """Metadata of one subject, or of several; `rows` counts rows of the files. Spans of a single subject have no
+    offset."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -258,7 +260,7 @@ class _Content:
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Reads all subjects and joins their metadata, in the order of `subjects` whoever is read first."""
+    """Read all subjects and join their metadata in the order of `subjects`."""
     whole, ends = _Content(), dict[str, int]()
     with contextlib.closing(_parts(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
@@ -307,7 +309,7 @@ def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, 
 
 
 def _found_by_name(reader: type) -> bool:
-    """True if a new process can import the class: not one of a script, nor one that was loaded from a user's file."""
+    """Return True if a new process can import the class: it is not from a script or a user's file."""
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
@@ -330,7 +332,7 @@ def _read_in_worker(position: int, subject: str) -> _Content:
 
 
 def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
-    """One subject: samples into the arrays, all else into memory."""
+    """Read one subject: samples into the arrays, metadata into memory."""
     samples = _Samples(job, places, position)
     content = _Content(rows=samples.rows)
     with reader_faults(job.name, f"subject {subject}"):
@@ -372,7 +374,7 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
 def _written(
     job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples
 ) -> tuple[Span, tuple[Stretch, ...]]:
-    """Hands on the signal's samples, and returns their place among the subject's own, and where some were lost. Raises
+    """Pass on the signal's samples; return their place among the subject's, and the spans with lost samples. Raises
     Unusable."""
     signal, rate, t0, lost = _ready(job, recording, modality)
     linear = is_linear(modality, job.added.get(modality))
@@ -388,7 +390,7 @@ def _written(
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
-    """The recording's video and its visible part. Raises Unusable."""
+    """Return the recording's video and its visible part. Raises Unusable."""
     video = recording.video
     if video is None:
         raise Unusable("not recorded")
@@ -414,18 +416,18 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
 
 
 _MILLISECONDS = 1000.0
-"""Frame rate in which a video's length is counted where the card names none."""
+"""Frame rate in which a video's length counts if the card names none."""
 
 
 def _below(root: Path, path: Path) -> str:
-    """A path as seen from the dataset's folder, so that moving the folder changes nothing."""
+    """Return a path relative to the dataset's folder, so that the folder can move."""
     path, root = Path(path).absolute(), Path(root).absolute()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
-    """The signal to be stored, the rate (Hz) at which it is read, the second at which it begins, and where samples of
-    it were lost. Raises Unusable."""
+    """Return the signal to be stored, its rate (Hz) when read, its start in s, and the spans with lost samples. Raises
+    Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
         raise Unusable("not recorded")
@@ -438,7 +440,7 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
             where=f"{job.name}, recording {recording.id}",
             expected=f"{promised.channels} and shape ({len(promised.channels)}, samples), as the dataset card says",
         )
-    # Facial action units come from the video, where nothing has to settle.
+    # Facial action units come from the video, without connection artefacts.
     skips = modality != "face_au" and RULES[job.rules].skip_start
     skipped = int(np.ceil(card.skip_s * signal.rate - 1e-6)) if skips else 0
     signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
@@ -456,8 +458,8 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
 
 
 def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
-    """Return the signal as the protocol wants it, but at its own rate where that is lower: the last step is left to the
-    readers of the store. Raises Unusable."""
+    """Return the preprocessed signal, at its own rate if that is lower: the store resamples it when it is read. Raises
+    Unusable."""
     card = job.dataset.card
     return preprocess(
         signal,
@@ -471,12 +473,11 @@ def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
 
 
 _SHORT = 16
-"""Samples of a signal that is preprocessed in place of another, to learn at which rate it leaves."""
+"""Samples of the dummy signal that is preprocessed to learn the final rate."""
 
 
 def _unfiltered(job: _Job, signal: Signal, modality: str) -> Signal:
-    """Return the signal in the rate and length that `_preprocessed` gives it, with zeros as samples. Raises Unusable as
-    preprocessing does."""
+    """Return a signal of zeros in the rate and length of `_preprocessed`. Raises Unusable as preprocessing does."""
     fill_gaps(signal.data, signal.channels)
     short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])
     rate = _preprocessed(job, short, modality).rate

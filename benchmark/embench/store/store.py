@@ -1,4 +1,4 @@
-"""Prepared data as they are read: memory-mapped arrays, labels apart, and arrays computed once."""
+"""Prepared data for reading: memory-mapped arrays, labels in a separate file, and arrays computed once."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from embench.files import (
     DamagedError,
     aside,
     check_files,
+    checksum_files,
     digest,
     flush,
     make_folder,
     read_arrays,
     read_sealed_json,
     sealed_json,
-    sums_of,
     temporary,
 )
 from embench.interfaces.recording import Label, Signal, names_in
@@ -40,13 +40,13 @@ from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
 from embench.system import locked
 
-# Arrays that grow on disk, so that memory never holds more than what is being added.
+# Arrays that grow on disk, so that memory holds only the added part.
 
 AGAIN = "rerun the same command: it makes missing and damaged files again"
 
 
 class RowWriter:
-    """Appends rows (n, *shape) of float32 to a `.npy` file, whose header is set right at the end."""
+    """Appends rows (n, *shape) of float32 to a `.npy` file; the header is completed at the end."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.rows, self.shape = 0, shape
@@ -54,7 +54,7 @@ class RowWriter:
         self._file.write(_header(0, shape))
 
     def append(self, x: np.ndarray) -> None:
-        """`x` (n, *shape)."""
+        """Append `x` (n, *shape)."""
         self._file.write(np.ascontiguousarray(x, np.float32).data)
         self.rows += len(x)
 
@@ -73,8 +73,8 @@ class RowWriter:
 
 
 def write_rows(path: Path, first: int, x: np.ndarray) -> None:
-    """Puts rows `x` (n, channels), float32 and contiguous, into a `.npy` file from row `first` on, whichever others are
-    there; the file is made where it is missing, and lacks its header until `write_header`."""
+    """Write rows `x` (n, channels), float32 and contiguous, into a `.npy` file from row `first`; the file is created if
+    missing, and needs `write_header` afterwards."""
     path.touch()
     with path.open("r+b") as file:
         file.seek(len(_header(0, x.shape[1:])) + first * x[:1].nbytes)
@@ -82,13 +82,13 @@ def write_rows(path: Path, first: int, x: np.ndarray) -> None:
 
 
 def write_header(path: Path, shape: tuple[int, ...]) -> None:
-    """The header of an array (rows, channels) that `write_rows` wrote."""
+    """Write the header of an array (rows, channels) from `write_rows`."""
     with path.open("r+b") as file:
         file.write(_header(shape[0], shape[1:]))
 
 
 def write_zeros(path: Path, shape: tuple[int, ...]) -> None:
-    """An array (rows, channels) of zeros, for which a disk keeps no room."""
+    """Write an array (rows, channels) of zeros as a sparse file."""
     path.touch()
     write_header(path, shape)
     os.truncate(path, len(_header(shape[0], shape[1:])) + 4 * math.prod(shape))
@@ -102,14 +102,14 @@ def _header(rows: int, shape: tuple[int, ...]) -> bytes:
 
 
 def open_rows(path: Path) -> np.memmap:
-    """A read-only view of the file, (rows, *shape). Raises DataError where it is missing or damaged."""
+    """Return a read-only view of the file, (rows, *shape). Raises DataError if it is missing or damaged."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=AGAIN) from error
 
 
-# Folders that are either there and whole, or not there: written aside with checksums, then renamed.
+# Folders that are either complete or missing: written aside with checksums, then renamed.
 
 _ASIDE = ".building-"
 _SUMS = "checksums.json"
@@ -122,15 +122,14 @@ _HINTS = {
 
 
 def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
-    """`target`, made by `build(folder)` with the permissions `mode` if it is not there yet, or not as it was made: that
-    is named and moved aside.
+    """Return `target`, created by `build(folder)` with the permissions `mode` unless it exists undamaged. A damaged
+    folder is reported and moved aside.
 
-    `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was
-    faster, its folder is used. Whatever goes wrong, nothing half-written stays: at the latest the next call sweeps
-    away what a killed process left.
+    `build` writes into a temporary folder, which is renamed to `target` when it returns. If another process was faster,
+    its folder is used. Files of a killed process are removed by the next call at the latest.
 
     Raises:
-        MachineError: where the disk is full or does not let itself be written.
+        MachineError: the disk is full or not writable.
     """
     with writing(target):
         if _is_sound(target):
@@ -151,12 +150,12 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
-    """Writes the checksums of some files of a folder, with which `check_folder` compares them."""
-    (folder / _SUMS).write_text(sealed_json({"files": sums_of(folder, names)}), newline="\n")
+    """Write the checksums of some files of a folder, for `check_folder`."""
+    (folder / _SUMS).write_text(sealed_json({"files": checksum_files(folder, names)}), newline="\n")
 
 
 def check_folder(folder: Path, *, whole: bool = False) -> None:
-    """Compares what `build_once` made with its checksums; large files by sampled blocks unless `whole`.
+    """Compare a folder of `build_once` with its checksums; large files by sampled blocks unless `whole`.
 
     Raises:
         DamagedError: a file is missing, cut short or altered.
@@ -165,7 +164,7 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
 
 
 def damaged_folders(cache: Path) -> Iterator[DamagedError]:
-    """Reads all that lies in a cache, whole, and gives the faults."""
+    """Read all of a cache completely and yield its faults."""
     for folder in stored_folders(cache):
         if not (folder / _SUMS).is_file():
             continue  # of a version without checksums, which nothing reads
@@ -176,25 +175,25 @@ def damaged_folders(cache: Path) -> Iterator[DamagedError]:
 
 
 def stored_folders(cache: Path) -> list[Path]:
-    """All folders that `build_once` made below a cache."""
+    """Return all folders that `build_once` made below a cache."""
     found = (folder for kind in ("store", "derived") for folder in (cache / kind).glob("*"))
     return sorted(f for f in found if f.is_dir() and not f.name.startswith(".") and f.suffix != _DAMAGED)
 
 
 def _is_sound(target: Path) -> bool:
-    """True if the folder exists as it was made. A changed one is moved aside, with a warning that names it."""
+    """Return True if the folder is undamaged. A changed folder is moved aside, with a warning that names it."""
     if not target.is_dir():
         return False
     try:
         check_folder(target)
     except DamagedError:
-        # Another process may be making it again, and must not lose what it made.
+        # Another process may be recreating the folder, which must not be moved again.
         with locked(target.with_name(f".{target.name}.lock")):
-            return target.is_dir() and _kept_or_moved(target)
+            return target.is_dir() and _keep_or_move(target)
     return True
 
 
-def _kept_or_moved(target: Path) -> bool:
+def _keep_or_move(target: Path) -> bool:
     try:
         check_folder(target)
     except DamagedError as error:
@@ -208,7 +207,7 @@ def _kept_or_moved(target: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's errors in writing below `path` into a MachineError."""
+    """Turn the operating system's write errors below `path` into a MachineError."""
     try:
         yield
     except OSError as error:
@@ -224,8 +223,8 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _aside(parent: Path, mode: int) -> Iterator[Path]:
-    """A folder of this process alone. The lock beside it shows others that its owner lives: the system lets go of it
-    when a process ends, however it ends."""
+    """Create a folder for this process. A lock beside it shows others that the process lives; the system releases it
+    when the process ends."""
     folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
     lock = folder.with_suffix(".lock")
     with temporary(lock), temporary(folder), locked(lock):
@@ -234,7 +233,7 @@ def _aside(parent: Path, mode: int) -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Removes what killed processes left behind."""
+    """Remove what killed processes left behind."""
     for lock in parent.glob(f"{_ASIDE}*.lock"):
         with contextlib.suppress(OSError), locked(lock, wait=False) as ownerless:
             if ownerless:
@@ -242,11 +241,11 @@ def _sweep(parent: Path) -> None:
                 lock.unlink(missing_ok=True)
 
 
-# Raw labels in a file of their own, exactly as float64; only the planner and the evaluator open it.
+# Raw labels in a separate file, exactly as float64; only the planner and the evaluator open it.
 
 
 def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
-    """Writes {recording id: {label name: Label}} as flat arrays."""
+    """Write {recording id: {label name: Label}} as flat arrays."""
     flat = [(recording, name, label) for recording, own in labels.items() for name, label in own.items()]
     values = [np.atleast_1d(np.asarray(label.values, np.float64)) for *_, label in flat]
     times = [np.asarray(label.times, np.float64) for *_, label in flat if label.times is not None]
@@ -264,7 +263,7 @@ def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
 
 
 def read_labels(path: Path) -> dict[str, dict[str, Label]]:
-    """{label name: {recording id: Label}}."""
+    """Return {label name: {recording id: Label}}."""
     labels: dict[str, dict[str, Label]] = {}
     at = timed_at = 0
     with np.load(path, allow_pickle=False) as file:
@@ -280,17 +279,17 @@ def read_labels(path: Path) -> dict[str, dict[str, Label]]:
     return labels
 
 
-# Prepared data as it is read: an index in seconds, one memory-mapped array a modality, labels apart.
+# Prepared data for reading: an index in seconds, one memory-mapped array per modality, labels apart.
 
 INDEX, LABELS = "index.json", "labels.npz"
 _KEYS = {"excluded": "left_out"}
-"""Fields that the index has under another name."""
+"""Fields that have another name in the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Place of a recording's samples in an array: `samples` from `offset` on; the first one was taken `t0` seconds
-    after the recording's start. `hz`: the rate of its stored samples where it is lower than that of the array."""
+    """Place of a recording's samples in an array: `samples` from `offset`; the first one was taken `t0` s after the
+    recording's start. `hz`: rate of the stored samples if lower than that of the array."""
 
     offset: int
     samples: int
@@ -298,7 +297,7 @@ class Span:
     hz: float | None = None
 
     def cut(self, start: float, stop: float, rate: float) -> slice:
-        """The positions of the seconds [start, stop) of the recording, clipped at its own ends; empty outside."""
+        """Return the positions of the seconds [start, stop) of the recording, clipped to its ends; empty outside."""
         first = min(max(round((start - self.t0) * rate), 0), self.samples)
         last = min(max(round((stop - self.t0) * rate), first), self.samples)
         return slice(self.offset + first, self.offset + last)
@@ -306,7 +305,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ModalityEntry:
-    """Columns and sampling rate of a modality's array; `linear`: lower rates lead to it by straight lines."""
+    """Columns and sampling rate of a modality's array; `linear`: lower rates are converted by linear interpolation."""
 
     channels: tuple[str, ...]
     rate: float
@@ -326,16 +325,15 @@ class VideoEntry:
     boxes: str | None = None
 
     def seen(self, recording_s: float) -> tuple[float, float]:
-        """Start and stop of the visible part, on the clock of a recording of this length."""
+        """Return start and stop of the visible part, on the clock of a recording of this length."""
         stop = min(self.duration_s, self.span[1]) - self.span[0]
         return max(0.0, -self.span[0]), min(stop, recording_s)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording without its samples and labels; a modality that is absent has no span. That of a video is
-    its visible part; its pixels are in no array of the store. `lost`: modality -> the stretches, in seconds of the
-    recording, in which samples were lost and are bridged."""
+    """A recording without samples and labels; absent modalities have no span. A video's span is its visible part; its
+    pixels are not stored. `lost`: modality -> spans, in s of the recording, in which samples were lost and bridged."""
 
     id: str
     subject: str
@@ -355,15 +353,15 @@ class Store:
     """A dataset's prepared data.
 
     Args:
-        key: hash of everything that decided the contents.
+        key: hash of everything that determines the contents.
         name: full registry name of the dataset.
-        rate_hz: the requested rate; each modality's own is in `modalities`.
-        filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
-        synthetic: the note of the data's generator, None for real data.
+        rate_hz: the requested rate; each modality's rate is in `modalities`.
+        filtered: True if the protocol's preprocessing was applied.
+        synthetic: note of the data's generator, None for real data.
         excluded: signals that cannot be used: subject, recording, modality, reason.
         subjects: known facts of each subject.
         label_kinds: rating, continuous or condition, by label name.
-        root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
+        root: the dataset's folder with its videos, at the time of the last preparation.
     """
 
     path: Path
@@ -381,32 +379,30 @@ class Store:
 
     @property
     def mode(self) -> int:
-        """The permissions of the store's folder; what is derived from it has the same."""
+        """Permissions of the store's folder and of everything derived from it."""
         return self.path.stat().st_mode & 0o777
 
     def array(self, modality: str, channels: slice = slice(None)) -> SignalArray:
-        """Return (channels, total) float32, read-only, without NaN and not normalised; of a few channels by position.
-
-        Memory-mapped where all samples are stored at the modality's rate. Time is contiguous sample by sample, so that
-        a window is read in one piece.
-        """
+        """Return (channels, total) float32, read-only, without NaN and not normalised; `channels` selects by position.
+        Memory-mapped if all samples are stored at the modality's rate. Samples of one time are contiguous, so that
+        windows are read in one piece."""
         path = self.path / f"{modality}.npy"
         parts = self._slow.get(modality)
         return open_rows(path).T[channels] if parts is None else Resampled(path, parts, channels)
 
     def recording(self, recording: str) -> RecordingEntry:
-        """The entry of a recording's id."""
+        """Return the entry of a recording's id."""
         return self._by_id[recording]
 
     def signal(self, recording: str, modality: str) -> Signal:
-        """A recording's samples, a slice without a copy. They begin at the span's `t0`."""
+        """Return a recording's samples as a view without a copy. They begin at the span's `t0`."""
         span, entry = self.recording(recording).spans[modality], self.modalities[modality]
         data = self.array(modality)[:, span.offset : span.offset + span.samples]
         return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
 
     def recorded_share(self, recording: str, modality: str, start: float, stop: float) -> float:
-        """Share of the seconds [start, stop) of a recording with all parts of a modality, 0 to 1; of videos whether
-        there is one."""
+        """Return the proportion of the seconds [start, stop) of a recording with all parts of a modality, 0 to 1; for
+        videos 1 if there is one, else 0."""
         entry, shares = self.recording(recording), []
         for part in names_in(modality):
             span, known = entry.spans.get(part), self.modalities.get(part)
@@ -414,16 +410,16 @@ class Store:
                 return float(span is not None)
             cut = span.cut(start, stop, known.rate)
             samples = max(1.0, (stop - start) * known.rate)
-            shares.append(round((cut.stop - cut.start) / samples, 2))  # the last sample says nothing
+            shares.append(round((cut.stop - cut.start) / samples, 2))  # the last sample is not counted
         return min(shares)
 
     def labels(self) -> dict[str, dict[str, Label]]:
-        """{label name: {recording id: Label}}, raw."""
+        """Return {label name: {recording id: Label}}, raw."""
         return read_labels(self.path / LABELS)
 
     @cached_property
     def _slow(self) -> Mapping[str, _Parts]:
-        """The modalities with recordings that are stored at a rate of their own."""
+        """Modalities with recordings that are stored at a lower rate."""
         slow = {m for entry in self.recordings for m, span in entry.spans.items() if span.hz is not None}
         return {m: _parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow}
 
@@ -432,13 +428,13 @@ class Store:
         return {entry.id: entry for entry in self.recordings}
 
 
-# Signals that are stored at their own rate, below the protocol's, and resampled as whole recordings when they are read.
+# Signals stored below the protocol's rate, and resampled as whole recordings when read.
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The recordings in an array: `entry` of the modality, `spans`, where each ends at the modality's rate, and the row
-    of the file with which each begins."""
+    """Recordings in an array: `entry` of the modality, `spans`, the end of each at the modality's rate, and its first
+    row in the file."""
 
     entry: ModalityEntry
     spans: Sequence[Span]
@@ -452,10 +448,8 @@ def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
 
 
 class Resampled:
-    """Samples (channels, total) float32 at a modality's rate, of which a file holds some at a lower one.
-
-    Read as `x[:, first:last]`; only the last few recordings that were read stay in memory.
-    """
+    """Samples (channels, total) float32 at a modality's rate, some stored at a lower one. Read as `x[:, first:last]`;
+    only the last few recordings stay in memory."""
 
     def __init__(self, path: Path, parts: _Parts, channels: slice) -> None:
         self._path, self._parts, self._channels = path, parts, channels
@@ -485,7 +479,7 @@ class Resampled:
 
 @lru_cache(maxsize=8)
 def _resampled(path: Path, first: int, last: int, hz: float, entry: ModalityEntry) -> np.ndarray:
-    """Return the rows `first` to `last` of a file, which are at `hz`, at the modality's rate: (samples, channels)."""
+    """Return rows `first` to `last` of a file, stored at `hz`, at the modality's rate: (samples, channels)."""
     x = to_rate(open_rows(path)[first:last].T, hz, entry.rate, linear=entry.linear)
     rows = np.array(x.T, order="C")
     rows.flags.writeable = False
@@ -493,18 +487,17 @@ def _resampled(path: Path, first: int, last: int, hz: float, entry: ModalityEntr
 
 
 SignalArray = np.ndarray | Resampled
-"""Samples (channels, total) that are read as `x[:, first:last]`."""
+"""Samples (channels, total), read as `x[:, first:last]`."""
 
 
 def write_index(store: Store, folder: Path) -> None:
-    """Writes the index: everything but samples and labels."""
+    """Write the index: everything except samples and labels."""
     content = {_KEYS.get(name, name): value for name, value in asdict(store).items() if name not in ("path", "root")}
     (folder / INDEX).write_text(json.dumps(content, indent=1), newline="\n")
 
 
 def open_store(path: Path, root: Path | None = None) -> Store:
-    """Reads what `prepare` wrote from the dataset in `root`. Raises DataError where there is no prepared data, or not
-    as it was written."""
+    """Open what `prepare` wrote from the dataset in `root`. Raises DataError if it is missing or changed."""
     path = Path(path)
     if not (path / INDEX).is_file():
         raise DataError("no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET")
@@ -536,17 +529,17 @@ def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
     return None if entry is None else VideoEntry(**{**entry, "span": tuple(entry["span"])})
 
 
-# Arrays that take long to make and follow from prepared data: made once, then read from the folder of these data, and
-# gone with it.
+# Slow arrays that follow from prepared data: computed once, then read from the folder of these data and deleted with
+# it.
 
 
-def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array that `make` gives, without objects; from the store's folder, where it was made before for this `key`.
+def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array from `make`, without objects, cached in the store's folder under `key`.
 
-    The file is only a cache: where it is missing or damaged, or cannot be written, the array is made.
+    If the cached file is missing, damaged or not writable, the array is computed.
 
     Args:
-        key: plain values that name all that decides the array beside the prepared data, versions of code included.
+        key: plain values that name all causes of the array besides the prepared data, including versions of code.
     """
     path = _path(store, key)
     with suppress(OSError, DataError, KeyError):
@@ -560,18 +553,18 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
     return array
 
 
-def kept_by_one(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """`kept`, where one process makes what others that want the same wait for."""
+def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return `cache_array`; concurrent processes wait while one computes."""
     path = _path(store, key)
     with ExitStack() as held:
         with suppress(OSError):
             make_folder(path.parent, store.mode)
             held.enter_context(locked(path.with_suffix(".lock")))
-        return kept(store, key, make)
+        return cache_array(store, key, make)
 
 
-def was_kept(store: Store, key: object) -> bool:
-    """True if there is a file of the array with this `key`."""
+def is_cached(store: Store, key: object) -> bool:
+    """Return True if an array with this `key` is cached."""
     return _path(store, key).exists()
 
 

@@ -1,4 +1,4 @@
-"""Requests that are planned, run as one grid, and looked up one by one; and p values that are corrected together."""
+"""Requests that are planned, run as one grid and looked up one by one; and joint correction of p values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _K = TypeVar("_K", bound=Hashable)
 
 
 class RunStudy:
-    """Requests, each with its plan or the error that refuses it, and then with its result or the reason why it has
-    none. One that fails holds up no other.
+    """Requests, each with its plan or the error from planning, and later with its result or the reason why it has none.
+    A failed request does not stop the others.
 
     Args:
-        requests: all that will be looked up; equal ones are planned and run once.
-        done: a grid that is over, so that nothing is run. `unfit`: request -> why it was not part of that grid.
+        requests: all requests that may be looked up; equal ones are planned and run once.
+        done: a finished grid; then nothing is run. `unfit`: request -> why it was not part of that grid.
     """
 
     @snapshot()
@@ -42,24 +42,24 @@ class RunStudy:
                 self._plans[request] = error
 
     def plan(self, request: Request) -> Plan:
-        """The plan of a request. Raises the error that refuses it."""
+        """Return the plan of a request. Raises the error from its planning."""
         plan = self._plans[request]
         if isinstance(plan, EmbenchError):
             raise plan
         return plan
 
     def refusal(self, requests: Iterable[Request]) -> EmbenchError | None:
-        """The error of the first of these requests that cannot be planned; None where all can be."""
+        """Return the error of the first of these requests that cannot be planned; None where all can."""
         return next((plan for request in requests if isinstance(plan := self._plans[request], EmbenchError)), None)
 
     def run(self, requests: Iterable[Request], progress: EventCallback | None = None) -> None:
-        """Run these requests, which can all be planned, as one grid, unless one is over already."""
+        """Run these requests, which must have plans, as one grid, unless a finished grid was given."""
         wanted = list(dict.fromkeys(requests))
         if self._done is None and wanted:
             self._done = runner.grid(wanted, progress=progress)
 
     def result(self, request: Request) -> Result | EmbenchError:
-        """The result of a request, or the reason why there is none."""
+        """Return the result of a request, or the reason why there is none."""
         plan, done = self._plans[request], self._done or runner.GridResult(())
         if isinstance(plan, EmbenchError):
             return plan
@@ -72,6 +72,6 @@ class RunStudy:
 
 
 def correct_p(values: Mapping[_K, float | None]) -> dict[_K, float]:
-    """The p values that are known, by the same keys, after Holm's correction over all of them."""
+    """Return the known p values after Holm's correction over all of them, by the same keys."""
     known = {key: p for key, p in values.items() if p is not None}
     return dict(zip(known, holm(list(known.values())), strict=True))

@@ -19,7 +19,7 @@ from embench.testing.datasets import check_dataset
 from embench.testing.encoders import check_encoder, check_pretrainer
 from embench.testing.fusions import check_estimator, check_fusion, check_metric, check_observer
 
-# Entry point of all checks, by kind.
+# Entry point of all checks, by kind of plugin.
 
 _CHECKS: dict[str, Callable[[type[Any]], None]] = {
     "encoder": check_encoder,
@@ -31,14 +31,14 @@ _CHECKS: dict[str, Callable[[type[Any]], None]] = {
 
 
 def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
-    """Runs the check of a kind on a class.
+    """Run the check of a kind on a class.
 
     Args:
-        root: a folder of a dataset's files; only datasets need it.
+        root: folder of a dataset's files; required for datasets only.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
-        UsageError: a dataset comes without a folder, or there is no such kind.
+        CheckFailed: with the expected and the found behaviour.
+        UsageError: a dataset comes without a folder, or the kind is unknown.
 
     >>> from embench import load
     >>> check("metric", load("metric", "accuracy"))  # conforms: nothing is raised

@@ -1,4 +1,4 @@
-"""The conformance of dataset readers, on a folder of their files, synthetic ones or real."""
+"""Conformance of dataset readers, checked on a folder of synthetic or real files."""
 
 from __future__ import annotations
 
@@ -21,30 +21,33 @@ from embench.signals.video import probe
 from embench.testing.require import Check, leaves_no_trace
 
 _OVERHANG_S = 1.0
-"""Devices do not stop all their channels at one sample."""
+"""Tolerance in s, since devices do not stop all channels at the same sample."""
 
 _ENOUGH = 8
-"""Least recordings with a label for which a channel that follows it is not a coincidence."""
+"""Minimum number of labelled recordings for concluding that a channel that follows a label is not a coincidence."""
 
 _SAME = 0.999
-"""Correlation of a label and a figure of a channel, which no recorded signal reaches."""
+"""Correlation of a label and a statistic of a channel that no recorded signal reaches."""
 
 _SUBJECTS = 3
-"""Subjects whose recordings are read, so that the check of a large dataset ends."""
+"""Number of subjects whose recordings are read, so that checks of large datasets end in time."""
 
 
 @leaves_no_trace
 def check_dataset(cls: type[Dataset], root: Path) -> None:
-    """Checks that a reader keeps its interface and its card's word, on the first subjects found in `root`.
+    """Check that a reader follows its interface and its card, on the first subjects found in `root`.
 
-    The card; subjects in a fixed order; recordings that are the same when read twice, hold float32 signals of the
-    channels, rates and units that the card promises, videos that can be decoded and show something of the recording,
-    and labels that its targets can be made of; absent modalities that are absent, not zeros; no signal that two
-    subjects share, and none that is a label; existing files; a reader that worker processes can be sent; and an empty
-    folder refused with DataError.
+    Checked are:
+
+    - the card, and subjects in a fixed order;
+    - recordings: equal when read twice, with float32 signals of the card's channels, rates and units, decodable videos
+      that show the recording, and labels for the targets;
+    - modalities: absent ones are missing, not zeros; no signal is shared by two subjects, and no signal is a label;
+    - files: they exist; an empty folder raises DataError;
+    - the reader: it can be sent to worker processes.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     check.that(
@@ -64,7 +67,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         check.that(bool(subjects), "the dataset has no subjects", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
         check.that(fine, f"subjects are {subjects}", expected="each subject once, in a fixed order")
-        _travels(check, "the reader", vars(reader))
+        _check_pickling(check, "the reader", vars(reader))
         seen = _Seen()
         for subject in subjects[:_SUBJECTS]:
             with check.during(f"subject {subject}"):
@@ -78,8 +81,8 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         )
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
-            of = reader.card.raters.get(target.label)
-            there = any(name in seen.levels for name in (of.labels if of else (target.label,)))
+            raters = reader.card.raters.get(target.label)
+            there = any(name in seen.levels for name in (raters.labels if raters else (target.label,)))
             check.that(there, what, expected="the labels that the targets of the dataset card require")
         _no_label_among_signals(check, seen)
 
@@ -87,7 +90,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 @dataclass
 class _Seen:
     """Statistics of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
-    channel, figure) -> the figure in each recording; NaN where a recording lacks it."""
+    channel, statistic) -> its value in each recording; NaN where a recording lacks it."""
 
     ids: set[str] = field(default_factory=set)
     signals: SeenSignals = field(default_factory=SeenSignals)
@@ -95,7 +98,7 @@ class _Seen:
     summaries: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
     def add(self, recording: Recording) -> None:
-        """Adds a recording's labels and figures of its channels."""
+        """Add a recording's labels and statistics of its channels."""
         before = len(self.ids)
         self.ids.add(recording.id)
         levels: dict[Any, float] = {name: _mean(np.asarray(label.values)) for name, label in recording.labels.items()}
@@ -124,7 +127,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _no_label_among_signals(check: Check, seen: _Seen) -> None:
-    """No figure of a channel follows a label as only the label itself does."""
+    """Check that no statistic of a channel follows a label as only the label itself does."""
     if len(seen.ids) < _ENOUGH:
         return
     for name, levels in seen.levels.items():
@@ -142,8 +145,8 @@ def _no_label_among_signals(check: Check, seen: _Seen) -> None:
             check.that(follows < _SAME, f"{what} (correlation {follows:.4f})", expected=expected)
 
 
-def _travels(check: Check, what: str, content: object) -> None:
-    """Data are prepared by worker processes, to which readers and what they read are sent by pickle."""
+def _check_pickling(check: Check, what: str, content: object) -> None:
+    """Check that `content` can be pickled, since worker processes receive readers and their data by pickle."""
     try:
         pickle.dumps(content)
     except Exception as error:  # noqa: BLE001  pickle raises whatever an object raises
@@ -208,7 +211,7 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
                     what,
                     expected="separate files for each subject; check whether one file is read under two names",
                 )
-            _travels(check, "it", (recording.labels, reader.subject_info(subject)))
+            _check_pickling(check, "it", (recording.labels, reader.subject_info(subject)))
     check.that(
         len(seen.ids) > before,
         "`subjects` lists the subject, but the subject has no recordings",

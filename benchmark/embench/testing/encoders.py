@@ -20,21 +20,23 @@ from embench.testing import require
 from embench.testing.fusions import check_personalises
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, lets_print, projected, seeded
 
-# The conformance of encoders.
+# Conformance of encoders.
 
 
 @leaves_no_trace
 def check_encoder(cls: type[Encoder]) -> None:
-    """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts. Of an
-    encoder of clips, `paper` is excluded: such a network takes minutes on a CPU.
+    """Check that an encoder follows its interface: all presets on one modality, then `quick` on each accepted modality.
+    For encoders of clips, `paper` is excluded, since such a network takes minutes on a CPU.
 
-    Shapes and finite numbers; the same network and output from one seed; rows that don't depend on their batch; nothing
-    read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the
-    output; a `personalise` that does what it declares, whoever came before; features of a span that don't depend on
-    other spans; of a signal's channels all read, or those in `picks`.
+    Checked are:
+
+    - shapes and finite numbers; equal networks and outputs from one seed; rows that do not depend on their batch;
+    - masks: unrecorded samples are not read; gradients reach all parameters; weights determine the output;
+    - `personalise`: it does what it declares, and does not depend on earlier subjects;
+    - features of a span: they do not depend on other spans; all channels of a signal, or those in `picks`, are read.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     check.that(
@@ -61,11 +63,11 @@ def check_encoder(cls: type[Encoder]) -> None:
 
 
 @lets_print
-def check_input_of(
+def check_encoder_input(
     cls: type[Encoder], recipe: Recipe, modality: str, channels: tuple[str, ...], rate_hz: float
 ) -> None:
-    """Checks an encoder, which may print, as `check_encoder` does, with one recipe on one input: a modality with these
-    channels at `rate_hz`. Raises CheckFailed."""
+    """Check an encoder as `check_encoder` does, with one recipe on one modality with these channels at `rate_hz`; the
+    encoder may print. Raises CheckFailed."""
     check = Check(cls)
     with require.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
         _check(check, cls(recipe), modality)
@@ -100,7 +102,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
     module.eval()
     with torch.no_grad():
         with check.untouched("the network", x, mask):
-            alone = _alone(check, module, x, mask)  # before it has seen a batch
+            alone = _run_one_by_one(check, module, x, mask)  # before it has seen a batch
             tokens = _shapes(check, module(x, mask), len(x))
         check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
         repeated = module(x, mask).pooled()
@@ -121,12 +123,12 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
     check.gradients(module, projected(trained.x, trained.summary))
     elsewhere = require.with_fitted_stats(encoder, require.rows(encoder, modality, seed=1))
     other = seeded(lambda: encoder.build(elsewhere), seed=2)
-    check.survives_saving(module, other, lambda m: _pooled(m(x, mask)))
+    check.survives_saving(module, other, lambda m: _pool(m(x, mask)))
     away = x.to("meta"), None if mask is None else mask.to("meta")
-    check.on_another_device(lambda: encoder.build(spec), lambda m: _pooled(m(*away)))
+    check.on_another_device(lambda: encoder.build(spec), lambda m: _pool(m(*away)))
 
 
-def _pooled(tokens: Any) -> Tensor:
+def _pool(tokens: Any) -> Tensor:
     pooled: Tensor = tokens.pooled()
     return pooled
 
@@ -151,8 +153,8 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
     return made
 
 
-def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
-    """The pooled output (B, D) of each row by itself."""
+def _run_one_by_one(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the pooled output (B, D) of each row, computed one by one."""
     rows = [slice(row, row + 1) for row in range(len(x))]
     outputs = (module(x[row], None if mask is None else mask[row]) for row in rows)
     return torch.cat([_shapes(check, output, 1).pooled() for output in outputs])
@@ -172,7 +174,7 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
 
 
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
-    """The channels that change the output are those in `picks`; without it, all of them."""
+    """Check that exactly the channels in `picks` change the output; without `picks`, all channels."""
     picks = getattr(module, "picks", None)
     picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
@@ -234,7 +236,7 @@ def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, 
 
 
 def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
-    """Statistics are plain arrays, repeat, and are made of recorded samples only."""
+    """Check that statistics are plain arrays, are reproducible, and use recorded samples only."""
     for name, value in spec.stats.items():
         check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
     if sample.mask is None or not spec.stats:
@@ -247,7 +249,7 @@ def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: Inp
 
 
 def _features(check: Check, encoder: Encoder, modality: str) -> None:
-    """Features of a span are the same whatever other spans are requested, and an empty span has none."""
+    """Check that features of a span do not depend on the other requested spans, and that an empty span has none."""
     whole = require.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
     with check.untouched("`features`", whole.data, spans):
@@ -268,7 +270,7 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
         check.that(len(names) == found.shape[1], what, expected="one each")
 
 
-# The conformance of pretrainers.
+# Conformance of pretrainers.
 
 _CHANNELS = {"eda": ("eda",), "acc": ("x", "y", "z")}
 _LENGTH, _DIM, _SIZE = 320, 16, 6
@@ -277,14 +279,14 @@ _OUTPUTS = require.targets("binary")
 
 @leaves_no_trace
 def check_pretrainer(cls: type[Pretrainer]) -> None:
-    """Checks that a pretrainer keeps its interface, in all presets, on a small network of its own.
+    """Check that a pretrainer follows its interface, in all presets, on a small network.
 
-    A finite loss and named figures; the whole model at `.model`; gradients that reach the encoders; the same loss from
-    one seed; nothing read of masked samples; a batch in which a modality is absent. A task that needs clips is not
-    tried: only its recipes are looked at.
+    Checked are: a finite loss and named figures; the whole model at `.model`; gradients that reach the encoders; equal
+    losses from one seed; masked samples that are not read; a batch with an absent modality. Of tasks that need clips,
+    only the recipes are checked.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     check.that(issubclass(cls, Pretrainer), "the class is not a Pretrainer", expected="a subclass of Pretrainer")
@@ -354,7 +356,7 @@ def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
 
 
 def _without(batch: Batch, modality: str) -> Batch:
-    """The batch where the last row lacks a modality."""
+    """Return the batch with a modality absent in the last row."""
     mask = batch.mask[modality]
     return replace(
         batch,
@@ -370,7 +372,7 @@ def _noise(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class _Encoder(nn.Module):
-    """A token a sample, with a summary: what any pretext task may need."""
+    """An encoder with one token for each sample and a summary, which serves any pretext task."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -382,7 +384,7 @@ class _Encoder(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """The mean over modalities, each with one token: its summary, mixed with the others'."""
+    """A fusion that averages modalities with one token each: its summary, mixed with those of the others."""
 
     width = _DIM
 

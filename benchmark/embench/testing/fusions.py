@@ -1,4 +1,4 @@
-"""Conformance of what follows encoders: fusions, estimators, adaptation, metrics and observers."""
+"""Conformance of fusions, estimators, adaptation, metrics and observers."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from embench.registry.loading import Observers
 from embench.testing import require
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, lets_print, projected, seeded
 
-# The conformance of what adapts to a subject: `personalise` of encoders, fusions and estimators.
+# Conformance of adaptation to a subject: `personalise` of encoders, fusions and estimators.
 
 _ALONE = "the same result for a subject, independent of earlier subjects"
 
 
 def check_personalises(check: Check, plugin: Personalised, model: Model, units: Callable[[int], Batch]) -> None:
-    """Checks the `personalise` of an encoder or fusion; nothing where it has none of its own.
+    """Check the `personalise` of an encoder or fusion, if it has its own.
 
-    It changes what `personalises` names, to finite numbers, with labels and without, of one unit too; the same from one
-    seed, and whoever came before; and it leaves its inputs as they are.
+    It must change what `personalises` names, to finite numbers, with and without labels, also from a single unit. It
+    must be reproducible from one seed, independent of earlier subjects, and leave its inputs unchanged.
 
     Args:
-        units: those of a subject, by a seed; the same number of rows each time.
+        units: returns units of a subject for a seed; the number of rows is the same each time.
     """
     if type(plugin).personalise is Personalised.personalise:
         return
@@ -49,10 +49,10 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
     fine = plugin.personalises in known
     check.that(fine, f"`personalises` is {plugin.personalises!r}", expected=f"one of {', '.join(known)}")
     model.eval()
-    for told in (True, False):
-        with check.during(f"`personalise` {'with' if told else 'without'} labels"):
+    for with_labels in (True, False):
+        with check.during(f"`personalise` {'with' if with_labels else 'without'} labels"):
             first, second = units(11), units(12)
-            labels = _labels(first.size) if told else None
+            labels = _labels(first.size) if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
                 return seeded(lambda: personalised(plugin, model, batch, labels), seed)
@@ -79,13 +79,13 @@ def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: 
 def check_estimator_personalises(
     check: Check, make: Callable[[], Estimator], rows: TrainingRows, X: np.ndarray
 ) -> None:
-    """Checks the `personalise` of an estimator that is fitted to rows; nothing where it has none of its own.
+    """Check the `personalise` of an estimator that is fitted to rows, if it has its own.
 
-    It gives an estimator with finite scores, with labels and without, of one unit too; the same each time, and whoever
-    came before; and leaves itself and the training rows as they are.
+    It must return an estimator with finite scores, with and without labels, also from a single unit. It must be
+    reproducible, independent of earlier subjects, and leave itself and the training rows unchanged.
 
     Args:
-        X: (n, features) rows to score; those of two subjects, a half each, are given.
+        X: (n, features) rows to score; one half is calibration data of each of two subjects.
     """
     fitted = make()
     if type(fitted).personalise is Estimator.personalise:
@@ -93,15 +93,15 @@ def check_estimator_personalises(
     check.that(bool(type(fitted).strengths), "`strengths` is empty", expected="numbers in ascending order")
     fitted.fit(*_copy(rows))
     before, half = fitted.score(X.copy()), len(X) // 2
-    for told in (True, False):
+    for with_labels in (True, False):
         for strength in type(fitted).strengths:
-            with check.during(f"`personalise` {'with' if told else 'without'} labels, strength {strength:g}"):
+            with check.during(f"`personalise` {'with' if with_labels else 'without'} labels, strength {strength:g}"):
 
-                def scores(of: slice, strength: float = strength, told: bool = told) -> np.ndarray:
+                def scores(of: slice, strength: float = strength, with_labels: bool = with_labels) -> np.ndarray:
                     units = X[of].copy()
-                    y, given = (rows.y[: len(units)].copy() if told else None), _copy(rows)
-                    with check.untouched("`personalise`", given.X, given.y, units):
-                        made = fitted.personalise(units, y, given, strength)
+                    y, training = (rows.y[: len(units)].copy() if with_labels else None), _copy(rows)
+                    with check.untouched("`personalise`", training.X, training.y, units):
+                        made = fitted.personalise(units, y, training, strength)
                     fine = isinstance(made, Estimator)
                     check.that(fine, f"the result has the type {type(made).__name__}", expected="an estimator")
                     found = np.asarray(made.score(X.copy()), float)
@@ -135,18 +135,18 @@ def _check_near(check: Check, one: np.ndarray, other: np.ndarray, what: str, exp
 
 
 class Passed(nn.Module):
-    """Hands tokens (b, L, D) on, with their summary where the fusion expects one."""
+    """An encoder that returns tokens (b, L, D) unchanged, with their summary where the fusion expects one."""
 
     def __init__(self, summary: bool) -> None:
         super().__init__()
         self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Tokens of rows (b, L, D)."""
+        """Return tokens of rows (b, L, D)."""
         return Tokens(x, mask, Tokens(x, mask).pooled() if self.summary else None)
 
 
-# The conformance of fusions without gradients.
+# Conformance of fusions without gradients.
 
 _CLASSES = 3
 _ROWS = 12
@@ -162,19 +162,22 @@ class _Table(NamedTuple):
 
 @leaves_no_trace
 def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
-    """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
+    """Check that an estimator follows its interface, in all presets and for every kind of target that it predicts.
 
-    Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
-    values, and for a feature that no row has; the same scores from one seed; rows that don't depend on their batch;
-    inputs left as they are; on classes that lie apart, higher scores for the right one; no memory of labels that
-    another fit was given; and a `personalise` that leaves it as it is, and gives the same whoever came before.
+    Checked are:
+
+    - probabilities (for each of several classes, even if training rows lack one), or values, for rows with missing
+      values and for a feature without any value;
+    - equal scores from one seed; rows that do not depend on their batch; unchanged inputs;
+    - higher scores for the right class where classes are separable; no memory of labels from another fit;
+    - `personalise`: it leaves the estimator unchanged, and does not depend on earlier subjects.
 
     Args:
-        nonce: a text that decides the rows and labels by which a memory is found; by default drawn, so that no plugin
-            has met them before. A failure names it.
+        nonce: text that determines rows and labels for detecting a memory; by default random, so that no plugin has met
+            them before. A failure message contains it.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     check.that(issubclass(cls, Estimator), "the class is not an Estimator", expected="a subclass of Estimator")
@@ -182,19 +185,19 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
     check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
     known = ("features", "decisions")
     check.that(cls.reads in known, f"`reads` is {cls.reads!r}", expected=f"one of {', '.join(known)}")
-    tried: list[Recipe] = []
+    checked: list[Recipe] = []
     nonce = nonce or secrets.token_hex(8)
     for preset, recipe in check.recipes().items():
-        if recipe in tried:  # presets may share one
+        if recipe in checked:  # presets may share one
             continue
-        tried.append(recipe)
+        checked.append(recipe)
         for kind in KINDS:
             if kind in cls.kinds:
                 make = partial(cls, recipe, 1, kind, _classes(kind))
                 with check.during(f"preset {preset}, {kind} targets"):
                     _check_estimator(check, make, kind, cls.reads)
                     with check.during(f"nonce {nonce}"):
-                        _forgets(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
+                        _check_memory(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
 
 
 def _classes(kind: KindName) -> int:
@@ -210,26 +213,27 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed the inputs", expected="unchanged arrays")
-    # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
+    # Single rows come first, so that no batch is remembered. Rows are copies, as in a run, since scikit-learn's imputer
+    # fills them in place.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _scored(check, one, test, kind)
     check.that(
-        _near(other.score(test.X.copy()), score),
+        _are_near(other.score(test.X.copy()), score),
         "two fits with one seed differ",
         expected="one result per seed; use `self.seed`, for example as `random_state`",
     )
     other.fit(*val, val=(test.X, test.y))
     other.fit(*table, val=(val.X, val.y))
     what = "scores depend on an earlier fit to other rows"
-    check.that(_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
+    check.that(_are_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
     check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
     check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
     check.that(
-        _near(alone, score),
+        _are_near(alone, score),
         "the score of a row depends on the other rows of its batch",
         expected="rows that are independent of each other",
     )
-    _separates(check, score, test.y, kind)
+    _check_separation(check, score, test.y, kind)
     rows = TrainingRows(*table, val=(val.X, val.y))
     check_estimator_personalises(check, make, rows, test.X[:_ROWS])
     without_val.fit(*table)
@@ -241,11 +245,11 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
         _scored(check, lacking, test, kind)
 
 
-def _forgets(
+def _check_memory(
     check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
 ) -> None:
-    """The scores of subjects stay the same after another fit was given labels of theirs, as another fold's fit is; also
-    those of an estimator that is fitted to permuted labels."""
+    """Check that the scores of subjects do not change after another fit with their labels, like the fit of another
+    fold. The same holds for an estimator that is fitted to permuted labels."""
     random = np.random.default_rng(list(nonce.encode()))
     train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
     permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
@@ -262,10 +266,10 @@ def _forgets(
         "the estimator remembers labels of another fit",
         "scores that depend only on the rows of the estimator's own fit",
     )
-    check.that(_near(scores(), before), what, expected=expected)
+    check.that(_are_near(scores(), before), what, expected=expected)
 
 
-def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
+def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
     if not KINDS[kind].has_classes:
         follows = float(np.corrcoef(score, y)[0, 1])
         expected = "a positive correlation"
@@ -279,7 +283,8 @@ def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -
 
 
 def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
-    """The scores of the test rows, of the right shape and finite; probabilities for targets with classes."""
+    """Return the scores of the test rows; check that they are finite, have the right shape and, for classes, are
+    probabilities."""
     score = np.asarray(estimator.score(test.X.copy()))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
@@ -289,17 +294,18 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
     fine = bool((score >= 0).all() and (score <= 1).all())
     check.that(fine, f"scores range from {score.min():.3g} to {score.max():.3g}", expected="probabilities")
     if KINDS[kind].several:
-        fine = _near(score.sum(1), np.ones(len(score)))
+        fine = _are_near(score.sum(1), np.ones(len(score)))
         check.that(fine, "the probabilities of a row do not sum to 1", expected="a distribution over the classes")
     return score
 
 
-def _near(one: np.ndarray, other: np.ndarray) -> bool:
+def _are_near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
 
 
 def _table(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Rows of subjects with all classes: two features separate them, some values are missing, one feature always."""
+    """Return rows of subjects with all classes: two features separate the classes, some values are missing, and one
+    feature has no values."""
     random = np.random.default_rng(seed)
     n = subjects * _ROWS
     y = np.tile(np.arange(_ROWS) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
@@ -315,21 +321,22 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
 
 
 def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
-    """The labels of `_table` as three networks predict them, each absent from some rows and never all."""
+    """Return the labels of `_table` as predicted by three networks; each network is absent from some rows, never
+    all."""
     like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
-    said = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
+    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
     if KINDS[kind].several:
-        said[np.arange(len(said)), :, like.y.astype(int)] += 2
-        said = np.exp(said) / np.exp(said).sum(2, keepdims=True)
+        scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
+        scores = np.exp(scores) / np.exp(scores).sum(2, keepdims=True)
     else:
-        said += 2 * (like.y - like.y.mean())[:, None, None]
-        said = said if not KINDS[kind].has_classes else 1 / (1 + np.exp(-said))
-    some = np.arange(len(said)) % 4  # 3: all are there
-    said[np.arange(len(said))[some < 3], some[some < 3]] = np.nan
-    return like._replace(X=said.reshape(len(said), -1))
+        scores += 2 * (like.y - like.y.mean())[:, None, None]
+        scores = scores if not KINDS[kind].has_classes else 1 / (1 + np.exp(-scores))
+    some = np.arange(len(scores)) % 4  # 3: all are there
+    scores[np.arange(len(scores))[some < 3], some[some < 3]] = np.nan
+    return like._replace(X=scores.reshape(len(scores), -1))
 
 
-# The conformance of fusions.
+# Conformance of fusions.
 
 _OUTPUTS = require.targets("binary", "binary", "classes")
 _NAMES = ("eda", "ppg", "temp")
@@ -338,15 +345,15 @@ _SIZE = 5
 
 @leaves_no_trace
 def check_fusion(cls: type[Fusion | Estimator]) -> None:
-    """Checks that a fusion keeps its interface, in all presets; an estimator is handed to `check_estimator`.
+    """Check that a fusion follows its interface, in all presets; estimators are passed to `check_estimator`.
 
-    Shapes; its read-out under `.head`; the same network and output from one seed; rows that don't depend on their
-    batch; nothing read of masked tokens or of absent modalities; gradients everywhere; weights that hold all that
-    decides the output; a `personalise` that does what it declares, whoever came before. A fusion with `inputs =
-    "unimodal"` has no network, and only its recipes are checked.
+    Checked are: shapes; the read-out under `.head`; equal networks and outputs from one seed; rows that do not depend
+    on their batch; masked tokens and absent modalities that are not read; gradients for all parameters; weights that
+    determine the output; a `personalise` that does what it declares and does not depend on earlier subjects. A fusion
+    with `inputs = "unimodal"` has no network, so only its recipes are checked.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     if issubclass(cls, Estimator):
         check_estimator(cls)
@@ -365,9 +372,9 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
 
 
 @lets_print
-def check_arity_of(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
-    """Checks a fusion or estimator, which may print, as `check_fusion` does, with one recipe and number of modalities.
-    Raises CheckFailed."""
+def check_fusion_arity(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
+    """Check a fusion or estimator as `check_fusion` does, with one recipe and number of modalities; the class may
+    print. Raises CheckFailed."""
     if issubclass(cls, Estimator):
         inspect.unwrap(check_estimator)(cls)
         return
@@ -378,7 +385,7 @@ def check_arity_of(cls: type[Fusion | Estimator], recipe: Recipe, modalities: in
 
 
 def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
-    specs, module = _built(check, fusion, names)
+    specs, module = _build(check, fusion, names)
     check.that(hasattr(module, "head"), "the network has no `.head`", expected="the read-out layer under `.head`")
     tokens, present = _inputs(specs)
     module.eval()
@@ -418,7 +425,7 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
 
 
 def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
-    """Checks the promises of `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
+    """Check the requirements on `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
     check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
@@ -431,8 +438,9 @@ def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Map
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
 
-def _built(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
-    """The network for modalities that differ in width; in length only, where it says that it wants one width."""
+def _build(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
+    """Return the token specs and the network for modalities that differ in width, or only in length if the fusion
+    requires equal widths."""
     if fusion.inputs == "hidden":
         specs = {m: TokenSpec(1, 16 + 8 * i, head=16 + 8 * i) for i, m in enumerate(names)}
         return specs, check.repeats(lambda: fusion.build(specs, _OUTPUTS))
@@ -445,7 +453,7 @@ def _built(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mappin
 
 
 def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    """Tokens of a batch in which every modality is absent somewhere, where there are several; none in all."""
+    """Return tokens of a batch in which each of several modalities is absent from some row, and no row lacks all."""
     tokens, present = {}, {}
     for i, (m, spec) in enumerate(specs.items()):
         there = torch.ones(_SIZE, dtype=torch.bool)
@@ -461,7 +469,7 @@ def _model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
 
 
 def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
-    """Rows of a subject with all modalities, whose tokens come as they are."""
+    """Return rows of a subject with all modalities, already as tokens."""
     there = torch.ones(_SIZE, dtype=torch.bool)
     tokens = {m: require.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
     rows = {m: torch.arange(_SIZE) for m in specs}
@@ -469,7 +477,7 @@ def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
 
 
 def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
-    """A copy of the tokens with noise wherever nothing is there."""
+    """Return a copy of the tokens with noise in all masked places."""
     generator = torch.Generator().manual_seed(5)
     noisy = {}
     for m, t in tokens.items():
@@ -505,19 +513,21 @@ def _shapes(check: Check, output: Any, size: int) -> Output:
     return made
 
 
-# The conformance of metrics.
+# Conformance of metrics.
 
 
 @leaves_no_trace
 def check_metric(cls: type[Metric]) -> None:
-    """Checks that a metric keeps its interface, for every kind of target it scores.
+    """Check that a metric follows its interface, for every kind of target that it scores.
 
-    A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
-    prediction no worse than a noisy one; a chance level in its range; decisions read only where it says so; a reason
-    and no error where there is one class only; and scores of samples of subjects that agree with the score itself.
+    Checked are:
+
+    - a number in its range, or a reason; a chance level in its range; a reason instead of an error for a single class;
+    - independence of the order of units; unchanged inputs; right predictions that score no worse than noisy ones;
+    - decisions that are read only where declared; scores of samples of subjects that agree with the score itself.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     check.that(
@@ -536,7 +546,7 @@ def check_metric(cls: type[Metric]) -> None:
 
 
 def _scorable(metric: Metric, kind: KindName) -> Units:
-    """Made-up units of a kind; ratings for a score of values that scores nothing but whole numbers."""
+    """Return synthetic units of a kind; ratings for a metric of values that accepts whole numbers only."""
     units = require.units(kind)
     return require.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
 
@@ -562,22 +572,22 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
         f"the score in another order is {shuffled}, not {score}",
         expected="a score that does not depend on the order of units",
     )
-    best = _value(check, metric, _right(units))
+    best = _value(check, metric, _predict_correctly(units))
     better = (
         best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
     )
     check.that(
         better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
     )
-    _says_what_it_is(check, metric, units, score)
+    _check_attributes(check, metric, units, score)
     if KINDS[units.kind].has_classes:
         one_class = units.take(units.y_true == units.y_true[0])
         _value(check, metric, one_class)
-    _resampled(check, metric, units, score)
+    _check_resampling(check, metric, units, score)
 
 
-def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    """Checks the attributes by which boards rank."""
+def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+    """Check the attributes that leaderboards use for ranking."""
     chance = float(metric.chance(units))
     _in_range(check, metric, chance, "chance")
     level = metric.chance_level
@@ -591,7 +601,7 @@ def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | 
         )
 
 
-def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+def _check_resampling(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     subjects = np.unique(units.subject)
     counts = np.ones((3, len(subjects)), int)
     counts[1, 0], counts[1, 1] = 0, 2
@@ -607,8 +617,8 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
         _in_range(check, metric, float(value), "a sample's score")
 
 
-def _right(units: Units) -> Units:
-    """A copy of the units, predicted correctly and with certainty."""
+def _predict_correctly(units: Units) -> Units:
+    """Return a copy of the units with correct and certain predictions."""
     if units.score.ndim == 2:
         return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
@@ -639,27 +649,24 @@ def _is_array(units: Units, name: str) -> bool:
     return isinstance(getattr(units, name), np.ndarray)
 
 
-# The conformance of observers.
+# Conformance of observers.
 
 _RUN = {"id": "r", "dataset": "amigos"}
 _STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal", "runs": ["r"]}
 _SCORES = {
-    "headlines": {"arousal": "auroc_within"},
+    "primary_metrics": {"arousal": "auroc_within"},
     "scores": {"arousal": {"auroc_within": {"mean": 0.5, "std": 0.1, "low": 0.4, "high": 0.6}}},
-    "controls": {},
-    "differences": {},
-    "cleared_all": False,
-    "not_cleared": [],
+    "confound_only": {},
 }
 
 
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
-    """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run. It
-    works in an empty folder, which is deleted afterwards.
+    """Check that an observer can be created without arguments, uses existing hooks, and survives a run. The check runs
+    in an empty folder, which is deleted afterwards.
 
     Raises:
-        CheckFailed: with what was expected and what was found.
+        CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty, contextlib.chdir(empty):

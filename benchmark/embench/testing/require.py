@@ -1,4 +1,4 @@
-"""Requirements that all conformance checks share, and the sample inputs that they use."""
+"""Requirements and sample inputs that all conformance checks share."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.nn import FillAbsent, over_time
-from embench.registry import modality_of
+from embench.registry import find_modality
 from embench.signals.plausible import PLAUSIBLE_SIZES
 
-# Shared parts of all checks: the report of a fault, and requirements on every module and every recipe.
+# Shared parts of all checks: reporting of faults, and requirements on every module and every recipe.
 
 _T = TypeVar("_T")
 _Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
-"""Largest difference allowed between two predictions of the same row, as in a run."""
+"""Maximum difference between two predictions of the same row, as in a run."""
 
 
 class Check:
-    """Faults of one class, reported with its name and place."""
+    """A check of one class; it reports faults with the class's name and place."""
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
@@ -53,14 +53,14 @@ class Check:
         self.hint: str | None = None
 
     def that(self, fine: bool, what: str, *, expected: str, hint: str | None = None) -> None:
-        """Raises CheckFailed with `what` is wrong unless `fine`."""
+        """Raise CheckFailed with the fault `what` unless `fine`."""
         if not fine:
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected=expected, hint=hint)
 
     def equal(
         self, one: Tensor | None, other: Tensor | None, what: str, *, expected: str, hint: str | None = None
     ) -> None:
-        """Raises CheckFailed unless both are None, or tensors of one shape whose values agree to `TOLERANCE`."""
+        """Raise CheckFailed unless both are None, or tensors of one shape whose values agree to `CLOSE_ENOUGH`."""
         if one is None or other is None:
             self.that(one is other, what, expected=expected, hint=hint)
             return
@@ -76,13 +76,13 @@ class Check:
             self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: the difference is {gap:.2g}", expected=expected, hint=hint)
 
     def finite(self, x: Tensor | None, what: str) -> None:
-        """Raises CheckFailed where `x` holds NaN or infinity; None passes."""
+        """Raise CheckFailed where `x` holds NaN or infinity; None passes."""
         if x is not None:
             self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="finite values")
 
     @contextlib.contextmanager
     def during(self, step: str) -> Iterator[None]:
-        """Names the step in every fault, and turns what the class raises into CheckFailed."""
+        """Within this context, faults name the step, and exceptions of the class become CheckFailed."""
         before, self.of = self.of, f"{self.of}, {step}"
         try:
             yield
@@ -99,7 +99,7 @@ class Check:
             self.of = before
 
     def _line(self, error: BaseException) -> str:
-        """The line of the file of the class in which an error was raised; empty where none took part."""
+        """Return the line in the file of the class where an error was raised; empty where the file took no part."""
         with contextlib.suppress(OSError, TypeError):
             file = inspect.getsourcefile(self.cls)
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -121,7 +121,7 @@ class Check:
                 fine, f"the class has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
             )
             with self.during(f"recipe {preset}"):
-                read_back = Recipe.of(found[preset].mapping())
+                read_back = Recipe.from_mapping(found[preset].mapping())
                 self.that(
                     read_back == found[preset],
                     "the values of the recipe change in a round trip through plain values",
@@ -130,7 +130,7 @@ class Check:
         return found
 
     def repeats(self, make: Callable[[], nn.Module]) -> nn.Module:
-        """Builds twice from one seed, and gives the first; and once from another seed."""
+        """Build a module twice from one seed and once from another, compare them, and return the first."""
         first, second = seeded(make), seeded(make)
         self.sets_no_seed(make, "`build`")
         one, other = first.state_dict(), second.state_dict()
@@ -147,7 +147,8 @@ class Check:
         return first
 
     def sets_no_seed(self, work: Callable[[], object], what: str) -> None:
-        """Raises CheckFailed where `work` leaves a global generator in one state, whatever its state was before."""
+        """Raise CheckFailed where `work` resets a global generator: its state afterwards does not depend on the state
+        before."""
         ends = []
         for seed in (11, 12):
             set_seeds(seed)
@@ -159,7 +160,7 @@ class Check:
 
     @contextlib.contextmanager
     def untouched(self, what: str, *inputs: Tensor | np.ndarray | None) -> Iterator[None]:
-        """Raises CheckFailed where an input has other values at the end than at the beginning."""
+        """Raise CheckFailed where an input's values change within this context."""
         arrays = [np.asarray(x) for x in inputs if x is not None]  # they share the memory of tensors
         before = [array.copy() for array in arrays]
         yield
@@ -168,9 +169,9 @@ class Check:
         self.that(same, f"{what} changes its input", expected=expected)
 
     def on_another_device(self, make: Callable[[], nn.Module], output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Raises CheckFailed where a module that was moved to another device combines its tensors with some of the CPU.
+        """Raise CheckFailed where a module on another device combines its tensors with tensors on the CPU.
 
-        The device is torch's `meta`, which has shapes and no values: what needs values to go on is not found out.
+        The device is torch's `meta`, which has shapes but no values; code that needs values is not checked.
         """
         expected = "tensors on the device of the input, or buffers: `torch.zeros(3, device=x.device)`"
         try:
@@ -184,7 +185,8 @@ class Check:
         self.that(output.device.type == "meta", "the output is on the CPU even if the input is not", expected=expected)
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Raises CheckFailed unless weights written and read into `other`, built elsewhere, give the same output."""
+        """Raise CheckFailed unless weights that are saved and loaded into `other`, a separately built module, give the
+        same output."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
         expected = "all state that decides the output in parameters and buffers"
@@ -193,8 +195,8 @@ class Check:
         self.equal(loaded, saved, "the network gives another output after saving and loading", expected=expected)
 
     def gradients(self, module: nn.Module, loss: Tensor) -> None:
-        """Raises CheckFailed unless a finite gradient of `loss` (scalar) reaches every trainable parameter; what stands
-        in for an absent modality may stay without."""
+        """Raise CheckFailed unless a finite gradient of `loss` (scalar) reaches every trainable parameter, except
+        substitutes for absent modalities."""
         idle = {id(p) for part in module.modules() if isinstance(part, FillAbsent) for p in part.parameters()}
         wanted = [(name, p) for name, p in module.named_parameters() if p.requires_grad and id(p) not in idle]
         if not wanted:
@@ -209,8 +211,7 @@ class Check:
 
 
 def leaves_no_trace(checked: _Checks) -> _Checks:
-    """Decorates a conformance check: it leaves the global random numbers as they were, and the class must print nothing
-    meanwhile."""
+    """Decorate a conformance check: it restores the global random states, and the class must not print."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
@@ -228,8 +229,8 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
 
 
 def lets_print(checked: _Checks) -> _Checks:
-    """Decorates a check of a class that nobody else uses: it leaves the global random numbers as they were, and what
-    the class prints meanwhile is dropped."""
+    """Decorate a check of a class that only its user runs: it restores the global random states, and discards what the
+    class prints."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
@@ -255,20 +256,20 @@ def _first_line(text: object) -> str:
 
 
 def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
-    """The result of `make` with torch's generator started from `seed`; the others go on from where they are."""
+    """Return the result of `make`, with torch's generator started from `seed` and restored afterwards."""
     torch.manual_seed(seed)
     return make()
 
 
 def set_seeds(seed: int) -> None:
-    """Starts all global generators from `seed`."""
+    """Start all global generators from `seed`."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  the very generator that a plugin must leave alone
     torch.manual_seed(seed)
 
 
 def random_states() -> dict[str, object]:
-    """The states of the global generators, by the name of their library; equal states draw equal numbers."""
+    """Return library -> state of its global generator; equal states draw equal numbers."""
     numpy: Any = np.random.get_state()  # noqa: NPY002  the very generator that a plugin must leave alone
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
@@ -278,22 +279,22 @@ def random_states() -> dict[str, object]:
 
 
 def projected(*tensors: Tensor | None) -> Tensor:
-    """A scalar in which every value counts with a weight of its own, so that no gradient cancels."""
+    """Return a weighted sum of all values, with a different weight for each, so that no gradients cancel."""
     generator = torch.Generator().manual_seed(7)
     parts = [(t * torch.randn(t.shape, generator=generator)).sum() for t in tensors if t is not None]
     return torch.stack(parts).sum()
 
 
-# Made-up signals, tokens, targets and units that look like the real ones, for checks.
+# Synthetic signals, tokens, targets and units that resemble real ones, for checks.
 
 RATE_HZ = 128.0
 VIEW_S = 10.0
-"""Seconds of a row where an encoder's recipe leaves the view open."""
+"""Length of a row in s, where an encoder's recipe does not set it."""
 
 TEN_TWENTY = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
 )  # fmt: skip
-"""Electrodes of the 10-20 system, for encoders that cannot read the usual ones."""
+"""Electrodes of the 10-20 system, for encoders that cannot read the default ones."""
 
 _CHANNELS = {
     "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
@@ -310,7 +311,7 @@ _RECORDED: dict[str, tuple[tuple[str, ...], float]] = {}
 
 @contextmanager
 def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
-    """Made-up signals of a modality have a dataset's channels and rate while the block lasts."""
+    """Within this context, synthetic signals of a modality have these channels and this rate."""
     _RECORDED[modality] = names, rate_hz
     try:
         yield
@@ -319,22 +320,22 @@ def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iter
 
 
 def channels(modality: str) -> tuple[str, ...]:
-    """The channels of a made-up signal; one where the modality has no usual set of them."""
+    """Return the channels of a synthetic signal; one channel where the modality has no default ones."""
     if modality in _RECORDED:
         return _RECORDED[modality][0]
     return _CHANNELS.get(modality, (modality,))
 
 
 def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
-    """A z-scored signal at the protocol's rate, or that of a modality that has its own: slow waves and noise, with a
-    heart's beats where there is a heart.
+    """Return a z-scored synthetic signal at the protocol's rate, or at the modality's own: slow waves, noise and, where
+    applicable, heart beats.
 
     >>> signal("ecg", seconds=2.0).data.shape
     (2, 256)
     """
     random = np.random.default_rng([seed, *modality.encode()])
     names = channels(modality)
-    rate = _RECORDED[modality][1] if modality in _RECORDED else modality_of(modality).rate_hz or RATE_HZ
+    rate = _RECORDED[modality][1] if modality in _RECORDED else find_modality(modality).rate_hz or RATE_HZ
     n = round(seconds * rate)
     t = np.arange(n) / rate
     data = 0.3 * random.standard_normal((len(names), n))
@@ -350,8 +351,8 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
 
 
 def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -> Signal:
-    """A made-up signal as an encoder gets it: of the usual channels, or of the 10-20 system's electrodes where it
-    refuses those; in its usual size and unit where the encoder keeps that."""
+    """Return a synthetic signal as an encoder receives it: with the default channels, or those of the 10-20 system if
+    it refuses these; in the usual amplitude and unit if the encoder keeps these."""
     made = signal(modality, seconds, seed)
     try:
         encoder.network_channels(modality, made.channels)
@@ -366,34 +367,33 @@ def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -
 
 
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
-    """Rows of tokens (B, L, D), detached from their gradients."""
+    """Return rows of tokens (B, L, D), detached from gradients."""
     mask, summary = tokens.mask, tokens.summary
     cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
     return Tokens(*cut, None if summary is None else summary[rows].detach())
 
 
 def without_values(tokens: Tokens) -> Tokens:
-    """Tokens of the same shapes on torch's `meta` device."""
+    """Return tokens of the same shapes on torch's `meta` device."""
     moved = (None if part is None else part.to("meta") for part in (tokens.mask, tokens.summary))
     return Tokens(tokens.x.to("meta"), *moved)
 
 
 @dataclass(frozen=True)
 class SampleRows:
-    """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they
-    are."""
+    """Rows as in a batch: `x` (n, *shape) float32 (uint8 for clips), `mask` (n, T) bool or None, and their spec."""
 
     x: np.ndarray
     mask: np.ndarray | None
     spec: InputSpec
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        """`x` (n, *shape) and `mask` (n, T) as torch tensors that share their memory."""
+        """Return `x` (n, *shape) and `mask` (n, T) as torch tensors that share their memory."""
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 
 def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRows:
-    """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
+    """Return rows of a modality as an encoder reads it; the second signal starts late and the third ends early."""
     view = encoder.recipe.view
     length_s = (view.length_s if view else None) or VIEW_S
     if encoder.reads == "clips":
@@ -420,7 +420,8 @@ def _mask(n: int, length: int) -> np.ndarray:
 
 
 def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> SampleRows:
-    """A bright spot that moves over a plain, a place and colours for each row."""
+    """Return clips with a bright spot that moves over a plain background, with another place and other colours in each
+    row."""
     rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
     length, random = round(length_s * rate), np.random.default_rng(seed)
     mask, at = _mask(n, length), np.linspace(-1, 1, size)
@@ -433,7 +434,7 @@ def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) 
 
 
 def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
-    """Rows with noise where nothing was recorded: signals (B, C, T), or clips (B, T, 3, H, W)."""
+    """Return rows with noise in unrecorded samples: signals (B, C, T), or clips (B, T, 3, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     if x.dtype == torch.uint8:
         noise = torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
@@ -443,13 +444,13 @@ def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
 
 
 def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
-    """The spec with what `fit_stats` says of these rows."""
+    """Return the spec with the result of `fit_stats` on these rows."""
     stats = encoder.fit_stats(sample.x, sample.mask)
     return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
 
 
 def targets(*kinds: KindName) -> OutputSpec:
-    """Targets of these kinds; classes have three.
+    """Return targets of these kinds; `classes` targets have three classes.
 
     >>> targets("binary", "classes").size
     4
@@ -460,7 +461,7 @@ def targets(*kinds: KindName) -> OutputSpec:
 
 
 def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
-    """Tokens (B, L, D) as encoders give them: zeros and an empty mask where `present` (B,) is False.
+    """Return tokens (B, L, D) as encoders do: zeros and an empty mask where `present` (B,) is False.
 
     >>> tokens(TokenSpec(length=3, dim=8), torch.tensor([True, False])).mask.sum(1)
     tensor([2, 0])
@@ -476,7 +477,7 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
 
 
 def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
-    """Units of subjects who have every label, with scores that are a little better than chance.
+    """Return units of subjects with every label, with scores slightly better than chance.
 
     >>> len(units("binary"))
     72
@@ -513,7 +514,7 @@ def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> U
 
 
 def ratings(subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
-    """Units of subjects as `units("value")` has them, with labels that are whole numbers from 1 to 5.
+    """Return units as `units("value")` does, with whole numbers from 1 to 5 as labels.
 
     >>> np.unique(ratings().y_true)
     array([1., 2., 3., 4., 5.])

@@ -1,8 +1,8 @@
 """Observer `lab_notebook`: a line for each run in `notebook.md` of the working folder.
 
 It says when the run ended, how long it took, what it was, at which commit of the working folder (with a `+` where files
-were changed since), and its headline with the interval. The file is a Markdown table, to be kept with the code; lines
-of your own between are left alone.
+were changed since), and its primary metric with the interval. The file is a Markdown table, to be kept with the code;
+lines of your own between are left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import embench
 
 NOTEBOOK = Path("notebook.md")
-HEADS = ("ended", "minutes", "run", "dataset", "targets", "modalities", "commit", "headline")
+HEADS = ("ended", "minutes", "run", "dataset", "targets", "modalities", "commit", "primary_metric")
 FIRST = "# Notebook\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in (HEADS, ["---"] * len(HEADS)))
 
 
@@ -54,7 +54,7 @@ class LabNotebook:
 
 def _headlines(scores: embench.Scores) -> str:
     parts = []
-    for target, metric in scores.headlines.items():
+    for target, metric in scores.primary_metrics.items():
         score = scores.score(target, metric)
         interval = f" [{score.low:.3f}, {score.high:.3f}]" if score and score.low is not None else ""
         parts.append(f"{target} {metric} {f'{score.mean:.3f}{interval}' if score else 'undefined'}")

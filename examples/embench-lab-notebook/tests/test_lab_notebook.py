@@ -14,7 +14,7 @@ RUN = {
 }
 SCORE = {"mean": 0.61, "low": 0.55, "high": 0.6704}
 SCORES = embench.Scores.none(
-    headlines={"arousal": "auroc_crossed"}, scores={"arousal": {"auroc_crossed": SCORE}}
+    primary_metrics={"arousal": "auroc_crossed"}, scores={"arousal": {"auroc_crossed": SCORE}}
 ).content
 
 

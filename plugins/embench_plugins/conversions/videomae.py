@@ -40,7 +40,7 @@ def convert(checkpoint: Checkpoint) -> Conversion | None:
     """The network by transformers' names, with its `config.json`; None where the file is no VideoMAE's."""
     old = checkpoint.tensors
     if any(name in old for name in (_OURS, f"videomae.{_OURS}")):
-        return Conversion("VideoMAE (transformers)", old, config=_beside(checkpoint), setting=SETTING)
+        return Conversion("VideoMAE (transformers)", old, config=_read_config(checkpoint), setting=SETTING)
     first = next((old[name] for name in (f"encoder.{_THEIRS}", _THEIRS) if name in old), None)
     if first is None or first.ndim != 5 or not any(name.endswith("blocks.0.attn.q_bias") for name in old):
         return None
@@ -54,10 +54,10 @@ def convert(checkpoint: Checkpoint) -> Conversion | None:
                 new[renamed.replace("qkv", part)] = third
         else:
             new[renamed] = value
-    return Conversion("VideoMAE", new, config=_sizes(new, checkpoint), setting=SETTING)
+    return Conversion("VideoMAE", new, config=_read_sizes(new, checkpoint), setting=SETTING)
 
 
-def _beside(checkpoint: Checkpoint) -> Any:
+def _read_config(checkpoint: Checkpoint) -> Any:
     """The `config.json` beside a file of transformers."""
     path = checkpoint.path.parent / "config.json"
     try:
@@ -70,7 +70,7 @@ def _beside(checkpoint: Checkpoint) -> Any:
         ) from error
 
 
-def _sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
+def _read_sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
     """The sizes of the authors' network, as `config.json` has them, for 16 frames of 224 pixels."""
     width, _, tubelet, patch, _ = new[f"videomae.{_OURS}"].shape
     config = {
@@ -80,15 +80,17 @@ def _sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
         "tubelet_size": tubelet,
         "patch_size": patch,
         "use_mean_pooling": "videomae.layernorm.weight" not in new,
-        **_stack(new, "", "videomae.encoder.layer", width, checkpoint),
+        **_count_layers(new, "", "videomae.encoder.layer", width, checkpoint),
     }
     if "encoder_to_decoder.weight" in new:
         narrow = len(new["encoder_to_decoder.weight"])
-        config |= _stack(new, "decoder_", "decoder.decoder_layers", narrow, checkpoint)
+        config |= _count_layers(new, "decoder_", "decoder.decoder_layers", narrow, checkpoint)
     return config
 
 
-def _stack(new: Mapping[str, Tensor], prefix: str, layers: str, width: int, checkpoint: Checkpoint) -> dict[str, int]:
+def _count_layers(
+    new: Mapping[str, Tensor], prefix: str, layers: str, width: int, checkpoint: Checkpoint
+) -> dict[str, int]:
     if width not in _HEADS:
         raise DataError(
             f"a VideoMAE of width {width} is none that its authors published",

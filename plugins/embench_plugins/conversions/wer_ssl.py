@@ -46,13 +46,16 @@ _LAYER = {
 
 
 def convert(checkpoint: Checkpoint) -> Conversion | None:
-    """The three `tcn` and what `shared_tf` has of the layer over them; None where the file has another layout."""
+    """Return a checkpoint of WER-SSL in embench's layout: the three encoders, projections and norms, and the
+    Transformer layer over them. None if the file has another layout."""
     old = checkpoint.tensors
     if not {f"{_PREFIX}tcn1.network.0.net.0.weight_v", f"{_PREFIX}project_1.weight"} <= old.keys():
         return None
     try:
-        new = {name: value for m, n in zip(MODALITIES, "123", strict=True) for name, value in _stream(old, m, n)}
-        new |= dict(_shared(old))
+        new = {
+            name: value for m, n in zip(MODALITIES, "123", strict=True) for name, value in _convert_stream(old, m, n)
+        }
+        new |= dict(_convert_shared(old))
     except KeyError as error:
         raise DataError(
             f"this is a checkpoint of WER-SSL without {error.args[0]}",
@@ -69,8 +72,14 @@ def convert(checkpoint: Checkpoint) -> Conversion | None:
     )
 
 
-def _stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of one modality alone."""
+def _convert_stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor) of embench's network for one modality: the blocks of its encoder, its projection and its
+    norm.
+
+    Args:
+        old: tensors of the published checkpoint.
+        m: modality. n: number of its network in the checkpoint, as in `tcn1`.
+    """
     for block in range(2):
         before, after = f"{_PREFIX}tcn{n}.network.{block}", f"encoders.{m}.blocks.{block}"
         # `conv1` and `conv2` are the same layers under other names; the code runs, and loads last, those of `net`.
@@ -85,8 +94,8 @@ def _stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple[str, Te
         yield f"fusion.norm.{m}.{kind}", old[f"{_PREFIX}layernorm_{n}.{kind}"]
 
 
-def _shared(old: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The Transformer layer, whose queries lie beside keys and values in one matrix."""
+def _convert_shared(old: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor) of the Transformer layer. Its queries, keys and values are in one matrix."""
     before, after = f"{_PREFIX}transformer_encoder.layers.0", "fusion.layers.0"
     for kind in ("weight", "bias"):
         joined = old[f"{before}.self_attn.in_proj_{kind}"]

@@ -20,7 +20,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.signals.beats import ecg_peaks, intervals
 from embench.signals.spectra import band_powers
-from embench_plugins.encoders.features.heart import shape
+from embench_plugins.encoders.features.lists import compute_shape
 from embench_plugins.encoders.features.spans import Spans
 from embench_plugins.encoders.handcrafted import Handcrafted
 
@@ -57,14 +57,16 @@ class AmigosFeatures(Handcrafted):
         """(n, F) float32, see `feature_names`; a span in which samples were lost is NaN altogether."""
         x = np.asarray(signal.data, np.float64)
         lost = ~np.isfinite(x).all(0)
-        where = Spans.of(spans, signal.rate, x.shape[1])
+        where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         x = np.where(lost, 0.0, x)
         if signal.modality == "eeg":
-            values = where.rows(x, lambda rows: _brain(rows, where.rate, signal.channels), _width(signal))
+            values = where.rows(
+                x, lambda rows: _compute_brain(rows, where.rate, signal.channels), _count_features(signal)
+            )
         elif signal.modality == "ecg":
-            values = np.concatenate([_heart(lead, where) for lead in x], 1)
+            values = np.concatenate([_compute_heart(lead, where) for lead in x], 1)
         else:
-            values = np.concatenate([_skin(lead, where) for lead in x], 1)
+            values = np.concatenate([_compute_skin(lead, where) for lead in x], 1)
         gone = np.concatenate([[0], np.cumsum(lost)])
         values[gone[where.stop] > gone[where.start]] = np.nan
         values[~np.isfinite(values)] = np.nan
@@ -73,7 +75,7 @@ class AmigosFeatures(Handcrafted):
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
         """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
         if modality == "eeg":
-            pairs = (f"{left}-{right}" for left, right in _pairs(channels))
+            pairs = (f"{left}-{right}" for left, right in _find_pairs(channels))
             return tuple(f"{name}_{band}" for name in (*channels, *pairs) for band in BANDS)
         if modality not in self.accepts:
             raise UsageError(
@@ -82,24 +84,24 @@ class AmigosFeatures(Handcrafted):
         return tuple(f"{c}_{name}" for c in channels for name in (ECG if modality == "ecg" else SKIN))
 
 
-def _pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
+def _find_pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
     return [pair for pair in PAIRS if set(pair) <= set(channels)]
 
 
-def _width(signal: Signal) -> int:
-    return (len(signal.channels) + len(_pairs(signal.channels))) * len(BANDS)
+def _count_features(signal: Signal) -> int:
+    return (len(signal.channels) + len(_find_pairs(signal.channels))) * len(BANDS)
 
 
-def _brain(rows: np.ndarray, rate: float, channels: tuple[str, ...]) -> np.ndarray:
+def _compute_brain(rows: np.ndarray, rate: float, channels: tuple[str, ...]) -> np.ndarray:
     """(k, F) logarithms of the band powers of `rows` (k, C, length), then left less right of each pair."""
     power = np.stack([band_powers(row, rate, list(BANDS.values())) for row in rows])
     log = np.log(np.where(power > 0, power, np.nan))
-    at = [[channels.index(name) for name in pair] for pair in _pairs(channels)]
+    at = [[channels.index(name) for name in pair] for pair in _find_pairs(channels)]
     sides = [log[:, left] - log[:, right] for left, right in at]
     return np.concatenate([log.reshape(len(rows), -1), *sides], 1)
 
 
-def _heart(lead: np.ndarray, spans: Spans) -> np.ndarray:
+def _compute_heart(lead: np.ndarray, spans: Spans) -> np.ndarray:
     """(n, 77) of one lead (T,): its intervals between beats, and its spectrum up to 6 Hz."""
     ends, ibi = intervals(ecg_peaks(lead, spans.rate), spans.rate)
     first = np.searchsorted(ends - ibi, spans.start / spans.rate - 1e-9)
@@ -107,12 +109,12 @@ def _heart(lead: np.ndarray, spans: Spans) -> np.ndarray:
     beats = np.full((len(spans), len(ECG) - len(ECG_BANDS)), np.nan)
     for row, (a, b) in enumerate(zip(first, last, strict=True)):
         if b - a >= LEAST_BEATS:
-            beats[row] = _beats(ends[a:b], ibi[a:b])
+            beats[row] = _compute_beats(ends[a:b], ibi[a:b])
     spectrum = spans.rows(lead, lambda rows: band_powers(rows, spans.rate, ECG_BANDS, segment_s=20.0), len(ECG_BANDS))
     return np.concatenate([beats, spectrum], 1)
 
 
-def _beats(times: np.ndarray, ibi: np.ndarray) -> np.ndarray:
+def _compute_beats(times: np.ndarray, ibi: np.ndarray) -> np.ndarray:
     grid = np.arange(times[0], times[-1], 1 / SERIES_HZ)
     powers = np.full(len(HRV_BANDS), np.nan)
     if len(grid) >= 8:
@@ -121,18 +123,18 @@ def _beats(times: np.ndarray, ibi: np.ndarray) -> np.ndarray:
             (series - series.mean())[None], SERIES_HZ, list(HRV_BANDS.values()), segment_s=len(grid) / SERIES_HZ
         )[0]
     ratio = powers[0] / powers[2] if powers[2] else np.nan
-    return np.array([np.sqrt(np.mean(ibi**2)), *_moments(ibi), *_moments(60.0 / ibi), *powers, ratio])
+    return np.array([np.sqrt(np.mean(ibi**2)), *_compute_moments(ibi), *_compute_moments(60.0 / ibi), *powers, ratio])
 
 
-def _moments(values: np.ndarray) -> list[float]:
-    kurtosis, skewness = shape(values)
+def _compute_moments(values: np.ndarray) -> list[float]:
+    kurtosis, skewness = compute_shape(values)
     mean, sd = values.mean(), values.std(ddof=1)
     return [mean, sd, skewness, kurtosis, np.mean(values > mean + sd), np.mean(values < mean - sd)]
 
 
-def _skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
+def _compute_skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
     """(n, 31) of one channel (T,) of conductance, in any unit."""
-    slow, very_slow, smooth = (_low(lead, spans.rate, hz) for hz in (0.2, 0.08, 0.5))
+    slow, very_slow, smooth = (_filter_low(lead, spans.rate, hz) for hz in (0.2, 0.08, 0.5))
 
     def compute(rows: np.ndarray) -> np.ndarray:
         x, rate = rows[:, 0], spans.rate
@@ -144,21 +146,21 @@ def _skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
         minima = (~rises[:, :-1] & rises[:, 1:]).sum(-1)
         resistance = np.mean(1.0 / np.where(np.abs(x) > 1e-9, x, np.nan), axis=-1)
         powers = band_powers(x, rate, SKIN_BANDS, segment_s=20.0)
-        crossings, peaks = zip(*(_swings(rows[:, i], rate) for i in (1, 2)), strict=True)
+        crossings, peaks = zip(*(_measure_swings(rows[:, i], rate) for i in (1, 2)), strict=True)
         head = [resistance, slope.mean(-1), falling, falls.mean(-1), minima, rises.sum(-1) / rate / tops]
         return np.concatenate([np.stack(head, 1), powers, np.stack([*crossings, *peaks], 1)], 1)
 
     return spans.rows(np.stack([lead, slow, very_slow, smooth]), compute, len(SKIN))
 
 
-def _low(x: np.ndarray, rate: float, hz: float) -> np.ndarray:
+def _filter_low(x: np.ndarray, rate: float, hz: float) -> np.ndarray:
     """`x` (T,) below `hz`, forward and backward."""
     if len(x) < 3 * rate:  # shorter than the filter's own tails
         return x - x.mean()
     return np.asarray(sps.sosfiltfilt(sps.butter(2, hz, fs=rate, output="sos"), x))
 
 
-def _swings(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def _measure_swings(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Zero crossings a second of rows (k, length) around their straight line, and the mean height of what lies between
     two of them."""
     flat = sps.detrend(x, axis=-1)

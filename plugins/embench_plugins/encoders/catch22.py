@@ -18,7 +18,7 @@ import numpy as np
 from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.features.recorded import RATES_HZ, recorded
+from embench_plugins.encoders.features.spans import RATES_HZ, take_recorded
 from embench_plugins.encoders.handcrafted import Handcrafted
 
 SHAPE = (
@@ -49,7 +49,7 @@ class Catch22(Handcrafted):
 
     def assets(self) -> tuple[Path, ...]:
         """No files. Raises MachineError where `pycatch22` is not installed, so that a run stops when it is planned."""
-        _library()
+        _import_library()
         return ()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
@@ -59,11 +59,11 @@ class Catch22(Handcrafted):
         Raises:
             MachineError: `pycatch22` is not installed.
         """
-        compute = _library()
-        x, where = recorded(signal, spans, self.recipe.prepare["rates_hz"])
+        compute = _import_library()
+        x, where = take_recorded(signal, spans, self.recipe.prepare["rates_hz"])
 
         def values(rows: np.ndarray) -> np.ndarray:
-            return np.array([_values(series, compute) for series in rows.reshape(-1, rows.shape[-1])])
+            return np.array([_compute_values(series, compute) for series in rows.reshape(-1, rows.shape[-1])])
 
         found = where.rows(x, values, len(x) * len(NAMES))
         found[~np.isfinite(found)] = np.nan
@@ -79,7 +79,7 @@ class Catch22(Handcrafted):
         return tuple(f"{c}_{name}" for c in channels for name in NAMES)
 
 
-def _library() -> Callable[..., Any]:
+def _import_library() -> Callable[..., Any]:
     try:
         from pycatch22 import catch22_all
     except ModuleNotFoundError as error:
@@ -90,7 +90,7 @@ def _library() -> Callable[..., Any]:
     return catch22_all
 
 
-def _values(series: np.ndarray, compute: Callable[..., Any]) -> np.ndarray:
+def _compute_values(series: np.ndarray, compute: Callable[..., Any]) -> np.ndarray:
     """(24,) of one channel (length,)."""
     values = np.array(compute(series.tolist(), catch24=True)["values"])
     if len(series) < LEAST_SAMPLES or np.ptp(series) == 0:

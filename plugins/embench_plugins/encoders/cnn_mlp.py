@@ -92,7 +92,8 @@ class CnnMlp(Encoder):
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `prepare.rate_hz`, EEG at `prepare.eeg_rate_hz`; facial values stay at their own rate."""
+        """Return the signal at `prepare.rate_hz`, EEG at `prepare.eeg_rate_hz`; facial values stay at their own
+        rate."""
         if signal.modality == FACE:
             return signal
         fast = "eeg" in signal.modality.split("+")
@@ -100,7 +101,7 @@ class CnnMlp(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for rows (C, T) of `spec.shape`; facial values have kernels of their own."""
+        """Return the network for rows (C, T) of `spec.shape`; facial values have kernels of their own."""
         build = dict(self.recipe.build)
         kernels, face_kernels = build.pop("kernels"), build.pop("face_kernels")
         return Network(*spec.shape, kernels=face_kernels if spec.modality == FACE else kernels, **build)
@@ -142,7 +143,8 @@ class Network(nn.Module):
         self.along_time = nn.Sequential(first, nn.GELU(), nn.Dropout(dropout), second)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, C, T), zeros where `mask` (B, T) is False -> tokens (B, tokens, widths[-1]), all of which count."""
+        """Return tokens (B, tokens, widths[-1]), all unmasked, for signals `x` (B, C, T). Samples where `mask` (B, T)
+        is False are set to 0."""
         x = hide(x, mask)
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))
@@ -151,6 +153,6 @@ class Network(nn.Module):
 
 @torch.no_grad()
 def average_(linear: nn.Linear) -> None:
-    """Initialises each output as the mean of its own segment of the inputs, plus a tenth of the usual noise."""
+    """Initialise each output as the mean of its own segment of the inputs, plus a tenth of the usual noise."""
     stretches = adaptive_avg_pool1d(torch.eye(linear.in_features)[None], linear.out_features)[0].T
     linear.weight.mul_(0.1).add_(stretches)

@@ -95,12 +95,12 @@ class CnnTf(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for rows of at most `spec.shape[1]` samples, on the channels that `picks` chooses."""
+        """The network for rows of at most `spec.shape[1]` samples, on the channels that `pick_channels` chooses."""
         own = {key: value for key, value in self.recipe.build.items() if key not in ("hidden", "head_dropout")}
         face_kernels = own.pop("face_kernels")
         if spec.modality == FACE:
             own["kernels"] = face_kernels
-        return Network(spec.shape[1], picks(spec.modality, spec.channels), **own)
+        return Network(spec.shape[1], pick_channels(spec.modality, spec.channels), **own)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The paper's classifier on the CLS vector (without layers on the mean of the tokens), sized by `build.hidden`
@@ -109,7 +109,7 @@ class CnnTf(Encoder):
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
 
 
-def picks(modality: str, channels: tuple[str, ...]) -> list[int]:
+def pick_channels(modality: str, channels: tuple[str, ...]) -> list[int]:
     """The positions of the channels that are read: the paper's ten where an EEG has them all, the left arm's lead where
     an ECG has one, else every channel."""
     for name, wanted in (("eeg", MONTAGE), ("ecg", LEAD)):

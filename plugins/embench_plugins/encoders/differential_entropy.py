@@ -53,13 +53,13 @@ class DifferentialEntropy(Handcrafted):
 
         The smoothing starts at the recording's first second of the same grid, whatever other spans there are.
         """
-        where, second = Spans.of(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
-        bands = _bands(signal.data, signal.rate)
+        where, second = Spans.from_seconds(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
+        bands = _split_bands(signal.data, signal.rate)
         out = np.full((len(where), bands.shape[0] * bands.shape[1]), np.nan, np.float32)
         offsets = where.stop % second
         for offset in np.unique(offsets):
             rows = np.flatnonzero(offsets == offset)
-            values = smoothed(_entropies(bands[..., offset:], second))
+            values = smooth(_compute_entropies(bands[..., offset:], second))
             last = (where.stop[rows] - offset) // second
             count = (where.stop[rows] - where.start[rows] + round(ROUNDED_S * signal.rate)) // second
             for row, stop, n in zip(rows, last, np.minimum(count, last), strict=True):
@@ -74,12 +74,12 @@ class DifferentialEntropy(Handcrafted):
         return tuple(f"{c}_{band}" for c in channels for band in BANDS)
 
 
-def smoothed(values: np.ndarray) -> np.ndarray:
+def smooth(values: np.ndarray) -> np.ndarray:
     """Each feature of `values` (seconds, F) through a Kalman filter: it drifts as a random walk, and is measured with
     noise. It starts at the feature's mean over all seconds and runs forward; seconds that are NaN are skipped, and stay
     NaN.
 
-    >>> smoothed(np.array([[2.0], [2.0], [np.nan]])).ravel()
+    >>> smooth(np.array([[2.0], [2.0], [np.nan]])).ravel()
     array([ 2.,  2., nan])
     """
     known = np.isfinite(values)
@@ -94,7 +94,7 @@ def smoothed(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _entropies(bands: np.ndarray, second: int) -> np.ndarray:
+def _compute_entropies(bands: np.ndarray, second: int) -> np.ndarray:
     """(seconds, C * bands) of the signals `bands` (C, bands, T), whose seconds have `second` samples each."""
     whole = bands.shape[-1] // second
     variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1, dtype=np.float64)
@@ -102,7 +102,7 @@ def _entropies(bands: np.ndarray, second: int) -> np.ndarray:
     return np.moveaxis(entropy, -1, 0).reshape(whole, -1)
 
 
-def _bands(x: np.ndarray, rate: float) -> np.ndarray:
+def _split_bands(x: np.ndarray, rate: float) -> np.ndarray:
     """(C, bands, T) of `x` (C, T), zeros where the rate cannot hold a band."""
     passed = [bandpass(x, rate, edges, ORDER) if edges[1] < rate / 2 else np.zeros_like(x) for edges in BANDS.values()]
     return np.stack(passed, 1)

@@ -18,8 +18,7 @@ from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import View
 from embench_plugins import weights
 from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
-from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, with_small
-from embench_plugins.encoders.eeg_windows import EluHead, FlatHead, Pieces
+from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, EluHead, FlatHead, Pieces, add_small
 
 CLINICAL = (
     "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz",
@@ -54,7 +53,7 @@ class Labram(EegFoundation):
     known: ClassVar = (*POSITIONS, *WITHOUT_A_PLACE)
     stack: ClassVar = "blocks"
     offered: ClassVar = frozenset({"cls"})
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             lr=5e-4, warmup=5, epochs=50, batch=64, layer_decay=0.65, clip=None,
             build={"num_layers": 12, "drop_path_prob": 0.1},
@@ -97,7 +96,7 @@ class CBraMod(EegFoundation):
     known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_A_PLACE) if name not in CLINICAL))
     stack: ClassVar = "encoder.layers"
     offered: ClassVar = frozenset({"head"})
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             selection="early_stop", patience=50,
             prepare={"high_hz": 0.3}, build={"n_layer": 12, "drop_prob": 0.1, "head": "paper"},
@@ -134,7 +133,7 @@ class Biot(EegFoundation):
     pieces: ClassVar = Pieces(200, 100)
     stack: ClassVar = "encoder.transformer.layers.layers"
     offered: ClassVar = frozenset({"head"})
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             optimiser="adam", lr=1e-3, weight_decay=1e-5, schedule="constant", epochs=100, batch=512, clip=None,
             selection="early_stop", patience=5,
@@ -201,7 +200,7 @@ class Eegpt(EegFoundation):
     stack: ClassVar = "target_encoder.blocks"
     offered: ClassVar = frozenset({"head"})
     left_out: ClassVar = ("final_layer", "chan_proj", "chans_id")
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             lr=4e-4, weight_decay=0.01, warmup=20, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
             prepare={"rate_hz": 256, "reference": "average", "scale": "mV"}, build={"depth": 8, "head": "paper"},
@@ -245,7 +244,7 @@ class Luna(EegFoundation):
     placed: ClassVar = True
     stack: ClassVar = "blocks"
     left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             lr=5e-4, warmup=10, epochs=30, batch=256, layer_decay=0.75, clip=None, selection="early_stop", patience=8,
             view=View("window", 5.0, 5.0),
@@ -288,7 +287,7 @@ class Reve(EegFoundation):
     stack: ClassVar = "transformer.layers"
     offered: ClassVar = frozenset({"head"})
     left_out: ClassVar = ("final_layer", "cls_query_token")
-    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+    recipes: ClassVar[Mapping[str, Recipe]] = add_small(
         PAPER.but(
             prepare={"high_hz": 0.5, "scale": "z15"}, build={"depth": 22, "head": "paper"},
             assumed=(*PAPER.assumed, "lr", "weight_decay", "epochs", "batch"),

@@ -87,14 +87,14 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """`x` (B, C, T), `mask` (B, T) -> tokens (B, T // 32, D); one counts where any of its samples was recorded."""
-        y = self.norms[0](self.time(_padded(hide(x, mask), self.time)[:, None]))
-        y = functional.conv2d(y, limited(self.space.weight, SPATIAL_NORM), groups=self.space.groups)[:, :, 0]
+        y = self.norms[0](self.time(_pad(hide(x, mask), self.time)[:, None]))
+        y = functional.conv2d(y, limit_norm(self.space.weight, SPATIAL_NORM), groups=self.space.groups)[:, :, 0]
         y = functional.elu(self.norms[1](y))
         # Norms make samples that were not recorded non-zero, and means would carry them into those that were.
-        y, mask = _means(hide(y, mask), mask, FIRST_POOL)
-        y = self.mix(self.each(_padded(hide(self.dropout(y), mask), self.each)))
+        y, mask = _pool_means(hide(y, mask), mask, FIRST_POOL)
+        y = self.mix(self.each(_pad(hide(self.dropout(y), mask), self.each)))
         y = functional.elu(self.norms[2](y))
-        y, mask = _means(hide(y, mask), mask, SECOND_POOL)
+        y, mask = _pool_means(hide(y, mask), mask, SECOND_POOL)
         return Tokens(hide(self.dropout(y), mask).transpose(1, 2), mask)
 
 
@@ -108,14 +108,14 @@ class Flat(nn.Module):
     def forward(self, tokens: Tokens) -> Output:
         """`logits` (B, n) and `hidden` (B, L * D) from tokens (B, L, D)."""
         hidden = hide(tokens.x.transpose(1, 2), tokens.mask).flatten(1)
-        return Output(functional.linear(hidden, limited(self.linear.weight, HEAD_NORM), self.linear.bias), hidden)
+        return Output(functional.linear(hidden, limit_norm(self.linear.weight, HEAD_NORM), self.linear.bias), hidden)
 
 
-def limited(weight: Tensor, most: float) -> Tensor:
+def limit_norm(weight: Tensor, most: float) -> Tensor:
     """`weight` (n, ...) with each of its n parts scaled down to the norm `most` where it is longer.
 
     >>> import torch
-    >>> limited(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)
+    >>> limit_norm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)
     tensor([[0.6000, 0.8000],
             [0.3000, 0.4000]])
     """
@@ -123,13 +123,13 @@ def limited(weight: Tensor, most: float) -> Tensor:
     return weight * (most / norm).view(-1, *[1] * (weight.ndim - 1))
 
 
-def _padded(x: Tensor, convolution: nn.Conv1d | nn.Conv2d) -> Tensor:
+def _pad(x: Tensor, convolution: nn.Conv1d | nn.Conv2d) -> Tensor:
     """`x` (B, C, T) with zeros beside it, of which a convolution of any length along time makes T samples again."""
     more = convolution.kernel_size[-1] - 1
     return functional.pad(x, (more // 2, more - more // 2))
 
 
-def _means(y: Tensor, mask: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
+def _pool_means(y: Tensor, mask: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
     """Means of `size` samples of `y` (B, D, T) and whether any of them was recorded; what is left over is cut off."""
     whole = y.shape[-1] // size * size
     seen = None if mask is None else mask[:, :whole].unflatten(1, (-1, size)).any(2)

@@ -22,7 +22,7 @@ from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, ppg_peaks
-from embench_plugins.encoders.features import face, heart, plain, published, skin
+from embench_plugins.encoders.features import lists, published
 from embench_plugins.encoders.features.spans import Spans
 
 RECIPE = Recipe(
@@ -57,10 +57,10 @@ class Handcrafted(Encoder):
         _check(signal.modality)
         x = np.asarray(signal.data, np.float64)
         lost = np.asarray(~np.isfinite(x).all(0))
-        x = _bridged(x, lost)
-        where = Spans.of(spans, signal.rate, x.shape[1])
+        x = _bridge_gaps(x, lost)
+        where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         compat = bool(self.recipe.prepare["compat"])
-        values = (_published if compat else _values)(signal.modality, x, signal.unit, where)
+        values = (_compute_published if compat else _compute_values)(signal.modality, x, signal.unit, where)
         gone = np.concatenate([[0], np.cumsum(lost)])
         values[gone[where.stop] > gone[where.start]] = np.nan
         values[~np.isfinite(values)] = np.nan
@@ -74,12 +74,12 @@ class Handcrafted(Encoder):
         """
         _check(modality)
         if modality == "face_au":
-            return tuple(f"{c}_{name}" for name in face.STATISTICS for c in channels)
-        names = {"ecg": heart.NAMES, "ppg": heart.NAMES, "eda": skin.NAMES, "eeg": tuple(plain.EEG_BANDS)}
-        per_channel = names.get(modality, plain.STATISTICS)
+            return tuple(f"{c}_{name}" for name in lists.FACE_STATISTICS for c in channels)
+        names = {"ecg": lists.HEART, "ppg": lists.HEART, "eda": lists.SKIN, "eeg": tuple(lists.EEG_BANDS)}
+        per_channel = names.get(modality, lists.STATISTICS)
         several = len(channels) > 1 or modality not in ("ecg", "ppg", "eda")
         every = tuple(f"{c}_{name}" if several else name for c in channels for name in per_channel)
-        return (*every, *plain.BREATHS) if modality == "resp" else every
+        return (*every, *lists.BREATHS) if modality == "resp" else every
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
         """`mean` and `std` (F,) of each value over the rows (n, F) that have it; 0 and 1 where none has, or all are
@@ -104,7 +104,7 @@ def _check(modality: str) -> None:
         )
 
 
-def _bridged(x: np.ndarray, lost: np.ndarray) -> np.ndarray:
+def _bridge_gaps(x: np.ndarray, lost: np.ndarray) -> np.ndarray:
     """`x` (C, T) with straight lines over lost samples, so that filters and detectors can run."""
     if not lost.any() or lost.all():
         return np.where(lost, 0.0, x)
@@ -112,28 +112,28 @@ def _bridged(x: np.ndarray, lost: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, at[~lost], row[~lost]) for row in x])
 
 
-def _values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
+def _compute_values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
     """(n, F) float64 of the samples `x` (C, T)."""
     if modality in ("ecg", "ppg"):
         find = ecg_peaks if modality == "ecg" else ppg_peaks
-        return np.concatenate([heart.heart(lead, find(lead, spans.rate), spans) for lead in x], 1)
+        return np.concatenate([lists.compute_heart(lead, find(lead, spans.rate), spans) for lead in x], 1)
     if modality == "eda":
-        return np.concatenate([skin.skin(lead, unit, spans) for lead in x], 1)
+        return np.concatenate([lists.compute_skin(lead, unit, spans) for lead in x], 1)
     if modality == "eeg":
-        return plain.entropies(x, spans)
+        return lists.compute_entropies(x, spans)
     if modality == "face_au":
-        return face.face(x, spans)
-    values = plain.statistics(x, spans)
-    return np.concatenate([values, plain.breathing(x[0], spans)], 1) if modality == "resp" else values
+        return lists.compute_face(x, spans)
+    values = lists.compute_statistics(x, spans)
+    return np.concatenate([values, lists.compute_breathing(x[0], spans)], 1) if modality == "resp" else values
 
 
-def _published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """Features like those of `_values`, by the definitions of the published code where it has any."""
+def _compute_published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
+    """Features like those of `_compute_values`, by the definitions of the published code where it has any."""
     if modality in ("ecg", "ppg"):
-        return np.concatenate([published.heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
+        return np.concatenate([published.compute_heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
     if modality == "eda":
-        return np.concatenate([published.skin(lead, spans) for lead in x], 1)
-    return _values(modality, x, unit, spans)
+        return np.concatenate([published.compute_skin(lead, spans) for lead in x], 1)
+    return _compute_values(modality, x, unit, spans)
 
 
 class Network(nn.Module):

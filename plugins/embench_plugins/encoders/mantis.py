@@ -80,16 +80,16 @@ class Mantis(Encoder):
         """The files of `build.weights`. Raises as `embench_plugins.pretrained.assets`, and MachineError without the
         package."""
         pretrained.require("mantis", f"encoder {FAMILY}")
-        return pretrained.assets(self.recipe, FAMILY)
+        return pretrained.find_assets(self.recipe, FAMILY)
 
     @classmethod
     def known_weights(cls) -> Mapping[str, PretrainingData]:
         """Those of the family."""
-        return pretrained.of_family(FAMILY)
+        return pretrained.list_family(FAMILY)
 
     def pretraining_data(self) -> PretrainingData | None:
         """The data that the weights have seen, see `embench_plugins.pretrained.data`."""
-        return pretrained.data(self.recipe, FAMILY)
+        return pretrained.find_data(self.recipe, FAMILY)
 
     def build(self, spec: InputSpec) -> nn.Module:
         """The network for signals (C, T), from the recipe's weights or at random.
@@ -101,7 +101,7 @@ class Mantis(Encoder):
         pretrained.require("mantis", f"encoder {FAMILY}")
         build = self.recipe.build
         unnamed = build["weights"] == weights.UNNAMED  # a run stops at `assets` before
-        files = () if unnamed else pretrained.assets(self.recipe, FAMILY)
+        files = () if unnamed else pretrained.find_assets(self.recipe, FAMILY)
         network = {"v1": "MantisV1", "v2": "MantisV2"}.get(build["model"])
         if network is None or build["token"] not in ("cls_token", "mean_token", "combined"):
             raise UsageError(
@@ -111,7 +111,7 @@ class Mantis(Encoder):
             )
         kind = getattr(import_module("mantis.architecture"), network)
         taken = SIZES & signature(kind).parameters.keys()
-        sizes = {name: value for name, value in pretrained.config(files).items() if name in taken}
+        sizes = {name: value for name, value in pretrained.read_config(files).items() if name in taken}
         # Not with its own arguments: version 1 would widen a part that is in no file of weights.
         net = kind(device="cpu", **sizes)
         if files:

@@ -24,7 +24,7 @@ import numpy as np
 from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.features.recorded import RATES_HZ, recorded
+from embench_plugins.encoders.features.spans import RATES_HZ, take_recorded
 from embench_plugins.encoders.handcrafted import Handcrafted
 
 TAPS = 9
@@ -56,14 +56,14 @@ class MultiRocket(Handcrafted):
 
         NaN where samples were lost, in spans shorter than ten samples, and where all channels are constant.
         """
-        x, where = recorded(signal, spans, self.recipe.prepare["rates_hz"])
+        x, where = take_recorded(signal, spans, self.recipe.prepare["rates_hz"])
         count = max(1, int(np.log2(REACH_S * where.rate / (TAPS - 1))) + 1)
         width = 2 * count * 4 * len(KERNELS)
 
         def compute(rows: np.ndarray) -> np.ndarray:
             if rows.shape[-1] < LEAST_SAMPLES:
                 return np.full((len(rows), width), np.nan)
-            return np.stack([_values(row, count) for row in rows])
+            return np.stack([_compute_values(row, count) for row in rows])
 
         return where.rows(x, compute, width).astype(np.float32)
 
@@ -76,11 +76,11 @@ class MultiRocket(Handcrafted):
         return ()
 
 
-def pooled(output: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def pool_outputs(output: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """(4, K) `ppv`, `mpv`, `mipv`, `lspv` of outputs (K, T) above biases (K,). `mpv` is in units of the output, the
     others are shares; `mipv` is -1 where none is above.
 
-    >>> pooled(np.array([[1.0, 3.0, 2.0, 0.0]]), np.array([1.5])).T
+    >>> pool_outputs(np.array([[1.0, 3.0, 2.0, 0.0]]), np.array([1.5])).T
     array([[0.5  , 1.   , 0.375, 0.5  ]])
     """
     length = output.shape[1]
@@ -93,7 +93,7 @@ def pooled(output: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.stack([count / length, np.where(on, above, 0.0).sum(1) / some, place, stretch.max(1) / length])
 
 
-def _values(x: np.ndarray, dilations: int) -> np.ndarray:
+def _compute_values(x: np.ndarray, dilations: int) -> np.ndarray:
     """(F,) of one span (C, length), NaN where no channel varies."""
     parts = []
     for series in (x, np.diff(x)):
@@ -101,14 +101,14 @@ def _values(x: np.ndarray, dilations: int) -> np.ndarray:
         if not spread.any():
             return np.full(2 * dilations * 4 * len(KERNELS), np.nan)
         scaled = (series - series.mean(-1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-        parts += [_of_dilation(scaled.astype(np.float32), level) for level in range(dilations)]
+        parts += [_pool_dilation(scaled.astype(np.float32), level) for level in range(dilations)]
     return np.concatenate(parts)
 
 
-def _of_dilation(x: np.ndarray, level: int) -> np.ndarray:
+def _pool_dilation(x: np.ndarray, level: int) -> np.ndarray:
     """(4 * 84,) of one series (C, T) at the dilation 2^`level`, `ppv` of all kernels first. Every second kernel sees
     the zeros beside the series, as in MiniRocket, and others do where the series is shorter than they are."""
-    weights, normal = _bank(len(x), level)
+    weights, normal = _make_bank(len(x), level)
     step, length = 2**level, x.shape[1]
     edge = TAPS // 2 * step
     wide = np.pad(x, ((0, 0), (edge, edge)))
@@ -118,12 +118,12 @@ def _of_dilation(x: np.ndarray, level: int) -> np.ndarray:
     for parity in (0, 1):
         inside = slice(edge, length - edge) if (parity + level) % 2 and length > 2 * edge else slice(None)
         own = output[parity::2, inside]
-        out[:, parity::2] = pooled(own, normal[parity::2] * own.std(1))
+        out[:, parity::2] = pool_outputs(own, normal[parity::2] * own.std(1))
     return out.ravel()
 
 
 @lru_cache(maxsize=64)
-def _bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
+def _make_bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of a dilation: weights (84, 9 * channels) float32, tap by tap, of the channels that each reads, and
     the normal quantiles (84,) of their biases."""
     from scipy.special import ndtri

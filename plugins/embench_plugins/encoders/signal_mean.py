@@ -33,7 +33,7 @@ class SignalMean(Handcrafted):
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """(n, C) float32, in the signal's unit; a span in which samples were lost is NaN altogether."""
         x = np.asarray(signal.data, np.float64)
-        where = Spans.of(spans, signal.rate, x.shape[1])
+        where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         values = where.rows(x, lambda rows: rows.mean(-1), len(x))
         values[~np.isfinite(values).all(1)] = np.nan
         return values.astype(np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.features.recorded import recorded
+from embench_plugins.encoders.features.spans import take_recorded
 from embench_plugins.encoders.handcrafted import Handcrafted
 
 
@@ -44,9 +44,9 @@ class TangentSpace(Handcrafted):
 
         NaN where samples were lost, and for channels that are flat.
         """
-        x, where = recorded(signal, spans, {})
+        x, where = take_recorded(signal, spans, {})
         shrinkage = float(self.recipe.prepare["shrinkage"])
-        values = where.rows(x, lambda rows: log_covariance(rows, shrinkage), len(x) * (len(x) + 1) // 2)
+        values = where.rows(x, lambda rows: compute_log_covariance(rows, shrinkage), len(x) * (len(x) + 1) // 2)
         return values.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,10 +57,10 @@ class TangentSpace(Handcrafted):
         return tuple(f"{a}_log_variance" if a == b else f"{a}-{b}_log_covariance" for a, b in pairs)
 
 
-def log_covariance(rows: np.ndarray, shrinkage: float) -> np.ndarray:
+def compute_log_covariance(rows: np.ndarray, shrinkage: float) -> np.ndarray:
     """(k, C (C + 1) / 2) of `rows` (k, C, length), see `TangentSpace.features`.
 
-    >>> log_covariance(np.array([[[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -3.0, 3.0]]]), shrinkage=0.0).round(3)
+    >>> compute_log_covariance(np.array([[[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -3.0, 3.0]]]), shrinkage=0.0).round(3)
     array([[-0.405,  0.   ,  1.792]])
     """
     channels, length = rows.shape[1:]

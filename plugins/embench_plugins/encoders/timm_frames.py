@@ -58,7 +58,7 @@ class TimmFrames(Encoder):
 
     def assets(self) -> tuple[Path, ...]:
         """The files of `build.weights`; a warning where it is `random`."""
-        found = weights.files(str(self.recipe.build["weights"]))
+        found = weights.find_files(str(self.recipe.build["weights"]))
         if not found:
             warnings.warn("timm_frames starts from random weights: see encoder.build.weights", stacklevel=2)
         return found
@@ -70,14 +70,14 @@ class TimmFrames(Encoder):
             UsageError: timm has no such network, or the recipe's weights are not ones it can name.
             DataError: the weights are missing, unreadable, or another network's.
         """
-        model = _model(str(self.recipe.build["model"]), spec.shape[-1])
-        for file in weights.files(str(self.recipe.build["weights"])):
+        model = _make_model(str(self.recipe.build["model"]), spec.shape[-1])
+        for file in weights.find_files(str(self.recipe.build["weights"])):
             if file.suffix == ".safetensors":
                 _fill(model, file)
         return Network(model)
 
 
-def _model(name: str, size: int) -> Any:
+def _make_model(name: str, size: int) -> Any:
     """timm's network without its classifier.
 
     Raises:

@@ -25,7 +25,7 @@ from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, Tok
 from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.filters import bandpass
-from embench_plugins.encoders.features.plain import EEG_BANDS
+from embench_plugins.encoders.features.lists import EEG_BANDS
 from embench_plugins.encoders.features.spans import Spans
 
 TYPICAL_S, SPREAD_S = 0.8, 0.2
@@ -100,9 +100,9 @@ class UnetSe(Encoder):
         Raises:
             UsageError: nothing can be computed from this modality.
         """
-        where, prepare = Spans.of(spans, signal.rate, signal.data.shape[1]), self.recipe.prepare
+        where, prepare = Spans.from_seconds(spans, signal.rate, signal.data.shape[1]), self.recipe.prepare
         if signal.modality == "eeg":
-            return entropies(signal.data, where, prepare["bands"], int(prepare["order"]))
+            return compute_entropies(signal.data, where, prepare["bands"], int(prepare["order"]))
         if signal.modality not in self.accepts:
             raise UsageError(
                 f"unet_se has nothing to compute from {signal.modality!r}",
@@ -111,7 +111,7 @@ class UnetSe(Encoder):
             )
         lead = signal.data[signal.channels.index("left") if "left" in signal.channels else 0]
         peaks = (ecg_peaks if signal.modality == "ecg" else ppg_peaks)(lead, signal.rate)
-        return series(peaks, where, int(prepare["intervals"]), compat=bool(prepare["compat"]))
+        return make_series(peaks, where, int(prepare["intervals"]), compat=bool(prepare["compat"]))
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
         """The electrodes of EEG, for the map's sake; else there is one row of intervals."""
@@ -145,7 +145,7 @@ class UnetSe(Encoder):
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["dropout"]))
 
 
-def series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -> np.ndarray:
+def make_series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -> np.ndarray:
     """(n, 1, length) float32: the intervals between beats at the samples `peaks` that lie in a span with both their
     beats, the first `length` of them; NaN altogether where there is none."""
     ends, gaps = intervals(peaks, spans.rate)
@@ -160,7 +160,7 @@ def series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -> np.
     return out
 
 
-def entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]], order: int) -> np.ndarray:
+def compute_entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]], order: int) -> np.ndarray:
     """(n, bands, C) float32: ln(2 pi e v) / 2 of the variance v that a zero-phase Butterworth filter leaves of `x`
     (C, T) in each band (Hz); NaN of a flat channel, and of a band that the rate cannot hold."""
     out = np.full((len(spans), len(bands), len(x)), np.nan, np.float32)
@@ -173,7 +173,7 @@ def entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]],
     return out
 
 
-def cell(electrode: str) -> int:
+def find_cell(electrode: str) -> int:
     """Index of an electrode in the grid, row by row. Raises UsageError for one that is not on the scalp."""
     name = OLD_NAMES.get(electrode.upper(), electrode).upper()
     for row, names in enumerate(SCALP.upper().strip().splitlines()):
@@ -203,7 +203,7 @@ class Series(nn.Module):
                 where="encoder unet_se, prepare.intervals",
                 expected=f"a multiple of {whole}",
             )
-        self.units = stacked(1, widths, build, dims=1)
+        self.units = stack_unets(1, widths, build, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """`x` (B, 1, L), NaN where there is no interval -> tokens (B, L, dim) and their mask (B, L)."""
@@ -231,9 +231,9 @@ class Maps(nn.Module):
             value = spec.stats.get(name, np.full(spec.shape, default, np.float32))
             self.register_buffer(name, torch.as_tensor(value))
         self.grid, self.whole = layout == "grid", 2 ** (len(widths) - 1)
-        cells = [cell(name) for name in spec.channels] if self.grid else []
+        cells = [find_cell(name) for name in spec.channels] if self.grid else []
         self.register_buffer("cells", torch.tensor(cells, dtype=torch.long), persistent=False)
-        self.units = stacked(spec.shape[0] if self.grid else 1, widths, build, dims=2)
+        self.units = stack_unets(spec.shape[0] if self.grid else 1, widths, build, dims=2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """`x` (B, bands, C), NaN where a value is missing -> tokens (B, cells, dim), all of which count."""
@@ -248,7 +248,7 @@ class Maps(nn.Module):
         return Tokens(self.units(image)[:, :, :rows, :columns].flatten(2).transpose(1, 2))
 
 
-def stacked(channels: int, widths: Sequence[int], build: Mapping[str, Any], *, dims: Literal[1, 2]) -> nn.Module:
+def stack_unets(channels: int, widths: Sequence[int], build: Mapping[str, Any], *, dims: Literal[1, 2]) -> nn.Module:
     """U-Nets one after the other, then a convolution of one cell to `dim` channels.
 
     Args:
@@ -283,9 +283,9 @@ class Unet(nn.Module):
         super().__init__()
         layers, levels = LAYERS[dims], list(pairwise(widths))[::-1]
         self.pool = layers["pool"](2)
-        self.down = nn.ModuleList(block(a, b, dims, kernel, excitation) for a, b in pairwise([before, *widths]))
+        self.down = nn.ModuleList(make_block(a, b, dims, kernel, excitation) for a, b in pairwise([before, *widths]))
         self.lift = nn.ModuleList(layers["up"](low, high, 2, stride=2) for high, low in levels)
-        self.up = nn.ModuleList(block(2 * high, high, dims, kernel, excitation) for high, _ in levels)
+        self.up = nn.ModuleList(make_block(2 * high, high, dims, kernel, excitation) for high, _ in levels)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, before, *size) -> (B, widths[0], *size)."""
@@ -298,7 +298,7 @@ class Unet(nn.Module):
         return x
 
 
-def block(before: int, after: int, dims: int, kernel: int, excitation: str) -> nn.Module:
+def make_block(before: int, after: int, dims: int, kernel: int, excitation: str) -> nn.Module:
     """Two convolutions of `kernel` cells, each with batch norm and ReLU, then squeeze and excitation."""
     layers, parts = LAYERS[dims], list[nn.Module]()
     for width in (before, after):

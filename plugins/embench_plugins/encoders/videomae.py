@@ -110,7 +110,7 @@ class VideoMae(Encoder):
                 hint=f"--set encoder.build.weights={KINETICS}; "
                 f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
             )
-        found = weights.files(text)
+        found = weights.find_files(text)
         if found and not any(path.name == "config.json" for path in found):
             raise UsageError(
                 "a VideoMAE's weights say what network they are of in the config.json beside them, which is not there",
@@ -128,7 +128,7 @@ class VideoMae(Encoder):
             DataError: the weights are missing, unreadable, or another network's.
         """
         build = self.recipe.build
-        found, config = self._files(), configuration(spec, build)
+        found, config = self._files(), make_configuration(spec, build)
         torchvision_shim.settle()
         from transformers import VideoMAEConfig, VideoMAEModel
 
@@ -139,7 +139,7 @@ class VideoMae(Encoder):
         return Network(model, found[0].parent, drop_path=build["drop_path"], flip=build["flip"])
 
 
-def configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
+def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
     """The sizes of a recipe's network, by transformers' names.
 
     Raises:
@@ -172,7 +172,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
     """
     from transformers import VideoMAEConfig
 
-    with _quietly():
+    with _silence():
         try:
             config = VideoMAEConfig.from_pretrained(folder, local_files_only=True)
             other = {name: getattr(config, name) for name, value in wanted.items() if getattr(config, name) != value}
@@ -209,7 +209,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Silences transformers' progress bars, and its report on weights of parts that are not wanted."""
     from transformers.utils import logging
 

@@ -40,8 +40,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from embench.interfaces.binning import bin_numbers, bin_thresholds
 from embench.interfaces.recipe import Recipe
-from embench_plugins.fusions.preparing import preparing
-from embench_plugins.fusions.tabular import Tabular
+from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 HELD_OUT_IN_TURN = 5
 """Number of parts of the subjects, of which each is held out once where a setting is chosen."""
@@ -80,8 +79,8 @@ class ModelRow:
     standard_labels: bool = False
 
     @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of targets that the row's models predict."""
+    def target_kinds(self) -> frozenset[str]:
+        """Kinds of targets that the row's models predict."""
         return frozenset([*(("binary", "classes") if self.classes else ()), *(("value",) if self.values else ())])
 
     @property
@@ -90,8 +89,8 @@ class ModelRow:
         return {"paper": self.paper or self.small, "small": self.small, "quick": self.small}
 
     def model(self, made: Any, recipe: Recipe, seed: int, rows: int) -> BaseEstimator:
-        """A model of the class `made` for a number of training rows, not fitted; of a setting the type is that of the
-        row's own recipe."""
+        """Return an unfitted model of the class `made` for a number of training rows. A setting's type is its type in
+        the row's recipe."""
         settings = {name: type(self.small.build[key])(recipe.build[key]) for name, key in self.build.items()}
         if "n_neighbors" in settings:  # no more of them than there are
             settings["n_neighbors"] = min(settings["n_neighbors"], rows)
@@ -99,12 +98,12 @@ class ModelRow:
         return model.set_params(random_state=seed) if "random_state" in model.get_params() else model
 
     def preparation(self, X: np.ndarray, recipe: Recipe, modalities: tuple[str, ...], seed: int) -> Any:
-        """The transformer that is fitted to training rows `X` (n, features)."""
+        """Return the transformer that is fitted to training rows `X` (n, features)."""
         if self.prepare == "keep":
-            return FunctionTransformer(without_empty, kw_args={"known": np.isfinite(X).any(0)})
+            return FunctionTransformer(zero_empty, kw_args={"known": np.isfinite(X).any(0)})
         if self.prepare == "impute":
             return SimpleImputer(strategy="median", keep_empty_features=True)
-        return preparing({**_MEDIANS, **recipe.build}, modalities, seed)
+        return make_preparation({**_MEDIANS, **recipe.build}, modalities, seed)
 
 
 class Classical(Tabular):
@@ -115,7 +114,7 @@ class Classical(Tabular):
 
     def __init_subclass__(cls) -> None:
         if "row" in vars(cls):
-            cls.kinds, cls.recipes = cls.row.kinds, cls.row.recipes
+            cls.kinds, cls.recipes = cls.row.target_kinds, cls.row.recipes
 
     def fitted(
         self,
@@ -125,7 +124,7 @@ class Classical(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """The row's model fitted to prepared rows. Args as in `Estimator.fit`; `val` is not used."""
+        """Return the row's model, fitted to prepared rows. Args as in `Estimator.fit`; `val` is not used."""
         row = self.row
         made = row.values if self.kind == "value" else row.classes
         model = row.model(made, self.recipe, self.seed, len(X))
@@ -134,14 +133,14 @@ class Classical(Tabular):
         prepare = row.preparation(X, self.recipe, self.modalities, self.seed)
         rows = prepare.fit_transform(X)
         if row.tuned:
-            model = tuned(model, row.tuned, self.recipe.build["candidates"], rows, y, subjects, weight)
-            self._chosen = model.get_params()[_setting(model, row.tuned)]
+            model = tune(model, row.tuned, self.recipe.build["candidates"], rows, y, subjects, weight)
+            self._chosen = model.get_params()[_name_setting(model, row.tuned)]
         used = weight / weight.mean() if row.mean_weight else weight
         arguments = {"sample_weight": used} if has_fit_parameter(made, "sample_weight") else {}
         return make_pipeline(prepare, model.fit(rows, y, **arguments))
 
     def anew(self) -> Self:
-        """See `Estimator`."""
+        """Return a new estimator; see `Estimator`."""
         if self._chosen is None:
             return super().anew()
         build = {**self.recipe.build, self.row.build[str(self.row.tuned)]: self._chosen, "candidates": []}
@@ -149,7 +148,7 @@ class Classical(Tabular):
         return type(self)(recipe, self.seed, self.kind, self.classes, self.modalities)
 
 
-def tuned(
+def tune(
     model: BaseEstimator,
     setting: str,
     candidates: list[float],
@@ -158,8 +157,9 @@ def tuned(
     subjects: np.ndarray,
     weight: np.ndarray,
 ) -> BaseEstimator:
-    """`model`, not fitted, with the candidate that scores highest (accuracy, or R2 of values) on subjects held out in
-    turn, the smallest of equals; as it is where there is no candidate or subjects cannot be held out.
+    """Return `model`, not fitted, with the candidate that scores highest on subjects that are left out in turn: by
+    accuracy, or R2 for continuous targets. The smallest of equally good candidates is chosen. The model is unchanged
+    without candidates, or if no subjects can be left out.
 
     Args:
         rows, y, subjects, weight: (n, features), (n,), (n,), (n,) training rows. Of many, some are used, and weigh as
@@ -173,20 +173,20 @@ def tuned(
     splits = [(train, test) for train, test in GroupKFold(parts).split(rows, y, subjects) if np.ptp(y[train]) > 0]
     if not splits:
         return model
-    name = _setting(model, setting)
+    name = _name_setting(model, setting)
     search = GridSearchCV(model, {name: sorted(candidates)}, cv=splits, refit=False)
     search.fit(rows, y, sample_weight=weight)
     return clone(model).set_params(**search.cv_results_["params"][search.best_index_])
 
 
-def _setting(model: BaseEstimator, setting: str) -> str:
-    """The full name of a setting, which may be one of a model inside."""
+def _name_setting(model: BaseEstimator, setting: str) -> str:
+    """Return the full name of a setting, which may belong to an inner model."""
     return next(name for name in model.get_params() if name.rpartition("__")[2] == setting)
 
 
-def without_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`X` (n, features) with 0 in the columns that are not `known` (features,): scikit-learn cannot bin columns that
-    were empty in training."""
+def zero_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return `X` (n, features) with 0 in the columns that are not `known` (features,). Scikit-learn cannot bin columns
+    without values in training."""
     return np.where(known, X, 0.0)
 
 
@@ -195,13 +195,13 @@ class LabelScale(StandardScaler):
     few people a feature may hardly vary, and one that varies in a new person would carry a linear model far away."""
 
     def fit(self, y: np.ndarray) -> LabelScale:
-        """Fits the scale to labels `y` (n, 1); returns itself."""
+        """Fit the scale to labels `y` (n, 1); returns itself."""
         self.low_, self.high_ = y.min(), y.max()
         super().fit(y)
         return self
 
     def inverse_transform(self, y: np.ndarray) -> np.ndarray:
-        """Labels (n, 1) of standardised ones."""
+        """Return labels (n, 1) for standardised labels."""
         return np.clip(super().inverse_transform(y), self.low_, self.high_)
 
 
@@ -211,7 +211,7 @@ class Discriminant(BaseEstimator):
     scikit-learn's takes no weights of rows."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Discriminant:
-        """Fits classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); returns
+        """Fit classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); returns
         itself."""
         self.classes_, code = np.unique(y, return_inverse=True)
         share = np.eye(len(self.classes_))[code] * (sample_weight / sample_weight.sum())[:, None]  # (n, K)
@@ -225,7 +225,7 @@ class Discriminant(BaseEstimator):
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, K) probabilities of `classes_`."""
+        """Return (n, K) probabilities of `classes_`."""
         return np.asarray(softmax(X @ self.slope + self.offset, axis=1))
 
 
@@ -233,7 +233,7 @@ class Ranked(LinearSVC):
     """A linear machine for each class against the rest, whose distances become scores that sum to 1."""
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, K) scores of `classes_`: the softmax of the distances from the classes' planes (of two classes the
+        """Return (n, K) scores of `classes_`: the softmax of the distances from the classes' planes (of two classes the
         logistic function of the one distance)."""
         distance = self.decision_function(X)
         if distance.ndim == 1:
@@ -253,9 +253,10 @@ class LogReg(Classical):
 
 
 class RidgeRegression(Classical):
-    """Linear regression with the L2 penalty `alpha` (Hoerl and Kennard 1970, doi 10.1080/00401706.1970.10488634); of
-    `candidates`, the one with the highest R2 on training subjects held out in turn is taken; `alpha` where there are
-    none, or the rows are of one subject. AVEC 2018 takes the one with the best score on its development set."""
+    """Linear regression with the L2 penalty `alpha` (Hoerl and Kennard 1970, doi 10.1080/00401706.1970.10488634). Of
+    `candidates`, the penalty with the highest R2 on training subjects is chosen, who are left out in turn. `alpha` is
+    used without candidates, or if the rows are of one subject. AVEC 2018 chooses by the score on its development
+    set."""
 
     row = ModelRow(
         Recipe(build={"alpha": 100.0, "candidates": [10.0**k for k in range(7)]}),
@@ -298,9 +299,9 @@ class LinearSvm(Classical):
 
 class LinearSvr(Classical):
     """Squared epsilon-insensitive loss with an epsilon of 0, solved in the primal: the minimum that the dual solver of
-    AVEC 2018 approaches. `candidates` of `C` span its range; the one with the highest R2 on training subjects held out
-    in turn is taken, there the one with the highest CCC on the development set; `C` where there are none, or the rows
-    are of one subject."""
+    AVEC 2018 approaches. `candidates` span the range of AVEC 2018. The `C` with the highest R2 on training subjects,
+    left out in turn, is chosen; AVEC 2018 chooses by the CCC on its development set. `C` is used without candidates, or
+    if the rows are of one subject."""
 
     row = ModelRow(
         Recipe(build={"C": 0.01, "candidates": [10 ** (k / 2) for k in range(-10, 1)]}),
@@ -342,13 +343,13 @@ class Binned:
     """Boosted trees of scikit-learn that are fitted to numbers of bins: the same trees, in a small part of the time."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Self:
-        """Fits the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
+        """Fit the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
         returns itself."""
         self._thresholds = bin_thresholds(X, sample_weight)
         return super().fit(bin_numbers(X, self._thresholds), y, sample_weight=sample_weight)  # type: ignore[misc]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """(n,) values or classes."""
+        """Return (n,) values or classes."""
         return np.asarray(super().predict(bin_numbers(X, self._thresholds)))  # type: ignore[misc]
 
 
@@ -360,7 +361,7 @@ class BinnedClassifier(Binned, HistGradientBoostingClassifier):
     """Boosted trees for classes."""
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, K) probabilities of `classes_`."""
+        """Return (n, K) probabilities of `classes_`."""
         return np.asarray(super().predict_proba(bin_numbers(X, self._thresholds)))
 
 

@@ -58,10 +58,10 @@ class CrossAttn(Fusion):
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
         """The network, with the asking modality chosen among those in `tokens`."""
         build = dict(self.recipe.build)
-        return Network(tokens, outputs.size, asking(tokens, build.pop("asks")), **build)
+        return Network(tokens, outputs.size, find_asking(tokens, build.pop("asks")), **build)
 
 
-def asking(modalities: Mapping[str, object], asks: str | None) -> str:
+def find_asking(modalities: Mapping[str, object], asks: str | None) -> str:
     """The modality that asks. Raises UsageError where `asks` is not among the modalities."""
     if asks is None:
         return next((m for m in ASKING_ORDER if m in modalities), next(iter(modalities)))

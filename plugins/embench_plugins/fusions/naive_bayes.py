@@ -16,8 +16,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from embench.interfaces.recipe import Recipe
-from embench_plugins.fusions.preparing import preparing
-from embench_plugins.fusions.tabular import Tabular
+from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 SMALL = Recipe(class_weight="balanced", build={"fisher": 0.3, "impute": "median", "pca": None})
 
@@ -42,7 +41,7 @@ class NaiveBayes(Tabular):
     ) -> BaseEstimator:
         """The distributions of `X` (n, features) in each class. `subjects` and `val` are not used."""
         build = self.recipe.build
-        steps = [preparing(build, self.modalities, self.seed)]
+        steps = [make_preparation(build, self.modalities, self.seed)]
         if build["fisher"] is not None:
             steps.append(Fisher(float(build["fisher"])))
         model = make_pipeline(*steps, GaussianNB()).fit(X, y, gaussiannb__sample_weight=weight)

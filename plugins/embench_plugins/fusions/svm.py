@@ -21,8 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from embench.interfaces.recipe import Recipe
-from embench_plugins.fusions.preparing import preparing
-from embench_plugins.fusions.tabular import Tabular
+from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 AT_ONCE = 1000
 """Most rows whose distances from all support vectors are held at once."""
@@ -58,10 +57,10 @@ class Svm(Tabular):
             subjects: (n,) whose rows they are: a sigmoid is fitted on subjects that the machine has not seen.
             val: rows and labels of validation subjects, used where they hold every class of `y`.
         """
-        prepare = preparing(self.recipe.build, self.modalities, self.seed).fit(X)
+        prepare = make_preparation(self.recipe.build, self.modalities, self.seed).fit(X)
         rows = prepare.transform(X)
-        gram = kernel_of(rows, rows) if len(rows) <= GRAM_ROWS else None
-        fit = partial(_machine, float(self.recipe.build["C"]), rows, gram, weight)
+        gram = compute_kernel(rows, rows) if len(rows) <= GRAM_ROWS else None
+        fit = partial(_fit_machine, float(self.recipe.build["C"]), rows, gram, weight)
         unseen = None
         if val is not None and np.isin(y, val[1]).all():
             unseen = prepare.transform(val[0]), val[1], self.weighted(val[1], np.ones(len(val[1])))
@@ -71,8 +70,8 @@ class Svm(Tabular):
             fitted = fit(positive)
             if unseen is not None:
                 values, labels, share = unseen
-                return Calibrated(prepare, fitted, decisions_of(fitted, values), (labels == k).astype(int), share)
-            asked, decisions = _left_out(fit, rows, positive, subjects)
+                return Calibrated(prepare, fitted, compute_decisions(fitted, values), (labels == k).astype(int), share)
+            asked, decisions = _score_left_out(fit, rows, positive, subjects)
             return Calibrated(prepare, fitted, decisions, positive[asked], weight[asked])
 
         if self.kind == "binary":
@@ -81,7 +80,7 @@ class Svm(Tabular):
         return OneAgainstRest(names, [against_rest(k) for k in names])
 
 
-def _machine(
+def _fit_machine(
     C: float, rows: np.ndarray, gram: np.ndarray | None, weight: np.ndarray, y: np.ndarray, at: np.ndarray | None = None
 ) -> SVC:
     """Fit a machine to `rows` (n, features), weights and classes (n,), or to those at positions `at` (m,).
@@ -99,7 +98,7 @@ def _machine(
     return machine
 
 
-def _left_out(
+def _score_left_out(
     fit: Callable[..., SVC], rows: np.ndarray, y: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(positions (m,), decision values (m,)) of rows whose subjects the machine, fitted on the others, has not seen.
@@ -111,12 +110,12 @@ def _left_out(
     for train, test in GroupKFold(parts).split(rows, y, subjects) if parts > 1 else ():
         if len(np.unique(y[train])) == 2:
             asked.append(test)
-            unseen.append(decisions_of(fit(y, train), rows[test]))
+            unseen.append(compute_decisions(fit(y, train), rows[test]))
     order = np.argsort(np.concatenate(asked))
     return np.concatenate(asked)[order], np.concatenate(unseen)[order]
 
 
-def kernel_of(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+def compute_kernel(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(n, m) Gaussian kernel, gamma 1 / features, of `rows` (n, features) and `others` (m, features), by a product of
     matrices: libsvm goes through the differences of each two rows one by one, in ten times the time."""
     kernel = rows @ others.T
@@ -127,11 +126,11 @@ def kernel_of(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(np.minimum(kernel, 0, out=kernel), out=kernel))
 
 
-def decisions_of(machine: SVC, rows: np.ndarray) -> np.ndarray:
+def compute_decisions(machine: SVC, rows: np.ndarray) -> np.ndarray:
     """Decision values (n,) of a machine for `rows` (n, features)."""
     found = [np.empty(0)]
     for first in range(0, len(rows), AT_ONCE):
-        kernel = kernel_of(rows[first : first + AT_ONCE], machine.support_vectors_)
+        kernel = compute_kernel(rows[first : first + AT_ONCE], machine.support_vectors_)
         found.append(kernel @ machine.dual_coef_[0] + machine.intercept_[0])
     return np.concatenate(found)
 
@@ -157,7 +156,7 @@ class Calibrated(BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(n, 2) probabilities of both classes."""
-        positive = expit(self.slope * decisions_of(self.machine, self.prepare.transform(X)) + self.offset)
+        positive = expit(self.slope * compute_decisions(self.machine, self.prepare.transform(X)) + self.offset)
         return np.stack([1.0 - positive, positive], 1)
 
 

@@ -1,17 +1,46 @@
-"""Shared parts of the estimators: class weights, and training rows of one class only."""
+"""Shared parts of the estimators: preparation of features, class weights, and training rows of one class only."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes IterativeImputer importable)
+from sklearn.impute import IterativeImputer, SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from embench.interfaces.fusion import Estimator
 
+# Preparation of rows of features for methods that need every value, on one scale: the StressID code's steps.
 
-def balanced(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+FACES = frozenset({"face_au", "video"})
+
+
+def make_preparation(build: Mapping[str, Any], modalities: tuple[str, ...], seed: int) -> Pipeline:
+    """Imputing, standardising, and principal components where faces stand beside other signals, to be fitted.
+
+    Args:
+        build: a recipe's `impute`, `iterative` (each value from the others of its row) or `median`, and `pca`, the
+            share of variance that the components keep, None for no components.
+    """
+    steps: list[Any] = [
+        IterativeImputer(random_state=seed, keep_empty_features=True)
+        if build["impute"] == "iterative"
+        else SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+    ]
+    faces = FACES & set(modalities)
+    if build["pca"] is not None and faces and faces < set(modalities):
+        steps.append(PCA(float(build["pca"]), svd_solver="full"))
+    return make_pipeline(*steps)
+
+
+def balance_weights(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """`weight` (n,) scaled so that all classes that occur weigh the same and the sum stays."""
     _, code = np.unique(y, return_inverse=True)
     total = np.array([weight[code == c].sum() for c in range(code.max() + 1)])
@@ -44,7 +73,7 @@ class Tabular(Estimator):
     def weighted(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """`weight` (n,) with class weights where the recipe asks for `balanced`; values have none."""
         by_class = self.recipe.class_weight == "balanced" and self.kind != "value"
-        return balanced(y, weight) if by_class else weight
+        return balance_weights(y, weight) if by_class else weight
 
     @abstractmethod
     def fitted(

@@ -17,12 +17,12 @@ from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
 
 
-def _product(said: np.ndarray) -> np.ndarray:
+def _multiply(said: np.ndarray) -> np.ndarray:
     # As a sum of logarithms, so that many small factors do not vanish.
     return np.asarray(softmax(np.nansum(np.log(np.clip(said, 1e-12, 1.0)), 1), 1))
 
 
-def _majority(said: np.ndarray) -> np.ndarray:
+def _vote(said: np.ndarray) -> np.ndarray:
     votes = np.where(said == said.max(2, keepdims=True), 1.0, 0.0)
     votes /= np.maximum(votes.sum(2, keepdims=True), 1.0)
     return np.asarray(votes.sum(1) + np.nanmean(said, 1))
@@ -30,9 +30,9 @@ def _majority(said: np.ndarray) -> np.ndarray:
 
 RULES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda said: np.nanmean(said, 1),
-    "product": _product,
+    "product": _multiply,
     "max": lambda said: np.nanmax(said, 1),
-    "majority": _majority,
+    "majority": _vote,
 }
 """Name -> what joins probabilities (n, modalities, classes), NaN where a modality is absent, to weights (n, classes).
 In a vote the mean probability has one vote more, which decides where the others are tied."""
@@ -68,14 +68,15 @@ class Vote(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """The networks are fitted already. Learns only the prediction for a row without any modality: the mean of the
-        labels, or the shares of the classes."""
+        """Learn the prediction for rows without any modality: the mean of the labels, or the proportions of the
+        classes. The networks are already fitted."""
         labels = np.eye(self.classes)[y.astype(int)] if self.kind == "classes" else y[:, None]
         self._prior = np.average(labels, axis=0, weights=weight)
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        """The joint decision on rows `X` (n, modalities x columns), NaN where a modality is absent: (n,) probabilities
-        of class 1, (n, classes) of several, (n,) values."""
+        """Return the joint decision on each row of `X` (n, modalities x columns), NaN where a modality is absent. The
+        result is (n,) probabilities of class 1 for binary targets, (n, classes) probabilities for several classes, and
+        (n,) values for continuous targets."""
         nowhere = np.isnan(X).all(1)
         answer = self._joint(np.where(nowhere[:, None], 1.0, X))
         answer[nowhere] = self._prior if self.kind == "classes" else self._prior[0]

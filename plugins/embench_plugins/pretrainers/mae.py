@@ -77,7 +77,7 @@ class Objective(nn.Module):
             "decoder_intermediate_size": ffn,
             "norm_pix_loss": norm_pix,
         }
-        self.mae = _around(self.encoder, decoder)
+        self.mae = _wrap_encoder(self.encoder, decoder)
         for part in self.encoder.modules():
             if isinstance(part, DropPath):
                 part.share = 0.0  # VideoMAE drops paths in fine-tuning only
@@ -99,19 +99,21 @@ class Objective(nn.Module):
         pixels, config = self.encoder.pixels(x, None), self.mae.config
         places = (config.image_size // config.patch_size) ** 2
         steps = config.num_frames // config.tubelet_size
-        hidden = hidden_places(len(x), steps, places, self.ratio, x.device, tubes=self.tubes)
+        hidden = draw_hidden_places(len(x), steps, places, self.ratio, x.device, tubes=self.tubes)
         loss = self.mae(pixels, bool_masked_pos=hidden).loss
         return loss, {"mse": loss.detach(), "hidden": hidden.float().mean()}
 
 
-def hidden_places(rows: int, steps: int, places: int, ratio: float, device: torch.device, *, tubes: bool) -> Tensor:
+def draw_hidden_places(
+    rows: int, steps: int, places: int, ratio: float, device: torch.device, *, tubes: bool
+) -> Tensor:
     """(rows, steps * places) bool: int(ratio * places) places of the picture at every step, drawn for each row, or for
     each step of it where they are no `tubes`."""
     drawn = torch.rand(rows, 1 if tubes else steps, places, device=device).argsort(2) < int(ratio * places)
     return drawn.expand(rows, steps, places).flatten(1)
 
 
-def _around(encoder: Network, decoder: Mapping[str, Any]) -> Any:
+def _wrap_encoder(encoder: Network, decoder: Mapping[str, Any]) -> Any:
     """transformers' network for pretraining around an encoder that it shares; its decoder starts from where the
     encoder's weights came from, if there is one."""
     from transformers import VideoMAEConfig, VideoMAEForPreTraining

@@ -78,17 +78,17 @@ class Objective(nn.Module):
         self.model, self.fusion = model, cast(MixesTokens, model.fusion)
         self.rates = {m: float(spec.rate or 1.0) for m, spec in inputs.items()}
         for m, spec in inputs.items():
-            if min(warped_sizes(spec.shape[-1], self.rates[m])) < 2:
+            if min(compute_warped_sizes(spec.shape[-1], self.rates[m])) < 2:
                 raise UsageError(
                     f"windows of {spec.shape[-1]} samples of {m} are too short to be warped in {WARP_PIECES} pieces",
                     where="pretrainer signal_transform",
                     hint="let the encoder see more: --set encoder.view.length_s=60",
                 )
-        self.heads = nn.ModuleDict({m: classifier(self.fusion.width, hidden, dropout) for m in inputs})
+        self.heads = nn.ModuleDict({m: make_classifier(self.fusion.width, hidden, dropout) for m in inputs})
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar, sum over modalities) and accuracies, 0 to 1, of a batch of signals (B, C, T)."""
-        changed = every_version(batch, self.rates)
+        changed = make_every_version(batch, self.rates)
         losses, right = [], {}
         for m, mixed in self.fusion.mix(*self.model.encode(changed)).items():
             rows = changed.rows[m]
@@ -101,7 +101,7 @@ class Objective(nn.Module):
         return torch.stack(losses).sum(), {"accuracy": torch.stack(list(right.values())).mean(), **right}
 
 
-def classifier(width: int, hidden: int, dropout: float) -> nn.Module:
+def make_classifier(width: int, hidden: int, dropout: float) -> nn.Module:
     """(B, width) -> (B, 6)."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout),
@@ -109,62 +109,62 @@ def classifier(width: int, hidden: int, dropout: float) -> nn.Module:
     )  # fmt: skip
 
 
-def every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
+def make_every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
     """A batch of 6 x size samples: all of them changed in the first way, then all in the second, and so on.
 
     Samples that were not recorded become 0, the mean of a z-scored signal, and count from here on: changes move them.
     """
-    x = {m: torch.cat(versions(hide(part, batch.mask[m]), rates[m])) for m, part in batch.x.items()}
+    x = {m: torch.cat(make_versions(hide(part, batch.mask[m]), rates[m])) for m, part in batch.x.items()}
     rows = {m: torch.cat([part + k * batch.size for k in range(KINDS)]) for m, part in batch.rows.items()}
     return Batch(x, dict.fromkeys(x), rows, KINDS * batch.size)
 
 
-def versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
+def make_versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
     """`x` (B, C, T) at `rate` Hz as it is, then changed in five ways; their positions are the labels."""
-    return x, noise(x), permutation(x), time_warp(x, rate), crop_resize(x), magnitude_warp(x)
+    return x, add_noise(x), permute(x), warp_time(x, rate), resize_crop(x), warp_magnitude(x)
 
 
-def noise(x: Tensor) -> Tensor:
+def add_noise(x: Tensor) -> Tensor:
     """`x` (B, C, T) plus white noise, 15 dB below the signal's mean square, its offset included."""
     power = x.square().mean(-1, keepdim=True) * 10 ** (-SNR_DB / 10)
     return x + power.sqrt() * torch.randn_like(x)
 
 
-def permutation(x: Tensor) -> Tensor:
+def permute(x: Tensor) -> Tensor:
     """`x` (B, C, T) in ten nearly equal pieces in random order, the same for all channels; the order may come out as it
     was."""
     length = x.shape[-1]
     sizes = length // PIECES + (torch.arange(PIECES, device=x.device) < length % PIECES).long()
     order = torch.rand(len(x), PIECES, device=x.device).argsort(1)
     starts = sizes.cumsum(0) - sizes
-    return _at(x, _pieces(starts[order], sizes[order], sizes[order], length))
+    return _interpolate(x, _place_pieces(starts[order], sizes[order], sizes[order], length))
 
 
-def time_warp(x: Tensor, rate: float) -> Tensor:
+def warp_time(x: Tensor, rate: float) -> Tensor:
     """`x` (B, C, T) in nine pieces, five of them (at random) stretched by 1.05 and the other four squeezed: (B, C,
     T).
 
     Samples left over behind the last piece are dropped. At 4 Hz and 60 s pieces of 26 samples become 28 or 25.
     """
     rows, length = len(x), x.shape[-1]
-    piece, stretched, squeezed, last = warped_sizes(length, rate)
+    piece, stretched, squeezed, last = compute_warped_sizes(length, rate)
     longer = torch.rand(rows, WARP_PIECES, device=x.device).argsort(1).argsort(1) < math.ceil(WARP_PIECES / 2)
     sizes = torch.where(longer, stretched, squeezed)
     at = torch.arange(WARP_PIECES, device=x.device).expand(rows, -1)
     ending = at.masked_fill(longer, -1).argmax(1, keepdim=True)  # the last squeezed one takes what division leaves
     sizes = sizes.scatter(1, ending, last)
-    return _at(x, _pieces(at * piece, torch.full_like(sizes, piece), sizes, length))
+    return _interpolate(x, _place_pieces(at * piece, torch.full_like(sizes, piece), sizes, length))
 
 
-def warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
-    """Samples of a piece of `time_warp`; stretched; squeezed; and of the last squeezed one."""
+def compute_warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
+    """Samples of a piece of `warp_time`; stretched; squeezed; and of the last squeezed one."""
     piece = int(length // rate / WARP_PIECES * rate)
     stretched, longer = math.ceil(STRETCH * piece), math.ceil(WARP_PIECES / 2)
     left, shorter = length - longer * stretched, WARP_PIECES - longer
     return piece, stretched, left // shorter, left // shorter + left % shorter
 
 
-def crop_resize(x: Tensor) -> Tensor:
+def resize_crop(x: Tensor) -> Tensor:
     """Replaces `x` (B, C, T) by one of four equal pieces (five where 4 does not divide T) at random, Fourier-resampled
     to T: (B, C, T)."""
     rows, channels, length = x.shape
@@ -178,21 +178,21 @@ def crop_resize(x: Tensor) -> Tensor:
     return (torch.fft.irfft(spectrum, n=length) * (length / piece)).to(x.dtype)
 
 
-def magnitude_warp(x: Tensor) -> Tensor:
+def warp_magnitude(x: Tensor) -> Tensor:
     """Times a cubic spline through six equally spaced knots from N(1, 0.2), for each channel its own."""
     knots = 1 + SIGMA * torch.randn(*x.shape[:2], KNOTS, device=x.device)
-    return x * (knots @ splines(x.shape[-1], x.device)).to(x.dtype)
+    return x * (knots @ make_splines(x.shape[-1], x.device)).to(x.dtype)
 
 
 @cache
-def splines(length: int, device: torch.device) -> Tensor:
+def make_splines(length: int, device: torch.device) -> Tensor:
     """(6, length): the spline that is 1 at one knot and 0 at the others, for each knot; any other is a sum of these."""
     knots = np.linspace(0, length - 1, KNOTS)
     made = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
     return made.to(device, non_blocking=device.type == "cuda")
 
 
-def _pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
+def _place_pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
     """(rows, length) positions in the old signal of each sample of the new one, made of pieces side by side. A piece
     that changes its length is read at the middles of as many equal parts, not beyond its own first and last sample.
 
@@ -208,7 +208,7 @@ def _pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tens
     return first + inside.clamp_min(0).minimum(source - 1)
 
 
-def _at(x: Tensor, position: Tensor) -> Tensor:
+def _interpolate(x: Tensor, position: Tensor) -> Tensor:
     """`x` (rows, C, T) at fractional positions (rows, any number), by straight lines."""
     low = position.floor().long()
     share = (position - low).to(x.dtype)[:, None]

@@ -6,15 +6,17 @@ import av
 import numpy as np
 from scipy.io import savemat
 
-from embench_plugins.datasets.amigos.files import LONG, SHORT
-from embench_plugins.datasets.amigos.synthetic import short as synthetic
+from embench_plugins.datasets.amigos import synthetic
+from embench_plugins.datasets.amigos.release import LONG, SHORT
 
 
 def subject_file(root: Path, subject: int, long_s: float = 10.0) -> Path:
     """The file of any of the 40 subjects, alone in a flat folder."""
     trials = synthetic.draw(40, 4, 1.0)
     path = root / f"Data_Preprocessed_P{subject:02d}.mat"
-    path.write_bytes(synthetic._mat(subject, synthetic._cells(trials[trials["person"] == subject], 4, 12.0, long_s)))
+    path.write_bytes(
+        synthetic._encode_mat(subject, synthetic._make_cells(trials[trials["person"] == subject], 4, 12.0, long_s))
+    )
     return path
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyedflib
 
 from embench.interfaces.recording import Recording
-from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.own.reader import Corpus
 
 from .own_files import write_yaml
 

@@ -8,8 +8,7 @@ import numpy as np
 import pyedflib
 from scipy.io import savemat
 
-from embench_plugins.datasets.faced.bids import cohort
-from embench_plugins.datasets.faced.layout import CLIPS, RATINGS
+from embench_plugins.datasets.faced.release import CLIPS, RATINGS, find_cohort
 
 MEAN_UV = 30.0
 
@@ -65,7 +64,7 @@ def write_bids(
 
     Times are cut to milliseconds as the release's are, with the noise of a subtraction in their last digits.
     """
-    known = cohort(subject)
+    known = find_cohort(subject)
     names = known.layout if names is None else names
     folder = root / subject / "eeg"
     folder.mkdir(parents=True)
@@ -125,7 +124,7 @@ def write_original(
         remark[k, 0] = (np.array([rated[clip]]), k + 1.0, float(clip), np.zeros((0, 0)), np.zeros((0, 0)))
     savemat(folder / "After_remarks.mat", {"After_remark": remark}, do_compression=True)
     if data is not None:
-        known = cohort(subject)
+        known = find_cohort(subject)
         write_bdf(folder / "data.bdf", data, known.rate, known.layout)
     return folder
 

@@ -5,24 +5,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from embench.interfaces.dataset import Dataset
-from embench_plugins.datasets.amigos.files import SHORT, by_second
+from embench_plugins.datasets.amigos import synthetic
+from embench_plugins.datasets.amigos import synthetic as amigos_external
 from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
-from embench_plugins.datasets.amigos.synthetic import external as amigos_external
-from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.amigos.release import SHORT, sample_by_second
 from embench_plugins.datasets.case import synthetic as case
 from embench_plugins.datasets.case.reader import Case
 from embench_plugins.datasets.deap import synthetic as deap
 from embench_plugins.datasets.deap.reader import Deap
 from embench_plugins.datasets.eegmat import synthetic as eegmat
-from embench_plugins.datasets.faced.layout import EMOTIONS, FELT
-from embench_plugins.datasets.faced.synthetic import recordings as faced
+from embench_plugins.datasets.faced import synthetic as faced
+from embench_plugins.datasets.faced.release import EMOTIONS, FELT
 from embench_plugins.datasets.hku956 import synthetic as hku956
 from embench_plugins.datasets.k_emocon import synthetic as k_emocon
 from embench_plugins.datasets.k_emocon.reader import KEmoCon
 from embench_plugins.datasets.quiroz2018 import synthetic as quiroz2018
 from embench_plugins.datasets.stress_predict import synthetic as stress_predict
-from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
-from embench_plugins.datasets.wearable_stress.synthetic import sessions as wearable_stress
+from embench_plugins.datasets.wearable_stress import synthetic as wearable_stress
+from embench_plugins.datasets.wearable_stress import synthetic as wearable_stress_exercise
 from embench_plugins.datasets.wesad import synthetic as wesad
 
 UNIT = 10
@@ -48,29 +48,29 @@ def _of(
 
 
 def of_amigos(subjects: int, seed: int, effect: float, videos: tuple[str, ...] = SHORT) -> Oracle:
-    rows = amigos.draw(subjects, seed, effect)
+    rows = synthetic.draw(subjects, seed, effect)
     rows = rows[np.isin(rows["video"], videos)]
-    return _of(amigos.PLANTED, Amigos, rows.__getitem__, lambda name: rows[name][:, None], rows["person"])
+    return _of(synthetic.PLANTED, Amigos, rows.__getitem__, lambda name: rows[name][:, None], rows["person"])
 
 
 def of_amigos_external(subjects: int, seed: int, effect: float) -> Oracle:
     """Units of 10 s of each video."""
     rules = {target.name: target.rule for target in AmigosExternal.card.targets}
-    found: dict[str, list[tuple[float, float, int]]] = {quantity: [] for quantity in amigos.PLANTED}
-    rows = amigos_external.draw(subjects, seed, effect)
+    found: dict[str, list[tuple[float, float, int]]] = {quantity: [] for quantity in synthetic.PLANTED}
+    rows = amigos_external.draw_external(subjects, seed, effect)
     starts = np.flatnonzero(np.diff(rows["cell"], prepend=-1))
     for own in np.split(rows, starts[1:]):
-        duration_s = amigos_external.lasting_s(amigos.VIDEOS[own["cell"][0]], amigos_external.SAMPLE_S)
-        given = amigos_external.annotated(own, duration_s)
+        duration_s = amigos_external.lasting_s(synthetic.VIDEOS[own["cell"][0]], amigos_external.EXTERNAL_SAMPLE_S)
+        given = amigos_external.annotate(own, duration_s)
         columns = {"valence": [0, 1], "arousal": [0, 2]}
-        labels = {target: by_second(given[:, column], duration_s) for target, column in columns.items()}
+        labels = {target: sample_by_second(given[:, column], duration_s) for target, column in columns.items()}
         for start in range(0, int(duration_s) - UNIT + 1, UNIT):
             unit = slice(start, start + UNIT)
-            for quantity, target in amigos.PLANTED.items():
+            for quantity, target in synthetic.PLANTED.items():
                 label = rules[target](labels[target].values[unit])
                 if label is not None:
                     found[quantity].append((float(own[quantity][unit].mean()), label, own["person"][0]))
-    return {quantity: (amigos.PLANTED[quantity], *np.array(rows).T) for quantity, rows in found.items()}
+    return {quantity: (synthetic.PLANTED[quantity], *np.array(rows).T) for quantity, rows in found.items()}
 
 
 def of_case(subjects: int, seed: int, effect: float, length_s: float | None = None) -> Oracle:
@@ -139,7 +139,7 @@ def of_wearable_stress(subjects: int, seed: int, effect: float) -> Oracle:
     """Units most of which are stress or rest."""
     rows = []
     for unit in _units_of_people(wearable_stress.draw(subjects, seed, effect)):
-        kind = wearable_stress.under_stress(unit)
+        kind = wearable_stress.find_stress(unit)
         rest, stress, none = (int((kind == value).sum()) for value in (0, 1, -1))
         if max(rest, stress) > none and rest != stress:
             rows.append((unit, stress > rest))
@@ -148,7 +148,7 @@ def of_wearable_stress(subjects: int, seed: int, effect: float) -> Oracle:
 
 def of_wearable_stress_exercise(subjects: int, seed: int, effect: float) -> Oracle:
     """Units of one state."""
-    units = _units_of_people(wearable_stress_exercise.draw(subjects, seed, effect))
+    units = _units_of_people(wearable_stress_exercise.draw_exercise(subjects, seed, effect))
     return _under_stress([(unit, unit["exercise"][0] == 1) for unit in units if np.ptp(unit["exercise"]) == 0])
 
 
@@ -166,7 +166,7 @@ def of_faced(subjects: int, seed: int, effect: float) -> tuple[np.ndarray, np.nd
     the index in `FELT` of the emotion felt, and the subject."""
     rows = faced.draw(subjects, seed, effect)
     rows = rows[rows["felt"] != EMOTIONS.index("neutral")]
-    patterns = faced.patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in FELT]]
+    patterns = faced.draw_patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in FELT]]
     share = np.einsum("ncb,kcb->nk", rows["power"], patterns) / patterns[0].size
     return share, np.array([FELT.index(EMOTIONS[k]) for k in rows["felt"]]), rows["person"]
 

@@ -9,10 +9,10 @@ from scipy.io import loadmat, savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos import files as amigos_files
-from embench_plugins.datasets.amigos.files import EEG, SHORT
+from embench_plugins.datasets.amigos import release as amigos_files
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.amigos.reader import Amigos
-from embench_plugins.datasets.amigos.synthetic import short as synthetic
+from embench_plugins.datasets.amigos.release import EEG, SHORT
 
 from ...sample import sample
 from .amigos_made import own_file, row, subject_file

@@ -9,9 +9,9 @@ from scipy.io import loadmat
 
 from embench.protocols import label_units, load_protocol, make_units
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos.files import LONG, SEGMENTS, SHORT, segments
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
-from embench_plugins.datasets.amigos.synthetic import external as synthetic
+from embench_plugins.datasets.amigos.release import LONG, SEGMENTS, SHORT, list_segments
 
 from .amigos_made import own_file, row, subject_file
 from .measures import auroc
@@ -21,14 +21,14 @@ from .oracles import of_amigos_external
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    synthetic.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=40.0)
+    synthetic.synthesize_external(root, subjects=9, seed=4, effect=1.0, length_s=40.0)
     return root
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    synthetic.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=25.0)
+    synthetic.synthesize_external(root, subjects=3, seed=4, effect=1.0, length_s=25.0)
     return root
 
 
@@ -46,7 +46,7 @@ def one_trial(root: Path, annotations: np.ndarray, seconds: float) -> Path:
 class TestSegments:
     def test_the_first_is_20_s_with_the_rest_then_blocks_from_5_s_and_the_final_20_s(self):
         np.testing.assert_array_equal(
-            segments(6, 91.0), [[0, 20], [5, 25], [25, 45], [45, 65], [65, 85], [71, 91]]
+            list_segments(6, 91.0), [[0, 20], [5, 25], [25, 45], [45, 65], [65, 85], [71, 91]]
         )  # fmt: skip
 
     def test_their_number_in_the_release(self):
@@ -119,12 +119,12 @@ class TestQuirks:
 class TestGenerated:
     def test_what_is_read_is_what_was_drawn(self, nine):
         """The mean of what is felt in each segment, as the release gives it, second by second."""
-        moments = synthetic.draw(9, 4, 1.0, 40.0)
+        moments = synthetic.draw_external(9, 4, 1.0, 40.0)
         for subject in ("P01", "P09"):
             for cell, recording in enumerate(AmigosExternal(nine).recordings(subject)):
                 own = moments[(moments["person"] == int(subject[1:])) & (moments["cell"] == cell)]
                 for name in ("arousal", "valence"):
-                    spans = segments(3, recording.duration_s)
+                    spans = list_segments(3, recording.duration_s)
                     inside = [(a <= own["second"]) & (own["second"] < b) for a, b in spans]
                     annotations = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
                     covers = np.array(inside)[:, : int(recording.duration_s)]
@@ -142,7 +142,7 @@ class TestGenerated:
             assert max(shares) < 0.9
 
     def test_a_video_names_no_label(self):
-        rows = np.concatenate([synthetic.draw(40, seed, 1.0, 20.0) for seed in range(4)])
+        rows = np.concatenate([synthetic.draw_external(40, seed, 1.0, 20.0) for seed in range(4)])
         for target in ("arousal", "valence"):
             by_video = [rows[target][rows["cell"] == cell].mean() for cell in range(20)]
             assert np.abs(by_video).max() < 0.3  # 160 subjects, each a mean of about 20 s: a standard error of .07

@@ -8,10 +8,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from embench_plugins.datasets.amigos import extras
-from embench_plugins.datasets.amigos.files import LONG, SHORT
+from embench_plugins.datasets.amigos import release
 from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal, AmigosLong
-from embench_plugins.datasets.devices import openface
+from embench_plugins.datasets.amigos.release import LONG, SHORT
+from embench_plugins.datasets.devices import faces
 
 from .amigos_made import clip, own_file
 
@@ -113,7 +113,7 @@ class TestOpenFace:
         """All values of a frame are its second in the clip over 10."""
         frame = np.arange(round(seconds * rate))
         columns = {"frame": frame + 1, "timestamp": frame / rate, "confidence": 0.98, "success": 1}
-        columns |= dict.fromkeys(openface.CHANNELS, frame / rate / 10)
+        columns |= dict.fromkeys(faces.CHANNELS, frame / rate / 10)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pd.DataFrame(columns).to_csv(index=False))
         return path
@@ -151,16 +151,16 @@ class TestOpenFace:
 
     def test_no_modality_of_it_is_used_unless_asked_for(self):
         assert Amigos.card.default_modalities == ("eeg", "ecg", "eda")
-        assert Amigos.card.modalities["face_au"].channels == openface.CHANNELS
+        assert Amigos.card.modalities["face_au"].channels == faces.CHANNELS
         assert "video" in AmigosLong.card.modalities
 
     def test_what_one_table_lacks_no_recording_has(self, root):
         self.table(root / "openface" / "P1_4_face.csv", 10.0)
         path = self.table(root / "openface" / "P1_20_face.csv", 10.0)
-        path.write_text(pd.read_csv(path).drop(columns=list(openface.GAZE)).to_csv(index=False))
+        path.write_text(pd.read_csv(path).drop(columns=list(faces.GAZE)).to_csv(index=False))
         found = {r.stimulus: r.signals["face_au"] for r in Amigos(root).recordings("P01") if "face_au" in r.signals}
         assert {video: signal.channels for video, signal in found.items()} == dict.fromkeys(
-            ("4", "20"), openface.ACTION_UNITS
+            ("4", "20"), faces.ACTION_UNITS
         )
         assert any(line.endswith("tables without gaze: face_au has 34 channels") for line in findings(Amigos(root)))
 
@@ -257,7 +257,7 @@ class TestAnnotators:
         )
 
     def test_without_openpyxl_verify_says_what_is_not_read(self, root, sheet, monkeypatch):
-        monkeypatch.setattr(extras, "find_spec", lambda _: None)
+        monkeypatch.setattr(release, "find_spec", lambda _: None)
         assert sheet not in AmigosExternal(root).files("P01")
         assert set(next(AmigosExternal(root).recordings("P01")).labels) == {"arousal", "valence"}
         assert any("External_Annotations.xlsx: not read: openpyxl" in line for line in findings(AmigosExternal(root)))

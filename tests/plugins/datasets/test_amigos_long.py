@@ -8,9 +8,9 @@ from scipy.io import loadmat
 
 from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos.files import LONG, PEOPLE, SHORT
 from embench_plugins.datasets.amigos.reader import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
-from embench_plugins.datasets.amigos.synthetic.short import synthesize_long
+from embench_plugins.datasets.amigos.release import LONG, PEOPLE, SHORT
+from embench_plugins.datasets.amigos.synthetic import synthesize_long
 
 from ...sample import sample
 from .amigos_made import own_file, subject_file

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench_plugins.datasets.amigos.files import LONG, RATE, SEGMENTS, SHORT, segment_count
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.amigos.reader import Amigos
-from embench_plugins.datasets.amigos.synthetic import short as synthetic
+from embench_plugins.datasets.amigos.release import LONG, RATE, SEGMENTS, SHORT, count_segments
 
 from .measures import auroc
 
@@ -154,8 +154,8 @@ class TestFiles:
     def test_real_lengths_fit_the_number_of_segments(self):
         for video, segments in SEGMENTS.items():
             assert 20 * (segments - 2) < synthetic.STIMULUS_S[video] <= 20 * (segments - 1)
-            assert segment_count(synthetic.trial_s(video, None)) == segments
-        longest = max(synthetic.trial_s(video, None) for video in SHORT)
+            assert count_segments(synthetic.choose_trial_length(video, None)) == segments
+        longest = max(synthetic.choose_trial_length(video, None) for video in SHORT)
         assert longest * RATE == 19_840
         assert longest == Amigos.card.longest_s
 
@@ -187,7 +187,7 @@ class TestFiles:
             assert not np.array_equal(a.signals["ecg"].data, b.signals["ecg"].data)
 
     def test_trials_stay_uneven_when_shortened(self):
-        lengths = [synthetic.trial_s(video, 24.0) for video in SHORT]
+        lengths = [synthetic.choose_trial_length(video, 24.0) for video in SHORT]
         assert max(lengths) == 24
         assert min(lengths) == 18
         assert len(set(lengths)) == len(SHORT)

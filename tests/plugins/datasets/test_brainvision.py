@@ -5,7 +5,7 @@ import pytest
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import markers, opened
+from embench_plugins.datasets.formats.recordings import open_recording, read_markers
 
 RATE, COUNTS = 250, np.arange(2500)
 MORE = ["[Coordinates]", "Ch1=1,-90,-72", "Ch2=1,90,72"]
@@ -26,7 +26,7 @@ def write(path, marks, unit="mS", encoding="utf-8"):
 
 
 def read(path):
-    with opened(path) as found:
+    with open_recording(path) as found:
         return {t.name: (t.unit, t.read(0, t.samples)) for t in found(Channels(channels={"": ""}))}
 
 
@@ -50,7 +50,7 @@ def test_a_pause_is_lost_samples_and_markers_move_with_it(tmp_path):
     _, values = read(tmp_path / "a.vhdr")["Fz"]
     assert np.isnan(values).sum() == 30 * RATE
     np.testing.assert_allclose(values[np.isfinite(values)], COUNTS / 10, rtol=1e-6)
-    stimuli = [(at, text) for at, text in markers(tmp_path / "a.vhdr") if "Stimulus" in text]
+    stimuli = [(at, text) for at, text in read_markers(tmp_path / "a.vhdr") if "Stimulus" in text]
     assert stimuli == [(pytest.approx(1.0), "Stimulus/S 11"), (pytest.approx(35.0), "Stimulus/S 12")]
     assert values[35 * RATE] == pytest.approx(125.0)
 
@@ -62,7 +62,7 @@ def test_segments_without_a_pause_are_one(tmp_path, second):
         [segment(1, 0.0), segment(1001, second), "New Segment,,1501,1,0,0", "Stimulus,S 1,1501,1,0"],
     )
     assert len(read(tmp_path / "a.vhdr")["Fz"][1]) == len(COUNTS)
-    assert [at for at, text in markers(tmp_path / "a.vhdr") if "Stimulus" in text] == [pytest.approx(6.0)]
+    assert [at for at, text in read_markers(tmp_path / "a.vhdr") if "Stimulus" in text] == [pytest.approx(6.0)]
 
 
 def test_a_pause_longer_than_the_recording_is_refused(tmp_path):

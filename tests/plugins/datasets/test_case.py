@@ -12,7 +12,7 @@ from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.case import synthetic
 from embench_plugins.datasets.case.reader import Case
-from embench_plugins.datasets.case.tree import VIDEOS, find_tree, plan
+from embench_plugins.datasets.case.tables import VIDEOS, find_tree, plan
 
 from . import edit
 

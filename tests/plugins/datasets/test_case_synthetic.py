@@ -9,9 +9,8 @@ import pytest
 
 from embench_plugins.datasets.case import synthetic
 from embench_plugins.datasets.case.reader import Case
-from embench_plugins.datasets.case.tables import SENSORS
-from embench_plugins.datasets.case.tree import VIDEOS
-from embench_plugins.datasets.synthetic.number_text import ROWS, write_rows
+from embench_plugins.datasets.case.tables import SENSORS, VIDEOS
+from embench_plugins.datasets.synthetic.writers import ROWS, write_rows
 
 from .measures import auroc
 
@@ -21,7 +20,7 @@ class TestTruth:
         """Wherever they begin on a grid of 5 s, as `wu2023` cuts them."""
         seconds = {
             video: ms / 1000
-            for video, ms in synthetic._truth(1, 0, 1.0, synthetic.SESSION_S).schedule
+            for video, ms in synthetic._draw_truth(1, 0, 1.0, synthetic.SESSION_S).schedule
             if video in VIDEOS
         }
         assert len(seconds) == 8
@@ -60,18 +59,20 @@ class TestTruth:
             assert np.std(means) > np.mean(spread)
 
     def test_every_subject_has_an_order_of_their_own_without_neighbours_of_one_type(self):
-        orders = [[c for c, _ in synthetic._schedule(p, 3, synthetic.SESSION_S) if c in VIDEOS] for p in range(1, 31)]
+        orders = [
+            [c for c, _ in synthetic._draw_schedule(p, 3, synthetic.SESSION_S) if c in VIDEOS] for p in range(1, 31)
+        ]
         assert len(set(map(tuple, orders))) == 30
         for order in orders:
             assert sorted(order) == sorted(VIDEOS)
             assert all(VIDEOS[a] != VIDEOS[b] for a, b in itertools.pairwise(order))
 
     def test_a_session_of_real_length_has_the_releases_rows(self):
-        schedule = synthetic._schedule(1, 0, synthetic.REAL_S)
+        schedule = synthetic._draw_schedule(1, 0, synthetic.REAL_S)
         assert sum(ms for _, ms in schedule) == pytest.approx(2_451_583.333)
         assert schedule[0] == (10, 101_500)
         assert len(schedule) == 18
-        assert max(last - first for _, first, last in synthetic._clips(schedule)) <= 1000 * Case.card.longest_s
+        assert max(last - first for _, first, last in synthetic._find_clips(schedule)) <= 1000 * Case.card.longest_s
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from scipy.io import savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.matlab import inflated
-from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.formats.matlab import inflate
+from embench_plugins.datasets.own.reader import Corpus
 
 from ...sample import sample
 from .corpus_files import describe, only, source, waves, write_e4, write_edf
@@ -176,9 +176,9 @@ class TestMatlab:
         head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
         packed = zlib.compress(bytes(10_000))
         content = head + struct.pack("<II", 15, len(packed)) + packed
-        assert len(inflated(content, 10_000)[0]) == 10_128
+        assert len(inflate(content, 10_000)[0]) == 10_128
         with pytest.raises(ValueError, match="over"):
-            inflated(content, 9_999)
+            inflate(content, 9_999)
 
 
 class TestCsv:

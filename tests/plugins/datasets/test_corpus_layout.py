@@ -10,10 +10,10 @@ import wfdb
 import yaml
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.channels import canonical
-from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.formats.channels import simplify_name
+from embench_plugins.datasets.own import synthetic
 from embench_plugins.datasets.own.layout import Unlabelled
-from embench_plugins.datasets.own.synthetic import corpus
+from embench_plugins.datasets.own.reader import Corpus
 from embench_plugins.encoders.cnn_tf import MONTAGE
 
 from .corpus_files import describe, source
@@ -34,8 +34,8 @@ def test_the_card_is_the_folders(tmp_path):
      ("EEG Fp1", "Fp1")],
 )  # fmt: skip
 def test_electrodes_have_one_name(written, standard):
-    assert canonical(written, "eeg") == canonical(standard, "eeg")
-    assert canonical("T3", "emg") != canonical("T7", "emg")
+    assert simplify_name(written, "eeg") == simplify_name(standard, "eeg")
+    assert simplify_name("T3", "emg") != simplify_name("T7", "emg")
 
 
 def test_the_descriptions_on_the_page_can_be_followed(tmp_path):
@@ -57,7 +57,7 @@ def test_the_descriptions_on_the_page_can_be_followed(tmp_path):
 
 class TestSynthetic:
     def test_every_kind_is_there_and_reads_back(self, tmp_path):
-        corpus.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
+        synthetic.synthesize_corpus(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
         reader, rates = Corpus(tmp_path / "corpus"), {}
         for subject in reader.subjects():
             (recording,) = reader.recordings(subject)
@@ -69,7 +69,7 @@ class TestSynthetic:
         check_dataset(Corpus, tmp_path / "corpus")
 
     def test_the_libraries_read_the_files_too(self, tmp_path):
-        corpus.synthesize(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
+        synthetic.synthesize_corpus(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
         reader = Corpus(tmp_path / "corpus")
         with pyedflib.EdfReader(str(tmp_path / "corpus" / "eeg" / "S001R01.edf")) as file:
             expected = np.stack([file.readSignal(i) for i in range(10)])
@@ -80,6 +80,6 @@ class TestSynthetic:
 
     def test_same_arguments_same_bytes(self, tmp_path):
         for name in ("a", "b"):
-            corpus.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
+            synthetic.synthesize_corpus(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
         one, other = ([p.read_bytes() for p in sorted((tmp_path / n).rglob("*.*"))] for n in ("a", "b"))
         assert one == other

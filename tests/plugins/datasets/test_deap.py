@@ -12,7 +12,7 @@ from scipy.io import savemat
 from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.deap import synthetic
-from embench_plugins.datasets.deap.files import (
+from embench_plugins.datasets.deap.reader import (
     BASELINE_S,
     CHANNELS,
     EEG,
@@ -23,9 +23,9 @@ from embench_plugins.datasets.deap.files import (
     SAMPLES,
     TRIALS,
     UNFILMED,
+    Deap,
 )
-from embench_plugins.datasets.deap.reader import Deap
-from embench_plugins.datasets.devices import openface
+from embench_plugins.datasets.devices import faces
 
 from .damages import deap as made
 from .damages.deap import DAT, PRESENTED
@@ -236,7 +236,7 @@ class TestFaceVideos:
         """Trials of 3.125 s, one of them filmed, or rather the table of its film is there."""
         frame = np.arange(6)
         columns = {"frame": frame + 1, "timestamp": frame / 50, "confidence": 0.98, "success": 1}
-        table = pd.DataFrame(columns | dict.fromkeys(openface.CHANNELS, frame / 10))
+        table = pd.DataFrame(columns | dict.fromkeys(faces.CHANNELS, frame / 10))
         path = rated / "openface" / "s01_trial05.csv"
         path.parent.mkdir()
         path.write_text(table.to_csv(index=False))

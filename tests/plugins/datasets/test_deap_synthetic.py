@@ -9,8 +9,7 @@ import pytest
 from scipy.signal import welch
 
 from embench_plugins.datasets.deap import synthetic
-from embench_plugins.datasets.deap.files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
-from embench_plugins.datasets.deap.reader import Deap
+from embench_plugins.datasets.deap.reader import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS, Deap
 
 from .measures import auroc
 from .oracles import of_deap

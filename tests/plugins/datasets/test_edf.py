@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.channels import Channels, factor
-from embench_plugins.datasets.formats.edf_notes import header
-from embench_plugins.datasets.formats.recordings import markers, opened
+from embench_plugins.datasets.formats.channels import Channels, find_factor
+from embench_plugins.datasets.formats.notes import read_header
+from embench_plugins.datasets.formats.recordings import open_recording, read_markers
 
 from .edf_files import START, write_edf_plus
 
@@ -29,8 +29,8 @@ def test_annotations_count_from_the_first_sample(tmp_path, suffix, fraction):
     """A file begins within the second that its header states: the first record's own time says when."""
     path = tmp_path / f"a{suffix}"
     write(path, fraction, [(10.0, "film"), (30.5, "end")])
-    assert markers(path) == [(pytest.approx(10.0, abs=1e-6), "film"), (pytest.approx(30.5, abs=1e-6), "end")]
-    assert header(path, UTC).start == START.replace(tzinfo=UTC) + timedelta(seconds=fraction)
+    assert read_markers(path) == [(pytest.approx(10.0, abs=1e-6), "film"), (pytest.approx(30.5, abs=1e-6), "end")]
+    assert read_header(path, UTC).start == START.replace(tzinfo=UTC) + timedelta(seconds=fraction)
 
 
 def limit(path, before, text, channel):
@@ -46,7 +46,7 @@ def test_a_channel_without_a_range_stops_only_who_asks_for_it(tmp_path, fields):
     write(path)
     for before, text in fields.items():
         limit(path, before, text, 1)
-    with opened(path) as found:
+    with open_recording(path) as found:
         eda, aux = found(ANY)
         np.testing.assert_allclose(eda.read(0, 64), np.arange(64) / 32, atol=0.01)
         with pytest.raises(DataError, match="channel AUX7 has no range") as caught:
@@ -58,9 +58,9 @@ def measured(path, modality, header, stated):
     """The first values of a channel of ones in its header's unit, as a description with a unit has them."""
     write_edf_plus(path, {"lead": np.ones(64)}, unit=header)
     own = Channels(channels=["lead"], unit=stated)
-    with opened(path) as found:
+    with open_recording(path) as found:
         (track,) = found(own)
-        return track.read(0, 1)[0] * factor(path, modality, own, track, "dataset.yaml, line 9")
+        return track.read(0, 1)[0] * find_factor(path, modality, own, track, "dataset.yaml, line 9")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_records_that_begin_later_follow_a_gap(tmp_path, kind, lost_s):
     times = [0.25 + k + (lost_s if k >= 20 else 0) for k in range(60)]
     data = np.where(ramp < 20, ramp, ramp - 30)
     write_edf_plus(path, {"EDA": data}, times=times, annotations=[(lost_s + 30.25, "film")], kind=kind)
-    with opened(path) as found:
+    with open_recording(path) as found:
         (track,) = found(ANY)
         values = track.read(0, track.samples)
         np.testing.assert_array_equal(track.read(600, 700), values[600:700])
     assert np.isnan(values).sum() == round(32 * lost_s)
     np.testing.assert_allclose(values[np.isfinite(values)], data, atol=0.01)
-    assert markers(path) == [(pytest.approx(30 + lost_s), "film")]
+    assert read_markers(path) == [(pytest.approx(30 + lost_s), "film")]
     assert values[round(32 * (30 + lost_s))] == pytest.approx(0, abs=0.01)
 
 
@@ -116,10 +116,10 @@ def test_gaps_that_no_record_tells_are_refused(tmp_path):
     path = tmp_path / "a.edf"
     for times in (np.zeros(60), np.arange(60)[::-1]):
         write(path, times=times, kind="+D")
-        with pytest.raises(DataError, match=r"has gaps \(EDF\+D\).* its records do not say when"), opened(path):
+        with pytest.raises(DataError, match=r"has gaps \(EDF\+D\).* its records do not say when"), open_recording(path):
             pass
         write(path, times=times)
-        with opened(path) as found:
+        with open_recording(path) as found:
             assert [track.samples for track in found(ANY)] == [1920, 1920]
 
 
@@ -133,8 +133,8 @@ def test_bytes_that_do_not_belong_are_seen(tmp_path):
         (whole.replace(b"60      1       3", b"70      1       3"), "it ends after 60 of 70 records"),
     ):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=words), opened(path):
+        with pytest.raises(DataError, match=words), open_recording(path):
             pass
     path.write_bytes(whole + bytes(100))  # padding
-    with opened(path) as found:
+    with open_recording(path) as found:
         assert [track.samples for track in found(ANY)] == [1920, 1920]

@@ -64,7 +64,7 @@ class TestGenerated:
 
     def test_samples_are_the_drawn_ones_to_half_a_step(self, root):
         rows = synthetic.draw(12, 3, 1.0, length_s=LENGTH_S)
-        drawn = synthetic.signals(rows[rows["person"] == 5], 3)
+        drawn = synthetic.make_signals(rows[rows["person"] == 5], 3)
         for recording, data in zip(Eegmat(root).recordings("Subject05"), drawn, strict=True):
             steps = np.ptp(data, axis=1)[:, None] / 65535
             assert (np.abs(recording.signals["eeg"].data - data[:19]) <= 0.51 * steps[:19] + 1e-4).all()

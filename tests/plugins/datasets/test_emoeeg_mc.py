@@ -13,10 +13,9 @@ import pytest
 from embench.interfaces.units import Unit
 from embench.protocols import load_protocol, partition
 from embench.testing import check_dataset
-from embench_plugins.datasets.emoeeg_mc import files, layout, synthetic
-from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, Trial, people
-from embench_plugins.datasets.emoeeg_mc.processed import EmoEegMcProcessed
-from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
+from embench_plugins.datasets.emoeeg_mc import release, synthetic
+from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc, EmoEegMcProcessed
+from embench_plugins.datasets.emoeeg_mc.release import CONTEXTS, COPIED, Trial, list_people
 
 from . import edit
 from .measures import auroc
@@ -44,11 +43,11 @@ class TestRealTexts:
         listed = [ast.literal_eval(found) for found in re.findall(r"^\d+\. `(\[.*\])`", readme, re.MULTILINE)]
         (*those, last) = listed
         for number, order in enumerate(those, 1):
-            person = people()[f"sub-{number:02d}"]
+            person = list_people()[f"sub-{number:02d}"]
             assert [*person.orders["film"]] == [*person.orders["imagery"]] == order
         fifty_four = [ast.literal_eval(found) for found in re.findall(r"sub54 \w+ sequence\*\*:\s+`(.*)`", readme)]
-        assert [[*people()["sub-53"].orders[context]] for context in CONTEXTS] == fifty_four
-        assert [*people()["sub-54"].orders["film"]] == [*people()["sub-54"].orders["imagery"]] == last
+        assert [[*list_people()["sub-53"].orders[context]] for context in CONTEXTS] == fifty_four
+        assert [*list_people()["sub-54"].orders["film"]] == [*list_people()["sub-54"].orders["imagery"]] == last
 
     def test_missing_trials_are_those_that_the_readme_lists(self, readme):
         said = re.findall(r"- \*\*sub(\d+)\*\*: (Missing .*)", readme)
@@ -59,17 +58,17 @@ class TestRealTexts:
                 r"(\d+)(?:-(\d+))?(?=[,) ]|$)", re.sub(r"Missing \d+|and \d+ \w+ trials", "", text)
             ):
                 listed |= set(range(int(first), int(last or first) + 1))
-            orders = people()[f"sub-{number}"].orders
+            orders = list_people()[f"sub-{number}"].orders
             places = [*orders["imagery"], *orders["film"]]
             assert {k + 1 for k, name in enumerate(places) if name is None} == listed
-        assert all(None not in order for n in range(1, 55) for order in people()[f"sub-{n:02d}"].orders.values())
+        assert all(None not in order for n in range(1, 55) for order in list_people()[f"sub-{n:02d}"].orders.values())
 
     def test_sequences_of_people_with_missing_trials_are_the_readmes(self, readme):
         end = readme[readme.index("### Participants with Missing") :]
         listed = [ast.literal_eval(found) for found in re.findall(r"`(\[.*\])`", end)]
         expected = [listed[0], *listed]  # both contexts of sub-55 are one
         found = [
-            [trial.name for trial in people()[f"sub-{n}"].trials(context)]
+            [trial.name for trial in list_people()[f"sub-{n}"].trials(context)]
             for n in range(55, 61)
             for context in CONTEXTS
         ]
@@ -79,30 +78,30 @@ class TestRealTexts:
         for number, text in re.findall(r"^\s+sub-(\d\d): (.*)$", readme, re.MULTILINE):
             said = {int(code): kind for kind, code in re.findall(r"(\w+)-(\d+)", text)}
             kinds = {"vid": "film", "ima": "imagery", "fede": "fade"}
-            assert people()[f"sub-{number}"].codes == {code: kinds.get(kind, kind) for code, kind in said.items()}
+            assert list_people()[f"sub-{number}"].codes == {code: kinds.get(kind, kind) for code, kind in said.items()}
 
     def test_runs_and_wristbands_are_those_of_the_release(self, texts):
         paths = pd.read_csv(texts / "files_absent.tsv", sep="\t")["path"].tolist()
-        for person in people().values():
+        for person in list_people().values():
             edf = [path for path in paths if path.startswith(f"{person.name}/eeg") and path.endswith(".edf")]
             wrist = [path for path in paths if path.startswith(f"{person.name}/eeg") and "physio" in path]
-            known = files.paths(Path(), person)
+            known = release.locate_files(Path(), person)
             assert [str(path) for path in known.runs] == sorted(edf)
             assert sorted(map(str, known.wrist.values())) == sorted(wrist)
-        assert sum(person.wrist for person in people().values()) == 47
+        assert sum(person.wrist for person in list_people().values()) == 47
 
     def test_numbers_in_the_ratings_give_the_order_of_the_table(self, texts):
         numbered = 0
-        for name, person in people().items():
+        for name, person in list_people().items():
             cells = [int(re.sub(r"\D", "", str(cell))) for cell in rows(texts, name)["video_name"]]
             if name in COPIED:
                 continue
             if len(set(cells)) > 1:
                 numbered += 1
-                assert person.sequence(person.pairs) == [layout.trial_of(cell) for cell in cells]
+                assert person.sequence(person.pairs) == [release.find_trial(cell) for cell in cells]
             else:
                 first = {"I": "imagery", "F": "film"}[person.pairs]
-                assert layout.trial_of(cells[0]) == person.trials(first)[0]
+                assert release.find_trial(cells[0]) == person.trials(first)[0]
         assert numbered == 30
 
     def test_ratings_of_four_people_are_copies(self, texts):
@@ -116,24 +115,24 @@ class TestRealTexts:
         for name in reader.subjects():
             table = rows(texts, name)
             scores = table[[f"score_{k}" for k in range(1, 11)]].to_numpy()
-            rated = files.rated(files.paths(texts, people()[name]).ratings)
+            rated = release.read_rated(release.locate_files(texts, list_people()[name]).ratings)
             np.testing.assert_array_equal([row.scores for row in rated], scores)
             found = {one.stimulus: one for one in reader.recordings(name)}
             count += len(found)
             if len({row.number for row in rated}) > 1:
                 for row in rated:
-                    labels = found[layout.trial_of(row.number).stimulus].labels
-                    assert [labels[scale].values[0] for scale in layout.RATINGS] == list(row.scores)
+                    labels = found[release.find_trial(row.number).stimulus].labels
+                    assert [labels[scale].values[0] for scale in release.RATINGS] == list(row.scores)
         assert count == 60 * 42 - 57
 
     def test_ratings_in_the_order_of_play_are_highest_where_the_stimulus_was_meant_to(self, texts):
         """Also of the people whose rows have no number: whichever context came first, three trials share emotions."""
-        for name, person in people().items():
+        for name, person in list_people().items():
             if name not in COPIED:
                 pairs = person.pairs if len(person.pairs) > 1 else "IF" * 7
-                rated = files.rated(files.paths(texts, person).ratings)
+                rated = release.read_rated(release.locate_files(texts, person).ratings)
                 trials = person.sequence(pairs)
-                own = [(t, r.scores[layout.FELT.index(layout.EMOTIONS[t.emotion])], np.mean(r.scores[:6]))
+                own = [(t, r.scores[release.FELT.index(release.EMOTIONS[t.emotion])], np.mean(r.scores[:6]))
                        for t, r in zip(trials, rated, strict=True) if t.emotion != 3]  # fmt: skip
                 assert np.mean([score for _, score, _ in own]) > 1.5 * np.mean([mean for *_, mean in own])
 
@@ -143,7 +142,7 @@ def root(tmp_path_factory) -> Path:
     """Five people, of whom sub-53 has no EDF file."""
     folder = tmp_path_factory.mktemp("emoeeg_mc")
     synthetic.synthesize(folder, subjects=5, seed=3, effect=1.0, length_s=LENGTH_S)
-    for path in files.paths(folder, people()["sub-53"]).runs:
+    for path in release.locate_files(folder, list_people()["sub-53"]).runs:
         path.unlink()
     return folder
 
@@ -156,9 +155,9 @@ class TestGenerated:
 
     @pytest.mark.parametrize("name", ["sub-25", "sub-57"])
     def test_samples_and_triggers_are_those_of_an_independent_reading(self, root, name):
-        person, at = people()[name], 0
+        person, at = list_people()[name], 0
         found = list(EmoEegMc(root).recordings(name))
-        for path in files.paths(root, person).runs:
+        for path in release.locate_files(root, person).runs:
             with pyedflib.EdfReader(str(path)) as file:
                 onsets, _, texts = file.readAnnotations()
                 kinds = [person.codes[int(text)] for text in texts]
@@ -183,9 +182,9 @@ class TestGenerated:
 
     def test_ppg_and_eda_have_the_time_of_the_eeg(self, root):
         one = list(EmoEegMc(root).recordings("sub-25"))[30]
-        with pyedflib.EdfReader(str(files.paths(root, people()["sub-25"]).runs[0])) as file:
-            began = file.getStartdatetime().replace(tzinfo=files.CHINA).timestamp()
-        with gzip.open(files.paths(root, people()["sub-25"]).wrist["eda"], "rt") as file:
+        with pyedflib.EdfReader(str(release.locate_files(root, list_people()["sub-25"]).runs[0])) as file:
+            began = file.getStartdatetime().replace(tzinfo=release.CHINA).timestamp()
+        with gzip.open(release.locate_files(root, list_people()["sub-25"]).wrist["eda"], "rt") as file:
             values, times = np.loadtxt(file).T
         first = np.argmin(np.abs(times - began - one.start_s))
         np.testing.assert_allclose(one.signals["eda"].data[0], values[first : first + 80], atol=1e-4)
@@ -193,7 +192,7 @@ class TestGenerated:
     def test_ratings_without_a_number_get_their_context_from_the_triggers(self, root):
         """sub-06 and sub-21 have that of the first trial in all rows; sub-57 has another person's ratings."""
         for name in ("sub-06", "sub-21"):
-            rated = files.rated(files.paths(root, people()[name]).ratings)
+            rated = release.read_rated(release.locate_files(root, list_people()[name]).ratings)
             assert len({row.number for row in rated}) == 1
             found = [one.labels["valence"].values[0] for one in EmoEegMc(root).recordings(name)]
             assert found == [row.scores[7] for row in rated]
@@ -203,11 +202,11 @@ class TestGenerated:
         assert EmoEegMc(root).subjects() == ["sub-06", "sub-21", "sub-25", "sub-57"]
 
     def test_when_the_second_file_began_is_read_to_the_minute_where_the_header_does_not_say_it(self, root, tmp_path):
-        for path in files.paths(root, people()["sub-25"]).present():
+        for path in release.locate_files(root, list_people()["sub-25"]).present():
             copy = tmp_path / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
-        edit.replace("03.05.24", "01.01.85")(files.paths(tmp_path, people()["sub-25"]).runs[1])
+        edit.replace("03.05.24", "01.01.85")(release.locate_files(tmp_path, list_people()["sub-25"]).runs[1])
         for one, other in zip(
             EmoEegMc(tmp_path).recordings("sub-25"), EmoEegMc(root).recordings("sub-25"), strict=True
         ):
@@ -217,7 +216,7 @@ class TestGenerated:
     def test_of_a_long_trial_the_last_half_minute_is_read_and_one_that_was_broken_off_is_none(self):
         codes = {6: "film", 5: "imagery", 4: "rating", 3: "fade"}
         notes = [(1.0, "3"), (2.0, "TypeID 6"), (90.0, "4"), (91.0, "5"), (95.0, "5"), (101.0, "4"), (102.0, "4")]
-        shown = [(one.context, one.start_s, one.stop_s) for one in files.shown(notes, 0, codes)]
+        shown = [(one.context, one.start_s, one.stop_s) for one in release.find_trials(notes, 0, codes)]
         assert shown == [("film", 60.0, 90.0), ("imagery", 95.0, 101.0)]
 
 
@@ -249,7 +248,9 @@ class TestAcrossContexts:
             for k, (name, one) in enumerate(zip(names, trials, strict=True))
         ]
         y = {
-            unit.id: one.emotion in layout.POSITIVE for unit, one in zip(units, trials, strict=True) if one.emotion != 3
+            unit.id: one.emotion in release.POSITIVE
+            for unit, one in zip(units, trials, strict=True)
+            if one.emotion != 3
         }
         at = {unit.id: k for k, unit in enumerate(units)}
         found = []
@@ -293,22 +294,25 @@ class TestPreprocessed:
                 (path,) = (arrays / "derivatives" / name / session).rglob("*.npy")
                 stored = np.load(path)
                 own = [one for stimulus, one in found.items() if stimulus.startswith(context)]
-                assert len(own) == len(stored) == len(people()[name].trials(context))
+                assert len(own) == len(stored) == len(list_people()[name].trials(context))
                 assert (np.diff([one.labels["emotion"].values[0] for one in own]) >= 0).all()
                 for one, data in zip(own, stored, strict=True):
                     np.testing.assert_array_equal(one.signals["eeg"].data, data.astype(np.float32))
 
     def test_ratings_are_joined_where_the_texts_say_whose_they_are(self, arrays):
-        rated = {row.number: row.scores[7] for row in files.rated(files.paths(arrays, people()["sub-25"]).ratings)}
+        rated = {
+            row.number: row.scores[7]
+            for row in release.read_rated(release.locate_files(arrays, list_people()["sub-25"]).ratings)
+        }
         found = {
             one.stimulus: one.labels["valence"].values[0] for one in EmoEegMcProcessed(arrays).recordings("sub-25")
         }
-        assert found == {layout.trial_of(number).stimulus: value for number, value in rated.items()}
+        assert found == {release.find_trial(number).stimulus: value for number, value in rated.items()}
 
     def test_real_arrays_have_as_many_trials_as_the_readme_lists_but_for_one_person(self, texts):
         listed = pd.read_csv(texts / "files_absent.tsv", sep="\t", index_col="path")["bytes"]
         other = set()
-        for name, person in people().items():
+        for name, person in list_people().items():
             for context, session in zip(CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
                 (size,) = listed[listed.index.str.endswith(f"{name}_{session}_task-emotion_reorder.npy")]
                 if size != 128 + len(person.trials(context)) * 64 * 6000 * 8:

@@ -16,9 +16,8 @@ import pytest
 from embench.cli import main
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced.bids import Bids, cohort
-from embench_plugins.datasets.faced.card import SHUFFLED, labels, own_emotion
-from embench_plugins.datasets.faced.layout import (
+from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.release import (
     CLIPS,
     ELECTRODES,
     EMOTIONS,
@@ -28,8 +27,12 @@ from embench_plugins.datasets.faced.layout import (
     PEOPLE,
     RATINGS,
     SECOND_LAYOUT,
+    SHUFFLED,
+    Bids,
+    find_cohort,
+    find_strongest_emotion,
+    make_labels,
 )
-from embench_plugins.datasets.faced.reader import Faced
 
 from ...sample import sample
 from . import edit
@@ -67,7 +70,7 @@ def every(people) -> list[Recording]:
     return [recording for own in people.values() for recording in own]
 
 
-everybody = pytest.mark.parametrize("people", sample(["everyone"]), indirect=True)
+everybody = pytest.mark.parametrize("subjects", sample(["everyone"]), indirect=True)
 """What is known of all people only."""
 
 
@@ -183,7 +186,7 @@ class TestReal:
             (FIRST_LAYOUT, 250.0, "µV"): 22, (SECOND_LAYOUT, 1000.0, "µV"): 62,
         }  # fmt: skip
         assert found["sub-004"].unit == found["sub-060"].unit == "n/a"
-        assert found == {subject: cohort(subject) for subject in PEOPLE}
+        assert found == {subject: find_cohort(subject) for subject in PEOPLE}
         for subject, known in found.items():
             path = real / subject / "eeg" / f"{subject}_task-watchingVideoClips_eeg.json"
             assert known.rate == json.loads(path.read_text("utf-8"))["SamplingFrequency"]
@@ -234,11 +237,11 @@ class TestLabels:
 
     def test_own_emotion_is_none_where_two_are_highest(self):
         rated = dict.fromkeys(RATINGS, 1.0) | {"Joy": 5.0, "Valence": 7.0}
-        assert FELT[int(own_emotion(tuple(rated.values())))] == "joy"
-        assert math.isnan(own_emotion(tuple((rated | {"Fear": 5.0}).values())))
+        assert FELT[int(find_strongest_emotion(tuple(rated.values())))] == "joy"
+        assert math.isnan(find_strongest_emotion(tuple((rated | {"Fear": 5.0}).values())))
 
     def test_without_ratings_there_are_the_clips_own_labels(self):
-        assert set(labels(13, None)) == {"emotion", "positive", "clip", "emotion_shuffled"}
+        assert set(make_labels(13, None)) == {"emotion", "positive", "clip", "emotion_shuffled"}
 
 
 CASES = {"sub-004": 250.0, "sub-036": 250.0, "sub-000": 1000.0, "sub-061": 1000.0}

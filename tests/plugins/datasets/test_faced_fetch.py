@@ -9,9 +9,8 @@ from embench.data import fetch as fetching
 from embench.data.fetch import fetch
 from embench.errors import MachineError
 from embench.interfaces.dataset import Download
-from embench_plugins.datasets.faced.bids import HEADER_BYTES, SAMPLE_BYTES
-from embench_plugins.datasets.faced.layout import PEOPLE
 from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.release import HEADER_BYTES, PEOPLE, SAMPLE_BYTES
 
 from ...data.conftest import Server
 from .faced_files import noise, play, ratings, write_bids

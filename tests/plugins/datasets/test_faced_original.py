@@ -7,9 +7,9 @@ import pyedflib
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced.layout import CLIPS
 from embench_plugins.datasets.faced.reader import Faced
-from embench_plugins.datasets.formats.edf_notes import notes
+from embench_plugins.datasets.faced.release import CLIPS
+from embench_plugins.datasets.formats.notes import read_notes
 
 from ...sample import sample
 from .damages import faced as made
@@ -70,7 +70,7 @@ class TestOriginal:
         path = root / "Data" / "sub029" / "evt.bdf"
         with pyedflib.EdfReader(str(path)) as file:
             onsets, _, texts = file.readAnnotations()
-        found = notes(path)
+        found = read_notes(path)
         assert len(found) == 3 * 28 + 1 + len(FOREIGN)
         assert [text for _, text in found] == list(texts)
         assert [onset for onset, _ in found] == pytest.approx(list(onsets))

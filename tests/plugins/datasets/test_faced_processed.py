@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS
-from embench_plugins.datasets.faced.processed import FacedProcessed
-from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.reader import Faced, FacedProcessed
+from embench_plugins.datasets.faced.release import CLIPS, ELECTRODES, EMOTIONS
 
 from .damages import faced as made
 from .damages.faced import ORDER, values

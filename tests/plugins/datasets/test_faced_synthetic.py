@@ -11,13 +11,10 @@ import pytest
 
 from embench.errors import UsageError
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced.bids import cohort
-from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS
-from embench_plugins.datasets.faced.processed import FacedProcessed
-from embench_plugins.datasets.faced.reader import Faced
-from embench_plugins.datasets.faced.synthetic import recordings as synthetic
-from embench_plugins.datasets.faced.synthetic.files import read_events
-from embench_plugins.datasets.faced.synthetic.recordings import Planted
+from embench_plugins.datasets.faced import synthetic
+from embench_plugins.datasets.faced.reader import Faced, FacedProcessed
+from embench_plugins.datasets.faced.release import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS, find_cohort
+from embench_plugins.datasets.faced.synthetic import Planted, read_events
 
 from .measures import auroc, digests
 from .oracles import of_faced
@@ -164,9 +161,9 @@ class TestFiles:
     def test_small_sets_have_all_cohorts(self, root):
         reader = Faced(root)
         rates = {subject: next(reader.recordings(subject)).signals["eeg"].rate for subject in reader.subjects()}
-        assert rates == {subject: cohort(subject).rate for subject in synthetic.ORDER[:4]}
-        assert len({cohort(subject) for subject in rates}) == 4
-        assert Counter(cohort(subject)[1:] for subject in sorted(synthetic.ORDER[:12])) == {
+        assert rates == {subject: find_cohort(subject).rate for subject in synthetic.ORDER[:4]}
+        assert len({find_cohort(subject) for subject in rates}) == 4
+        assert Counter(find_cohort(subject)[1:] for subject in sorted(synthetic.ORDER[:12])) == {
             (250.0, "n/a"): 5, (250.0, "µV"): 3, (1000.0, "µV"): 4,
         }  # fmt: skip
 
@@ -180,12 +177,12 @@ class TestFiles:
     def test_samples_are_those_that_an_independent_reader_finds(self, root, subject):
         file = path(root, subject, "eeg.bdf")
         about = json.loads(path(root, subject, "eeg.json").read_text())
-        samples = round((about["RecordingDuration"] + 1 / cohort(subject).rate) * cohort(subject).rate)
+        samples = round((about["RecordingDuration"] + 1 / find_cohort(subject).rate) * find_cohort(subject).rate)
         assert file.stat().st_size == 8448 + 96 * samples
         with pyedflib.EdfReader(str(file)) as edf:
             names = edf.getSignalLabels()
-            assert tuple(names) == cohort(subject).layout
-            assert edf.getPhysicalDimension(0) == ("microV" if cohort(subject).unit == "n/a" else "uV")
+            assert tuple(names) == find_cohort(subject).layout
+            assert edf.getPhysicalDimension(0) == ("microV" if find_cohort(subject).unit == "n/a" else "uV")
             raw = {OLD_NAMES.get(name, name): edf.readSignal(k) for k, name in enumerate(names)}
         for recording in Faced(root).recordings(subject):
             eeg = recording.signals["eeg"]
@@ -202,7 +199,9 @@ class TestFiles:
             rows = read_events(file)
             onsets = [float(row["onset"]) for row in rows]
             assert onsets == sorted(onsets)
-            assert [float(row["sample"]) for row in rows] == pytest.approx([cohort(subject).rate * t for t in onsets])
+            assert [float(row["sample"]) for row in rows] == pytest.approx(
+                [find_cohort(subject).rate * t for t in onsets]
+            )
             kinds = sorted({row["trial_type"] for row in rows})
             assert all(kinds[int(row["value"]) - 1] == row["trial_type"] for row in rows)
             clips = [row for row in rows if row["video_index"] != "n/a"]
@@ -238,7 +237,7 @@ class TestFilled:
             real, made = (list(Faced(root).recordings(subject)) for root in (sidecars, tmp_path))
             assert [(one.id, one.order) for one in made] == [(one.id, one.order) for one in real]
             for one, other in zip(made, real, strict=True):
-                assert one.signals["eeg"].rate == cohort(subject).rate
+                assert one.signals["eeg"].rate == find_cohort(subject).rate
                 values = [{name: label.values.tolist() for name, label in of.labels.items()} for of in (one, other)]
                 assert np.array_equal([*values[0].values()], [*values[1].values()], equal_nan=True)
             before, after = (read_events(path(root, subject, "events.tsv")) for root in (sidecars, tmp_path))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from embench.signals.face import find_face
-from embench_plugins.datasets.devices import clips, openface
-from embench_plugins.datasets.devices.openface import CHANNELS
+from embench_plugins.datasets.devices import faces
+from embench_plugins.datasets.devices.faces import CHANNELS
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.face import HEIGHT, WIDTH, Face, Performance
+from embench_plugins.datasets.synthetic.films import HEIGHT, WIDTH, Face, Performance
 
 SECONDS = 8.0
 RATE = float(films.FPS)
@@ -19,7 +19,7 @@ RATE = float(films.FPS)
 
 def performance(smile: float = 0.0, brow: float = 0.0, seconds: float = SECONDS, seed: int = 0) -> Performance:
     """What is drawn besides is the same for one seed."""
-    still = np.zeros(len(films.times(seconds)))
+    still = np.zeros(len(films.list_times(seconds)))
     return Performance.draw(still + smile, still + brow, RATE, np.random.default_rng(seed))
 
 
@@ -33,10 +33,10 @@ def decoded(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def seen(tmp_path: Path, done: Performance, **options) -> openface.Track:
+def seen(tmp_path: Path, done: Performance, **options) -> faces.Track:
     path = tmp_path / "seen.csv"
-    films.table(path, done, np.random.default_rng(1), **options)
-    return openface.read(path)
+    films.write_table(path, done, np.random.default_rng(1), **options)
+    return faces.read_table(path)
 
 
 class TestFace:
@@ -91,11 +91,11 @@ class TestFilm:
     )
     def test_kinds_of_the_releases(self, tmp_path, suffix, kind, tag):
         done, face = performance(), Face.draw(np.random.default_rng(0))
-        films.film(tmp_path / f"clip{suffix}", face, done)
+        films.write_film(tmp_path / f"clip{suffix}", face, done)
         with av.open(str(tmp_path / f"clip{suffix}")) as container:
             stream = container.streams.video[0]
             assert (stream.codec_context.name, stream.codec_context.codec_tag) == (kind, tag)
-        found = clips.header(tmp_path / f"clip{suffix}")
+        found = faces.read_header(tmp_path / f"clip{suffix}")
         assert (found.fps, found.duration_s) == (12.5, SECONDS)
         film = decoded(found.path)
         assert film.shape == (len(done.smile), HEIGHT, WIDTH, 3)
@@ -105,15 +105,17 @@ class TestFilm:
 
     def test_a_header_with_a_wrong_rate(self, tmp_path):
         path = tmp_path / "clip.avi"
-        films.film(path, Face.draw(np.random.default_rng(0)), performance(), header_fps=Fraction(25, 4))
-        found = clips.header(path)
+        films.write_film(path, Face.draw(np.random.default_rng(0)), performance(), header_fps=Fraction(25, 4))
+        found = faces.read_header(path)
         assert (found.fps, found.duration_s) == (6.25, 2 * SECONDS)
         assert len(decoded(path)) == SECONDS * 12.5
 
     @pytest.mark.parametrize("suffix", films.KINDS)
     def test_the_same_bytes(self, tmp_path, suffix):
         for name in "ab":
-            films.film(tmp_path / f"{name}{suffix}", Face.draw(np.random.default_rng(0)), performance(seconds=2.0))
+            films.write_film(
+                tmp_path / f"{name}{suffix}", Face.draw(np.random.default_rng(0)), performance(seconds=2.0)
+            )
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
@@ -153,7 +155,7 @@ class TestTable:
     def test_some_faces_are_lost_for_a_while(self, tmp_path):
         lost = []
         for seed in range(30):
-            films.table(tmp_path / "seen.csv", performance(seconds=4.0), np.random.default_rng(seed))
-            lost.append(openface.read(tmp_path / "seen.csv").lost)
+            films.write_table(tmp_path / "seen.csv", performance(seconds=4.0), np.random.default_rng(seed))
+            lost.append(faces.read_table(tmp_path / "seen.csv").lost)
         assert 4 <= np.count_nonzero(lost) <= 16
         assert max(lost) == pytest.approx(6 / 50)

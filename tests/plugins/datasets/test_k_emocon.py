@@ -15,7 +15,7 @@ import pytest
 from embench.errors import DataError
 from embench.protocols import label_units, load_protocol, make_units, partition, roles
 from embench.testing import check_dataset
-from embench_plugins.datasets.devices import openface
+from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.k_emocon import synthetic
 from embench_plugins.datasets.k_emocon.reader import BANDS, BELT, E4, RATERS, KEmoCon
 
@@ -59,9 +59,9 @@ def pair(two, tmp_path) -> Path:
 
 def lone(root: Path, *pids: int) -> Path:
     """Some of the 32 subjects."""
-    truth, clocks = synthetic.draw(32, 4, 1.0, LENGTH_S), {pid: synthetic._clock(pid, LENGTH_S) for pid in pids}
-    written = {pid: synthetic.person(root, truth[truth["person"] == pid], 4, clocks[pid]) for pid in pids}
-    synthetic._metadata(root / "metadata", clocks, written)
+    truth, clocks = synthetic.draw(32, 4, 1.0, LENGTH_S), {pid: synthetic._draw_clock(pid, LENGTH_S) for pid in pids}
+    written = {pid: synthetic.write_person(root, truth[truth["person"] == pid], 4, clocks[pid]) for pid in pids}
+    synthetic._write_metadata(root / "metadata", clocks, written)
     return root
 
 
@@ -256,7 +256,9 @@ class TestQuirks:
     def test_21_subjects_are_usable_and_p20_has_brainwave_only(self, tmp_path):
         truth, full = synthetic.draw(32, 4, 1.0, 20.0), []
         for pid in range(1, 33):
-            tables = synthetic.person(tmp_path, truth[truth["person"] == pid], 4, synthetic._clock(pid, 20.0))
+            tables = synthetic.write_person(
+                tmp_path, truth[truth["person"] == pid], 4, synthetic._draw_clock(pid, 20.0)
+            )
             full += [pid] if {"E4_BVP", "E4_EDA", "E4_TEMP", "Polar_HR"} <= set(tables) else []
         assert tuple(full) == USABLE
         assert [path.name for path in (tmp_path / "neurosky_polar_data" / "20").iterdir()] == ["BrainWave.csv"]
@@ -447,7 +449,7 @@ class TestVideo:
         columns = {"frame": frame + 1, "timestamp": frame / 10, "confidence": 0.98, "success": 1}
         path = pair / name
         path.parent.mkdir()
-        path.write_text(pd.DataFrame(columns | dict.fromkeys(openface.CHANNELS, frame / 100)).to_csv(index=False))
+        path.write_text(pd.DataFrame(columns | dict.fromkeys(faces.CHANNELS, frame / 100)).to_csv(index=False))
         signal = read(pair).signals["face_au"]
         assert (signal.rate, signal.data.shape) == (10, (42, 300))
         np.testing.assert_allclose(signal.data[0, :150], frame / 100, atol=1e-6)

@@ -14,7 +14,7 @@ from tests.labs import folders
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import markers, opened, parts
+from embench_plugins.datasets.formats.recordings import list_files, open_recording, read_markers
 from embench_plugins.datasets.own.study import find_study
 
 ANY = Channels(channels={"": ""})
@@ -22,7 +22,7 @@ LABS = Path(folders.__file__).parent
 
 
 def tracks(path):
-    with opened(path) as found:
+    with open_recording(path) as found:
         return {track.name: (track.rate, track.samples, track.unit, track.read(0, 5)) for track in found(ANY)}
 
 
@@ -39,7 +39,7 @@ def test_acqknowledge(acq):
     assert (rate, samples, unit) == (1000.0, 7901, "uS")
     assert first[0] == pytest.approx(-0.93231201)
     assert found["ECG (.05 - 150 Hz)"][2] == "mV"
-    assert markers(acq / "S01.acq") == [(0.0, "Segment 1"), (pytest.approx(3.881), "Segment 2")]
+    assert read_markers(acq / "S01.acq") == [(0.0, "Segment 1"), (pytest.approx(3.881), "Segment 2")]
     (kind,) = find_study(acq).kinds
     assert set(kind.signals) == {"ecg", "emg", "eda"}
     assert kind.facts["participant"] == ["S01", "S02", "S03"]
@@ -54,7 +54,7 @@ def test_streams_that_begin_apart_have_one_clock(tmp_path):
         "box/EDA": (10.0, "uS"), "cap/EDA": (50.0, "uV"),
     }  # fmt: skip
     np.testing.assert_array_equal(found["cap/EDA"][3], ramp[:5, 0])
-    assert markers(path) == [(pytest.approx(3.0), "go")]
+    assert read_markers(path) == [(pytest.approx(3.0), "go")]
 
 
 def test_brainvision_says_its_units_and_names_its_files(tmp_path):
@@ -65,7 +65,7 @@ def test_brainvision_says_its_units_and_names_its_files(tmp_path):
     np.testing.assert_allclose(found["Fp1"][3], 0.1 * counts[:5, 0], rtol=1e-6)
     np.testing.assert_allclose(found["EDA"][3], 0.001 * counts[:5, 8], rtol=1e-6)
     assert (found["Fp1"][2], found["EDA"][2]) == ("uV", "uS")
-    assert [file.suffix for file in parts(path)] == [".vhdr", ".eeg", ".vmrk"]
+    assert [file.suffix for file in list_files(path)] == [".vhdr", ".eeg", ".vmrk"]
     path.with_suffix(".eeg").unlink()
     with pytest.raises(DataError, match=r"emofilm_0001\.eeg is missing, which its header names"):
         tracks(path)

@@ -10,9 +10,8 @@ import pytest
 from embench.errors import DataError
 from embench.signals.preprocess import preprocess
 from embench_plugins.datasets.deap.reader import Deap
-from embench_plugins.datasets.devices import clips, faces, openface
-from embench_plugins.datasets.devices.clips import Track
-from embench_plugins.datasets.devices.openface import ACTION_UNITS, CHANNELS, GAZE, LEAST_CONFIDENCE, UNITS
+from embench_plugins.datasets.devices import faces
+from embench_plugins.datasets.devices.faces import ACTION_UNITS, CHANNELS, GAZE, LEAST_CONFIDENCE, UNITS, Track
 
 FACE = faces.CARDS["face_au"]
 AU12 = CHANNELS.index("AU12_r")
@@ -27,7 +26,7 @@ def table(frames: int = 100, rate: float = 25.0, **changes) -> pd.DataFrame:
         "timestamp": np.round(frame / rate, 3),
         "confidence": 0.98,
         "success": 1,
-        **dict.fromkeys(openface.GAZE, 0.1),
+        **dict.fromkeys(faces.GAZE, 0.1),
         "eye_lmk_x_0": 300.5,
         "pose_Tx": 12.3,
         **{f"AU{n:02d}_r": frame / 100 if n == 12 else 0.5 for n in UNITS},
@@ -43,12 +42,12 @@ def write(path: Path, content: pd.DataFrame, spaced: bool = False) -> Path:
 
 
 def on(track: Track, span: tuple[float, float]):
-    return clips.on_clock(track, span, track.channels, openface.UNIT)
+    return faces.resample_track(track, span, track.channels, faces.UNIT)
 
 
 def refused(path: Path) -> DataError:
     with pytest.raises(DataError) as caught:
-        openface.read(path)
+        faces.read_table(path)
     assert caught.value.where == str(path)
     assert "OpenFace" in caught.value.expected
     assert "FeatureExtraction" in caught.value.hint
@@ -68,18 +67,18 @@ class TestRead:
         content = table()
         columns = {name: np.round(np.random.default_rng(i).random(100), 3) for i, name in enumerate(CHANNELS)}
         path = write(tmp_path / "clip.csv", content.assign(**columns)[list(content.columns)[::-1]], spaced)
-        track = openface.read(path)
+        track = faces.read_table(path)
         np.testing.assert_array_equal(track.values, np.stack(list(columns.values()), 1).astype(np.float32))
         assert track.lost == 0
 
     def test_older_versions_have_no_face_id(self, tmp_path):
-        assert openface.read(write(tmp_path / "clip.csv", table().drop(columns="face_id"))).lost == 0
+        assert faces.read_table(write(tmp_path / "clip.csv", table().drop(columns="face_id"))).lost == 0
 
     @pytest.mark.parametrize("rate", [12.5, 18, 24, 24.97, 25, 29.97, 30, 50, 60])
     @pytest.mark.parametrize("seconds", [4, 60])
     def test_the_rate_is_that_of_the_timestamps(self, tmp_path, rate, seconds):
         path = write(tmp_path / "clip.csv", table(int(seconds * rate), rate))
-        track = openface.read(path)
+        track = faces.read_table(path)
         assert track.rate == pytest.approx(rate, rel=1e-3 / seconds)
         assert track.duration_s == pytest.approx(int(seconds * rate) / rate, abs=2e-3)
         if seconds == 60:
@@ -93,7 +92,7 @@ class TestRead:
         content["gaze_0_x"] = content["gaze_0_x"].astype(object)
         content.loc[10, "gaze_0_x"] = "-nan(ind)"  # what Windows writes where nothing was computed
         content.loc[40, "AU12_r"] = math.inf
-        track = openface.read(write(tmp_path / "clip.csv", content))
+        track = faces.read_table(write(tmp_path / "clip.csv", content))
         lost = np.isnan(track.values)
         assert (lost.all(1) == lost.any(1)).all()
         assert np.flatnonzero(lost.any(1)).tolist() == [*range(10, 30), 40]
@@ -103,19 +102,19 @@ class TestRead:
         mine, other = table(), table()[20:50].assign(face_id=1, AU12_r=5.0)
         other.loc[other.index[:25], "success"] = 0
         both = pd.concat([other, mine.assign(face_id=3)]).sort_values("frame", kind="stable")
-        track = openface.read(write(tmp_path / "clip.csv", both))
+        track = faces.read_table(write(tmp_path / "clip.csv", both))
         assert len(track.values) == 100
         assert np.nanmax(track.values[:, AU12]) < 1
 
     def test_frames_that_have_no_row(self, tmp_path):
         """FaceLandmarkVidMulti writes a row only where there is a face."""
-        signal = on(openface.read(write(tmp_path / "clip.csv", table().drop(index=range(3, 9)))), (0, 4))
+        signal = on(faces.read_table(write(tmp_path / "clip.csv", table().drop(index=range(3, 9)))), (0, 4))
         assert np.flatnonzero(np.isnan(signal.data[AU12])).tolist() == list(range(3, 9))
 
     def test_a_row_that_was_cut_off_is_lost(self, tmp_path):
         path = write(tmp_path / "clip.csv", table())
         path.write_text(path.read_text()[:-60])
-        assert openface.read(path).lost == pytest.approx(0.01)
+        assert faces.read_table(path).lost == pytest.approx(0.01)
 
     @pytest.mark.parametrize(
         ("damaged", "what"),
@@ -143,7 +142,7 @@ class TestRead:
         (tmp_path / ".ipynb_checkpoints").mkdir()
         for name in ("a.csv", "a.boxes.csv", "._a.csv", ".ipynb_checkpoints/a.csv"):
             (tmp_path / name).write_text("")
-        assert faces.tables(tmp_path) == [tmp_path / "a.csv"]
+        assert faces.find_tables(tmp_path) == [tmp_path / "a.csv"]
 
 
 def version_1(frames: int = 100, rate: float = 25.0) -> pd.DataFrame:
@@ -157,7 +156,7 @@ def version_1(frames: int = 100, rate: float = 25.0) -> pd.DataFrame:
 
 class TestVersions:
     def test_version_1_has_vectors_of_gaze_and_the_angles_of_their_mean(self, tmp_path):
-        track = openface.read(write(tmp_path / "clip.csv", version_1(), spaced=True))
+        track = faces.read_table(write(tmp_path / "clip.csv", version_1(), spaced=True))
         assert (track.channels, track.rate, track.lost) == (CHANNELS, 25, 0)
         angles = dict(zip(CHANNELS, track.values[0].tolist(), strict=True))
         assert angles["gaze_angle_x"] == pytest.approx(math.atan2(0.109059 - 0.124401, 0.99207 + 0.990014))
@@ -165,7 +164,7 @@ class TestVersions:
 
     def test_without_gaze_there_are_action_units(self, tmp_path):
         """Version 2 with `-aus`."""
-        track = openface.read(write(tmp_path / "clip.csv", table().drop(columns=list(GAZE))))
+        track = faces.read_table(write(tmp_path / "clip.csv", table().drop(columns=list(GAZE))))
         assert track.channels == ACTION_UNITS
         assert track.values.shape == (100, 34)
         assert track.lost == 0
@@ -174,7 +173,7 @@ class TestVersions:
         units = [f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 9, 10, 12, 14, 15, 17, 20, 25, 26)]
         units += [f"AU{n:02d}_c" for n in (4, 12, 15, 23, 28, 45)]
         content = table()[["frame", "timestamp", "confidence", "success", *units]]
-        track = openface.read(write(tmp_path / "300_CLNF_AUs.txt", content, spaced=True))
+        track = faces.read_table(write(tmp_path / "300_CLNF_AUs.txt", content, spaced=True))
         assert track.channels == tuple(name for name in units if name != "AU28_c")
 
     @pytest.mark.parametrize("stamps", ["none", "zero", "thousandths"])
@@ -187,22 +186,22 @@ class TestVersions:
             content["timestamp"] = 0.0 if stamps == "zero" else np.arange(100) / 1000
         path = write(tmp_path / "clip.csv", content)
         assert "by the columns frame and timestamp" in refused(path).what
-        track = openface.read(path, fps=12.5)
+        track = faces.read_table(path, fps=12.5)
         assert track.rate == 12.5
         np.testing.assert_allclose(track.seconds, np.arange(100) / 12.5)
 
     def test_a_dataset_has_the_channels_that_all_its_tables_have(self, tmp_path):
         whole = write(tmp_path / "a.csv", table())
         bare = write(tmp_path / "b.csv", table().drop(columns=list(GAZE)), spaced=True)
-        assert faces.card(Deap.card, []) is Deap.card
-        assert faces.card(Deap.card, [whole]).modalities == Deap.card.modalities
-        card = faces.card(Deap.card, [whole, bare])
+        assert faces.extend_card(Deap.card, []) is Deap.card
+        assert faces.extend_card(Deap.card, [whole]).modalities == Deap.card.modalities
+        card = faces.extend_card(Deap.card, [whole, bare])
         assert card.modalities["face_au"].channels == ACTION_UNITS
         _, signals = faces.read(None, whole, lambda s: (0.0, s), card.modalities["face_au"])
-        np.testing.assert_array_equal(signals["face_au"].data, openface.read(whole).values.T[:34])
-        (note,) = faces.lacking(tmp_path, card.modalities["face_au"])
+        np.testing.assert_array_equal(signals["face_au"].data, faces.read_table(whole).values.T[:34])
+        (note,) = faces.note_lacking(tmp_path, card.modalities["face_au"])
         assert (note.severity, note.what) == ("note", "tables without gaze: face_au has 34 channels")
-        assert not list(faces.lacking(tmp_path, FACE))
+        assert not list(faces.note_lacking(tmp_path, FACE))
 
 
 class TestClock:
@@ -238,13 +237,13 @@ class TestClock:
         assert np.isnan(shown).sum() in (62, 63)
 
     def test_nothing_of_the_recording(self, tmp_path):
-        track = openface.read(write(tmp_path / "clip.csv", table()))
+        track = faces.read_table(write(tmp_path / "clip.csv", table()))
         assert on(track, (10, 20)) is None
         content = table().assign(success=0)
-        assert on(openface.read(write(tmp_path / "clip.csv", content)), (0, 4)) is None
+        assert on(faces.read_table(write(tmp_path / "clip.csv", content)), (0, 4)) is None
 
     def test_prepared_it_has_18_values_a_second_at_the_recordings_times(self, tmp_path):
-        track = openface.read(write(tmp_path / "clip.csv", table(250)))
+        track = faces.read_table(write(tmp_path / "clip.csv", table(250)))
         ready = preprocess(on(track, (-3, 7)), "face_au", rate_hz=128, mains_hz=50)
         assert ready.rate == 18
         seconds = np.arange(ready.data.shape[1]) / 18
@@ -260,7 +259,7 @@ class TestFaces:
 
     def test_neither(self):
         assert faces.read(None, None, lambda _: (0.0, 1.0), FACE) == (None, {})
-        assert faces.belongings(None, None) == []
+        assert faces.list_files(None, None) == []
 
     def test_a_clip_that_cannot_be_read_is_handed_on(self, tmp_path):
         (tmp_path / "clip.mov").write_bytes(b"no film")
@@ -269,7 +268,7 @@ class TestFaces:
         assert math.isnan(video.fps)
         assert video.boxes == tmp_path / "clip.boxes.csv"
         assert not signals
-        assert faces.belongings(video.path, None) == [video.path, video.boxes]
+        assert faces.list_files(video.path, None) == [video.path, video.boxes]
 
     def test_what_is_odd_is_told(self, tmp_path):
         path = write(tmp_path / "clip.csv", table().drop(columns="AU01_r"))

@@ -16,7 +16,7 @@ from embench import registry
 from embench.errors import DataError
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.layout import Template
 from embench_plugins.datasets.own.reader import Own
 
 from ...sample import sample
@@ -276,7 +276,7 @@ class TestFolders:
 class TestRealRecordings:
     """Each release through a `dataset.yaml`, against the csv module or pyedflib and no code of this project."""
 
-    @pytest.mark.parametrize("people", sample(["hku190[34]", "hku*"], "hku190[34]"))
+    @pytest.mark.parametrize("subjects", sample(["hku190[34]", "hku*"], "hku190[34]"))
     def test_songs_with_their_ratings(self, tmp_path, people):
         release = released("hku956")
         (tmp_path / "songs").mkdir()

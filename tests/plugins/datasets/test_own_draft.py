@@ -10,8 +10,8 @@ import yaml
 
 from embench import registry
 from embench.errors import DataError
-from embench_plugins.datasets.own.draft import draft
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.draft import write_draft
+from embench_plugins.datasets.own.layout import Template
 from embench_plugins.datasets.own.reader import Own
 
 from .damages.own_bids import study as bids_study
@@ -21,7 +21,7 @@ FILLED = {"title": "A study", "citation": "ours", "licence": "CC0", "mains_hz": 
 
 
 def found(root: Path) -> dict:
-    return yaml.load(draft(root), yaml.BaseLoader)
+    return yaml.load(write_draft(root), yaml.BaseLoader)
 
 
 def answered(line: str) -> str:
@@ -32,7 +32,7 @@ def answered(line: str) -> str:
 
 def filled(root: Path) -> Own:
     """The reader on the draft, with what only a person knows."""
-    (root / "dataset.yaml").write_text("\n".join(map(answered, draft(root).splitlines())))
+    (root / "dataset.yaml").write_text("\n".join(map(answered, write_draft(root).splitlines())))
     return Own(root)
 
 
@@ -68,7 +68,7 @@ def test_tables_with_ratings(tmp_path):
 
 
 def test_what_only_a_person_knows_is_asked_for(tmp_path):
-    text = draft(tables(tmp_path))
+    text = write_draft(tables(tmp_path))
     (tmp_path / "dataset.yaml").write_text(text)
     with pytest.raises(DataError, match="`title` still says TODO; so do `citation`, `licence`") as caught:
         Own(tmp_path)
@@ -119,7 +119,7 @@ def test_a_folder_without_recordings_is_refused(tmp_path, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match="no recordings are found"):
-        draft(tmp_path)
+        write_draft(tmp_path)
 
 
 def test_names_that_yaml_would_misread_are_quoted(tmp_path):
@@ -212,5 +212,5 @@ def test_one_file_is_named_by_the_part_of_its_path_that_names_a_participant(tmp_
 def test_an_export_in_the_folder_of_the_study_itself_names_nobody(tmp_path):
     export(tmp_path / "S01")
     with pytest.raises(DataError, match="itself the export of an E4") as caught:
-        draft(tmp_path / "S01")
+        write_draft(tmp_path / "S01")
     assert "move the files" in caught.value.hint

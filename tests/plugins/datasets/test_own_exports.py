@@ -12,7 +12,7 @@ import yaml
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.draft import write_draft
 from embench_plugins.datasets.own.reader import Own
 
 from ...sample import sample
@@ -42,7 +42,7 @@ def study(root: Path, name: str, write, **how) -> dict[str, files.Columns]:
 
 def described(root: Path) -> Own:
     """The reader by a draft, with what only a person knows; units that the files leave open are mV."""
-    text = draft(root).replace("unit: TODO", "unit: mV")
+    text = write_draft(root).replace("unit: TODO", "unit: mV")
     (root / "dataset.yaml").write_text("\n".join(map(answered, text.splitlines())))
     return Own(root)
 
@@ -86,14 +86,14 @@ def test_other_forms_of_an_export(name, how, tmp_path):
 def test_the_page_shows_how_a_file_begins_and_what_is_written_for_it(name, tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "datasets" / "exports.md").read_text("utf-8")
     study(tmp_path, name, files.EXPORTS[name])
-    text = draft(tmp_path)
+    text = write_draft(tmp_path)
     assert text[text.index("\nrecordings:") : text.index("\n\nlabels:")] in page
     assert "\n".join(files.EXPORTS[name](1)[0].splitlines()[:6]) in page
 
 
 def test_units_that_no_file_states_are_left_to_a_person(tmp_path):
     study(tmp_path, "opensignals.txt", files.opensignals)
-    assert draft(tmp_path).count("unit: TODO") == 2
+    assert write_draft(tmp_path).count("unit: TODO") == 2
 
 
 def test_units_of_labchart_are_those_it_names(tmp_path):
@@ -101,7 +101,7 @@ def test_units_of_labchart_are_those_it_names(tmp_path):
     path = tmp_path / "a.txt"
     head = "Interval=\t1 ms\nChannelTitle=\tA\tB\tC\t\tE\nRange=\t10.000 V\t500 mV\t100 mV\t1.1000 \t2.00 L/s.s\n"
     path.write_text(f"{head}UnitName=\t*\t\tcmH2O\t*\t*\n432\t1\t2\t3\t4\t5\n432.001\t1\t2\t3\t4\t5\n")
-    form = tables.dialect(path)
+    form = tables.find_dialect(path)
     assert form.units == {"Time": "s", "A": "V", "B": "", "C": "cmH2O", "Channel 4": "", "E": "L/s.s"}
     assert (form.names[-1], form.before.rate) == ("Comment", 1000)
 
@@ -114,7 +114,7 @@ def test_channels_of_opensignals_without_a_sensor_keep_their_names(tmp_path):
     path.write_text(
         f'# OpenSignals Text File Format\n# {{"a": {one}, "b": {two}}}\n# EndOfHeader\n' + "\t".join("12345678")
     )
-    form = tables.dialect(path)
+    form = tables.find_dialect(path)
     assert form.names == ("nSeq", "digital I1", "digital O1", "A2", "nSeq 5", "EDA", "A2 7", "A3")
     assert form.before.rate is None
 
@@ -131,17 +131,19 @@ def test_a_rate_other_than_the_file_s_own_is_refused(tmp_path):
 def test_times_of_garmin_are_unix_times(tmp_path):
     path = tmp_path / "run.csv"
     path.write_text(files.garmin(1)[0])
-    assert tables.columns(path, ["record.timestamp[s]"], "")["record.timestamp[s]"].iloc[0] == files.START.timestamp()
+    assert (
+        tables.read_columns(path, ["record.timestamp[s]"], "")["record.timestamp[s]"].iloc[0] == files.START.timestamp()
+    )
 
 
 def test_a_comment_of_labchart_stays_with_its_row(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(files.labchart(1)[0], newline="")
-    rows = tables.rows(path)
+    rows = tables.read_rows(path)
     (line,) = rows.index[rows["Comment"] != ""]
     assert rows["Comment"][line] == "#* the film begins"
     assert "#*" in path.read_text().splitlines()[line - 1]
-    assert tables.dialect(path).before.rate == 100
+    assert tables.find_dialect(path).before.rate == 100
 
 
 @pytest.mark.parametrize(
@@ -158,9 +160,9 @@ def test_a_comment_of_labchart_stays_with_its_row(tmp_path):
 def test_names_after_other_lines(text, names, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(text)
-    assert tables.dialect(path).names == names
-    assert list(tables.rows(path).columns) == list(names)
-    last = tables.rows(path).index[-1]
+    assert tables.find_dialect(path).names == names
+    assert list(tables.read_rows(path).columns) == list(names)
+    last = tables.read_rows(path).index[-1]
     assert len(text.splitlines()) == last
 
 
@@ -180,7 +182,7 @@ def test_what_is_wrong_before_the_rows_is_named_with_its_line(text, what, tmp_pa
     path = tmp_path / "a.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=what) as caught:
-        tables.rows(path)
+        tables.read_rows(path)
     assert caught.value.where == str(path)
     assert caught.value.hint
 
@@ -194,9 +196,9 @@ def test_a_damaged_export_is_read_or_named(name, damages, tmp_path):
         piece = rng.choice([b"", b"\n", b"\t", b"{}", b"null", b"=", b"-", b'"', b"\xff", b"9" * 400])
         path.write_bytes(rng.choice([text[:at], text[:at] + piece + text[at:], text[:at] + piece + text[to:]]))
         with contextlib.suppress(DataError):
-            names = tables.dialect(path).names
-            tables.rows(path)
-            tables.columns(path, names, "")
+            names = tables.find_dialect(path).names
+            tables.read_rows(path)
+            tables.read_columns(path, names, "")
 
 
 # Parquet.
@@ -226,7 +228,7 @@ def test_parquet_files_of_signals_and_of_trials(tmp_path):
     assert [r.start_s for r in found] == [0, 40, 80]
     values = files.waves(2, 4, 120, ("eda",))["eda"]
     np.testing.assert_allclose(found[1].signals["eda"].data[0], values[160:280], atol=1e-5)
-    cells = tables.rows(tmp_path / "films.parquet").iloc[0].to_dict()
+    cells = tables.read_rows(tmp_path / "films.parquet").iloc[0].to_dict()
     assert (cells["arousal"], cells["note"], cells["start"]) == ("1", "", "2024-03-01T13:05:00.000000+0000")
 
 
@@ -238,10 +240,10 @@ def test_a_damaged_parquet_file_is_named(tmp_path):
         cut = rng.randrange(len(whole))
         path.write_bytes(whole[:cut] if k % 2 else whole[:cut] + b"\xff\x00" + whole[cut + 2 :])
         with contextlib.suppress(DataError):
-            tables.columns(path, ["EDA"], "")
+            tables.read_columns(path, ["EDA"], "")
     path.write_bytes(whole[:100])
     with pytest.raises(DataError, match="not readable as Parquet") as caught:
-        tables.rows(path)
+        tables.read_rows(path)
     assert caught.value.where == str(path)
 
 
@@ -256,5 +258,5 @@ def test_parquet_without_its_package_says_what_to_install(tmp_path, monkeypatch)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DataError) as caught:
-        tables.rows(tmp_path / "films.parquet")
+        tables.read_rows(tmp_path / "films.parquet")
     assert "pip install pyarrow" in str(caught.value.hint)

@@ -8,7 +8,7 @@ from tests.own_cases.files import Wave, edf
 
 from embench.cli import main
 from embench_plugins.datasets.own.reader import Own
-from embench_plugins.datasets.own.synthetic.corpus import write_edf
+from embench_plugins.datasets.own.synthetic import write_edf
 
 from .own_files import BINARY, EDA, column, describe, write
 

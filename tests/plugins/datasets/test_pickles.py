@@ -14,7 +14,7 @@ import pytest
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.pickles import MOST_INSTRUCTIONS, load_pickle
-from embench_plugins.datasets.synthetic import python2
+from embench_plugins.datasets.synthetic import writers
 
 CONTENT = {
     "subject": "S2",
@@ -48,7 +48,7 @@ def refused(tmp_path: Path, content: bytes) -> DataError:
 
 def as_python_2(value: object, protocol: int) -> bytes:
     file = io.BytesIO()
-    python2.dump(file, value, protocol)
+    writers.dump_python2(file, value, protocol)
     return file.getvalue()
 
 
@@ -74,7 +74,7 @@ def test_python_2_pickle_names_the_modules_of_its_time_and_no_unicode(protocol):
 
 
 def test_a_large_array_is_escaped_in_chunks_that_join(tmp_path):
-    data = np.random.default_rng(1).integers(0, 256, 3 * python2.CHUNK + 7, dtype=np.uint8)
+    data = np.random.default_rng(1).integers(0, 256, 3 * writers.CHUNK + 7, dtype=np.uint8)
     np.testing.assert_array_equal(loads(tmp_path, as_python_2(data, 0)), data)
 
 

@@ -13,7 +13,7 @@ from embench.statistics.conditioned import comparisons
 from embench.testing import check_dataset
 from embench_plugins.datasets.quiroz2018 import synthetic
 from embench_plugins.datasets.quiroz2018.reader import ORDERS, PEOPLE, STUDIES, Quiroz2018
-from embench_plugins.metrics.auroc_within import AurocWithin
+from embench_plugins.metrics import AurocWithin
 
 from . import quiroz2018_alone as alone
 from .real import released

@@ -3,7 +3,7 @@
 import pytest
 
 from embench import registry
-from embench_plugins.datasets.faced.layout import FELT
+from embench_plugins.datasets.faced.release import FELT
 
 AFFECT = ("arousal", "valence")
 SIX = ("joy", "inspiration", "tenderness", "sadness", "fear", "disgust")

@@ -12,10 +12,10 @@ import pytest
 
 from embench.errors import UsageError
 from embench.interfaces.dataset import Dataset
-from embench_plugins.datasets.amigos.files import LONG
+from embench_plugins.datasets.amigos import synthetic
+from embench_plugins.datasets.amigos import synthetic as amigos_external
 from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
-from embench_plugins.datasets.amigos.synthetic import external as amigos_external
-from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.amigos.release import LONG
 from embench_plugins.datasets.case import synthetic as case
 from embench_plugins.datasets.case.reader import Case
 from embench_plugins.datasets.deap import synthetic as deap
@@ -24,8 +24,8 @@ from embench_plugins.datasets.eegmat import synthetic as eegmat
 from embench_plugins.datasets.eegmat.reader import Eegmat
 from embench_plugins.datasets.emoeeg_mc import synthetic as emoeeg_mc
 from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
+from embench_plugins.datasets.faced import synthetic as faced
 from embench_plugins.datasets.faced.reader import Faced
-from embench_plugins.datasets.faced.synthetic import recordings as faced
 from embench_plugins.datasets.hku956 import synthetic as hku956
 from embench_plugins.datasets.hku956.reader import Hku956
 from embench_plugins.datasets.k_emocon import synthetic as k_emocon
@@ -34,10 +34,9 @@ from embench_plugins.datasets.quiroz2018 import synthetic as quiroz2018
 from embench_plugins.datasets.quiroz2018.reader import Quiroz2018
 from embench_plugins.datasets.stress_predict import synthetic as stress_predict
 from embench_plugins.datasets.stress_predict.reader import StressPredict
-from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
-from embench_plugins.datasets.wearable_stress.reader import WearableStress
-from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
-from embench_plugins.datasets.wearable_stress.synthetic import sessions as wearable_stress
+from embench_plugins.datasets.wearable_stress import synthetic as wearable_stress
+from embench_plugins.datasets.wearable_stress import synthetic as wearable_stress_exercise
+from embench_plugins.datasets.wearable_stress.reader import WearableStress, WearableStressExercise
 from embench_plugins.datasets.wesad import synthetic as wesad
 from embench_plugins.datasets.wesad.reader import Wesad
 
@@ -62,8 +61,8 @@ class Kind:
 
 
 KINDS = [
-    Kind(amigos.synthesize, Amigos, 40, 10.0, 3.0, 200.0),
-    Kind(amigos_external.synthesize, AmigosExternal, 40, 10.0, 3.0, 1500.0),
+    Kind(synthetic.synthesize, Amigos, 40, 10.0, 3.0, 200.0),
+    Kind(amigos_external.synthesize_external, AmigosExternal, 40, 10.0, 3.0, 1500.0),
     Kind(case.synthesize, Case, 30, 40.0, 10.0, 3000.0),
     Kind(deap.synthesize, Deap, 32, 6.0, 1.0, 64.0),
     Kind(eegmat.synthesize, Eegmat, 36, 30.0, 5.0, 191.0),
@@ -74,7 +73,7 @@ KINDS = [
     Kind(quiroz2018.synthesize, Quiroz2018, 44, 20.0, 5.0, 270.0),
     Kind(stress_predict.synthesize, StressPredict, 35, 60.0, 5.0, 3601.0),
     Kind(wearable_stress.synthesize, WearableStress, 36, 60.0, 5.0, 5401.0),
-    Kind(wearable_stress_exercise.synthesize, WearableStressExercise, 30, 60.0, 5.0, 5401.0),
+    Kind(wearable_stress_exercise.synthesize_exercise, WearableStressExercise, 30, 60.0, 5.0, 5401.0),
     Kind(wesad.synthesize, Wesad, 15, 60.0, 20.0, 1e9),
 ]
 
@@ -97,9 +96,11 @@ class Truth:
 REAL, MINUTE = partial(oracles.of_case, 30, length_s=case.REAL_S), partial(oracles.of_k_emocon, 32, length_s=60.0)
 STRESS = dict.fromkeys(("heart_rate", "scr_per_min"), "stress")
 TRUTHS = [
-    Truth("amigos", partial(oracles.of_amigos, 40), amigos.PLANTED, (25, 25), (0.01, 0.015)),
-    Truth("amigos, long videos", partial(oracles.of_amigos, 40, videos=LONG), amigos.PLANTED, (25, 25), (0.02, 0.02)),
-    Truth("amigos/external", partial(oracles.of_amigos_external, 40), amigos.PLANTED, (4, 4), (0.02, 0.02)),
+    Truth("amigos", partial(oracles.of_amigos, 40), synthetic.PLANTED, (25, 25), (0.01, 0.015)),
+    Truth(
+        "amigos, long videos", partial(oracles.of_amigos, 40, videos=LONG), synthetic.PLANTED, (25, 25), (0.02, 0.02)
+    ),
+    Truth("amigos/external", partial(oracles.of_amigos_external, 40), synthetic.PLANTED, (4, 4), (0.02, 0.02)),
     Truth("case", partial(oracles.of_case, 30), case.PLANTED, (16, 16), (0.01, 0.02), False),
     Truth("case, real length", REAL, case.PLANTED, (2, 2), (0.02, 0.03), False),
     Truth("deap", partial(oracles.of_deap, 32), deap.PLANTED, (20, 20), (0.01, 0.015), False),
@@ -152,7 +153,7 @@ def test_an_oracle_of_one_set_scores_ninety_at_effect_one_and_chance_at_none(nam
 
 
 DRAWN = (
-    amigos, amigos_external, case, deap, eegmat, emoeeg_mc, hku956, k_emocon, quiroz2018, stress_predict,
+    synthetic, amigos_external, case, deap, eegmat, emoeeg_mc, hku956, k_emocon, quiroz2018, stress_predict,
     wearable_stress, wearable_stress_exercise, wesad,
 )  # fmt: skip
 

@@ -12,12 +12,12 @@ import pytest
 from embench import registry
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.amigos import synthetic
 from embench_plugins.datasets.deap import synthetic as deap
-from embench_plugins.datasets.devices.openface import CHANNELS
+from embench_plugins.datasets.devices.faces import CHANNELS
 from embench_plugins.datasets.k_emocon import synthetic as k_emocon
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.face import Face, Performance
+from embench_plugins.datasets.synthetic.films import Face, Performance
 
 from ...sample import proof, sample
 from . import oracles
@@ -156,7 +156,7 @@ class TestTruth:
 
     def test_faces_at_rest_differ_less_than_what_trials_show(self):
         """So that an order of expressions holds across subjects too, who differ in all their looks."""
-        for rows in (amigos.draw(40, 0, 1.0).reshape(40, -1), deap.draw(32, 0, 1.0).reshape(32, -1)):
+        for rows in (synthetic.draw(40, 0, 1.0).reshape(40, -1), deap.draw(32, 0, 1.0).reshape(32, -1)):
             for quantity in ("smile", "brow"):
                 assert rows[quantity].mean(1).std() < 0.6 * rows[quantity].std(1).mean()
         rows = k_emocon.draw(32, 0, 1.0)
@@ -222,4 +222,4 @@ def _moved(face: Face, axis: int) -> np.ndarray:
 
 
 def test_films_have_the_rate_that_is_said():
-    assert films.times(2.0).tolist() == (np.arange(25) / 12.5).tolist()
+    assert films.list_times(2.0).tolist() == (np.arange(25) / 12.5).tolist()

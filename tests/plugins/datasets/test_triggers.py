@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.tracks import Track
-from embench_plugins.datasets.formats.triggers import trigger_marks
+from embench_plugins.datasets.formats.channels import Track
+from embench_plugins.datasets.formats.notes import find_triggers
 from embench_plugins.datasets.own.reader import Own
 
 from .edf_files import write_edf_plus
@@ -106,7 +106,7 @@ def test_markers_that_are_not_there_are_told_with_those_that_are(tmp_path):
 def marks(values, rate=512.0):
     values = np.asarray(values, np.float64)
     track = Track("TRIG", rate, len(values), None, lambda first, last: values[first:last])
-    return [(round(at * rate), text) for at, text in trigger_marks(Path("a.edf"), track)]
+    return [(round(at * rate), text) for at, text in find_triggers(Path("a.edf"), track)]
 
 
 def test_lines_that_switch_one_after_the_other_are_one_code():

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.wearable_stress.layout import SESSIONS
-from embench_plugins.datasets.wearable_stress.reader import WearableStress
-from embench_plugins.datasets.wearable_stress.synthetic import sessions as synthetic
+from embench_plugins.datasets.wearable_stress import synthetic
+from embench_plugins.datasets.wearable_stress.reader import SESSIONS, WearableStress
 
 from ...sample import sample
 from .damages import wearable_stress as made
@@ -107,8 +106,8 @@ class TestGenerated:
         truth = synthetic.draw(SUBJECTS, 3, 1.0, length_s=LENGTH_S)
         for subject in WearableStress(root).subjects():
             mine = truth[truth["person"] == subject]
-            stress = synthetic.under_stress(mine)
-            given = synthetic.ratings(subject, 3)
+            stress = synthetic.find_stress(mine)
+            given = synthetic.draw_ratings(subject, 3)
             said = [*(given[stage.name] for stage in synthetic.PROTOCOLS[subject[0]].stages), np.nan]
             for recording in WearableStress(root).recordings(subject):
                 at = (recording.labels["stage"].times + recording.start_s).astype(int)
@@ -127,8 +126,8 @@ class TestGenerated:
         assert set(second.labels["stage"].values) == {0.0, 1.0, 2.0}
 
     def test_s02_ends_where_its_samples_repeat(self, tmp_path):
-        rows, presses = synthetic.draw(3, 0, 1.0, length_s=1700.0), synthetic.presses("S02", 0, 1700.0)
-        synthetic._person(tmp_path / SESSIONS, rows[rows["person"] == "S02"], presses, 0)
+        rows, presses = synthetic.draw(3, 0, 1.0, length_s=1700.0), synthetic.draw_presses("S02", 0, 1700.0)
+        synthetic._write_person(tmp_path / SESSIONS, rows[rows["person"] == "S02"], presses, 0)
         recording = only(tmp_path, "S02")
         assert recording.duration_s == pytest.approx(synthetic.WHOLE_S, abs=1)
         written = (folder_of(tmp_path, "S02") / "EDA.csv").read_text().splitlines()

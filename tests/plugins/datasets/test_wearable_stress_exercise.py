@@ -9,17 +9,17 @@ import pytest
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.wearable_stress.exercise import (
+from embench_plugins.datasets.wearable_stress import synthetic
+from embench_plugins.datasets.wearable_stress.reader import (
     ENDED_EARLY,
-    SESSIONS,
+    EXERCISE_SESSIONS,
     TOGETHER,
     UNIT_S,
     UNSEEN,
+    WearableStress,
     WearableStressExercise,
-    states,
+    find_states,
 )
-from embench_plugins.datasets.wearable_stress.reader import WearableStress
-from embench_plugins.datasets.wearable_stress.synthetic import exercise as synthetic
 
 from ...sample import sample
 from .real import released
@@ -31,14 +31,14 @@ SUBJECTS, LENGTH_S = 22, 110.0  # S11 is the last of them: everybody with a faul
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wearable_stress_exercise")
-    synthetic.synthesize(folder, subjects=SUBJECTS, seed=3, effect=1.0, length_s=LENGTH_S)
+    synthetic.synthesize_exercise(folder, subjects=SUBJECTS, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    synthetic.synthesize(folder, subjects=2, seed=3, effect=1.0, length_s=LENGTH_S)
+    synthetic.synthesize_exercise(folder, subjects=2, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
 
 
@@ -55,7 +55,7 @@ def only(root: Path, subject: str):
 
 def pressed(root: Path, subject: str) -> list[float]:
     """Seconds from the start of the files that began last."""
-    folder = root / SESSIONS / subject
+    folder = root / EXERCISE_SESSIONS / subject
     starts = [unix((folder / f"{name}.csv").read_text().split("\n")[0].split(",")[0].strip()) for name, *_ in
               FILES.values()]  # fmt: skip
     return [unix(line.strip()) - max(starts) for line in (folder / "tags.csv").read_text().split("\n") if line.strip()]
@@ -72,7 +72,7 @@ class TestGenerated:
         assert "S12" not in exercised
 
     def test_every_label_is_the_drawn_one_where_a_unit_is_of_one_state(self, root):
-        truth = synthetic.draw(SUBJECTS, 3, 1.0, length_s=LENGTH_S)
+        truth = synthetic.draw_exercise(SUBJECTS, 3, 1.0, length_s=LENGTH_S)
         for subject in WearableStressExercise(root).subjects():
             mine = truth[truth["person"] == subject]["exercise"]
             for recording in WearableStressExercise(root).recordings(subject):
@@ -85,7 +85,7 @@ class TestGenerated:
     def test_s11_is_one_session_in_two_parts_on_one_clock(self, root):
         first, second = WearableStressExercise(root).recordings("S11")
         assert [(part.id, part.order) for part in (first, second)] == [("S11_a", 0), ("S11_b", 1)]
-        assert second.start_s == int(first.duration_s) + synthetic.BREAK_S
+        assert second.start_s == int(first.duration_s) + synthetic.EXERCISE_BREAK_S
         assert set(first.labels["exercise"].values) == {0.0, 1.0, 2.0}
         assert 0.0 in second.labels["exercise"].values
 
@@ -106,7 +106,7 @@ class TestLabels:
     def test_no_unit_holds_both_rest_and_exercise_or_neither_in_part(self):
         """The first press lies inside a unit, the last on the border of two."""
         presses = np.array([213.0, 220, 230, 240, 250, 260, 270, 280])
-        found = states(presses, np.arange(300.0), "f")
+        found = find_states(presses, np.arange(300.0), "f")
         units = {name: values.reshape(-1, int(UNIT_S)) for name, values in found.items()}
         for each in units.values():
             np.testing.assert_array_equal(each.min(1), each.max(1))
@@ -123,20 +123,20 @@ class TestFaults:
 
     @pytest.mark.parametrize(("subject", "whole"), [("S01", 12), ("f01", 8)])
     def test_a_missing_press_leaves_no_label(self, copy, subject, whole):
-        path = copy / SESSIONS / subject / "tags.csv"
+        path = copy / EXERCISE_SESSIONS / subject / "tags.csv"
         path.write_text("\n".join(path.read_text().splitlines()[1:]))
         assert only(copy, subject).labels == {}
         said = f"{whole - 1} button presses, not {whole}"
         assert any(said in finding.what for finding in WearableStressExercise(copy).verify())
 
     def test_presses_of_another_time_are_refused(self, copy):
-        path = copy / SESSIONS / "S01" / "tags.csv"
+        path = copy / EXERCISE_SESSIONS / "S01" / "tags.csv"
         path.write_text(path.read_text().replace("2013-", "2014-"))
         with pytest.raises(DataError, match="different times"):
             only(copy, "S01")
 
     def test_a_folder_of_stress_sessions_alone_has_none(self, copy):
-        (copy / SESSIONS).rename(copy / "elsewhere")
+        (copy / EXERCISE_SESSIONS).rename(copy / "elsewhere")
         with pytest.raises(DataError, match="no file of Wearable Device Dataset, aerobic sessions"):
             WearableStressExercise(copy).subjects()
 
@@ -178,7 +178,7 @@ class TestReal:
         spans = {}
         for group in TOGETHER:
             for subject in group:
-                folder = real / SESSIONS / subject
+                folder = real / EXERCISE_SESSIONS / subject
                 lines = (folder / "EDA.csv").read_text().splitlines()
                 begin = unix(lines[0].strip())
                 spans[subject] = (begin, begin + (len(lines) - 2) / 4)

@@ -10,8 +10,15 @@ from embench.errors import DataError
 from embench.protocols import label_units, load_protocol, make_units
 from embench.testing import check_dataset
 from embench_plugins.datasets.wesad import synthetic
-from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, read_reports, seconds
-from embench_plugins.datasets.wesad.reader import KEYS, PEOPLE, Wesad, WesadChest
+from embench_plugins.datasets.wesad.reader import (
+    CONDITIONS,
+    KEYS,
+    PEOPLE,
+    Wesad,
+    WesadChest,
+    parse_seconds,
+    read_reports,
+)
 
 from ...sample import sample
 from .damages.wesad import ANSWERS, RUNS, codes_of, content_of, write_subject
@@ -157,12 +164,12 @@ class TestConditions:
 
 class TestQuestionnaires:
     def test_times_are_minutes_and_seconds_without_their_last_zero(self):
-        assert [seconds(text) for text in ("7.08", "39.55", "50.3", "77.1", "0", "12.")] == [
+        assert [parse_seconds(text) for text in ("7.08", "39.55", "50.3", "77.1", "0", "12.")] == [
             428, 2395, 3030, 4630, 0, 720
         ]  # fmt: skip
         for text in ("1.60", "7.6", "1.234", "", "a.b", "7,08"):
             with pytest.raises(ValueError, match=r"time|literal"):
-                seconds(text)
+                parse_seconds(text)
 
     def test_rows_follow_the_order_without_the_readings(self, tmp_path):
         path = tmp_path / "S2_quest.csv"

@@ -10,8 +10,7 @@ import pytest
 from scipy.signal import find_peaks
 
 from embench_plugins.datasets.wesad import synthetic
-from embench_plugins.datasets.wesad.questionnaires import read_reports
-from embench_plugins.datasets.wesad.reader import PEOPLE, Wesad, WesadChest
+from embench_plugins.datasets.wesad.reader import PEOPLE, Wesad, WesadChest, read_reports
 
 from .measures import auroc
 

@@ -5,7 +5,7 @@ import pytest
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import marker_streams, markers, opened
+from embench_plugins.datasets.formats.recordings import open_recording, read_marker_streams, read_markers
 
 from .xdf_files import XdfStream, write_streams
 
@@ -25,7 +25,7 @@ def box(stamps, rate, said=None, name="box"):
 
 def signals(path, *streams):
     write_streams(path, *streams)
-    with opened(path) as found:
+    with open_recording(path) as found:
         return {t.name: (t.rate, t.read(0, t.samples)) for t in found(ANY)}
 
 
@@ -99,18 +99,18 @@ def test_numbers_without_a_rate_are_markers(tmp_path, form):
     codes = XdfStream("codes", 0, [BEGIN + 1, BEGIN + 4], np.array([[11], [99]]), (("", ""),), form)
     texts = XdfStream("texts", 0, [BEGIN + 2], [["film", "joy"]], (("", ""), ("", "")), "string")
     write_streams(tmp_path / "a.xdf", box(at, 32), codes, texts)
-    assert marker_streams(tmp_path / "a.xdf") == {
+    assert read_marker_streams(tmp_path / "a.xdf") == {
         "codes": [(1.0, "11"), (4.0, "99")],
         "texts": [(2.0, "film"), (2.0, "joy")],
     }
-    assert markers(tmp_path / "a.xdf") == [(1.0, "11"), (2.0, "film"), (2.0, "joy"), (4.0, "99")]
+    assert read_markers(tmp_path / "a.xdf") == [(1.0, "11"), (2.0, "film"), (2.0, "joy"), (4.0, "99")]
 
 
 def test_codes_with_a_fraction_keep_it(tmp_path):
     at = BEGIN + np.arange(320) / 32
     codes = XdfStream("codes", 0, [BEGIN, BEGIN + 1], np.array([[1.5], [np.nan]]), (("", ""),))
     write_streams(tmp_path / "a.xdf", box(at, 32), codes)
-    assert markers(tmp_path / "a.xdf") == [(0.0, "1.5")]
+    assert read_markers(tmp_path / "a.xdf") == [(0.0, "1.5")]
 
 
 def test_a_file_that_ends_within_a_chunk_is_refused(tmp_path):
@@ -118,5 +118,5 @@ def test_a_file_that_ends_within_a_chunk_is_refused(tmp_path):
     write_streams(tmp_path / "a.xdf", box(at, 32))
     content = (tmp_path / "a.xdf").read_bytes()
     (tmp_path / "b.xdf").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="ends within a chunk"), opened(tmp_path / "b.xdf"):
+    with pytest.raises(DataError, match="ends within a chunk"), open_recording(tmp_path / "b.xdf"):
         pass

@@ -169,11 +169,11 @@ def test_whole_recordings_for_ratings_and_a_minute_for_what_has_units_of_ten_sec
 
 def test_views_of_datasets_survive_being_written_down() -> None:
     for recipe in CnnMlp.recipes.values():
-        read = Recipe.of(json.loads(json.dumps(recipe.mapping())))
-        assert read == Recipe.of(recipe.mapping())
+        read = Recipe.from_mapping(json.loads(json.dumps(recipe.mapping())))
+        assert read == Recipe.from_mapping(recipe.mapping())
         for name in ("amigos", *CONTINUOUS):
             assert read.on(name) == recipe.on(name)
-            assert Recipe.of(json.loads(json.dumps(recipe.on(name).mapping()))) == recipe.on(name)
+            assert Recipe.from_mapping(json.loads(json.dumps(recipe.on(name).mapping()))) == recipe.on(name)
 
 
 def test_stream_slows_physiology_and_leaves_faces() -> None:

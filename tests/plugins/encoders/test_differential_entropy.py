@@ -5,7 +5,7 @@ import pytest
 
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.differential_entropy import BANDS, DifferentialEntropy, smoothed
+from embench_plugins.encoders.differential_entropy import BANDS, DifferentialEntropy, smooth
 
 RATE = 128.0
 READER = DifferentialEntropy(DifferentialEntropy.recipes["paper"])
@@ -110,13 +110,13 @@ def test_other_signals_are_refused():
 
 def test_smoothing_quiets_noise_around_a_level():
     noisy = np.random.default_rng(0).normal(3.0, 1.0, (300, 40))
-    assert smoothed(noisy).var(0).mean() < noisy.var(0).mean() / 50
-    np.testing.assert_allclose(smoothed(noisy).mean(0), 3.0, atol=0.3)
+    assert smooth(noisy).var(0).mean() < noisy.var(0).mean() / 50
+    np.testing.assert_allclose(smooth(noisy).mean(0), 3.0, atol=0.3)
 
 
 def test_smoothing_follows_a_step_within_minutes_and_does_not_foresee_it():
     step = np.repeat([0.0, 1.0], 600)[:, None]
-    found = smoothed(step)[:, 0]
+    found = smooth(step)[:, 0]
     assert found[599] < 0.01  # the mean that it starts at is forgotten
     assert 0.6 < found[700] < 0.68  # 1 - 1 / e after 100 s
     assert found[-1] > 0.99
@@ -129,17 +129,17 @@ def test_the_first_seconds_by_hand():
     first = 2 + 0.01 / 1.01 * 2
     variance = 0.01 / 1.01 + 1e-4
     second = first + variance / (variance + 1) * (1 - first)
-    np.testing.assert_allclose(smoothed(values)[:2, 0], [first, second], rtol=1e-12)
+    np.testing.assert_allclose(smooth(values)[:2, 0], [first, second], rtol=1e-12)
 
 
 def test_smoothing_does_not_mind_scale_and_offset():
     """So that it makes no difference whether features are z-scored before or after it."""
     values = np.random.default_rng(0).normal(size=(50, 3))
-    np.testing.assert_allclose(smoothed(5 * values - 2), 5 * smoothed(values) - 2, rtol=1e-9)
+    np.testing.assert_allclose(smooth(5 * values - 2), 5 * smooth(values) - 2, rtol=1e-9)
 
 
 def test_smoothing_passes_over_missing_seconds():
     values = np.random.default_rng(0).normal(size=(50, 2))
     values[10:20, 0], values[:, 1] = np.nan, np.nan
-    found = smoothed(values)
+    found = smooth(values)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(values))

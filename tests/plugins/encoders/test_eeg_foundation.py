@@ -13,13 +13,13 @@ from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.units import View
 from embench_plugins import pretrained
-from embench_plugins.datasets.amigos.files import EEG as AMIGOS
-from embench_plugins.datasets.deap.files import EEG as DEAP
+from embench_plugins.datasets.amigos.release import EEG as AMIGOS
+from embench_plugins.datasets.deap.reader import EEG as DEAP
 from embench_plugins.datasets.eegmat.reader import ELECTRODES
-from embench_plugins.datasets.faced.layout import ELECTRODES as FACED
-from embench_plugins.datasets.faced.layout import FIRST_LAYOUT
+from embench_plugins.datasets.faced.release import ELECTRODES as FACED
+from embench_plugins.datasets.faced.release import FIRST_LAYOUT
+from embench_plugins.encoders.eeg_foundation import SCALES
 from embench_plugins.encoders.eeg_models import CLINICAL, Biot, CBraMod, Eegpt, Labram, Luna, Reve
-from embench_plugins.encoders.eeg_windows import SCALES
 
 ALL = (Labram, CBraMod, Biot, Eegpt, Luna, Reve)
 EEGMAT = tuple(ELECTRODES)
@@ -202,9 +202,9 @@ def test_a_missing_library_is_named_with_the_way_to_get_it(cls):
 )  # fmt: skip
 def test_what_known_weights_saw_is_on_record(cls, dataset, saw, monkeypatch):
     repository = next(iter(yaml.safe_load(pretrained.TABLE.read_text())[cls.family]))
-    monkeypatch.setattr(pretrained.weights, "files", lambda _: ())  # nothing is downloaded to know it
+    monkeypatch.setattr(pretrained.weights, "find_files", lambda _: ())  # nothing is downloaded to know it
     known = made(cls, build={"weights": f"{repository}@{'0' * 40}"}).pretraining_data()
-    assert known.of(dataset) == saw
+    assert known.look_up(dataset) == saw
     assert known.declared
 
 

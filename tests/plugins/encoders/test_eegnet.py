@@ -5,7 +5,7 @@ import torch
 
 from embench.interfaces.tokens import InputSpec, OutputSpec, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.encoders.eegnet import PAPER, SMALL, EegNet, limited
+from embench_plugins.encoders.eegnet import PAPER, SMALL, EegNet, limit_norm
 
 RATE = 128
 
@@ -45,8 +45,8 @@ def test_norms_of_spatial_filters_and_of_the_last_layer_are_limited():
         network.space.weight.mul_(100), head.linear.weight.mul_(100)
         torch.testing.assert_close(head(network(x)).logits, large)
     weight = torch.randn(5, 3, 4)
-    assert limited(weight * 10, 0.25).flatten(1).norm(dim=1).max() <= 0.25 + 1e-6
-    torch.testing.assert_close(limited(weight * 1e-3, 0.25), weight * 1e-3)
+    assert limit_norm(weight * 10, 0.25).flatten(1).norm(dim=1).max() <= 0.25 + 1e-6
+    torch.testing.assert_close(limit_norm(weight * 1e-3, 0.25), weight * 1e-3)
 
 
 def test_tokens_of_a_gap_do_not_count_and_nothing_of_it_is_read():

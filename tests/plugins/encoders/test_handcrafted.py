@@ -9,8 +9,8 @@ import torch
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec
-from embench_plugins.encoders.features import heart, plain, published, skin
-from embench_plugins.encoders.features.spans import Spans, slope
+from embench_plugins.encoders.features import lists, published
+from embench_plugins.encoders.features.spans import Spans, fit_slope
 from embench_plugins.encoders.handcrafted import Handcrafted
 
 RATE = 128.0
@@ -54,7 +54,7 @@ def test_a_steady_heart(modality: str, width_s: float) -> None:
 def test_time_domain_by_hand() -> None:
     """Intervals 800, 900, 800, 1000 ms: differences 100, -100, 200."""
     nn = np.array([800.0, 900.0, 800.0, 1000.0])
-    value = dict(zip(heart.TIME, heart._time(nn, np.diff(nn), 10.0), strict=True))
+    value = dict(zip(lists.TIME, lists._compute_time(nn, np.diff(nn), 10.0), strict=True))
     assert value["nn_mean"] == 875.0
     assert value["rmssd"] == pytest.approx(np.sqrt((1e4 + 1e4 + 4e4) / 3))
     assert value["sdnn"] == pytest.approx(np.sqrt((75**2 + 25**2 + 75**2 + 125**2) / 3))
@@ -68,7 +68,7 @@ def test_time_domain_by_hand() -> None:
 def test_poincare_axes_by_hand() -> None:
     """SD1^2 is half the variance of differences; SD1^2 + SD2^2 is twice the variance of intervals."""
     nn = np.array([800.0, 900.0, 800.0, 1000.0])
-    sd1, sd2, ratio, *entropies = heart._nonlinear(nn, np.diff(nn))
+    sd1, sd2, ratio, *entropies = lists._compute_nonlinear(nn, np.diff(nn))
     assert sd1**2 == pytest.approx(np.var([100, -100, 200], ddof=1) / 2)
     assert sd1**2 + sd2**2 == pytest.approx(2 * np.var(nn, ddof=1))
     assert ratio == pytest.approx(sd1 / sd2)
@@ -81,9 +81,9 @@ def test_breathing_shows_in_the_high_band() -> None:
     while beats[-1] < 300:
         beats.append(beats[-1] + 0.8 + 0.04 * np.sin(2 * np.pi * 0.25 * beats[-1]))
     at = np.rint(np.array(beats) * 10_000).astype(int)  # finely timed
-    spans = Spans.of(np.array([[0.0, 300.0], [0.0, 60.0], [0.0, 10.0]]), 10_000.0, 3_000_000)
-    values = heart.heart(np.random.default_rng(0).normal(size=3_000_000), at, spans)
-    value = dict(zip(heart.NAMES, values.T, strict=True))
+    spans = Spans.from_seconds(np.array([[0.0, 300.0], [0.0, 60.0], [0.0, 10.0]]), 10_000.0, 3_000_000)
+    values = lists.compute_heart(np.random.default_rng(0).normal(size=3_000_000), at, spans)
+    value = dict(zip(lists.HEART, values.T, strict=True))
     assert value["hf_peak"][0] == pytest.approx(0.25, abs=0.01)
     assert value["hf"][0] == pytest.approx(800.0, rel=0.15)
     assert value["lf_hf"][0] < 0.02
@@ -92,7 +92,7 @@ def test_breathing_shows_in_the_high_band() -> None:
     # What 60 s can and cannot tell, and 10 s: two periods of a band's lower edge.
     assert np.isfinite([value["lf"][1], value["hf"][1], value["approximate_entropy"][1]]).all()
     assert np.isnan([value["vlf"][0], value["vlf"][1], value["ulf"][1]]).all()
-    assert np.isnan([value[name][2] for name in (*heart.FREQUENCY, "sample_entropy", "triangular_index")]).all()
+    assert np.isnan([value[name][2] for name in (*lists.FREQUENCY, "sample_entropy", "triangular_index")]).all()
 
 
 def test_no_beats_no_heart_rate() -> None:
@@ -179,7 +179,7 @@ def test_lengths_of_the_lists(modality: str, channels: int, expected: int) -> No
     assert len(names) == len(set(names)) == expected
     rows = np.random.default_rng(0).normal(size=(channels, 2560))
     assert encoder().features(signal(modality, *rows), TEN_S[:2]).shape == (2, expected)
-    assert (len(heart.NAMES), len(skin.NAMES), len(plain.EEG_BANDS)) == (46, 24, 4)
+    assert (len(lists.HEART), len(lists.SKIN), len(lists.EEG_BANDS)) == (46, 24, 4)
 
 
 @pytest.mark.parametrize("modality", sorted(Handcrafted.accepts))
@@ -238,8 +238,8 @@ def swinging(rate: float, hz: float, seconds: float = 300.0) -> tuple[np.ndarray
 
 
 def of_published_code(wave: np.ndarray, rate: float) -> dict[str, float]:
-    spans = Spans.of(np.array([[0.0, len(wave) / rate]]), rate, len(wave))
-    return dict(zip(heart.NAMES, published.heart(wave, spans, clean=True)[0], strict=True))
+    spans = Spans.from_seconds(np.array([[0.0, len(wave) / rate]]), rate, len(wave))
+    return dict(zip(lists.HEART, published.compute_heart(wave, spans, clean=True)[0], strict=True))
 
 
 @pytest.mark.parametrize("rate", [128.0, 500.0])
@@ -279,7 +279,7 @@ def test_published_entropies_by_counting() -> None:
     pairs = sum(alike(i, j, 2) for i in range(38) for j in range(39) if i != j)
     triples = sum(alike(i, j, 3) for i in range(38) for j in range(38) if i != j)
     assert triples > 0
-    assert published._entropies(x) == pytest.approx((abs(phi(3) - phi(2)), -np.log(triples / pairs)))
+    assert published._compute_entropies(x) == pytest.approx((abs(phi(3) - phi(2)), -np.log(triples / pairs)))
 
 
 def test_published_skin_is_standardised_by_the_trial_and_its_area_is_signed() -> None:
@@ -321,7 +321,7 @@ def test_published_definitions_leave_the_other_signals_alone() -> None:
 
 
 def test_slope_by_hand() -> None:
-    assert slope(np.array([[1.0, 2.0, 3.0]]), 2.0) == pytest.approx([2.0])
+    assert fit_slope(np.array([[1.0, 2.0, 3.0]]), 2.0) == pytest.approx([2.0])
 
 
 def test_token_is_standardised_by_the_training_subjects() -> None:

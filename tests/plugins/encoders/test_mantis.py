@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from embench.engine.assemble import assemble
-from embench.engine.rows import StoreSource, grid_of
+from embench.engine.rows import StoreSource, build_grid
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import InputSpec, TokenSpec
 from embench.testing.require import targets
@@ -87,8 +87,8 @@ def test_a_run_hands_over_its_channels_in_order_z_scored_by_subject(bench: Bench
     """From the stored signal to the tokens, against numpy and a call by hand."""
     plan = bench.plan("mantis", modalities="eda", settings=("encoder.view.length_s=4.0", "encoder.view.step_s=4.0"))
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
-    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
-    grid = grid_of(stage.params.modalities, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
+    source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
+    grid = build_grid(stage.params.modalities, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     data, specs = assemble(source, stage.params.modalities, grid, "cpu")
     store, spec = source.store, specs["eda"]
     assert spec.channels == ("left", "right")
@@ -214,7 +214,7 @@ def test_names_and_shapes_of_weights_are_those_of_the_files() -> None:
 def test_a_random_one_is_run_whole_however_it_is_adapted(bench: Bench, adapt: str) -> None:
     settings = (f"encoder.adapt={adapt}", "encoder.epochs=2", "encoder.view.length_s=4.0", "encoder.view.step_s=4.0")
     done = bench.run("mantis", modalities="eda", settings=settings, dev=True)
-    assert done.manifest["pretrain_overlap"] == "none"
+    assert done.manifest["pretraining_overlap"] == "none"
     assert "weights" not in done.manifest
     assert done.manifest["config"]["parts"]["encoder[eda]"]["libraries"] == {"mantis-tsfm": version("mantis-tsfm")}
     assert np.isfinite(done.predictions["score"]).all()

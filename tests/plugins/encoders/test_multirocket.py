@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.multirocket import KERNELS, MultiRocket, pooled
+from embench_plugins.encoders.multirocket import KERNELS, MultiRocket, pool_outputs
 
 RATE = 128.0
 READER = MultiRocket(MultiRocket.recipes["paper"])
@@ -30,7 +30,7 @@ def by_part(row):
 
 def test_pooled_values_by_hand():
     output = np.array([[0.0, 2.0, 3.0, -1.0, 5.0, 0.0, 0.0, 0.0], [0.0] * 8])
-    found = pooled(output, np.array([1.0, 1.0]))
+    found = pool_outputs(output, np.array([1.0, 1.0]))
     np.testing.assert_allclose(found[:, 0], [3 / 8, (1 + 2 + 4) / 3, (1 + 2 + 4) / 3 / 8, 2 / 8])
     assert found[:, 1].tolist() == [0.0, 0.0, -1.0, 0.0]
 
@@ -50,7 +50,7 @@ def test_values_are_those_of_plain_loops():
         if kernel % 2:
             output = output[16:-16]
         quantile = (2 * 84 + kernel + 1) * (np.sqrt(5) + 1) / 2 % 1
-        expected = pooled(output[None], norm.ppf([quantile]) * output.std())[:, 0]
+        expected = pool_outputs(output[None], norm.ppf([quantile]) * output.std())[:, 0]
         np.testing.assert_allclose(found[:, kernel], expected, rtol=1e-3, atol=2 / len(output))
 
 

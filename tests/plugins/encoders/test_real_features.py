@@ -10,7 +10,7 @@ import pytest
 from embench import registry
 from embench.signals.preprocess import preprocess
 from embench_plugins.encoders import catch22
-from embench_plugins.encoders.features.recorded import RATES_HZ
+from embench_plugins.encoders.features.spans import RATES_HZ
 
 ROOT = os.environ.get("EMBENCH_TEST_DATA")
 pytestmark = pytest.mark.skipif(not ROOT, reason="EMBENCH_TEST_DATA does not say where real data are")

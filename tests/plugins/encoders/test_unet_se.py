@@ -9,7 +9,7 @@ import torch
 from embench.errors import UsageError
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.encoders.unet_se import GRID, Excitation, UnetSe, cell
+from embench_plugins.encoders.unet_se import GRID, Excitation, UnetSe, find_cell
 
 AMIGOS_EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 DEAP_EEG = (
@@ -199,25 +199,27 @@ def test_the_order_of_a_batch_changes_no_row(spec: InputSpec, rows: torch.Tensor
 
 def test_electrodes_lie_where_the_head_has_them() -> None:
     for name, (row, column) in PLACES.items():
-        assert cell(name) == row * GRID + column
-    assert len({cell(name) for name in DEAP_EEG}) == 32
-    assert [cell(name) for name in ("T3", "T4", "T5", "T6")] == [cell(name) for name in ("T7", "T8", "P7", "P8")]
-    assert cell("FP1") == cell("Fp1")
-    assert all(max(divmod(cell(name), GRID)) < 9 for name in DEAP_EEG)
+        assert find_cell(name) == row * GRID + column
+    assert len({find_cell(name) for name in DEAP_EEG}) == 32
+    assert [find_cell(name) for name in ("T3", "T4", "T5", "T6")] == [
+        find_cell(name) for name in ("T7", "T8", "P7", "P8")
+    ]
+    assert find_cell("FP1") == find_cell("Fp1")
+    assert all(max(divmod(find_cell(name), GRID)) < 9 for name in DEAP_EEG)
 
 
 @pytest.mark.parametrize("stem", ["Fp", "AF", "F", "FC", "C", "CP", "P", "PO", "O"])
 def test_both_halves_mirror_each_other(stem: str) -> None:
     """Odd numbers are on the left; their neighbours, one higher, as far to the right; z is in the middle."""
-    middle = cell(f"{stem}z") % GRID
+    middle = find_cell(f"{stem}z") % GRID
     assert middle == 4
     for left in (1, 3, 5, 7):
         try:
-            places = cell(f"{stem}{left}"), cell(f"{stem}{left + 1}")
+            places = find_cell(f"{stem}{left}"), find_cell(f"{stem}{left + 1}")
         except UsageError:
             continue
         rows, columns = zip(*(divmod(place, GRID) for place in places), strict=True)
-        assert rows[0] == rows[1] == cell(f"{stem}z") // GRID
+        assert rows[0] == rows[1] == find_cell(f"{stem}z") // GRID
         assert columns[0] < 4
         assert sum(columns) == 8
 

@@ -16,7 +16,7 @@ from embench.interfaces.tokens import InputSpec
 from embench.signals.beats import intervals
 from embench.signals.resample import resample
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.unet_se import UnetSe, series
+from embench_plugins.encoders.unet_se import UnetSe, make_series
 
 RATE = 128.0
 
@@ -28,7 +28,9 @@ def encoder() -> UnetSe:
 def test_a_series_by_hand() -> None:
     """Beats at 0.5, 1.5, 2.4, 3.2, 4.1 s: the first span holds two whole intervals, the second one, the last none."""
     peaks = np.array([50, 150, 240, 320, 410])
-    made = series(peaks, Spans.of(np.array([[0.0, 3.0], [1.0, 3.0], [4.0, 5.0]]), 100.0, 500), 4, compat=False)
+    made = make_series(
+        peaks, Spans.from_seconds(np.array([[0.0, 3.0], [1.0, 3.0], [4.0, 5.0]]), 100.0, 500), 4, compat=False
+    )
     assert made.shape == (3, 1, 4)
     assert made.dtype == np.float32
     nan = np.nan
@@ -40,13 +42,13 @@ def test_a_series_by_hand() -> None:
 def test_beats_on_a_spans_edges() -> None:
     """A beat on the first sample belongs to a span, one on the sample after the last does not."""
     peaks = np.arange(13) * 100  # one a second, from 0
-    made = series(peaks, Spans.of(np.array([[0.0, 10.0], [2.0, 12.0]]), 100.0, 1250), 32, compat=False)
+    made = make_series(peaks, Spans.from_seconds(np.array([[0.0, 10.0], [2.0, 12.0]]), 100.0, 1250), 32, compat=False)
     assert np.isfinite(made[:, 0]).sum(1).tolist() == [9, 9]
 
 
 def test_compat_is_seconds_and_zeros() -> None:
     peaks = np.array([50, 150, 240, 320, 410])
-    made = series(peaks, Spans.of(np.array([[0.0, 3.0], [4.0, 5.0]]), 100.0, 500), 4, compat=True)
+    made = make_series(peaks, Spans.from_seconds(np.array([[0.0, 3.0], [4.0, 5.0]]), 100.0, 500), 4, compat=True)
     np.testing.assert_allclose(made[0, 0], [1.0, 0.9, 0.0, 0.0], rtol=1e-6)
     assert np.isnan(made[1]).all()  # still absent
     network = encoder().build(InputSpec("ecg", (1, 8), ("interval",))).eval()
@@ -56,7 +58,7 @@ def test_compat_is_seconds_and_zeros() -> None:
 def test_a_long_span_keeps_the_first_intervals() -> None:
     peaks = np.cumsum([100 + i % 7 for i in range(60)])
     gaps = np.diff(peaks) / 100
-    (made,) = series(peaks, Spans.of(np.array([[0.0, 60.0]]), 100.0, 6200), 32, compat=False)
+    (made,) = make_series(peaks, Spans.from_seconds(np.array([[0.0, 60.0]]), 100.0, 6200), 32, compat=False)
     np.testing.assert_allclose(made[0] * 0.2 + 0.8, gaps[:32], rtol=1e-5)
 
 

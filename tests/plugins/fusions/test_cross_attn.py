@@ -9,7 +9,7 @@ from embench.errors import UsageError
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench_plugins import attention
 from embench_plugins.attention import Attention, Layer
-from embench_plugins.fusions.cross_attn import CrossAttn, asking, shorten
+from embench_plugins.fusions.cross_attn import CrossAttn, find_asking, shorten
 
 from .networks import fusion, outputs_of
 
@@ -86,12 +86,12 @@ def test_attention_by_hand() -> None:
     ],
 )
 def test_who_asks(modalities: tuple[str, ...], asks: str | None, expected: str) -> None:
-    assert asking(dict.fromkeys(modalities), asks) == expected
+    assert find_asking(dict.fromkeys(modalities), asks) == expected
 
 
 def test_a_stranger_cannot_ask() -> None:
     with pytest.raises(UsageError, match="eeg is to ask") as refusal:
-        asking({"ecg": 0, "eda": 0}, "eeg")
+        find_asking({"ecg": 0, "eda": 0}, "eeg")
     assert "ecg or eda" in str(refusal.value)
 
 

@@ -26,9 +26,8 @@ from embench.protocols import load_protocol, make_units
 from embench.store import prepare
 from embench_plugins.fusions import svm
 from embench_plugins.fusions.classical import Boosting, Discriminant, Forest, Lda, LinearSvm, LogReg, Mlp
-from embench_plugins.fusions.preparing import preparing
-from embench_plugins.fusions.svm import Svm, _left_out, _machine, kernel_of
-from embench_plugins.fusions.tabular import balanced
+from embench_plugins.fusions.svm import Svm, _fit_machine, _score_left_out, compute_kernel
+from embench_plugins.fusions.tabular import balance_weights, make_preparation
 
 from ...sample import sample
 
@@ -119,7 +118,7 @@ def test_weights_reach_the_classifier(cls: type[Estimator]) -> None:
 
 
 def test_balanced_weights_by_hand() -> None:
-    np.testing.assert_allclose(balanced(np.array([0, 0, 0, 1]), np.ones(4)), [2 / 3, 2 / 3, 2 / 3, 2.0])
+    np.testing.assert_allclose(balance_weights(np.array([0, 0, 0, 1]), np.ones(4)), [2 / 3, 2 / 3, 2 / 3, 2.0])
 
 
 def test_val_labels_never_turn_the_svm_around() -> None:
@@ -171,8 +170,8 @@ def test_svm_leaves_subjects_out_as_scikit_learn_does(*, one_matrix: bool) -> No
     X, y, subjects = cohort(0)
     rows, machine = np.nan_to_num(X), SVC(gamma="auto")
     weight = np.linspace(0.5, 2.0, len(y))
-    fit = functools.partial(_machine, 1.0, rows, kernel_of(rows, rows) if one_matrix else None, weight)
-    requested, unseen = _left_out(fit, rows, y, subjects)
+    fit = functools.partial(_fit_machine, 1.0, rows, compute_kernel(rows, rows) if one_matrix else None, weight)
+    requested, unseen = _score_left_out(fit, rows, y, subjects)
     arguments = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
     np.testing.assert_array_equal(requested, np.arange(len(y)))
     theirs = cross_val_predict(machine, rows, y, method="decision_function", **arguments)
@@ -186,7 +185,7 @@ def test_decisions_of_an_svm_are_those_of_libsvm(monkeypatch: pytest.MonkeyPatch
     rows = np.nan_to_num(X)
     machine = SVC(gamma="auto").fit(rows, y)
     new = np.concatenate([np.nan_to_num(cohort(1)[0]), rows[:40], 100 * rows[:40]])
-    np.testing.assert_allclose(svm.decisions_of(machine, new), machine.decision_function(new), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(svm.compute_decisions(machine, new), machine.decision_function(new), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -251,7 +250,7 @@ def assert_boosting_is_scikit_learns(kind: str, X: np.ndarray, y: np.ndarray, we
     settings = {"max_iter": 100, "learning_rate": 0.05, "max_leaf_nodes": 8, "min_samples_leaf": 20}
     made = HistGradientBoostingRegressor if kind == "value" else HistGradientBoostingClassifier
     theirs = made(**settings, early_stopping=False, random_state=0)
-    used = weight[train] if kind == "value" else balanced(y[train], weight[train])
+    used = weight[train] if kind == "value" else balance_weights(y[train], weight[train])
     theirs.fit(X[train], y[train], sample_weight=used)
     right = theirs.predict(X) if kind == "value" else theirs.predict_proba(X)
     ours = Boosting(Boosting.recipes["small"], 0, kind, len(np.unique(y)) if kind == "classes" else 2)
@@ -301,7 +300,7 @@ def test_boosting_is_scikit_learns_on_real_recordings(tmp_path: Path) -> None:
 
 
 def test_balanced_weights_of_three_classes_by_hand() -> None:
-    weights = balanced(np.array([0, 0, 2, 1]), np.array([1.0, 1.0, 1.0, 2.0]))
+    weights = balance_weights(np.array([0, 0, 2, 1]), np.array([1.0, 1.0, 1.0, 2.0]))
     np.testing.assert_allclose(weights, [5 / 6, 5 / 6, 5 / 3, 5 / 3])
 
 
@@ -364,7 +363,7 @@ def test_paper_presets_impute_from_the_other_features_and_say_what_is_assumed(cl
 
 
 def steps(*modalities: str, pca: float | None = 0.95) -> list[str]:
-    made: Pipeline = preparing({"impute": "iterative", "pca": pca}, modalities, 0)
+    made: Pipeline = make_preparation({"impute": "iterative", "pca": pca}, modalities, 0)
     assert isinstance(made.steps[0][1], IterativeImputer)
     return [name for name, _ in made.steps]
 
@@ -380,5 +379,5 @@ def test_components_keep_the_stated_share_of_variance() -> None:
     """Three independent features of 40 copies each: three components hold all of the variance."""
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(200, 3)), 40, axis=1) + 1e-3 * rng.normal(size=(200, 120))
-    prepared = preparing({"impute": "median", "pca": 0.95}, ("ecg", "face_au"), 0).fit(X)
+    prepared = make_preparation({"impute": "median", "pca": 0.95}, ("ecg", "face_au"), 0).fit(X)
     assert prepared.transform(X).shape == (200, 3)

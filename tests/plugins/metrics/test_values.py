@@ -176,7 +176,7 @@ def test_labels_that_do_not_vary_are_undefined_and_so_are_such_samples() -> None
     alone = units.take(units.subject == "s5")
     found = metric("ccc")(alone)
     assert isinstance(found, Undefined)
-    assert "labels vary" in found.reason
+    assert "vary" in found.reason
     counts = np.zeros((1, 6), int)
     counts[0, 5] = 2
     assert np.isnan(metric("ccc").resampled(units, np.unique(units.subject), counts)).all()

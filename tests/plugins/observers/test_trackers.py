@@ -19,7 +19,7 @@ def in_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def headline(result):
+def primary_metric(result):
     score = result.scores["scores"]["arousal"]["auroc"]
     return [score[end] for end in ("mean", "low", "high")]
 
@@ -37,7 +37,7 @@ def test_tensorboard_reads_curves_settings_and_scores(bench, tmp_path):
     assert fitted.Scalars("stage/wall_s")[0].value > 0
     whole = EventAccumulator(str(folder)).Reload()
     found = [whole.Scalars(f"arousal/auroc/{end}")[0].value for end in ("mean", "low", "high")]
-    assert found == pytest.approx(headline(result))
+    assert found == pytest.approx(primary_metric(result))
     start = HParamsPluginData.FromString(whole.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
     written = start.session_start_info.hparams
     assert written["dataset"].string_value == result.manifest["dataset"]["name"]

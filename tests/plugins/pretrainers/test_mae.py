@@ -12,7 +12,7 @@ from embench.interfaces.tokens import Batch, InputSpec, TokenSpec
 from embench.nn import Model
 from embench_plugins import torchvision_shim
 from embench_plugins.encoders.videomae import MEAN, STD, DropPath, VideoMae
-from embench_plugins.pretrainers.mae import Mae, Objective, hidden_places
+from embench_plugins.pretrainers.mae import Mae, Objective, draw_hidden_places
 
 SPEC = InputSpec("video", (4, 3, 32, 32), ("red", "green", "blue"), 1.0, torch.uint8)
 DECODER = {"decoder_hidden_size": 32, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2}
@@ -57,7 +57,7 @@ def theirs(**changes: Any) -> Any:
 
 def mask_of_seed(rows: int, seed: int = 1) -> torch.Tensor:
     torch.manual_seed(seed)
-    return hidden_places(rows, 2, 16, 0.9, torch.device("cpu"), tubes=True)
+    return draw_hidden_places(rows, 2, 16, 0.9, torch.device("cpu"), tubes=True)
 
 
 @pytest.mark.parametrize("norm_pix", [True, False])
@@ -107,7 +107,7 @@ def test_the_papers_loss_is_that_of_transformers_own_default() -> None:
     reference.load_state_dict(task.mae.state_dict())
     x = torch.randint(0, 256, (1, 16, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
-    hidden = hidden_places(1, 8, 196, 0.9, torch.device("cpu"), tubes=True)
+    hidden = draw_hidden_places(1, 8, 196, 0.9, torch.device("cpu"), tubes=True)
     assert hidden.sum() == 1408
     torch.manual_seed(1)
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_the_loss_by_hand() -> None:
 
 def test_tubes_are_the_same_at_every_time_and_hide_176_of_196_places() -> None:
     torch.manual_seed(0)
-    hidden = hidden_places(400, 8, 196, 0.9, torch.device("cpu"), tubes=True).reshape(400, 8, 196)
+    hidden = draw_hidden_places(400, 8, 196, 0.9, torch.device("cpu"), tubes=True).reshape(400, 8, 196)
     assert (hidden.sum(2) == 176).all()
     assert (hidden == hidden[:, :1]).all()
     often = hidden[:, 0].float().mean(0)  # each place about equally often, SD .015 of 400 rows
@@ -150,7 +150,7 @@ def test_tubes_are_the_same_at_every_time_and_hide_176_of_196_places() -> None:
 
 def test_places_that_are_no_tubes_differ_between_steps() -> None:
     torch.manual_seed(0)
-    hidden = hidden_places(3, 8, 196, 0.9, torch.device("cpu"), tubes=False).reshape(3, 8, 196)
+    hidden = draw_hidden_places(3, 8, 196, 0.9, torch.device("cpu"), tubes=False).reshape(3, 8, 196)
     assert (hidden.sum(2) == 176).all()
     assert len({tuple(step.tolist()) for step in hidden.flatten(0, 1)}) == 24
 

@@ -24,7 +24,13 @@ from embench_plugins.encoders.cnn_tf import CnnTf
 from embench_plugins.encoders.tcn import Tcn
 from embench_plugins.fusions.shared_tf import SharedTf
 from embench_plugins.pretrainers import signal_transform as task
-from embench_plugins.pretrainers.signal_transform import KINDS, Objective, SignalTransform, every_version, versions
+from embench_plugins.pretrainers.signal_transform import (
+    KINDS,
+    Objective,
+    SignalTransform,
+    make_every_version,
+    make_versions,
+)
 
 from ...sample import sample
 
@@ -66,7 +72,7 @@ def band_power(x: Tensor) -> Tensor:
 
 def test_every_change_keeps_shape_and_dtype_and_leaves_the_original_alone(window: Tensor) -> None:
     before = window.clone()
-    made = versions(window, RATE)
+    made = make_versions(window, RATE)
     assert len(made) == KINDS == 6
     assert all(x.shape == window.shape and x.dtype == window.dtype and torch.isfinite(x).all() for x in made)
     assert torch.equal(made[0], before)
@@ -78,7 +84,7 @@ def test_every_change_keeps_shape_and_dtype_and_leaves_the_original_alone(window
 def test_noise_lies_15_db_below_the_mean_square_offset_included() -> None:
     torch.manual_seed(0)
     x = 3 + sine(400)
-    added = task.noise(x) - x
+    added = task.add_noise(x) - x
     ratio = 10 * torch.log10(x.square().mean() / added.square().mean())
     assert float(ratio) == pytest.approx(15.0, abs=0.1)
     assert float(added.mean()) == pytest.approx(0.0, abs=0.01)
@@ -88,20 +94,20 @@ def test_noise_lies_15_db_below_the_mean_square_offset_included() -> None:
 
 def test_noise_follows_each_rows_own_power(window: Tensor) -> None:
     scale = torch.linspace(0.1, 10, len(window))[:, None, None]
-    added = (task.noise(window * scale) - window * scale) / scale
+    added = (task.add_noise(window * scale) - window * scale) / scale
     share = added.square().mean((1, 2)) / window.square().mean((1, 2))
     assert (share / 10**-1.5 - 1).abs().max() < 0.5  # 240 draws a row
 
 
 def test_permutation_keeps_the_multiset_of_values(window: Tensor) -> None:
-    made = task.permutation(window)
+    made = task.permute(window)
     assert torch.equal(made.sort(-1).values, window.sort(-1).values)
 
 
 def test_permutation_moves_ten_whole_pieces() -> None:
     torch.manual_seed(0)
     x = torch.arange(240.0).expand(200, 1, -1)
-    pieces = task.permutation(x).reshape(200, 10, 24)
+    pieces = task.permute(x).reshape(200, 10, 24)
     assert torch.equal(pieces - pieces[..., :1], torch.arange(24.0).expand(200, 10, -1))
     order = (pieces[..., 0] / 24).long()
     assert torch.equal(order.sort(1).values, torch.arange(10).expand(200, -1))
@@ -113,7 +119,7 @@ def test_permutation_of_a_length_that_ten_does_not_divide() -> None:
     """243 = 3 x 25 + 7 x 24, as numpy splits it."""
     x = torch.arange(243.0).expand(50, 1, -1)
     starts = np.cumsum([0, 25, 25, 25, *[24] * 6])
-    for row in task.permutation(x)[:, 0]:
+    for row in task.permute(x)[:, 0]:
         assert torch.equal(row.sort().values, torch.arange(243.0))
         jumps = row[1:][row.diff() != 1].tolist()
         assert set(jumps) <= set(starts.tolist())
@@ -128,13 +134,13 @@ def test_permutation_of_a_length_that_ten_does_not_divide() -> None:
     ],
 )
 def test_sizes_of_warped_pieces(length: int, rate: float, sizes: tuple[int, ...]) -> None:
-    assert task.warped_sizes(length, rate) == sizes
+    assert task.compute_warped_sizes(length, rate) == sizes
     assert 5 * sizes[1] + 3 * sizes[2] + sizes[3] == length
 
 
 def by_hand(x: np.ndarray, stretched: set[int]) -> np.ndarray:
     """Nine pieces of a window, each brought to its new length as an image library resizes a line of pixels."""
-    piece, long, short, last = task.warped_sizes(len(x), RATE)
+    piece, long, short, last = task.compute_warped_sizes(len(x), RATE)
     ending = max(set(range(9)) - stretched)
     made = []
     for i in range(9):
@@ -148,11 +154,11 @@ def by_hand(x: np.ndarray, stretched: set[int]) -> np.ndarray:
 def test_time_warp_stretches_five_pieces_and_squeezes_four(length: int) -> None:
     """Which pieces were stretched is read off a ramp; a second channel then says that all was done to it too."""
     torch.manual_seed(0)
-    piece, long, short, last = task.warped_sizes(length, RATE)
+    piece, long, short, last = task.compute_warped_sizes(length, RATE)
     other = torch.randn(length)
     x = torch.stack([torch.arange(float(length)), other])
     seen = set()
-    for made in task.time_warp(x.expand(60, -1, -1).contiguous(), RATE):
+    for made in task.warp_time(x.expand(60, -1, -1).contiguous(), RATE):
         counts = np.bincount((made[0].numpy() / piece).clip(0, 8.999).astype(int), minlength=9)
         stretched = {i for i in range(9) if counts[i] == long}
         assert len(stretched) == 5
@@ -166,11 +172,11 @@ def test_time_warp_stretches_five_pieces_and_squeezes_four(length: int) -> None:
 def test_time_warp_moves_samples_a_little(window: Tensor) -> None:
     """Five pieces at the start, each longer by two samples, put the next one ten samples later at most; no value lies
     outside the window's own range."""
-    made = task.time_warp(window, RATE)
+    made = task.warp_time(window, RATE)
     assert (made.amax(-1) <= window.amax(-1) + 1e-6).all()
     assert (made.amin(-1) >= window.amin(-1) - 1e-6).all()
     ramp = torch.arange(float(LENGTH)).expand(200, 1, -1).contiguous()
-    moved = (task.time_warp(ramp, RATE) - ramp).abs().amax((1, 2))
+    moved = (task.warp_time(ramp, RATE) - ramp).abs().amax((1, 2))
     assert float(moved.min()) > 1
     assert float(moved.max()) < 11
 
@@ -180,7 +186,7 @@ def test_crops_are_a_quarter_and_resampled_as_scipy_does(window: Tensor) -> None
     pieces = window.reshape(len(window), 4, 60).numpy()
     expected = sps.resample(pieces, LENGTH, axis=-1)
     which = []
-    for row, made in enumerate(task.crop_resize(window)[:, 0].numpy()):
+    for row, made in enumerate(task.resize_crop(window)[:, 0].numpy()):
         gaps = np.abs(expected[row] - made).max(1)
         which.append(int(gaps.argmin()))
         assert gaps.min() < 1e-4
@@ -194,7 +200,7 @@ def test_crops_of_other_lengths(length: int, count: int, piece: int) -> None:
     torch.manual_seed(0)
     x = torch.randn(40, 1, length)
     which = set()
-    for row, made in zip(x[:, 0].numpy(), task.crop_resize(x)[:, 0].numpy(), strict=True):
+    for row, made in zip(x[:, 0].numpy(), task.resize_crop(x)[:, 0].numpy(), strict=True):
         gaps = [
             np.abs(sps.resample(row[i * piece : (i + 1) * piece], length) - made).max() for i in range(length // piece)
         ]
@@ -206,20 +212,20 @@ def test_crops_of_other_lengths(length: int, count: int, piece: int) -> None:
 def test_a_cropped_sine_is_four_times_slower() -> None:
     x = sine(20, hz=0.2)  # 3 periods in each piece of 15 s, 12 in the whole
     assert (band_power(x).argmax(-1) == 12).all()
-    assert (band_power(task.crop_resize(x)).argmax(-1) == 3).all()
+    assert (band_power(task.resize_crop(x)).argmax(-1) == 3).all()
 
 
 @pytest.mark.parametrize("length", [40, 240, 1280])
 def test_curves_are_scipys_splines(length: int) -> None:
     knots = np.random.default_rng(0).normal(1, 0.2, (5, 6))
     expected = [CubicSpline(np.linspace(0, length - 1, 6), row)(np.arange(length)) for row in knots]
-    made = torch.from_numpy(knots.astype(np.float32)) @ task.splines(length, torch.device("cpu"))
+    made = torch.from_numpy(knots.astype(np.float32)) @ task.make_splines(length, torch.device("cpu"))
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
 def test_magnitude_warp_multiplies_by_a_smooth_curve() -> None:
     torch.manual_seed(0)
-    curves = task.magnitude_warp(torch.ones(4000, 1, LENGTH))[:, 0]
+    curves = task.warp_magnitude(torch.ones(4000, 1, LENGTH))[:, 0]
     at_knots = curves[:, [0, -1]]
     assert float(at_knots.mean()) == pytest.approx(1.0, abs=0.01)
     assert float(at_knots.std()) == pytest.approx(0.2, abs=0.01)
@@ -228,7 +234,7 @@ def test_magnitude_warp_multiplies_by_a_smooth_curve() -> None:
 
 
 def test_magnitude_warp_moves_no_zero_crossing(window: Tensor) -> None:
-    made = task.magnitude_warp(window)
+    made = task.warp_magnitude(window)
     small = (window.abs() < 1e-6).expand_as(made)
     assert (made[small].abs() < 1e-5).all()
     same_sign = (made.sign() == window.sign()).float().mean()
@@ -240,29 +246,29 @@ def test_what_changes_must_not_change(window: Tensor) -> None:
     keep its mean as well. Straight lines between samples damp what is fast for 4 Hz, as a pulse is."""
     power = window.square().mean((1, 2))
     for make, low, high in (
-        (task.noise, 0.95, 1.15), (task.permutation, 0.999, 1.001), (warp, 0.4, 1.2), (task.magnitude_warp, 0.3, 2.5),
+        (task.add_noise, 0.95, 1.15), (task.permute, 0.999, 1.001), (warp, 0.4, 1.2), (task.warp_magnitude, 0.3, 2.5),
     ):  # fmt: skip
         ratio = make(window).square().mean((1, 2)) / power
         assert float(ratio.min()) > low, make
         assert float(ratio.max()) < high, make
-    torch.testing.assert_close(task.permutation(window).mean(-1), window.mean(-1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(task.permute(window).mean(-1), window.mean(-1), atol=1e-5, rtol=0)
     assert float((warp(window).mean(-1) - window.mean(-1)).abs().max()) < 0.1
 
 
 def warp(x: Tensor) -> Tensor:
-    return task.time_warp(x, RATE)
+    return task.warp_time(x, RATE)
 
 
-@pytest.mark.parametrize("make", [task.noise, task.permutation, warp, task.crop_resize, task.magnitude_warp])
+@pytest.mark.parametrize("make", [task.add_noise, task.permute, warp, task.resize_crop, task.warp_magnitude])
 def test_rows_draw_for_themselves(make: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 1, LENGTH).expand(30, -1, -1).contiguous()
     made = make(x)[:, 0]
     different = len({tuple(row.round(decimals=4).tolist()) for row in made})
-    assert different == 4 if make is task.crop_resize else different >= 25
+    assert different == 4 if make is task.resize_crop else different >= 25
 
 
-@pytest.mark.parametrize("make", [task.permutation, warp, task.crop_resize])
+@pytest.mark.parametrize("make", [task.permute, warp, task.resize_crop])
 def test_channels_of_one_modality_move_together(make: Callable[[Tensor], Tensor]) -> None:
     x = torch.randn(10, 1, LENGTH)
     made = make(torch.cat([x, 2 * x, -x], 1))
@@ -287,7 +293,7 @@ def test_every_window_comes_in_all_six_versions_of_all_modalities() -> None:
     """The same kind for all modalities of a sample, with draws of their own; labels are balanced by construction."""
     torch.manual_seed(0)
     whole = batch()
-    made = every_version(whole, RATES)
+    made = make_every_version(whole, RATES)
     assert made.size == 24
     for m in THREE:
         assert torch.equal(made.rows[m], torch.arange(24))
@@ -300,7 +306,7 @@ def test_every_window_comes_in_all_six_versions_of_all_modalities() -> None:
 
 
 def test_versions_of_what_is_absent_are_absent() -> None:
-    made = every_version(batch(absent={"ppg": [1, 2]}), RATES)
+    made = make_every_version(batch(absent={"ppg": [1, 2]}), RATES)
     assert made.rows["ppg"].tolist() == [4 * k + i for k in range(6) for i in (0, 3)]
     assert len(made.x["ppg"]) == 12
     assert len(made.x["eda"]) == 24
@@ -311,7 +317,7 @@ def test_samples_that_were_not_recorded_are_read_as_zeros() -> None:
     mask = torch.ones(4, LENGTH, dtype=torch.bool)
     mask[1, :80] = False
     masked = Batch(whole.x, dict.fromkeys(THREE, mask), whole.rows, 4)
-    made = every_version(masked, RATES)
+    made = make_every_version(masked, RATES)
     assert (made.x["eda"][1, :, :80] == 0).all()
     assert set(made.mask.values()) == {None}
 
@@ -353,7 +359,7 @@ def test_loss_is_the_plain_sum_of_the_heads_cross_entropies() -> None:
     torch.manual_seed(7)
     loss, figures = made(whole)
     torch.manual_seed(7)
-    changed = every_version(whole, made.rates)
+    changed = make_every_version(whole, made.rates)
     mixed = made.fusion.mix(*made.model.encode(changed))
     by_hand, right = torch.zeros(()), []
     for m in THREE:

@@ -15,7 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Fold
 from embench.statistics import confound_test
-from embench.statistics.confound_test import Added, Held, added, scored
+from embench.statistics.confound_test import Association, Held, measure_association, scored
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance_columns import Observed, Study, block, study_of
 from embench.statistics.nuisance_movement import behaviour_of, breath, eyes, jaw, modalities_held, muscle
@@ -63,7 +63,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
     return study
 
 
-def judged(study: Study, score: np.ndarray) -> Added:
+def judged(study: Study, score: np.ndarray) -> Association:
     tested = confound_test.tested_units(study.cohort, TARGET, study.units, 3)
     joined = tested.joined({0: score[:, None]}, {0: study.parts})
     jackknife = leave_one_out(joined.tested_subjects(), {})
@@ -71,7 +71,7 @@ def judged(study: Study, score: np.ndarray) -> Added:
     assert not isinstance(own, Undefined)
     with parallel_config("sequential"):
         held = {0: Held({"local": block("local", study)}, study.parts)}
-    return added({0: score[:, None]}, tested, held, ["local"], "auroc_within", own, jackknife)
+    return measure_association({0: score[:, None]}, tested, held, ["local"], "auroc_within", own, jackknife)
 
 
 class Sessions:
@@ -109,13 +109,13 @@ def without(sessions: Sessions, tmp_path_factory: pytest.TempPathFactory) -> Stu
 
 
 def test_what_a_frown_tells_adds_to_the_clock_alone(sessions: Sessions, without: Study) -> None:
-    assert judged(without, np.tanh(sessions.tension)).adds
+    assert judged(without, np.tanh(sessions.tension)).associated
 
 
 def test_what_a_frown_tells_does_not_add_where_emg_is_held_constant(sessions: Sessions, with_emg: Study) -> None:
     frown = np.tanh(sessions.tension)
-    assert not judged(with_emg, frown).adds
-    assert judged(with_emg, frown + sessions.body).adds
+    assert not judged(with_emg, frown).associated
+    assert judged(with_emg, frown + sessions.body).associated
 
 
 def test_columns_of_a_study_without_such_a_modality_are_those_of_the_clock(with_emg: Study, without: Study) -> None:

@@ -8,7 +8,7 @@ from joblib import parallel_config
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import confound_test
-from embench.statistics.confound_test import Held, added
+from embench.statistics.confound_test import Held, measure_association
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.nuisance_columns import Study, axes_of, placebo
 
@@ -39,9 +39,9 @@ def test_an_axis_that_shows_what_the_others_do_not_adds_to_them(study: Study) ->
         held = {0: Held({"others": others}, study.parts)}
         jackknife = leave_one_out(joined.tested_subjects(), {})
         own = Undefined("not asked")
-        found = added({0: score}, tested, held, ["others"], "auroc_within", own, jackknife)
-        assert isinstance(found.effect, Estimate)
-        assert not found.adds
-        effects[axis] = found.effect
+        found = measure_association({0: score}, tested, held, ["others"], "auroc_within", own, jackknife)
+        assert isinstance(found.partial_r, Estimate)
+        assert not found.associated
+        effects[axis] = found.partial_r
     assert effects["x"].low > 0.05  # type: ignore[operator]
     assert abs(effects["y"].mean) < effects["x"].mean / 3

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from embench.audits.checks import confounds, records, splits, subjects
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.interfaces.metric import Undefined
-from embench.records.audit import CheckResult
+from embench.records.audit import CheckResult, Skipped
 
-CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
-    "people": splits.check_shared_subjects,
+CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined | Skipped]] = {
+    "subjects": splits.check_shared_subjects,
     "partition": splits.check_partition,
     "samples": splits.check_samples,
     "copies": splits.check_copies,
@@ -23,18 +23,18 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "unpredicted": records.check_unpredicted,
     "statements": records.check_statements,
     "access": records.check_access,
-    "person": confounds.check_explained_by_subject,
+    "subject": confounds.check_explained_by_subject,
     "stimulus": confounds.check_explained_by_stimulus,
-    "clock": confounds.check_explained_by_clock,
+    "time": confounds.check_explained_by_time,
     "length": confounds.check_explained_by_length,
     "order": confounds.check_explained_by_order,
     "missing": confounds.check_missing,
     "balance": confounds.check_balance,
     "one_statistic": confounds.check_one_statistic,
-    "controls": confounds.check_controls,
+    "confound_only": confounds.check_confound_only,
     "suspicious": subjects.check_suspicious,
     "shift": subjects.check_shift,
-    "one_person": subjects.check_one_subject,
+    "one_subject": subjects.check_one_subject,
     "seeds": subjects.check_seeds,
     "collapse": subjects.check_collapse,
     "calibration": subjects.check_calibration,
@@ -45,16 +45,16 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
 }
 """All checks, in the order in which they run."""
 
-OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]] = {
-    "people": splits.check_shared_subjects,
+OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined | Skipped]] = {
+    "subjects": splits.check_shared_subjects,
     "statements": records.check_statements,
-    "person": confounds.check_explained_by_subject,
+    "subject": confounds.check_explained_by_subject,
     "stimulus": confounds.check_explained_by_stimulus,
-    "clock": confounds.check_explained_by_clock,
+    "time": confounds.check_explained_by_time,
     "balance": confounds.check_balance,
-    "controls": confounds.check_controls,
+    "confound_only": confounds.check_confound_only,
     "shift": subjects.check_shift,
-    "one_person": subjects.check_one_subject,
+    "one_subject": subjects.check_one_subject,
     "seeds": subjects.check_seeds,
     "collapse": subjects.check_collapse,
     "calibration": subjects.check_calibration,
@@ -66,7 +66,7 @@ OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]]
 
 WITHOUT_PREDICTIONS = frozenset(
     {
-        "people",
+        "subjects",
         "partition",
         "copies",
         "pretraining",

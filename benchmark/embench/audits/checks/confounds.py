@@ -15,18 +15,20 @@ from scipy.spatial import cKDTree
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known, rows_of
+from embench.interfaces.ranking import group_positions, mean_of_known
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit, Units
 from embench.leaderboard.verify import UNBALANCED
-from embench.records.audit import CLOCK, STIMULUS_MEAN, AuditFinding, CheckResult, not_associated
+from embench.reasons import Reason
+from embench.records.audit import AuditFinding, CheckResult, Skipped
+from embench.records.findings import STATISTICS
 from embench.records.predictions import MODEL, Predictions
-from embench.records.scores import Adds
+from embench.records.scores import Adjusted
 from embench.statistics.intervals import Estimate, mean_over_subjects
 from embench.statistics.joined import Joined
 from embench.store import Store
-from embench.store.store import kept
-from embench.system import version_of
+from embench.store.store import cache_array
+from embench.system import installed_version
 
 # Share of a method's scores that something other than physiology explains.
 
@@ -40,8 +42,8 @@ MOST_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Explained:
-    """Share of a target's scores that something explains: `share` of the variance of their ranks, the same `inside`
-    classes (None where there are none), and the AUROC that it has alone, None where that does not exist."""
+    """How much of a target's scores a nuisance explains: the proportion `share` of the variance of their ranks, and the
+    same `inside` classes, None without classes. The last part is the AUROC of the nuisance alone, None if undefined."""
 
     share: float
     inside: float | None
@@ -55,16 +57,20 @@ class Explained:
     @property
     def evidence(self) -> dict[str, float | None]:
         """The numbers, as an audit shows them."""
-        return {"share explained": self.share, "inside classes": self.inside, "auroc of what explains": self.area}
+        return {
+            "proportion_explained": self.share,
+            "proportion_explained_in_class": self.inside,
+            "auroc_of_confound": self.area,
+        }
 
 
 def measure(
     e: RecordEvidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool
 ) -> Explained | Undefined:
-    """The share of the scores of `rows` that `values` explain, see `explained_share`."""
+    """Return the proportion of the scores of `rows` that `values` explain, see `explained_share`."""
     share, guess, known = explained_share(rows, values, own=own)
     if np.isnan(share):
-        return Undefined("scores are constant, or too few units have the same value")
+        return Undefined("constant_scores")
     if not target.traits.has_classes:
         return Explained(share, None, None)
     label = _labels(e, target, rows)
@@ -75,7 +81,8 @@ def measure(
 def explained_share(
     rows: Predictions, values: np.ndarray, *, own: bool, label: np.ndarray | None = None
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """(share of the variance of ranks that is explained, each row's guess, which rows have one).
+    """Return the proportion of the variance of ranks that `values` explain, the guess of each row, and which rows have
+    one.
 
     Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its subject (`own`),
     or of other subjects' rows of the same seed: those with the very same value where there are `N_NEAREST` at least,
@@ -101,7 +108,7 @@ def explained_share(
 
 
 def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """(n,) the mean of the other rows of the same subject."""
+    """Return (n,) the mean rank of the other rows of the same subject."""
     _, code = np.unique(subject, return_inverse=True)
     total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -109,7 +116,7 @@ def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
 
 
 def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
-    """(n,) ranks of values within fold and seed, from 0 to 1; NaN where they are all equal there."""
+    """Return (n,) ranks of values within fold and seed, from 0 to 1; NaN if all values of a fold and seed are equal."""
     rank = np.full(len(rows), np.nan)
     for here in _parts(rows):
         if np.ptp(values[here]) > 0:
@@ -118,12 +125,12 @@ def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
 
 
 def _parts(rows: Predictions) -> list[np.ndarray]:
-    """The positions of the rows of each seed and fold, in order."""
-    return [here for _, here in rows_of(_codes(rows["seed"], rows["fold"]))]
+    """Return the positions of the rows of each seed and fold, in order."""
+    return [here for _, here in group_positions(_codes(rows["seed"], rows["fold"]))]
 
 
 def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """(n,) the mean of other subjects' rows with the same, or the nearest, values; NaN where a value is unknown."""
+    """Return (n,) the mean rank of other subjects' rows with the same or the nearest values; NaN for unknown values."""
     if values.dtype.kind == "U":
         return _same(rank, values, subject, at_least=1)
     points = values.reshape(len(values), -1)
@@ -135,7 +142,8 @@ def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.nda
 
 
 def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """(n,) the mean of other subjects' rows at the same point (n, d), where there are enough, or at the nearest."""
+    """Return (n,) the mean rank of other subjects' rows at the same point (n, d), if enough rows are there, else at the
+    nearest points."""
     guess = _same(rank, points, subject, at_least=N_NEAREST)
     # Rows of one subject at one point have the same neighbours.
     open_ = np.flatnonzero(np.isnan(guess))
@@ -154,8 +162,8 @@ def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.nd
 
 
 def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """(k,) the mean of the first `N_NEAREST` of each row's neighbours (k, reach) that are not of its `own` subject
-    (k,); NaN where there are fewer, unless all rows are neighbours."""
+    """Return (k,) the mean of the first `N_NEAREST` of each row's neighbours (k, reach) that are not of its `own`
+    subject (k,); NaN where there are fewer, unless all rows are neighbours."""
     other = subject[near] != own[:, None]
     other &= other.cumsum(1) <= N_NEAREST
     count = other.sum(1)
@@ -166,7 +174,8 @@ def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own
 
 
 def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
-    """(n,) the mean of other subjects' rows with the very same value; NaN where they are fewer than `at_least`."""
+    """Return (n,) for each row the mean `rank` of other subjects' rows with the identical value; NaN if fewer than
+    `at_least` such rows exist."""
     value, both = _codes(values), _codes(values, subject)
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
@@ -174,7 +183,8 @@ def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: i
 
 
 def _codes(*columns: np.ndarray) -> np.ndarray:
-    """(n,) a number for each row of the columns, (n,) or (n, d) together: the same where all values are."""
+    """Return (n,) a number for each row of the columns (n,) or (n, d); rows with identical values in all columns have
+    the same number."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in (part for table in columns for part in np.atleast_2d(table.T)):
         kinds, own = np.unique(column, return_inverse=True)
@@ -183,7 +193,7 @@ def _codes(*columns: np.ndarray) -> np.ndarray:
 
 
 def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """(n,) ranks less the mean of their label; NaN without one."""
+    """Return (n,) ranks minus the mean rank of rows with the same label; NaN without a label."""
     out = np.full(len(rank), np.nan)
     for value in np.unique(label[np.isfinite(label)]):
         here = (label == value) & np.isfinite(rank)
@@ -192,14 +202,14 @@ def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def _labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
-    """(n,) the label of each row by the data, NaN where there is none."""
+    """Return (n,) the label of each row from the data, NaN without one."""
     own = e.labels["target"] == target.name
     label = dict(zip(e.labels["unit"][own].tolist(), e.labels["label"][own].tolist(), strict=True))
     return np.array([label.get(unit, np.nan) for unit in rows["unit"].tolist()])
 
 
 def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
-    """The AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
+    """Return the AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
     areas = []
     for part in _parts(rows):
         here = part[known[part] & np.isfinite(y[part])]
@@ -209,8 +219,8 @@ def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: 
 
 
 def area_under_curve(y: np.ndarray, values: np.ndarray) -> float:
-    """The AUROC of `values` (n,) for labels 0 and 1 (n,), of which there are both: to the last digit scikit-learn's
-    `roc_auc_score`, whose import alone takes longer than all of a record's areas."""
+    """Return the AUROC of `values` (n,) for labels (n,) 0 and 1, both of which occur. The result equals scikit-learn's
+    `roc_auc_score` to the last digit; importing scikit-learn takes longer than computing all of a record's areas."""
     order = np.argsort(-values)
     ends = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
     high = np.cumsum(y[order])[ends]
@@ -229,17 +239,11 @@ SUSPECT_EXPLAINED = 0.5
 themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
 there, and gets a warning, but nothing severe."""
 
-_LENGTH = "length of the session"
-_OVER, _LIKE = "share of the session that is over", "time since the start at a like length of the session"
-_IN_TEXTS = {
-    _OVER: "proportion of the session that has passed",
-    _LIKE: "time since the start at a similar length of the session",
-}
-"""Name among the figures of an audit -> what findings call it."""
+_LENGTH = "session_length"
 
 
-def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
-    """Scores are what other subjects got at the same place in their sessions.
+def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
+    """Check whether other subjects' scores at the same place in their sessions explain the scores.
 
     How much is explained inside classes is information only: a clock that learned when the tasks are says little
     within a class, and the better it learned the less.
@@ -249,7 +253,7 @@ def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
         if np.isnan(rows["start_s"]).all():
-            reasons.append(f"{target.name}: the release hides when units were recorded")
+            reasons.append(_of_target(target, "hidden_times"))
             continue
         read: dict[str, Explained] = {}
         for name, values in _places(e, rows).items():
@@ -261,38 +265,46 @@ def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
                 found = measure(e, target, rows, values, own=False)
             if not isinstance(found, Undefined):
                 read[name] = found
-                figures[f"{target.name}: {name}"] = {**_round_evidence(found), "rank correlation": correlation}
+                rounded = {**_round_evidence(found), "rank_correlation": correlation}
+                figures.setdefault(target.name, {})[name] = rounded
         if not read:
-            reasons.append(f"{target.name}: scores are constant, or too few units have a known place in the session")
+            reasons.append(_of_target(target, "unknown_places"))
             continue
         telling = {name: found for name, found in read.items() if found.share >= MAX_EXPLAINED and found.predictive}
         name, found = max((telling or read).items(), key=lambda item: item[1].share)
         if found.share >= SUSPECT_EXPLAINED:
-            what = (
-                f"the {_IN_TEXTS.get(name, name)} explains {found.share:.0%} of the variance of scores of {target.name}"
-            )
-            what += f", and alone has an AUROC of {found.area:.2f}" if found.area is not None else ""
-            findings.append(AuditFinding("severe" if telling else "warning", what, found.evidence, CLOCK))
+            evidence = {"target": target.name, "place": name, **found.evidence}
+            findings.append(AuditFinding("severe" if telling else "warning", "explained_by_time", evidence))
+    return _checked(figures, findings, reasons)
+
+
+def _checked(
+    figures: Mapping[str, Any], findings: Sequence[AuditFinding], reasons: Sequence[Reason]
+) -> CheckResult | Undefined | Skipped:
     if figures:
         return CheckResult(figures, tuple(findings))
-    return Undefined("\n".join(reasons) or "no target of two classes or values")
+    return Skipped(tuple(reasons)) if reasons else Undefined("no_scored_target")
+
+
+def _of_target(target: Target, reason: str, /, **values: Any) -> Reason:
+    return Reason.make("of_target", target=target.name, why=Reason.make(reason, **values))
 
 
 def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
-    """Each reading of the clock: (n,) or (n, 2), NaN where it is unknown."""
+    """Return reading of the clock -> (n,) or (n, 2) values, NaN where unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
     return {
-        "time since the start": start,
-        _OVER: start / length,
-        "time to the end of the session": length - start,
+        "time_since_start": start,
+        "proportion_of_session": start / length,
+        "time_to_end": length - start,
         _LENGTH: length,
-        _LIKE: np.stack([start, length], axis=1),
+        "time_at_similar_length": np.stack([start, length], axis=1),
     }
 
 
 def _rank_correlation(rows: Predictions, values: np.ndarray) -> float | None:
-    """The correlation of ranks within fold and seed, of scores and values; None where either is constant."""
+    """Return the correlation of scores and values, both ranked within fold and seed; None if either is constant."""
     known = np.isfinite(values)
     rows, values = rows.take(known), values[known]
     one, other = ranks(rows, rows["score"]), ranks(rows, values)
@@ -305,8 +317,8 @@ def _round_evidence(found: Explained) -> dict[str, float | None]:
 
 
 def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
-    """The matched score does not come from who of two subjects is later in the session: it is about as high where each
-    comparison stands beside its mirror image."""
+    """Check that the matched score does not depend on which of two subjects is later in the session: it must be about
+    as high in comparisons that have a mirror image."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -318,12 +330,10 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
         figures[target.name] = {"matched": matched.mean, "balanced": balanced.mean}
         gap = matched.mean - balanced.mean
         if gap > UNBALANCED:
-            what = f"auroc_crossed_matched of {target.name} is {gap:.3f} above auroc_crossed_balanced"
-            todo = "part of the score depends on which session is longer: report the balanced score too"
-            findings.append(AuditFinding("warning", what, figures[target.name], todo))
+            findings.append(AuditFinding("warning", "unbalanced", {"target": target.name, **figures[target.name]}))
     if figures:
         return CheckResult(figures, tuple(findings))
-    return Undefined("the record has no score that is matched in session length and one that is balanced")
+    return Undefined("no_matched_and_balanced")
 
 
 # Scores that follow the mean label of the stimulus among training subjects, and nothing else of the label.
@@ -352,9 +362,9 @@ class Followed:
         return {
             "r": _round_or_none(self.followed.mean),
             "low": _round_or_none(self.followed.low),
-            "partial r": _round_or_none(self.given.mean),
-            "low of partial r": _round_or_none(self.given.low),
-            "high of partial r": _round_or_none(self.given.high),
+            "partial_r": _round_or_none(self.given.mean),
+            "low_of_partial_r": _round_or_none(self.given.low),
+            "high_of_partial_r": _round_or_none(self.given.high),
         }
 
 
@@ -362,7 +372,7 @@ def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
     """Correlate a method's scores with the predictions of the confound-only model `stimulus_mean`, which knows the
     labels of training subjects at the same stimulus. `methods`: the joined units of each."""
     if "stimulus_mean" not in methods:
-        return Undefined("the mean label of the stimulus is not known of all test stimuli")
+        return Undefined("unknown_stimulus_means")
     model, control = methods[MODEL], methods["stimulus_mean"]
     subjects, groups = _subjects(model)
     found = [
@@ -373,12 +383,12 @@ def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
         )
     ]
     if isinstance(found[0], Undefined) or isinstance(found[1], Undefined):
-        return Undefined("scores, labels or the mean labels of the stimuli do not vary within subjects")
+        return Undefined("constant_within_subjects")
     return Followed(found[0], found[1])
 
 
 def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """(P,) each subject's correlation of scores and mean labels of the stimuli, in one seed."""
+    """Return (P,) each subject's correlation of scores and mean labels of the stimuli, in one seed."""
     found = [np.full(len(subjects), np.nan)]
     for fold, units in folds.items():
         if fold in beside and len(beside[fold]) == len(units):
@@ -388,8 +398,8 @@ def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], su
 
 
 def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """(P,) each subject's correlation of scores and labels, both less their means over all subjects at the stimulus, in
-    one seed. Scores are standardised within subjects first, since each fold has a model of its own."""
+    """Return (P,) each subject's correlation of scores and labels in one seed, both minus their means over all subjects
+    at the stimulus. Scores are standardised within subjects first, since each fold has another model."""
     subject, stimulus, score, label = (
         np.concatenate([np.asarray(getattr(units, name)) for units in folds.values()])
         for name in ("subject", "stimulus", "score", "y_true")
@@ -406,8 +416,8 @@ def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.n
 
 
 def _correlations(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
-    """(P,) the correlation of two numbers of each unit (n,) within each subject: 0 where `one` does not vary, NaN where
-    `other` does not."""
+    """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 where `one` does not vary,
+    NaN where `other` does not."""
     found = np.full(len(subjects), np.nan)
     for p, name in enumerate(subjects):
         mine = (subject == name) & np.isfinite(one) & np.isfinite(other)
@@ -418,7 +428,7 @@ def _correlations(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subje
 
 
 def _subjects(joined: Joined) -> tuple[list[str], np.ndarray]:
-    """The names of all subjects, and the group of each."""
+    """Return the names of all subjects, and the group of each."""
     group_of = {
         name: group
         for _, _, units in joined
@@ -438,51 +448,43 @@ def _round_or_none(value: float | None) -> float | None:
 MAX_EXPLAINED_IN_CLASS = 0.5
 """Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
 
-_FOLLOWED = "r with the mean label of the stimulus"
-_TODO = {
-    "person": "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
-    "stimulus": "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
-    "length": "the scores follow the length of a recording: crop all to one length (view.length=common)",
-    "missing": "absent or padded signals predict the label: use only what was recorded in all units, or other data",
-    "order": "the scores or labels follow the order of the files: shuffle the input, and find where the order enters",
-}
+
+def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
+    """Check whether scores are constant within a subject, so that they do not separate moments."""
+    return _explained(e, "subject", lambda rows: rows["subject"])
 
 
-def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined:
-    """Scores are the same all through a subject: they do not separate moments."""
-    return _explained(e, "person", lambda rows: rows["subject"])
-
-
-def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined:
-    """Scores are what other subjects got at the same stimulus; or follow the mean label of the stimulus, and nothing
-    else of the label."""
+def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
+    """Check whether other subjects' scores at the same stimulus explain the scores, or whether scores are associated
+    with the mean label of the stimulus only."""
     found = _explained(e, "stimulus", lambda rows: rows["stimulus"])
-    figures, findings = ({}, []) if isinstance(found, Undefined) else (dict(found.figures), list(found.findings))
+    figures, findings = _parts_of(found)
     for target in e.compared_targets() if e.manifest.cohort.design == "shared_stimuli" else ():
         follows = follow_stimulus_mean(e.joined[target.name])
         if isinstance(follows, Undefined):
             continue
-        figures[f"{target.name}: {_FOLLOWED}"] = follows.figures
+        figures.setdefault(target.name, {})["stimulus_mean"] = follows.figures
         if follows.explains:
-            r, partial = follows.figures["r"], follows.figures["partial r"]
-            what = (
-                f"scores of {target.name} follow the mean label of the stimulus, r = {r:.2f} within subjects; given "
-                f"the stimulus, their partial r with the label is {partial:.2f}"
-            )
-            findings.append(AuditFinding("warning", what, follows.figures, STIMULUS_MEAN))
-    if figures:
-        return CheckResult(figures, tuple(findings))
-    return found
+            evidence = {"target": target.name, **follows.figures}
+            findings.append(AuditFinding("warning", "follows_stimulus_mean", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else found
 
 
-def check_explained_by_length(e: Evidence) -> CheckResult | Undefined:
-    """Scores are what other subjects got in recordings of the same length."""
+def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any], list[AuditFinding]]:
+    """Return the figures of each target, and the findings; empty if the check was skipped."""
+    if not isinstance(found, CheckResult):
+        return {}, []
+    return {target: dict(figures) for target, figures in found.figures.items()}, list(found.findings)
+
+
+def check_explained_by_length(e: Evidence) -> CheckResult | Undefined | Skipped:
+    """Check whether other subjects' scores in recordings of the same length explain the scores."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
     return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
 
 
 def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
-    """Scores, or the labels themselves, follow the place of a unit in the dataset's files."""
+    """Check whether scores or labels follow the place of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
 
@@ -491,31 +493,23 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
         return np.array([np.nan if u is None else at[u.recording] - first[u.subject] + u.start / 1e6 for u in units])
 
     found = _explained(e, "order", place)
-    findings, figures = ([], {}) if isinstance(found, Undefined) else (list(found.findings), dict(found.figures))
+    figures, findings = _parts_of(found)
     for target, _ in e.binary_targets():
         rows = e.model_rows(target.name)
         where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
         areas, pairs = _by_place(e, target, where)
-        figures[f"{target.name}: labels by place"] = round(areas, 3)
+        figures.setdefault(target.name, {})["auroc_of_position_for_labels"] = round(areas, 3)
         if _follows(e, areas, pairs):
-            evidence = {"auroc of the place within people": areas, "pairs": pairs}
-            what = f"labels of {target.name} follow the order of the files"
+            evidence = {"target": target.name, "auroc": areas, "n_pairs": pairs}
             if e.card.fixed_order:
-                findings.append(
-                    AuditFinding(
-                        "note",
-                        what + ", because all subjects had the tasks in the same order",
-                        evidence,
-                        CLOCK,
-                    )
-                )
+                findings.append(AuditFinding("note", "labels_follow_task_order", evidence))
             else:
-                findings.append(AuditFinding("severe", what, evidence, _TODO["order"]))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+                findings.append(AuditFinding("severe", "labels_follow_order", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
 def check_missing(e: Evidence) -> CheckResult | Undefined:
-    """Labels follow what was recorded: a modality is absent, or a unit padded, where the label is high."""
+    """Check whether labels are higher where a modality is absent or a unit is padded."""
     used = {part for m in e.manifest.method.modalities for part in names_in(m)}
     figures: dict[str, Any] = {}
     findings = []
@@ -525,21 +519,21 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
         share = {id_: e.store.recorded_share(u.recording, m, u.start, u.stop) for id_, u in e.units.items()}
         for target, _ in e.binary_targets():
             areas, pairs = _by_place(e, target, share)
-            figures[f"{target.name}: labels by what was recorded of {m}"] = round(areas, 3)
+            figures.setdefault(target.name, {})[m] = round(areas, 3)
             if _follows(e, areas, pairs):
-                evidence = {"auroc of the recorded share within people": areas, "pairs": pairs}
-                what = f"labels of {target.name} follow how much of {m} was recorded"
-                findings.append(AuditFinding("severe", what, evidence, _TODO["missing"]))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+                evidence = {"target": target.name, "modality": m, "auroc": areas, "n_pairs": pairs}
+                findings.append(AuditFinding("severe", "labels_follow_missing", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
 def _follows(e: Evidence, areas: float, pairs: int) -> bool:
-    """True if labels follow a nuisance that has this AUROC within subjects."""
+    """Return True if labels follow a nuisance that has this AUROC within subjects."""
     return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
-    """(mean over subjects of how well the place separates the classes, in one direction for all; pairs of moments)."""
+    """Return how well the place separates the classes, as a mean over subjects in one direction for all, and the number
+    of pairs of moments."""
     table = e.labels
     rows = [
         (s, where[u], y)
@@ -556,68 +550,78 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     return max(mean, 1 - mean), pairs
 
 
-def _explained(e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]) -> CheckResult | Undefined:
-    """Compares each target's scores with those that the nuisance would give."""
+def _explained(
+    e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]
+) -> CheckResult | Undefined | Skipped:
+    """Compare each target's scores with the scores that a nuisance alone would give."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
         values = of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reasons.append(f"{target.name}: there are fewer than three values of the {_NUISANCES[name]}")
+            reasons.append(_of_target(target, "few_values", what=_NUISANCES[name]))
             continue
-        found = measure(e, target, rows, values, own=name == "person")
+        found = measure(e, target, rows, values, own=name == "subject")
         if isinstance(found, Undefined):
-            reasons.append(f"{target.name}: {found.reason}")
+            reasons.append(_of_target(target, found.reason))
             continue
-        figures[f"{target.name}: share"] = round(found.share, 3)
-        figures[f"{target.name}: auroc of that"] = found.area
-        figures[f"{target.name}: share inside classes"] = found.inside and round(found.inside, 3)
+        figures[target.name] = _round_evidence(found)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
         inside = found.inside if target.traits.has_classes else found.share
         if found.share >= MAX_EXPLAINED and inside is not None and inside >= MAX_EXPLAINED_IN_CLASS:
             predictive = found.predictive
-            if name == "person":  # a level of its own does no harm where moments within the subject are separated
+            if name == "subject":  # a level of its own does no harm where moments within the subject are separated
                 found_in = map(e.rescored.of(target.name).get, ("auroc", "auroc_within"))
                 everywhere, within = (score.low or 0 if score else 0 for score in found_in)
                 predictive = predictive and everywhere > 0.5 >= within
-            what = f"the {_NUISANCES[name]} explains {found.share:.0%} of the variance of scores of {target.name}"
-            what += f", and alone has an AUROC of {found.area:.2f}" if found.area is not None else ""
-            findings.append(AuditFinding("severe" if predictive else "warning", what, found.evidence, _TODO[name]))
-    if figures:
-        return CheckResult(figures, tuple(findings))
-    return Undefined("\n".join(reasons) or "no target of two classes or values")
+            evidence = {"target": target.name, **found.evidence}
+            findings.append(AuditFinding("severe" if predictive else "warning", f"explained_by_{name}", evidence))
+    return _checked(figures, findings, reasons)
 
 
 _NUISANCES = {
-    "person": "subject",
+    "subject": "subject",
     "stimulus": "stimulus",
     "length": "length of the recording",
     "order": "position in the files",
 }
 
 
-def check_controls(e: RecordEvidence) -> CheckResult | Undefined:
-    """Check that score and label stay associated given the measured confounds, as the record says; `embench leaderboard
-    verify` computes it again."""
-    asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
-    adds = {target: found for target, found in asked.items() if found.decides}
-    nothing = "the protocol does not test the association given confounds"
-    if not (asked or e.protocol.leaks or e.record.labels is None):
-        nothing = "the confound analysis was not run: repeat the command without `--no-confounds`"
-    reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [nothing]
-    return _adds(adds) if adds else Undefined("\n".join(reasons))
+def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
+    """Check that score and label stay associated given the measured confounds, from the values in the record; `embench
+    leaderboard verify` recomputes these values."""
+    asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
+    adjusted = {target: found for target, found in asked.items() if found.decides}
+    if adjusted:
+        return _check_adjusted(adjusted)
+    if asked:
+        undefined = {target: found.undefined for target, found in asked.items()}
+        return Skipped(tuple(Reason.make("of_target", target=t, why=why) for t, why in undefined.items()))
+    skipped = not (e.protocol.leaks or e.record.labels is None)
+    return Undefined("confound_test_skipped" if skipped else "no_confound_test")
 
 
-def _adds(adds: Mapping[str, Adds]) -> CheckResult:
-    """A warning where an association of score and label given the confounds is not shown."""
-    nothing = [target for target, found in adds.items() if not (found.decides and found.decides.adds)]
-    figures = {target: found.decides.model_dump(mode="json") for target, found in adds.items() if found.decides}
+def _check_adjusted(adjusted: Mapping[str, Adjusted]) -> CheckResult:
+    """Return a warning for each target whose association of score and label, given the confounds, is not shown."""
+    nothing = [target for target, found in adjusted.items() if not (found.decides and found.decides.associated)]
+    figures = {target: found.decides.model_dump(mode="json") for target, found in adjusted.items() if found.decides}
     if not nothing:
         return CheckResult(figures)
-    told = "; ".join(not_associated(target, figures[target], adds[target].confounds) for target in nothing)
-    todo = "do not present this score as evidence of a physiological effect"
-    return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
+    evidence = {"targets": {target: _partial_r(adjusted[target]) for target in nothing}}
+    return CheckResult(figures, (AuditFinding("warning", "not_associated", evidence),))
+
+
+def _partial_r(found: Adjusted) -> dict[str, Any]:
+    """Return the partial r at the decisive level of confounds, as findings show it."""
+    effect = found.decides.partial_r if found.decides else None
+    return {
+        "level": found.decisive_level,
+        "has_movement": found.has_movement,
+        "partial_r": effect and effect.mean,
+        "low_of_partial_r": effect and effect.low,
+        "high_of_partial_r": effect and effect.high,
+    }
 
 
 # Scores that order the moments of a subject as one statistic of one signal does, such as the SD of an axis.
@@ -626,11 +630,10 @@ SAME_ORDER = 0.95
 """Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
 _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
 """Fewer units of a subject, or fewer subjects, show nothing: few moments are in some statistic's order by chance."""
-STATISTICS = ("mean", "SD", "minimum", "maximum", "range", "slope")
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
-    """Checks that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
+    """Check that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
     units = list(e.units.values())
     names, tables = [], []
     for modality, entry in e.store.modalities.items():
@@ -638,7 +641,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
             names += [(modality, channel, statistic) for channel in entry.channels for statistic in STATISTICS]
             tables.append(signal_statistics(e.store, modality, units))
     if not tables:
-        return Undefined("there are no signals but videos")
+        return Undefined("only_videos")
     figures: dict[str, Any] = {}
     findings = []
     subject = np.array([unit.subject for unit in units])
@@ -649,25 +652,21 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
             continue
         best = int(np.nanargmax(np.abs(found)))
         (modality, channel, statistic), correlation = names[best], float(found[best])
-        evidence = {"signal": modality, "channel": channel, "statistic": statistic, "rank correlation": correlation}
-        figures[target.name] = {**evidence, "rank correlation": round(correlation, 3)}
+        evidence = {"signal": modality, "channel": channel, "statistic": statistic, "rank_correlation": correlation}
+        figures[target.name] = {**evidence, "rank_correlation": round(correlation, 3)}
         if abs(correlation) > SAME_ORDER:
-            what = f"scores of {target.name} order moments within subjects as the {statistic} of {modality} does"
-            what += f", channel {channel}: rank correlation {correlation:.3f}"
-            todo = "report this with the method: the statistic alone predicts nearly as well"
-            findings.append(AuditFinding("note", what, evidence, todo))
+            findings.append(AuditFinding("note", "follows_statistic", {"target": target.name, **evidence}))
     if figures:
         return CheckResult(figures, tuple(findings))
-    few = f"fewer than {_FEWEST_SUBJECTS} subjects have scores that differ between {_FEWEST_UNITS} units with samples"
-    return Undefined(f"{few}, of a target with one score a unit")
+    return Undefined("few_subjects_or_units", subjects=_FEWEST_SUBJECTS, units=_FEWEST_UNITS)
 
 
 def signal_statistics(store: Store, modality: str, units: Sequence[Unit]) -> np.ndarray:
-    """(n, C S) the `STATISTICS` of each channel of a modality in n units, channel by channel; NaN where there are not
-    two samples. The slope is that of a straight line, per sample."""
+    """Return (n, C S) the `STATISTICS` of each channel of a modality in n units, channel by channel; NaN for channels
+    with fewer than two samples. The slope is the slope of a straight line, per sample."""
     where = digest([[unit.recording, unit.start, unit.stop] for unit in units])
-    key = ["one statistic", sha256(Path(__file__)), version_of("numpy"), modality, where]
-    return kept(store, key, partial(_signal_statistics, store, modality, units))
+    key = ["one statistic", sha256(Path(__file__)), installed_version("numpy"), modality, where]
+    return cache_array(store, key, partial(_signal_statistics, store, modality, units))
 
 
 def _signal_statistics(store: Store, modality: str, units: Sequence[Unit]) -> np.ndarray:
@@ -686,7 +685,7 @@ def _signal_statistics(store: Store, modality: str, units: Sequence[Unit]) -> np
 
 
 def _mean_scores(rows: Predictions, units: Sequence[Unit]) -> np.ndarray:
-    """(n,) the mean over seeds of a target's scores in n units, NaN where there is none."""
+    """Return (n,) the mean over seeds of a target's scores in n units, NaN without scores."""
     own = rows.texts("unit")
     mean = np.bincount(own.code, rows["score"]) / np.bincount(own.code)
     by_name = dict(zip(own.names.tolist(), mean.tolist(), strict=True))
@@ -694,8 +693,8 @@ def _mean_scores(rows: Predictions, units: Sequence[Unit]) -> np.ndarray:
 
 
 def _rank_correlations(score: np.ndarray, table: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """(k,) the rank correlation of scores (n,) with each column of `table` (n, k), mean over subjects (n,); NaN where
-    too few have one."""
+    """Return (k,) the rank correlation of scores (n,) with each column of `table` (n, k), averaged over subjects (n,);
+    NaN if too few subjects have one."""
     known = np.isfinite(score) & np.isfinite(table).all(1)
     found = []
     for name in np.unique(subject[known]).tolist():

@@ -14,12 +14,13 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
-from embench.protocols import Fold, Protocol, access_of, recorded_given
-from embench.records.audit import AuditFinding, CheckResult, Severity
-from embench.records.ledger import looks_at, scored_in_words
+from embench.protocols import Fold, Protocol, find_access, recorded_given
+from embench.records.audit import AuditFinding, CheckResult, Skipped
+from embench.records.findings import Severity
+from embench.records.ledger import looks_at
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
-from embench.records.record import Record, family_of
+from embench.records.record import Record, strip_variant
 from embench.records.scores import TOLERANCE, Scores
 from embench.statistics.joined import Joined, join
 from embench.store import Store
@@ -131,8 +132,8 @@ class Evidence(RecordEvidence):
     planned: Plan | Undefined
     untested: frozenset[str]
     dealt: Mapping[int, Sequence[Fold]]
-    statistics: Sequence[FittedStatistics] | Undefined
-    stages: Sequence[Mapping[str, Any]] | Undefined
+    statistics: Sequence[FittedStatistics] | Undefined | Skipped
+    stages: Sequence[Mapping[str, Any]] | Undefined | Skipped
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Path] = ()
@@ -157,9 +158,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     config = e.record.run["config"]
     few = config.get("label_subjects") or config.get("label_fraction")
     if fitted and (not e.dealt or e.manifest.dev or few):
-        return Undefined(
-            "labels are cut at the mean of the training subjects, which the protocol alone does not determine"
-        )
+        return Undefined("cut_at_training_mean")
     if recorded is None:
         return _check_seal(e)
     made, ours = _table(e.labels), _table(recorded)
@@ -167,43 +166,37 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     predicted = set(e.predictions.distinct("target", "unit"))
     extra = ours.keys() - made.keys()
     missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
-    figures = {"labels": len(ours), "differ": len(differ), "not in the data": len(extra), "left out": len(missing)}
+    figures = {"labels_compared": len(ours), "differ": len(differ), "not_in_data": len(extra), "missing": len(missing)}
     if not (differ or extra or missing):
         return CheckResult(figures)
     wrong = [key[1] for key in (*differ, *extra, *missing)]
-    what = (
-        f"{len(wrong)} of {len(ours.keys() | missing)} labels differ from those that the rules of the dataset card make"
-    )
-    todo = "score again against the labels of the data: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
-    return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": first_names(wrong)}, todo),))
+    counts = {"n": len(wrong), "of": len(ours.keys() | missing)}
+    evidence = {**counts, **figures, "units": first_names(wrong)}
+    return CheckResult(figures, (AuditFinding(severity, "other_labels", evidence),))
 
 
 def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
     """The fault of a record that lacks labels, or must not have them."""
-    todo = "publish the run again: `embench leaderboard build --from RUNS`"
     if public:
-        what = "the labels of this dataset are public, but the record does not contain them"
+        fault = "labels_missing"
     elif e.record.labels is not None or len(e.predictions):
-        what = "the labels of this dataset are not public, and the record has labels, or predictions that reveal them"
-        todo = f"delete the entry, also from the history of the repository; {todo}"
+        fault = "labels_not_withheld"
     elif e.seal == "missing":
-        what = "the digest of the withheld labels is missing"
+        fault = "digest_missing"
     else:
         return None
-    return AuditFinding("severe", what, {"labels_public": e.card.labels_public}, todo)
+    return AuditFinding("severe", fault, {"labels_public": e.card.labels_public})
 
 
 def _check_seal(e: Evidence) -> CheckResult | Undefined:
     """The seal of a published record without labels was made of the labels of the data."""
     if e.seal == "other files":
-        return Undefined("the raw files on this machine are not those that the withheld labels come from")
-    figures = {"labels": len(e.labels), "sealed": e.seal}
+        return Undefined("other_raw_files")
+    figures = {"labels_compared": len(e.labels), "withheld_digest": e.seal}
     if e.seal == "same":
         return CheckResult(figures)
-    what = "the labels that the run was scored against are not those of the data"
-    todo = "find out which labels they are, and publish a run that was scored against those of the data"
-    return CheckResult(figures, (AuditFinding("severe", what, figures, todo),))
+    return CheckResult(figures, (AuditFinding("severe", "other_withheld_labels", figures),))
 
 
 def _table(table: Labels) -> dict[tuple[str, str, int], float]:
@@ -215,24 +208,21 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
 def check_scores(e: Evidence) -> CheckResult | Undefined:
     """Checks that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
-        return Undefined("the record has no labels")
+        return Undefined("no_labels")
     apart = list(wrong_scores(e.record, e.rescored))
-    figures = {"methods": 1 + len(e.rescored.control_names), "differ": len(apart)}
+    figures = {"methods": 1 + len(e.rescored.confound_only_names), "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
-    what = f"{len(apart)} recorded scores do not follow from the record's own predictions and labels"
-    todo = "score again, with the same `embench run` or `embench score` command"
-    evidence = {**figures, "such as": [difference._asdict() for difference in apart[:5]]}
-    return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
+    evidence = {**figures, "examples": [difference._asdict() for difference in apart[:5]]}
+    return CheckResult(figures, (AuditFinding("severe", "other_scores", evidence),))
 
 
 def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
     """Labelled units that the method does not predict count as lost, or as ties where nothing was recorded."""
     if not e.owed:
-        return CheckResult({"targets and seeds": 0})
-    todo = "score again, with the same `embench run` or `embench score` command"
-    evidence = {"targets and seeds": len(e.owed), "such as": list(e.owed[:3])}
-    return CheckResult(evidence, (AuditFinding("severe", "; ".join(e.owed[:3]), evidence, todo),))
+        return CheckResult({"n": 0})
+    evidence = {"n": len(e.owed), "statements": list(e.owed[:3])}
+    return CheckResult({"n": len(e.owed)}, (AuditFinding("severe", "uncounted_units", evidence),))
 
 
 def check_statements(e: RecordEvidence) -> CheckResult:
@@ -241,55 +231,47 @@ def check_statements(e: RecordEvidence) -> CheckResult:
     wrong = list(wrong_statements(e.record))
     if not wrong:
         return CheckResult({"differ": 0})
-    what = f"the record contradicts itself, or what was published: {'; '.join(wrong[:3])}"
-    todo = "restore the record as the run wrote it, or run again"
-    return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", what, {"statements": wrong[:8]}, todo),))
+    return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),))
 
 
 def check_access(e: Evidence) -> CheckResult:
     """The rules and data that the record states are the real ones."""
     run, findings = e.record.run, []
-    claimed, real = run["target_access"], access_of(e.protocol, recorded_given(run.get("given")))
+    claimed, real = run["target_access"], find_access(e.protocol, recorded_given(run.get("calibration_data")))
     order = ("none", "baseline", "unlabelled")
     if claimed != real:
         more = claimed in order and real in order and order.index(claimed) > order.index(real)
-        what = f"the record states access `{claimed}` to data of test subjects, but its protocol gives `{real}`"
-        todo = "run again, or correct the record: entries with different access are not ranked together"
-        findings.append(AuditFinding("warning" if more else "severe", what, {}, todo))
+        stated = {"stated_access": claimed, "access": real}
+        findings.append(AuditFinding("warning" if more else "severe", "other_access", stated))
     if bool(run["protocol"]["leaks"]) != e.protocol.leaks or run["protocol"]["hash"] != e.protocol.hash:
-        about = {"recorded": run["protocol"]["hash"], "published": e.protocol.hash}
-        what = f"the rules of the protocol differ from those published as {e.protocol.name}"
-        findings.append(AuditFinding("severe", what, about, "give changed rules a name of their own, and run again"))
+        rules = {"protocol": e.protocol.name, "recorded": run["protocol"]["hash"], "here": e.protocol.hash}
+        findings.append(AuditFinding("severe", "other_rules", rules))
     if run["dataset"]["fingerprint"] != e.store.key:
-        about = {"recorded": run["dataset"]["fingerprint"], "here": e.store.key}
-        what = "the data on this machine, or the code that prepares them, differ from those of the run"
-        findings.append(AuditFinding("note", what, about, "audit with the data of the run: --data-root"))
+        fingerprints = {"recorded": run["dataset"]["fingerprint"], "here": e.store.key}
+        findings.append(AuditFinding("note", "other_data", fingerprints))
     return CheckResult({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
 
 
-def check_stages(e: Evidence) -> CheckResult | Undefined:
+def check_stages(e: Evidence) -> CheckResult | Undefined | Skipped:
     """The stages that the run went through are those that its request has here: their ids are made of the subjects,
     units and labels that each learned from, so that equal ids prove them."""
-    if isinstance(e.stages, Undefined):
+    if isinstance(e.stages, Undefined | Skipped):
         return e.stages
     rows = [row for row in e.stages if row["differs"]]
     figures = {"stages": len(e.stages), "differ": len(rows)}
     if not rows:
         return CheckResult(figures)
     kinds = sorted({str(row["kind"]) for row in rows})
-    what = f"{len(rows)} stages ({', '.join(kinds)}) were not trained on the data that the protocol gives them"
-    remark = "pretraining used recordings other than those of the training subjects" if "pretrain" in kinds else ""
-    evidence = {**figures, "kinds": kinds, "such as": rows[:3], **({"that is": remark} if remark else {})}
-    todo = "delete the run and its stages, and run again with an unchanged embench"
-    return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
+    evidence = {**figures, "kinds": kinds, "examples": rows[:3]}
+    return CheckResult(figures, (AuditFinding("severe", "other_stages", evidence),))
 
 
-def check_statistics(e: Evidence) -> CheckResult | Undefined:
+def check_statistics(e: Evidence) -> CheckResult | Undefined | Skipped:
     """Checks that a network's normalisation was fitted on the training subjects of its fold only."""
-    if isinstance(e.statistics, Undefined):
+    if isinstance(e.statistics, Undefined | Skipped):
         return e.statistics
     if not e.statistics:
-        return Undefined("no encoder of the method keeps statistics of its training subjects")
+        return Undefined("no_training_statistics")
     off, whole = [], []
     for s in e.statistics:
         size = np.abs(s.training) + np.abs(s.training - s.all_subjects) + 1e-6
@@ -299,17 +281,12 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined:
             if float(np.max(np.abs(s.saved - s.all_subjects) / size)) < gap / 3:
                 whole.append(s)
     same = _same_in_all_folds(e.statistics)
-    figures = {"buffers": len(e.statistics), "differ": len(off), "same in all folds": len(same)}
-    todo = "fit normalisation statistics in `fit_stats`, on the training subjects of each fold only, and train again"
-    if whole or same:
-        what = "signals or features were normalised by statistics of all subjects, including test subjects"
-        names = sorted({f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole} | set(same))
-        return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
-    if off:
-        what = "normalisation statistics of the networks differ from those of their training subjects"
-        names = [f"seed {s.seed}, fold {s.fold}: {s.name}" for s in off]
-        return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
-    return CheckResult(figures)
+    figures = {"buffers": len(e.statistics), "differ": len(off), "same_in_all_folds": len(same)}
+    if not (off or same):
+        return CheckResult(figures)
+    fault = "statistics_of_all_subjects" if whole or same else "other_statistics"
+    names = {f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole or ([] if same else off)} | set(same)
+    return CheckResult(figures, (AuditFinding("severe", fault, {**figures, "examples": first_names(names)}),))
 
 
 def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
@@ -329,35 +306,30 @@ def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
 
 def check_validation(e: RecordEvidence) -> CheckResult:
     """Counts the decisions made on the validation subjects; each one more makes them less of a check."""
-    uses = [f"when to stop {name}" for name in _stopped_early(e)]
+    stopped = _stopped_early(e)
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
     findings = []
-    if tested and len(uses) > 1:
-        what = f"the same validation subjects were used for {len(uses)} decisions: {', '.join(uses)}"
-        todo = "test scores are not affected; scores of --dev runs are too high"
-        findings.append(AuditFinding("note", what, {"uses": uses}, todo))
-    tried = e.record.run.get("tried")
-    most = e.manifest.most_of("tried")
-    looks = e.record.run.get("test_looks")
-    seen = e.manifest.most_of("test_looks")
+    if tested and len(stopped) > 1:
+        findings.append(AuditFinding("note", "reused_validation", {"stopped_early": stopped}))
+    tried = e.record.run.get("methods_evaluated")
+    most = e.manifest.most_of("methods_evaluated")
+    looks = e.record.run.get("test_evaluations")
+    seen = e.manifest.most_of("test_evaluations")
+    counts = {"methods_evaluated": most, "test_evaluations": seen}
     if most > MANY_METHODS:
-        outside = e.manifest.method.outside
-        todo = _CHOOSE_FILES if outside else "compare methods with --dev, and evaluate on the test labels once"
-        findings.append(AuditFinding("note", scored_in_words(e.manifest), {"tried": most, "test looks": seen}, todo))
+        many = "many_methods_dev" if e.manifest.dev else "many_methods"
+        findings.append(AuditFinding("note", "many_files" if e.manifest.method.submission else many, counts))
     if e.manifest.ledger and isinstance(looks, Mapping):
         counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
-        recorded = {"openings": looks, "tried": tried, "dev": e.manifest.dev_looks}
+        recorded = {
+            "test_evaluations": looks,
+            "methods_evaluated": tried,
+            "dev_evaluations": e.manifest.dev_evaluations,
+        }
         if counted and {name: getattr(counted, name) for name in recorded} != recorded:
-            what = "the record and the evaluation log differ in the number of test-set evaluations or methods"
             evidence = {"ledger": vars(counted), "recorded": recorded}
-            findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
-    return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
-
-
-_CHOOSE_FILES = (
-    "choose among methods by validation inside the training subjects of each fold, and score only the file of the "
-    "chosen method: each file that is scored counts"
-)
+            findings.append(AuditFinding("severe", "other_counts", evidence))
+    return CheckResult({"stopped_early": stopped, **counts}, tuple(findings))
 
 
 def _stopped_early(e: RecordEvidence) -> list[str]:
@@ -368,43 +340,29 @@ def _stopped_early(e: RecordEvidence) -> list[str]:
     return [n for n, part in parts.items() if n.partition("[")[0] in trained and part.get("selection") == "early_stop"]
 
 
-_SAW = {
-    "unlabelled": "signals of the tested subjects were seen",
-    "labelled": "labels of the tested subjects were seen",
-    "undisclosed": "it is unknown what was seen of the tested subjects",
-}
-"""What weights saw, as their card has it, in words."""
-
 _OVERLAP: dict[str, tuple[Severity, str]] = {
-    "labelled_target": ("severe", "pretraining used labels of test subjects"),
-    "unlabelled_target": ("warning", "pretraining used signals of test subjects, without labels"),
-    "unknown": ("warning", "the subjects that the pretrained weights were trained on are unknown"),
+    "labelled_target": ("severe", "pretrained_on_labels"),
+    "unlabelled_target": ("warning", "pretrained_on_signals"),
+    "unknown": ("warning", "unknown_pretraining"),
 }
 
 
 def overlap_findings(e: Evidence) -> list[AuditFinding]:
     """Overlap of pretraining that the record states, and overlap that its sources show but it does not state."""
-    overlap, findings = e.manifest.pretrain_overlap, []
-    if e.manifest.method.outside and overlap == "unknown":
-        what = "a file of predictions does not show what its method was pretrained on"
-        todo = "report it with the score, and state that it contained no tested subject"
-        findings.append(AuditFinding("note", what, {"pretrain_overlap": overlap}, todo))
+    overlap, findings = e.manifest.pretraining_overlap, []
+    if e.manifest.method.submission and overlap == "unknown":
+        findings.append(AuditFinding("note", "unknown_pretraining_of_file", {"pretraining_overlap": overlap}))
     elif overlap in _OVERLAP:
-        severity, what = _OVERLAP[overlap]
-        todo = "pretrain on other subjects, or on each fold's training subjects (no source after the pretrainer's name)"
-        findings.append(AuditFinding(severity, what, {"pretrain_overlap": overlap}, todo))
-    family = family_of(e.manifest.dataset.name)
-    started = (e.record.run.get("started_from") or {}).get("manifest") or {}
+        findings.append(AuditFinding(*_OVERLAP[overlap], {"pretraining_overlap": overlap}))
+    family = strip_variant(e.manifest.dataset.name)
+    started = (e.record.run.get("initial_weights") or {}).get("manifest") or {}
     seen = [*e.manifest.pretraining, *started.get("seen", [])]
-    own = [s for s in seen if family_of(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
+    own = [s for s in seen if strip_variant(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
     if own and overlap == "none":
-        what = "pretraining used the tested dataset, but the record states no overlap"
-        evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("subjects") for s in own]}
-        findings.append(AuditFinding("severe", what, evidence, "pretrain on other subjects"))
+        evidence = {"sources": [s.get("dataset") for s in own], "subjects": [s.get("subjects") for s in own]}
+        findings.append(AuditFinding("severe", "undeclared_dataset", evidence))
     for m, about in e.manifest.weights.items() if overlap == "none" else ():
         if about.saw != "none":
-            what = f"{_SAW[about.saw]} by the weights of {m}, but the record states no overlap"
-            findings.append(
-                AuditFinding("severe", what, {"weights": about.name, "saw": about.saw}, "use other weights")
-            )
+            found = {"modality": m, "weights": about.name, "saw": about.saw}
+            findings.append(AuditFinding("severe", "undeclared_weights", found))
     return findings

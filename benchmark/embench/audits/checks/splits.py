@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -21,15 +22,14 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.planning.tuning import Choice, Tuning, read_tuning
 from embench.protocols.partition import GIVES
-from embench.records.audit import AuditFinding, CheckResult, Severity
-from embench.records.record import TUNING_FILE, family_of
+from embench.records.audit import AuditFinding, CheckResult
+from embench.records.findings import Severity
+from embench.records.record import TUNING_FILE, strip_variant
 from embench.store import Store
-from embench.store.store import kept
-from embench.system import version_of
+from embench.store.store import cache_array
+from embench.system import installed_version
 
 # Subjects, groups, stimuli or samples on both sides of a split, by the folds and by the data.
-
-_SPLIT = "split by subject and group, then train and score again"
 
 
 def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
@@ -40,22 +40,21 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     names; `copies` and `pretraining` compare signals.
     """
     if e.manifest.dev:
-        return Undefined("--dev scores validation subjects")
+        return Undefined("dev_run")
     severity: Severity = "note" if e.protocol.leaks else "severe"
     findings = []
     sides: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     source = e.record.run["config"].get("train_dataset")
-    elsewhere = bool(source) and family_of(source) != family_of(e.manifest.dataset.name)
+    elsewhere = bool(source) and strip_variant(source) != strip_variant(e.manifest.dataset.name)
     for row in e.record.folds:
-        if row["role"] == GIVES and e.protocol.trains_on_given:
+        if row["role"] == GIVES and e.protocol.trains_on_calibration:
             continue
         if row["role"] and not (elsewhere and row["role"] != "test"):
             part = "test" if row["role"] == "test" else "learned"
             sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
-    if shared and not e.protocol.trains_on_given:
-        what = f"{len(shared)} subjects are in both training and test of a fold"
-        findings.append(AuditFinding(severity, what, {"people": first_names(shared)}, _SPLIT))
+    if shared and not e.protocol.trains_on_calibration:
+        findings.append(AuditFinding(severity, "shared_subjects", {"n": len(shared), "subjects": first_names(shared)}))
     bound = {
         p
         for fold in sides.values()
@@ -63,23 +62,18 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
         if e.groups.get(p, p) in {e.groups.get(q, q) for q in fold["learned"] - fold["test"]}
     }
     if bound:
-        what = f"{len(bound)} test subjects were recorded together with training subjects of their fold"
         groups = {e.groups.get(p, p) for p in bound}
-        evidence = {"people": first_names(bound), "groups of the data": first_names(groups)}
-        findings.append(AuditFinding(severity, what, evidence, _SPLIT))
+        evidence = {"n": len(bound), "subjects": first_names(bound), "groups": first_names(groups)}
+        findings.append(AuditFinding(severity, "shared_groups", evidence))
     rows = [(str(s), str(f), p) for s, f, p in e.tested]
     strangers = {p for s, f, p in rows if p not in sides[s, f]["test"]}
     if strangers:
-        what = f"{len(strangers)} subjects are predicted in folds that, by folds.csv, do not test them"
-        evidence = {"people": first_names(strangers)}
-        findings.append(AuditFinding("severe", what, evidence, "find out which folds the predictions come from"))
+        evidence = {"n": len(strangers), "subjects": first_names(strangers)}
+        findings.append(AuditFinding("severe", "untested_subjects", evidence))
     several = _several(e)
     if several:
-        what = (
-            f"{len(several)} subjects or groups are tested in several folds of a seed, so other folds trained on them"
-        )
-        findings.append(AuditFinding(severity, what, {"people or groups": first_names(several)}, _SPLIT))
-    return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
+        findings.append(AuditFinding(severity, "several_folds", {"n": len(several), "subjects": first_names(several)}))
+    return CheckResult({"folds": len(sides), "subjects": len({p for _, _, p in rows})}, tuple(findings))
 
 
 def _several(e: RecordEvidence) -> set[str]:
@@ -96,7 +90,7 @@ def _several(e: RecordEvidence) -> set[str]:
 def check_partition(e: Evidence) -> CheckResult | Undefined:
     """Folds are those that the protocol deals these subjects into."""
     if not e.dealt:
-        return Undefined("the protocol alone does not determine the folds")
+        return Undefined("folds_not_determined")
     tested = {
         (seed, fold.index, e.units[u].subject)
         for seed, folds in e.dealt.items()
@@ -108,9 +102,8 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
     odd = {subject for _, _, subject in ours - tested}
     if not odd:
         return CheckResult({"seeds": len(e.dealt)})
-    what = f"{len(odd)} subjects are tested in folds other than those of {e.protocol.name}"
-    todo = "run again with this protocol: runs with other folds cannot be compared with leaderboard entries"
-    return CheckResult({"seeds": len(e.dealt)}, (AuditFinding("warning", what, {"people": first_names(odd)}, todo),))
+    evidence = {"n": len(odd), "protocol": e.protocol.name, "subjects": first_names(odd)}
+    return CheckResult({"seeds": len(e.dealt)}, (AuditFinding("warning", "other_folds", evidence),))
 
 
 def check_samples(e: Evidence) -> CheckResult:
@@ -121,33 +114,28 @@ def check_samples(e: Evidence) -> CheckResult:
     predicted = rows.texts("unit").names.tolist()
     unknown = {u for u in predicted if u not in e.units}
     if unknown:
-        what = f"{len(unknown)} predicted units do not exist in the data under this protocol"
-        todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
-        findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
+        findings.append(AuditFinding("severe", "unknown_units", _units(unknown)))
     given = set(predicted) & e.untested
     if given:
-        what = f"{len(given)} predicted units are calibration data of their subjects, or too near to them"
-        todo = "predict only the scored units: at least one block and the guard gap after the calibration data"
-        findings.append(AuditFinding("severe", what, {"units": first_names(given)}, todo))
+        findings.append(AuditFinding("severe", "calibration_units", _units(given)))
     wrong = {
         unit
         for unit, *about in rows.distinct("unit", "subject", "recording", "stimulus")
         if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
     }
     if wrong:
-        what = f"{len(wrong)} units have another subject, recording or stimulus than in the data"
-        findings.append(
-            AuditFinding("severe", what, {"units": first_names(wrong)}, "join predictions and units again, by id")
-        )
+        findings.append(AuditFinding("severe", "other_units", _units(wrong)))
     overlapping = _overlapping(e)
     if overlapping:
-        what = f"{len(overlapping)} units share raw samples with units that another fold of the seed tests"
-        todo = "cut units that do not overlap, or keep each recording in one fold"
         severity: Severity = "note" if e.protocol.leaks else "severe"
-        findings.append(AuditFinding(severity, what, {"units": first_names(overlapping)}, todo))
+        findings.append(AuditFinding(severity, "shared_samples", _units(overlapping)))
     if "stimulus" in e.protocol.split.by:
         findings += _stimuli(e)
     return CheckResult({"units": len(predicted)}, tuple(findings))
+
+
+def _units(names: set[str]) -> dict[str, Any]:
+    return {"n": len(names), "units": first_names(names)}
 
 
 def _overlapping(e: Evidence) -> set[str]:
@@ -171,7 +159,7 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
     """A fold of a split by stimuli tests stimuli that the fold, by the protocol, does not train on, nor on any that are
     kept apart from them."""
     rules = e.protocol.stimulus_rules(e.card.name)
-    apart = rules.kept_apart() if rules else {}
+    apart = rules.separated_stimuli() if rules else {}
     learned = {
         (seed, fold.index): {e.units[u].stimulus for u in (*fold.train, *fold.val) if u in e.units}
         for seed, folds in e.dealt.items()
@@ -185,12 +173,7 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
     }
     if not both:
         return []
-    what = f"{len(both)} stimuli are in both training and test of a fold"
-    return [
-        AuditFinding(
-            "severe", what, {"stimuli": first_names(both)}, "split by stimulus as well, as the protocol requires"
-        )
-    ]
+    return [AuditFinding("severe", "shared_stimuli", {"n": len(both), "stimuli": first_names(both)})]
 
 
 # Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones.
@@ -256,39 +239,38 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
     modalities = list(dict.fromkeys(part for m in wanted for part in names_in(m) if part in e.store.modalities))
     n_compared, found = find_matches(e.store, None, modalities, rates)
     if not n_compared:
-        return Undefined("recordings are too short, or change too slowly, to be distinguished")
-    figures = {"windows": n_compared, "pairs of people": len({(m.one, m.other) for m in found})}
+        return Undefined("indistinct_recordings")
+    figures = {"windows": n_compared, "n_pairs": len({(m.one, m.other) for m in found})}
     if not found:
         return CheckResult(figures)
     pairs = sorted({f"{m.one} and {m.other}" for m in found})
-    what = f"{len(pairs)} pairs of subjects have the same signals: {', '.join(pairs[:5])}"
-    evidence = {**figures, "matches": [vars(m) for m in found[:8]]}
-    todo = "find out which subject was recorded, and exclude the copy: it is in training where its original is in test"
-    return CheckResult(figures, (AuditFinding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
+    evidence = {**figures, "pairs": pairs[:5], "matches": [vars(m) for m in found[:8]]}
+    return CheckResult(figures, (AuditFinding("note" if e.protocol.leaks else "severe", "copied_signals", evidence),))
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
     """Checks that pretraining data hold no test subjects, by the record, and by the signals that are available."""
     about = e.manifest
-    if not (about.method.pretrainers or about.pretraining or about.weights or about.started_from) and (
-        about.pretrain_overlap == "none"
+    if not (about.method.pretrainers or about.pretraining or about.weights or about.initial_weights) and (
+        about.pretraining_overlap == "none"
     ):
-        return Undefined("nothing was pretrained")
+        return Undefined("not_pretrained")
     findings = overlap_findings(e)
-    figures: dict[str, object] = {"pretrain_overlap": e.manifest.pretrain_overlap}
+    sources: dict[str, object] = {}
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     tested = {subject for _, _, subject in e.tested}
     for name, source in e.sources.items():
         common = [m for m in source.modalities if m in e.store.modalities]
         n_compared, found = find_matches(e.store, source, common, rates)
-        figures[name] = {"windows": n_compared, "people found": len({m.one for m in found})}
+        sources[name] = {"windows": n_compared, "subjects_found": len({m.one for m in found})}
         subjects = sorted({m.one for m in found} & tested)
         if subjects:
-            what = f"the pretraining data {name} contain signals of {len(subjects)} test subjects"
-            evidence = {"people": subjects[:8], "matches": [vars(m) for m in found[:8]]}
-            findings.append(AuditFinding("severe", what, evidence, "pretrain without these subjects, or test others"))
+            matches = [vars(m) for m in found[:8]]
+            evidence = {"n": len(subjects), "dataset": name, "subjects": subjects[:8], "matches": matches}
+            findings.append(AuditFinding("severe", "pretrained_on_copies", evidence))
+    figures: dict[str, object] = {"pretraining_overlap": e.manifest.pretraining_overlap, "sources": sources}
     if e.missing_sources:
-        figures["not at hand"] = list(e.missing_sources)
+        figures["missing_sources"] = list(e.missing_sources)
     return CheckResult(figures, tuple(findings))
 
 
@@ -301,11 +283,11 @@ def find_matches(
         rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
     """
     n_compared, found = {}, []
-    libraries = [version_of(name) for name in ("numpy", "scipy")]
+    libraries = [installed_version(name) for name in ("numpy", "scipy")]
     for m in (m for m in modalities if m != "video"):  # frames are no signal, and decoded only where a run needs them
         rate = rates.get(m, np.inf)
         key = ["copies", sha256(Path(__file__)), libraries, None if other is None else other.key, m, rate]
-        windows, matches = json.loads(str(kept(store, key, partial(_compared, store, other, m, rate))))
+        windows, matches = json.loads(str(cache_array(store, key, partial(_compared, store, other, m, rate))))
         if windows is not None:
             n_compared[m] = windows
             found += [Match(**match) for match in matches]
@@ -521,27 +503,24 @@ def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: 
 
 # Check of a tuned run: each fold has the trial that is best by its own record, on validation subjects alone.
 
-_TODO = "tune again with `embench tune`, and test what it wrote"
-
 
 def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
     """The settings of a tuned run are those that are best, by the scores in its record, on the validation subjects of
     each fold. Scores themselves are computed again where the run is retrained."""
     stated = e.record.run["config"].get("tuned")
     if stated is None:
-        return Undefined("the run was not tuned")
+        return Undefined("not_tuned")
     try:
         tuning = read_tuning(e.folder / TUNING_FILE)
     except EmbenchError as error:
-        return CheckResult({}, (AuditFinding("severe", f"its choices cannot be read: {error.what}", {}, _TODO),))
+        return CheckResult({}, (AuditFinding("severe", "unreadable_choices", {"reason": error.what}),))
     wrong = list(_wrong(e, tuning))
     if tuning.summary != stated:
         wrong.insert(0, "the choices are not those that the run was made with")
-    figures = {"trials": tuning.search.trials, "choices": len(tuning.choices), "wrong": len(wrong)}
+    figures = {"trials": tuning.search.trials, "choices_made": len(tuning.choices), "wrong": len(wrong)}
     if not wrong:
         return CheckResult(figures)
-    what = f"settings were not chosen by validation subjects: {'; '.join(wrong[:3])}"
-    return CheckResult(figures, (AuditFinding("severe", what, {**figures, "such as": wrong[:8]}, _TODO),))
+    return CheckResult(figures, (AuditFinding("severe", "wrong_choices", {**figures, "statements": wrong[:8]}),))
 
 
 def _wrong(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:

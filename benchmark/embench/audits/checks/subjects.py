@@ -20,7 +20,8 @@ from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.verify import MISCALIBRATED
 from embench.protocols import MADE_BY_METHOD
-from embench.records.audit import FITTING, LEARNING, AuditFinding, CheckResult, Severity
+from embench.records.audit import AuditFinding, CheckResult
+from embench.records.findings import Severity
 from embench.records.predictions import MODEL
 from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects
@@ -66,18 +67,12 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
             real += float(np.mean([v[0] for v in own])) / len(by_subject)
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(by_subject)
         p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
-        figures[target.name] = {"auroc within people": real, "shifted": float(null.mean()), "p": p}
+        figures[target.name] = {"auroc": real, "mean": float(null.mean()), "p": p}
         scored = e.rescored.score(target.name, "auroc_within")
         if p > 0.05 and scored and (scored.low or 0) > 0.5:
-            what = f"auroc_within of {target.name} is above .5 by its interval, but no higher than with shifted labels"
-            todo = "treat the score as no effect: scores and labels both change slowly over time, and agree by chance"
-            evidence = {**figures[target.name], "low": scored.low, "people": len(by_subject)}
-            findings.append(AuditFinding("warning", what, evidence, todo))
-    return (
-        CheckResult(figures, tuple(findings))
-        if figures
-        else Undefined("no subject has both classes of a binary target")
-    )
+            evidence = {"target": target.name, **figures[target.name], "low": scored.low, "n": len(by_subject)}
+            findings.append(AuditFinding("warning", "not_above_shifted", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no_subject_with_both_classes")
 
 
 def _shifted(units: Units) -> dict[str, np.ndarray]:
@@ -115,19 +110,16 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
         share = (value[top] - 0.5) / max((value - 0.5).sum(), 1e-9)
         low = without - float(stats.t.ppf(0.975, len(rest) - 1) * rest.std(ddof=1) / np.sqrt(len(rest)))
         figures[target.name] = {
-            "person": str(subjects[top]),
-            "their auroc": float(value[top]),
-            "with": effect + 0.5,
-            "without": without + 0.5,
+            "subject": str(subjects[top]),
+            "auroc": float(value[top]),
+            "with_subject": effect + 0.5,
+            "without_subject": without + 0.5,
             "p": p,
         }
         if effect > 0 and p < MAX_P_ALONE and share >= 0.5 and low <= 0:
-            what = (
-                f"the effect on {target.name} comes from one subject, {subjects[top]}; without it, scores are at chance"
-            )
-            todo = "check the recordings and labels of this subject, and report the effect without it"
-            findings.append(AuditFinding("severe", what, {**figures[target.name], "share": float(share)}, todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("fewer than five subjects have both classes")
+            evidence = {"target": target.name, **figures[target.name], "proportion": float(share)}
+            findings.append(AuditFinding("severe", "carried_by_one_subject", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("few_subjects_with_both_classes")
 
 
 def find_outlier(z: np.ndarray) -> tuple[int, float]:
@@ -168,11 +160,16 @@ def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
                 continue
             p = float(stats.ttest_1samp(gap, 0).pvalue) * len(names) * (len(names) - 1) / 2
             if p < 0.001 and abs(gap.mean()) > 0.05:
-                what = f"seeds {one} and {other} differ on {target.name}, consistently over subjects"
-                evidence = {**figures[target.name], "difference": float(gap.mean()), "p": p}
-                todo = "check the training history of the worse seed; run more seeds, and report their spread"
-                findings.append(AuditFinding("warning", what, evidence, todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("the run has only one seed")
+                evidence = {
+                    "target": target.name,
+                    "seed": int(one),
+                    "other_seed": int(other),
+                    "auroc_of_seeds": figures[target.name],
+                    "difference": float(gap.mean()),
+                    "p": p,
+                }
+                findings.append(AuditFinding("warning", "seeds_differ", evidence))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("one_seed")
 
 
 def check_collapse(e: RecordEvidence) -> CheckResult:
@@ -185,14 +182,13 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
         parts = [units for _, _, units in e.joined[target.name][MODEL]]
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
         one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
-        figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
-        scores, todo = ("scores", LEARNING) if target.traits.has_classes else ("values", FITTING)
-        if sum(constant) > len(parts) / 2:
-            what = f"{scores} of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
-            findings.append(AuditFinding("warning", what, figures[target.name], todo))
-        elif sum(one) > len(parts) / 2:
-            what = f"nearly all decisions on {target.name} are one class in {sum(one)} of {len(parts)} folds"
-            findings.append(AuditFinding("warning", what, figures[target.name], todo))
+        counts = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
+        figures[target.name], evidence = counts, {"target": target.name, **counts}
+        if counts["constant"] > len(parts) / 2:
+            constant_of = "constant_scores" if target.traits.has_classes else "constant_values"
+            findings.append(AuditFinding("warning", constant_of, evidence))
+        elif counts["one_class"] > len(parts) / 2:
+            findings.append(AuditFinding("warning", "one_class_decided", evidence))
     return CheckResult(figures, tuple(findings))
 
 
@@ -210,13 +206,10 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
         if ece is None:
             continue
         luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
-        figures[target.name] = {"ece": ece.mean, "low": ece.low, "of right probabilities": luck}
+        figures[target.name] = {"ece": ece.mean, "low": ece.low, "expected_by_chance": luck}
         if (ece.low or 0) - luck > MISCALIBRATED:
-            off = ece.mean - luck
-            what = f"probabilities of {target.name} are off by {off:.2f} on average, more than expected by chance"
-            todo = "use scores as ranks only: decisions, F1 and accuracy depend on a threshold that does not fit"
-            findings.append(AuditFinding("warning", what, figures[target.name], todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+            findings.append(AuditFinding("warning", "miscalibrated", {"target": target.name, **figures[target.name]}))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
 def _chance_error(units: Units) -> float:
@@ -243,18 +236,12 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
             continue
         name, (gap, errors) = min(apart.items(), key=lambda item: item[1][0])
         with_baseline = any(name.startswith("baseline") for name in apart)
-        figures[target.name] = {"best other": name, "difference": gap, "standard errors": errors}
+        figures[target.name] = {"best_other": name, "difference": gap, "standard_errors": errors}
         if errors >= SUSPICIOUS_ERRORS:
-            what = f"auroc_within of {target.name} is {errors:.1f} paired standard errors above {name}"
-            todo = "look for leaks in the signals (triggers, stimulus sound, gaps, padding), then run with `--retrain`"
-            figures[target.name]["baseline at hand"] = with_baseline
+            figures[target.name]["has_baseline"] = with_baseline
             severity: Severity = "warning" if with_baseline else "note"
-            findings.append(AuditFinding(severity, what, figures[target.name], todo))
-    return (
-        CheckResult(figures, tuple(findings))
-        if figures
-        else Undefined("no confound-only model or baseline method to compare with")
-    )
+            findings.append(AuditFinding(severity, "far_above_others", {"target": target.name, **figures[target.name]}))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("nothing_to_compare")
 
 
 @lru_cache(maxsize=512)
@@ -293,7 +280,7 @@ def _paired(
 def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
     """Measures how well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
-        return Undefined("the run has no embeddings: estimators on features have no hidden layer")
+        return Undefined("no_hidden_layer")
     from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe  # takes long, and needs memory
 
     figures: dict[str, Any] = {}
@@ -304,20 +291,16 @@ def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
             for what in (SUBJECT, STIMULUS, *((LABEL,) if target.traits.has_classes else ()))
         }
         figures[target.name] = {
-            what: p.reason if isinstance(p, Undefined) else {p.metric: p.score, "chance": p.chance, "folds": p.folds}
+            what: {"undefined": p.reason.json()}
+            if isinstance(p, Undefined)
+            else {"metric": p.metric, "score": p.score, "chance": p.chance, "folds": p.folds}
             for what, p in found.items()
         }
         for what, name in ((SUBJECT, "subject"), (STIMULUS, "stimulus")):
             p = found[what]
             if not isinstance(p, Undefined) and p.score > p.chance + 0.5 * (1 - p.chance):
-                about = (
-                    f"a linear probe predicts the {name} from the embeddings of {target.name}: {p.score:.0%} correct, "
-                    f"{p.chance:.0%} by chance"
-                )
-                todo = (
-                    "not a fault in itself, but scores across subjects or stimuli may rest on it: check auroc_crossed"
-                )
-                findings.append(AuditFinding("note", about, figures[target.name][what], todo))
+                evidence = {"target": target.name, "predicted": name, **figures[target.name][what]}
+                findings.append(AuditFinding("note", "probed", evidence))
     return CheckResult(figures, tuple(findings))
 
 
@@ -325,7 +308,7 @@ def check_test_normalisation(e: RecordEvidence) -> CheckResult | Undefined:
     """Embeddings are not standardised over the test subjects themselves: each dimension's mean over a
     fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:
-        return Undefined("the run has no embeddings")
+        return Undefined("no_embeddings")
     kept, n_checked, found = e.embeddings, 0, []
     for target, seed, fold in sorted(
         set(zip(kept.target.tolist(), kept.seed.tolist(), kept.fold.tolist(), strict=True))
@@ -341,6 +324,5 @@ def check_test_normalisation(e: RecordEvidence) -> CheckResult | Undefined:
     figures = {"folds": n_checked, "centred": len(found)}
     if not found:
         return CheckResult(figures)
-    what = f"embeddings of {len(found)} folds are standardised over the test subjects"
-    todo = "normalise by the training subjects; batch normalisation must be in eval mode for prediction"
-    return CheckResult(figures, (AuditFinding("severe", what, {**figures, "such as": found[:3]}, todo),))
+    evidence = {"n": len(found), "folds": n_checked, "examples": found[:3]}
+    return CheckResult(figures, (AuditFinding("severe", "standardised_over_test", evidence),))

@@ -15,27 +15,26 @@ from embench.files import remembering
 from embench.system import EventCallback
 from embench.vocabulary import did_you_mean
 
-# Executors of a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
-# `EXECUTORS`.
+# Executors of a graph of stages. Callers use `run_graph`; an executor is a function in a module here or elsewhere,
+# listed in `EXECUTORS`.
 #
 # An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed
-# after its inputs, and puts into `outcome` what came of each. It keeps to this:
+# after its inputs, and stores their results in `outcome`. Its contract:
 #
-# - A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
-#   what another process has finished, so that two graphs may want the same stage at once. One whose files were damaged
-#   since is moved aside and run again.
-# - A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
-#   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
-#   doesn't stop the others. A stage that ran out of memory (OutOfMemory) beside others, or whose worker died, is tried
-#   again without them. What breaks the executor itself it raises, as a MachineError.
-# - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
-#   while it waits and calls `on_event` (`embench.engine.executors.Events`).
-# - It asks `resources.check_wanted()` at least every few seconds, and lets that error through.
-# - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
-#   same wherever stages run: on other machines this takes a shared file system. `embench.engine.work` has
-#   what executors on other machines share.
-# - The numbers don't depend on the executor or on `resources`: a stage is seeded from what it is and uses the threads
-#   that its params say.
+# - `embench.engine.work.run_stage(stage, root)` runs a stage. It locks the stage's folder and skips stages finished by
+#   another process, so that two graphs may share a stage. A finished stage with damaged files is moved aside and run
+#   again.
+# - A stage starts when all its inputs are in `outcome.results`. If an input failed or cannot start (`outcome.blocker`),
+#   the stage goes into `outcome.held_up`. An EmbenchError of a stage goes into `outcome.errors` and does not stop the
+#   others. A stage that ran out of memory (OutOfMemory) next to others, or whose worker died, is retried alone. Faults
+#   of the executor itself are raised as MachineError.
+# - Events of a stage are appended to `events.jsonl` in its folder on any machine; the waiting parent reads them and
+#   calls `on_event` (`embench.engine.executors.Events`).
+# - It calls `resources.check_wanted()` at least every few seconds, and passes its error on.
+# - `root` and the paths in a stage (prepared data, runs, its folder) are absolute and valid wherever stages run; other
+#   machines need a shared file system. `embench.engine.work` has helpers for such executors.
+# - Numbers are independent of the executor and of `resources`: a stage is seeded by its content and uses the number of
+#   threads in its params.
 
 EXECUTORS: dict[str, str] = {
     "local": "embench.engine.executors.local:run_locally",
@@ -46,12 +45,12 @@ EXECUTORS: dict[str, str] = {
 
 
 WORKER_TRIES = 3
-"""Number of attempts at a stage whose worker dies or runs out of memory. Faults of plugins and data are not tried
-again: they would recur."""
+"""Number of attempts at a stage whose worker dies or runs out of memory. Faults of plugins and data are not retried,
+since they would recur."""
 
 
-def given_up(error: MachineError) -> MachineError:
-    """The error of a stage after the last attempt."""
+def to_final_error(error: MachineError) -> MachineError:
+    """Return the error to report after the last attempt at a stage."""
     return MachineError(f"{error.what}, {WORKER_TRIES} times", where=error.where, hint=error.hint)
 
 
@@ -62,8 +61,8 @@ class Resources:
     Args:
         workers: how many run at a time.
         options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
-        seconds: how long stages are expected to take, by their ids; what takes little is left out.
-        cancelled: whether somebody wants the executor to stop; asked every second or so.
+        seconds: stage id -> expected seconds; short stages are left out.
+        cancelled: returns True if somebody asked the executor to stop; called about every second.
     """
 
     workers: int
@@ -72,7 +71,7 @@ class Resources:
     cancelled: Callable[[], bool] = field(default=lambda: False)
 
     def check_wanted(self) -> None:
-        """Raises Unfinished where somebody wants the executor to stop."""
+        """Raise Unfinished if somebody asked the executor to stop."""
         if self.cancelled():
             raise Unfinished("the grid was cancelled", hint="rerun the same command to resume")
 
@@ -86,15 +85,15 @@ class Outcome:
     held_up: dict[str, str] = field(default_factory=dict)
 
     def blocker(self, stage: Stage[Params]) -> str | None:
-        """The input for whose sake the stage will never start, if there is one."""
+        """Return the failed or blocked input because of which the stage cannot start, if any."""
         return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
 
     def over(self, stages: Iterable[str]) -> bool:
-        """True if all of these stages have ended, or will never start."""
+        """True if all of these stages have ended or can never start."""
         return all(id_ in self.results or id_ in self.errors or id_ in self.held_up for id_ in stages)
 
     def check(self, stages: Iterable[str]) -> None:
-        """Raises the error of the first of these stages that failed."""
+        """Raise the error of the first of these stages that failed."""
         for id_ in stages:
             if id_ in self.errors:
                 raise self.errors[id_]
@@ -112,13 +111,13 @@ def run_graph(
     on_event: EventCallback,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Runs stages (each listed after its inputs) that are not finished yet.
+    """Run the stages that are not finished yet; each stage is listed after its inputs.
 
     Args:
-        outcome: an empty one that is filled and returned, for a caller that looks into it at events.
+        outcome: an empty outcome to fill and return, for a caller that reads it during events.
 
     Raises:
-        UsageError: there is no such executor. MachineError: a worker was killed.
+        UsageError: unknown executor. MachineError: a worker was killed.
     """
     execute, root = find_executor(executor), root.absolute()
     outcome = Outcome() if outcome is None else outcome
@@ -137,7 +136,7 @@ def run_graph(
 
 
 def find_executor(executor: str) -> Executor:
-    """Raises UsageError where the table has no such name."""
+    """Return the executor of this name. Raises UsageError if there is none."""
     if executor not in EXECUTORS:
         raise UsageError(
             f"no executor `{executor}`",
@@ -151,7 +150,7 @@ def find_executor(executor: str) -> Executor:
 
 
 def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raises UsageError where an executor is given an option that it doesn't know."""
+    """Raise UsageError if an executor gets an option that it does not know."""
     for name in options:
         if name not in known:
             raise UsageError(
@@ -166,7 +165,7 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 class Events:
-    """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
+    """Pass on a stage's events: called directly in this process, or read from the stage's folder."""
 
     def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
         self.stage, self.on_event = stage, on_event
@@ -175,17 +174,17 @@ class Events:
         self.begun = False
 
     def begin(self) -> None:
-        """Reports, the first time it is called, that the stage has started."""
+        """Report the start of the stage, at the first call."""
         if not self.begun:
             self.begun = True
             self.on_event({"event": "stage_started", "stage": self.stage.facts})
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        """Reports an event with the stage it is of."""
+        """Report an event, with the stage that it belongs to."""
         self.on_event({**event, "stage": self.stage.facts})
 
     def poll(self) -> None:
-        """Reports the events that a worker appended since the last call, and first that the stage has started."""
+        """Report the events that a worker appended since the last call, preceded by the start of the stage."""
         self.begin()
         if not self.path.is_file():
             return
@@ -196,16 +195,16 @@ class Events:
                     break
                 try:
                     event = json.loads(line)
-                except ValueError:  # on a shared disk, the length of a line may be seen before its content
+                except ValueError:  # a shared disk may show a line's length before its content
                     break
                 self.at += len(line)
                 self.emit(event)
 
     def end(self, outcome: Outcome, done: int, total: int) -> None:
-        """Reports that the stage has ended, with its figures, or has failed, with the reason; `done` of `total` stages
-        are over."""
+        """Report that the stage ended with its figures, or failed with the reason; `done` of `total` stages have
+        ended."""
         if self.stage.id in outcome.errors:
-            told: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
+            event: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
         else:
-            told = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
-        self.emit({**told, "done": done, "total": total})
+            event = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
+        self.emit({**event, "done": done, "total": total})

@@ -1,4 +1,4 @@
-"""Runs stages on this machine, in order, some at a time; a stage that failed holds up only its own."""
+"""Run stages on this machine, several at a time; a failed stage blocks only the stages that need it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.engine.assemble import make_tables
-from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, given_up
+from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, to_final_error
 from embench.engine.stage import Params, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished, WorkerKilled
@@ -21,8 +21,7 @@ from embench.system import EventCallback, fresh_processes, workers_pay, working
 def run_locally(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Runs the stages with several processes; one worker means this process, which also runs what takes too short to
-    be worth others.
+    """Run stages in several processes. With one worker, or for stages too short to share, in this process.
 
     Raises:
         UsageError: options are given; this executor has none. Unfinished: the grid was cancelled.
@@ -40,7 +39,8 @@ def run_locally(
 def _in_turn(
     todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, resources: Resources
 ) -> int:
-    """Runs stages until all are over, or workers would save time on the others; returns how many are."""
+    """Run stages in this process until all have ended, or until workers would save time; return the number of ended
+    stages."""
     took: list[float] = []
     for done, stage in enumerate(todo):
         resources.check_wanted()
@@ -54,7 +54,7 @@ def _in_turn(
         events.begin()
 
         def emit(event: Mapping[str, Any], events: Events = events) -> None:
-            resources.check_wanted()  # also between the epochs of a stage
+            resources.check_wanted()  # called between the epochs of a stage, too
             events.emit(event)
 
         try:
@@ -76,9 +76,9 @@ def _side_by_side(
     on_event: EventCallback,
     outcome: Outcome,
 ) -> None:
-    """Runs the stages from position `ended` on. Where a worker is killed, those that were run are tried again one by
-    one, so that the one that kills workers is known in the end, and the others go on. Those that ran out of memory are
-    tried again in the same way, where no other takes it."""
+    """Run the stages from position `ended` on in parallel. If a worker is killed, the stages that were running are
+    retried one by one, so that the stage that kills workers is identified and the others finish. Stages that ran out of
+    memory are retried alone as well."""
     waiting = {stage.id: stage for stage in todo[ended:]}
     total, tries = len(todo), Counter[str]()
     while waiting:
@@ -95,7 +95,7 @@ def _side_by_side(
                 on_event({"event": "note", "text": f"{error.what}, which is tried again alone"})
                 continue
             del waiting[stage.id]
-            outcome.errors[stage.id] = given_up(error)
+            outcome.errors[stage.id] = to_final_error(error)
             events = Events(stage, root, on_event)
             events.begin()
             events.end(outcome, total - len(waiting), total)
@@ -110,8 +110,8 @@ def _in_a_pool(
     on_event: EventCallback,
     outcome: Outcome,
 ) -> list[tuple[Stage[Params], MachineError]]:
-    """Runs stages in processes of their own, until no more can start or a process is killed. Returns those that ran
-    out of memory, or were run when a process was killed."""
+    """Run stages in worker processes until no more can start or a process is killed. Return the stages that ran out of
+    memory, or that were running when a process was killed."""
     waiting, workers = list(some), min(resources.workers, len(some))
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
     lost: list[tuple[Stage[Params], MachineError]] = []
@@ -132,12 +132,12 @@ def _in_a_pool(
         with working(fresh_processes(workers, run_stage.__module__)) as submit:
             while True:
                 resources.check_wanted()
-                # One more for each worker, which so has work while events are answered here.
+                # One extra stage per worker, so that workers stay busy while events are processed.
                 for stage in _next(waiting, outcome, 2 * workers - len(running)):
                     future = submit(run_stage, stage, root)
                     waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
-                if not running:  # what waits needs one that was lost
+                if not running:  # waiting stages need one that was lost
                     return lost
                 for _, events in islice(running.values(), workers):
                     events.begin()
@@ -157,18 +157,18 @@ def _in_a_pool(
 
 
 def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
-    """Puts the result or error of a stage into the outcome, but returns the error of one that ran out of memory."""
+    """Store the result or error of a stage in the outcome; an OutOfMemory error is returned instead."""
     try:
         outcome.results[stage.id] = future.result()
     except OutOfMemory as error:
         return error
-    except EmbenchError as error:  # a stage's fault must not stop the others
+    except EmbenchError as error:  # one faulty stage must not stop the others
         outcome.errors[stage.id] = error
     return None
 
 
 def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
-    """The first `count` stages whose inputs are done; those that will never start leave the list."""
+    """Return the first `count` stages whose inputs are done; stages that can never start leave the list."""
     ready: list[Stage[Params]] = []
     for stage in list(waiting):
         if blocker := outcome.blocker(stage):

@@ -1,4 +1,4 @@
-"""Runs stages on a Ray: one that is started for the run on this machine, or one that is there."""
+"""Run stages on Ray: on a cluster started for this run, or on an existing one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from psutil import STATUS_ZOMBIE, Process
 
 from embench.engine.assemble import make_tables
-from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, given_up
+from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, check_options, to_final_error
 from embench.engine.stage import Params, Stage
-from embench.engine.work import Parent, as_sent, work_on
+from embench.engine.work import Parent, prepare_for_transport, run_in_worker
 from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError, WorkerKilled
-from embench.system import KEPT, EventCallback, cores, not_installed
+from embench.system import KEPT, EventCallback, cores, missing_library
 
 _OPTIONS = ("address", "gpus", "memory_gb")
 
@@ -23,7 +23,9 @@ _OPTIONS = ("address", "gpus", "memory_gb")
 def run_on_ray(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Runs each stage as a task of Ray with as many CPUs as it has threads.
+    """Run each stage as a Ray task with as many CPUs as it has threads. Options: `address` of an existing Ray (`auto`
+    on this machine); `gpus`, the proportion of a GPU per training stage, default 1; `memory_gb` per stage, default
+    none.
 
     Options: `address` of a Ray that runs (`auto` for one on this machine); `gpus`, the share of a GPU of a stage that
     trains on one, by default a whole; `memory_gb` that a stage asks for, by default none.
@@ -33,17 +35,17 @@ def run_on_ray(
     """
     check_options(resources.options, _OPTIONS)
     if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
-        # `ray start` then asks everybody for the token, and a Ray without one doesn't mind. Read when Ray is imported.
+        # `ray start` then requires a token, and a Ray without one ignores it. Read when Ray is imported.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise not_installed("ray", "--executor ray") from error
+        raise missing_library("ray", "--executor ray") from error
     shares = {name: _number(resources.options, name) for name in ("gpus", "memory_gb")}
     make_tables(todo, min(resources.workers, cores()), on_event)
     _connect(ray, resources)
     try:
-        _run(ray, _own_servers(), todo, outcome, root, resources, shares, on_event)
+        _run(ray, _started_servers(), todo, outcome, root, resources, shares, on_event)
     finally:
         ray.shutdown()
 
@@ -77,13 +79,13 @@ def _connect(ray: Any, resources: Resources) -> None:
         ) from error
 
 
-def _own_servers() -> dict[str, Process]:
-    """Name -> process, of a Ray that was started for this run; of one that was there, none."""
+def _started_servers() -> dict[str, Process]:
+    """Return name -> process of a Ray that was started for this run; empty for an existing Ray."""
     return {child.name(): child for child in Process().children() if child.name() in ("raylet", "gcs_server")}
 
 
 def _check_servers(servers: Mapping[str, Process]) -> None:
-    """Raises WorkerKilled where a process of Ray is gone. Ray itself would end this one, too, without a word."""
+    """Raise WorkerKilled if a Ray process has ended. Ray itself would end this process silently."""
     for name, server in servers.items():
         if not server.is_running() or server.status() == STATUS_ZOMBIE:
             raise _killed(name)
@@ -103,8 +105,8 @@ def _run(
     shares: Mapping[str, float | None],
     on_event: EventCallback,
 ) -> None:
-    # Ray begins a task anew, on another machine, where the worker or its machine is gone.
-    task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(work_on)
+    # Ray restarts a task on another machine if its worker or machine is lost.
+    task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(run_in_worker)
     parent = ray.put(Parent(root))
     waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
     tries: Counter[str] = Counter()
@@ -117,9 +119,12 @@ def _run(
                 del waiting[stage.id]
             elif len(running) < 2 * resources.workers and all(i in outcome.results for i in stage.inputs.values()):
                 del waiting[stage.id]
-                takes = _asked(stage, shares) | (_whole_machine(ray, stage) if tries[stage.id] else {})
-                asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **takes)
-                running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))
+                takes = _task_options(stage, shares) | (_whole_machine(ray, stage) if tries[stage.id] else {})
+                remote = task.options(name=stage.title, scheduling_strategy="SPREAD", **takes)
+                running[remote.remote(prepare_for_transport(stage), parent)] = (
+                    stage,
+                    Events(stage, root, on_event),
+                )
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
         for _, events in running.values():
             if events.path.is_file():
@@ -134,7 +139,7 @@ def _run(
                     on_event({"event": "note", "text": f"{result.what}, which is tried again alone"})
                     waiting[stage.id] = stage
                     continue
-                result = given_up(result)
+                result = to_final_error(result)
             if isinstance(result, EmbenchError):
                 outcome.errors[stage.id] = result
             else:
@@ -143,15 +148,15 @@ def _run(
             events.end(outcome, ended, len(todo))
 
 
-def _asked(stage: Stage[Params], shares: Mapping[str, float | None]) -> dict[str, Any]:
+def _task_options(stage: Stage[Params], shares: Mapping[str, float | None]) -> dict[str, Any]:
     gpus = (shares["gpus"] or 1) if stage.params.common.device == "cuda" else 0
     memory = {"memory": int(shares["memory_gb"] * 2**30)} if shares["memory_gb"] else {}
     return {"num_cpus": stage.params.common.threads, "num_gpus": gpus, **memory}
 
 
 def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
-    """Resources for a stage that ran out of memory: as much as leaves no room for another one on the smallest machine,
-    and a GPU of its own."""
+    """Return the resources for a stage that ran out of memory: enough to exclude other stages on the smallest machine,
+    and a whole GPU."""
     threads = stage.params.common.threads
     cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     whole = min((count for count in cpus if count >= threads), default=threads)

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embench.engine.assemble import make_tables
-from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, given_up
+from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, to_final_error
 from embench.engine.stage import Folder, Params, Stage
-from embench.engine.work import LITTLE_S, Parent, as_sent, finished, work_on
+from embench.engine.work import LITTLE_S, Parent, is_finished, prepare_for_transport, run_in_worker
 from embench.errors import EmbenchError, MachineError, OutOfMemory
 from embench.files import make_folder, write_text, write_whole
-from embench.system import EventCallback, cores, not_installed
+from embench.system import EventCallback, cores, missing_library
 
 # Jobs of Slurm: their work, their submission, and their state in the queue.
 
@@ -33,15 +33,15 @@ _RECORD = "jobs.json"
 _LEAST_MIN, _TIMES = 30, 4
 """Least time limit of a job in minutes, and the limit as a multiple of the expected time of its stages."""
 _LEAST_MB = 3072
-"""Memory of a process that has loaded its libraries, beside the data."""
+"""Memory in MB of a process with loaded libraries, without data."""
 _ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 )
-"""States of jobs that neither run nor wait; one that was preempted goes back into the queue, or is cancelled."""
+"""Job states that neither run nor wait. Slurm requeues or cancels preempted jobs."""
 
 
 class JobKind(NamedTuple):
-    """Properties shared by all stages of a job; `tries` is the number of workers that died of them."""
+    """Properties shared by all stages of a job; `tries` counts the workers that died while running them."""
 
     device: str
     threads: int
@@ -50,30 +50,30 @@ class JobKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Work of a job: stages one after the other. A failed stage holds up only those that need it."""
+    """Stages of a job, run one after the other. A failed stage blocks only the stages that need it."""
 
     stages: tuple[Stage[Params], ...]
     parent: Parent
     place: Path
 
     def __call__(self) -> None:
-        """Runs the stages, and leaves a file for each that failed."""
+        """Run the stages; write a file for each failed stage."""
         for stage in self.stages:
-            if all(finished(Folder(self.parent.root, id_)) for id_ in stage.inputs.values()):
-                result = work_on(stage, self.parent)
+            if all(is_finished(Folder(self.parent.root, id_)) for id_ in stage.inputs.values()):
+                result = run_in_worker(stage, self.parent)
                 if isinstance(result, EmbenchError):
                     text = pickle.dumps(result)
                     write_whole(fault_file(self.place, stage.id), partial(Path.write_bytes, data=text))
 
     def checkpoint(self) -> Any:
-        """The work that submitit requeues when Slurm takes the machine away: the same, which skips finished stages."""
+        """Return the work that submitit requeues after preemption: the same work, which skips finished stages."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def fault_file(place: Path, stage_id: str) -> Path:
-    """File for the fault of a stage, beside the logs of its submission."""
+    """Return the path of the fault file of a stage, in the log folder of its submission."""
     return place / f"{stage_id}.fault"
 
 
@@ -86,30 +86,29 @@ class JobState(NamedTuple):
 
     @property
     def queued(self) -> bool:
-        """True if the job runs, or will."""
+        """True if the job runs or waits."""
         return self.word not in _ENDED
 
 
 def queue(names: Sequence[str]) -> dict[tuple[str, int], JobState] | None:
-    """Name of a submission and place in its array -> state, of jobs that Slurm still knows; None where it doesn't
-    answer."""
+    """Return (submission name, array index) -> state of the jobs that Slurm knows; None if Slurm does not answer."""
     if not names:
         return {}
     line = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
     line.append(f"--name={','.join(names)}")
     try:
-        told = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
+        reply = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
     except (OSError, subprocess.CalledProcessError):
         return None
     found = {}
-    for job, word, name, reason in (row.split("|", 3) for row in told.stdout.splitlines() if row.count("|") >= 3):
+    for job, word, name, reason in (row.split("|", 3) for row in reply.stdout.splitlines() if row.count("|") >= 3):
         index = job.partition("_")[2]
         found[name, int(index) if index.isdecimal() else 0] = JobState(job, word, reason)
     return found
 
 
 def submissions(folder: Path) -> dict[str, list[list[str]]]:
-    """Name of a submission -> ids of the stages of each of its jobs, of all that were ever made in a folder."""
+    """Return submission name -> the stage ids of each of its jobs, for all submissions of a folder."""
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob(f"{PREFIX}*/{_RECORD}")}
 
 
@@ -122,8 +121,8 @@ def submit_jobs(
     at_once: int,
     options: Mapping[str, str],
 ) -> tuple[str, list[str]]:
-    """Puts jobs of one kind into the queue, each of which is expected to take at most `seconds`: as an array of which
-    `at_once` run at a time. Returns the name of the submission, and the jobs' numbers.
+    """Submit jobs of one kind as an array, each expected to take at most `seconds`; `at_once` jobs run at a time.
+    Return the submission's name and the jobs' numbers.
 
     Raises:
         MachineError: Slurm refuses them.
@@ -132,10 +131,10 @@ def submit_jobs(
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     place = folder / name
     make_folder(place)
-    # Before anything is in the queue, so that whoever finds a job there also finds what it runs.
+    # Written before submission, so that a process that finds the job also finds its stages.
     write_text(place / _RECORD, json.dumps([[stage.id for stage in stages] for stages in jobs]))
     chosen = {key.replace("_", "-"): True if value == "true" else value for key, value in options.items()}
-    asked = {
+    inherited = {
         "time": math.ceil(max(_LEAST_MIN, _TIMES * seconds / 60)) * 2**kind.tries,
         "mem": f"{(_LEAST_MB + _data_mb(jobs)) * 2**kind.tries}MB",
         "cpus-per-task": kind.threads,
@@ -143,9 +142,9 @@ def submit_jobs(
     }
     for ours, theirs in (("mem", ("mem",)), ("gpus-per-node", ("gpus", "gres")), ("time", ("time",))):
         if any(key.startswith(theirs) for key in chosen):
-            asked.pop(ours, None)
-    more = {"ntasks": 1, "requeue": True, **asked, **chosen}
-    with _outside_of_jobs():
+            inherited.pop(ours, None)
+    more = {"ntasks": 1, "requeue": True, **inherited, **chosen}
+    with _hide_job_variables():
         executor = submitit.SlurmExecutor(place, max_num_timeout=0)
         executor.update_parameters(
             job_name=name,
@@ -154,7 +153,9 @@ def submit_jobs(
             additional_parameters=more,
         )
         try:
-            made = executor.submit_array([Work(tuple(map(as_sent, stages)), parent, place) for stages in jobs])
+            made = executor.submit_array(
+                [Work(tuple(map(prepare_for_transport, stages)), parent, place) for stages in jobs]
+            )
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
             shutil.rmtree(place, ignore_errors=True)
             raise MachineError(
@@ -166,18 +167,18 @@ def submit_jobs(
 
 
 def _data_mb(jobs: Sequence[Sequence[Stage[Params]]]) -> int:
-    """MB that stages may hold: twice their prepared data, once whole and once as batches."""
+    """Return the memory in MB for the data of stages: twice their prepared data, once as arrays and once as batches."""
     stores = {store for stages in jobs for stage in stages for store in stage.places.get("stores", {}).values()}
     files = (path for store in stores for path in Path(store).rglob("*") if path.is_file())
     return 2 * sum(path.stat().st_size for path in files) >> 20
 
 
 def load_submitit() -> Any:
-    """The library that writes the scripts of jobs. Raises MachineError where it, or Slurm, is missing."""
+    """Import the library that writes job scripts. Raises MachineError if the library or Slurm is missing."""
     try:
         import submitit
     except ModuleNotFoundError as error:
-        raise not_installed("submitit", "--executor slurm") from error
+        raise missing_library("submitit", "--executor slurm") from error
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise MachineError(
             "there is no Slurm on this machine",
@@ -189,8 +190,9 @@ def load_submitit() -> Any:
 
 
 @contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """A job that submits others would hand on its own size to them."""
+def _hide_job_variables() -> Iterator[None]:
+    """Hide the current job's Slurm variables inside the context; otherwise jobs that are submitted from a job inherit
+    its size."""
     own = {
         name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLURM_") and name != "SLURM_CONF"
     }
@@ -201,7 +203,7 @@ def _outside_of_jobs() -> Iterator[None]:
 
 
 def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
-    """The log of a job, and the last lines of it."""
+    """Return the log of a job and its last lines."""
     path = place / f"{job}_0_log.err"
     try:
         with path.open("rb") as file:
@@ -212,15 +214,15 @@ def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
     return path, " | ".join([line.strip() for line in lines if line.strip()][-count:])
 
 
-# Runs stages as jobs of Slurm. The queue and the folders of stages are all that it knows: whoever starts the same grid
-# again, after this process was killed, waits for the jobs that are still there.
+# Run stages as Slurm jobs. The queue and the stages' folders are the only state: if this process is killed, restarting
+# the grid waits for the existing jobs.
 
 _ASK_S, _LOOK_S = 5.0, 1.0
-"""Seconds between two looks at the queue, and at the folders of stages."""
+"""Seconds between two queries of the queue, and between two checks of the stages' folders."""
 _JOB_S = (60.0, 600.0)
-"""Least and most seconds of a job that short stages are joined to."""
+"""Least and most seconds of a job that combines short stages."""
 _USUAL = ("", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
-"""Reasons of waiting jobs that will start by themselves."""
+"""Reasons for waiting after which a job starts by itself."""
 _ARRAY = 500
 """Most jobs of an array; Slurm's default limit is 1,001."""
 
@@ -240,7 +242,7 @@ class _Job:
 def run_on_slurm(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Runs the stages as jobs; options are those of sbatch.
+    """Run the stages as jobs; options are those of sbatch.
 
     Raises:
         MachineError: Slurm or submitit is missing, or Slurm refuses a job.
@@ -251,7 +253,7 @@ def run_on_slurm(
 
 
 class _Grid:
-    """The stages of a grid that wait, and the jobs that run."""
+    """The waiting stages of a grid, and the running jobs."""
 
     def __init__(
         self,
@@ -270,14 +272,14 @@ class _Grid:
 
     def run(self) -> None:
         self._adopt()
-        asked = time.monotonic()
+        last_query = time.monotonic()
         while self.waiting or self.jobs:
             self.resources.check_wanted()
             self._hold_up()
             self._submit()
             known = None
-            if time.monotonic() - asked >= _ASK_S:
-                known, asked = queue(sorted({job.name for job in self.jobs})), time.monotonic()
+            if time.monotonic() - last_query >= _ASK_S:
+                known, last_query = queue(sorted({job.name for job in self.jobs})), time.monotonic()
             for job in list(self.jobs):
                 if known is not None:
                     self._follow(job, known.get((job.name, job.index)))
@@ -286,10 +288,10 @@ class _Grid:
                 time.sleep(_LOOK_S)
 
     def _adopt(self) -> None:
-        """Finds the jobs that a process before this one left in the queue."""
+        """Find the jobs that an earlier process left in the queue."""
         known = submissions(self.folder)
         states = queue(sorted(known))
-        if states is None:  # to submit everything once more would fill the queue with what is there already
+        if states is None:  # a second submission would duplicate the queued jobs
             raise MachineError("Slurm does not answer", where="squeue --me", hint="rerun the same command later")
         for (name, index), state in states.items():
             ids = known[name][index] if name in known and index < len(known[name]) else []
@@ -310,7 +312,7 @@ class _Grid:
                 del self.waiting[stage.id]
 
     def _submit(self) -> None:
-        """Submits the stages that can start."""
+        """Submit the stages that can start."""
         for kind, jobs in self._packed().items():
             longest = max(self._length(stages) for stages in jobs)
             for first in range(0, len(jobs), _ARRAY):
@@ -330,8 +332,8 @@ class _Grid:
                     self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
     def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
-        """The stages that can start, by what they need, as jobs: short ones together, each after its inputs. A stage of
-        which a worker died is alone."""
+        """Return the stages that can start as jobs, by requirements: short stages share a job, each after its inputs. A
+        stage whose worker died gets its own job."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[JobKind, list[list[Stage[Params]]]] = {}
@@ -341,7 +343,7 @@ class _Grid:
             jobs = packed.get(kind, [])
             missing = {place.get(id_) for id_ in stage.inputs.values() if id_ not in self.outcome.results}
             if missing:
-                # It goes with the stage that it needs, or waits for it.
+                # It joins the job of the stage that it needs, or waits for it.
                 (where,) = missing if len(missing) == 1 else (None,)
                 if where is None or where[0] != kind or kind.tries:
                     continue
@@ -358,7 +360,7 @@ class _Grid:
         return sum(self.seconds[stage.id] for stage in stages)
 
     def _follow(self, job: _Job, state: JobState | None) -> None:
-        """Updates a job from Slurm's state; one that Slurm has forgotten has ended."""
+        """Update a job from Slurm's state; a job that Slurm no longer knows has ended."""
         if state is not None:
             job.state = state
         over = state is None or not state.queued
@@ -367,8 +369,8 @@ class _Grid:
             self.on_event({"event": "note", "text": f"a job waits in Slurm's queue: {job.state.reason}"})
 
     def _collect(self, job: _Job) -> None:
-        """Collects the stages of a job that ended, and the events of the one that runs. Unfinished stages of a job wait
-        again."""
+        """Collect the ended stages of a job, and the events of its running stage. Unfinished stages of an ended job are
+        requeued."""
         if job.state.word == "PENDING" and not job.gone:
             return
         while job.stages:
@@ -376,23 +378,23 @@ class _Grid:
             if blocker := self.outcome.blocker(first):
                 self.outcome.held_up[first.id] = blocker
             elif any(id_ in self.waiting for id_ in first.inputs.values()):
-                self.waiting[first.id] = first  # what it needs is tried again
+                self.waiting[first.id] = first  # its input is retried
             elif not self._ended(first, job):
                 break
             del job.stages[0]
         if job.stages and job.state.word == "RUNNING":
             job.events[first.id].poll()
-        # Seen twice, since what a job wrote last may be seen after its end.
+        # Checked twice, since a job's last output may appear after its end.
         if not job.stages or job.gone >= 2:
             self.jobs.remove(job)
         if job.stages and job.gone >= 2:
             self.waiting = {stage.id: stage for stage in job.stages} | self.waiting
-            if all(id_ in self.outcome.results for id_ in first.inputs.values()):  # else it was never begun
+            if all(id_ in self.outcome.results for id_ in first.inputs.values()):  # else it was never started
                 self._died(first, job)
 
     def _ended(self, stage: Stage[Params], job: _Job) -> bool:
         folder, fault = Folder(self.root, stage.id), fault_file(self.folder / job.name, stage.id)
-        if finished(folder):
+        if is_finished(folder):
             self.outcome.results[stage.id] = folder.result()
             job.events[stage.id].poll()
         elif fault.is_file():
@@ -400,7 +402,7 @@ class _Grid:
             if isinstance(error, OutOfMemory):
                 if self._waits_again(stage, f"{error.what}, which is tried again alone and with more"):
                     return True
-                error = given_up(error)
+                error = to_final_error(error)
             self.outcome.errors[stage.id] = error
         else:
             return False
@@ -408,7 +410,7 @@ class _Grid:
         return True
 
     def _died(self, stage: Stage[Params], job: _Job) -> None:
-        """The worker of a stage is gone: the stage is tried again with more time and memory, or has failed."""
+        """Retry the stage of a dead worker with more time and memory, or mark it as failed."""
         log, lines = last_lines(self.folder / job.name, job.state.job)
         word = job.state.word.split()[0]
         again = f"job {job.state.job} of Slurm ended as {word} during {stage.title}, which is tried again: {log}"
@@ -424,7 +426,7 @@ class _Grid:
         self._end(stage, job)
 
     def _waits_again(self, stage: Stage[Params], note: str) -> bool:
-        """Requeues a stage whose worker died or ran out of memory, unless it has been begun too often."""
+        """Requeue a stage whose worker died or ran out of memory; return False after too many attempts."""
         self.tries[stage.id] += 1
         if self.tries[stage.id] == WORKER_TRIES:
             return False

@@ -1,4 +1,4 @@
-"""Parts of a paper on some runs: the table, a paragraph on the methods, and the citations."""
+"""Parts of a paper on finished runs: table, methods section and citations."""
 
 from embench.report.latex.bibliography import bibtex
 from embench.report.latex.methods import methods_section

@@ -20,7 +20,7 @@ from embench.records.wording import counted, in_words, join_with_and, number_in_
 from embench.report.facts import RunFacts, dataset_card
 from embench.vocabulary import label, visible
 
-# LaTeX from `templates/`, and text as LaTeX wants it.
+# LaTeX from `templates/`, and escaping of text.
 
 _GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
 _MINUS = re.compile(r"(?<![^\s(\[])-(?=\d)")
@@ -33,7 +33,7 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """The text on one line, with every character that LaTeX would act on made harmless, and minus signs.
+    """Return the text on one line, with LaTeX's special characters escaped, and with minus signs.
 
     >>> escape("r = -0.03 [-0.1, 0.04], subject-independent-v3")
     'r = $-$0.03 [$-$0.1, 0.04], subject-independent-v3'
@@ -46,7 +46,7 @@ def _escaped(text: object) -> str:
 
 
 def in_apa(text: str) -> str:
-    """Intervals of a sentence in the form of the APA.
+    """Format the intervals in a sentence in APA style.
 
     >>> in_apa("partial r = -0.02, 95 % CI -0.13 to 0.08")
     'partial r = -0.02, 95 % CI [-0.13, 0.08]'
@@ -55,7 +55,7 @@ def in_apa(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """`text` escaped and in a fixed-width font."""
+    """Return the text escaped and in a fixed-width font."""
     return rf"\texttt{{{_escaped(text)}}}"
 
 
@@ -65,8 +65,8 @@ def cite(*keys: str | None) -> str:
     return rf"~\cite{{{','.join(known)}}}" if known else ""
 
 
-def templates_of(package: str, *, html: bool) -> Environment:
-    """The templates of a package, in which a name that is not given is an error and a block leaves no empty line."""
+def load_templates(package: str, *, html: bool) -> Environment:
+    """Return the template environment of a package: an undefined name is an error, and blocks leave no empty lines."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=html,  # noqa: S701  LaTeX and Markdown have no HTML
@@ -77,7 +77,7 @@ def templates_of(package: str, *, html: bool) -> Environment:
     )
 
 
-_TEMPLATES = templates_of("embench.report", html=False)
+_TEMPLATES = load_templates("embench.report", html=False)
 _TEMPLATES.filters |= {
     "apa": in_apa,
     "code": code,
@@ -93,12 +93,12 @@ _TEMPLATES.globals["cite"] = cite
 
 
 def render_text(template: str, **values: Any) -> str:
-    """The text of a template, of which indented lines go on with the line before."""
+    """Return the rendered template; indented lines are joined to the line before."""
     text = _TEMPLATES.get_template(template).render(values)
     return _ENDS.sub("", _GOES_ON.sub(" ", text))
 
 
-# Citations of a run, and their BibTeX: from packages' `papers.bib`, datasets' cards and CITATION.cff.
+# Citations of a run and their BibTeX, from the packages' `papers.bib`, the datasets' cards and CITATION.cff.
 
 EMBENCH_KEY = "embench"
 
@@ -108,7 +108,7 @@ _DOI = re.compile(r"10\.\d{4,}/\S+")
 
 @dataclass(frozen=True)
 class Paper:
-    """An entry of a bibliography: its key, its text as BibTeX, and its DOI where it has one."""
+    """A bibliography entry: key, BibTeX text, and DOI if it has one."""
 
     key: str
     text: str
@@ -117,16 +117,16 @@ class Paper:
 
 @cache
 def papers() -> dict[str, Paper]:
-    """key -> entry, of all packages; of two with one key the first package's, the bundled one before others."""
+    """Return key -> entry for all packages; where two share a key, the bundled package's entry comes first."""
     found: dict[str, Paper] = {}
-    for path in registry.shipped("papers.bib"):
+    for path in registry.find_shipped_files("papers.bib"):
         for paper in parse_bibtex(path.read_text(encoding="utf-8")):
             found.setdefault(paper.key, paper)
     return found
 
 
 def parse_bibtex(text: str) -> Iterator[Paper]:
-    """The entries of a BibTeX text; whatever stands between them is a comment."""
+    """Yield the entries of a BibTeX text; text between entries is ignored."""
     for head in _HEAD.finditer(text):
         depth, end = 0, len(text)
         for at in range(head.start(), len(text)):
@@ -139,27 +139,28 @@ def parse_bibtex(text: str) -> Iterator[Paper]:
         yield Paper(head[1], entry, doi[1] if doi else None)
 
 
-def key_of(text: str | None) -> str | None:
-    """The key of the paper that a registry entry's `paper` names, by key or by DOI; None where nobody has it."""
+def find_paper_key(text: str | None) -> str | None:
+    """Return the bibliography key for a registry entry's `paper` field, which holds a key or a DOI; None where no
+    package has it."""
     if not text:
         return None
     if text in papers():
         return text
     doi = _DOI.search(text)
-    return _of_doi(doi[0]) if doi else None
+    return _find_key_by_doi(doi[0]) if doi else None
 
 
-def _of_doi(doi: str) -> str | None:
+def _find_key_by_doi(doi: str) -> str | None:
     return next((p.key for p in papers().values() if p.doi and doi and p.doi.lower() == doi.lower()), None)
 
 
 def dataset_paper(name: str) -> Paper | None:
-    """The citation of a dataset: the entry with its card's DOI, else one made of what the card says; None where its
-    package is not installed here."""
+    """Return the citation of a dataset: the bibliography entry with its card's DOI, else an entry made from the card;
+    None where its package is not installed."""
     card = dataset_card(name)
     if card is None:
         return None
-    key = _of_doi(card.doi)
+    key = _find_key_by_doi(card.doi)
     if key:
         return papers()[key]
     own = re.sub(r"[^a-z0-9]+", "_", card.name.lower())
@@ -169,13 +170,13 @@ def dataset_paper(name: str) -> Paper | None:
 
 
 def citation_file() -> Mapping[str, Any]:
-    """The content of embench's own CITATION.cff."""
+    """Return the content of embench's own CITATION.cff."""
     cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
     return cff
 
 
 def embench_paper() -> Paper:
-    """The entry of embench itself, from its CITATION.cff."""
+    """Return the bibliography entry of embench, from its CITATION.cff."""
     cff = citation_file()
     authors = [
         a["name"] if "name" in a else f"{a['family-names']}, {a.get('given-names', '')}".rstrip(", ")
@@ -193,39 +194,39 @@ def embench_paper() -> Paper:
     return Paper(EMBENCH_KEY, "@misc{" + ",\n".join([EMBENCH_KEY, *lines]) + "\n}", None)
 
 
-def paper_of(kind: str, name: str) -> str | None:
-    """The key of a plugin's paper; None where it has none, or is not installed here."""
+def find_plugin_paper(kind: str, name: str) -> str | None:
+    """Return the key of a plugin's paper; None where it has no paper or is not installed."""
     try:
-        return key_of(registry.find(kind, name).paper)
+        return find_paper_key(registry.find(kind, name).paper)
     except EmbenchError:
         return None
 
 
-def paper_of_protocol(name: str) -> str | None:
-    """The paper whose rules a protocol has, by its name: `wu2023`, `wu2023-last`."""
-    return key_of(name) or key_of(name.partition("-")[0])
+def find_protocol_paper(name: str) -> str | None:
+    """Return the paper of a protocol's rules, by the protocol's name: `wu2023`, `wu2023-last`."""
+    return find_paper_key(name) or find_paper_key(name.partition("-")[0])
 
 
-def intervals_paper(run: RunFacts) -> str:
-    """The paper of a run's intervals: the jackknife's, of earlier records the bootstrap's."""
-    return "hesterberg2015" if run.bootstrapped else "efron1981"
+INTERVALS_PAPER = "efron1981"
+"""The paper on the jackknife, from which intervals come."""
 
 
 def cited_papers(records: Sequence[Record]) -> list[Paper]:
-    """The papers of the datasets, methods, protocols, primary metrics and intervals of runs, and embench; each once."""
+    """Return the papers on datasets, methods, protocols, primary metrics and intervals of runs, and on embench; each
+    once."""
     found: dict[str, Paper] = {}
     for run in map(RunFacts, records):
         for paper in filter(None, map(dataset_paper, run.datasets)):
             found.setdefault(paper.key, paper)
-        keys = [paper_of(kind, name) for kind, name in run.plugins]
-        keys += [paper_of_protocol(run.manifest.protocol.name)]
-        keys += [paper_of("metric", head.metric) for head in run.answers.values()]
-        for key in [*keys, intervals_paper(run)]:
+        keys = [find_plugin_paper(kind, name) for kind, name in run.plugins]
+        keys += [find_protocol_paper(run.manifest.protocol.name)]
+        keys += [find_plugin_paper("metric", head.metric) for head in run.answers.values()]
+        for key in [*keys, INTERVALS_PAPER]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])
     return [*found.values(), embench_paper()]
 
 
 def bibtex(records: Sequence[Record]) -> str:
-    """A BibTeX file of `cited`."""
+    """Return the text of a BibTeX file with `cited_papers`."""
     return "\n\n".join(paper.text for paper in cited_papers(records)) + "\n"

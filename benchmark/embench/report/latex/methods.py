@@ -1,4 +1,4 @@
-"""The methods section of a paper on some runs, in LaTeX, from the records and their protocols."""
+"""The methods section of a paper, in LaTeX, from the records of runs and their protocols."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
 from embench.statistics.form import Subject
 from embench.statistics.joined import unit_length
 
-# Settings of a recipe in words: sizes and switches, the input, and the training of a stage.
+# Settings of a recipe in words: sizes and switches, input, and training of a stage.
 
 _WORDS = {
     "C": "C =",
@@ -57,7 +57,7 @@ _WORDS = {
     "pca": "variance kept by principal components",
     "pos": "positional encoding",
 }
-"""Settings that bundled plugins abbreviate; all others by their own names."""
+"""Abbreviated settings of bundled plugins in words; other settings keep their names."""
 
 _OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 _SCHEDULES = {"cosine": "cosine decay to 0", "linear": "linear decay to 0", "constant": "constant"}
@@ -70,7 +70,7 @@ _LOSSES = {
 
 
 def format_number(value: float) -> str:
-    r"""A number as a paper prints it.
+    r"""Format a number as in a paper.
 
     >>> format_number(0.001), format_number(1e-05), format_number(128.0)
     ('0.001', '$10^{-5}$', '128')
@@ -83,7 +83,8 @@ def format_number(value: float) -> str:
 
 
 def describe_settings(settings: Mapping[str, Any], modalities: Sequence[str]) -> list[str]:
-    """Settings of a method on these modalities, such as `kernels 9, 5 and 3`, for LaTeX; without those that are off."""
+    """Describe the settings of a method on these modalities for LaTeX, such as `kernels 9, 5 and 3`; disabled settings
+    are omitted."""
     return [text for name, value in settings.items() if (text := _setting(name, value, modalities))]
 
 
@@ -106,13 +107,13 @@ def _value(value: Any) -> str:
 
 
 def _applies(name: str, modalities: Sequence[str]) -> bool:
-    """False of a setting for a modality that the method doesn't read, such as `face_kernels` or `eeg`."""
-    of = [m for m in MODALITIES if name == m or name.startswith((f"{m}_", f"{m.partition('_')[0]}_"))]
-    return not of or any(m in each for m in of for each in modalities)
+    """Return True unless a setting is for a modality that the method does not read, such as `face_kernels` or `eeg`."""
+    matching = [m for m in MODALITIES if name == m or name.startswith((f"{m}_", f"{m.partition('_')[0]}_"))]
+    return not matching or any(m in each for m in matching for each in modalities)
 
 
 def describe_view(view: Mapping[str, Any] | None) -> str:
-    """Describe in words what a stage reads of a unit."""
+    """Describe the part of a unit that a stage reads."""
     about = view or {}
     kind, length, step = about.get("kind", "unit"), about.get("length_s"), about.get("step_s")
     if kind == "context" and length:
@@ -123,7 +124,8 @@ def describe_view(view: Mapping[str, Any] | None) -> str:
 
 
 def describe_training(recipe: Mapping[str, Any], kinds: Sequence[str]) -> str:
-    """Optimiser, learning rate, batch, epochs, the rule that selects one, and the loss on targets of these kinds."""
+    """Describe optimiser, learning rate, batch, epochs, the selection of an epoch, and the loss for targets of these
+    kinds."""
     return "; ".join([", ".join(_steps(recipe)), _selection(recipe), *_losses(recipe, kinds)])
 
 
@@ -168,39 +170,39 @@ def _losses(recipe: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
         yield f"loss: {_LOSSES[recipe.get('loss', 'mse')]} of labels standardised by the training units"
 
 
-# The parts of a method in sentences: what networks are built of and read, how they were trained, and what estimators
-# were fitted with; from the recipes that a record holds.
+# Parts of a method in sentences: layers and input of networks, their training, and the fitting of estimators, from the
+# recipes in a record.
 
 _CONTAINERS = frozenset({"Module", "ModuleDict", "ModuleList", "Parameter", "Sequential"})
 _TRAINED: Mapping[str, Sequence[str]] = {
     "tokens": ("fusion",), "unimodal": ("encoder",), "hidden": ("encoder", "fusion"), "estimator": ("encoder",),
 }  # fmt: skip
-"""How modalities meet -> the parts whose recipes trained networks; of an estimator on features there is none."""
+"""How modalities are joined -> the parts whose recipes trained networks; none for estimators on features."""
 
 
 def describe_parts(run: RunFacts) -> list[str]:
-    """Sentences on encoders, fusion and training."""
+    """Return sentences on encoders, fusion and training."""
     return [*_encoders(run), *_fusion(run), *_size(run), *_training(run)]
 
 
 def signals_in_words(modalities: Sequence[str]) -> str:
-    """`PPG, EDA and skin temperature`."""
+    """Return the names of signals in a sentence: `PPG, EDA and skin temperature`."""
     names = [vocabulary.label(name, "modalities") for each in modalities for name in names_in(each)]
     return escape(join_with_and(list(dict.fromkeys(names))))
 
 
 def _encoders(run: RunFacts) -> Iterator[str]:
-    """Sentences on each encoder, once for the modalities that it treats alike."""
+    """Yield sentences on each encoder, once for all modalities that it treats alike."""
     groups: dict[str, list[str]] = {}
     for modality, name in run.manifest.method.encoders.items():
         if recipe := run.parts.get(f"encoder[{modality}]"):
-            alike = [recipe.get(field) for field in ("view", "prepare", "build", "frozen")]
-            groups.setdefault(str([name, *alike, run.manifest.kept_units.get(modality)]), []).append(modality)
+            key = [recipe.get(field) for field in ("view", "prepare", "build", "frozen")]
+            groups.setdefault(str([name, *key, run.manifest.measurement_units.get(modality)]), []).append(modality)
     for modalities in groups.values():
         recipe, name = run.parts[f"encoder[{modalities[0]}]"], run.manifest.method.encoders[modalities[0]]
         if method_kind(run.manifest.method) == "features":
-            of = f"{signals_in_words(modalities)} over {describe_view(recipe.get('view'))}"
-            yield f"{_named('encoder', name)} computed features of {of}."
+            input_text = f"{signals_in_words(modalities)} over {describe_view(recipe.get('view'))}"
+            yield f"{_describe_plugin('encoder', name)} computed features of {input_text}."
             if settings := describe_settings(recipe.get("prepare", {}), modalities):
                 yield f"Settings: {'; '.join(settings)}."
         else:
@@ -208,16 +210,16 @@ def _encoders(run: RunFacts) -> Iterator[str]:
 
 
 def _network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Sequence[str]) -> Iterator[str]:
-    """Sentences on the input of a network and its layers."""
+    """Yield sentences on the input of a network and its layers."""
     prepare, view = dict(recipe.get("prepare", {})), recipe.get("view") or {}
     rate = prepare.pop("rate_hz", None) or prepare.pop("frames_hz", None) or (run.rules.rate_hz if run.rules else None)
     how = f"in {describe_view(view)}"
     if rate:
         samples = f" ({round(view['length_s'] * rate):,} samples)" if view.get("length_s") else ""
         how += rf", at {rate:g}~Hz{samples}"
-    if unit := run.manifest.kept_units.get(modalities[0]):
+    if unit := run.manifest.measurement_units.get(modalities[0]):
         how += f", in its unit instead of z-scores ({escape(unit)})"
-    yield f"{_named('encoder', name)} read {signals_in_words(modalities)} {how}."
+    yield f"{_describe_plugin('encoder', name)} read {signals_in_words(modalities)} {how}."
     if prepared := describe_settings(prepare, modalities):
         yield f"Its input: {'; '.join(prepared)}."
     if built := describe_settings(recipe.get("build", {}), modalities):
@@ -233,7 +235,7 @@ def _network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Se
 
 
 def layers_in(source: str) -> list[str]:
-    """The layers that code makes of `torch.nn`, in its order; none where it cannot be read.
+    """Return the layers of `torch.nn` that code creates, in its order; empty where the code cannot be parsed.
 
     >>> layers_in("net = nn.Sequential(nn.Conv1d(channels, 8, kernel_size=9), nn.ReLU())")
     ['Conv1d(channels, 8, kernel_size=9)', 'ReLU()']
@@ -256,11 +258,11 @@ def layers_in(source: str) -> list[str]:
 
 def _fusion(run: RunFacts) -> Iterator[str]:
     method, recipe = run.manifest.method, run.parts.get("fusion")
-    if not method.fusion or recipe is None or _joins(run) == "unimodal":
+    if not method.fusion or recipe is None or _get_joins(run) == "unimodal":
         return
     settings = describe_settings(recipe.get("build", {}), method.modalities)
-    named = _named("fusion", method.fusion)
-    if _joins(run) != "estimator" and method_kind(method) != "features":
+    named = _describe_plugin("fusion", method.fusion)
+    if _get_joins(run) != "estimator" and method_kind(method) != "features":
         yield f"{named} joined the modalities{': ' * bool(settings)}{'; '.join(settings)}."
         return
     fitted_to = {"hidden": "the hidden layers of these networks", "decisions": "the decisions of these networks"}
@@ -273,7 +275,8 @@ def _fusion(run: RunFacts) -> Iterator[str]:
 
 
 def _pipeline(text: str) -> Iterator[str]:
-    """Sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its recorded `repr`."""
+    """Yield sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its recorded
+    `repr`."""
     if not (steps := recorded_hyperparameters(text)):
         return
     defaults = "hyperparameters that are not named have the defaults of scikit-learn"
@@ -291,19 +294,19 @@ def _size(run: RunFacts) -> Iterator[str]:
         each = " of each fold" if run.manifest.protocol.folds else ""
         head = ", with the head that embench adds: layer normalisation and a linear layer on the mean token"
         names = run.manifest.method.encoders.values()
-        added = head if _joins(run) == "unimodal" and any(map(registry.is_object, names)) else ""
+        added = head if _get_joins(run) == "unimodal" and any(map(registry.is_object, names)) else ""
         yield f"The networks{each} had {round(cost.parameters):,} parameters in all{added}."
 
 
 def _training(run: RunFacts) -> list[str]:
-    """A sentence for all parts that were trained alike."""
+    """Return a sentence for each group of parts with the same training."""
     method, groups = run.manifest.method, dict[str, list[str]]()
-    trained = {*(() if method_kind(method) == "features" else _TRAINED.get(_joins(run), ())), "pretrainer"}
+    trained = {*(() if method_kind(method) == "features" else _TRAINED.get(_get_joins(run), ())), "pretrainer"}
     for part, recipe in run.parts.items():
         kind = part.partition("[")[0]
         if kind in trained and "optimiser" in recipe:  # a record may hold parts of another form
             how = describe_training(recipe, [] if kind == "pretrainer" else _kinds(run))
-            groups.setdefault(how, []).append(_who(run, part, recipe))
+            groups.setdefault(how, []).append(_name_part(run, part, recipe))
     sentences = []
     for how, those in groups.items():
         several = len(set(those)) > 1 or those[0] == _END_TO_END
@@ -312,8 +315,8 @@ def _training(run: RunFacts) -> list[str]:
     return sentences
 
 
-def _joins(run: RunFacts) -> str:
-    """How modalities meet; records of before don't say, so that the fusion does where it is installed."""
+def _get_joins(run: RunFacts) -> str:
+    """Return how modalities are joined; where an early record does not state it, ask the installed fusion."""
     method = run.manifest.method
     if method.joins or not method.fusion:
         return method.joins or ""
@@ -326,8 +329,8 @@ def _joins(run: RunFacts) -> str:
 _END_TO_END = "Encoders and fusion"
 
 
-def _who(run: RunFacts, part: str, recipe: Mapping[str, Any]) -> str:
-    if part == "fusion" and _joins(run) == "tokens":
+def _name_part(run: RunFacts, part: str, recipe: Mapping[str, Any]) -> str:
+    if part == "fusion" and _get_joins(run) == "tokens":
         return _END_TO_END
     named = code(bare_name(recipe["plugin"]))
     return f"The pretext task {named}" if part.startswith("pretrainer") else named
@@ -337,8 +340,8 @@ def _kinds(run: RunFacts) -> list[str]:
     return [rule.kind for rule in run.manifest.card.label_rules if rule.name in run.answers]
 
 
-def _named(kind: str, name: str) -> str:
-    """A plugin with what it is, in brackets."""
+def _describe_plugin(kind: str, name: str) -> str:
+    """Return the name of a plugin with its summary in brackets."""
     about = vocabulary.definition(bare_name(name), "methods")
     if not about:
         try:
@@ -351,7 +354,7 @@ def _named(kind: str, name: str) -> str:
 
 
 def describe_machine(run: RunFacts) -> str:
-    """A sentence on processor, threads and libraries."""
+    """Return a sentence on processor, threads and libraries."""
     about, config = run.manifest, run.manifest.config
     threads = config.get("threads")
     several = f" with {threads} thread{'s' if threads > 1 else ''} for each process" if isinstance(threads, int) else ""
@@ -364,12 +367,12 @@ def describe_machine(run: RunFacts) -> str:
     return f"Hardware and software: {escape(machine)}{several}{uses}."
 
 
-# The participants and design of a study of one's own, in sentences for a methods section.
+# Participants and design of the user's own study, in sentences for a methods section.
 
 
 def describe_sample(run: RunFacts) -> list[str]:
-    """Return sentences on the sex and age of scored participants, as their table has them, and on stimuli, orders and
-    signals; none of datasets that others published."""
+    """Return sentences on sex and age of scored participants, from their table, and on stimuli, orders and signals;
+    none for published datasets."""
     if not is_own(run.manifest.dataset.name):
         return []
     return [*_participants(run), *_design(run)]
@@ -399,17 +402,19 @@ def _participants(run: RunFacts) -> list[str]:
 def _design(run: RunFacts) -> list[str]:
     own = run.record.predictions.own
     rows = own.take(own["seed"] == own["seed"].min()) if len(own) else own
-    shown: dict[str, dict[str, float]] = {}
+    shown_stimuli: dict[str, dict[str, float]] = {}
     for subject, stimulus, start in zip(rows["subject"], rows["stimulus"], rows["start_s"], strict=True):
-        starts = shown.setdefault(str(subject), {})
+        starts = shown_stimuli.setdefault(str(subject), {})
         starts[str(stimulus)] = min(float(start), starts.get(str(stimulus), np.inf))
-    if not shown:
+    if not shown_stimuli:
         return []
-    counts = [len(starts) for starts in shown.values()]
+    counts = [len(starts) for starts in shown_stimuli.values()]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    text = f"Each participant had {each} of {len({name for starts in shown.values() for name in starts})} stimuli"
-    if all(np.isfinite(list(starts.values())).all() for starts in shown.values()):
-        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown.values()}
+    text = (
+        f"Each participant had {each} of {len({name for starts in shown_stimuli.values() for name in starts})} stimuli"
+    )
+    if all(np.isfinite(list(starts.values())).all() for starts in shown_stimuli.values()):
+        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown_stimuli.values()}
         text += f", in {len(orders)} different orders" if len(orders) > 1 else ", in one order"
     return [f"{text}."]
 
@@ -418,20 +423,20 @@ def _design(run: RunFacts) -> list[str]:
 
 
 def describe_features(runs: Sequence[RunFacts]) -> list[str]:
-    """A sentence for each encoder and modality whose features an estimator was fitted to, once, with their names, and
-    those that were dropped; it takes the plugin and the dataset's card."""
+    """Return a sentence for each encoder and modality with the names of the features that an estimator was fitted to,
+    and of dropped features. Requires the installed plugin and the dataset's card."""
     sentences: dict[str, None] = {}
     for run in runs:
-        if run.outside or method_kind(run.manifest.method) != "features":
+        if run.submission or method_kind(run.manifest.method) != "features":
             continue
         for modality, name in run.manifest.method.encoders.items():
-            if listed := _listed(run, modality, name):
+            if listed := _list_features(run, modality, name):
                 dropped = run.manifest.dropped.get(modality, {})
                 sentences[f"{code(bare_name(name))} of {listed}.{_dropped(dropped)}"] = None
     return list(sentences)
 
 
-def _listed(run: RunFacts, modality: str, name: str) -> str:
+def _list_features(run: RunFacts, modality: str, name: str) -> str:
     recipe, card = run.parts.get(f"encoder[{modality}]"), run.folder_card or run.card
     parts = names_in(modality)
     if recipe is None or card is None or any(part not in card.modalities for part in parts):
@@ -439,7 +444,7 @@ def _listed(run: RunFacts, modality: str, name: str) -> str:
     channels = tuple(channel for part in parts for channel in card.modalities[part].channels)
     try:
         settings = {key: value for key, value in recipe.items() if key not in ("plugin", "code")}
-        names = registry.load("encoder", name)(Recipe.of(settings)).feature_names("+".join(parts), channels)
+        names = registry.load("encoder", name)(Recipe.from_mapping(settings)).feature_names("+".join(parts), channels)
     except (EmbenchError, TypeError):  # not installed here, or its recipes have other fields now
         return ""
     if not names:
@@ -449,7 +454,8 @@ def _listed(run: RunFacts, modality: str, name: str) -> str:
 
 
 def _without_channels(names: Sequence[str], channels: Sequence[str]) -> tuple[list[str], str]:
-    """The names of the features that all channels have alike, and how many channels; else all names."""
+    """Return the names of features without channels, and the number of channels, if all channels have the same
+    features; else all names."""
     first = f"{channels[0]}_" if channels else ""
     base = [name.removeprefix(first) for name in names if name.startswith(first)]
     every = {f"{channel}_{name}" for channel in channels for name in base}
@@ -469,72 +475,78 @@ def _dropped(dropped: Mapping[str, str]) -> str:
     )
 
 
-# The methods section of a paper on some runs, in LaTeX, from the records and their protocols.
+# The methods section of a paper, in LaTeX, from the records of runs and their protocols.
 
-_BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
-"""Wording for records made before intervals came from the jackknife, which give the number of replicates."""
 _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjects"
 
 
 def methods_section(records: Sequence[Record]) -> str:
-    """A paragraph on the data, protocol and scores that several runs share, whatever their seeds, one for each run, and
-    a supplement of the features that estimators were fitted to."""
+    """Return a paragraph on shared data, protocol and scores (whatever the seeds), a paragraph for each run, and a
+    supplement on the features of estimators."""
     groups: dict[str, list[RunFacts]] = {}
     for record in records:
         run = record.manifest
         cohort = run.cohort.model_copy(update={"repaired": None})  # which depends on the method's modalities
         alike = [run.dataset.name, run.protocol.hash, cohort, run.targets, run.dev]
         groups.setdefault(str(alike), []).append(RunFacts(record))
-    groups = {key: _counted_together(some) for key, some in groups.items()}
+    groups = {key: _update_counts(some) for key, some in groups.items()}
     return render_text(
         "methods.tex",
         groups=list(groups.values()),
         variants=_variants,
-        described=_described,
+        described=_describe_method,
         labels=_labels,
         names={run: name for some in groups.values() for run, name in row_names(some).items()},
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
         costs=lambda run: [text for text in run.measured if not text.startswith("processor ")],
         dataset_key=_dataset_key,
-        left_out=_left_out,
-        paper_of=bibliography.paper_of,
-        paper_of_protocol=bibliography.paper_of_protocol,
-        predicted=_predicted,
+        left_out=_describe_exclusions,
+        find_plugin_paper=bibliography.find_plugin_paper,
+        find_protocol_paper=bibliography.find_protocol_paper,
+        predicted=_describe_targets,
         primary_metric=_primary_metric,
-        shown=_shown,
+        list_controls=_list_controls,
         variant_name=_variant_name,
         sample=describe_sample,
-        averages=_averages,
+        averages=_averages_windows,
         bands=_bands,
         features=describe_features,
-        machines=lambda some: dict.fromkeys(describe_machine(run) for run in some if not run.outside),
-        shared_notes=_shared_notes,
+        machines=lambda some: dict.fromkeys(describe_machine(run) for run in some if not run.submission),
+        shared_notes=_list_shared_notes,
     )
 
 
-def _counted_together(some: Sequence[RunFacts]) -> list[RunFacts]:
-    """Runs with the evaluations that their makers had made when the last of these was scored, which is when the text is
-    written; published entries keep their own."""
-    own = [run.manifest for run in some if run.manifest.entry is None]
-    last = max(own, key=lambda run: run.most_of("tried"), default=None)
-    counts = {} if last is None else {name: getattr(last, name) for name in ("tried", "test_looks", "ledger")}
+def _update_counts(some: Sequence[RunFacts]) -> list[RunFacts]:
+    """Update all unpublished runs to the evaluation counts of the latest one, since the text is written after it;
+    published entries keep their own counts."""
+    unpublished = [run.manifest for run in some if run.manifest.entry is None]
+    last = max(unpublished, key=lambda run: run.most_of("methods_evaluated"), default=None)
+    counts = (
+        {}
+        if last is None
+        else {name: getattr(last, name) for name in ("methods_evaluated", "test_evaluations", "ledger")}
+    )
     return [
         run if run.manifest.entry else RunFacts(replace(run.record, run={**run.record.run, **counts})) for run in some
     ]
 
 
 def _variants(some: Sequence[RunFacts]) -> list[list[RunFacts]]:
-    """Runs of the same parts, which differ in settings only, together."""
+    """Group runs of the same parts, which differ in settings only."""
     found: dict[str, list[RunFacts]] = {}
     for run in some:
-        key = [run.manifest.id] if run.outside else [run.row_name, run.manifest.method, run.manifest.given]
+        key = (
+            [run.manifest.id] if run.submission else [run.row_name, run.manifest.method, run.manifest.calibration_data]
+        )
         found.setdefault(str(key), []).append(run)
     return list(found.values())
 
 
-def _described(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[str]:
-    """Sentences on a method; of several settings of it what they share, then the others under the name of each."""
+def _describe_method(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[str]:
+    """Return LaTeX sentences on a method, from its runs: one run for each variant of its settings. With several
+    variants, the sentences that all share come first; one text per variant follows, with the variant's name and its
+    other sentences."""
     texts = [_sentences(run) for run in variant]
     shared = [text for text in texts[0] if all(text in each for each in texts)]
     if len(variant) == 1:
@@ -547,18 +559,18 @@ def _described(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[st
 
 
 def _variant_name(run: RunFacts, names: Mapping[str, str]) -> str:
-    """The settings that tell a run from others of the same parts."""
+    """Return the settings that distinguish a run from others of the same parts."""
     return names[run.manifest.id].removeprefix(run.row_name).lstrip(", ") or run.row_name
 
 
-def _shared_notes(variant: Sequence[RunFacts]) -> list[str]:
-    """The notes that all results of these runs have."""
+def _list_shared_notes(variant: Sequence[RunFacts]) -> list[str]:
+    """Return the notes that apply to all results of these runs."""
     notes = [[note for form in run.forms.values() for note in form.notes] for run in variant]
     return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
 
 
 def _sentences(run: RunFacts) -> list[str]:
-    """Sentences on the parts of a method, its sources, settings and pretraining."""
+    """Return sentences on the parts of a method, its sources, settings and pretraining."""
     recipe = run.manifest.recipe
     made_here = all(name.startswith("object:") for name in run.manifest.method.encoders.values())
     texts = [] if made_here else [f"Settings not named here are those of embench's recipe {code(recipe.preset)}."]
@@ -571,7 +583,7 @@ def _sentences(run: RunFacts) -> list[str]:
 
 
 def _labels(run: RunFacts) -> list[str]:
-    """Sentences on what the labels are, and how many units have each class."""
+    """Return sentences on the definition of labels, and on the number of units in each class."""
     sentences = []
     for target in run.targets:
         about = Subject.of(run.record.run, target.name)
@@ -587,8 +599,8 @@ def _labels(run: RunFacts) -> list[str]:
     return sentences
 
 
-def _predicted(run: RunFacts) -> list[str]:
-    """Each target with its labels and units."""
+def _describe_targets(run: RunFacts) -> list[str]:
+    """Return each target with its labels and units."""
     rules = {rule.name: rule for rule in run.manifest.card.label_rules}
     units, target, method = (run.record.predictions[name] for name in ("unit", "target", "method"))
     texts = []
@@ -620,7 +632,8 @@ def _kind(about: RuleOfTargetPart) -> str:
 
 
 def _bands(some: Sequence[RunFacts]) -> str:
-    """The passband of each modality after filtering and resampling; empty where the dataset's card is not here."""
+    """Return the passband of each modality after filtering and resampling; empty where the dataset's card is not
+    available."""
     run = some[0]
     card, rules = run.folder_card or run.card, run.rules
     if card is None or rules is None or rules.preprocess not in RULES:
@@ -634,14 +647,14 @@ def _bands(some: Sequence[RunFacts]) -> str:
     return f"; passbands: {', '.join(bands)}" if bands else ""
 
 
-def _averages(some: Sequence[RunFacts]) -> bool:
-    """True if a network reads windows, of which a unit may hold several."""
+def _averages_windows(some: Sequence[RunFacts]) -> bool:
+    """Return True if a network reads windows, so that predictions of a unit's windows are averaged."""
     recipes = [recipe for run in some for recipe in run.parts.values() if method_kind(run.manifest.method) == "network"]
     return any((recipe.get("view") or {}).get("kind") == "window" for recipe in recipes)
 
 
-def _left_out(run: RunFacts) -> str:
-    """A sentence on how many subjects were excluded for each reason."""
+def _describe_exclusions(run: RunFacts) -> str:
+    """Return a sentence on the number of excluded subjects for each reason."""
     counts = Counter(row["reason"] for row in run.manifest.cohort.left_out)
     if not counts:
         return ""
@@ -649,30 +662,39 @@ def _left_out(run: RunFacts) -> str:
     return f"{who[0].upper()}{who[1:]} {'was' if counts.total() == 1 else 'were'} excluded."
 
 
-def _primary_metric(run: RunFacts, metric: str) -> str:
-    """Sentences on a primary metric: how its interval is made, and what it measures."""
+def _primary_metric(metric: str) -> str:
+    """Return sentences on the meaning of a primary metric and on its interval."""
     facts = metric_facts(metric)
     meaning = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
-    own = cite(bibliography.paper_of("metric", metric))
+    own = cite(bibliography.find_plugin_paper("metric", metric))
     if metric in WITHIN_SUBJECT_SCORES:
         return rf"{escape(facts.title)}{own}, with a 95~\% $t$ interval over groups of subjects. {meaning}."
-    intervals = f"{_BOOTSTRAP if run.bootstrapped else _JACKKNIFE}{cite(bibliography.intervals_paper(run))}"
+    intervals = f"{_JACKKNIFE}{cite(bibliography.INTERVALS_PAPER)}"
     if metric in CONDITIONED_NEEDS:
         return f"{escape(facts.title)}, {intervals}. {meaning}."
     average = "computed for each fold and seed and averaged over seeds, then over folds"
     return f"{escape(facts.title)}{own}, {average}, {intervals}."
 
 
-def _shown(some: Sequence[RunFacts]) -> list[str]:
-    """The confound-only models beside methods whose scores are adjusted for confounds."""
-    return sorted({name for run in some for head in run.answers.values() if head.adds for name in run.shown(head)})
+def _list_controls(some: Sequence[RunFacts]) -> list[str]:
+    """Return the confound-only models that apply where scores are adjusted for confounds."""
+    return sorted(
+        {
+            name
+            for run in some
+            for head in run.answers.values()
+            if head.adjusted
+            for name in run.list_applicable_controls(head)
+        }
+    )
 
 
 def _sources(run: RunFacts) -> list[str]:
-    """Sentences that attribute parts of the method: a paper describes a part, not the combination made here."""
+    """Return sentences that attribute the parts of a method; a paper describes a part, not this combination of
+    parts."""
     parts_by_paper: dict[str, list[str]] = {}
     for kind, name in run.plugins:
-        if paper := bibliography.paper_of(kind, name):
+        if paper := bibliography.find_plugin_paper(kind, name):
             parts_by_paper.setdefault(paper, []).append(code(bare_name(name)))
     sentences = []
     for paper, parts in parts_by_paper.items():
@@ -683,7 +705,7 @@ def _sources(run: RunFacts) -> list[str]:
 
 
 def _pretraining(run: RunFacts) -> list[str]:
-    """Sentences on the data that pretraining saw."""
+    """Return sentences on the data of pretraining."""
     about = run.manifest
     named = [source.get("dataset") for source in about.pretraining]
     sources = [f"{escape(bare_name(str(name)))}{cite(_dataset_key(name)) if name else ''}" for name in named]
@@ -692,15 +714,18 @@ def _pretraining(run: RunFacts) -> list[str]:
     if any(_in_each_fold(text, own) for text in about.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     sentences += [f"Weights of {escape(words)}." for words in run.weights]
-    if about.pretrain_overlap != "none":
+    if about.pretraining_overlap != "none":
         sentences.append(f"Overlap of pretraining with the test subjects: {run.overlap}.")
     return sentences
 
 
-def _in_each_fold(pretrainer: str, own: str) -> bool:
-    """True if a pretrainer sees training subjects of a run's own dataset: it names no source, or that among several."""
+def _in_each_fold(pretrainer: str, dataset: str) -> bool:
+    """Return True if a pretrainer reads training subjects of the run's own dataset: it names no source, or names the
+    dataset among several."""
     sources = pretrainer.rpartition(":")[2].split("+") if ":" in pretrainer else []
-    return not sources or (len(sources) > 1 and any(source in (own, own.split("/", 1)[-1]) for source in sources))
+    return not sources or (
+        len(sources) > 1 and any(source in (dataset, dataset.split("/", 1)[-1]) for source in sources)
+    )
 
 
 def _dataset_key(name: str) -> str | None:

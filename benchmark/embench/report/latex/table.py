@@ -10,7 +10,7 @@ from embench.errors import EmbenchError, UsageError
 from embench.records import wording
 from embench.records.manifest import method_kind
 from embench.records.record import Record
-from embench.records.scores import Control, Score
+from embench.records.scores import ConfoundOnlyModel, Score
 from embench.records.wording import bare_name, is_by_construction, join_with_and
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex.bibliography import escape, in_apa, render_text
@@ -23,15 +23,15 @@ from embench.vocabulary import did_you_mean, label
 DEFAULT_COLUMNS = (
     "difference", "subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse",
 )  # fmt: skip
-"""The columns besides method and primary metric: metrics where any of a table's runs has them; subjects and seeds where
-the runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
+"""Columns besides method and primary metric. Metrics are shown where any run of the table has them; subjects and seeds
+where runs differ in them, else in the caption. The width is that of a journal page."""
 _COSTS = {name.lower(): name for name in wording.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 _DIFFERENCE = "difference"
 EN_DASH = "--"
 _INTERVAL = "{} [{}, {}]"
 _ANSWERS = {"chance": "above chance", "movement": "given movement", "protocol_phase": "given phase"}
-"""Question -> the head of its column; one that no run of a table is asked has none."""
+"""Question -> header of its column; a question that no run is asked gets no column."""
 _ASKED = {
     "chance": "more than by chance",
     "movement": "after adjustment for time and movement within 10~min",
@@ -40,7 +40,7 @@ _ASKED = {
 _TIME_ALONE = "after adjustment for the time since the start (movement was not recorded)"
 NO_ROWS = "none"
 _LINE, _GAP, _NAMES = 345, 6, 70
-"""Widths in pt: of a line of LaTeX's article, between two columns, and the least of names of methods."""
+"""Widths in pt: a line of LaTeX's article, the space between two columns, and the minimum for names of methods."""
 _NARROW, _SMALL, _MINUS = 2.8, 4.4, 6.6
 """Widths in pt at footnotesize: of points and brackets, of other characters, and of a minus sign."""
 
@@ -48,25 +48,24 @@ _NARROW, _SMALL, _MINUS = 2.8, 4.4, 6.6
 def latex_tables(
     records: Sequence[Record], columns: Sequence[str] | None = None, rows: Sequence[str] | None = None
 ) -> str:
-    """All tables of some runs, with the answers to whether scores are associated with the label; the best score of a
-    column is bold.
+    """Return the tables of some runs, with the answers to whether scores are associated with the label; the best score
+    of a column is bold.
 
     Args:
-        columns: those besides method, primary metric and answers: `difference` (from the best method on features, or
-            where there is none from the first), `subjects`, `seeds`, metrics of the runs, `time`, `parameters`,
-            `flops`, `memory`, `energy`; by default those of `DEFAULT_COLUMNS` that a line has room for.
-        rows: the confound-only models below the methods, `none` for none; by default all, and those whose scores are
-            constant in a note.
+        columns: columns besides method, primary metric and answers: `difference` (from the best method on features, or
+            without one from the first), `subjects`, `seeds`, metrics of the runs, `time`, `parameters`, `flops`,
+            `memory`, `energy`. Default: the columns of `DEFAULT_COLUMNS` that fit on a line.
+        rows: confound-only models below the methods, `none` for none; by default all, with constant scores in a note.
 
     Raises:
-        UsageError: a column or a row is none of these.
+        UsageError: a column or a row is unknown.
     """
     runs = [RunFacts(record) for record in records]
     rows = None if rows is None else [_row(name) for name in rows]
     _check(runs, columns or (), rows or ())
     groups: dict[tuple[str, str, str], list[RunFacts]] = {}
     for run in runs:
-        for target in run.scores.headlines:
+        for target in run.scores.primary_metrics:
             groups.setdefault((run.manifest.dataset.name, run.manifest.protocol.name, target), []).append(run)
     if _DIFFERENCE in (columns or ()) and all(len(some) < 2 for some in groups.values()):
         raise UsageError("one run has no difference", where="--columns", expected="several runs of one dataset")
@@ -75,10 +74,10 @@ def latex_tables(
 
 
 def best_first(records: Sequence[Record]) -> list[Record]:
-    """Runs by the primary metric of their first target, those without one last."""
+    """Sort runs by the primary metric of their first target; runs without one come last."""
 
     def rank(record: Record) -> float:
-        target, metric = next(iter(record.scores.headlines.items()), ("", ""))
+        target, metric = next(iter(record.scores.primary_metrics.items()), ("", ""))
         score = record.scores.of(target).get(metric) if target else None
         if score is None or not score.defined:
             return float("inf")
@@ -88,8 +87,10 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _check(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
-    metrics = {name for run in runs for target in run.scores.headlines for name in run.scores.of(target)}
-    models = {_row(model.name) for run in runs for target in run.scores.headlines for model in _models(run, target)}
+    metrics = {name for run in runs for target in run.scores.primary_metrics for name in run.scores.of(target)}
+    models = {
+        _row(model.name) for run in runs for target in run.scores.primary_metrics for model in _models(run, target)
+    }
     for option, named, known in (
         ("column", columns, [_DIFFERENCE, *_COUNTS, *sorted(metrics), *_COSTS]),
         ("row", rows, [NO_ROWS, *sorted(models)]),
@@ -105,44 +106,44 @@ def _check(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]
 
 
 def _row(name: str) -> str:
-    """The name of a confound-only model in `rows`: that of the glossary, for which records have others too."""
+    """Return the name of a confound-only model in `rows`, as in the glossary; records have aliases."""
     term = vocabulary.terms("models").get(name)
     return term.id if term else name
 
 
-def _models(run: RunFacts, target: str) -> list[Control]:
+def _models(run: RunFacts, target: str) -> list[ConfoundOnlyModel]:
     """The confound-only models that apply to a target."""
-    return [model for model in run.scores.controls(target) if not model.reason and model.name not in COMPARED]
+    return [model for model in run.scores.confound_only(target) if not model.reason and model.name not in COMPARED]
 
 
 def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None, rows: Sequence[str] | None) -> str:
-    headline = runs[0].scores.headlines[target]
-    asked = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
-    chosen = _default(runs, target, asked) if columns is None else columns
+    primary_metric = runs[0].scores.primary_metrics[target]
+    questions = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
+    chosen = _choose_columns(runs, target, questions) if columns is None else columns
     counts = [name for name in _COUNTS if name in chosen]
-    shown = [headline, *(name for name in chosen if name not in (*_COUNTS, _DIFFERENCE, headline))]
-    strongest = _strongest(runs, target, headline)
+    metrics = [primary_metric, *(name for name in chosen if name not in (*_COUNTS, _DIFFERENCE, primary_metric))]
+    strongest = _find_strongest(runs, target, primary_metric)
     baseline = (strongest or runs[0]) if _DIFFERENCE in chosen and len(runs) > 1 else None
-    gaps = _differences(runs, baseline, target, headline) if baseline else {}
-    best = {name: _best(runs, target, name) for name in shown if name not in _COSTS}
+    gaps = _differences(runs, baseline, target, primary_metric) if baseline else {}
+    best = {name: _format_best(runs, target, name) for name in metrics if name not in _COSTS}
     methods, names = [], row_names(runs)
     for run in runs:
-        first, *others = _scores(run.scores.of(target), shown, run.costs, best)
-        words = [escape(run.answers[target].word(name)) for name in asked]
+        first, *others = _scores(run.scores.of(target), metrics, run.costs, best)
+        words = [escape(run.answers[target].word(name)) for name in questions]
         apart = [gaps[run.manifest.id]] if gaps else []
         methods.append([*_about(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
-    constants = _constants(largest, target, shown) if rows is None else {}
+    constants = _constants(largest, target, metrics) if rows is None else {}
     noted = [name for names in constants.values() for name in names]
     models = []
     for model in _models(largest, target):
         if _row(model.name) in (rows or []) or (rows is None and model.name not in noted):
-            first, *others = _scores(model.scores, shown, {}, {}, fixed=True)
+            first, *others = _scores(model.scores, metrics, {}, {}, fixed=True)
             about = _about(rf"\emph{{{escape(label(model.name))}}}", largest, counts)
-            models.append([*about, first, *([""] * (bool(gaps) + len(asked))), *others])
-    heads = _heads(counts, shown, asked, apart=bool(gaps))
-    facts = [metric_facts(name) for name in shown if name not in _COSTS]
-    decides = [each.judged for run in runs if (each := run.answers[target].adds)]
+            models.append([*about, first, *([""] * (bool(gaps) + len(questions))), *others])
+    heads = _build_headers(counts, metrics, questions, apart=bool(gaps))
+    facts = [metric_facts(name) for name in metrics if name not in _COSTS]
+    decides = [each.decisive_level for run in runs if (each := run.answers[target].adjusted)]
     place = (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name)
     return render_text(
         "table.tex",
@@ -151,9 +152,9 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
         counts=counts,
         **_counts(runs[0]),
         heads=list(zip(*heads, strict=True)),
-        asked={_ANSWERS[name]: _ASKED[name] for name in asked} | _without_movement(runs, target, asked),
-        phase_decides="full" in decides and "protocol_phase" in asked,
-        names_width=max(_NAMES, round(_room(heads, [*methods, *models]))),
+        questions={_ANSWERS[name]: _ASKED[name] for name in questions} | _without_movement(runs, target, questions),
+        phase_decides="protocol_phase" in decides and "protocol_phase" in questions,
+        names_width=max(_NAMES, round(_compute_room(heads, [*methods, *models]))),
         place=re.sub(r"[^A-Za-z0-9]+", "-", "-".join(place)),
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
@@ -163,27 +164,29 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
         on_features=strongest is not None,
         bold=any(best.values()),
         rows=methods,
-        controls=models,
+        confound_only=models,
         constants=[f"{join_with_and([escape(label(n)) for n in names])} ({v})" for v, names in constants.items()],
     )
 
 
-def _heads(counts: Sequence[str], shown: Sequence[str], asked: Sequence[str], *, apart: bool) -> list[tuple[str, str]]:
-    """The head of each column, in two lines."""
-    first, *others = [_COSTS.get(name) or metric_facts(name).short for name in shown]
-    answers = [_ANSWERS[name] for name in asked]
+def _build_headers(
+    counts: Sequence[str], metrics: Sequence[str], questions: Sequence[str], *, apart: bool
+) -> list[tuple[str, str]]:
+    """Return the header of each column, in two lines."""
+    first, *others = [_COSTS.get(name) or metric_facts(name).short for name in metrics]
+    answers = [_ANSWERS[name] for name in questions]
     return [_two_lines(head) for head in ("method", *counts, first, *([_DIFFERENCE] * apart), *answers, *others)]
 
 
 def _two_lines(head: str) -> tuple[str, str]:
-    """A head cut where its longer line is shortest; one word stands in the second line."""
+    """Split a header so that its longer line is shortest; a single word goes on the second line."""
     words = escape(head).split(" ")
     cuts = [(" ".join(words[:k]), " ".join(words[k:])) for k in range(len(words))]
     return min(cuts[1:] or cuts, key=lambda cut: max(map(len, cut)))
 
 
-def _room(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> float:
-    """The width that a line leaves to the first column."""
+def _compute_room(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> float:
+    """Return the width that remains for the first column, in pt."""
     columns = list(zip(*rows, strict=True))
     return _LINE - sum(
         _GAP + max(map(_width, (*head, *cells))) for head, cells in zip(heads[1:], columns[1:], strict=True)
@@ -191,27 +194,27 @@ def _room(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> fl
 
 
 def _width(cell: str) -> float:
-    """About how wide LaTeX sets a cell."""
+    """Estimate the width of a cell in LaTeX, in pt."""
     bare = re.sub(r"\\[a-z]+\b|[{}\\]", "", cell.replace("$-$", "-"))
     narrow = sum(map(bare.count, " .,[]()"))
     return narrow * _NARROW + bare.count("-") * _MINUS + (len(bare) - narrow - bare.count("-")) * _SMALL
 
 
-def _without_movement(runs: Sequence[RunFacts], target: str, asked: Sequence[str]) -> dict[str, str]:
-    """The meaning of the answer given movement where none was recorded."""
-    recorded = [adds.movement for run in runs if (adds := run.answers[target].adds)]
-    return {_ANSWERS["movement"]: _TIME_ALONE} if "movement" in asked and recorded and not any(recorded) else {}
+def _without_movement(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> dict[str, str]:
+    """Return the meaning of the answer given movement where no movement was recorded."""
+    recorded = [adjusted.has_movement for run in runs if (adjusted := run.answers[target].adjusted)]
+    return {_ANSWERS["movement"]: _TIME_ALONE} if "movement" in questions and recorded and not any(recorded) else {}
 
 
 def _about(name: str, run: RunFacts, counts: Sequence[str]) -> list[str]:
     return [name, *(str(_counts(run)[count]) for count in counts)]
 
 
-def _constants(run: RunFacts, target: str, shown: Sequence[str]) -> dict[str, list[str]]:
-    """Score by construction -> the confound-only models that have no other score in the table."""
+def _constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Return score by construction -> the confound-only models without any other score in the table."""
     found: dict[str, list[str]] = {}
     for model in _models(run, target):
-        scores = [model.scores.get(name) for name in shown if name not in _COSTS]
+        scores = [model.scores.get(name) for name in metrics if name not in _COSTS]
         known = [score for score in scores if score is not None and score.defined]
         values = {two_decimals(score.mean) for score in known if is_by_construction(score)}
         if len(values) == 1 and all(two_decimals(score.mean) in values for score in known):
@@ -219,23 +222,24 @@ def _constants(run: RunFacts, target: str, shown: Sequence[str]) -> dict[str, li
     return found
 
 
-def _strongest(runs: Sequence[RunFacts], target: str, headline: str) -> RunFacts | None:
-    """The method on features with the best primary metric among several methods; None where there is none."""
-    scored = [run for run in runs if (score := run.scores.of(target).get(headline)) and score.defined]
-    simple = [run for run in scored if not run.outside and method_kind(run.manifest.method) == "features"]
+def _find_strongest(runs: Sequence[RunFacts], target: str, primary_metric: str) -> RunFacts | None:
+    """Return the method on features with the best primary metric, if there are several methods; None where there is
+    none."""
+    scored = [run for run in runs if (score := run.scores.of(target).get(primary_metric)) and score.defined]
+    simple = [run for run in scored if not run.submission and method_kind(run.manifest.method) == "features"]
     if len(runs) < 2 or not simple:
         return None
-    sign = 1 if metric_facts(headline).higher else -1
-    return max(simple, key=lambda run: sign * run.scores.of(target)[headline].mean)
+    sign = 1 if metric_facts(primary_metric).higher else -1
+    return max(simple, key=lambda run: sign * run.scores.of(target)[primary_metric].mean)
 
 
-def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, headline: str) -> dict[str, str]:
-    """Run -> its paired difference from the baseline, with the interval."""
+def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, primary_metric: str) -> dict[str, str]:
+    """Return run -> its paired difference from the baseline method, with the interval."""
     found = {baseline.manifest.id: "baseline"}
     for run in runs:
         if run is not baseline:
             try:
-                gap = paired_gap(run.record, baseline.record, target, headline)
+                gap = paired_gap(run.record, baseline.record, target, primary_metric)
                 cell = escape(figures(Score(mean=gap.mean, low=gap.low, high=gap.high), 0.0, _INTERVAL))
             except EmbenchError:  # without labels, common units or a defined score
                 cell = EN_DASH
@@ -243,8 +247,8 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, head
     return found
 
 
-def _best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
-    """The best score of a metric as the table shows it; empty for a single method."""
+def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
+    """Return the best score of a metric as formatted in the table; empty for a single method."""
     scores = [score for run in runs if (score := run.scores.of(target).get(metric)) and score.defined]
     if len(runs) < 2 or not scores:
         return ""
@@ -253,22 +257,22 @@ def _best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
 
 
 def _caption(runs: Sequence[RunFacts], target: str) -> str:
-    """Sentences of a caption: what the primary metric compares, or why it can't be estimated."""
+    """Return the sentences of a caption: the meaning of the primary metric, or why it cannot be estimated."""
     form = runs[0].forms[target]
     return escape(in_apa(form.sentence) if form.problem else form.explanation)
 
 
-def _default(runs: Sequence[RunFacts], target: str, asked: Sequence[str]) -> list[str]:
-    """The columns of `DEFAULT_COLUMNS` that these runs have, and that a line has room for."""
+def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
+    """Return the columns of `DEFAULT_COLUMNS` that these runs have and that fit on a line."""
     differ = {name for name in _COUNTS if len({_counts(run)[name] for run in runs}) > 1}
     defined = {name for run in runs for name, score in run.scores.of(target).items() if score.defined}
-    apart, headline = len(runs) > 1, runs[0].scores.headlines[target]
+    apart, primary_metric = len(runs) > 1, runs[0].scores.primary_metrics[target]
     counts = [name for name in _COUNTS if name in differ]
-    metrics = [name for name in DEFAULT_COLUMNS if name in defined - {headline}]
+    metrics = [name for name in DEFAULT_COLUMNS if name in defined - {primary_metric}]
     while metrics:
         row = ["", *(["00"] * len(counts)), _INTERVAL.format(*["0.00"] * 3)]
-        row += [_INTERVAL.format(*["-0.00"] * 3)] * apart + ["not shown"] * len(asked) + ["0.00"] * len(metrics)
-        if _room(_heads(counts, [headline, *metrics], asked, apart=apart), [row]) >= _NAMES:
+        row += [_INTERVAL.format(*["-0.00"] * 3)] * apart + ["not shown"] * len(questions) + ["0.00"] * len(metrics)
+        if _compute_room(_build_headers(counts, [primary_metric, *metrics], questions, apart=apart), [row]) >= _NAMES:
             break
         metrics.pop()
     return [*([_DIFFERENCE] * apart), *counts, *metrics]
@@ -276,16 +280,17 @@ def _default(runs: Sequence[RunFacts], target: str, asked: Sequence[str]) -> lis
 
 def _scores(
     scores: Mapping[str, Score],
-    shown: Sequence[str],
+    metrics: Sequence[str],
     costs: Mapping[str, str],
     best: Mapping[str, str],
     *,
     fixed: bool = False,
 ) -> list[str]:
-    """The primary metric, first of those `shown`, with its interval; the others without, and known costs. The `best`
-    score of each metric is bold. `fixed`: a score without any spread is one by construction."""
+    """Return the cells of scores: the primary metric, first of `metrics`, with its interval; the other metrics without;
+    and known costs. The `best` score of each metric is bold. `fixed`: scores without spread are constant by
+    construction."""
     cells = []
-    for name in shown:
+    for name in metrics:
         score = scores.get(name)
         if name in _COSTS:
             cells.append(escape(costs.get(_COSTS[name], "")))
@@ -294,7 +299,7 @@ def _scores(
         elif fixed and is_by_construction(score):
             cells.append(f"{escape(two_decimals(score.mean))} always")
         else:
-            text = figures(score, metric_facts(name).chance, _INTERVAL) if name == shown[0] else ""
+            text = figures(score, metric_facts(name).chance, _INTERVAL) if name == metrics[0] else ""
             number, _, interval = escape(text or two_decimals(score.mean)).partition(" ")
             is_best = best.get(name) == two_decimals(score.mean)
             cells.append((rf"\textbf{{{number}}} {interval}" if is_best else f"{number} {interval}").rstrip())

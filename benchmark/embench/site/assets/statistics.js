@@ -100,7 +100,7 @@ const Statistics = (() => {
   }
 
   function paired(a, b, fit) {
-    const gaps = a.adds.map((value, g) => value - b.adds[g]);
+    const gaps = a.contributions.map((value, g) => value - b.contributions[g]);
     const bySeed = a.by_seed.map((seed, s) => seed.map((value, g) => (known(value) && known(b.by_seed[s][g]) ? value - b.by_seed[s][g] : null)));
     const shared = sharedVariance(bySeed, fit.trained);
     const found = {paired: true, difference: sum(gaps), p: permutationP(signFlips(gaps), shared), groups: gaps.length, gaps, seeds: a.seeds ?? b.seeds};

@@ -2,9 +2,9 @@
 own arousal and valence, dominance, liking, familiarity and seven emotions; three observers annotate what the faces of
 these 37 show, every 20 s.
 
-Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
-spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
-made of these (`faces`).
+Reads the preprocessed MATLAB files, one a subject (see `release`), each in its own folder or all in one, under
+any spelling of the parent folder, with the clips of faces beside them and the tables that OpenFace made of these (see
+`faces`).
 
 The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
 anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else
@@ -27,17 +27,17 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
-from embench_plugins.datasets.amigos import extras, files
-from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
+from embench_plugins.datasets.amigos import release
+from embench_plugins.datasets.amigos.release import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
-from embench_plugins.datasets.devices.clips import header
+from embench_plugins.datasets.devices.faces import read_header
 from embench_plugins.datasets.formats.files import as_float32
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import marked, on_scale
+from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")
-CONTROLS = ("liking", "familiarity")
+CONFOUND_ONLY = ("liking", "familiarity")
 FELT = ("neutral", "disgust", "happiness", "surprise", "anger", "fear", "sadness")
 ASSESSED = (*RATINGS, "familiarity", *FELT)
 """The 12 columns of a self-assessment: five scales, then whether each of seven emotions was felt (1 or 0)."""
@@ -60,68 +60,68 @@ class Amigos(Dataset):
         doi="10.1109/TAFFC.2018.2884461",
         licence="EULA, no redistribution (processed copies included)",
         obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London, "
-        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + files.HINT,
+        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + release.HINT,
         modalities={
-            "eeg": ModalityCard(files.EEG, files.RATE, "uV", applied=(4.0, 45.0)),
-            "ecg": ModalityCard(("right", "left"), files.RATE, "a.u.", applied=(None, 60.0)),
-            "eda": ModalityCard(("eda",), files.RATE, "1e6/GSR", applied=(None, 60.0)),
+            "eeg": ModalityCard(release.EEG, release.RATE, "uV", applied=(4.0, 45.0)),
+            "ecg": ModalityCard(("right", "left"), release.RATE, "a.u.", applied=(None, 60.0)),
+            "eda": ModalityCard(("eda",), release.RATE, "1e6/GSR", applied=(None, 60.0)),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=(
             *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
-            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
-            *valued(CONTROLS, LabelRule("value"), (1.0, 9.0)),
-            *marked(FELT, LabelRule("value")),
+            *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *valued(CONFOUND_ONLY, LabelRule("value"), (1.0, 9.0)),
+            *make_marked_target(FELT, LabelRule("value")),
         ),
         mains_hz=50.0,
         longest_s=155.0,
         labels_public="no",
         fixed_order=False,
-        baseline=Baseline(0.0, files.BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
+        baseline=Baseline(0.0, release.BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
         skip_s=1.0,  # a connection artefact, which strizhkova2024 cuts too
         default_targets=SCALES,
     )
     videos: ClassVar[tuple[str, ...]] = SHORT
-    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET,)
+    sheets: ClassVar[tuple[str, ...]] = (release.ORDER_SHEET,)
     without: ClassVar[tuple[str, ...]] = ()  # subjects who have nothing of this variant
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         own = (path for (_, video), path in self._tables.items() if video in self.videos)
-        self.card = faces.card(self.card, own)
+        self.card = faces.extend_card(self.card, own)
 
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
-        if not (people := sorted(set(files.find(self.root)) - set(self.without))):
+        if not (people := sorted(set(release.find(self.root)) - set(self.without))):
             what = f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}"
-            raise DataError(what, where=str(self.root), expected="files of other people", hint=files.HINT)
+            raise DataError(what, where=str(self.root), expected="files of other people", hint=release.HINT)
         return people
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """In whose company the subject watched the long videos, where these are read."""
-        if not set(LONG) & set(self.videos) or subject in files.NO_LONG:
+        if not set(LONG) & set(self.videos) or subject in release.NO_LONG:
             return {}
         return {"company": "in a group" if subject in GROUPS else "alone"}
 
     def files(self, subject: str) -> list[Path]:
         """The subject's file, the clips of their face with what belongs to them, and the sheets that are read."""
-        own = [path for video in self.videos for path in faces.belongings(*self._face(subject, video))]
-        sheets = (extras.sheet(self.root, name) for name in self.sheets)
+        own = [path for video in self.videos for path in faces.list_files(*self._face(subject, video))]
+        sheets = (release.read_sheet(self.root, name) for name in self.sheets)
         return [self._path(subject), *own, *filter(None, sheets)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Trials of this variant's videos that have any signal, in the file's order."""
-        for trial in files.read(self._path(subject))[0]:
+        for trial in release.read(self._path(subject))[0]:
             if trial.video not in self.videos or trial.data is None:
                 continue
-            signals = _signals(self.card, trial.data)
+            signals = _make_signals(self.card, trial.data)
             if not signals:
                 continue
             film, features = faces.read(
                 *self._face(subject, trial.video),
-                partial(extras.clip_span, duration_s=trial.duration_s),
+                partial(release.align_clip, duration_s=trial.duration_s),
                 self.card.modalities["face_au"],
             )
             yield Recording(
@@ -142,14 +142,14 @@ class Amigos(Dataset):
         """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
         clips."""
         findings = []
-        count = files.PEOPLE - len(self.without)
+        count = release.PEOPLE - len(self.without)
         if missing := count - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {count} people have no file"))
-        findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
+        findings += [*self._check_extras(), *faces.note_lacking(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)
             try:
-                trials, sound = files.read(path)
+                trials, sound = release.read(path)
             except DataError as error:
                 findings.append(Finding("error", str(path), error.what))
                 continue
@@ -169,25 +169,25 @@ class Amigos(Dataset):
         return findings
 
     def _path(self, subject: str) -> Path:
-        if subject not in (paths := files.find(self.root)):
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
+        if subject not in (paths := release.find(self.root)):
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=release.HINT)
         return paths[subject]
 
     @cached_property
     def _clips(self) -> Mapping[tuple[str, str], Path]:
-        return extras.clips(self.root)[0]
+        return release.find_clips(self.root)[0]
 
     @cached_property
     def _orders(self) -> Mapping[tuple[str, str], int]:
-        path = extras.sheet(self.root, extras.ORDER_SHEET)
+        path = release.read_sheet(self.root, release.ORDER_SHEET)
         try:
-            return extras.orders(path) if path else {}
+            return release.read_orders(path) if path else {}
         except DataError:  # verify tells
             return {}
 
     @cached_property
     def _tables(self) -> Mapping[tuple[str, str], Path]:
-        return extras.tables(self.root)
+        return release.find_tables(self.root)
 
     def _face(self, subject: str, video: str) -> tuple[Path | None, Path | None]:
         """The clip of a trial and the table of the face in it."""
@@ -201,9 +201,9 @@ class Amigos(Dataset):
         given |= quadrant(given["arousal"], given["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in given.items() if np.isfinite(value)}
 
-    def _beside(self) -> Iterator[Finding]:
+    def _check_extras(self) -> Iterator[Finding]:
         """What there is to say of clips and sheets as such."""
-        known, unknown = extras.clips(self.root)
+        known, unknown = release.find_clips(self.root)
         if unknown:
             what = f"{len(unknown)} video files are left out: their names tell no trial"
             yield Finding("note", str(unknown[0]), what)
@@ -211,11 +211,11 @@ class Amigos(Dataset):
             what = f"{len(known)} clips of faces: taken to start with the signals, rest included"
             yield Finding("note", str(self.root), what)
         for name in self.sheets:
-            if path := extras.sheet(self.root, name, readable=False):
+            if path := release.read_sheet(self.root, name, readable=False):
                 yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")
-        if path := extras.sheet(self.root, extras.ORDER_SHEET):
+        if path := release.read_sheet(self.root, release.ORDER_SHEET):
             try:
-                found = extras.orders(path)
+                found = release.read_orders(path)
             except DataError as error:
                 yield Finding("warning", str(path), error.what)
             else:
@@ -237,15 +237,15 @@ class Amigos(Dataset):
         if (path := self._clips.get((subject, trial.video))) is None:
             return
         try:
-            clip = header(path)
+            clip = read_header(path)
         except DataError as error:
             yield Finding("warning", str(path), error.what)
             return
         if trial.data is None:
             yield Finding("note", where, f"a clip of {clip.duration_s:.1f} s without data")
         elif abs(clip.duration_s - trial.duration_s) > 0.5:
-            start = extras.clip_span(clip.duration_s, trial.duration_s)[0]
-            far = abs(clip.duration_s - trial.duration_s) > extras.CLIP_TOLERANCE_S
+            start = release.align_clip(clip.duration_s, trial.duration_s)[0]
+            far = abs(clip.duration_s - trial.duration_s) > release.CLIP_TOLERANCE_S
             yield Finding(
                 "warning" if far and not start else "note",
                 where,
@@ -258,10 +258,10 @@ class AmigosLong(Amigos):
     """The reader of the long videos, which 17 subjects watched alone and 20 in groups of four (`Recording.group`)."""
 
     card = replace(
-        Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
+        Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(release.limit_length, LONG))
     )
     videos: ClassVar[tuple[str, ...]] = LONG
-    without: ClassVar[tuple[str, ...]] = files.NO_LONG
+    without: ClassVar[tuple[str, ...]] = release.NO_LONG
 
 
 class AmigosAll(Amigos):
@@ -291,18 +291,18 @@ class AmigosExternal(Amigos):
             *binary(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
             *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
-        longest_s=max(map(files.longest_s, LONG)),
+        longest_s=max(map(release.limit_length, LONG)),
         sessions=("short", "long"),
     )
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
-    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
-    without: ClassVar[tuple[str, ...]] = files.NO_LONG
+    sheets: ClassVar[tuple[str, ...]] = (release.ORDER_SHEET, release.ANNOTATION_SHEET)
+    without: ClassVar[tuple[str, ...]] = release.NO_LONG
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
-        path = extras.sheet(self.root, extras.ANNOTATION_SHEET)
+        path = release.read_sheet(self.root, release.ANNOTATION_SHEET)
         try:
-            return extras.annotators(path) if path else {}
+            return release.read_annotators(path) if path else {}
         except DataError:  # verify tells
             return {}
 
@@ -311,14 +311,14 @@ class AmigosExternal(Amigos):
             return {}
         given = {"arousal": trial.external[:, [0, 2]], "valence": trial.external[:, [0, 1]]}
         given |= self._annotators.get((subject, trial.video), {})
-        labels = {name: files.by_second(rows, trial.duration_s) for name, rows in given.items()}
+        labels = {name: release.sample_by_second(rows, trial.duration_s) for name, rows in given.items()}
         return {name: label for name, label in labels.items() if np.isfinite(label.values).any()}
 
-    def _beside(self) -> Iterator[Finding]:
-        yield from super()._beside()
-        if path := extras.sheet(self.root, extras.ANNOTATION_SHEET):
+    def _check_extras(self) -> Iterator[Finding]:
+        yield from super()._check_extras()
+        if path := release.read_sheet(self.root, release.ANNOTATION_SHEET):
             try:
-                found = extras.annotators(path)
+                found = release.read_annotators(path)
             except DataError as error:
                 yield Finding("warning", str(path), error.what)
             else:
@@ -331,7 +331,7 @@ class AmigosExternal(Amigos):
             yield Finding("note", where, f"{there[0]} without {missing}" if there else "no data, no annotations")
             return
         rows = len(trial.external)
-        if rows not in {files.segment_count(trial.duration_s + slack) for slack in (-1.0, 1.0)}:
+        if rows not in {release.count_segments(trial.duration_s + slack) for slack in (-1.0, 1.0)}:
             yield Finding("warning", where, f"{rows} annotated segments in {trial.duration_s:.0f} s")
         if not np.array_equal(np.sort(trial.external[:, 0]), np.arange(1, rows + 1)):
             yield Finding("warning", where, "the annotated segments are not numbered 1, 2, and so on")
@@ -341,19 +341,19 @@ class AmigosExternal(Amigos):
                 yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): held within it")
 
 
-def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
+def _make_signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 17 columns (samples, 17)."""
-    split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _conductance(data[:, 16:])}
+    split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _invert_resistance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
         ready = as_float32(values.T)
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
-            signals[modality] = Signal(ready, files.RATE, meta.channels, meta.unit)
+            signals[modality] = Signal(ready, release.RATE, meta.channels, meta.unit)
     return signals
 
 
-def _conductance(resistance: np.ndarray) -> np.ndarray:
+def _invert_resistance(resistance: np.ndarray) -> np.ndarray:
     """1e6 over the resistance, NaN where that is nothing that skin could have."""
     positive = resistance[resistance > 0]
     floor = 0.01 * float(np.median(positive)) if positive.size else 0.0
@@ -363,9 +363,9 @@ def _conductance(resistance: np.ndarray) -> np.ndarray:
 def _look(where: str, trial: Trial) -> Iterator[Finding]:
     if trial.data is None:
         return
-    if trial.duration_s > files.longest_s(trial.video):
+    if trial.duration_s > release.limit_length(trial.video):
         yield Finding("warning", where, f"it lasts {trial.duration_s:.0f} s, longer than its annotated segments")
-    names = (*files.EEG, "ECG right", "ECG left", "GSR")
+    names = (*release.EEG, "ECG right", "ECG left", "GSR")
     lost = np.isnan(trial.data).mean(axis=0)
     if empty := [name for name, share in zip(names, lost, strict=True) if share == 1]:
         yield Finding("note", where, f"no value in {'all of ' if len(empty) > 5 else ''}{', '.join(empty)}")

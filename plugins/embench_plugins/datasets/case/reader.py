@@ -25,11 +25,20 @@ from embench.interfaces.dataset import Card, Dataset, Download, Finding, Modalit
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.case import tables
-from embench_plugins.datasets.case.tables import AXES, REST
-from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
+from embench_plugins.datasets.case.tables import (
+    AXES,
+    OBTAIN,
+    PEOPLE,
+    REST,
+    VIDEOS,
+    Tree,
+    find_tree,
+    plan,
+    read_metadata,
+)
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import on_scale
+from embench_plugins.datasets.formats.scales import make_scale_targets
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
@@ -63,7 +72,7 @@ class Case(Dataset):
             # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
             # such a window has no label.
             *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
-            *on_scale(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
+            *make_scale_targets(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
         mains_hz=50.0,
@@ -89,7 +98,7 @@ class Case(Dataset):
         subjects."""
         tree, number = self._tree, self._number(subject)
         own = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
-        sheet = metadata(tree, "participants.xlsx")
+        sheet = read_metadata(tree, "participants.xlsx")
         planned = plan(tree, number).sources if tree.kind == "raw" else ()
         return [*own, *planned, *([sheet] if sheet else [])]
 
@@ -113,8 +122,8 @@ class Case(Dataset):
                 group=subject,
                 start_s=piece.start_ms / 1000,
                 order=order,
-                signals=_signals(self.card, piece.values),
-                labels=_labels(piece, stick),
+                signals=_make_signals(self.card, piece.values),
+                labels=_make_labels(piece, stick),
             )
 
     def verify(self) -> list[Finding]:
@@ -144,8 +153,8 @@ class Case(Dataset):
 
     @cached_property
     def _participants(self) -> dict[int, dict[str, str]]:
-        path = metadata(self._tree, "participants.xlsx")
-        return _sheet(path) if path else {}
+        path = read_metadata(self._tree, "participants.xlsx")
+        return _read_sheet(path) if path else {}
 
     def _number(self, subject: str) -> int:
         numbers = {f"sub_{number}": number for number in self._tree.physiology}
@@ -164,7 +173,7 @@ class Case(Dataset):
             for name, row in zip(tables.SENSORS, piece.values, strict=True):
                 if lost := int(np.isnan(row).sum()):
                     yield Finding("note", where, f"video {piece.video}: {lost} samples of {name} are missing")
-        if tree.kind != "raw" and metadata(tree, "seqs_order.txt") and metadata(tree, "videos_duration.txt"):
+        if tree.kind != "raw" and read_metadata(tree, "seqs_order.txt") and read_metadata(tree, "videos_duration.txt"):
             planned = [code for code, _, _ in plan(tree, number).videos]
             if planned != order:
                 yield Finding("warning", where, f"videos come as {order}, by metadata/seqs_order.txt as {planned}")
@@ -174,7 +183,7 @@ class Case(Dataset):
         yield from _look_at_stick(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
 
 
-def _signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
+def _make_signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the eight columns (8, samples)."""
     signals = {}
     for modality, meta in card.modalities.items():
@@ -184,7 +193,7 @@ def _signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
     return signals
 
 
-def _labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
+def _make_labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
     labels = {"video_type": Label("condition", np.array([float(TYPES.index(VIDEOS[piece.video]))]), classes=TYPES)}
     if stick is not None:
         time, values = stick
@@ -223,7 +232,7 @@ def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: 
         yield Finding("note", where, f"a gap of {gap:.1f} s")
 
 
-def _sheet(path: Path) -> dict[int, dict[str, str]]:
+def _read_sheet(path: Path) -> dict[int, dict[str, str]]:
     """Sex and age band by subject; empty where the sheet cannot be read: nothing depends on it."""
     try:
         from openpyxl import load_workbook

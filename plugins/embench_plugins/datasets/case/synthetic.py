@@ -24,11 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embench_plugins.datasets.case.tables import AXES, OFFSET, REST, SCALE, SENSORS, STICK
-from embench_plugins.datasets.case.tree import OTHER_VIDEOS, PEOPLE, VIDEOS
-from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.case.tables import AXES, OFFSET, OTHER_VIDEOS, PEOPLE, REST, SCALE, SENSORS, STICK, VIDEOS
+from embench_plugins.datasets.synthetic.body import Body, draw_smooth_noise, plant_response
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.synthetic.number_text import write_rows
+from embench_plugins.datasets.synthetic.writers import write_rows
 
 RHO = 0.845
 TAU_S = 15.0
@@ -99,8 +98,8 @@ def draw(subjects: int, seed: int, effect: float, length_s: float | None = None)
     """As `Generator.draw`: (n,) of dtype `UNITS`, a row for each unit of each subject's clips."""
     rows = []
     for person, truth in enumerate(GENERATOR.truths(subjects, seed, effect, length_s), 1):
-        stick = _shown(truth.stick)
-        for order, (video, first, last) in enumerate(_clips(truth.schedule)):
+        stick = _scale_stick(truth.stick)
+        for order, (video, first, last) in enumerate(_find_clips(truth.schedule)):
             for start in range(-(-first // UNIT_MS) * UNIT_MS, last - UNIT_MS + 1, UNIT_MS):
                 inside = slice(start * TRACK_HZ // 1000, (start + UNIT_MS) * TRACK_HZ // 1000)
                 means = [stick[AXES.index(name), inside].mean() for name in ("arousal", "valence")]
@@ -109,7 +108,7 @@ def draw(subjects: int, seed: int, effect: float, length_s: float | None = None)
     return np.array(rows, UNITS)
 
 
-def _durations(length_s: float) -> dict[int, float]:
+def _choose_durations(length_s: float) -> dict[int, float]:
     """Milliseconds of each video in a session of such a length: real ones, or clips that take most of it."""
     length = 1000 * length_s
     if length >= 1000 * REAL_S - 1:
@@ -121,21 +120,21 @@ def _durations(length_s: float) -> dict[int, float]:
 
 
 @cache
-def _orders() -> tuple[tuple[int, ...], ...]:
+def _list_orders() -> tuple[tuple[int, ...], ...]:
     """Every order of the eight clips in which no two of one type follow each other."""
     types = [VIDEOS[code] for code in VIDEOS]
     orders = itertools.permutations(VIDEOS)
     return tuple(o for o in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(o)))
 
 
-def _schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
+def _draw_schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
     """The videos of a subject's session with their durations in ms; another order of clips for each subject."""
-    order = _orders()[np.random.default_rng([seed, 0]).permutation(len(_orders()))[person]]
-    durations = _durations(length_s)
+    order = _list_orders()[np.random.default_rng([seed, 0]).permutation(len(_list_orders()))[person]]
+    durations = _choose_durations(length_s)
     return tuple((code, durations[code]) for code in (10, *(c for clip in order for c in (11, clip)), 12))
 
 
-def _codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:
+def _make_codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:
     """(n,) code of each row, 0 after the end: a video ends at the row closest to its duration after the last end."""
     codes, first, end = np.zeros(len(times_ms), np.int64), 0, 0.0
     for video, duration in schedule:
@@ -146,8 +145,8 @@ def _codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.
     return codes
 
 
-def _clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]]:
-    """(code, first ms, ms after the last) of each clip on the regular grid, as `_codes` has them there."""
+def _find_clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]]:
+    """(code, first ms, ms after the last) of each clip on the regular grid, as `_make_codes` has them there."""
     clips, end = [], -1
     for video, duration in schedule:
         first, end = end + 1, math.ceil(max(end, 0) + duration - 0.5)
@@ -156,17 +155,17 @@ def _clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]
     return clips
 
 
-def _truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
-    schedule = _schedule(person, seed, length_s)
+def _draw_truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
+    schedule = _draw_schedule(person, seed, length_s)
     rng = np.random.default_rng([seed, person, 0])
     samples = int(sum(ms for _, ms in schedule) / 1000 * TRACK_HZ) + TRACK_HZ
-    clips = [(first * TRACK_HZ // 1000, last * TRACK_HZ // 1000) for _, first, last in _clips(schedule)]
+    clips = [(first * TRACK_HZ // 1000, last * TRACK_HZ // 1000) for _, first, last in _find_clips(schedule)]
     watched = np.concatenate([np.arange(*clip) for clip in clips])
     response, stick = {}, np.zeros((len(AXES), samples))
     for axis in ("arousal", "valence"):
         # Standardised over the clips, so that both classes occur in every subject.
-        latent, other = (_standard(smooth_noise(rng, samples, TRACK_HZ, TAU_S), watched) for _ in range(2))
-        response[axis] = planted(latent, other, RHO * effect)
+        latent, other = (_standardise(draw_smooth_noise(rng, samples, TRACK_HZ, TAU_S), watched) for _ in range(2))
+        response[axis] = plant_response(latent, other, RHO * effect)
         felt = rng.uniform(1.4, 2.2) * (latent + rng.uniform(-0.3, 0.3))
         for first, last in clips:
             rest_s = min(20.0, rng.uniform(0.1, 0.4) * (last - first) / TRACK_HZ)
@@ -182,16 +181,16 @@ def _truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
     )
 
 
-def _standard(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
+def _standardise(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
     return (track - track[watched].mean()) / track[watched].std()
 
 
-def _shown(stick: np.ndarray) -> np.ndarray:
+def _scale_stick(stick: np.ndarray) -> np.ndarray:
     """The joystick's own units on the release's scale, with its three decimals."""
     return np.round(REST + 9 * stick / (2 * STICK), 3)
 
 
-def _volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
+def _make_volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
     """(8, samples) at `RATE` in microvolts, rounded: what the logger saw."""
     body, slow = Body.draw(rng), len(truth.heart_rate)
     fast = np.arange(samples) * (TRACK_HZ / RATE)
@@ -218,21 +217,21 @@ def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generat
     """One subject's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
     session_ms = sum(ms for _, ms in truth.schedule)
     samples = int(session_ms) + LOGGED_LONGER
-    volts = _volts(truth, samples, rng)
+    volts = _make_volts(truth, samples, rng)
     logged = 1000 * np.arange(samples) + rng.integers(-200, 201, samples)  # microseconds
     logged[0] = 0
     if person in LOGGER_GAP:
         share, rows = LOGGER_GAP[person]
-        middle = _clips(truth.schedule)[int(share * len(VIDEOS))]
+        middle = _find_clips(truth.schedule)[int(share * len(VIDEOS))]
         first = (middle[1] + middle[2]) // 2  # inside a clip
         kept = np.r_[:first, first + rows : samples]
         logged, volts = logged[kept], volts[:, kept]
     times = {"interpolated": np.arange(int(session_ms) + 1), "non-interpolated": logged / 1000}
     for tree in ("interpolated", "non-interpolated"):
         if tree in trees:
-            codes = _codes(truth.schedule, times[tree])
+            codes = _make_codes(truth.schedule, times[tree])
             inside = codes > 0
-            columns = [_units(row, volts[row], logged, times[tree])[inside] for row in range(len(SENSORS))]
+            columns = [_convert_units(row, volts[row], logged, times[tree])[inside] for row in range(len(SENSORS))]
             whole = tree == "interpolated"
             time = times[tree][inside] if whole else logged[inside]
             path = data / tree / "physiological" / f"sub_{person}.csv"
@@ -242,7 +241,7 @@ def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generat
             write_rows(file, [logged, *volts], [6] * 9, separator="\t", short=False)
 
 
-def _units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
+def _convert_units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
     """A sensor's values in its unit times 1000, rounded, at such times."""
     there = np.interp(1000.0 * times_ms, logged, volts)
     return np.round(1000 * (there * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
@@ -256,9 +255,9 @@ def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator
     times = {"interpolated": np.arange(0.0, session_ms, 50), "non-interpolated": logged / 1000}
     for tree in ("interpolated", "non-interpolated"):
         if tree in trees:
-            codes = _codes(truth.schedule, times[tree])
+            codes = _make_codes(truth.schedule, times[tree])
             inside = codes > 0
-            shown = [_shown(np.interp(1000 * times[tree], logged, axis))[inside] for axis in truth.stick]
+            shown = [_scale_stick(np.interp(1000 * times[tree], logged, axis))[inside] for axis in truth.stick]
             values = [np.round(1000 * axis).astype(np.int64) for axis in shown]
             whole = tree == "interpolated"
             time = times[tree][inside].astype(np.int64) if whole else logged[inside]
@@ -282,15 +281,15 @@ def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np
 def _write_metadata(folder: Path, seed: int, length_s: float) -> None:
     """The order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
     names = {code: f"{kind}-{2 - code % 2}" for code, kind in VIDEOS.items()} | OTHER_VIDEOS
-    orders = [[names[code] for code, _ in _schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
+    orders = [[names[code] for code, _ in _draw_schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
     header = "\t".join(f'"seq_sub{person}"' for person in range(1, PEOPLE + 1))
     lines = ["\t".join(f'"{name}"' for name in row) for row in zip(*orders, strict=True)]
     (folder / "seqs_order.txt").write_text("\n".join([header, *lines]) + "\n", "utf-8")
-    lengths = [f'"{names[code]}"\t{ms:.10g}' for code, ms in _durations(length_s).items()]
+    lengths = [f'"{names[code]}"\t{ms:.10g}' for code, ms in _choose_durations(length_s).items()]
     lengths[3] += "\t"  # a stray tab, as in the release
     (folder / "videos_duration.txt").write_text("\n".join(['"video_name"\t"video_duration"', *lengths]) + "\n", "utf-8")
 
 
 GENERATOR = Generator(
-    __name__, "case", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, REAL_S), "sessions of {} s", _truth, _write
+    __name__, "case", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, REAL_S), "sessions of {} s", _draw_truth, _write
 )

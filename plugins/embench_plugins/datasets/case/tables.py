@@ -1,10 +1,10 @@
-"""CASE's tables, which are long: a session has 2.45 million rows. They are read in pieces, and only the rows of the
-eight emotional videos are kept, so that a reader holds about half of a subject's signals (40 of 78 MB)."""
+"""The folders and tables of CASE: which of the release's trees is there, and the rows of the emotional videos."""
 
 from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,172 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.case.tree import AGAIN, CODES, LONGEST_MS, OBTAIN, VIDEOS, Plan, Tree, is_pointer, plan
 from embench_plugins.datasets.formats import files
+
+# The folders of CASE: which of the release's trees is there, and when each video was on by its metadata.
+
+PEOPLE = 30
+VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6: "relaxed", 7: "scary", 8: "scary"}
+"""The emotional videos by their code, with what they are meant to be."""
+OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}
+CODES = {*VIDEOS, *OTHER_VIDEOS}
+EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each person"
+OBTAIN = "download CASE_full.zip (doi 10.6084/m9.figshare.8869157, open to anybody), unpack it, pass the folder"
+AGAIN = "the file is cut short or damaged: unpack it again from CASE_full.zip"
+
+LONGEST_MS = 1_800_000
+"""No video is longer than this, whatever a damaged file says."""
+
+_PHYSIOLOGY = re.compile(r"sub_?(\d{1,4})(?:\.csv|_daq\.txt)", re.IGNORECASE)
+_ANNOTATIONS = re.compile(r"sub_?(\d{1,4})(?:\.csv|_joystick\.txt)", re.IGNORECASE)
+
+
+class Tree(NamedTuple):
+    """One of the release's trees: its folder, and the files of each subject by number."""
+
+    kind: str  # interpolated | non-interpolated | raw
+    folder: Path
+    physiology: dict[int, Path]
+    annotations: dict[int, Path]
+    others: tuple[str, ...] = ()  # kinds that are there too and not read
+
+
+class Plan(NamedTuple):
+    """When one subject's emotional videos were on: (code, first millisecond, millisecond after the last)."""
+
+    videos: tuple[tuple[int, int, int], ...]
+    sources: tuple[Path, ...]
+
+
+def find_tree(root: Path) -> Tree:
+    """The tree to be read: interpolated before non-interpolated before raw.
+
+    Raises:
+        DataError: there is none, or only pointers of a git checkout, or one of a tree's two folders.
+    """
+    if not root.is_dir():
+        raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+    names = ("physiological", "annotations")
+    folders = sorted({path.parent for depth in range(5) for name in names for path in root.glob("*/" * depth + name)})
+    trees = [tree for folder in folders if (tree := _find_files(folder)).physiology or tree.annotations]
+    whole = [tree for tree in trees if tree.physiology and tree.annotations]
+    real = sorted((tree for tree in whole if not is_pointer(next(iter(tree.physiology.values())))), key=_rank_tree)
+    if real:
+        return real[0]._replace(others=tuple(tree.kind for tree in real[1:]))
+    if whole:
+        what = "the files are pointers of a git checkout without its large files"
+        raise DataError(what, where=str(whole[0].folder), expected=EXPECTED, hint=f"git lfs pull, or {OBTAIN}")
+    if trees:
+        lacking = "annotations" if trees[0].physiology else "physiological"
+        what = f"there are no files in {lacking}, only in the folder beside it"
+        raise DataError(what, where=str(trees[0].folder / lacking), expected=EXPECTED, hint=OBTAIN)
+    if folders:
+        what = "the data folders hold no data, as in a checkout of the git repository, which has raw files only"
+        raise DataError(what, where=str(folders[0]), expected=EXPECTED, hint=OBTAIN)
+    raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+
+
+def _find_files(folder: Path) -> Tree:
+    physiology = _find_numbered(folder / "physiological", _PHYSIOLOGY)
+    annotations = _find_numbered(folder / "annotations", _ANNOTATIONS)
+    if any(path.suffix.lower() == ".txt" for path in (*physiology.values(), *annotations.values())):
+        kind = "raw"
+    else:
+        kind = "non-interpolated" if folder.resolve().name.lower().startswith("non") else "interpolated"
+    return Tree(kind, folder, physiology, annotations)
+
+
+def _find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
+    """The files of a folder that have such names, by the subject's number."""
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if (match := pattern.fullmatch(path.name)) and path.is_file():
+            if (number := int(match[1])) in found:
+                what = f"two files of person {number}: {found[number].name} and {path.name}"
+                raise DataError(what, where=str(folder), expected="one file a person", hint="remove one of the two")
+            found[number] = path
+    return dict(sorted(found.items()))
+
+
+def _rank_tree(tree: Tree) -> tuple[int, str]:
+    return ("interpolated", "non-interpolated", "raw").index(tree.kind), str(tree.folder)
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file only stands for one that git has not fetched."""
+    with path.open("rb") as file:
+        return file.read(40).startswith(b"version https://git-lfs")
+
+
+def read_metadata(tree: Tree, name: str) -> Path | None:
+    """A file of the release's metadata folder, which lies beside `data`; None where it is not there."""
+    above = tree.folder.resolve().parents
+    found = [folder / "metadata" / name for folder in above[:2] if (folder / "metadata" / name).is_file()]
+    return found[0] if found else None
+
+
+def plan(tree: Tree, person: int) -> Plan:
+    """When a subject's videos were on, from the release's order and durations of videos, on a grid of milliseconds.
+
+    Counted as the release's own script counts: a video ends at the millisecond that is closest to its duration after
+    the end of the one before. So the codes are those of the interpolated tree, to the row.
+
+    Raises:
+        DataError: a file is missing or names unknown videos, or the subject is not in it.
+    """
+    orders, durations = (read_metadata(tree, name) for name in ("seqs_order.txt", "videos_duration.txt"))
+    if orders is None or durations is None:
+        raise DataError(
+            "raw files do not say which video was on, and there is no metadata/seqs_order.txt and videos_duration.txt",
+            where=str(tree.folder), expected="the release's metadata folder beside its data folder", hint=OBTAIN,
+        )  # fmt: skip
+    header, *lines = _read_cells(orders)
+    columns = {int(match[1]): at for at, name in enumerate(header) if (match := re.search(r"sub_?(\d{1,4})$", name))}
+    if person not in columns:
+        raise DataError(f"there is no column of person {person}", where=str(orders), expected="a column each: seq_sub1")
+    lengths = {line[0].lower(): _parse_duration(line, durations) for line in _read_cells(durations)[1:]}
+    videos, end = [], -1
+    for name in [line[columns[person]] for line in lines if len(line) > columns[person] and line[columns[person]]]:
+        if name.lower() not in lengths:
+            raise DataError(f"no duration of video {name}", where=str(durations), expected=f"all videos of {orders}")
+        start, end = end + 1, int(np.ceil(max(end, 0) + lengths[name.lower()] - 0.5))
+        if (code := _find_code(name, orders)) in VIDEOS:
+            videos.append((code, start, end + 1))
+    if sorted(code for code, _, _ in videos) != sorted(VIDEOS):
+        what = f"person {person} has {len(videos)} emotional videos"
+        raise DataError(what, where=str(orders), expected="8, each once")
+    return Plan(tuple(videos), (orders, durations))
+
+
+def _read_cells(path: Path) -> list[list[str]]:
+    """A small table with tabs as rows of cells without their quotes; the release has stray tabs at ends of lines."""
+    text = path.read_text("utf-8-sig", errors="replace") if path.stat().st_size < 2**20 else ""
+    rows = [[cell.strip().strip('"') for cell in line.split("\t")] for line in text.splitlines() if line.strip()]
+    if len(rows) < 2:
+        raise DataError("this is no table of videos", where=str(path), expected="a header and rows", hint=OBTAIN)
+    return rows
+
+
+def _parse_duration(line: Sequence[str], path: Path) -> float:
+    try:
+        length = float(line[1])
+    except (ValueError, IndexError):
+        length = -1.0
+    if not 0 < length < LONGEST_MS:
+        raise DataError(f"video {line[0]} has no duration", where=str(path), expected="milliseconds", hint=OBTAIN)
+    return length
+
+
+def _find_code(name: str, path: Path) -> int:
+    codes = {f"{kind}-{2 - code % 2}": code for code, kind in VIDEOS.items()}
+    codes |= {other.lower(): code for code, other in OTHER_VIDEOS.items()}
+    if name.lower() not in codes:
+        raise DataError(f"unknown video {name}", where=str(path), expected=", ".join(codes))
+    return codes[name.lower()]
+
+
+# CASE's tables, which are long: a session has 2.45 million rows. They are read in pieces, and only the rows of the
+# eight emotional videos are kept, so that a reader holds about half of a subject's signals (40 of 78 MB).
 
 SENSORS = ("ecg", "bvp", "gsr", "rsp", "skt", "emg_zygo", "emg_coru", "emg_trap")
 AXES = ("valence", "arousal")  # the joystick's x and y
@@ -67,26 +231,26 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
     planned = plan(tree, person) if tree.kind == "raw" else None
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {code: [] for code in VIDEOS}
     seen = Seen()
-    for time, values, codes in _pieces(path, "daqtime", SENSORS, np.float32, planned is not None, (0.5, 2.0)):
+    for time, values, codes in _read_pieces(path, "daqtime", SENSORS, np.float32, planned is not None, (0.5, 2.0)):
         if planned is not None:
             values = (values * SCALE + OFFSET).astype(np.float32)
-        _note(seen, time, values, codes)
+        _check_note(seen, time, values, codes)
         if seen.rows == len(time):
-            seen.skin_temperature = _skin(values[:, SENSORS.index("skt")], path)
-        for code, rows in _rows(time, codes, planned):
+            seen.skin_temperature = _check_skin(values[:, SENSORS.index("skt")], path)
+        for code, rows in _select_rows(time, codes, planned):
             parts[code].append((time[rows], values[rows].T.copy()))
     missing = [str(code) for code, own in parts.items() if not own]
     if missing:
         what = f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s"
         raise DataError(what, where=str(path), expected="all of the videos 1 to 8", hint=AGAIN)
-    spans = planned.videos if planned else _spans(parts, path)
+    spans = planned.videos if planned else _find_spans(parts, path)
     if seen.last_code in VIDEOS or seen.last_ms + GAP_MS < spans[-1][2]:
         what = f"the file ends after {seen.last_ms / 1000:.1f} s, inside video {spans[-1][0]}"
         raise DataError(what, where=str(path), expected="all of the session", hint=AGAIN)
-    return _on_grid(parts, spans, path), seen
+    return _interpolate(parts, spans, path), seen
 
 
-def _rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | None) -> Iterator[tuple[int, np.ndarray]]:
+def _select_rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | None) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of a piece that belong to each video; by a plan, with neighbours to interpolate from."""
     if codes is not None:
         present = np.unique(codes)
@@ -98,7 +262,7 @@ def _rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | None) -> I
             yield code, rows
 
 
-def _spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int, int], ...]:
+def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int, int], ...]:
     """(code, first millisecond, the one after the last) of the rows of each video, in order of time."""
     ends = {c: (min(t.min() for t, _ in own), max(t.max() for t, _ in own)) for c, own in parts.items()}
     spans = sorted(((c, int(np.ceil(a)), int(np.floor(b)) + 1) for c, (a, b) in ends.items()), key=lambda s: s[1])
@@ -114,7 +278,7 @@ def _spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int, int
     return tuple(spans)
 
 
-def _on_grid(
+def _interpolate(
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]], spans: Sequence[tuple[int, int, int]], path: Path
 ) -> Iterator[Piece]:
     """Each video's rows at every millisecond: as they are where they lie there, else by straight lines between them."""
@@ -145,7 +309,7 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, i
         DataError: the file is damaged, or its times or values are in other units.
     """
     path, raw = tree.annotations[person], tree.kind == "raw"
-    read = list(_pieces(path, "jstime", AXES, np.float64, raw, (1.0, 200.0)))
+    read = list(_read_pieces(path, "jstime", AXES, np.float64, raw, (1.0, 200.0)))
     time, values = np.concatenate([part[0] for part in read]), np.concatenate([part[1] for part in read])
     if raw:
         values = np.round(0.5 + 9 * (values + STICK) / (2 * STICK), 3)  # as the other trees are rounded
@@ -160,16 +324,16 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, i
     return time, values, unordered
 
 
-def _pieces(
+def _read_pieces(
     path: Path, clock: str, columns: Sequence[str], dtype: type, raw: bool, steps_ms: tuple[float, float]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
     """A table as pieces of (times in ms (n,), values (n, columns), video codes (n,) or None where it has none)."""
     names = (clock, *columns) if raw else (clock, *columns, "video")
-    at = list(range(len(names))) if raw else _header(path, names)
+    at = list(range(len(names))) if raw else _find_columns(path, names)
     types = {place: dtype if name in columns else np.float64 for name, place in zip(names, at, strict=True)}
     options = {"sep": "\t" if raw else ",", "header": None, "skiprows": 0 if raw else 1, "usecols": at}
     first = True
-    for frame in _frames(path, names, at, options, types):
+    for frame in _read_frames(path, names, at, options, types):
         table = {name: frame[place].to_numpy() for name, place in zip(names, at, strict=True)}
         time, codes = table[clock] * (1000.0 if raw else 1.0), table.get("video")
         for name, values in ((clock, time), ("video", codes)):
@@ -184,7 +348,7 @@ def _pieces(
         raise DataError("the table has no rows", where=str(path), expected=", ".join(names), hint=AGAIN)
 
 
-def _header(path: Path, names: Sequence[str]) -> list[int]:
+def _find_columns(path: Path, names: Sequence[str]) -> list[int]:
     """Where the named columns are. Raises DataError where one is not."""
     _check_size(path)
     with path.open("rb") as file:
@@ -207,7 +371,7 @@ def _check_size(path: Path) -> None:
         raise DataError(f"the file has {size} bytes", where=str(path), expected="150 to 250 million", hint=AGAIN)
 
 
-def _frames(
+def _read_frames(
     path: Path, names: Sequence[str], at: Sequence[int], options: dict[str, Any], types: dict[int, type]
 ) -> Iterator[pd.DataFrame]:
     """The table in pieces, as numbers; DataError names the cell where it is none."""
@@ -242,7 +406,7 @@ def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], ra
     )
 
 
-def _skin(values: np.ndarray, path: Path) -> float:
+def _check_skin(values: np.ndarray, path: Path) -> float:
     """Median skin temperature. Raises DataError where it tells that the values are volts, or were converted twice."""
     there = values[np.isfinite(values)]
     median = float(np.median(there)) if there.size else float("nan")
@@ -255,7 +419,7 @@ def _skin(values: np.ndarray, path: Path) -> float:
     return median
 
 
-def _note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | None) -> None:
+def _check_note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | None) -> None:
     """Adds a piece to what was seen, and makes whatever is no number NaN."""
     seen.unordered += int((np.diff(time) < 0).sum()) + int(time[0] < seen.last_ms)
     seen.rows += len(time)

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,103 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
-from embench_plugins.datasets.deap import files
-from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
-from embench_plugins.datasets.devices.clips import header
+from embench_plugins.datasets.devices.faces import read_header
 from embench_plugins.datasets.formats.files import as_float32, not_this, table, text_table
+from embench_plugins.datasets.formats.matlab import read_variables
+from embench_plugins.datasets.formats.pickles import load_pickle
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import on_scale
+from embench_plugins.datasets.formats.scales import make_scale_targets
+
+# The preprocessed files of DEAP, one a subject: a pickle (`s01.dat`) or a MATLAB file (`s01.mat`) of two arrays.
+
+PEOPLE = 32
+FILMED = 22  # subjects with face videos, the first ones
+UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
+"""Trials, by the number of the person, of which the release has no face video: 874 are there."""
+RATE = 128.0
+TRIALS = 40
+BASELINE_S = 3.0
+SAMPLES = 8064  # 63 s
+RATINGS = ("valence", "arousal", "dominance", "liking")
+EEG = (
+    "Fp1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7", "PO3", "O1", "Oz", "Pz",
+    "Fp2", "AF4", "Fz", "F4", "F8", "FC6", "FC2", "Cz", "C4", "T8", "CP6", "CP2", "P4", "P8", "PO4", "O2",
+)  # fmt: skip
+CHANNELS = {
+    "eeg": EEG,
+    "eog": ("horizontal", "vertical"),
+    "emg": ("zygomaticus", "trapezius"),
+    "eda": ("eda",),
+    "resp": ("belt",),
+    "ppg": ("thumb",),
+    "temp": ("finger",),
+}
+"""The 40 channels of a file, in its order."""
+
+GSR = 36
+HINT = "unpack data_preprocessed_python.zip of DEAP and pass the folder that holds s01.dat .. s32.dat, or one above it"
+MOST_BYTES = 1_000_000_000
+"""Three times what the arrays take in the longest form, a pickle of protocol 0, and ten times the release's MATLAB
+files, unpacked."""
+
+_CONTENT = "`data` of 40 trials x 40 channels x 8064 samples and `labels` of 40 x 4 ratings from 1 to 9"
+
+
+def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A subject's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's own dtypes.
+
+    Raises:
+        DataError: it is no such file, or a modified copy: EEG alone, without rest, ratings made classes.
+    """
+    if path.suffix.lower() == ".dat":
+        content = load_pickle(path, expected=f"a pickle of {_CONTENT}", hint=HINT, most_bytes=MOST_BYTES)
+    else:
+        content = _read_matlab(path)
+    if not isinstance(content, dict):
+        raise _reject(path, f"a pickle of a {type(content).__name__}")
+    named = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
+    data, ratings = (_check_numbers(named, name, path) for name in ("data", "labels"))
+    if data.shape[:2] == (TRIALS, len(EEG)):
+        raise _reject(path, f"`data` is {_describe_shape(data)}: a copy with EEG alone")
+    if data.shape == (TRIALS, TRIALS, SAMPLES - round(BASELINE_S * RATE)):
+        raise _reject(path, f"`data` is {_describe_shape(data)}: a copy whose 3 s of rest were cut off")
+    if data.ndim != 3 or data.shape[:2] != (TRIALS, TRIALS) or not BASELINE_S * RATE < data.shape[2] <= SAMPLES:
+        raise _reject(path, f"`data` is {_describe_shape(data)}")
+    if ratings.shape != (TRIALS, len(RATINGS)):
+        raise _reject(path, f"`labels` is {_describe_shape(ratings)}")
+    if np.isin(ratings, (0, 1)).all():
+        raise _reject(path, "`labels` holds 0 and 1 only: a copy whose ratings were made classes")
+    return data, ratings
+
+
+def _read_matlab(path: Path) -> dict[str, Any]:
+    try:
+        return read_variables(path.read_bytes(), ("data", "labels"), MOST_BYTES)[0]
+    except Exception as error:  # whatever damaged bytes make scipy's parser stumble over
+        what = f"not readable: {str(error) or type(error).__name__}"
+        raise DataError(what, where=str(path), expected=f"a MATLAB file of {_CONTENT}", hint=HINT) from error
+
+
+def _check_numbers(content: dict[Any, Any], name: str, path: Path) -> np.ndarray:
+    array = content.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        kind = (
+            array.dtype.name if isinstance(array, np.ndarray) and array.dtype.names is None else "no array of numbers"
+        )
+        raise _reject(path, f"`{name}` is {kind if name in content else 'missing'}")
+    return array
+
+
+def _reject(path: Path, what: str) -> DataError:
+    return DataError(what, where=str(path), expected=_CONTENT, hint=HINT)
+
+
+def _describe_shape(array: np.ndarray) -> str:
+    return " x ".join(map(str, array.shape))
+
+
+# The reader.
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -71,27 +161,27 @@ class Deap(Dataset):
         doi="10.1109/T-AFFC.2011.15",
         licence="EULA, no redistribution",
         obtain="a permanent member of the academic staff signs the EULA of the DEAP pages of Queen Mary University of "
-        "London; " + files.HINT,
+        "London; " + HINT,
         modalities={
-            "eeg": ModalityCard(files.CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
-            "eog": ModalityCard(files.CHANNELS["eog"], RATE, "uV"),
-            "emg": ModalityCard(files.CHANNELS["emg"], RATE, "uV"),
-            "eda": ModalityCard(files.CHANNELS["eda"], RATE, "-ohm"),
-            "resp": ModalityCard(files.CHANNELS["resp"], RATE, "a.u."),
-            "ppg": ModalityCard(files.CHANNELS["ppg"], RATE, "a.u."),
-            "temp": ModalityCard(files.CHANNELS["temp"], RATE, "a.u."),
+            "eeg": ModalityCard(CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
+            "eog": ModalityCard(CHANNELS["eog"], RATE, "uV"),
+            "emg": ModalityCard(CHANNELS["emg"], RATE, "uV"),
+            "eda": ModalityCard(CHANNELS["eda"], RATE, "-ohm"),
+            "resp": ModalityCard(CHANNELS["resp"], RATE, "a.u."),
+            "ppg": ModalityCard(CHANNELS["ppg"], RATE, "a.u."),
+            "temp": ModalityCard(CHANNELS["temp"], RATE, "a.u."),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=(
             *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
-            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
             *valued(["liking"], LabelRule("value"), (1.0, 9.0)),
             *valued(["familiarity"], LabelRule("value"), (1.0, 5.0)),
         ),
         mains_hz=50.0,
-        longest_s=files.SAMPLES / RATE,
+        longest_s=SAMPLES / RATE,
         labels_public="no",
         fixed_order=False,
         baseline=Baseline(0.0, BASELINE_S, in_unit=False),  # before the video, and the face video does not have it
@@ -100,7 +190,7 @@ class Deap(Dataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.card = faces.card(self.card, (path for own in self._features.values() for path in own.values()))
+        self.card = faces.extend_card(self.card, (path for own in self._features.values() for path in own.values()))
 
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file, `s01` and so on."""
@@ -111,21 +201,21 @@ class Deap(Dataset):
         if self._table is None:
             return [self._path(subject)]
         trials = range(1, TRIALS + 1)
-        own = [path for trial in trials for path in faces.belongings(*self._face(subject, trial))]
+        own = [path for trial in trials for path in faces.list_files(*self._face(subject, trial))]
         return [self._path(subject), self._table, *own]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The 40 trials, in order of the videos' numbers."""
-        data, ratings = files.read(self._path(subject))
-        shown = self._shown.get(subject, {})
+        data, ratings = read_trials(self._path(subject))
+        shown = self._showings.get(subject, {})
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
-            rated = dict(zip(files.RATINGS, ratings[index].tolist(), strict=True))
+            rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
             rated |= quadrant(rated["arousal"], rated["valence"], CUT)
             rated |= {"familiarity": row.familiarity} if row else {}
             clip, features = self._face(subject, row.trial) if row else (None, None)
-            at = partial(_span, duration_s=duration_s)
+            at = partial(_find_span, duration_s=duration_s)
             film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
@@ -136,7 +226,7 @@ class Deap(Dataset):
                 group=subject,
                 start_s=row.start_s if row else None,
                 order=row.trial - 1 if row else None,
-                signals=_signals(self.card, trial) | seen,
+                signals=_make_signals(self.card, trial) | seen,
                 video=film,
                 labels={
                     name: Label("rating", np.array([value])) for name, value in rated.items() if np.isfinite(value)
@@ -153,10 +243,10 @@ class Deap(Dataset):
         if self._table is None:
             what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
             findings.append(Finding("note", str(self.root), what))
-        findings += faces.lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
-                data, ratings = files.read(self._path(subject))
+                data, ratings = read_trials(self._path(subject))
                 findings += _look(str(self._path(subject)), data, ratings)
                 findings += self._compare(subject, ratings)
                 findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
@@ -166,7 +256,7 @@ class Deap(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
         return self._paths[subject]
 
     @cached_property
@@ -186,7 +276,7 @@ class Deap(Dataset):
             if not rival or path.suffix.lower() == ".dat":
                 paths[subject] = path
         if not paths:
-            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=files.HINT)
+            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
         return paths
 
     @property
@@ -195,11 +285,11 @@ class Deap(Dataset):
 
     @cached_property
     def _clips(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(self._named(_CLIP))
+        return _sort_by_trial(self._named(_CLIP))
 
     @cached_property
     def _features(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(_matches(faces.tables(self.root), _FEATURES))
+        return _sort_by_trial(_matches(faces.find_tables(self.root), _FEATURES))
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
         """The face video of a trial, as shown, and the table of the face in it."""
@@ -214,7 +304,7 @@ class Deap(Dataset):
         return next((path for path, _ in self._named(_TABLE)), None)
 
     @cached_property
-    def _shown(self) -> Mapping[str, Mapping[int, Shown]]:
+    def _showings(self) -> Mapping[str, Mapping[int, Shown]]:
         """When each video was shown to each subject: by subject, then by the video's number."""
         shown: dict[str, dict[int, Shown]] = {}
         if self._table is None:
@@ -238,7 +328,7 @@ class Deap(Dataset):
     def _compare(self, subject: str, ratings: np.ndarray) -> Iterator[Finding]:
         """Whether the table's ratings are those of the file, video by video."""
         where = str(self._table)
-        rows = sorted(self._shown.get(subject, {}).items())
+        rows = sorted(self._showings.get(subject, {}).items())
         if self._table and len(rows) < TRIALS:
             yield Finding("warning", where, f"{subject}: {len(rows)} of {TRIALS} trials have a row")
         if not rows:
@@ -260,14 +350,14 @@ class Deap(Dataset):
         """The face videos of a subject: which are missing, and whether their headers make sense."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
-        unfilmed = range(1, TRIALS + 1) if person > files.FILMED else files.UNFILMED.get(person, ())
+        unfilmed = range(1, TRIALS + 1) if person > FILMED else UNFILMED.get(person, ())
         known = [n for n in range(1, TRIALS + 1) if n not in unfilmed]
         if lacking := [str(n) for n in known if n not in clips] if self._clips else []:
             what = "all face videos" if len(lacking) == len(known) else f"face videos of trial {', '.join(lacking)}"
             yield Finding("warning", str(self.root), f"{subject}: {what} are missing")
         for path in clips.values():
             try:
-                clip = header(path)
+                clip = read_header(path)
             except DataError as error:
                 yield Finding("warning", str(path), error.what)
                 continue
@@ -283,7 +373,7 @@ def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re
     return [(path, match) for path in paths if (match := pattern.fullmatch(path.name))]
 
 
-def _by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[int, Path]]:
+def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[int, Path]]:
     """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
     found: dict[str, dict[int, Path]] = {}
     for path, match in named:
@@ -291,16 +381,16 @@ def _by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[i
     return found
 
 
-def _span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
+def _find_span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
     """Seconds of a face video at which a trial begins, before it, and ends; None where its header cannot be right."""
     video_s = duration_s - BASELINE_S
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
 
-def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
+def _make_signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
-    for modality, channels in files.CHANNELS.items():
+    for modality, channels in CHANNELS.items():
         values = as_float32(trial[at : at + len(channels)])
         at += len(channels)
         if np.isfinite(values).any():
@@ -311,14 +401,14 @@ def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
 
 def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
     """What is odd in a subject's file."""
-    if data.shape[2] != files.SAMPLES:
-        what = f"trials of {data.shape[2]} samples, not {files.SAMPLES}: a shortened or generated copy"
+    if data.shape[2] != SAMPLES:
+        what = f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"
         yield Finding("warning", where, what)
     if unrated := int((~np.isfinite(ratings)).any(axis=1).sum()):
         yield Finding("warning", where, f"{unrated} trials lack a rating")
     if off := int(((ratings < 1) | (ratings > 9)).any(axis=1).sum()):
         yield Finding("warning", where, f"{off} trials have ratings off the scale 1 to 9")
-    names = [f"{modality} {name}" for modality, channels in files.CHANNELS.items() for name in channels]
+    names = [f"{modality} {name}" for modality, channels in CHANNELS.items() for name in channels]
     flat = np.zeros(len(names), int)
     lost = 0
     for trial in data:
@@ -328,14 +418,14 @@ def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding
         yield Finding("warning", where, f"channels without any change, and in how many trials: {', '.join(some[:6])}")
     if lost:
         yield Finding("warning", where, f"{lost} samples are no numbers")
-    elif (lean := _lean(data[:, files.GSR])) > 1:
+    elif (lean := _measure_skew(data[:, GSR])) > 1:
         what = (
             f"GSR rises faster than it falls (skewness {lean:.1f}), as a conductance does; it is read as a resistance"
         )
         yield Finding("warning", where, what)
 
 
-def _lean(resistance: np.ndarray) -> float:
+def _measure_skew(resistance: np.ndarray) -> float:
     """Skewness of the steps of a signal (trials, samples) at 4 Hz: a resistance drops faster than it rises."""
     block = round(RATE / 4)
     count = resistance.shape[1] // block

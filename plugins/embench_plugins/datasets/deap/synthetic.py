@@ -4,7 +4,7 @@ What is planted. Every trial has two latent values, one a target, from which the
 to each, which correlates with the latent value by `RHO * effect`:
 - arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
 - valence -> frontal alpha asymmetry, log right over left (EEG);
-- where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
+- where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
 `RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
 effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces. Ratings do not depend on the
 video, nor on when it was shown; dominance and liking depend on nothing.
@@ -29,14 +29,22 @@ import av
 import numpy as np
 from scipy.stats import norm
 
-from embench_plugins.datasets.deap import files
-from embench_plugins.datasets.deap.files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
+from embench_plugins.datasets.deap import reader
+from embench_plugins.datasets.deap.reader import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.body import Body, planted, skin_responses, smooth_noise, spread
-from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
-from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
+from embench_plugins.datasets.synthetic.body import (
+    Body,
+    Brain,
+    draw_gain,
+    draw_smooth_noise,
+    make_skin_responses,
+    plant_response,
+    spread,
+    standardise,
+)
+from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.synthetic.python2 import dump
+from embench_plugins.datasets.synthetic.writers import dump_python2
 
 RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 subjects drawn as below
 LENGTH_S = 33.0  # a subject is 54 MB then, with real trials of 63 s 103 MB
@@ -72,16 +80,16 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
     folder = out / "data_preprocessed_python"
     folder.mkdir()
     for number, person in enumerate(people, 1):
-        _pickle(folder / f"s{number:02d}.dat", person, seed, round(length_s * RATE))
-    _metadata(out / "metadata_csv", np.concatenate(people))
+        _write_pickle(folder / f"s{number:02d}.dat", person, seed, round(length_s * RATE))
+    _write_metadata(out / "metadata_csv", np.concatenate(people))
     if videos:
-        for person in people[: files.FILMED]:
-            _faces(out, person, seed, length_s - BASELINE_S)
+        for person in people[: reader.FILMED]:
+            _write_faces(out, person, seed, length_s - BASELINE_S)
     else:
-        _videos(out / "face_video", len(people), length_s - BASELINE_S)
+        _write_videos(out / "face_video", len(people), length_s - BASELINE_S)
 
 
-def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
+def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     rng = np.random.default_rng([seed, person, 0])
     rows = np.zeros(TRIALS, ROWS)
     rows["person"], rows["video"], rows["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
@@ -91,7 +99,7 @@ def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     response = {}
     for target in RATINGS:
         latent, other = norm.ppf(spread(rng, TRIALS)), rng.standard_normal(TRIALS)
-        response[target] = planted(latent, other, RHO * effect)
+        response[target] = plant_response(latent, other, RHO * effect)
         # A mean that shifts by up to half a standard deviation: both classes occur.
         rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
     # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
@@ -103,7 +111,7 @@ def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     return rows
 
 
-def _pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
+def _write_pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
     """One subject's pickle, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
@@ -117,11 +125,11 @@ def _pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
             # With the module names of the numpy of that time, whichever writes now.
             file.write(pickle.dumps(content, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
         else:
-            dump(file, content, 0 if person in AS_TEXT else 2)
+            dump_python2(file, content, 0 if person in AS_TEXT else 2)
     unfinished.rename(path)
 
 
-def _metadata(folder: Path, rows: np.ndarray) -> None:
+def _write_metadata(folder: Path, rows: np.ndarray) -> None:
     """participant_ratings.csv, a row a trial in the order shown, with a byte order mark."""
     folder.mkdir()
     lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"]
@@ -133,34 +141,34 @@ def _metadata(folder: Path, rows: np.ndarray) -> None:
     (folder / "participant_ratings.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8-sig")
 
 
-def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
+def _write_faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
     """One subject's face videos, and what OpenFace would have made of them, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
-    face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.times(video_s)
+    face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.list_times(video_s)
     for row in trials:
         trial = int(row["trial"])
-        if trial in files.UNFILMED.get(person, ()):
+        if trial in reader.UNFILMED.get(person, ()):
             continue
         rng = np.random.default_rng([seed, person, 5, trial])
-        smile, brow = films.courses(row, trials, seconds, 0.0)
+        smile, brow = films.draw_courses(row, trials, seconds, 0.0)
         done = Performance.draw(smile, brow, float(films.FPS), rng)
         name, fps = f"s{person:02d}_trial{trial:02d}", films.FPS / (2 if (person, trial) == WRONG_RATE else 1)
-        films.film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
+        films.write_film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
         if (person, trial) != UNSEEN:
             spaced = person in BY_OLD_OPENFACE
-            films.table(out / "openface" / f"{name}.csv", done, rng, header_fps=fps, spaced=spaced)
+            films.write_table(out / "openface" / f"{name}.csv", done, rng, header_fps=fps, spaced=spaced)
 
 
-def _videos(folder: Path, subjects: int, video_s: float) -> None:
-    clip, slow = _clip(video_s, FPS), _clip(video_s, FPS // 2)
-    for person in range(1, min(subjects, files.FILMED) + 1):
+def _write_videos(folder: Path, subjects: int, video_s: float) -> None:
+    clip, slow = _write_clip(video_s, FPS), _write_clip(video_s, FPS // 2)
+    for person in range(1, min(subjects, reader.FILMED) + 1):
         (folder / f"s{person:02d}").mkdir(parents=True)
-        for trial in set(range(1, TRIALS + 1)) - set(files.UNFILMED.get(person, ())):
+        for trial in set(range(1, TRIALS + 1)) - set(reader.UNFILMED.get(person, ())):
             path = folder / f"s{person:02d}" / f"s{person:02d}_trial{trial:02d}.avi"
             path.write_bytes(slow if (person, trial) == WRONG_RATE else clip)
 
 
-def _clip(video_s: float, fps: int) -> bytes:
+def _write_clip(video_s: float, fps: int) -> bytes:
     """An .avi file of Xvid's kind with the pictures of `video_s` seconds at `FPS`, whose header says `fps`."""
     buffer = io.BytesIO()
     picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24").reformat(format="yuv420p")
@@ -201,7 +209,7 @@ class _Person:
         skin = self._skin(float(trial["scr_per_min"]), samples, rng)
         others = np.stack(
             [
-                *(smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
+                *(draw_smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
                 *(self.body.muscle(samples, RATE, rng) for _ in range(2)),
                 skin if self.turned else -skin,
                 self.body.respiration(breath, RATE, rng),
@@ -210,7 +218,7 @@ class _Person:
             ]
         )
         eeg = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
-        columns = np.concatenate([eeg, standardised(others, REST) * gain(rng, len(others))])
+        columns = np.concatenate([eeg, standardise(others, REST) * draw_gain(rng, len(others))])
         columns = self.level + self.size * (columns + 0.1 * rng.standard_normal((len(columns), 1)))
         return columns.astype(np.float32).astype(np.float64)
 
@@ -218,12 +226,12 @@ class _Person:
     def _skin(per_min: float, samples: int, rng: np.random.Generator) -> np.ndarray:
         """(samples,) of conductance: responses after the video's start, on a drifting level."""
         count = math.floor(per_min * (samples / RATE - BASELINE_S) / 60 + rng.random())
-        responses = skin_responses(count, BASELINE_S, samples, RATE, rng)
-        return responses + 0.1 * smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)
+        responses = make_skin_responses(count, BASELINE_S, samples, RATE, rng)
+        return responses + 0.1 * draw_smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)
 
 
 GENERATOR = Generator(
-    __name__, "deap", range(1, files.PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, files.SAMPLES / RATE), "trials of {:g} s",
-    _truth, _write,
+    __name__, "deap", range(1, reader.PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, reader.SAMPLES / RATE),
+    "trials of {:g} s", _draw_truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

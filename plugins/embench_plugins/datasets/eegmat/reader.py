@@ -24,9 +24,8 @@ from embench.interfaces.dataset import Card, Dataset, Download, Finding, Modalit
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import opened
-from embench_plugins.datasets.formats.tracks import Track
+from embench_plugins.datasets.formats.channels import Channels, Track
+from embench_plugins.datasets.formats.recordings import open_recording
 
 PEOPLE = tuple(f"Subject{number:02d}" for number in range(36))
 INFO = "subject-info.csv"
@@ -96,12 +95,12 @@ class Eegmat(Dataset):
 
     def files(self, subject: str) -> list[Path]:
         """The subject's two files."""
-        return [self._files[key] for key in self._own(subject)]
+        return [self._files[key] for key in self._select_keys(subject)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Rest, then subtraction."""
-        for key in self._own(subject):
-            signals = _signals(self._files[key], self.card)
+        for key in self._select_keys(subject):
+            signals = _make_signals(self._files[key], self.card)
             yield Recording(
                 id=self._files[key].stem,
                 subject=subject,
@@ -120,14 +119,14 @@ class Eegmat(Dataset):
         return files.look_over(self.subjects(), PEOPLE, self._folder, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        own = self._own(subject)
+        own = self._select_keys(subject)
         if len(own) < len(CLASSES):
             (_, kind) = own[0]
             what = f"{subject} has the file of {CLASSES[kind]} only: no score within this person"
             yield Finding("warning", str(self._files[own[0]]), what)
         for key in own:
             try:
-                signals = _signals(self._files[key], self.card)
+                signals = _make_signals(self._files[key], self.card)
             except DataError as error:
                 yield Finding("error", error.where or subject, error.what)
                 continue
@@ -149,7 +148,7 @@ class Eegmat(Dataset):
             if match and match[1] in PEOPLE and path.is_file()
         }
 
-    def _own(self, subject: str) -> list[tuple[str, int]]:
+    def _select_keys(self, subject: str) -> list[tuple[str, int]]:
         files.known(subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN)
         return sorted(key for key in self._files if key[0] == subject)
 
@@ -158,9 +157,9 @@ class Eegmat(Dataset):
         return files.who(self._folder / INFO, ("Subject", "Age", "Gender"))
 
 
-def _signals(path: Path, card: Card) -> dict[str, Signal]:
+def _make_signals(path: Path, card: Card) -> dict[str, Signal]:
     """EEG of all electrodes, and ECG where there is one."""
-    with opened(path) as channels:
+    with open_recording(path) as channels:
         tracks = {track.name: track for track in channels(Channels(channels=ELECTRODES))}
         if missing := [label for label in ELECTRODES.values() if label not in tracks]:
             raise DataError(
@@ -170,10 +169,10 @@ def _signals(path: Path, card: Card) -> dict[str, Signal]:
         found = {"eeg": [tracks[label] for label in ELECTRODES.values()]}
         if HEART in tracks:
             found["ecg"] = [tracks[HEART]]
-        return {modality: _signal(path, card.modalities[modality], own) for modality, own in found.items()}
+        return {modality: _make_signal(path, card.modalities[modality], own) for modality, own in found.items()}
 
 
-def _signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
+def _make_signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
     if not tracks[0].samples:
         raise DataError("there is no sample in it", where=str(path), expected=EXPECTED, hint=AGAIN)
     for track in tracks:

@@ -16,10 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.eegmat.reader import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
-from embench_plugins.datasets.synthetic import edf
-from embench_plugins.datasets.synthetic.body import Body, smooth_noise
-from embench_plugins.datasets.synthetic.brain import Brain
-from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
+from embench_plugins.datasets.synthetic import writers
+from embench_plugins.datasets.synthetic.body import MEAN_SD, TAU_S, Body, Brain, draw_smooth_noise
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S = 182.0, 30.0
@@ -35,13 +33,13 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     """`Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
     info = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
     for number, mine in enumerate(people):
-        for task, data in enumerate(signals(mine, seed)):
-            _recording(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
+        for task, data in enumerate(make_signals(mine, seed)):
+            _write_recording(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
         info.append(f"{PEOPLE[number]},{17 + number % 9},{'FM'[number % 4 == 3]},2011,{10 + number % 20},1")
     (out / INFO).write_text("\n".join(info) + "\n", "utf-8")
 
 
-def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
+def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     """The two files of the subject whose rows these are: (21, samples) each, uV of 19 electrodes and between the ears,
     mV of the heart."""
     rng = np.random.default_rng([seed, int(mine["person"][0]), 1])
@@ -53,7 +51,7 @@ def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     asymmetry = np.interp(time, seconds + 0.5, mine["asymmetry"])
     brain, body = Brain.draw(rng, tuple(ELECTRODES)), Body.draw(rng)
     eeg = 10 * brain.eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
-    ears = 8 * smooth_noise(rng, samples, RATE, 0.05)
+    ears = 8 * draw_smooth_noise(rng, samples, RATE, 0.05)
     breath = body.breathing(samples, RATE, rng)
     heart = body.ecg(body.heart(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
     whole = np.concatenate([eeg, ears[None], heart[None]])
@@ -61,11 +59,11 @@ def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]
 
 
-def _truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+def _draw_truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, number, 0])
     rest_s = int(length_s)
     task_s = round(rest_s * TASK_SHARE)
-    noise = smooth_noise(rng, rest_s + BREAK_S + task_s, 1.0, TAU_S) / MEAN_SD
+    noise = draw_smooth_noise(rng, rest_s + BREAK_S + task_s, 1.0, TAU_S) / MEAN_SD
     rows = np.zeros(rest_s + task_s, SECONDS)
     rows["person"], rows["task"] = number, np.arange(len(rows)) >= rest_s
     rows["second"] = np.where(rows["task"] == 1, np.arange(len(rows)) - rest_s, np.arange(len(rows)))
@@ -74,11 +72,11 @@ def _truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray
     return rows
 
 
-def _recording(path: Path, number: int, data: np.ndarray) -> None:
+def _write_recording(path: Path, number: int, data: np.ndarray) -> None:
     """A file with a time at the start of each record as its only annotations."""
     units = {**dict.fromkeys((*ELECTRODES.values(), EARS), "uV"), HEART: "mV"}
     times = [f"+{k}\x14\x14" for k in range(data.shape[1] // int(RATE))]
-    edf.write(
+    writers.write_edf_plus(
         path, units, data, int(RATE), times, NOTES, start="01.01.1100.00.00", digits=5,
         person=f"{number} X 01-JAN-1990 Subject{number}", recording=f"Startdate 01-JAN-2011 {number} X X",
         filters="HP:0.500000Hz LP:45.000000Hz RF:50Hz",
@@ -86,6 +84,6 @@ def _recording(path: Path, number: int, data: np.ndarray) -> None:
 
 
 GENERATOR = Generator(
-    __name__, "eegmat", range(len(PEOPLE)), LENGTH_S, (SHORTEST_S, 190), "{} s of rest", _truth, _write
+    __name__, "eegmat", range(len(PEOPLE)), LENGTH_S, (SHORTEST_S, 190), "{} s of rest", _draw_truth, _write
 )
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

@@ -1,1 +1,1 @@
-"""EmoEEG-MC: its reader, layout, files and generator."""
+"""EmoEEG-MC: its readers, its release and its generator."""

@@ -1,29 +1,107 @@
 """EmoEEG-MC (Xu et al. 2025): EEG of 60 people while films and their own imagery evoked seven emotions, rated.
 
-Reads the BIDS release, OpenNeuro ds005540: `sub-01/beh/..` and `sub-01/eeg/..`. A recording is what the authors use of
-a trial, its last 30 s before the ratings. Its stimulus is another one in each context, such as `film_joy4`: three of
-each emotion in each. Triggers in the EDF files, one or two a person, tell when a trial was, with other codes for each
-person; which stimulus it had follows from the order in `orders.tsv`. Without any EDF file there are labels alone.
-
-Quirks: sub-01 has no EDF file, and is no subject beside others. Ratings of sub-57 to sub-60 are copies of those of
-sub-21 to sub-24, and are not read. Of 26 people, ratings do not say in which context a trial was: only the triggers do.
-PPG and EDA have Unix times, and are read where the EDF file's header has a time that the README confirms.
+`EmoEegMc` reads the BIDS release, `EmoEegMcProcessed` the arrays that the authors preprocessed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from embench.errors import DataError
-from embench.interfaces.dataset import Dataset, Finding
-from embench.interfaces.recording import Recording, Signal
-from embench_plugins.datasets.emoeeg_mc import files as own
-from embench_plugins.datasets.emoeeg_mc.card import CARD, OBTAIN, SCALE, labels
-from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, LENGTH_S, WRIST, Person, Trial, people
-from embench_plugins.datasets.formats import edf_notes, files
+from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.emoeeg_mc import release
+from embench_plugins.datasets.emoeeg_mc.release import (
+    AGAIN,
+    CONTEXTS,
+    COPIED,
+    LENGTH_S,
+    REORDERED,
+    SITES,
+    TASK,
+    WRIST,
+    Person,
+    Trial,
+    list_people,
+)
+from embench_plugins.datasets.formats import files, notes
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
+from embench_plugins.datasets.formats.scales import make_scale_targets
+
+# The card of EmoEEG-MC, and the labels of a trial.
+
+SCALE = (0.0, 7.0)
+CONFOUND_ONLY = ("familiarity", "liking")
+"""Ratings of the stimulus, which say how it was met and not what was felt."""
+OBTAIN = (
+    "openneuro.org/datasets/ds005540 (version 1.0.7), for example `openneuro download ds005540` or `datalad install`; "
+    "pass the folder that holds sub-01"
+)
+
+
+def make_labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
+    """The labels of a trial, from its stimulus and the ratings in the order of `RATINGS`; None: they are not known."""
+    positive = math.nan if release.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in release.POSITIVE)
+    rated = scores or (math.nan,) * len(release.RATINGS)
+    return {
+        "emotion": one_of(release.EMOTIONS, trial.emotion),
+        "positive": one_of(("negative", "positive"), positive),
+        "own_emotion": one_of(release.FELT, highest(rated[: len(release.FELT)])),
+        **{name: Label("rating", np.array([value])) for name, value in zip(release.RATINGS, rated, strict=True)},
+    }
+
+
+CARD = Card(
+    name="emoeeg_mc",
+    title="EmoEEG-MC, EEG of 60 people during films and imagery",
+    citation="Xu et al., EmoEEG-MC: A Multi-Context Emotional EEG Dataset for Cross-Context Emotion Decoding, "
+    "Scientific Data, 2025",
+    doi="10.18112/openneuro.ds005540.v1.0.7",
+    licence="CC0",
+    obtain=OBTAIN,
+    modalities={
+        "eeg": ModalityCard(release.SITES, math.nan, "uV"),
+        **{kind: ModalityCard((kind,), rate, "a.u.") for kind, (_, rate) in release.WRIST.items()},
+    },
+    default_modalities=("eeg",),
+    targets=(
+        Target("emotion", "classes", LabelRule("value"), label="emotion", n=len(release.EMOTIONS)),
+        Target("positive", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="positive"),
+        Target("own_emotion", "classes", LabelRule("value"), label="own_emotion", n=len(release.FELT)),
+        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *make_scale_targets(("valence", "arousal", *release.FELT), LabelRule("value"), SCALE),
+        *valued(CONFOUND_ONLY, LabelRule("value"), SCALE),
+    ),
+    mains_hz=50.0,
+    longest_s=release.LENGTH_S,
+    labels_public="yes",
+    fixed_order=False,
+    default_targets=("emotion", "positive"),
+    verified_on_real={
+        "by": "tests of this reader, on the ratings, orders, missing trials and trigger codes of all 60 people of "
+        "ds005540 1.0.7, and on NO recording: not one sample of a real EDF or physio file has been read",
+        "date": "2026-11-27",
+        "fingerprint": "sha256 of participants.tsv 2719739acbacb61dd7e853ed24a5737a0241be1d82743d1282b91f96fb5b1c4d",
+    },
+)
+
+
+# As released: OpenNeuro ds005540, `sub-01/beh/..` and `sub-01/eeg/..`. A recording is what the authors use of a trial,
+# its last 30 s before the ratings. Its stimulus is another one in each context, such as `film_joy4`: three of each
+# emotion in each. Triggers in the EDF files, one or two a person, tell when a trial was, with other codes for each
+# person; which stimulus it had follows from the order in `orders.tsv`. Without any EDF file there are labels alone.
+#
+# Quirks: sub-01 has no EDF file, and is no subject beside others. Ratings of sub-57 to sub-60 are copies of those of
+# sub-21 to sub-24, and are not read. Of 26 people, ratings do not say in which context a trial was: only the triggers
+# do. PPG and EDA have Unix times, and are read where the EDF file's header has a time that the README confirms.
 
 GUESSED = "IF" * 7
 EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
@@ -33,7 +111,7 @@ class Placed(NamedTuple):
     """A trial and where its EEG is, None where there is none; `order` and `start_s` in the session."""
 
     trial: Trial
-    shown: own.Shown | None
+    shown: release.Shown | None
     order: int
     start_s: float | None
 
@@ -45,7 +123,7 @@ class EmoEegMc(Dataset):
 
     def subjects(self) -> list[str]:
         """The people with all of their EDF files; where nobody has them, those with ratings."""
-        known = {name: own.paths(self.root, person) for name, person in people().items()}
+        known = {name: release.locate_files(self.root, person) for name, person in list_people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
         return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
@@ -65,18 +143,18 @@ class EmoEegMc(Dataset):
         rated = self._rated(subject, placed)
         clocks = self._clocks(subject, heads)
         there = {kind: path for kind, path in paths.wrist.items() if path.is_file() and clocks}
-        wrist = {kind: own.timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
+        wrist = {kind: release.read_timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
         for run in range(max(len(heads), 1)):
             parts = [one for one in placed if one.shown is None or one.shown.run == run]
             shown = [one.shown for one in parts if one.shown]
-            signals = own.eeg(paths.runs[run], shown) if shown else iter(())
+            signals = release.read_eeg(paths.runs[run], shown) if shown else iter(())
             for one in parts:
                 found: dict[str, Signal] = {}
                 if one.shown:
                     found["eeg"] = next(signals)
                     for kind, (times, values) in wrist.items():
                         began, length_s = clocks[run] + one.shown.start_s, found["eeg"].duration_s
-                        piece = own.piece(times, values, kind, began, length_s)
+                        piece = release.cut_piece(times, values, kind, began, length_s)
                         found |= {kind: piece} if piece else {}
                 yield Recording(
                     id=f"{subject}_{one.trial.stimulus}",
@@ -88,7 +166,7 @@ class EmoEegMc(Dataset):
                     start_s=one.start_s,
                     order=one.order,
                     signals=found,
-                    labels=labels(one.trial, rated.get(one.trial)),
+                    labels=make_labels(one.trial, rated.get(one.trial)),
                 )
 
     def known(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
@@ -98,10 +176,10 @@ class EmoEegMc(Dataset):
 
     def verify(self) -> list[Finding]:
         """Findings on who is missing, and what is missing or odd in each person's files."""
-        return files.look_over(self.subjects(), list(people()), self.root, self._look)
+        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        person, paths = people()[subject], self._paths(subject)
+        person, paths = list_people()[subject], self._paths(subject)
         heads = self._heads(subject)
         placed = self._placed(subject, heads)
         where = str(self.root / subject)
@@ -137,35 +215,37 @@ class EmoEegMc(Dataset):
             what = f"{lacking} trials without ratings: which ones are theirs, only triggers of the EDF files say"
             yield Finding("warning", str(path), what)
 
-    def _paths(self, subject: str) -> own.Paths:
-        files.known(subject, people(), self.root, expected=EXPECTED, hint=OBTAIN)
-        return own.paths(self.root, people()[subject])
+    def _paths(self, subject: str) -> release.Paths:
+        files.known(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
+        return release.locate_files(self.root, list_people()[subject])
 
-    def _heads(self, subject: str) -> list[edf_notes.Header]:
+    def _heads(self, subject: str) -> list[notes.Header]:
         """The headers of the person's EDF files; none where any of them is not there."""
         paths = self._paths(subject)
-        return [edf_notes.header(path, own.CHINA) for path in paths.runs] if paths.recorded else []
+        return [notes.read_header(path, release.CHINA) for path in paths.runs] if paths.recorded else []
 
-    def _clocks(self, subject: str, heads: list[edf_notes.Header]) -> list[float]:
+    def _clocks(self, subject: str, heads: list[notes.Header]) -> list[float]:
         """The time at which each EDF file began, in Unix s; none where any header contradicts the README."""
-        found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=bool(heads))]
+        found = [
+            release.find_clock(head, end) for head, end in zip(heads, list_people()[subject].ends, strict=bool(heads))
+        ]
         return [began for began in found if began is not None] if None not in found else []
 
-    def _placed(self, subject: str, heads: list[edf_notes.Header]) -> list[Placed]:
+    def _placed(self, subject: str, heads: list[notes.Header]) -> list[Placed]:
         """The trials in the order of play: to three places where neither EDF files nor ratings tell the contexts'."""
-        person, paths = people()[subject], self._paths(subject)
+        person, paths = list_people()[subject], self._paths(subject)
         if not heads:
             trials = person.sequence(person.pairs if len(person.pairs) > 1 else GUESSED)
             return [Placed(trial, None, order, None) for order, trial in enumerate(trials)]
         shown = [
             one
             for run, (path, head) in enumerate(zip(paths.runs, heads, strict=True))
-            for one in own.shown(edf_notes.notes(path, head), run, person.codes)
+            for one in release.find_trials(notes.read_notes(path, head), run, person.codes)
         ]
         # To the minute, the README's times are right for whoever has two files.
         ended = [end.timestamp() - head.seconds for head, end in zip(heads, person.ends, strict=True)]
         began = self._clocks(subject, heads) or ended
-        waiting = {context: iter(_named(person, context, shown, paths.runs[0])) for context in CONTEXTS}
+        waiting = {context: iter(_name_stimuli(person, context, shown, paths.runs[0])) for context in CONTEXTS}
         found = []
         for order, one in enumerate(shown):
             if name := next(waiting[one.context]):
@@ -174,18 +254,18 @@ class EmoEegMc(Dataset):
 
     def _rated(self, subject: str, placed: list[Placed]) -> dict[Trial, tuple[float, ...]]:
         """The ratings of each trial, as far as it is known whose they are."""
-        path, person = self._paths(subject).ratings, people()[subject]
+        path, person = self._paths(subject).ratings, list_people()[subject]
         if subject in COPIED or not path.is_file():
             return {}
         known = any(one.shown for one in placed) or len(person.pairs) > 1
-        return own.ratings(own.rated(path), [one.trial for one in placed] if known else None)
+        return release.sort_ratings(release.read_rated(path), [one.trial for one in placed] if known else None)
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
         return files.who(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
 
 
-def _named(person: Person, context: str, shown: list[own.Shown], path: Path) -> list[str | None]:
+def _name_stimuli(person: Person, context: str, shown: list[release.Shown], path: Path) -> list[str | None]:
     """The stimuli of a context's trials in the EDF files, in the order of play; None for one that is called missing."""
     count = sum(one.context == context for one in shown)
     places = list(person.orders[context])
@@ -195,6 +275,95 @@ def _named(person: Person, context: str, shown: list[own.Shown], path: Path) -> 
             f"triggers of {count} {context} trials",
             where=str(path),
             expected=f"{len(present)} trials, as the release lists, or {len(places)} with those that it calls missing",
-            hint=f"{own.AGAIN}; if it is whole, report the triggers of {person.name}",
+            hint=f"{release.AGAIN}; if it is whole, report the triggers of {person.name}",
         )
     return places if count == len(places) else present
+
+
+# EmoEEG-MC as its authors preprocessed it: `derivatives/sub-01/ses-ima/../*_reorder.npy`, and `ses-vid` for films.
+#
+# An array holds a context's trials in the order of `REORDERED`, 64 channels and 30 s at 200 Hz: .1 to 47 Hz, bad
+# channels interpolated, components of eyes and muscles removed, against the average of all. The unit is taken for uV.
+# The last 30 s are those before a button press where there was one. Ratings and the order of play are those of the raw
+# form in the same folder, as far as they are known there. Arrays of sub-55 hold more trials than the README lists, and
+# are not read.
+
+RATE, UNCLEAR = 200.0, "sub-55"
+EXPECTED_ARRAYS = f"derivatives/sub-01/ses-ima/eeg/sub-01_ses-ima_task-{TASK}_reorder.npy to sub-60"
+
+
+class EmoEegMcProcessed(Dataset):
+    """The reader. A recording is a trial, such as `sub-07_film_joy4`, in the order of the arrays."""
+
+    card = replace(
+        CARD,
+        name="emoeeg_mc/processed",
+        title="EmoEEG-MC, as its authors preprocessed it",
+        modalities={"eeg": ModalityCard(SITES, RATE, "uV", applied=(0.1, 47.0))},
+        verified_on_real="never",
+    )
+
+    def subjects(self) -> list[str]:
+        """The people with both arrays, but for sub-55."""
+        found = [
+            name for name in list_people() if all(path.is_file() for path in self._paths(name)) and name != UNCLEAR
+        ]
+        return files.some(found, self.root, self.card.title, expected=EXPECTED_ARRAYS, hint=OBTAIN)
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """Sex and age band, where the release's table says them."""
+        return EmoEegMc(self.root).subject_info(subject)
+
+    def files(self, subject: str) -> list[Path]:
+        """The arrays, and what says ratings and the order of play."""
+        return [*self._paths(subject), *EmoEegMc(self.root).files(subject)]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """Imagery, then films."""
+        placed, rated = EmoEegMc(self.root).known(subject)
+        for context, path in zip(CONTEXTS, self._paths(subject), strict=True):
+            trials = [Trial(context, name) for name in REORDERED if name in list_people()[subject].orders[context]]
+            for trial, data in zip(trials, _read(path, len(trials)), strict=True):
+                yield Recording(
+                    id=f"{subject}_{trial.stimulus}",
+                    subject=subject,
+                    stimulus=trial.stimulus,
+                    session="session",
+                    duration_s=data.shape[1] / RATE,
+                    group=subject,
+                    start_s=placed[trial].start_s,
+                    order=placed[trial].order,
+                    signals={"eeg": Signal(data.astype(np.float32), RATE, SITES, "uV")},
+                    labels=make_labels(trial, rated.get(trial)),
+                )
+
+    def verify(self) -> list[Finding]:
+        """Findings on who is missing, and whose ratings are not known."""
+        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
+
+    def _look(self, subject: str) -> Iterator[Finding]:
+        rated = EmoEegMc(self.root).known(subject)[1]
+        found = list(self.recordings(subject))
+        if lacking := sum(one.stimulus not in {trial.stimulus for trial in rated} for one in found):
+            yield Finding("note", str(self._paths(subject)[0]), f"the ratings of {lacking} trials are not known")
+
+    def _paths(self, subject: str) -> list[Path]:
+        """The arrays of imagery and of films, which lie in a folder `eeg` or beside it."""
+        found = []
+        for session in ("ses-ima", "ses-vid"):
+            folder = self.root / "derivatives" / subject / session
+            name = f"{subject}_{session}_task-{TASK}_reorder.npy"
+            found.append(folder / name if (folder / name).is_file() else folder / "eeg" / name)
+        return found
+
+
+def _read(path: Path, count: int) -> np.ndarray:
+    """(trials, 64, samples) as in the file."""
+    wanted = f"an array of {count} trials x {len(SITES)} channels x 6000 samples"
+    try:
+        read = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"not readable: {error}", where=str(path), expected=wanted, hint=AGAIN) from error
+    if read.dtype.kind != "f" or read.ndim != 3 or read.shape[:2] != (count, len(SITES)) or not read.shape[2]:
+        raise DataError(f"{read.dtype} {read.shape}", where=str(path), expected=wanted, hint=AGAIN)
+    return read

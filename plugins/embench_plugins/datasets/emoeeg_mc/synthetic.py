@@ -19,12 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from embench_plugins.datasets.emoeeg_mc import layout
-from embench_plugins.datasets.emoeeg_mc.files import CHINA, paths
-from embench_plugins.datasets.emoeeg_mc.layout import Person, Trial, people
-from embench_plugins.datasets.synthetic import edf
-from embench_plugins.datasets.synthetic.body import Body
-from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.emoeeg_mc import release
+from embench_plugins.datasets.emoeeg_mc.release import CHINA, Person, Trial, list_people, locate_files
+from embench_plugins.datasets.synthetic import writers
+from embench_plugins.datasets.synthetic.body import Body, Brain
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S, LONGEST_S = 8, 2, 60
@@ -34,7 +32,7 @@ EMOTION, STIMULUS, PERSON, NOISE = 0.25, 0.25, 0.6, 0.4
 RATE, SD_UV, NOTES = 200.0, 10.0, 60
 """Samples a second that are drawn before the file's own rate; samples a record of the channel of annotations."""
 FIRST = ("sub-25", "sub-57", "sub-06", "sub-21", "sub-53", "sub-07", "sub-01")
-POWER = ("power", "f8", (len(layout.SITES), len(BANDS) - 1))
+POWER = ("power", "f8", (len(release.SITES), len(BANDS) - 1))
 TRIALS = np.dtype([("person", "U6"), ("context", "U7"), ("name", "U5"), POWER])
 """A row of `draw`: a trial, in the order of play, and its planted log power by site and band."""
 
@@ -56,7 +54,7 @@ def synthesize(
 ) -> None:
     """As `Generator.synthesize`; trials last whole seconds."""
     planted = replace(planted, emotion=effect)
-    _generator(_write_recordings, LONGEST_S, planted).make(out, subjects, seed, effect, length_s)
+    _make_generator(_write_recordings, LONGEST_S, planted).make(out, subjects, seed, effect, length_s)
 
 
 def synthesize_processed(
@@ -64,49 +62,49 @@ def synthesize_processed(
 ) -> None:
     """The same with arrays of preprocessed EEG in place of all recordings; those of the release last 30 s."""
     planted = replace(planted, emotion=effect)
-    _generator(_write_arrays, 30, planted).make(out, subjects, seed, effect, length_s)
+    _make_generator(_write_arrays, 30, planted).make(out, subjects, seed, effect, length_s)
 
 
 def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
     """As `Generator.draw`: rows of `TRIALS` (n,), of all trials that are not missing."""
-    return _generator(_write_recordings, LONGEST_S, planted).draw(subjects, seed, effect)
+    return _make_generator(_write_recordings, LONGEST_S, planted).draw(subjects, seed, effect)
 
 
-def _generator(recorded: Callable[..., None], longest_s: float, planted: Planted) -> Generator:
-    truth, write = partial(_truth, planted=planted), partial(_write, recorded)
+def _make_generator(recorded: Callable[..., None], longest_s: float, planted: Planted) -> Generator:
+    truth, write = partial(_draw_truth, planted=planted), partial(_write, recorded)
     limits_s, about = (SHORTEST_S, longest_s), {"planted": asdict(planted)}
     return Generator(__name__, "emoeeg_mc", _order(), LENGTH_S, limits_s, "trials of {} s", truth, write, about)
 
 
 def _order() -> list[Person]:
     """The people of small sets first, then those at 600 Hz, then those at 1200."""
-    others = sorted((one for one in people().values() if one.name not in FIRST), key=lambda one: one.rate)
-    return [*(people()[name] for name in FIRST), *others]
+    others = sorted((one for one in list_people().values() if one.name not in FIRST), key=lambda one: one.rate)
+    return [*(list_people()[name] for name in FIRST), *others]
 
 
 def _write(recorded: Callable[..., None], out: Path, truths: list[np.ndarray], seed: int, length_s: float) -> None:
     """`participants.tsv`, `sub-01/beh/sub-01_task-emotion_beh.tsv` and so on, and what is `recorded`."""
     table = ["participant_id\tage\tgender"]
     for rows in truths:
-        person = people()[str(rows["person"][0])]
-        path, number = paths(out, person).ratings, int(person.name[-2:])
+        person = list_people()[str(rows["person"][0])]
+        path, number = locate_files(out, person).ratings, int(person.name[-2:])
         path.parent.mkdir(parents=True)
-        path.write_text(_ratings(people()[layout.COPIED.get(person.name, person.name)], seed), "utf-8")
+        path.write_text(_make_ratings(list_people()[release.COPIED.get(person.name, person.name)], seed), "utf-8")
         recorded(out, person, rows, np.random.default_rng([seed, 5, number]), round(length_s))
         table.append(f"{person.name}\t{20 + number % 9}\t{'FM'[number % 2]}")
     (out / "participants.tsv").write_text("\n".join(table) + "\n", "utf-8")
 
 
-def _truth(person: Person, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
-    trials = person.sequence(_pairs(person, seed))
+def _draw_truth(person: Person, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
+    trials = person.sequence(_draw_contexts(person, seed))
     rows = np.zeros(len(trials), TRIALS)
     shape = rows["power"].shape[1:]
-    emotions = np.random.default_rng([seed, 1]).standard_normal((len(layout.EMOTIONS), *shape))
-    stimuli = np.random.default_rng([seed, 2]).standard_normal((2, len(layout.NUMBERED), *shape))
+    emotions = np.random.default_rng([seed, 1]).standard_normal((len(release.EMOTIONS), *shape))
+    stimuli = np.random.default_rng([seed, 2]).standard_normal((2, len(release.NUMBERED), *shape))
     rng = np.random.default_rng([seed, 3, int(person.name[-2:])])
     own = rng.standard_normal(shape)
     for row, trial in zip(rows, trials, strict=True):
-        stimulus = stimuli[int(trial.context == "film"), layout.NUMBERED.index(trial.name)]
+        stimulus = stimuli[int(trial.context == "film"), release.NUMBERED.index(trial.name)]
         shared = effect * EMOTION * emotions[trial.emotion] + planted.stimulus * STIMULUS * stimulus
         noise = NOISE * rng.standard_normal(shape)
         row["person"], row["context"], row["name"] = person.name, trial.context, trial.name
@@ -114,7 +112,7 @@ def _truth(person: Person, seed: int, effect: float, _: float, *, planted: Plant
     return rows
 
 
-def _pairs(person: Person, seed: int) -> str:
+def _draw_contexts(person: Person, seed: int) -> str:
     """The context of every three trials, drawn where the release does not say it."""
     if len(person.pairs) > 1:
         return person.pairs
@@ -125,34 +123,34 @@ def _pairs(person: Person, seed: int) -> str:
 
 def _write_arrays(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
     """The arrays of both contexts."""
-    brain = Brain.draw(rng, layout.SITES)
-    for context, session in zip(layout.CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
+    brain = Brain.draw(rng, release.SITES)
+    for context, session in zip(release.CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
         mine = rows[rows["context"] == context]
-        order = np.argsort([layout.REORDERED.index(name) for name in mine["name"]])
-        data = np.stack([_eeg(brain, length_s, RATE, rng, power) for power in mine["power"][order]])
-        to = out / "derivatives" / person.name / session / ("" if len(mine) < len(layout.REORDERED) else "eeg")
+        order = np.argsort([release.REORDERED.index(name) for name in mine["name"]])
+        data = np.stack([_make_eeg(brain, length_s, RATE, rng, power) for power in mine["power"][order]])
+        to = out / "derivatives" / person.name / session / ("" if len(mine) < len(release.REORDERED) else "eeg")
         to.mkdir(parents=True)
         data = (data - data.mean(1, keepdims=True)).astype(np.float64)
-        np.save(to / f"{person.name}_{session}_task-{layout.TASK}_reorder.npy", data)
+        np.save(to / f"{person.name}_{session}_task-{release.TASK}_reorder.npy", data)
 
 
 def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
     """The EDF files and wristband's files of a person."""
-    to = paths(out, person)
+    to = locate_files(out, person)
     if to.runs or to.wrist:
         (out / person.name / "eeg").mkdir()
-    brain, times = Brain.draw(rng, layout.SITES), []
+    brain, times = Brain.draw(rng, release.SITES), []
     for run, mine in enumerate(np.array_split(rows, max(person.runs, 1))):
         seconds = len(mine) * (length_s + 2)
         start = person.ends[run] + timedelta(seconds=20 - seconds)
-        times.append(start.timestamp() - 2 + np.arange(0, seconds + 4, 1 / layout.WRIST["eda"][1]))
+        times.append(start.timestamp() - 2 + np.arange(0, seconds + 4, 1 / release.WRIST["eda"][1]))
         if run < person.runs:
-            parts = [_eeg(brain, length_s + 2, person.rate, rng, power) for power in mine["power"]]
-            _edf(to.runs[run], person, np.hstack(parts), mine["context"].tolist(), start, length_s)
+            parts = [_make_eeg(brain, length_s + 2, person.rate, rng, power) for power in mine["power"]]
+            _write_edf(to.runs[run], person, np.hstack(parts), mine["context"].tolist(), start, length_s)
     body, moments = Body.draw(rng), np.concatenate(times)
     for kind, path in to.wrist.items():
-        rate = layout.WRIST[kind][1]
-        at = moments[:: round(layout.WRIST["eda"][1] / rate)]
+        rate = release.WRIST[kind][1]
+        at = moments[:: round(release.WRIST["eda"][1] / rate)]
         if kind == "ppg":
             breath = body.breathing(len(at), rate, rng)
             values = body.ppg(body.heart(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
@@ -162,28 +160,28 @@ def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.rando
         path.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
 
 
-def _ratings(person: Person, seed: int) -> str:
+def _make_ratings(person: Person, seed: int) -> str:
     """The table of ratings. From sub-25 to sub-54 it has each trial's number, else that of the first one."""
     rng = np.random.default_rng([seed, 6, int(person.name[-2:])])
-    lines = ["\t".join(["trial_number", "video_name", *(f"score_{k + 1}" for k in range(len(layout.RATINGS)))])]
-    trials = person.sequence(_pairs(person, seed))
-    numbers = [1 + layout.NUMBERED.index(trial.name) + 21 * (trial.context == "film") for trial in trials]
+    lines = ["\t".join(["trial_number", "video_name", *(f"score_{k + 1}" for k in range(len(release.RATINGS)))])]
+    trials = person.sequence(_draw_contexts(person, seed))
+    numbers = [1 + release.NUMBERED.index(trial.name) + 21 * (trial.context == "film") for trial in trials]
     for k, (trial, number) in enumerate(zip(trials, numbers, strict=True)):
         cell = numbers[0] if len(person.pairs) < 2 else f"[[{number}]]" if person.name == "sub-25" else number
-        scores = np.round(np.clip(_scores(trial, rng), 0, 7), 2)
+        scores = np.round(np.clip(_draw_scores(trial, rng), 0, 7), 2)
         lines.append("\t".join([f"{k + 1}", str(cell), *map(repr, scores.tolist())]))
     return "\n".join(lines) + "\n"
 
 
-def _scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
+def _draw_scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
     """The ten ratings of a trial before they are cut to the scale."""
-    felt = np.array([name == layout.EMOTIONS[trial.emotion] for name in layout.FELT])
-    sign = 0 if layout.EMOTIONS[trial.emotion] == "neutral" else 1 if trial.emotion in layout.POSITIVE else -1
+    felt = np.array([name == release.EMOTIONS[trial.emotion] for name in release.FELT])
+    sign = 0 if release.EMOTIONS[trial.emotion] == "neutral" else 1 if trial.emotion in release.POSITIVE else -1
     means = np.array([*(5.0 * felt - 1), 2.0 + 2.0 * abs(sign), 3.5 + 1.5 * sign, 2.5, 3.2])
     return means + 1.5 * rng.standard_normal(len(means))
 
 
-def _eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+def _make_eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
     """(64, samples) in uV, with log powers (64, 5) added to those of the sites' bands."""
     spectrum = fft.rfft(SD_UV * brain.eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
     band = np.digitize(fft.rfftfreq(round(seconds * RATE), 1 / RATE), BANDS)  # 0 below all, 6 above
@@ -192,7 +190,9 @@ def _eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, powe
     return np.asarray(times * fft.irfft(spectrum * np.exp(added / 2)[:, band], round(seconds * rate)), np.float32)
 
 
-def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], start: datetime, length_s: int) -> None:
+def _write_edf(
+    path: Path, person: Person, data: np.ndarray, contexts: list[str], start: datetime, length_s: int
+) -> None:
     """An EDF file of trials, each of which begins with a second of rest and ends with one of ratings."""
     code = {kind: number for number, kind in person.codes.items()}
     texts = [f"+{k}\x14\x14\0" for k in range(data.shape[1] // int(person.rate))]
@@ -200,7 +200,7 @@ def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], star
         begin = k * (length_s + 2)
         for at, kind in ((begin + 1, context), (begin + 1 + length_s, "rating"), (begin + 1.5 + length_s, "fade")):
             texts[int(at)] += f"+{at:g}\x14{code[kind]}\x14\0"
-    edf.write(
-        path, dict.fromkeys(layout.SITES, "uV"), data, int(person.rate), texts, NOTES, person="X X X X",
+    writers.write_edf_plus(
+        path, dict.fromkeys(release.SITES, "uV"), data, int(person.rate), texts, NOTES, person="X X X X",
         start=f"{start.astimezone(CHINA):%d.%m.%y%H.%M.%S}", recording="Startdate X X X X",
     )  # fmt: skip

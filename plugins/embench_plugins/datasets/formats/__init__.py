@@ -1,1 +1,1 @@
-"""The file formats behind the readers: tables, pickles, MATLAB files, devices, clips, and each release's own layout."""
+"""File formats that several readers share: recordings with their channels and notes, MATLAB files, pickles, tables."""

@@ -1,4 +1,4 @@
-"""MATLAB files of version 5, found sound before scipy reads them.
+"""MATLAB files: variables of version 5, found sound before scipy reads them, and recordings of versions 4 to 7.
 
 scipy makes room for whatever a header announces, and looks types up in a table without asking how long that is: flipped
 bits make it ask for all of a machine's memory, or end the whole process. What passes here is read safely.
@@ -9,12 +9,20 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from isal import isal_zlib
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
+from scipy.io.matlab import MatReadError
+
+from embench.errors import DataError
+from embench_plugins.datasets.formats.channels import AGAIN, MOST_BYTES, Channels, Track, cut_part
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
 BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
@@ -27,26 +35,26 @@ DEEPEST = 32
 HDF = b"\x89HDF\r\n\x1a\n"
 
 
-def variables(content: bytes, names: Collection[str], most_bytes: int) -> tuple[dict[str, Any], bool]:
-    """The variables `names` of a file of version 5, as scipy reads them, and whether all checksums are right.
+def read_variables(content: bytes, names: Collection[str], most_bytes: int) -> tuple[dict[str, Any], bool]:
+    """Return the variables `names` of a file of version 5, as read by scipy, and whether all checksums are right.
 
     Raises:
         ValueError: it is no such file, cut short, damaged, or unpacks to more than `most_bytes`.
     """
-    plain, sound = inflated(content, most_bytes)
+    plain, sound = inflate(content, most_bytes)
     check(plain, names)
     return loadmat(io.BytesIO(plain), variable_names=list(names)), sound
 
 
-def inflated(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
-    """A file's bytes with compressed variables unpacked, and whether all checksums are right: one that is wrong is
-    passed over, as AMIGOS needs and other readers of it do, for which scipy has no way.
+def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Return a file's bytes with uncompressed variables, and whether all checksums are right. A wrong checksum is not
+    an error: AMIGOS has some, and other readers ignore them, but scipy cannot.
 
     Raises:
         ValueError: a variable is cut short, or all of them take more than `most_bytes`.
     """
     view = memoryview(content)  # whose parts are no copies
-    order, parts, at, total, sound = _order(content), [view[:128]], 128, 0, True
+    order, parts, at, total, sound = _find_order(content), [view[:128]], 128, 0, True
     while at + 8 <= len(content):
         kind, size = struct.unpack_from(f"{order}II", content, at)
         if at + 8 + size > len(content):
@@ -73,12 +81,12 @@ def inflated(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
 
 
 def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
-    """The names of an unpacked file's variables, those in `names` (None: all) being sound from end to end.
+    """Check that the variables `names` of an unpacked file (None: all) are undamaged, and return their names.
 
     Raises:
         ValueError: something is not what its header says, or of a kind that is not read (sparse, functions, classes).
     """
-    file, at, found = _File(content, _order(content)), 128, []
+    file, at, found = _File(content, _find_order(content)), 128, []
     while at < len(content):
         kind, size = struct.unpack_from(f"{file.order}II", content, at)
         if kind != MATRIX or at + 8 + size > len(content):
@@ -91,7 +99,7 @@ def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
     return found
 
 
-def _order(content: bytes) -> str:
+def _find_order(content: bytes) -> str:
     if content[:8] == HDF or content[512:520] == HDF:
         raise ValueError("this is a MATLAB file of version 7.3; in MATLAB, save(name, '-v7') makes one that is read")
     if content[126:128] not in (b"IM", b"MI"):
@@ -114,7 +122,8 @@ class _File:
     order: str
 
     def element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
-        """An element that lies before `stop`: its kind, where its data begin, their size, where the next one begins."""
+        """Return the element before `stop`: its kind, the byte of its data, its size, and the byte of the next
+        element."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)
@@ -126,7 +135,7 @@ class _File:
         return kind, first, size, min(after, stop)
 
     def header(self, at: int, stop: int) -> _Header:
-        """What a variable says of itself."""
+        """Return the header of a variable: its name, kind and size."""
         _, first, size, at = self.element(at, stop, (UINT32,))
         _, begin, length, at = self.element(at, stop, (INT32,))
         _, text, letters, at = self.element(at, stop, (INT8,))
@@ -140,7 +149,8 @@ class _File:
         return _Header(flags & 0xFF, bool(flags & IMAGINARY), math.prod(shape), name, at)
 
     def matrix(self, at: int, stop: int, depth: int) -> None:
-        """Checks a variable, and all that it holds."""
+        """Check the structure of a variable from byte `at` to `stop`, and of all variables inside it; `depth` is its
+        level of nesting. Raises ValueError for a damaged or unsupported variable."""
         if at == stop:  # an empty one may be left out altogether
             return
         head = self.header(at, stop)
@@ -170,7 +180,7 @@ class _File:
             raise ValueError(f"`{head.name}` is of a kind that is not read ({head.form})")
 
     def fields(self, at: int, stop: int, *, named: bool) -> tuple[int, int]:
-        """How many fields a struct has, and where their values begin."""
+        """Return the number of fields of a struct, and the byte at which their values begin."""
         if named:
             at = self.element(at, stop, (INT8,))[3]
         _, first, size, at = self.element(at, stop, (INT32,))
@@ -179,3 +189,105 @@ class _File:
         if length < 1 or size % length:
             raise ValueError("a struct whose fields have no names")
         return size // length, at
+
+
+# Recordings, versions 4 to 7, with samples in variables or in fields of structs.
+
+
+@contextmanager
+def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Open a MATLAB file as a context: a function from a layout's channels to the tracks in the file.
+
+    Raises:
+        DataError: the file is part of a WFDB record; from the function, where the layout does not lead to a matrix of
+            numbers, or its names or rate do not fit.
+    """
+    if path.with_suffix(".hea").is_file():
+        raise DataError("this is part of a WFDB record", where=str(path), hint="let the pattern name its header (.hea)")
+
+    def tracks(layout: Channels) -> list[Track]:
+        content = _read_content(path, layout)
+        if layout.array is None:
+            held = ", ".join(sorted(name for name in content if not name.startswith("_")))
+            raise DataError(
+                f"which of {held} holds the samples?", where=str(path), expected="`array` of the channels, as in o.data"
+            )
+        data = np.asarray(_find_within(path, content, layout.array))
+        if data.ndim != 2 or not data.size or data.dtype.kind not in "iufb":
+            raise DataError(f"`{layout.array}` is {data.dtype} {data.shape}", where=str(path), expected="a matrix")
+        names = _read_names(_find_within(path, content, layout.names)) if layout.names else None
+        # Time runs along the longer side, where no names tell which side the channels are on.
+        across = 0 if (len(names) == len(data) != data.shape[1] if names else data.shape[0] < data.shape[1]) else 1
+        data = data if across == 0 else data.T
+        if names is None:
+            names = [str(i) for i in range(1, len(data) + 1)]
+        if len(names) != len(data):
+            raise DataError(f"{len(names)} names for {len(data)} channels", where=str(path), expected="a name each")
+        rate: Any = layout.rate
+        if isinstance(rate, str):
+            there = np.ravel(_find_within(path, content, rate))
+            rate = float(there[0]) if there.size == 1 and there.dtype.kind in "iuf" else None
+        if not isinstance(rate, int | float) or not 0 < rate <= 1e6:
+            raise DataError(
+                f"how many samples a second does it have? `rate` is {layout.rate}",
+                where=str(path),
+                expected="`rate` of the channels: a number, or the place of one in the file",
+            )
+        return [
+            Track(name, float(rate), data.shape[1], None, partial(cut_part, row))
+            for name, row in zip(names, data, strict=True)
+        ]
+
+    yield tracks
+
+
+def _read_content(path: Path, layout: Channels) -> dict[str, Any]:
+    """Return the variables that the layout names."""
+    expected = "a MATLAB file of version 4 to 7"
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), expected=expected)
+    places = [place for place in (layout.array, layout.names, layout.rate) if isinstance(place, str)]
+    wanted = {place.partition(".")[0] for place in places}
+    try:
+        content = path.read_bytes()
+        held = None
+        if content[124:128] in (b"\x00\x01IM", b"\x01\x00MI"):
+            content, sound = inflate(content, MOST_BYTES)
+            if not sound:
+                raise ValueError("a checksum is wrong")
+            held = check(content, wanted)
+        read = loadmat(io.BytesIO(content), variable_names=sorted(wanted))
+        return read | dict.fromkeys(set(held or [name for name, *_ in whosmat(io.BytesIO(content))]) - set(read))
+    except NotImplementedError as error:
+        raise DataError(
+            "a MATLAB file of version 7.3", where=str(path), expected=expected, hint="in MATLAB: save(name, '-v7')"
+        ) from error
+    except (
+        MatReadError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, OverflowError,
+        MemoryError, NameError, SystemError, struct.error,
+    ) as error:  # fmt: skip
+        raise DataError(f"not readable: {error}", where=str(path), expected=expected, hint=AGAIN) from error
+
+
+def _find_within(path: Path, content: Any, place: str) -> Any:
+    """Return the value at a path of fields, such as `hs.eeg.sig`; structs on the path have one value each."""
+    value: Any = content
+    for name in place.split("."):
+        held = list(value) if isinstance(value, dict) else list(value.dtype.names or ())
+        if name not in held:
+            shown = ", ".join(sorted(entry for entry in held if not entry.startswith("_"))) or "no fields"
+            raise DataError(f"there is no `{name}` of `{place}`, but {shown}", where=str(path), expected=place)
+        value = value[name]
+        while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+            value = value.flat[0]
+        if isinstance(value, np.ndarray) and value.dtype.names and value.size == 1:
+            value = value.reshape(-1)[0]
+        if not isinstance(value, np.ndarray | np.void):
+            value = np.asarray(value)
+    return value
+
+
+def _read_names(value: Any) -> list[str]:
+    """Return the names in a cell array, or in the rows of a character matrix."""
+    cells = [np.asarray(cell).ravel() for cell in np.asarray(value).ravel()]
+    return ["".join(map(str, cell)).strip() for cell in cells]

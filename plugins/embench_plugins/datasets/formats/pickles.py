@@ -119,10 +119,10 @@ class _Machine:
             if code == b".":
                 if len(self.stack) != 1 or self.below:
                     raise _Refused("the pickle ends inside a value: the file is damaged")
-                return _plain(self.stack[0])
+                return _check_plain(self.stack[0])
             step = _STEPS.get(code)
             if step is None:
-                raise _not_done(code, self.at - 1)
+                raise _unknown_instruction(code, self.at - 1)
             step(self)
         raise _Refused(f"over {MOST_INSTRUCTIONS} instructions: this pickle holds other things than arrays")
 
@@ -163,12 +163,12 @@ class _Machine:
         if text in (b"00", b"01"):  # protocol 0 writes False and True so
             self.push(text == b"01")
         else:
-            self.push(_integer(int(text.removesuffix(b"L")) if len(text) <= 21 else 1 << 64))
+            self.push(_check_integer(int(text.removesuffix(b"L")) if len(text) <= 21 else 1 << 64))
 
     def long_number(self, size: int) -> None:
         if not 0 <= size <= 9:
             raise _Refused(f"a number of {size} bytes")
-        self.push(_integer(int.from_bytes(self.read(size), "little", signed=True)))
+        self.push(_check_integer(int.from_bytes(self.read(size), "little", signed=True)))
 
     def old_string(self, count: int) -> None:
         """A byte string of Python 2: text, unless it is an array's content, which follows on a dtype. To make text of
@@ -194,7 +194,7 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         if type(self.stack[-1]) is not dict:
             raise _Refused("items of no dict: the file is damaged")
-        self.stack[-1].update(_dict(values))
+        self.stack[-1].update(_make_dict(values))
 
     def recall(self, index: int) -> None:
         value = self.memo[index]
@@ -219,7 +219,7 @@ class _Machine:
         state, box = self.pop(), self.pop()
         if not isinstance(box, _Box) or box.filled or type(state) is not tuple:
             raise _Forbidden("the pickle changes something that is no array: refused, nothing of it was run")
-        box.value = _filled_array(*state) if box.value is None else _filled_dtype(box.value, *state)
+        box.value = _fill_array(*state) if box.value is None else _fill_dtype(box.value, *state)
         box.filled = True
         self.push(self.counted(box.value))
 
@@ -231,7 +231,7 @@ class _Machine:
         return made
 
 
-def _not_done(code: bytes, at: int) -> _Refused:
+def _unknown_instruction(code: bytes, at: int) -> _Refused:
     for known in pickletools.opcodes:
         if known.code.encode("latin1") == code:
             return _Forbidden(
@@ -240,20 +240,20 @@ def _not_done(code: bytes, at: int) -> _Refused:
     return _Refused(f"byte {at} is no instruction of a pickle: the file is no pickle, or damaged")
 
 
-def _integer(value: int) -> int:
+def _check_integer(value: int) -> int:
     if not -(1 << 63) <= value < 1 << 64:
         raise _Refused("a number beyond 64 bits")
     return value
 
 
-def _dict(values: list[Any]) -> dict[Any, Any]:
+def _make_dict(values: list[Any]) -> dict[Any, Any]:
     keys, items = values[::2], values[1::2]
     if any(type(key) not in (str, bytes, int, float, bool, type(None)) for key in keys):
         raise _Refused("a dict with keys that are neither text nor numbers")
     return dict(zip(keys, items, strict=True))
 
 
-def _plain(value: object) -> object:
+def _check_plain(value: object) -> object:
     """The value, if all in it is of the promised types. A level at a time, each container once: loops do no harm."""
     level, seen = [value], set()
     for _ in range(DEEPEST):
@@ -270,48 +270,48 @@ def _plain(value: object) -> object:
     raise _Refused(f"containers in containers, over {DEEPEST} deep")
 
 
-def _wrong(what: str) -> _Refused:
+def _refusal(what: str) -> _Refused:
     return _Refused(f"an array whose {what} is nothing that numpy writes: the file is damaged")
 
 
 # What the names of a pickle stand for. Arguments come from the file: they may be anything.
 
 
-def _array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:
+def _make_array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:
     """A read-only array over `data`, after its size was compared with what shape and dtype claim."""
     if not isinstance(dtype, np.dtype):
-        raise _wrong("dtype")
+        raise _refusal("dtype")
     if type(shape) is not tuple or len(shape) > MOST_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
-        raise _wrong("shape")
+        raise _refusal("shape")
     if isinstance(data, str):  # as Python 2 wrote it
         data = data.encode("latin1")
     if not isinstance(data, bytes):
-        raise _wrong("content")
+        raise _refusal("content")
     if math.prod(shape) * dtype.itemsize != len(data):
         raise _Refused(f"an array of {shape} {dtype} with {len(data)} bytes: the file is damaged")
     return np.ndarray(shape, dtype, buffer=data, order="F" if order == "F" else "C")
 
 
-def _empty_array(kind: Any, _shape: Any, _code: Any) -> _Box:
+def _make_empty_array(kind: Any, _shape: Any, _code: Any) -> _Box:
     if not isinstance(kind, _Name) or kind.name != _ARRAY:
-        raise _wrong("class")
+        raise _refusal("class")
     return _Box(None)
 
 
-def _filled_array(_version: Any, shape: Any, dtype: Any, fortran: Any, data: Any) -> np.ndarray:
-    return _array(shape, dtype, "F" if fortran else "C", data)
+def _fill_array(_version: Any, shape: Any, dtype: Any, fortran: Any, data: Any) -> np.ndarray:
+    return _make_array(shape, dtype, "F" if fortran else "C", data)
 
 
-def _array_over(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
-    array = _array(shape, dtype, order, data)
+def _make_array_over(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
+    array = _make_array(shape, dtype, order, data)
     return array.transpose(axes) if order == "K" else array
 
 
-def _scalar(dtype: Any, data: Any) -> Any:
-    return _array((), dtype, "C", data)[()]
+def _make_scalar(dtype: Any, data: Any) -> Any:
+    return _make_array((), dtype, "C", data)[()]
 
 
-def _dtype(code: Any, _align: Any = False, _copy: Any = False) -> _Box:
+def _make_dtype(code: Any, _align: Any = False, _copy: Any = False) -> _Box:
     text = code.decode("latin1") if isinstance(code, bytes) else code
     if not isinstance(text, str) or not DTYPE.fullmatch(text):
         shown = text[:20] if isinstance(text, str) else "?"
@@ -319,35 +319,35 @@ def _dtype(code: Any, _align: Any = False, _copy: Any = False) -> _Box:
     return _Box(np.dtype(text))
 
 
-def _filled_dtype(dtype: Any, _version: Any, order: Any, *fields: Any) -> np.dtype:
+def _fill_dtype(dtype: Any, _version: Any, order: Any, *fields: Any) -> np.dtype:
     """A dtype with its byte order. `fields`: (base and shape, names, fields, size, alignment, flags ..)."""
     if order not in ("<", ">", "|", "=") or fields[:3] != (None, None, None):
-        raise _wrong("dtype")
+        raise _refusal("dtype")
     return dtype.newbyteorder(order)
 
 
-def _encoded(text: Any, encoding: Any) -> bytes:
+def _encode(text: Any, encoding: Any) -> bytes:
     """How Python 3 writes bytes in the protocols of Python 2."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _wrong("content")
+        raise _refusal("content")
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
+def _make_no_bytes() -> bytes:
     return b""
 
 
 _ARRAY = "numpy.ndarray"
 _CALLS: dict[str, Callable[..., object]] = {
-    "numpy.dtype": _dtype,
-    "numpy.core.multiarray._reconstruct": _empty_array,
-    "numpy._core.multiarray._reconstruct": _empty_array,
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy._core.multiarray.scalar": _scalar,
-    "numpy.core.numeric._frombuffer": _array_over,  # protocol 5
-    "numpy._core.numeric._frombuffer": _array_over,
-    "_codecs.encode": _encoded,
-    "__builtin__.bytes": _no_bytes,  # b"" in the protocols of Python 2
+    "numpy.dtype": _make_dtype,
+    "numpy.core.multiarray._reconstruct": _make_empty_array,
+    "numpy._core.multiarray._reconstruct": _make_empty_array,
+    "numpy.core.multiarray.scalar": _make_scalar,
+    "numpy._core.multiarray.scalar": _make_scalar,
+    "numpy.core.numeric._frombuffer": _make_array_over,  # protocol 5
+    "numpy._core.numeric._frombuffer": _make_array_over,
+    "_codecs.encode": _encode,
+    "__builtin__.bytes": _make_no_bytes,  # b"" in the protocols of Python 2
 }
 
 _STEPS: dict[bytes, Callable[[_Machine], object]] = {
@@ -385,7 +385,7 @@ _STEPS: dict[bytes, Callable[[_Machine], object]] = {
     b"a": lambda m: m.append([m.pop()]),
     b"e": lambda m: m.append(m.since_mark()),
     b"}": lambda m: m.push({}),
-    b"d": lambda m: m.push(_dict(m.since_mark())),
+    b"d": lambda m: m.push(_make_dict(m.since_mark())),
     b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     b"u": lambda m: m.set_items(m.since_mark()),
     b"p": lambda m: m.memoize(int(m.line())),

@@ -1,27 +1,423 @@
-"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, and what `matlab_tracks`, `embrace`,
-`brainvision`, `lsl` and `acqknowledge` read."""
+"""Files of recordings, opened to be read piece by piece.
+
+EDF and BDF, WFDB, Biopac's AcqKnowledge, BrainVision and Lab Streaming Layer are read here; MATLAB files and Empatica's
+EmbracePlus by `matlab` and `wearables`. `open_recording` is the door for all of them.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from embench.errors import DataError
-from embench_plugins.datasets.devices.embrace import open_embrace
-from embench_plugins.datasets.formats.acqknowledge import acq_markers, open_acq
-from embench_plugins.datasets.formats.brainvision import brainvision_files, brainvision_markers, open_brainvision
-from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.edf_notes import header, notes, record_starts
-from embench_plugins.datasets.formats.lsl import lsl_markers, open_lsl
-from embench_plugins.datasets.formats.matlab_tracks import open_matlab
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Stretch, Track, damaged, with_gaps
-from embench_plugins.datasets.formats.triggers import is_status, trigger_marks
+from embench_plugins.datasets.devices.wearables import open_embrace
+from embench_plugins.datasets.formats.channels import (
+    MOST_BYTES,
+    Channels,
+    Opened,
+    Stretch,
+    Track,
+    cut_part,
+    damaged_error,
+    fill_gaps,
+    parse_unit,
+    unreadable_error,
+)
+from embench_plugins.datasets.formats.matlab import open_matlab
+from embench_plugins.datasets.formats.notes import find_record_starts, find_triggers, is_status, read_header, read_notes
+
+# Recordings of Biopac's AcqKnowledge (.acq), by the package bioread.
+
+
+@contextmanager
+def open_acq(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Opens an AcqKnowledge file as a context. Raises DataError where bioread is not installed or cannot read it."""
+    tracks = [
+        Track(
+            channel.name.strip(),
+            float(channel.samples_per_second),
+            len(channel.data),
+            parse_unit(channel.units),
+            partial(cut_part, np.asarray(channel.data, np.float64)),
+        )
+        for channel in _read_acq(path).channels
+    ]
+    yield lambda _: tracks
+
+
+def read_acq_markers(path: Path) -> list[tuple[float, str]]:
+    """Seconds since the start and texts of the events that were marked. Raises DataError as above."""
+    file = _read_acq(path)
+    rate = float(file.samples_per_second)
+    places = [(int(mark.sample_index), str(mark.text).strip()) for mark in file.event_markers or []]
+    # bioread reads places as unsigned: those before the start, which were cut off, are just below 2 ** 32.
+    return sorted(((k - (1 << 32) if k >= 1 << 31 else k) / rate, text) for k, text in places)
+
+
+@lru_cache(maxsize=1)
+def _read_acq(path: Path) -> Any:
+    try:
+        import bioread
+    except ImportError as error:
+        raise DataError("AcqKnowledge files need bioread", where=str(path), hint="pip install bioread") from error
+    told: list[str] = []
+    listener = logging.Handler(logging.ERROR)
+    listener.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("bioread")
+    log.addHandler(listener)
+    try:
+        file = bioread.read_file(str(path))
+    except Exception as error:  # the package raises whatever a damaged file makes it
+        raise unreadable_error(path, "bioread", error) from error
+    finally:
+        log.removeHandler(listener)
+    # What it only logs leaves samples and markers out; a journal is not read here.
+    if faults := [text for text in told if "Journal" not in text]:
+        raise unreadable_error(path, "bioread", ValueError(faults[0]))
+    if not file.channels:
+        raise damaged_error(path, "it has no channel")
+    return file
+
+
+# Recordings of BrainVision (.vhdr with .eeg and .vmrk), by the package mne.
+
+_SI = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "S": 1.0, "uS": 1e-6}
+"""What mne multiplies a file's numbers with, by their unit; others stay as they are."""
+_MOST_TEXT, _PAUSE_S = 1 << 24, 0.05
+_SEGMENT = re.compile(r"^Mk\d+=New Segment,[^,\r\n]*,(\d{1,12}),\d+,[^,\r\n]*,(\d{14,20})", re.MULTILINE)
+_CHANNEL = re.compile(r"^Ch(\d+)=((?:[^,\\]|\\.)*),[^,]*,[^,]*,?([^,\r\n]*)", re.MULTILINE)
+
+
+@contextmanager
+def open_brainvision(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Opens a BrainVision header as a context. Raises DataError where mne is not installed or cannot read its files."""
+    raw, stretches = _read_brainvision(path), _find_brainvision_stretches(path)
+    listed = re.search(
+        r"^\[Channel Infos\](.*?)(?=^\[|\Z)", _read_brainvision_text(path), re.MULTILINE | re.DOTALL | re.IGNORECASE
+    )
+    units = {int(k): parse_unit(unit) or "uV" for k, _, unit in _CHANNEL.findall(listed[1] if listed else "")}
+
+    def read(i: int, scale: float, start: int, stop: int) -> np.ndarray:
+        try:
+            return np.asarray(raw.get_data(picks=[i], start=start, stop=stop)[0] / scale, np.float64)
+        except (OSError, ValueError) as error:
+            raise damaged_error(path, f"channel {raw.ch_names[i]}: {error}") from error
+
+    tracks = [
+        Track(name, float(raw.info["sfreq"]), int(raw.n_times), unit, partial(read, i, _SI.get(unit, 1.0)))
+        for i, (name, unit) in enumerate((name, units.get(i + 1, "uV")) for i, name in enumerate(raw.ch_names))
+    ]
+    yield lambda _: [fill_gaps(track, stretches) for track in tracks] if len(stretches) > 1 else tracks
+
+
+def read_brainvision_markers(path: Path) -> list[tuple[float, str]]:
+    """Seconds since the start and texts of the markers, such as `Stimulus/S 11`. Raises DataError as above."""
+    raw, stretches = _read_brainvision(path), _find_brainvision_stretches(path)
+    rate, found = float(raw.info["sfreq"]), []
+    for note in raw.annotations:
+        at = float(note["onset"])
+        for place, first, _ in stretches:
+            shift = (place - first) / rate if at * rate >= first - 0.5 else 0.0
+            at = float(note["onset"]) + shift if shift else at
+        found.append((at, str(note["description"]).strip()))
+    return found
+
+
+def find_brainvision_files(path: Path) -> list[Path]:
+    """The files of signals and markers that a header names."""
+    named = re.findall(r"^(?:DataFile|MarkerFile)=([^/\\\r\n]+?)\s*$", _read_brainvision_text(path), re.MULTILINE)
+    return [path.parent / name.replace("$b", path.stem) for name in named]
+
+
+def _read_brainvision_text(path: Path) -> str:
+    """A header or a list of markers, of which older ones are in Latin-1."""
+    content = path.read_bytes()[:_MOST_TEXT]
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _find_brainvision_stretches(path: Path) -> list[Stretch]:
+    """The parts of a recording that was paused, by the times that its markers state; one where they state none."""
+    raw = _read_brainvision(path)
+    rate, samples = float(raw.info["sfreq"]), int(raw.n_times)
+    found, begun = [Stretch(0, 0, samples)], None
+    lists = [file for file in find_brainvision_files(path) if file.suffix.lower() == ".vmrk"]
+    for position, date in _SEGMENT.findall(_read_brainvision_text(lists[0])) if lists else ():
+        try:
+            at = datetime.strptime(date[:20], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
+        except ValueError:
+            continue  # zeros, where a program did not know it
+        first, begun = int(position) - 1, begun or at
+        before, place = found[-1], round((at - begun).total_seconds() * rate)
+        late = place - before.place - (first - before.first)
+        if not before.first < first < samples or late <= _PAUSE_S * rate:
+            continue
+        if place > 5 * samples + 3600 * rate:
+            raise DataError(
+                f"it was paused for {late / rate:.0f} s at {first / rate:g} s", where=str(path),
+                expected="pauses shorter than the recording", hint="export the parts as files of their own",
+            )  # fmt: skip
+        found[-1:] = [before._replace(samples=first - before.first), Stretch(place, first, samples - first)]
+    return found
+
+
+def _read_brainvision(path: Path) -> Any:
+    try:
+        import mne
+    except ImportError as error:
+        raise DataError("BrainVision files need the package mne", where=str(path), hint="pip install mne") from error
+    if lacking := [file.name for file in find_brainvision_files(path) if not file.is_file()]:
+        raise DataError(f"{lacking[0]} is missing, which its header names", where=str(path), expected="three files")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mne.io.read_raw_brainvision(path, preload=False, verbose="error")
+    except Exception as error:  # mne raises whatever a damaged file makes it
+        raise unreadable_error(path, "mne", error) from error
+
+
+# Streams of Lab Streaming Layer in an XDF file, as LabRecorder writes them: signals, and texts and codes as markers.
+#
+# All streams are brought to one clock and one start, the first sample of any signal. A stream that begins later, or
+# lost samples, is NaN there. Rates are those of the time stamps, since a device's nominal rate is often some percent
+# off.
+
+NOMINAL = 0.005
+"""The nominal rate is kept where the stamps' is as close to it; samples still lie where their stamps say."""
+_WHOLE = 0.0005
+_STREAM_GAP_S = 0.05
+"""Stamps that come later by so much and stay so mean lost samples; less is the jitter of their way."""
+_AROUND_S = 2.0
+_SLOPE_S = 5.0
+
+
+class Stream(NamedTuple):
+    """A stream of numbers with a rate: its places on the grid of `rate` that begins at the file's first sample, and the
+    row of `values` at each."""
+
+    name: str
+    labels: tuple[str, ...]
+    units: tuple[str | None, ...]
+    rate: float
+    places: np.ndarray
+    rows: np.ndarray
+    values: Any
+
+
+@contextmanager
+def open_lsl(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Opens an XDF file as a context. Channels are called by their labels, after `stream/` where two are called alike.
+
+    Raises:
+        DataError: pyxdf is not installed, or the file is damaged or holds no signal.
+    """
+    streams = _select_signal_streams(path)
+    labels = Counter(label for stream in streams for label in stream.labels)
+    tracks = []
+    for stream in streams:
+        data = np.full((len(stream.labels), int(stream.places[-1]) + 1), np.nan)
+        data[:, stream.places] = np.asarray(stream.values, np.float64).reshape(-1, len(stream.labels))[stream.rows].T
+        for label, unit, values in zip(stream.labels, stream.units, data, strict=True):
+            full = f"{stream.name}/{label}" if labels[label] > 1 else label
+            tracks.append(Track(full, stream.rate, len(values), unit, partial(cut_part, values)))
+    yield lambda _: tracks
+
+
+def read_lsl_markers(path: Path) -> dict[str, list[tuple[float, str]]]:
+    """Markers of each stream of texts, or of numbers without a rate (`11`, not `11.0`), by its name: seconds since the
+    first sample of any signal, and texts. Raises DataError as above."""
+    origin = _find_stream_origin(path)
+    found: dict[str, list[tuple[float, str]]] = {}
+    for name, stream in _name_streams(path):
+        if _is_text(stream) or not _read_stream_rate(path, stream):
+            found[name] = [
+                (float(at - origin), text)
+                for at, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
+                for value in values
+                if (text := str(value).strip() if _is_text(stream) else _parse_code(value))
+            ]
+    return {name: sorted(marks) for name, marks in found.items() if marks}
+
+
+def _parse_code(value: Any) -> str:
+    """A number of a marker as people write it; empty where it is none."""
+    number = float(value)
+    return "" if not np.isfinite(number) else str(int(number)) if number.is_integer() else f"{number:.7g}"
+
+
+def _is_text(stream: Any) -> bool:
+    return _read_entry(stream["info"], "channel_format") == "string"
+
+
+def _read_stream_rate(path: Path, stream: Any) -> float:
+    """The nominal rate in Hz, 0 of markers."""
+    text = _read_entry(stream["info"], "nominal_srate") or "0"
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = np.nan
+    if not 0 <= rate <= 1e6:
+        raise damaged_error(path, f"stream {_read_entry(stream['info'], 'name')} has a nominal rate of `{text[:20]}`")
+    return rate
+
+
+def _name_streams(path: Path) -> list[tuple[str, Any]]:
+    """The streams with samples, and their names, which get a number where two are called alike."""
+    streams = [stream for stream in _read_streams(path) if len(stream["time_stamps"])]
+    names = [_read_entry(stream["info"], "name") for stream in streams]
+    numbers = Counter[str]()
+    numbers.update(name for name in set(names) if names.count(name) < 2)
+    found = []
+    for name, stream in zip(names, streams, strict=True):
+        if names.count(name) > 1:
+            numbers[name] += 1
+            name = f"{name}#{numbers[name]}"
+        if not np.isfinite(stream["time_stamps"]).all():
+            raise damaged_error(path, f"a time of stream {name} is not a number")
+        found.append((name, stream))
+    return found
+
+
+def _find_stream_origin(path: Path) -> float:
+    starts = [s["time_stamps"][0] for _, s in _name_streams(path) if not _is_text(s) and _read_stream_rate(path, s)]
+    if not starts:
+        raise DataError("no stream of numbers with a rate is in it", where=str(path), expected="signals")
+    return float(min(starts))
+
+
+def _select_signal_streams(path: Path) -> list[Stream]:
+    """The streams of numbers with a rate."""
+    origin, found = _find_stream_origin(path), []
+    for name, stream in _name_streams(path):
+        if _is_text(stream) or not (nominal := _read_stream_rate(path, stream)):
+            continue
+        try:
+            rate, places, rows = put_on_even_grid(np.asarray(stream["time_stamps"], np.float64), nominal, origin)
+        except ValueError as error:
+            raise damaged_error(path, f"stream {name}: {error}") from None
+        about = (stream["info"].get("desc") or [None])[0] or {}
+        listed = [each for group in about.get("channels") or [] if group for each in group.get("channel") or []]
+        count = np.asarray(stream["time_series"]).shape[1]
+        whole = len(listed) == count
+        labels = [_read_entry(each, "label") for each in listed] if whole else [""] * count
+        units = [parse_unit(_read_entry(each, "unit")) for each in listed] if whole else [None] * count
+        labels = [label or f"{name}_{k + 1}" for k, label in enumerate(labels)]
+        found.append(Stream(name, tuple(labels), tuple(units), rate, places, rows, stream["time_series"]))
+    return found
+
+
+def put_on_even_grid(at: np.ndarray, nominal: float, origin: float) -> tuple[float, np.ndarray, np.ndarray]:
+    """A rate for time stamps in s (n,), and which sample belongs to which place of its grid, from `origin` on.
+
+    Between gaps, samples are even and only their stamps are not: a line through a stretch's stamps says where it lies.
+
+    Raises:
+        ValueError: the stamps fall back, or cover more time than fits into memory.
+    """
+    cuts, slope = _find_stream_stretches(at, nominal)
+    found = 1 / slope
+    whole = round(found)
+    rate = nominal if abs(found - nominal) <= NOMINAL * nominal else found
+    rate = float(whole) if rate == found and whole and abs(found - whole) <= _WHOLE * whole else rate
+    if (at.max() - origin) * rate > MOST_BYTES / 8:
+        raise ValueError(f"its times go over {at.max() - origin:.6g} s")
+    places, rows, free = [], [], 0
+    for first, last in pairwise(cuts):
+        begin = float(np.median(at[first:last] - slope * np.arange(last - first))) - origin
+        place = max(round(begin * rate), free)
+        if first and place - begin * rate > max(1.5, _STREAM_GAP_S * rate):
+            raise ValueError(
+                f"its times fall back by {place / rate - begin:.3g} s at {begin:.6g} s: the clock was reset"
+            )
+        count = max(round((last - first) * rate * slope), 1)
+        places.append(place + np.arange(count))
+        rows.append(
+            first + np.minimum(np.floor(np.arange(count) * found / rate + 0.5).astype(np.int64), last - first - 1)
+        )
+        free = place + count
+    return rate, np.concatenate(places), np.concatenate(rows)
+
+
+def _find_stream_stretches(at: np.ndarray, nominal: float) -> tuple[list[int], float]:
+    """The samples before which others were lost, with the first and the end; and the step in s between samples."""
+    n = len(at)
+    far = max(1, min(n - 1, round(_SLOPE_S * nominal)))
+    step = float(np.median(at[far:] - at[:-far])) / far if n > 1 else 1 / nominal
+    if not 0.1 / nominal < step < 10 / nominal:
+        raise ValueError(f"its samples come every {step:.3g} s, at a nominal rate of {nominal:g} Hz")
+    late = at - step * np.arange(n)
+    least, around = max(_STREAM_GAP_S, 0.75 * step), max(round(_AROUND_S / step), 8)
+    cuts = [0]
+    for k in (np.flatnonzero(np.abs(np.diff(at) - step) > max(_STREAM_GAP_S, 0.5 * step)) + 1).tolist():
+        jump = np.median(late[k : k + around]) - np.median(late[max(cuts[-1], k - around) : k])
+        if abs(jump) > least:
+            cuts.append(k)
+    cuts.append(n)
+    return cuts, _fit_slope(at, cuts, step)
+
+
+def _fit_slope(at: np.ndarray, cuts: Sequence[int], step: float) -> float:
+    """The step in s between samples that all stretches agree on best, whatever came in a burst."""
+    k = np.concatenate([np.arange(last - first) - (last - first - 1) / 2 for first, last in pairwise(cuts)])
+    for _ in range(3):
+        off = at - step * k
+        off = np.concatenate([off[first:last] - np.median(off[first:last]) for first, last in pairwise(cuts)])
+        near = np.abs(off) <= max(4 * float(np.median(np.abs(off))), 1e-6)
+        square = float(k[near] @ k[near])
+        step += float(k[near] @ off[near]) / square if square else 0.0
+    return step
+
+
+def _read_entry(info: Any, key: str) -> str:
+    """An entry of a stream's description, which the package gives as lists of one text."""
+    value = (info or {}).get(key) or [""]
+    return str(value[0] if isinstance(value, list) else value or "").strip()
+
+
+def _check_whole(path: Path) -> None:
+    """Raises DataError where a file ends within a chunk: pyxdf would read what stands before it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        at = len(file.read(4))
+        while at < size:
+            file.seek(at)
+            width = file.read(1)[0]
+            length = int.from_bytes(file.read(width), "little")
+            if width not in (1, 4, 8) or at + 1 + width + length > size:
+                raise damaged_error(path, f"it is damaged or ends within a chunk, after {at} of {size} bytes")
+            at += 1 + width + length
+
+
+@lru_cache(maxsize=1)
+def _read_streams(path: Path) -> list[Any]:
+    try:
+        import pyxdf
+    except ImportError as error:
+        raise DataError("XDF files need the package pyxdf", where=str(path), hint="pip install pyxdf") from error
+    logging.getLogger("pyxdf.pyxdf").setLevel(logging.CRITICAL)
+    try:
+        # The package would draw one line through stamps with a gap of up to 500 samples.
+        streams: list[Any] = pyxdf.load_xdf(str(path), dejitter_timestamps=False)[0]
+    except Exception as error:  # the package raises whatever a damaged file makes it
+        raise unreadable_error(path, "pyxdf", error) from error
+    _check_whole(path)
+    return streams
+
+
+# EDF and BDF, WFDB, and the door to all kinds.
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
@@ -29,7 +425,7 @@ _GAP_S = 0.05
 """A record of EDF+ that begins so much later than the one before it ends follows a gap; less is rounding."""
 
 
-def opened(path: Path) -> Opened:
+def open_recording(path: Path) -> Opened:
     """Opens a file of any of the kinds. Raises DataError that names it, then or when it is read."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
@@ -42,83 +438,83 @@ def opened(path: Path) -> Opened:
     return kind(path)
 
 
-def parts(path: Path) -> list[Path]:
+def list_files(path: Path) -> list[Path]:
     """All files that decide what a file holds: a header's are those that it names, as far as they are there."""
     if path.suffix.lower() == ".vhdr":
-        return [path, *(file for file in brainvision_files(path) if file.is_file())]
+        return [path, *(file for file in find_brainvision_files(path) if file.is_file())]
     if path.suffix.lower() != ".hea":
         return [path]
-    named = [path.parent / name for name in _named(path)]
+    named = [path.parent / name for name in _find_signal_files(path)]
     return [path, *sorted({file for file in named if file.is_file()})]
 
 
-def markers(path: Path) -> list[tuple[float, str]]:
+def read_markers(path: Path) -> list[tuple[float, str]]:
     """Seconds since the start and texts of what was marked in a file, in order of time; none in one that holds no
     markers. Raises DataError where it cannot be read."""
-    return sorted(mark for marks in marker_streams(path).values() for mark in marks)
+    return sorted(mark for marks in read_marker_streams(path).values() for mark in marks)
 
 
-def marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
+def read_marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
     """The markers of a file by where they are in it: the names of an XDF file's streams, `annotations`, or the status
     channel of a BioSemi file."""
     kind = path.suffix.lower()
     if kind == ".xdf":
-        return lsl_markers(path)
+        return read_lsl_markers(path)
     if kind not in (".edf", ".bdf"):
         read = _MARKERS.get(kind)
         return {"annotations": sorted(read(path))} if read else {}
-    head = header(path)
-    found = {"annotations": notes(path, head)} if head.notes else {}
-    with _edf(path) as tracks_of:
+    head = read_header(path)
+    found = {"annotations": read_notes(path, head)} if head.notes else {}
+    with _open_edf(path) as tracks_of:
         states = [track for track in tracks_of(Channels(channels={"": ""})) if is_status(path, track.name)]
-    return found | {track.name: trigger_marks(path, track) for track in states}
+    return found | {track.name: find_triggers(path, track) for track in states}
 
 
 # EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
 
 
 @contextmanager
-def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     with path.open("rb") as file:
         fixed = file.read(256)
         if fixed[:8].rstrip() not in (b"0", b"\xffBIOSEMI") or len(fixed) < 256:
-            raise damaged(path, "this is no EDF or BDF file")
+            raise damaged_error(path, "this is no EDF or BDF file")
         width = 2 if fixed[:1] == b"0" else 3
-        count = _header_number(path, "number of signals", fixed[252:256], int)
+        count = _parse_header_number(path, "number of signals", fixed[252:256], int)
         if not 1 <= count <= 4096:
-            raise damaged(path, f"{count} signals")
+            raise damaged_error(path, f"{count} signals")
         fields = file.read(256 * count)
     if len(fields) < 256 * count:
-        raise damaged(path, "the header is cut short")
+        raise damaged_error(path, "the header is cut short")
 
     def column(before: int, size: int) -> list[bytes]:
         return [fields[before * count + i * size : before * count + (i + 1) * size] for i in range(count)]
 
     labels, units = column(0, 16), column(96, 8)
     limits = [column(before, 8) for before in (104, 112, 120, 128)]
-    each = [_header_number(path, "samples a record", text, int) for text in column(216, 8)]
-    seconds = _header_number(path, "seconds a record", fixed[244:252], float)
+    each = [_parse_header_number(path, "samples a record", text, int) for text in column(216, 8)]
+    seconds = _parse_header_number(path, "seconds a record", fixed[244:252], float)
     per_record = sum(each)
     if min(each) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
-        raise damaged(path, f"records of {seconds:g} s and {per_record} samples")
+        raise damaged_error(path, f"records of {seconds:g} s and {per_record} samples")
     begin = 256 * (count + 1)
     whole, more = divmod(path.stat().st_size - begin, width * per_record)
-    records = _header_number(path, "number of records", fixed[236:244], int)
+    records = _parse_header_number(path, "number of records", fixed[236:244], int)
     if whole < 1 or records > whole:
-        raise damaged(path, f"it ends after {max(whole, 0)} of {records} records")
+        raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
     if 0 <= records < whole or (records >= 0 and more and _has_content(path, more)):
-        raise damaged(path, f"its header says {records} records, and it holds {whole} and {more} bytes")
+        raise damaged_error(path, f"its header says {records} records, and it holds {whole} and {more} bytes")
     records = whole if records < 0 else records  # -1: the writer did not come to its end
     shape = (records, per_record) if width == 2 else (records, per_record, 3)
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
 
     def track(i: int) -> Track:
         size, first = each[i], sum(each[:i])
-        gain, offset = _scale([_text(limit[i]) for limit in limits])
+        gain, offset = _scale_samples([_decode_text(limit[i]) for limit in limits])
 
         def read(start: int, stop: int) -> np.ndarray:
             if not gain:
-                raise _without_range(path, _text(labels[i]), [_text(limit[i]) for limit in limits])
+                raise _range_error(path, _decode_text(labels[i]), [_decode_text(limit[i]) for limit in limits])
             from_record, to_record = start // size, -(-stop // size)
             digital = data[from_record:to_record, first : first + size]
             if width == 3:
@@ -127,12 +523,12 @@ def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
             values = digital.reshape(-1)[start - from_record * size : stop - from_record * size]
             return gain * (offset + values.astype(np.float64))
 
-        return Track(_text(labels[i]), size / seconds, size * records, _text(units[i]) or None, read)
+        return Track(_decode_text(labels[i]), size / seconds, size * records, _decode_text(units[i]) or None, read)
 
-    signals = [i for i in range(count) if each[i] and "Annotations" not in _text(labels[i])]
+    signals = [i for i in range(count) if each[i] and "Annotations" not in _decode_text(labels[i])]
     begins = _begins(path, seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
     tracks = [
-        track(i) if begins is None else with_gaps(track(i), _stretches(begins, seconds, each[i])) for i in signals
+        track(i) if begins is None else fill_gaps(track(i), _find_stretches(begins, seconds, each[i])) for i in signals
     ]
     yield lambda _: tracks
 
@@ -150,7 +546,7 @@ def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
     Raises:
         DataError: the header says that there are `gaps`, and no record or a wrong one where they are.
     """
-    found = record_starts(path)
+    found = find_record_starts(path)
     late = np.diff(found) - seconds if found else np.zeros(0)
     if found is not None and not (np.abs(late) > _GAP_S).any():
         return None
@@ -166,7 +562,7 @@ def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
     return np.asarray(found)
 
 
-def _stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
+def _find_stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
     """The records of a channel with `size` samples in each, joined where one follows the other."""
     cuts = [0, *(np.flatnonzero(np.diff(begins) - seconds > _GAP_S) + 1).tolist(), len(begins)]
     return [
@@ -175,7 +571,7 @@ def _stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
     ]
 
 
-def _scale(limits: Sequence[str]) -> tuple[float, float]:
+def _scale_samples(limits: Sequence[str]) -> tuple[float, float]:
     """The factor and the summand of a channel's digital numbers; 0 if its limits say none."""
     try:
         low, high, least, most = map(float, limits)
@@ -187,7 +583,7 @@ def _scale(limits: Sequence[str]) -> tuple[float, float]:
     return gain, high / gain - most
 
 
-def _without_range(path: Path, label: str, limits: Sequence[str]) -> DataError:
+def _range_error(path: Path, label: str, limits: Sequence[str]) -> DataError:
     low, high, least, most = (f"`{limit[:20]}`" for limit in limits)
     return DataError(
         f"channel {label} has no range: its physical minimum is {low}, maximum {high}, digital {least} and {most}",
@@ -197,22 +593,22 @@ def _without_range(path: Path, label: str, limits: Sequence[str]) -> DataError:
     )
 
 
-def _text(field: bytes) -> str:
+def _decode_text(field: bytes) -> str:
     return field.decode("latin1").strip().strip("\0").strip()
 
 
-def _header_number(path: Path, name: str, field: bytes, kind: type[Any]) -> Any:
+def _parse_header_number(path: Path, name: str, field: bytes, kind: type[Any]) -> Any:
     try:
-        return kind(_text(field))
+        return kind(_decode_text(field))
     except ValueError:
-        raise damaged(path, f"the header's {name} is `{_text(field)[:20]}`") from None
+        raise damaged_error(path, f"the header's {name} is `{_decode_text(field)[:20]}`") from None
 
 
 # WFDB
 
 
 @contextmanager
-def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     try:
         import wfdb
     except ImportError as error:
@@ -222,14 +618,14 @@ def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     try:
         header = wfdb.rdheader(record)
     except faults as error:
-        raise damaged(path, f"no WFDB header: {error}") from error
+        raise damaged_error(path, f"no WFDB header: {error}") from error
     if isinstance(header, wfdb.MultiRecord):
         raise DataError(
             "a record of several segments", where=str(path), hint="let the pattern name the segments' own headers"
         )
     if not header.n_sig or not header.fs or not 0 < header.fs <= 1e6 or len(header.file_name or ()) != header.n_sig:
-        raise damaged(path, f"the header has {header.n_sig} signals at {header.fs} Hz and lines of others")
-    frames = _frames(path, header)
+        raise damaged_error(path, f"the header has {header.n_sig} signals at {header.fs} Hz and lines of others")
+    frames = _count_frames(path, header)
 
     def track(i: int) -> Track:
         each = int(header.samps_per_frame[i] or 1)
@@ -241,7 +637,7 @@ def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
                     record, sampfrom=first, sampto=last, channels=[i], smooth_frames=False, force_channels=False
                 )
             except faults as error:
-                raise damaged(path, f"channel {header.sig_name[i]}: {error}") from error
+                raise damaged_error(path, f"channel {header.sig_name[i]}: {error}") from error
             return np.asarray(part.e_p_signal[0], np.float64)[start - first * each : stop - first * each]
 
         return Track(str(header.sig_name[i]), header.fs * each, frames * each, header.units[i], read)
@@ -251,7 +647,7 @@ def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     yield lambda _: [track(i) for i in there]
 
 
-def _frames(path: Path, header: Any) -> int:
+def _count_frames(path: Path, header: Any) -> int:
     """How many frames a record has: those that the header promises, if its files can hold them."""
     frames = None
     for name in set(header.file_name):
@@ -261,16 +657,16 @@ def _frames(path: Path, header: Any) -> int:
         bits = sum(_WFDB_BITS[str(header.fmt[i])] * int(header.samps_per_frame[i] or 1) for i in rows)
         held = (file.stat().st_size - int(header.byte_offset[rows[0]] or 0)) * 8 // bits
         if header.sig_len and held < header.sig_len:
-            raise damaged(file, f"it ends after {held} of {header.sig_len} samples a channel")
+            raise damaged_error(file, f"it ends after {held} of {header.sig_len} samples a channel")
         if header.sig_len and held > 1.01 * header.sig_len + 64:
-            raise damaged(path, f"it says {header.sig_len} samples a channel, and {name} holds {held}")
+            raise damaged_error(path, f"it says {header.sig_len} samples a channel, and {name} holds {held}")
         frames = held if frames is None else min(frames, held)
     if not header.sig_len and frames is None:
-        raise damaged(path, "the header does not say how long the record is")
+        raise damaged_error(path, "the header does not say how long the record is")
     return int(header.sig_len or frames or 0)
 
 
-def _named(path: Path) -> list[str]:
+def _find_signal_files(path: Path) -> list[str]:
     """The signal files that a WFDB header names."""
     with path.open("rb") as file:
         text = file.read(1 << 20).decode("latin1")  # a header has a line a channel
@@ -279,9 +675,9 @@ def _named(path: Path) -> list[str]:
 
 
 _KINDS: dict[str, Callable[[Path], Opened]] = {
-    ".edf": _edf,
-    ".bdf": _edf,
-    ".hea": _wfdb,
+    ".edf": _open_edf,
+    ".bdf": _open_edf,
+    ".hea": _open_wfdb,
     ".mat": open_matlab,
     ".avro": open_embrace,
     ".vhdr": open_brainvision,
@@ -289,6 +685,6 @@ _KINDS: dict[str, Callable[[Path], Opened]] = {
     ".acq": open_acq,
 }
 _MARKERS: dict[str, Callable[[Path], list[tuple[float, str]]]] = {
-    ".vhdr": brainvision_markers,
-    ".acq": acq_markers,
+    ".vhdr": read_brainvision_markers,
+    ".acq": read_acq_markers,
 }

@@ -12,11 +12,11 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats.ratings import valued
 
 
-def on_scale(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+def make_scale_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
     """Ratings as they are (`x_value`), and less the mean of their own subject's ratings (`x_centred`), which says how
     much of an error is one of level.
 
-    >>> [target.name for target in on_scale(["arousal"], LabelRule(), (1, 9))]
+    >>> [target.name for target in make_scale_targets(["arousal"], LabelRule(), (1, 9))]
     ['arousal_value', 'arousal_centred']
     """
     return tuple(
@@ -27,6 +27,6 @@ def on_scale(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) 
     )
 
 
-def marked(names: Iterable[str], rule: LabelRule) -> tuple[Target, ...]:
+def make_marked_target(names: Iterable[str], rule: LabelRule) -> tuple[Target, ...]:
     """States that were marked or not (1 or 0), as two classes: marked in more than a quarter of a unit, or not."""
     return tuple(Target(name, "binary", replace(rule, cut=0.25), label=name, scale=(0.0, 1.0)) for name in names)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import norm
 
 from embench_plugins.datasets.hku956.reader import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
-from embench_plugins.datasets.synthetic import e4
-from embench_plugins.datasets.synthetic.body import planted, spread
+from embench_plugins.datasets.synthetic import body
+from embench_plugins.datasets.synthetic.body import plant_response, spread
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LONGEST_S = 60.0
@@ -40,20 +40,20 @@ minute."""
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     """`1. physiological_signals/hku1903/BVP/0_262957.csv` and so on, and the three tables."""
     for person, songs in zip(PEOPLE, people, strict=False):
-        _person(out / "1. physiological_signals" / person, songs, seed)
+        _write_person(out / "1. physiological_signals" / person, songs, seed)
     rows = np.concatenate(people)
     mixed = rows[np.random.default_rng([seed, 1]).permutation(len(rows))]  # as released, in no order
     lines = [",".join(COLUMNS)]
     for row in mixed:
         said = [f"{row[axis]:g},{SIGNS[int(np.sign(row[axis]))]}" for axis in ("valence", "arousal")]
         lines.append(f"{row['person']},{row['position']},{row['song']},{said[0]},{said[1]},{row['played_s']}")
-    _text(out / RATINGS, lines)
+    _write_text(out / RATINGS, lines)
     links = [f"{song},http://songs.invalid/{song}.mp3" for song in sorted(set(rows["song"].tolist()))]
-    _text(out / "2. original_song_audio.csv", ["song_id,link", *links])
-    _text(out / PERSONALITY, ["participant_id,Extroversion_score", *(f"{person},4" for person in PEOPLE)])
+    _write_text(out / "2. original_song_audio.csv", ["song_id,link", *links])
+    _write_text(out / PERSONALITY, ["participant_id,Extroversion_score", *(f"{person},4" for person in PEOPLE)])
 
 
-def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, number, 0])
     count = int(rng.integers(20, 37))
     rows = np.zeros(count, SONGS)
@@ -64,7 +64,7 @@ def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     response = {}
     for axis in ("valence", "arousal"):
         latent = norm.ppf(spread(rng, count))
-        response[axis] = planted(latent, rng.standard_normal(count), RHO * effect)
+        response[axis] = plant_response(latent, rng.standard_normal(count), RHO * effect)
         rating = np.round(20 * norm.cdf(latent + rng.uniform(-0.3, 0.5)) - 10, 1)
         rows[axis] = np.where(rng.random(count) < NEUTRAL, 0.0, rating)
     # Standard deviations: heart rate 10 between subjects, 4 within; log rate of skin responses .33, .3.
@@ -73,33 +73,33 @@ def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     return rows
 
 
-def _person(folder: Path, songs: np.ndarray, seed: int) -> None:
+def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
     """One subject's folder: a session, of which the songs are cut out."""
     number = PEOPLE.index(str(songs["person"][0]))
     rng = np.random.default_rng([seed, number, 2])
     lengths = songs["played_s"]
-    pauses = rng.integers(8, 25, len(songs)) + e4.FIRST_RATE_S * (np.arange(len(songs)) == 0)
+    pauses = rng.integers(8, 25, len(songs)) + body.FIRST_RATE_S * (np.arange(len(songs)) == 0)
     begins = np.cumsum(pauses + lengths) - lengths
     at = np.searchsorted(begins, np.arange(begins[-1] + lengths[-1] + 5), side="right") - 1
-    device = e4.worn(songs["heart_rate"][at], songs["scr_per_min"][at], rng)
+    device = body.record_wristband(songs["heart_rate"][at], songs["scr_per_min"][at], rng)
     dry = 0.005 if number % FLAT == FLAT // 2 else 1.0
     for row, begin, length in zip(songs, begins.tolist(), lengths.tolist(), strict=True):
         song = device.part(begin, begin + length)
-        rates = device.rates[begin - e4.FIRST_RATE_S : begin - e4.FIRST_RATE_S + length]
+        rates = device.rates[begin - body.FIRST_RATE_S : begin - body.FIRST_RATE_S + length]
         signals = {"ppg": song.pulse.round(2), "eda": (dry * song.skin).round(6), "temp": song.warmth.round(2),
                    "hr": rates}  # fmt: skip
         name = f"{row['position']}_{row['song']}.csv"
         for modality, values in signals.items():
-            _text(folder / FOLDERS[modality] / name, map(str, values.tolist()))
-        _text(folder / "IBI" / name, map(str, song.beats[:, 1].round(6).tolist()))
+            _write_text(folder / FOLDERS[modality] / name, map(str, values.tolist()))
+        _write_text(folder / "IBI" / name, map(str, song.beats[:, 1].round(6).tolist()))
 
 
-def _text(path: Path, lines: Iterable[str]) -> None:
+def _write_text(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="")
 
 
 GENERATOR = Generator(
-    __name__, "hku956", range(len(PEOPLE)), LONGEST_S, (SHORTEST_S, 329), "songs of {} s", _truth, _write
+    __name__, "hku956", range(len(PEOPLE)), LONGEST_S, (SHORTEST_S, 329), "songs of {} s", _draw_truth, _write
 )
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

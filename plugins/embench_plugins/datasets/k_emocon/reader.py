@@ -34,11 +34,71 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.devices import clips, e4, faces, wearables
+from embench_plugins.datasets.devices import e4, faces, wearables
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import marked, on_scale
-from embench_plugins.datasets.k_emocon.annotations import AGAIN, DIMENSIONS, EMOTIONS, MARKS, read_annotation
+from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
+
+# The annotations of K-EmoCon: a table a subject and annotator, with a row every 5 s of the debate.
+
+WINDOW_S = 5.0
+DIMENSIONS = ("arousal", "valence")
+EMOTIONS = ("cheerful", "happy", "angry", "nervous", "sad")
+SCALE = dict.fromkeys(DIMENSIONS, (1, 5)) | dict.fromkeys(EMOTIONS, (1, 4))
+MARKS = (
+    "boredom", "confusion", "delight", "concentration", "frustration", "surprise", "none_1", "confrustion", "contempt",
+    "dejection", "disgust", "eureka", "pride", "sorrow", "none_2",
+)  # fmt: skip
+"""States of the Baker-Rodrigo-Ocumpaugh monitoring protocol that could be marked: seven common ones and eight others,
+with one for none of them in each group (Park et al. 2020)."""
+AGAIN = "the file is damaged or not the release's: unpack its archive again"
+
+
+def read_annotation(
+    path: Path, duration_s: float, findings: list[Finding]
+) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """One annotator's file: where windows begin (n,), in s, in order; the ratings in them, NaN where there is none; and
+    how many windows end after the debate does, which are excluded.
+
+    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are excluded. Marks
+    are 1 where there is an x and 0 where the cell is empty.
+
+    Raises:
+        DataError: the file is no such table.
+    """
+    expected = "a row every 5 s with the columns seconds, arousal and valence"
+    table = files.text_table(path, expected=expected, hint=AGAIN)
+    if missing := [name for name in ("seconds", *DIMENSIONS) if name not in table.columns]:
+        raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
+    named = [name for name in ("seconds", *SCALE) if name in table.columns]
+    read = files.numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
+    if again := int(read["seconds"].duplicated().sum()):
+        findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
+        read = read.drop_duplicates("seconds")
+    ends = read["seconds"].to_numpy()
+    if len(ends) > 1 and np.median(np.diff(ends)) != WINDOW_S:
+        apart = f"rows are {np.median(np.diff(ends)):g} s apart"
+        raise DataError(apart, where=str(path), expected=expected, hint=AGAIN)
+    late = ends > duration_s + 1e-6
+    inside = (ends >= WINDOW_S) & ~late
+    if early := int((ends < WINDOW_S).sum()):
+        what = f"{early} rows begin before the debate: `seconds` should be a window's end"
+        findings.append(Finding("warning", str(path), what))
+    if not inside.any():
+        findings.append(Finding("warning", str(path), "no row lies in the debate"))
+    ratings = {}
+    for name in named[1:]:
+        values, (low, high) = read[name].to_numpy(copy=True)[inside], SCALE[name]
+        if odd := int(((values < low) | (values > high)).sum()):
+            findings.append(Finding("warning", str(path), f"{odd} values of {name} off {low} to {high} are left out"))
+        ratings[name] = np.where((values >= low) & (values <= high), values, np.nan)
+    for name in set(MARKS).intersection(table.columns):
+        cells = table.loc[read.index, name].astype(str).str.strip().str.lower()
+        ratings[name] = (cells == "x").to_numpy(np.float64)[inside]
+    return ends[inside] - WINDOW_S, ratings, int(late.sum())
+
+
+# The reader.
 
 PEOPLE = 32
 BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
@@ -70,11 +130,11 @@ class _Debate(NamedTuple):
     duration_s: float
 
 
-def _target(name: str, annotator: str) -> tuple[Target, ...]:
+def _make_target(name: str, annotator: str) -> tuple[Target, ...]:
     """The binary target (high is 3 to 5), the value itself, and the value less the subject's mean. A unit of 10 s holds
     two windows: a mean of 2.5, as of 2 and 3, or 1 and 4, is undecided."""
     cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
-    return *binary([name], cut, (1.0, 5.0)), *on_scale([name], value, (1.0, 5.0))
+    return *binary([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
@@ -102,10 +162,10 @@ class KEmoCon(Dataset):
                 target
                 for annotator in ("self", "partner", "external", "external_vote")
                 for name in DIMENSIONS
-                for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
+                for target in _make_target(name if annotator == "self" else f"{name}_{annotator}", annotator)
             ),
-            *on_scale(EMOTIONS, LabelRule("mean"), (1.0, 4.0)),
-            *marked(MARKS, LabelRule("mean")),
+            *make_scale_targets(EMOTIONS, LabelRule("mean"), (1.0, 4.0)),
+            *make_marked_target(MARKS, LabelRule("mean")),
         ),
         default_targets=DIMENSIONS,
         mains_hz=60.0,
@@ -116,7 +176,7 @@ class KEmoCon(Dataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.card = faces.card(self.card, self._tables.values())
+        self.card = faces.extend_card(self.card, self._tables.values())
 
     def subjects(self) -> list[str]:
         """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
@@ -128,7 +188,7 @@ class KEmoCon(Dataset):
         """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
         pid = self._pid(subject)
         annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS, VOTE)]
-        films = [path for clip in self._videos(pid) for path in faces.belongings(clip, None)]
+        films = [path for clip in self._videos(pid) for path in faces.list_files(clip, None)]
         beside = filter(None, (*annotations, *films, self._tables.get(pid)))
         return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
 
@@ -146,7 +206,7 @@ class KEmoCon(Dataset):
         subjects = self.subjects()
         if missing := PEOPLE - len(subjects):
             findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no signals here"))
-        findings += faces.lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
         for subject in subjects:
             try:
                 self._read(self._pid(subject), findings)
@@ -214,7 +274,7 @@ class KEmoCon(Dataset):
         table = files.table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
         debates: dict[int, _Debate] = {}
         for pid, start, end in table.to_numpy():
-            wearables.milliseconds(np.array([start, end]), path, hint=AGAIN)
+            wearables.check_milliseconds(np.array([start, end]), path, hint=AGAIN)
             if pid not in range(1, PEOPLE + 1) or pid in debates or not 0 < end - start <= 1000 * LONGEST_S:
                 what = f"pid {pid:g} with a debate of {(end - start) / 1000:g} s" + " again" * (pid in debates)
                 raise DataError(what, where=str(path), expected=expected, hint=AGAIN)
@@ -252,7 +312,7 @@ class KEmoCon(Dataset):
     @cached_property
     def _tables(self) -> Mapping[int, Path]:
         """The table of the face in each subject's video, named like it (`p1_640.csv`); of several the first by path."""
-        named = [(match, path) for path in faces.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
+        named = [(match, path) for path in faces.find_tables(self.root) if (match := _TABLE.fullmatch(path.name))]
         return {int(match[1]): path for match, path in reversed(named)}
 
     # Signals
@@ -260,7 +320,7 @@ class KEmoCon(Dataset):
     def _signal(self, pid: int, modality: str, path: Path, debate: _Debate, findings: list[Finding]) -> Signal | None:
         """A modality on its grid, NaN where samples were lost; None where the debate has no value of it."""
         meta, columns = self.card.modalities[modality], COLUMNS.get(modality, ("value",))
-        times, values = wearables.rows(path, columns, SERIALS.get(pid), findings, hint=AGAIN)
+        times, values = wearables.read_rows(path, columns, SERIALS.get(pid), findings, hint=AGAIN)
         seconds = (times - debate.start_ms) / 1000
         if modality in BELT:
             values[values == 0] = np.nan  # no contact
@@ -272,7 +332,7 @@ class KEmoCon(Dataset):
                 values *= e4.COUNT_G
             else:
                 findings.append(Finding("note", str(path), "read as g: the values are too small for counts of 1/64 g"))
-        data = wearables.on_grid(points, values, int(debate.duration_s * meta.rate + 1e-6))
+        data = wearables.put_on_grid(points, values, int(debate.duration_s * meta.rate + 1e-6))
         if lost := float(np.isnan(data).any(axis=0).mean()):
             what = f"{lost:.1%} of the debate has no {modality}"
             findings.append(Finding("warning" if lost > 0.1 else "note", str(path), what))
@@ -303,7 +363,7 @@ class KEmoCon(Dataset):
         for name in DIMENSIONS:
             raters = [read[key] for r in RATERS if (key := f"{name}_external_{r.lower()}") in read]
             if raters:
-                read[f"{name}_external"] = _mean_of(raters)
+                read[f"{name}_external"] = _average_raters(raters)
         return {
             name: Label("continuous", values, times)
             for name, (times, values) in read.items()
@@ -322,7 +382,7 @@ class KEmoCon(Dataset):
         paths = self._videos(pid)
         for path in paths:
             try:
-                length_s = clips.header(path).duration_s
+                length_s = faces.read_header(path).duration_s
             except DataError as error:
                 findings.append(Finding("warning", str(path), error.what))
                 continue
@@ -351,7 +411,7 @@ class KEmoCon(Dataset):
                     yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
 
 
-def _mean_of(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def _average_raters(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of those who rated a window, over all windows that any of them has."""
     series = [pd.Series(values, index=np.round(times, 3)) for times, values in raters]
     mean = pd.concat(series, axis=1).sort_index().mean(axis=1)

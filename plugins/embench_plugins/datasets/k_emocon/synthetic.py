@@ -5,7 +5,7 @@ the latent value of each 5 s in five steps, high (3 to 5) about half of the time
 by `RHO * effect`:
 - arousal -> heart rate (wristband's pulse wave and belt) and skin conductance responses a minute;
 - valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers;
-- where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
+- where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
 `RHO` is such that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90
 at effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces and their alpha: an order
 holds within a subject only. The partner and the five observers see the latent value through noise of their own. Two who
@@ -28,12 +28,10 @@ import numpy as np
 import pandas as pd
 
 from embench_plugins.datasets.k_emocon import reader
-from embench_plugins.datasets.k_emocon.annotations import DIMENSIONS, MARKS, SCALE, WINDOW_S
-from embench_plugins.datasets.k_emocon.reader import BANDS, RATERS, SERIALS
+from embench_plugins.datasets.k_emocon.reader import BANDS, DIMENSIONS, MARKS, RATERS, SCALE, SERIALS, WINDOW_S
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
-from embench_plugins.datasets.synthetic.brain import standardised
-from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
+from embench_plugins.datasets.synthetic.body import Body, draw_smooth_noise, plant_response, standardise
+from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator
 
 RHO = 0.765
@@ -89,22 +87,22 @@ Clock = tuple[int, int, int]
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
     """metadata, e4_data, neurosky_polar_data, emotion_annotations, data_quality_tables; with videos also openface and
     debate_recordings. Debates are up to 6 % shorter than the longest."""
-    clocks = {pid: _clock(pid, length_s) for pid in range(1, len(people) + 1)}
-    written = {pid: person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
-    _metadata(out / "metadata", clocks, written)
-    _quality(out / "data_quality_tables", written)
+    clocks = {pid: _draw_clock(pid, length_s) for pid in range(1, len(people) + 1)}
+    written = {pid: write_person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
+    _write_metadata(out / "metadata", clocks, written)
+    _write_quality(out / "data_quality_tables", written)
     for pid in sorted(set(clocks) - set(UNFILMED)) if videos else ():
-        _film(out, people[pid - 1], seed, clocks[pid])
+        _write_film(out, people[pid - 1], seed, clocks[pid])
 
 
-def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    _, start, end = _clock(pid, length_s)
+def _draw_truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    _, start, end = _draw_clock(pid, length_s)
     rng, windows = np.random.default_rng([seed, pid, 0]), int((end - start) / 1000 // WINDOW_S)
     rows, response = np.zeros(windows, ROWS), {}
     for name in DIMENSIONS:
-        latent, other = (standardised(smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)) for _ in range(2))
-        response[name] = planted(latent, other, RHO * effect)
-        rows[f"{name}_latent"], rows[f"{name}_rating"] = latent, _rated(latent, rng)
+        latent, other = (standardise(draw_smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)) for _ in range(2))
+        response[name] = plant_response(latent, other, RHO * effect)
+        rows[f"{name}_latent"], rows[f"{name}_rating"] = latent, _draw_ratings(latent, rng)
     rows["person"], rows["window"] = pid, np.arange(windows)
     # Standard deviations: heart rate 8 between subjects, 5 within; log of SCR rate .52, .45; log of the swing .6, .5.
     rows["heart_rate"] = rng.uniform(62, 90) + 5 * response["arousal"]
@@ -116,29 +114,29 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     return rows
 
 
-def person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
+def write_person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
     """Writes one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
     pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])
-    e4, belt = _e4(rows, clock, rng), _headset_and_belt(rows, clock, rng)
+    e4, belt = _make_e4(rows, clock, rng), _make_headset_and_belt(rows, clock, rng)
     if pid in NO_E4:
         e4 = {}
     if pid in ONLY_BRAINWAVE:
         belt = {"BrainWave": belt["BrainWave"]}
     if pid in NO_SCORES:
         belt = {name: belt[name] for name in ("BrainWave", "Polar_HR")}
-    tables = {name: _quirky(name, table, pid, clock) for name, table in (e4 | belt).items()}
+    tables = {name: _add_quirks(name, table, pid, clock) for name, table in (e4 | belt).items()}
     if pid in LACKING:
         del tables[LACKING[pid]]
     for name, table in tables.items():
         folder = out / ("e4_data" if name in e4 else "neurosky_polar_data") / str(pid)
-        _table(table, folder / f"{name}.csv")
+        _write_table(table, folder / f"{name}.csv")
         if pid in CHECKPOINTS:
-            _table(table[:5], folder / ".ipynb_checkpoints" / f"{name}-checkpoint.csv")
-    _annotations(out / "emotion_annotations", rows, np.random.default_rng([seed, pid, 2]))
+            _write_table(table[:5], folder / ".ipynb_checkpoints" / f"{name}-checkpoint.csv")
+    _write_annotations(out / "emotion_annotations", rows, np.random.default_rng([seed, pid, 2]))
     return tables
 
 
-def _clock(pid: int, length_s: float) -> Clock:
+def _draw_clock(pid: int, length_s: float) -> Clock:
     """initTime, startTime and endTime in ms: the same for the two of a debate."""
     debate = (pid - 1) // 2
     start = EPOCH_MS + 86_400_000 * debate + 137 * debate
@@ -146,12 +144,12 @@ def _clock(pid: int, length_s: float) -> Clock:
     return start - duration // 5 - 7000 - 1000 * (debate % 3), start, start + duration
 
 
-def _rated(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _draw_ratings(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n,) of 1 to 5; where the steps lie differs a little from annotator to annotator."""
     return 1.0 + np.digitize(latent, np.array(STEPS) + rng.uniform(-0.3, 0.3))
 
 
-def _e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     """The wristband's tables, from initTime to 3 s after the debate. Its clock's phase is its own."""
     init, start, end = clock
     seconds = (end - init) / 1000 + 3
@@ -190,7 +188,7 @@ def _e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, p
     return tables
 
 
-def _headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def _make_headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     """About a row a second: one in ten seconds has two, one in twenty none, one in forty no contact, which is 0."""
     init, start, end = clock
     seconds = np.arange(int((end - init) / 1000) + 3)
@@ -198,7 +196,7 @@ def _headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) 
         np.interp(seconds - (start - init) / 1000, WINDOW_S * (rows["window"] + 0.5), rows[name])
         for name in ("heart_rate", "alpha_share")
     )
-    level = smooth_noise(rng, len(seconds), 1, TAU_S) + 0.5 * rng.standard_normal(len(seconds))
+    level = draw_smooth_noise(rng, len(seconds), 1, TAU_S) + 0.5 * rng.standard_normal(len(seconds))
     own = np.linspace(13, 9, 8) + 0.4 * rng.standard_normal(8)
     alpha = np.array([-0.25, -0.25, 0.75, 0.75, -0.25, -0.25, -0.25, -0.25])
     power = own + level[:, None] + share[:, None] * alpha + 0.06 * rng.standard_normal((len(seconds), 8))
@@ -221,7 +219,7 @@ def _headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) 
     return tables
 
 
-def _quirky(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFrame:
+def _add_quirks(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFrame:
     """A device's table as it is in the release: with rows lost, out of order, or twice."""
     middle = int(np.searchsorted(table["timestamp"], (clock[1] + clock[2]) // 2))
     lost, count = GAPS.get(pid, ("", 0))
@@ -234,46 +232,48 @@ def _quirky(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFr
     return table
 
 
-def _film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
+def _write_film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
     """One subject's video of the debate, its length in its name, and what OpenFace would have made of it."""
     pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
-    seconds, rng = films.times(length_s), np.random.default_rng([seed, pid, 4])
+    seconds, rng = films.list_times(length_s), np.random.default_rng([seed, pid, 4])
     smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
     face, done = Face.draw(rng), Performance.draw(smile, brow, float(films.FPS), rng)
     name = f"p{pid}_{length_s:.0f}"
-    films.film(out / "debate_recordings" / f"{name}.mp4", face, done)
-    films.table(out / "openface" / f"{name}.csv", done, rng, spaced=pid in BY_OLD_OPENFACE)
+    films.write_film(out / "debate_recordings" / f"{name}.mp4", face, done)
+    films.write_table(out / "openface" / f"{name}.csv", done, rng, spaced=pid in BY_OLD_OPENFACE)
 
 
-def _annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
+def _write_annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
     """All annotations of one subject. Some begin a window late, end early, or go on after the debate."""
     pid, windows = int(rows["person"][0]), len(rows)
     ratings: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("self", "partner", *RATERS)}
 
     def noise() -> np.ndarray:
-        return smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)
+        return draw_smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)
 
     for name in DIMENSIONS:
         latent = rows[f"{name}_latent"]
         ratings["self"][name] = rows[f"{name}_rating"]
-        ratings["partner"][name] = _rated(planted(latent, noise(), 0.5), rng)
-        observed = planted(latent, noise(), 0.5)
+        ratings["partner"][name] = _draw_ratings(plant_response(latent, noise(), 0.5), rng)
+        observed = plant_response(latent, noise(), 0.5)
         for rater in RATERS:
-            ratings[rater][name] = _rated(planted(observed, noise(), 0.8), rng)
+            ratings[rater][name] = _draw_ratings(plant_response(observed, noise(), 0.8), rng)
     for order, (annotator, rated) in enumerate(ratings.items()):
         kind = "external" if annotator in RATERS else annotator
         first, after = (pid + order) % 4 == 3, (pid + order) % 6 - 1
-        table = _annotation(rated, int(first), windows + after, rng)
+        table = _make_annotation(rated, int(first), windows + after, rng)
         if pid in UNRATED and annotator in ("self", "R1"):
             table.loc[table["seconds"] == 2 * WINDOW_S, "arousal"] = np.nan
         if pid in FLOAT_RATINGS:
             table = table.astype(dict.fromkeys(SCALE, float))
-        _table(table, folder / f"{kind}_annotations" / f"P{pid}.{annotator}.csv")
+        _write_table(table, folder / f"{kind}_annotations" / f"P{pid}.{annotator}.csv")
     votes = {name: np.median([ratings[rater][name] for rater in RATERS], axis=0) for name in DIMENSIONS}
-    _table(_annotation(votes, 0, windows, rng), folder / "aggregated_external_annotations" / f"P{pid}.external.csv")
+    _write_table(
+        _make_annotation(votes, 0, windows, rng), folder / "aggregated_external_annotations" / f"P{pid}.external.csv"
+    )
 
 
-def _annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
+def _make_annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
     """Rows `first` to `stop` of an annotation, the windows beyond the debate made up; `seconds` is a window's end."""
     table = pd.DataFrame({"seconds": (WINDOW_S * np.arange(1, stop + 1)).astype(int)})
     for name, (low, high) in SCALE.items():
@@ -285,18 +285,18 @@ def _annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.ran
     return table[first:].astype(dict.fromkeys(SCALE, "Int64"))
 
 
-def _metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, dict[str, pd.DataFrame]]) -> None:
+def _write_metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, dict[str, pd.DataFrame]]) -> None:
     debates = pd.DataFrame([(pid, *clock) for pid, clock in clocks.items()])
     debates.columns = pd.Index(["pid", "initTime", "startTime", "endTime"])
-    _table(debates, folder / "subjects.csv", "utf-8-sig")
+    _write_table(debates, folder / "subjects.csv", "utf-8-sig")
     streams = [*E4_STREAMS, "Attention", "BrainWave", "Meditation", "Polar_HR"]
     available = pd.DataFrame([{"pid": pid, **{s: s in tables for s in streams}} for pid, tables in written.items()])
     for name in ("self_annotations", "partner_annotations", *(f"external_annotations_{rater}" for rater in RATERS)):
         available[name] = True
-    _table(available, folder / "data_availability.csv")
+    _write_table(available, folder / "data_availability.csv")
 
 
-def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
+def _write_quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
     """Tables without a pid: row k is subject k. Cells are a number, a count with its share, or n/a."""
     rows = {
         "durations": lambda table: f"{(table['timestamp'].max() - table['timestamp'].min()) / 1000:.1f}",
@@ -306,16 +306,16 @@ def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
     }
     for name, cell in rows.items():
         cells = [[cell(tables[s]) if s in tables else "n/a" for s in E4_STREAMS] for tables in written.values()]
-        _table(pd.DataFrame(cells, columns=pd.Index(E4_STREAMS)), folder / f"e4_{name}.csv")
+        _write_table(pd.DataFrame(cells, columns=pd.Index(E4_STREAMS)), folder / f"e4_{name}.csv")
 
 
-def _table(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
+def _write_table(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, encoding=encoding, lineterminator="\n")
 
 
 GENERATOR = Generator(
     __name__, "k_emocon", range(1, reader.PEOPLE + 1), LENGTH_S, (SHORTEST_S, reader.LONGEST_S), "debates of {} s",
-    _truth, _write,
+    _draw_truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

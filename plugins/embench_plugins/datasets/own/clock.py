@@ -30,13 +30,13 @@ UNIX_S = 3e8
 EXPECTED = "seconds, a date such as 2024-03-01 14:05:00 or 01.03.2024 14:05:00, or a time of day such as 14:05:00"
 
 
-def zone_of(text: str) -> tzinfo:
-    """A time zone by its name or its distance from UTC.
+def parse_zone(text: str) -> tzinfo:
+    """Parse a time zone, given by its name or its distance from UTC.
 
     Raises:
         ValueError: it is neither.
 
-    >>> zone_of("UTC+1").utcoffset(None), str(zone_of("Europe/Berlin"))
+    >>> parse_zone("UTC+1").utcoffset(None), str(parse_zone("Europe/Berlin"))
     (datetime.timedelta(seconds=3600), 'Europe/Berlin')
     """
     if text.upper() in ("UTC", "GMT", "Z"):
@@ -74,7 +74,7 @@ class Clock:
         """Seconds since the recording began; NaN where the cell is empty. Raises DataError that names the cell."""
         if text.lower() in tables.MISSING:
             return math.nan
-        value = tables.number(text)
+        value = tables.parse_number(text)
         try:
             if math.isfinite(value) and abs(value) < UNIX_S:
                 return self._from_start(value)
@@ -93,7 +93,7 @@ class Clock:
 
     def length(self, text: str, path: Path, line: int, column: str) -> float:
         """Seconds that something lasts; NaN where the cell is empty. Raises DataError that names the cell."""
-        value = tables.number(text)
+        value = tables.parse_number(text)
         if not math.isfinite(value) and text.lower() not in tables.MISSING:
             what = f"line {line}, column {column}: `{text[:40]}` is no number of seconds"
             raise DataError(what, where=str(path), expected="seconds, such as 40")
@@ -109,15 +109,15 @@ class Clock:
         if max(self.origins.values()) - min(self.origins.values()) <= STARTS_APART_S:
             return value
         first, *later = sorted(self.origins, key=self.origins.__getitem__)
-        listed = f"{self._shown(first)}, or " + " or ".join(
-            f"{self._shown(name)}, {self.origins[name] - self.origins[first]:g} s later" for name in later
+        listed = f"{self._describe_origin(first)}, or " + " or ".join(
+            f"{self._describe_origin(name)}, {self.origins[name] - self.origins[first]:g} s later" for name in later
         )
         cures = " or ".join(f"`from: {name}`" for name in (first, *later))
         raise _UnclearError(
             f"it may count from {listed}; what to do: write {cures} where its column is named, or dates"
         )
 
-    def _shown(self, name: str) -> str:
+    def _describe_origin(self, name: str) -> str:
         if name == COLUMN:
             return "0 of the signals' column of times"
         if self.start is None:
@@ -134,7 +134,7 @@ class Clock:
             if found[2] == "/" and max(first, second) <= 12 and first != second:
                 raise _UnclearError("day first or month first? write 2024-03-01 for the first of March")
             day, month = (second, first) if found[2] == "/" and second > 12 else (first, second)
-            when = datetime(int(found[4]), month, day) + _since_midnight(found[5] or "0:00")  # noqa: DTZ001
+            when = datetime(int(found[4]), month, day) + _parse_time_of_day(found[5] or "0:00")  # noqa: DTZ001
         else:
             when = datetime.fromisoformat(text)
         return when.timestamp() if when.tzinfo else self._only(self._instants(when), when)
@@ -144,7 +144,7 @@ class Clock:
         middle, which lies outside."""
         start = float(self.start or 0)
         began = datetime.fromtimestamp(start, self.zone)
-        day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + _since_midnight(found[0])
+        day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + _parse_time_of_day(found[0])
         if self.duration_s is None:
             at = self._instants(day)[0]
             return at + 86_400 if at < start - HALF_DAY_S else at
@@ -187,7 +187,7 @@ class _UnclearError(ValueError):
     """A time that could be several."""
 
 
-def _since_midnight(text: str) -> timedelta:
+def _parse_time_of_day(text: str) -> timedelta:
     found = _TIME.fullmatch(text.strip())
     if found is None:
         raise ValueError(text)

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import log_times, tables
+from embench_plugins.datasets.own import exports, tables
 from embench_plugins.datasets.own.clock import UNIX_S, Clock
-from embench_plugins.datasets.own.found import TIMES, Kind, template_of
-from embench_plugins.datasets.own.paths import starred
-from embench_plugins.datasets.own.yaml import as_yaml
+from embench_plugins.datasets.own.description import quote_yaml
+from embench_plugins.datasets.own.found import TIMES, Kind, find_template
+from embench_plugins.datasets.own.layout import merge_stars
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
 ENDS = "end|ended|ends|stop|stopped|offset|to|until|ende|bis|終了|fin"
@@ -77,13 +77,13 @@ class Sheet:
     @property
     def place(self) -> dict[str, str]:
         """The keys of `dataset.yaml` that say where it is."""
-        return {"table": as_yaml(self.name), **({"sheet": as_yaml(self.sheet)} if self.sheet else {})}
+        return {"table": quote_yaml(self.name), **({"sheet": quote_yaml(self.sheet)} if self.sheet else {})}
 
     @property
     def participant(self) -> pd.Series | None:
         """Whose row each is, None where nothing says it."""
         column = "{participant}" if "{participant}" in self.rows else self.keys.get("participant")
-        return canonical(self.rows[column]) if column else None
+        return simplify_cells(self.rows[column]) if column else None
 
     @property
     def one_each(self) -> bool:
@@ -98,21 +98,21 @@ class Sheet:
         return [str(c) for c in self.rows.columns if c not in used and not str(c).startswith("{")]
 
 
-def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
+def find_sheets(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
     """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
-    people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
+    people = {tables.simplify_value(value) for kind in known for value in kind.facts["participant"]}
     groups: dict[tuple[int, str, str, frozenset[str], str | None], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
-        depth, log = len(path.relative_to(root).parts), log_times.program(rows)
-        own, why = _cleared(log, rows, known) if log else (rows, "")
+        depth, log = len(path.relative_to(root).parts), exports.find_program(rows)
+        own, why = _clear_log(log, rows, known) if log else (rows, "")
         of = (depth, path.suffix, why, frozenset(own.columns), rows.attrs.get("sheet"))
         groups.setdefault(of, []).append((path, own))
     sheets = []
     for (_, _, why, _, sheet), group in groups.items():
         paths = [path for path, _ in group]
-        text, facts = template_of(root, paths) if len(paths) > 1 else ("", {})
+        text, facts = find_template(root, paths) if len(paths) > 1 else ("", {})
         who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
-        if who and np.mean([tables.canonical(value) in people for value in who]) >= 0.5:
+        if who and np.mean([tables.simplify_value(value) in people for value in who]) >= 0.5:
             parts = [
                 rows.assign(**{f"{{{name}}}": values[k] for name, values in facts.items()})
                 for k, (_, rows) in enumerate(group)
@@ -122,9 +122,9 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 shared = set.intersection(*(set(kind.facts) for kind in known))
                 for name in set(facts) - shared:
                     text = text.replace(f"{{{name}}}", "*")
-                text = starred(text)
-            people_of = rows["{participant}"].map(tables.canonical)
-            same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
+                text = merge_stars(text)
+            people_of = rows["{participant}"].map(tables.simplify_value)
+            same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.simplify_value) == people_of).all()]
             sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why, sheet=sheet))
         else:
             sheets += [
@@ -133,18 +133,18 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
     return sheets
 
 
-def canonical(cells: pd.Series) -> pd.Series:
+def simplify_cells(cells: pd.Series) -> pd.Series:
     """Cells as keys are compared."""
-    return cells.map({cell: tables.canonical(cell) for cell in cells.unique()})
+    return cells.map({cell: tables.simplify_value(cell) for cell in cells.unique()})
 
 
-def _shown(rows: pd.DataFrame) -> list[str]:
-    """The columns of dates at which what a log shows begins and ends: of what recurs and lasts longest, or of what
-    fills most of that, as a film does in its trial."""
+def _find_shown(rows: pd.DataFrame) -> list[str]:
+    """Find the columns of dates at which what a log shows begins and ends. Of several pairs, take the one that
+    recurs and lasts longest, or one that fills most of that, as a film does in its trial."""
     found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
-        pair = [column, f"{stem}.{log_times.PAIRS.get(word)} date"]
+        pair = [column, f"{stem}.{exports.PAIRS.get(word)} date"]
         if pair[1] in rows:
             begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
             found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
@@ -159,10 +159,10 @@ def _shown(rows: pd.DataFrame) -> list[str]:
     return best[0][3] if best else []
 
 
-def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
-    """A log's rows without what says only how the experiment ran, and of its dates those of what was shown; and why
-    these cannot be used, where they cannot."""
-    shown = _shown(rows)
+def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
+    """Drop a log's rows that say only how the experiment ran, and all its dates but those of what was shown. Return
+    the rest, and why its dates cannot be used, empty where they can."""
+    shown = _find_shown(rows)
     why = ""
     if not any(kind.begins for kind in known):
         why = "the recordings do not say when they began"
@@ -178,47 +178,47 @@ def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.Da
     return rows[plain], f"a log of {log} whose times are not used: {why}" if why else ""
 
 
-def timing_of(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
+def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
     """The columns of stretches of time, by their names in several languages, or since all their cells are dates."""
 
     def named(words: str) -> str | None:
         form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)
         exact = re.compile(rf"(?:{words}){_UNITS}", re.IGNORECASE)
-        free = [str(c) for c in rows.columns if c not in keys.values() and moments(rows[c])]
+        free = [str(c) for c in rows.columns if c not in keys.values() and are_times(rows[c])]
         return next((c for c in free if exact.fullmatch(c)), next((c for c in free if form.fullmatch(c)), None))
 
     start, end, duration = named(STARTS), named(ENDS), named(DURATIONS)
     if start and (end or duration) and start != end:
         return Timing(start, end, None if end else duration)
-    dated = [str(c) for c in rows.columns if c not in keys.values() and moments(rows[c], dates_only=True)]
+    dated = [str(c) for c in rows.columns if c not in keys.values() and are_times(rows[c], dates_only=True)]
     for first, second in pairwise(dated):
         if _rises(rows, first, second):
             return Timing(first, second, None)
     return None
 
 
-def moment_of(sheet: Sheet) -> str | None:
+def find_moment_column(sheet: Sheet) -> str | None:
     """The column of the time of each row, of a table that follows each participant through time."""
     people = sheet.participant
     if people is None or sheet.timing or len(people) < _ROWS * people.nunique():
         return None
     for column in sheet.plain:
-        numbers = sheet.rows[column].map(tables.number)
+        numbers = sheet.rows[column].map(tables.parse_number)
         named = re.fullmatch(TIMES, re.split(r"[(\[]", column.lower())[0].strip())
         if named and numbers.notna().all() and all(own.is_monotonic_increasing for _, own in numbers.groupby(people)):
             return column
     return None
 
 
-def moments(column: pd.Series, *, dates_only: bool = False) -> bool:
+def are_times(column: pd.Series, *, dates_only: bool = False) -> bool:
     """True if nearly all cells are times."""
     cells = [cell for cell in column.head(_SOME) if cell.lower() not in tables.MISSING]
-    if not cells or (dates_only and all(math.isfinite(tables.number(cell)) for cell in cells)):
+    if not cells or (dates_only and all(math.isfinite(tables.parse_number(cell)) for cell in cells)):
         return False
-    return sum(_second(cell) is not None for cell in cells) >= 0.9 * len(cells)
+    return sum(_parse_second(cell) is not None for cell in cells) >= 0.9 * len(cells)
 
 
-def _second(cell: str, clock: Clock = Clock(start=0.0)) -> float | None:  # noqa: B008 (frozen)
+def _parse_second(cell: str, clock: Clock = Clock(start=0.0)) -> float | None:  # noqa: B008 (frozen)
     try:
         value = clock.seconds(cell, Path(), 0, "")
     except DataError:
@@ -227,23 +227,26 @@ def _second(cell: str, clock: Clock = Clock(start=0.0)) -> float | None:  # noqa
 
 
 def _rises(rows: pd.DataFrame, first: str, second: str) -> bool:
-    pairs = [(_second(a), _second(b)) for a, b in zip(rows[first].head(_SOME), rows[second].head(_SOME), strict=True)]
+    pairs = [
+        (_parse_second(a), _parse_second(b))
+        for a, b in zip(rows[first].head(_SOME), rows[second].head(_SOME), strict=True)
+    ]
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
     return bool(known) and sum(b > a for a, b in known) >= 0.95 * len(known)
 
 
-def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
-    """The column of a table that names what was shown: its values recur over people, and hardly within one.
+def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
+    """Find the column that names the stimulus: its values recur over participants, and rarely within one.
 
     Args:
         known: stimuli that files or markers name; a column of these goes first.
     """
     people, best = sheet.participant, (0.0, 0.0, "")
-    names = {tables.canonical(name) for name in known}
+    names = {tables.simplify_value(name) for name in known}
     for column in sheet.plain:
         if sheet.rows[column].nunique() > 2 * _MOST_STIMULI:
             continue
-        cells = canonical(sheet.rows[column])
+        cells = simplify_cells(sheet.rows[column])
         there = ~cells.isin(tables.MISSING)
         values = set(cells[there])
         if not 2 <= len(values) <= _MOST_STIMULI or there.mean() < 0.3:
@@ -256,8 +259,8 @@ def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
             continue
         seen = pd.Series(people[there].to_numpy()).groupby(cells[there].to_numpy()).nunique()
         repeats = there.sum() / max(len({*zip(people[there], cells[there], strict=True)}), 1)
-        if all(math.isfinite(tables.number(value)) for value in values) and (
-            repeats > 1.05 or seen.median() < 0.8 * people.nunique() or _counts(people[there], cells[there])
+        if all(math.isfinite(tables.parse_number(value)) for value in values) and (
+            repeats > 1.05 or seen.median() < 0.8 * people.nunique() or _numbers_rise(people[there], cells[there])
         ):
             continue  # ratings, or numbers of trials
         if seen.median() >= max(2, 0.3 * people.nunique()) and repeats <= 1.5:
@@ -265,18 +268,18 @@ def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
     return best[2] or None
 
 
-def _counts(people: pd.Series, cells: pd.Series) -> bool:
+def _numbers_rise(people: pd.Series, cells: pd.Series) -> bool:
     """True if numbers rise with the rows of each participant."""
-    numbers = cells.map(tables.number)
+    numbers = cells.map(tables.parse_number)
     return all(own.is_monotonic_increasing for _, own in numbers.groupby(people))
 
 
-def wide_of(sheet: Sheet, known: Sequence[str], hole: str = "stimulus") -> dict[str, list[str]]:
-    """Columns of a table that exist for each of several stimuli: the column with `{stimulus}`, or another `hole`, in
-    the name's place -> the stimuli. Stimuli are known, or have a start and an end."""
+def find_wide_columns(sheet: Sheet, known: Sequence[str], hole: str = "stimulus") -> dict[str, list[str]]:
+    """Find columns that exist once for each stimulus. Return the name of each with `{stimulus}`, or another `hole`,
+    in the stimulus's place -> the stimuli. The stimuli are known, or have a start and an end."""
     found: dict[str, list[str]] = {}
     for column in map(str, sheet.rows.columns):
-        for before, name, after in _parts(column):
+        for before, name, after in _split_name(column):
             if name:
                 found.setdefault(f"{before}{{{hole}}}{after}", []).append(name)
     names = set(known)
@@ -288,7 +291,7 @@ def wide_of(sheet: Sheet, known: Sequence[str], hole: str = "stimulus") -> dict[
     return {column: group for column, group in there.items() if len(group) >= 2}
 
 
-def _parts(column: str) -> Iterator[tuple[str, str, str]]:
+def _split_name(column: str) -> Iterator[tuple[str, str, str]]:
     """Ways to take a column's name apart: what stands before a stimulus, its name, and what stands after."""
     for found in re.finditer(r"[_ .-]+", column):
         yield "", column[: found.start()], column[found.start() :]
@@ -304,7 +307,7 @@ class Marks(NamedTuple):
     until: str | None
 
 
-def marks_of(kind: Kind, known: Sequence[str]) -> Marks | None:
+def find_stimulus_marks(kind: Kind, known: Sequence[str]) -> Marks | None:
     """The markers of a kind of files that name stimuli; None where there are none that recur over people.
 
     Args:
@@ -316,7 +319,7 @@ def marks_of(kind: Kind, known: Sequence[str]) -> Marks | None:
     counts = [Counter(text for _, text in marks) for marks in lists]
     everywhere = [text for text in set().union(*counts) if sum(text in c for c in counts) >= 0.5 * len(counts)]
     single = sorted(text for text in everywhere if np.median([c[text] for c in counts if c[text]]) == 1)
-    split = {text: _split(text, [tables.canonical(name) for name in known]) for text in single}
+    split = {text: _split(text, [tables.simplify_value(name) for name in known]) for text in single}
     stems = Counter(stem for stem, _ in split.values())
     shared = max(stems, key=lambda stem: (stems[stem], len(stem)), default="")
     begins = {text: name for text, (stem, name) in split.items() if stem == shared}
@@ -336,22 +339,22 @@ def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
     return text[: len(text) - len(end)], text[len(text) - len(end) :]
 
 
-def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
+def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
     """Hours by which the zone of a table's times is off UTC; None where nothing tells it, 0 where it is UTC.
 
     Args:
         starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
     """
     people, timing = sheet.participant, sheet.timing
-    if people is None or timing is None or moments(sheet.rows[timing.start]) is False:
+    if people is None or timing is None or are_times(sheet.rows[timing.start]) is False:
         return None
     cells = [(p, c) for p, c in zip(people, sheet.rows[timing.start], strict=True) if p in starts][:_SOME]
-    if not cells or not starts or all(abs(tables.number(c)) < UNIX_S for _, c in cells):
+    if not cells or not starts or all(abs(tables.parse_number(c)) < UNIX_S for _, c in cells):
         return None
 
     def inside(hours: float) -> float:
         zone = timezone(timedelta(hours=hours))
-        at = [(_second(c, Clock(zone, *starts[p])), starts[p][1]) for p, c in cells]
+        at = [(_parse_second(c, Clock(zone, *starts[p])), starts[p][1]) for p, c in cells]
         return float(np.mean([s is not None and -1 <= s <= length for s, length in at]))
 
     offsets = sorted((0.25 * k for k in range(-48, 57)), key=lambda h: (abs(h), h % 1 != 0))
@@ -362,35 +365,35 @@ def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float |
     return best if shares[best] >= 0.5 else None
 
 
-def most_rows(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:
-    """How many rows of a table are of each recording, by what the paths and the columns of keys say; the index is what
-    these hold."""
+def count_rows_per_recording(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:
+    """Count the rows of a table for each recording, as told by the path and the columns of keys; these values are
+    the index."""
     said = [c for c in sheet.rows if str(c).startswith("{") and str(c) in sheet.name]
-    columns = [canonical(sheet.rows[c]) for c in dict.fromkeys([*said, *keys.values()])]
-    there = ~pd.concat([tables.blank(column) for column in columns], axis=1).any(axis=1)
+    columns = [simplify_cells(sheet.rows[c]) for c in dict.fromkeys([*said, *keys.values()])]
+    there = ~pd.concat([tables.is_blank(column) for column in columns], axis=1).any(axis=1)
     return pd.Series(1, index=sheet.rows.index)[there].groupby([column[there] for column in columns]).sum()
 
 
-def order_of(sheet: Sheet) -> list[tuple[str, ...]]:
+def find_order(sheet: Sheet) -> list[tuple[str, ...]]:
     """Each participant's sequence of stimuli, by the start of each, else by the rows."""
     people, column = sheet.participant, sheet.stimulus
     if people is None or column is None:
         return []
     rows = sheet.rows.assign(_who=people)
-    rows = rows[~tables.blank(rows[column])]
+    rows = rows[~tables.is_blank(rows[column])]
     if sheet.timing:
-        rows = rows.assign(_at=[_second(cell) or 0.0 for cell in rows[sheet.timing.start]]).sort_values(
+        rows = rows.assign(_at=[_parse_second(cell) or 0.0 for cell in rows[sheet.timing.start]]).sort_values(
             "_at", kind="stable"
         )
     return [tuple(own[column]) for _, own in rows.groupby("_who", sort=True)]
 
 
-def lengths_of(sheet: Sheet) -> list[float]:
+def measure_lengths(sheet: Sheet) -> list[float]:
     """The length of each stretch of a table, in s."""
     if sheet.timing is None:
         return []
     start, end, duration = sheet.timing
     if duration:
-        return [s for cell in sheet.rows[duration] if (s := _second(cell)) is not None]
-    pairs = ((_second(a), _second(b)) for a, b in zip(sheet.rows[start], sheet.rows[str(end)], strict=True))
+        return [s for cell in sheet.rows[duration] if (s := _parse_second(cell)) is not None]
+    pairs = ((_parse_second(a), _parse_second(b)) for a, b in zip(sheet.rows[start], sheet.rows[str(end)], strict=True))
     return [b - a for a, b in pairs if a is not None and b is not None]

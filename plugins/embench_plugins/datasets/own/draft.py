@@ -9,10 +9,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from embench_plugins.datasets.own.description import quote_yaml
 from embench_plugins.datasets.own.found import Kind
 from embench_plugins.datasets.own.signals import TABLES
-from embench_plugins.datasets.own.study import SESSIONS, Study, find_study, understood
-from embench_plugins.datasets.own.yaml import as_yaml
+from embench_plugins.datasets.own.study import SESSIONS, Study, describe_study, find_study
 
 _NO_LABELS = (
     "labels:  # no table with the participants' labels was found; write where they are, for example:",
@@ -28,7 +28,7 @@ _NO_TARGETS = (
 _COLUMN = 120
 
 
-def draft(folder: Path) -> str:
+def write_draft(folder: Path) -> str:
     """The text of a first `dataset.yaml`. Its first comments say in sentences what was understood.
 
     Raises:
@@ -36,21 +36,21 @@ def draft(folder: Path) -> str:
     """
     study = find_study(Path(folder))
     return "\n".join([
-        *_head(study), *_people(study), "", "recordings:",
-        *(line for kind in study.kinds for line in _source(kind, study)), "",
-        *(["labels:", *_labels(study)] if study.labels else _NO_LABELS), "",
-        *(["targets:", *_targets(study)] if study.targets else _NO_TARGETS), "",
+        *_write_head(study), *_write_people(study), "", "recordings:",
+        *(line for kind in study.kinds for line in _write_source(kind, study)), "",
+        *(["labels:", *_write_labels(study)] if study.labels else _NO_LABELS), "",
+        *(["targets:", *_write_targets(study)] if study.targets else _NO_TARGETS), "",
     ])  # fmt: skip
 
 
-def _targets(study: Study) -> Iterator[str]:
+def _write_targets(study: Study) -> Iterator[str]:
     """A line for each target; those that are only possible are comments."""
     for name, ((rule, why), *others) in study.targets.items():
         yield f"  {name}: {{label: {name}, {rule}}}  # {why}"
         yield from (f"  # {name}_high: {{label: {name}, {rule}}}  # {why}" for rule, why in others)
 
 
-def _head(study: Study) -> list[str]:
+def _write_head(study: Study) -> list[str]:
     name = re.sub(r"[^\w-]+", "_", study.folder.resolve().name).strip("_-")[:60] or "study"
     known = all(part.worn or part.time or part.rates for kind in study.kinds for part in (kind, *kind.parts))
     longest = max((kind.longest_s for kind in study.kinds), default=0.0)
@@ -63,8 +63,8 @@ def _head(study: Study) -> list[str]:
         order = f"{str(study.fixed_order).lower()}  # {said}"
     return [
         "# What these recordings are. Lines with TODO are to be filled in; all others are to be checked.",
-        *(f"# {line}" for sentence in understood(study) for line in _wrapped(sentence)),
-        f"# Then: embench data verify {_quoted_path(study.folder)}",
+        *(f"# {line}" for sentence in describe_study(study) for line in _wrap(sentence)),
+        f"# Then: embench data verify {_quote_path(study.folder)}",
         f"name: {name}",
         "title: TODO  # what the study was about",
         "citation: TODO  # what to cite, or `unpublished`",
@@ -78,34 +78,34 @@ def _head(study: Study) -> list[str]:
     ]  # fmt: skip
 
 
-def _wrapped(sentence: str) -> list[str]:
+def _wrap(sentence: str) -> list[str]:
     return textwrap.wrap(sentence, _COLUMN - 2)
 
 
-def _quoted_path(folder: Path) -> str:
+def _quote_path(folder: Path) -> str:
     text = folder.as_posix()
     text = text if text.startswith(("/", "./", "../", "~")) else f"./{text}"
     return f"'{text}'" if " " in text else text
 
 
-def _people(study: Study) -> list[str]:
+def _write_people(study: Study) -> list[str]:
     sheet = study.participants
     if sheet is None:
         return []
     lines = ["", "participants:", *(f"  {key}: {value}" for key, value in sheet.place.items())]
-    lines += [f"  id: {as_yaml(sheet.keys['participant'])}"]
+    lines += [f"  id: {quote_yaml(sheet.keys['participant'])}"]
     if study.info:
-        lines.append(f"  info: {{{', '.join(f'{k}: {as_yaml(v)}' for k, v in study.info.items())}}}")
-    hint = f"{as_yaml(study.groups[0])}  # " if study.groups else "COLUMN  # "
+        lines.append(f"  info: {{{', '.join(f'{k}: {quote_yaml(v)}' for k, v in study.info.items())}}}")
+    hint = f"{quote_yaml(study.groups[0])}  # " if study.groups else "COLUMN  # "
     return [*lines, f"  # group: {hint}those recorded together (dyads, sites), who are never divided between folds"]
 
 
-def _source(kind: Kind, study: Study) -> list[str]:
+def _write_source(kind: Kind, study: Study) -> list[str]:
     """One entry of `recordings`."""
     count = ", ".join(f"{len(set(values))} {name}" for name, values in kind.facts.items())
     what = "folders" if kind.worn else "files"
     form = "bids" if kind.bids else "e4" if kind.worn else "files"
-    lines = [f"  - {form}: {_quoted(kind.bids or kind.template)}  # {len(kind.paths)} {what}; {count}"]
+    lines = [f"  - {form}: {_quote(kind.bids or kind.template)}  # {len(kind.paths)} {what}; {count}"]
     if kind.parts:
         lines = [f"  -  # {len(kind.paths)} recordings; {count}; files of their own for {', '.join(kind.modalities)}"]
     others = [name for name in kind.facts if name not in ("participant", *SESSIONS)]
@@ -120,67 +120,67 @@ def _source(kind: Kind, study: Study) -> list[str]:
         )
     if others and not study.cut and len(set(kind.facts["participant"])) < len(kind.paths):
         lines.append(f'    stimulus: "{{{others[-1]}}}"  # what was shown or done, called alike for all subjects')
-    lines += _trials(kind, study)
-    if len(study.kinds) > 1 and (labels := study.labels_of(kind)) != list(study.labels):
+    lines += _write_trials(kind, study)
+    if len(study.kinds) > 1 and (labels := study.list_labels(kind)) != list(study.labels):
         lines.append(f"    labels: [{', '.join(labels)}]  # those that these recordings have")
     if kind.worn:
         return [*lines, f"    signals: [{', '.join(kind.signals)}]"]
-    return [*lines, *_signals(kind)]
+    return [*lines, *_write_signals(kind)]
 
 
-def _trials(kind: Kind, study: Study) -> list[str]:
+def _write_trials(kind: Kind, study: Study) -> list[str]:
     """The lines by which recordings are cut into what was shown."""
     if study.marks and kind.markers:
         lines = ["    trials:  # parts of each file, by its markers", "      markers:"]
         names = study.names
         for text, stimulus in study.marks.begins.items():
             comment = f"  # {names[stimulus]}" if stimulus in names else ""
-            lines.append(f"        {_quoted(text)}: {_quoted(stimulus)}{comment}")
+            lines.append(f"        {_quote(text)}: {_quote(stimulus)}{comment}")
         until = study.marks.until
-        return [*lines, f"      until: {_quoted(until)}" if until else "      lasts_s: TODO  # seconds that each lasts"]
+        return [*lines, f"      until: {_quote(until)}" if until else "      lasts_s: TODO  # seconds that each lasts"]
     sheet = study.program
     if sheet is None:
         return []
-    keyed = "".join(f", {k}: {as_yaml(v)}" for k, v in sheet.keys.items() if k != "stimulus")[2:]
+    keyed = "".join(f", {k}: {quote_yaml(v)}" for k, v in sheet.keys.items() if k != "stimulus")[2:]
     lines = ["    trials:  # parts of each recording, by a table"]
     lines += [f"      {key}: {value}" for key, value in sheet.place.items()]
     lines += [f"      keys: {{{keyed}}}"] if keyed else []
     if sheet.timing and sheet.stimulus:
         start, end, duration = sheet.timing
         lines += [
-            f"      start: {as_yaml(start)}",
-            f"      {'end' if end else 'duration'}: {as_yaml(str(end or duration))}",
+            f"      start: {quote_yaml(start)}",
+            f"      {'end' if end else 'duration'}: {quote_yaml(str(end or duration))}",
         ]
-        return [*lines, f"      stimulus: {as_yaml(sheet.stimulus)}"]
+        return [*lines, f"      stimulus: {quote_yaml(sheet.stimulus)}"]
     start, end = study.wide_times
-    return [*lines, f"      start: {_quoted(start)}", f"      end: {_quoted(end)}"]
+    return [*lines, f"      start: {_quote(start)}", f"      end: {_quote(end)}"]
 
 
-def _signals(whole: Kind) -> list[str]:
+def _write_signals(whole: Kind) -> list[str]:
     lines = [f"    # files do not name their columns: {'; '.join(whole.unnamed)}"] if whole.unnamed else []
     lines.append("    signals:")
     if whole.unnamed:
         example = "such as acc: {channels: {x: 3, y: 4, z: 5}, rate: 32, unit: g}"
         return [*lines, f"      TODO: {{channels: [TODO], rate: TODO, unit: TODO}}  # {example}"]
     for kind in (whole, *whole.parts):
-        lines += _channels(kind, by_file=bool(whole.parts))
+        lines += _write_channels(kind, by_file=bool(whole.parts))
     others = [name for kind in (whole, *whole.parts) for name in kind.others if name not in kind.held]
     if others:
         lines.append(f"    # not used: {', '.join(others[:12])}{' ..' if len(others) > 12 else ''}")
     return lines
 
 
-def _channels(kind: Kind, *, by_file: bool) -> list[str]:
+def _write_channels(kind: Kind, *, by_file: bool) -> list[str]:
     lines = []
     for m, channels in kind.signals.items():
         same = all(k == v for k, v in channels.items())
-        named = ", ".join(as_yaml(k) if same else f"{as_yaml(k)}: {as_yaml(v)}" for k, v in channels.items())
+        named = ", ".join(quote_yaml(k) if same else f"{quote_yaml(k)}: {quote_yaml(v)}" for k, v in channels.items())
         lines.append(f"      {m}:")
-        lines += [f"        file: {_quoted(kind.template)}"] if by_file else []
+        lines += [f"        file: {_quote(kind.template)}"] if by_file else []
         lines += [f"        channels: {f'[{named}]' if same else f'{{{named}}}'}"]
         unit, voltage = kind.units.get(m), m in ("eeg", "ecg", "emg", "eog")
         if kind.time:
-            lines.append(f"        time: {as_yaml(kind.time)}")
+            lines.append(f"        time: {quote_yaml(kind.time)}")
             lines += [f"        time_unit: {kind.time_unit}"] if kind.time_unit != "s" else []
         elif m in kind.rates:
             inside = "no stated unit" if unit in (None, "TODO") else unit
@@ -189,11 +189,11 @@ def _channels(kind: Kind, *, by_file: bool) -> list[str]:
         else:
             lines.append("        rate: TODO  # samples a second")
         if not voltage or m not in kind.rates or kind.paths[0].suffix.lower() in TABLES:
-            lines.append(f"        unit: {as_yaml(unit) if unit else 'TODO'}")
+            lines.append(f"        unit: {quote_yaml(unit) if unit else 'TODO'}")
     return lines
 
 
-def _labels(study: Study) -> list[str]:
+def _write_labels(study: Study) -> list[str]:
     """An entry for each label, over several lines where it is long."""
     lines = []
     for name, entry in study.labels.items():
@@ -206,5 +206,5 @@ def _labels(study: Study) -> list[str]:
     return lines
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)

@@ -18,16 +18,14 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import markers, opened
-from embench_plugins.datasets.formats.units import unit_of
-from embench_plugins.datasets.own import logs, tables
+from embench_plugins.datasets.formats.channels import Channels, parse_unit
+from embench_plugins.datasets.formats.recordings import open_recording, read_markers
+from embench_plugins.datasets.own import exports, tables
 from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
-from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
-from embench_plugins.datasets.own.paths import Template, part_pattern, starred
-from embench_plugins.datasets.own.sheets import EVERY, SPREADSHEET, sheet_names
-from embench_plugins.datasets.own.signals import TABLES, first_time
-from embench_plugins.datasets.own.yaml import DATASET
+from embench_plugins.datasets.own.description import DATASET
+from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels, Template, compile_part, merge_stars
+from embench_plugins.datasets.own.signals import TABLES, find_first_time
+from embench_plugins.datasets.own.tables import EVERY, SPREADSHEET, list_sheets
 
 WAVES = (".edf", ".bdf", ".hea", ".vhdr", ".xdf", ".acq")
 ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-9]|10)([ _.-](ref|le|avg|a[12]))?\.*")
@@ -122,7 +120,7 @@ class Kind:
         return ["/".join(self.facts[name][k] for name in names) for k in range(len(self.paths))]
 
 
-def all_files(root: Path) -> list[Path]:
+def list_files(root: Path) -> list[Path]:
     """The files below a folder, without hidden ones, links to folders, and what describes them."""
     found: list[Path] = []
     for folder, inside, names in os.walk(root):
@@ -134,14 +132,14 @@ def all_files(root: Path) -> list[Path]:
     return found[:_MOST_FILES]
 
 
-def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
+def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     """The recordings among some files: E4 exports, then files of signals."""
     names = set(e4.FILES.values())
     by_folder: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         by_folder[path.parent].add(path.name)
-    headers = {path: _header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
-    known = _known_names([path for path, header in headers.items() if header is None])
+    headers = {path: _read_shared_header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
+    known = _find_known_names([path for path, header in headers.items() if header is None])
     worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
     if root in worn:
         raise DataError(
@@ -150,20 +148,20 @@ def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
             expected="a folder with one folder for each export, such as study/P01/BVP.csv",
             hint="move the files of the export into a folder with the name of the participant",
         )
-    found = [_worn(root, group, known) for group in _alike(root, sorted(worn), known)]
+    found = [_find_e4(root, group, known) for group in _group_paths(root, sorted(worn), known)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path, header in headers.items():
         if path.parent not in worn and header is not None:
             groups[path.suffix.lower(), header].append(path)
     for group in groups.values():
-        described = (_described(root, alike, known) for alike in _alike(root, group, known))
+        described = (_describe_files(root, alike, known) for alike in _group_paths(root, group, known))
         found += [kind for kind in described if kind]
     return found
 
 
-def merged(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
-    """Kinds of recordings, each with the other files of the same recordings as its `parts`; and those that no
-    description can hold beside them, with the reason."""
+def merge_kinds(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
+    """Join kinds of files that belong to the same recordings: each kind returned has the other files as its `parts`.
+    Return also the kinds that no description can hold beside them, with the reason."""
     made, left = list[Kind](), list[tuple[Kind, str]]()
     for kind in sorted(found, key=lambda kind: -len(kind.paths)):
         for other in made:
@@ -182,18 +180,18 @@ def merged(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Ki
     return sorted(made, key=found.index), left
 
 
-def people_column(path: Path) -> tuple[str, list[str]] | None:
+def find_people_column(path: Path) -> tuple[str, list[str]] | None:
     """The column of a table's participants and their names; None where it has none, or only one."""
     with contextlib.suppress(DataError):
-        for name in (name for name in tables.dialect(path).names if _PEOPLE.fullmatch(name)):
-            people = [str(value) for value in tables.columns(path, [name], str(path))[name].dropna().unique()]
+        for name in (name for name in tables.find_dialect(path).names if _PEOPLE.fullmatch(name)):
+            people = [str(value) for value in tables.read_columns(path, [name], str(path))[name].dropna().unique()]
             if len(people) > 1:
                 return name, people
     return None
 
 
 def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
-    """Gives files of one name the names in braces of the folders in which files of another kind lie too."""
+    """Give files of one name the names in braces of the folders in which files of another kind also lie."""
     inside, _, name = other.template.rpartition("/")
     if kind.worn or other.worn or not inside or len({path.name for path in kind.paths}) > 1 or "{" in name:
         return
@@ -203,50 +201,53 @@ def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
         kind.facts = {name: [read[path][name] for path in kind.paths] for name in other.facts}
 
 
-def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[Path, pd.DataFrame]]:
+def find_other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Tables that are no signals: of labels, stretches of time, or participants."""
     taken = {path for kind in used for path in kind.paths} | {
         p for k in used if k.worn for f in k.paths for p in f.iterdir()
     }
     for path in files:
         told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
-        table = path.suffix.lower() in TABLES or (path.suffix.lower() == logs.SUFFIX and logs.opening(path)[0])
+        table = path.suffix.lower() in TABLES or (
+            path.suffix.lower() == exports.SUFFIX and exports.find_log_program(path)[0]
+        )
         if table and path not in taken and not told and path.stat().st_size < 1 << 22:
-            for rows in _tables_of(path):
+            for rows in _read_tables(path):
                 if rows.shape[1] > 1:
                     yield path, rows
 
 
-def _tables_of(path: Path) -> Iterator[pd.DataFrame]:
+def _read_tables(path: Path) -> Iterator[pd.DataFrame]:
     """The rows of a table; of an Excel file those of all sheets where they have equal columns, else of each. `attrs`
     names the sheet where there are several."""
     names: Sequence[str | None] = [None]
     with contextlib.suppress(DataError):
-        if path.suffix.lower() == SPREADSHEET and len(several := sheet_names(path)) > 1:
+        if path.suffix.lower() == SPREADSHEET and len(several := list_sheets(path)) > 1:
             names = several
             with contextlib.suppress(DataError):
-                tables.rows(path, tables.Reading(0, EVERY))
+                tables.read_rows(path, tables.Reading(0, EVERY))
                 names = [EVERY]
     for name in names:
         with contextlib.suppress(DataError):
-            rows = tables.rows(path, tables.Reading(0, name))
+            rows = tables.read_rows(path, tables.Reading(0, name))
             rows.attrs["sheet"] = name
             yield rows
 
 
-def template_of(
+def find_template(
     root: Path, paths: Sequence[Path], *, stars: bool = True, known: Mapping[str, bool] | None = None
 ) -> tuple[str, dict[str, list[str]]]:
-    """A path with names in braces for what differs between some paths of one depth, and what stands for each. One of
-    the names is `participant`; what says no more than it, such as a date, is a star, where there may be `stars`.
+    """Return the template of paths of one depth, with names in braces for the parts that differ, and the values of
+    each name. One of the names is `participant`. With `stars`, a part that tells no more than the participant, such
+    as a date, becomes a star.
 
     Args:
         known: names of several words that are not taken apart, and whether they are those of participants.
     """
     if len(paths) == 1:
-        return _template_of_one(paths[0].relative_to(root), folder=paths[0].is_dir())
+        return _find_one_template(paths[0].relative_to(root), folder=paths[0].is_dir())
     rows = [path.relative_to(root).parts for path in paths]
-    text, facts = _template_of(rows, stars, known or {})
+    text, facts = _join_parts(rows, stars, known or {})
     if _reads(text, rows, facts):
         return text, facts
     shapes = {name: {_WORDS.sub("*", value) for value in values} for name, values in facts.items()}
@@ -254,14 +255,14 @@ def template_of(
     for name, shape in shapes.items():
         if len(shape) == 1 and shape != {"*"}:
             formed = formed.replace(f"{{{name}}}", f"{{{name}:{shape.pop()}}}", 1)
-    return (formed, facts) if _reads(formed, rows, facts) else _template_of(rows, stars, {})
+    return (formed, facts) if _reads(formed, rows, facts) else _join_parts(rows, stars, {})
 
 
-def _template_of_one(path: Path, *, folder: bool) -> tuple[str, dict[str, list[str]]]:
+def _find_one_template(path: Path, *, folder: bool) -> tuple[str, dict[str, list[str]]]:
     """The template of one path: the part of it that looks like a participant's name is one, else its last."""
     name, suffix = (path.name, "") if folder else (path.stem, path.suffix)
     parts = [*path.parts[:-1], name]
-    who = max(range(len(parts)), key=lambda k: (max(_personal([parts[k]]), 0), k == len(parts) - 1, -k))
+    who = max(range(len(parts)), key=lambda k: (max(_score_names([parts[k]]), 0), k == len(parts) - 1, -k))
     told = ["{participant}" if k == who else part for k, part in enumerate(parts)]
     return f"{'/'.join(told)}{suffix}", {"participant": [parts[who]]}
 
@@ -271,7 +272,7 @@ def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequenc
     for k, row in enumerate(rows):
         read: dict[str, str] = {}
         for part, name in zip(text.split("/"), row, strict=True):
-            if (found := part_pattern(part, read).fullmatch(name)) is None:
+            if (found := compile_part(part, read).fullmatch(name)) is None:
                 return False
             read |= found.groupdict()
         if read != {name: values[k] for name, values in facts.items()}:
@@ -279,36 +280,36 @@ def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequenc
     return True
 
 
-def _template_of(
+def _join_parts(
     rows: Sequence[Sequence[str]], stars: bool, known: Mapping[str, bool]
 ) -> tuple[str, dict[str, list[str]]]:
     parts: list[list[str | int]] = []
     differing: list[list[str]] = []
     for column in zip(*rows, strict=True):
-        pieces = [re.split(r"([_\-. ]+)", _kept_whole(part, list(known))) for part in column]
+        pieces = [re.split(r"([_\-. ]+)", _protect_names(part, list(known))) for part in column]
         if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
             pieces = [[Path(part).stem, Path(part).suffix] for part in column]
         parts.append([])
-        for tokens in ([_as_written(token) for token in each] for each in zip(*pieces, strict=True)):
+        for tokens in ([_restore_name(token) for token in each] for each in zip(*pieces, strict=True)):
             if len(set(tokens)) == 1:
                 parts[-1].append(tokens[0])
             else:
                 if tokens not in differing:
                     differing.append(tokens)
                 parts[-1].append(differing.index(tokens))
-    named = _named(differing, {name for name, is_person in known.items() if is_person}, stars=stars)
+    named = _name_pieces(differing, {name for name, is_person in known.items() if is_person}, stars=stars)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
-    return starred(text), {name: values for _, name, values in named if name}
+    return merge_stars(text), {name: values for _, name, values in named if name}
 
 
-def _named(
+def _name_pieces(
     differing: Sequence[Sequence[str]], people_known: set[str], *, stars: bool
 ) -> list[tuple[str, str, list[str]]]:
     """The text of a template for each piece that differs between paths, its name in braces, and its values."""
     if not differing:
         return []
     listed = [bool(people_known) and people_known.issuperset(tokens) for tokens in differing]
-    who = max(range(len(differing)), key=lambda k: (listed[k], _personal(differing[k]), -k))
+    who = max(range(len(differing)), key=lambda k: (listed[k], _score_names(differing[k]), -k))
     people = differing[who]
     found, names = list[tuple[str, str, list[str]]](), {"participant"}
     for k, tokens in enumerate(differing):
@@ -318,11 +319,13 @@ def _named(
         elif (
             stars
             and len(pairs) == len(set(people))
-            and (len(set(tokens)) > len(set(people)) // 2 or (len(people) == len(set(people)) and _numbered(tokens)))
+            and (
+                len(set(tokens)) > len(set(people)) // 2 or (len(people) == len(set(people)) and _are_numbered(tokens))
+            )
         ):
             found.append(("*", "", []))
         else:
-            prefix = _prefix(tokens)
+            prefix = _find_prefix(tokens)
             word = re.sub(r"\W", "", prefix).lower()
             dates = all(map(_DATE.fullmatch, tokens)) and "session" not in names
             word = word if word.isascii() and word not in names else ""
@@ -333,21 +336,21 @@ def _named(
     return found
 
 
-def _prefix(tokens: Sequence[str]) -> str:
+def _find_prefix(tokens: Sequence[str]) -> str:
     """The letters that some texts begin with, where what follows is a number, or a letter after a word."""
     alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
     if any(len(_WORDS.findall(token)) > 1 for token in tokens):
         return ""
     found = re.sub(r"\d+$", "", tokens[0][:alike])
     rest = [token[len(found) :] for token in tokens]
-    return found if _numbered(rest) or (len(found) > 2 and all(len(text) == 1 for text in rest)) else ""
+    return found if _are_numbered(rest) or (len(found) > 2 and all(len(text) == 1 for text in rest)) else ""
 
 
-def _numbered(tokens: Sequence[str]) -> bool:
+def _are_numbered(tokens: Sequence[str]) -> bool:
     return all(re.match(r"\d", token) for token in tokens)
 
 
-def _personal(values: Sequence[str]) -> int:
+def _score_names(values: Sequence[str]) -> int:
     """A score, higher where values look like names of participants."""
     share = np.mean([bool(_SUBJECT.fullmatch(value)) for value in values])
     other = np.mean([bool(_OTHER.fullmatch(value)) for value in values])
@@ -355,12 +358,12 @@ def _personal(values: Sequence[str]) -> int:
     return 2 * int(share >= 0.8) + int(number >= 0.8) - 3 * int(other >= 0.8)
 
 
-def spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
+def list_spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
     """Ways to write a name's values, each with the template: as they are, with the letters that stand before the name
     there, and without those that all values begin with."""
     values = kind.facts[name]
     before = re.search(rf"([^\W\d_]+)\{{{name}\}}", kind.template)
-    letters = _letters(values)
+    letters = _find_letters(values)
     found = [(kind.template, values)]
     if before:
         outside = kind.template.replace(f"{before[1]}{{{name}}}", f"{{{name}}}")
@@ -371,28 +374,28 @@ def spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _letters(values: Sequence[str]) -> str:
+def _find_letters(values: Sequence[str]) -> str:
     """The letters that all values begin with, where only a number follows; else none."""
     shared = re.match(r"[^\W\d_]+", values[0]) if values else None
     return shared[0] if shared and all(re.fullmatch(rf"{re.escape(shared[0])}\d+", v) for v in values) else ""
 
 
-def _known_names(tables_: Sequence[Path]) -> dict[str, bool]:
+def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
     """The names of several words, such as `A_01`, in tables that are not signals, the longest first; and whether they
     stand in a column of participants."""
     found: dict[str, bool] = {}
     for path in tables_:
         if path.stat().st_size < 1 << 22:
             with contextlib.suppress(DataError):
-                rows = tables.rows(path)
+                rows = tables.read_rows(path)
                 for column in map(str, rows.columns):
                     names = [cell for cell in rows[column].unique() if len(_WORDS.findall(cell)) > 1]
                     found |= dict.fromkeys(names, _PEOPLE.fullmatch(column) is not None)
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
-def _kept_whole(text: str, known: Sequence[str]) -> str:
-    """A part of a path in which the marks inside known names are replaced, so that nothing is taken apart there."""
+def _protect_names(text: str, known: Sequence[str]) -> str:
+    """Replace the marks inside known names, so that the names are not split."""
     text = _DATE.sub(lambda found: found[0].translate(_SEPARATORS), text)
     for name in known:
         if name in text:
@@ -401,42 +404,42 @@ def _kept_whole(text: str, known: Sequence[str]) -> str:
     return text
 
 
-def _as_written(text: str) -> str:
+def _restore_name(text: str) -> str:
     return text.translate({ord(whole): chr(mark) for mark, whole in _SEPARATORS.items()})
 
 
-def _alike(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -> list[list[Path]]:
+def _group_paths(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -> list[list[Path]]:
     """Paths of one depth whose names are built alike."""
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in paths:
         *above, name = path.relative_to(root).parts
-        groups[len(above), _WORDS.sub("#", _kept_whole(name, list(known)))].append(path)
+        groups[len(above), _WORDS.sub("#", _protect_names(name, list(known)))].append(path)
     return list(groups.values())
 
 
-def _header(path: Path) -> tuple[str, ...] | None:
+def _read_shared_header(path: Path) -> tuple[str, ...] | None:
     """The names of columns that files of one kind share; None of a table that is no signal."""
     if path.suffix.lower() in WAVES:
         return ()
     try:
-        form = tables.dialect(path)
-        rows = tables.columns(path, form.names, str(path)) if path.stat().st_size < 1 << 20 else None
+        form = tables.find_dialect(path)
+        rows = tables.read_columns(path, form.names, str(path)) if path.stat().st_size < 1 << 20 else None
     except DataError:
         return None
     numeric = rows is None or any(pd.api.types.is_numeric_dtype(rows[name]) for name in form.names)
     if not numeric or (rows is not None and len(rows) < _SIGNAL_ROWS):
         return None
     bare = form.names == tuple(str(i) for i in range(1, len(form.names) + 1))
-    if any(modality_of(name) for name in form.names):
+    if any(find_modality(name) for name in form.names):
         return form.names
-    by_file = _by_file(path, form.names)
+    by_file = _find_modality_by_file(path, form.names)
     return (*form.names, by_file) if by_file else form.names if bare else None
 
 
-def _by_file(path: Path, names: Sequence[str]) -> str | None:
+def _find_modality_by_file(path: Path, names: Sequence[str]) -> str | None:
     """The modality, by a file's name, of its only column besides time."""
     others = [name for name in names if not is_time(name)]
-    said = [m for word in _WORDS.findall(path.stem) if (m := modality_of(word)) and len(word) > 1]
+    said = [m for word in _WORDS.findall(path.stem) if (m := find_modality(word)) and len(word) > 1]
     return said[-1] if said and len(others) == 1 else None
 
 
@@ -449,10 +452,10 @@ def is_time(name: str) -> bool:
     return re.fullmatch(TIMES, re.split(r"[(\[]", name.lower())[0].strip()) is not None
 
 
-def modality_of(name: str) -> str | None:
-    """The modality that a channel's name stands for, None where it says none.
+def find_modality(name: str) -> str | None:
+    """Return the modality that a channel's name stands for; None if the name does not tell.
 
-    >>> modality_of("EEG Fp1"), modality_of("Skin Conductance"), modality_of("comment")
+    >>> find_modality("EEG Fp1"), find_modality("Skin Conductance"), find_modality("comment")
     ('eeg', 'eda', None)
     """
     plain = name.strip().lower().removeprefix("record.")  # as FitCSVTool calls what a watch records
@@ -469,8 +472,8 @@ def _is_e4(folder: Path, inside: set[str]) -> bool:
     return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
-def _worn(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
-    text, facts = template_of(root, folders, known=known)
+def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
+    text, facts = find_template(root, folders, known=known)
     found = Kind(text, folders, facts, worn=True)
     found.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
     for folder in folders:
@@ -485,46 +488,46 @@ def _worn(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
     return found
 
 
-def _described(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
+def _describe_files(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
     """Files of signals with their channels; None where they cannot be read."""
-    text, facts = template_of(root, paths, known=known)
+    text, facts = find_template(root, paths, known=known)
     if sum(1 for _ in Template(text).matches(root)) < len(paths):
         return None
     found = Kind(text, paths, facts)
     try:
-        (_waves if paths[0].suffix.lower() in WAVES else _columns)(found)
+        (_add_waves if paths[0].suffix.lower() in WAVES else _add_columns)(found)
     except (DataError, OSError):
         return None
     return found if found.signals else None
 
 
-def _waves(kind: Kind) -> None:
+def _add_waves(kind: Kind) -> None:
     for path in kind.paths[:_MOST_LOOKED_AT]:
-        with opened(path) as tracks_of:
+        with open_recording(path) as tracks_of:
             tracks = tracks_of(Channels(channels={"": ""}))
         kind.longest_s = max([kind.longest_s, *(track.duration_s for track in tracks)])
         with contextlib.suppress(DataError):
-            kind.markers[path] = markers(path)
+            kind.markers[path] = read_markers(path)
         if path == kind.paths[0]:
             for track in tracks:
-                m = modality_of(track.name)
+                m = find_modality(track.name)
                 if m is None:
                     kind.others.append(track.name)
                 elif math.isclose(kind.rates.setdefault(m, track.rate), track.rate):
-                    kind.signals.setdefault(m, {})[_standard(m, track.name)] = track.name
+                    kind.signals.setdefault(m, {})[_choose_name(m, track.name)] = track.name
                     kind.units[m] = track.unit
 
 
-def _columns(kind: Kind) -> None:
+def _add_columns(kind: Kind) -> None:
     path = kind.paths[0]
-    form = tables.dialect(path)
-    table = tables.columns(path, form.names, str(path))
-    kind.time, kind.time_unit = _time_of(path, form, table)
-    by_file = _by_file(path, form.names)
+    form = tables.find_dialect(path)
+    table = tables.read_columns(path, form.names, str(path))
+    kind.time, kind.time_unit = _find_time(path, form, table)
+    by_file = _find_modality_by_file(path, form.names)
     bare = not form.headed and not form.before.names
     for name in form.names:
-        m, stated = (None if is_time(name) else modality_of(name) or by_file), _unit(form, name)
-        standard = _standard(m, name) if m and m != by_file else m or ""
+        m, stated = (None if is_time(name) else find_modality(name) or by_file), _find_unit(form, name)
+        standard = _choose_name(m, name) if m and m != by_file else m or ""
         if name == kind.time:
             continue
         if m and standard not in kind.signals.get(m, {}) and not _FOREIGN.fullmatch(stated or ""):
@@ -532,7 +535,7 @@ def _columns(kind: Kind) -> None:
             kind.units[m] = stated or (SIGNALS[m][1] if m in SIGNALS else "uV")
             kind.rates |= {m: form.before.rate} if form.before.rate and not kind.time else {}
             continue
-        if values := _held(table[name], name):
+        if values := _find_held_values(table[name], name):
             kind.held[name] = values
         if not (form.before.names and name.isdigit()):
             kind.others.append(name)
@@ -540,24 +543,24 @@ def _columns(kind: Kind) -> None:
         kind.signals, kind.units = {"eda": {"eda": "1"}}, {"eda": "TODO"}
     elif not kind.signals and bare:
         kind.signals = {"TODO": {}}
-        kind.unnamed = [f"{name}: {_content(table[name])}" for name in form.names]
+        kind.unnamed = [f"{name}: {_describe_content(table[name])}" for name in form.names]
     for path in kind.paths[:_MOST_LOOKED_AT]:
-        start, length = _stretch(path, kind)
+        start, length = _find_stretch(path, kind)
         kind.longest_s = max(kind.longest_s, length)
         if start > UNIX_S:
             kind.begins[path] = (start, length)
         if kind.held and path != kind.paths[0]:
-            _hold(kind, tables.columns(path, list(kind.held), str(path)))
+            _hold(kind, tables.read_columns(path, list(kind.held), str(path)))
 
 
-def _time_of(path: Path, form: tables.Dialect, table: pd.DataFrame) -> tuple[str | None, str]:
+def _find_time(path: Path, form: tables.Dialect, table: pd.DataFrame) -> tuple[str | None, str]:
     """The column of the times of the rows, by its name or since it holds dates, and the unit of numbers in it."""
-    rising = [name for name in form.names if (is_time(name) or dated(table[name])) and _rises(table[name])]
-    rising.sort(key=lambda name: not dated(table[name]))  # dates say when the file began
+    rising = [name for name in form.names if (is_time(name) or is_dated(table[name])) and _rises(table[name])]
+    rising.sort(key=lambda name: not is_dated(table[name]))  # dates say when the file began
     for name in rising:
-        unit = _time_unit(table[name], _unit(form, name), name)
+        unit = _find_time_unit(table[name], _find_unit(form, name), name)
         with contextlib.suppress(DataError):
-            first_time(path, OwnChannels(channels={"": name}, time=name, time_unit=unit), UTC)
+            find_first_time(path, OwnChannels(channels={"": name}, time=name, time_unit=unit), UTC)
             return name, unit
     return None, "s"
 
@@ -570,7 +573,7 @@ def _rises(column: pd.Series) -> bool:
     return len(at) > 1 and bool(np.isfinite(at).all() and (np.diff(at) >= 0).all() and at[-1] > at[0])
 
 
-def _time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
+def _find_time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
     if not pd.api.types.is_numeric_dtype(column) or len(column) < 2:
         return "s"
     if column.iloc[0] > UNIX_S:
@@ -582,8 +585,9 @@ def _time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
     return "ms" if step >= 2 or "ms" in re.split(r"[(\[]", name.lower())[0] else "s"  # slower than that is rare
 
 
-def _held(column: pd.Series, name: str) -> list[str]:
-    """The values that a column keeps for stretches of rows, as conditions are written; none of other columns."""
+def _find_held_values(column: pd.Series, name: str) -> list[str]:
+    """Return the values that a column keeps over stretches of rows, as conditions are written; empty for other
+    columns."""
     values = column.dropna().unique()
     changes = int((column != column.shift()).sum())
     held = 2 <= len(values) <= _MOST_HELD and changes * _LEAST_HELD <= len(column)
@@ -599,7 +603,7 @@ def _hold(kind: Kind, table: pd.DataFrame) -> None:
             del kind.held[name]
 
 
-def _content(column: pd.Series) -> str:
+def _describe_content(column: pd.Series) -> str:
     """The content of a column without a name, in a few words."""
     values = column.dropna().unique()
     if len(values) <= 3:
@@ -609,15 +613,15 @@ def _content(column: pd.Series) -> str:
     return f"{column.min():.4g} to {column.max():.4g}"
 
 
-def _unit(form: tables.Dialect, name: str) -> str | None:
+def _find_unit(form: tables.Dialect, name: str) -> str | None:
     """The unit of a column, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
     if name in form.units:
-        return unit_of(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
+        return parse_unit(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
-    return unit_of(stated[1]) if stated else None
+    return parse_unit(stated[1]) if stated else None
 
 
-def dated(column: pd.Series) -> bool:
+def is_dated(column: pd.Series) -> bool:
     """True if the first cell of a column is a date with a time, or unix time."""
     first = column.iloc[0]
     if isinstance(first, str):
@@ -625,12 +629,12 @@ def dated(column: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(column) and np.isfinite(first) and UNIX_S < first < 3e15)
 
 
-def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
+def _find_stretch(path: Path, kind: Kind) -> tuple[float, float]:
     """The first time of a table, and its seconds; rows, where it has none."""
     if kind.time is None:
         with path.open("rb") as file:
             return 0.0, sum(1 for _ in file) / next(iter(kind.rates.values()), 1.0)
-    column = tables.columns(path, [kind.time], str(path))[kind.time]
+    column = tables.read_columns(path, [kind.time], str(path))[kind.time]
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(float) * TIME_UNITS[kind.time_unit]
     else:
@@ -638,7 +642,7 @@ def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
     return float(at[0]), float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
 
 
-def _standard(modality: str, name: str) -> str:
+def _choose_name(modality: str, name: str) -> str:
     """The name that a channel gets."""
     if modality == "eeg":
         return re.sub(r"(?i)^eeg[ _]|[ _.-](ref|le|avg|a[12])$|\.+$", "", name.strip())
@@ -648,8 +652,9 @@ def _standard(modality: str, name: str) -> str:
     return modality if re.fullmatch(r"[\w ]+([\[(].*)?", name) else re.sub(r"\W+", "_", name).strip("_").lower()
 
 
-def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
-    """Names in braces -> the columns of a table that hold what stands for them; templates get their spelling."""
+def find_keys(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
+    """Map names in braces to the columns of a table that hold their values, and give the templates the spelling of
+    these columns."""
     keys: dict[str, str] = {}
     columns = [str(c) for c in rows.columns if not _RATINGS.fullmatch(str(c))]
     for kind in found:
@@ -657,15 +662,17 @@ def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
             needed, best = 0.5 if name == "participant" else 0.9, (0.0, 0, "", kind.template, kind.facts[name])
             for column in columns:
                 cells = [cell.removeprefix("sub-" if kind.bids else "") for cell in rows[column].unique()]
-                for k, (template, values) in enumerate(spellings(kind, name)):
-                    known = {tables.canonical(cell) for cell in tables.bare(cells, values[0])} - tables.MISSING
+                for k, (template, values) in enumerate(list_spellings(kind, name)):
+                    known = {
+                        tables.simplify_value(cell) for cell in tables.strip_letters(cells, values[0])
+                    } - tables.MISSING
                     if column in keys.values() or len(known) < 0.5 * len(set(values)):
                         continue
-                    share = float(np.mean([tables.canonical(value) in known for value in set(values)]))
+                    share = float(np.mean([tables.simplify_value(value) in known for value in set(values)]))
                     best = max(best, (share, -k, column, template, values), key=lambda each: each[:2])
             if name not in keys and best[0] >= needed:
                 for part in kind.parts:
-                    ways = [way for way in spellings(part, name) if set(way[1]) & set(best[4])]
+                    ways = [way for way in list_spellings(part, name) if set(way[1]) & set(best[4])]
                     part.template, part.facts[name] = ways[0] if ways else (part.template, part.facts[name])
                 keys[name], kind.template, kind.facts[name] = best[2:]
     return keys if "participant" in keys else {}

@@ -1,25 +1,245 @@
-"""The recordings of a folder, by the paths that its `dataset.yaml` describes."""
+"""The recordings of a folder: by the paths that its `dataset.yaml` describes, or as a BIDS dataset has them."""
 
 from __future__ import annotations
 
 import difflib
+import gzip
+import io
+import json
 import re
+import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats.channels import (
+    POTENTIALS,
+    VOLTS,
+    Track,
+    cut_part,
+    find_card_unit,
+    find_factor,
+    parse_unit,
+)
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.bids import find_bids
-from embench_plugins.datasets.own.layout import Source, Unlabelled
-from embench_plugins.datasets.own.paths import part_pattern
-from embench_plugins.datasets.own.signals import moments
-from embench_plugins.datasets.own.yaml import HINT, Written
+from embench_plugins.datasets.own.description import HINT, Written
+from embench_plugins.datasets.own.found import Kind, find_modality
+from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels, Source, Unlabelled, compile_part
+from embench_plugins.datasets.own.signals import Read, find_moments, keep_in_memory, make_signal
+
+# A task of a BIDS dataset: EEG and what was recorded with it, through mne-bids, and physiology beside it.
+#
+# EEG files are EDF, BDF, BrainVision or EEGLAB, as BIDS has them. Physiology is `*_physio.tsv.gz` with its sidecar,
+# which needs no further package.
+
+EXTENSIONS = (".edf", ".bdf", ".vhdr", ".set")
+_NAME = re.compile(
+    r"sub-(?P<participant>[A-Za-z0-9]+)(_ses-(?P<session>[A-Za-z0-9]+))?_task-(?P<task>[A-Za-z0-9]+)"
+    r"(_acq-[A-Za-z0-9]+)?(_run-(?P<run>[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*_(eeg|physio)\.[\w.]+"
+)
+_SI = {**{name: 1 / volts for name, volts in VOLTS.items()}, "S": 1.0, "mS": 1e3, "uS": 1e6}
+"""Unit -> what a value of mne, in volt or siemens, is multiplied with."""
+_VOLTAGES = ("eeg", "ecg", "emg", "eog", "bio")
+_MOST_BYTES = 2_000_000_000
+
+
+def find_bids(root: Path, task: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield the recordings of a BIDS task with the facts in their file names: the EEG file, or the physiology file if
+    there is no EEG."""
+    seen: set[tuple[str, ...]] = set()
+    for form in (f"sub-*/**/sub-*_task-{task}_*_eeg.*", f"sub-*/**/sub-*_task-{task}_eeg.*",
+                 f"sub-*/**/sub-*_task-{task}_*physio.tsv.gz"):  # fmt: skip
+        for path in sorted(root.glob(form)):
+            name = _NAME.fullmatch(path.name)
+            suffix = ".tsv.gz" if path.name.endswith(".tsv.gz") else path.suffix.lower()
+            if name is None or not path.is_file() or suffix not in (*EXTENSIONS, ".tsv.gz"):
+                continue
+            facts = {entity: name[entity] for entity in ENTITIES if name[entity]}
+            key = tuple(facts.values())
+            if key not in seen:
+                seen.add(key)
+                yield path, facts
+
+
+def list_bids_files(path: Path) -> list[Path]:
+    """Return all files of a recording: its data, its physiology and its sidecars."""
+    start = re.sub(r"_(recording-[A-Za-z0-9]+_)?(eeg|physio)\..*", "_", path.name)
+    return sorted(p for p in path.parent.parent.glob(f"*/{start}*") if p.is_file())
+
+
+def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where: str) -> Read:
+    """Open one recording of a BIDS dataset.
+
+    Args:
+        path: as `find_bids` gave it.
+        channels: modality -> what the description says of it.
+        where: file and line where it does.
+
+    Raises:
+        DataError: mne-bids is not installed, a file cannot be read, or a channel is in none.
+    """
+    raw = None if path.name.endswith(".tsv.gz") else _open_raw(root, path)
+    physio = [
+        table
+        for file in list_bids_files(path)
+        if file.name.endswith("_physio.tsv.gz")
+        for table in [_read_physio(file)]
+    ]
+    found = {}
+    for m, own in channels.items():
+        wanted = list(own.channels.values())
+        holding = [table for table in physio if set(wanted) <= set(table)]
+        if raw is not None and set(wanted) <= set(raw.ch_names):
+            data, rate = raw.get_data(picks=wanted) * _scale_raw(raw, own, m, wanted, where), float(raw.info["sfreq"])
+        elif holding:
+            tracks = [holding[0][name] for name in wanted]
+            data = np.stack([t.read(0, t.samples) * find_factor(path, m, own, t, where) for t in tracks])
+            rate = tracks[0].rate
+        else:
+            there = [*(raw.ch_names if raw is not None else []), *(name for table in physio for name in table)]
+            missing = next(name for name in wanted if name not in there) if set(wanted) - set(there) else wanted[0]
+            raise DataError(
+                f"{path.name} has no channel `{missing}` of {m}, or not with the others in one file",
+                where=where,
+                expected=f"channels among {', '.join(map(str, there[:40]))}",
+            )
+        found[m] = make_signal(list(data), rate, m, own)
+    return keep_in_memory(found)
+
+
+def _open_raw(root: Path, path: Path) -> Any:
+    try:
+        import mne
+        import mne_bids
+    except ImportError as error:
+        hint = "pip install mne-bids"
+        raise DataError("EEG of a BIDS dataset needs mne-bids", where=str(path), hint=hint) from error
+    try:
+        with warnings.catch_warnings(), mne.utils.use_log_level("error"):
+            warnings.simplefilter("ignore")
+            place = mne_bids.get_bids_path_from_fname(path, check=False)
+            return mne_bids.read_raw_bids(place.update(root=root), verbose="error")
+    except Exception as error:  # mne and its readers raise whatever a damaged file makes them
+        what = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"mne-bids cannot read it: {what}", where=str(path), expected="a file as the BIDS standard has it",
+            hint="bids-validator says what is wrong with a BIDS dataset",
+        ) from error  # fmt: skip
+
+
+def _scale_raw(raw: Any, own: OwnChannels, modality: str, wanted: list[str], where: str) -> float:
+    """Return the factor from mne's values to the unit of the card. They are in volt, siemens, or as in the file."""
+    kinds = dict(zip(wanted, raw.get_channel_types(picks=wanted), strict=True))
+    if modality in POTENTIALS:
+        if other := [name for name, kind in kinds.items() if kind not in _VOLTAGES]:
+            raise DataError(
+                f"`{other[0]}` is of type {kinds[other[0]]}, whose unit nobody knows, and {modality} is a voltage",
+                where=where,
+                expected=f"a type in channels.tsv among {', '.join(_VOLTAGES)}",
+            )
+        return _SI[POTENTIALS[modality]]
+    unit = find_card_unit(modality, own.unit)
+    return _SI[unit] if set(kinds.values()) == {"gsr"} and unit in _SI else 1.0
+
+
+def _read_physio(path: Path) -> dict[str, Track]:
+    """Return the columns of a physiology file from the first EEG sample on, in the units of its sidecar."""
+    sidecar = path.with_name(path.name.replace(".tsv.gz", ".json"))
+    try:
+        about = json.loads(sidecar.read_text("utf-8-sig"))
+        names, rate = [str(name) for name in about["Columns"]], float(about["SamplingFrequency"])
+        start = float(about["StartTime"])
+        if not (0 < rate <= 1e6 and abs(start) < 1e6 and len(set(names)) == len(names)):
+            raise ValueError(f"a rate of {rate:g} Hz from {start:g} s on")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"no sidecar with Columns, SamplingFrequency and StartTime: {error}", where=str(sidecar)
+        ) from error
+    try:
+        with gzip.open(path) as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise DataError(f"it is over {_MOST_BYTES / 1e9:g} GB unpacked", where=str(path))
+        table = pd.read_csv(io.BytesIO(content), sep="\t", header=None, na_values=["n/a"], dtype=np.float64)
+    except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"not readable: {error}", where=str(path), expected="numbers between tabs, in gzip") from error
+    if table.shape[1] != len(names) or table.empty:
+        raise DataError(f"{table.shape[1]} columns", where=str(path), expected=f"{', '.join(names)}, by its sidecar")
+    values = table.to_numpy(np.float64).T
+    if start > 0:
+        values = np.concatenate([np.full((len(names), round(start * rate)), np.nan), values], 1)
+    values = values[:, max(0, round(-start * rate)) :]
+    if not values.shape[1]:
+        raise DataError(f"it ends before the EEG begins: StartTime is {start:g} s", where=str(path))
+    stated = {name: own.get("Units") for name in names if isinstance(own := about.get(name), dict)}
+    units = [parse_unit(str(stated.get(name) or "")) for name in names]
+    return {
+        name: Track(name, rate, len(own), unit, partial(cut_part, own))
+        for name, own, unit in zip(names, values, units, strict=True)
+    }
+
+
+def find_bids_kinds(folder: Path) -> list[Kind]:
+    """Return the tasks of a BIDS dataset as `data new` describes them: their subjects, and their channels from the
+    sidecars."""
+    names = [p.name for p in sorted(folder.glob("sub-*/**/*_task-*"))[:20_000]]
+    tasks = sorted({m[1] for name in names if (m := re.search(r"_task-([A-Za-z0-9]+)_", name))})
+    return [kind for task in tasks if (kind := _describe_task(folder, task)) is not None]
+
+
+def _describe_task(folder: Path, task: str) -> Kind | None:
+    found = list(find_bids(folder, task))
+    if not found:  # signals are elsewhere: what lies beside them says who there is
+        sides = [(p, _SIDE.match(p.name)) for p in sorted(folder.glob(f"sub-*/**/sub-*_task-{task}_*"))]
+        found = [(path, {"participant": who}) for who, path in {n[1]: p for p, n in reversed(sides) if n}.items()]
+        found.sort(key=lambda each: each[0])
+    if not found:
+        return None
+    entities = [name for name in ENTITIES if name != "task" and all(name in facts for _, facts in found)]
+    facts = {name: [own[name] for _, own in found] for name in entities}
+    kind = Kind(
+        "", [path for path, _ in found], {n: v for n, v in facts.items() if n == "participant" or len(set(v)) > 1}
+    )
+    kind.bids = task
+    first = found[0][0]
+    for file in sorted(first.parent.parent.glob(f"*/{first.name.rpartition('_')[0]}_*")):
+        if file.name.endswith("_channels.tsv"):
+            rows = tables.read_rows(file)
+            named = [(str(row["name"]), _TYPES.get(str(row["type"]).upper())) for _, row in rows.iterrows()]
+            for name, modality in named:
+                if modality:
+                    kind.signals.setdefault(modality, {})[name] = name
+                    kind.rates[modality], kind.units[modality] = 0.0, None
+        elif file.name.endswith("_physio.tsv.gz"):
+            tracks = _read_physio(file)
+            kind.longest_s = max([kind.longest_s, *(track.duration_s for track in tracks.values())])
+            for name, track in tracks.items():
+                as_volts = name == "cardiac" and track.unit in VOLTS
+                modality = "ecg" if as_volts else _COLUMNS.get(name) or find_modality(name)
+                if modality:
+                    kind.signals.setdefault(modality, {})[modality] = name
+                    kind.rates[modality], kind.units[modality] = track.rate, track.unit
+    return kind
+
+
+_SIDE = re.compile(r"sub-([A-Za-z0-9]+)_task-[A-Za-z0-9]+")
+_TYPES = {"EEG": "eeg", "ECG": "ecg", "EMG": "emg", "EOG": "eog", "HEOG": "eog", "VEOG": "eog", "GSR": "eda"}
+"""Types of `channels.tsv` -> modalities."""
+_COLUMNS = {"cardiac": "ppg", "respiratory": "resp"}
+"""Columns of physiology, as BIDS calls them -> modalities."""
+
+
+# The recordings of a folder, by the paths that its `dataset.yaml` describes.
 
 _MOST_FILES = 100_000
 _SLOW, _MOST_HZ = ("eda", "temp", "resp", "hr"), 2100.0
@@ -29,9 +249,9 @@ _TABLES = {".csv", ".txt", ".tsv"}
 
 @dataclass(frozen=True)
 class Item:
-    """A recording, or several if its trials are cut out: what is known from the path, and files by modality (an E4's
-    folder under each); `faulty` are those that are left out. The id is made of what stands for names in braces; of
-    recordings without labels, which may be of several collections, it is the path of the first file."""
+    """A recording, or several recordings if its trials are cut out: the facts in its path, and its files by modality
+    (the folder of an E4 under each). `faulty` are excluded modalities. The id is made of the texts for names in braces.
+    For recordings without labels, possibly of several collections, it is the path of the first file."""
 
     id: str
     source: int
@@ -47,13 +267,13 @@ class Heard:
         self._item, self._odd, self._lost = item, list[Finding](), dict[str, int]()
 
     def add(self, modality: str, signal: Signal) -> None:
-        """A signal, or the next piece of it."""
+        """Add a signal, or the next piece of it."""
         if modality in _SLOW and signal.rate > _MOST_HZ and modality not in self._lost:
             self._odd.append(
                 self._warning(modality, f"{modality} at {signal.rate:g} Hz: is `time_unit` or `rate` right?")
             )
         for row in () if modality in self._lost else signal.data:
-            if (code := _code_of(row)) is not None:
+            if (code := _find_code(row)) is not None:
                 value, count = code
                 what = f"{modality}: {count} samples are {value:g}, far from all others"
                 self._odd.append(
@@ -66,7 +286,7 @@ class Heard:
         self._lost[modality] = self._lost.get(modality, 0) + lost
 
     def findings(self, modalities: Sequence[str], *, few: bool) -> list[Finding]:
-        """The findings on all signals: modalities that there should be, and a `few` lost samples."""
+        """Return the findings on all signals: modalities that there should be, and a `few` lost samples."""
         absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
         lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n and few]
         return self._odd + absent + lost
@@ -75,8 +295,9 @@ class Heard:
         return Finding("warning", str(self._item.paths.get(modality) or next(iter(self._item.paths.values()))), what)
 
 
-def _code_of(row: np.ndarray) -> tuple[float, int] | None:
-    """A value that recurs in runs, far off all others, and how often; None where there is none."""
+def _find_code(row: np.ndarray) -> tuple[float, int] | None:
+    """Find a value that recurs in runs, far off all others. Return it and how often it occurs; None if there is
+    none."""
     there = row[np.isfinite(row)]
     for value in (there.min(), there.max()) if there.size else ():
         is_code = there == value
@@ -89,7 +310,7 @@ def _code_of(row: np.ndarray) -> tuple[float, int] | None:
 
 
 def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, list[Item]]:
-    """Subject -> recordings, in the order of their ids, without subjects that are excluded.
+    """Return subject -> recordings, sorted by their ids, without excluded subjects.
 
     Raises:
         DataError: no file matches, or what matches is ambiguous; it names the line.
@@ -99,9 +320,9 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
     spelled: dict[str, str] = {}
     excluded = set(of.participants.exclude)
     for i, source in enumerate(of.recordings):
-        for item in _found(root, i, source, written, by_path=not of.targets):
+        for item in _find_source(root, i, source, written, by_path=not of.targets):
             subject = item.facts["participant"]
-            known = spelled.setdefault(tables.canonical(subject), subject)
+            known = spelled.setdefault(tables.simplify_value(subject), subject)
             if known != subject and of.targets:
                 what = f"`{known}` and `{subject}` are written differently: one subject or two?"
                 raise DataError(what, where=written.where("recordings", i), expected="one way to write each")
@@ -114,10 +335,10 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
         raise DataError(
             f"`exclude`: there is no participant `{unknown[0]}`" + (f"; did you mean {near[0]}?" if near else ""),
             where=written.where("participants", "exclude"),
-            expected=f"some of {some(sorted(people))}",
+            expected=f"some of {list_some(sorted(people))}",
         )
     whole = {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
-    left = {s: list(_without_faulty(of, own)) for s, own in whole.items()}
+    left = {s: list(_drop_faulty(of, own)) for s, own in whole.items()}
     ids = {item.id for own in people.values() for item in own}
     for i, fault in enumerate(of.faulty):
         if re.sub(r"@\d+$", "", fault.recording) not in ids and fault.recording not in ids:
@@ -125,7 +346,7 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
             raise DataError(
                 f"`faulty`: there is no recording `{fault.recording}`" + (f"; did you mean {near[0]}?" if near else ""),
                 where=written.where("faulty", i),
-                expected=f"some of {some(sorted(ids))}",
+                expected=f"some of {list_some(sorted(ids))}",
             )
     found = {s: own for s, own in left.items() if own}
     if not found:
@@ -134,34 +355,36 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
     return found
 
 
-def unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
-    """The files of the kinds of recordings that are none, and the tables of participants who have none."""
-    own = [t for source in of.recordings for m in source.modalities if (t := source.own_template(m))]
+def find_unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
+    """Yield the files that match a kind of recording but are none, and tables of participants without recordings."""
+    own = [t for source in of.recordings for m in source.modalities if (t := source.find_template(m))]
     used = {path for template in own for path, _ in template.matches(root)}
     suffixes = {Path(template.text).suffix.lower() for template in own if "." in template.text} - _TABLES
     tables_ = [spec.table for spec in of.labels.values()] + [s.trials.table for s in of.recordings if s.trials]
-    known = {tables.canonical(subject) for subject in people} | set(map(tables.canonical, of.participants.exclude))
+    known = {tables.simplify_value(subject) for subject in people} | set(
+        map(tables.simplify_value, of.participants.exclude)
+    )
     for template in {template.text: template for template in tables_ if template}.values():
         for path, facts in template.matches(root):
             used.add(path)
-            if "participant" in facts and tables.canonical(facts["participant"]) not in known:
+            if "participant" in facts and tables.simplify_value(facts["participant"]) not in known:
                 yield Finding("warning", str(path), f"no recordings of {facts['participant']}")
     files = [path for path in sorted(root.rglob("*"))[:_MOST_FILES] if path not in used and path.is_file()]
-    forms = [[part_pattern(part, {}).pattern for part in template.text.split("/")] for template in own]
+    forms = [[compile_part(part, {}).pattern for part in template.text.split("/")] for template in own]
     for path in files:
         names = path.relative_to(root).parts
         if any(len(form) == len(names) and all(map(_fits_in_any_case, form, names)) for form in forms):
             yield Finding("warning", str(path), "matches `files` of dataset.yaml but for capitals, and is not read")
     if spare := [path.relative_to(root).as_posix() for path in files if path.suffix.lower() in suffixes]:
-        yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {some(spare)}")
+        yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {list_some(spare)}")
 
 
 def _fits_in_any_case(pattern: str, name: str) -> bool:
     return re.fullmatch(pattern, name, re.IGNORECASE | re.DOTALL) is not None
 
 
-def _without_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
-    """The recordings that are not left out as faulty, each without its faulty modalities."""
+def _drop_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
+    """Yield the recordings that are not excluded as faulty, each without its faulty modalities."""
     for item in items:
         own = [fault for fault in of.faulty if fault.recording == item.id]
         lost = frozenset(fault.modality for fault in own if fault.modality)
@@ -171,8 +394,8 @@ def _without_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
                 yield replace(item, paths=paths, faulty=lost)
 
 
-def _found(root: Path, i: int, source: Source, written: Written, *, by_path: bool) -> list[Item]:
-    """The recordings of one source: files with the same text for each name in braces belong together."""
+def _find_source(root: Path, i: int, source: Source, written: Written, *, by_path: bool) -> list[Item]:
+    """Return the recordings of one source. Files with the same text for each name in braces belong together."""
     found: dict[tuple[str, ...], Item] = {}
     if source.bids:
         for path, facts in find_bids(root, source.bids):
@@ -180,7 +403,7 @@ def _found(root: Path, i: int, source: Source, written: Written, *, by_path: boo
             id_ = path.relative_to(root).as_posix() if by_path else "_".join(f"{k}-{v}" for k, v in facts.items())
             found[values] = Item(id_, i, facts, {"": path})
     for m in () if source.bids else source.modalities:
-        template = source.own_template(m)
+        template = source.find_template(m)
         for path, facts in template.matches(root) if template else ():
             if path.is_dir() != bool(source.e4) or path == written.path:
                 continue
@@ -199,30 +422,31 @@ def _found(root: Path, i: int, source: Source, written: Written, *, by_path: boo
             expected=f"sub-XX/eeg/sub-XX_task-{source.bids}_eeg.edf (or .bdf, .vhdr, .set), or _physio.tsv.gz",
         )
     if not found:
-        texts = [t.text for m in source.modalities if (t := source.own_template(m))]
+        texts = [t.text for m in source.modalities if (t := source.find_template(m))]
         raise DataError(
             f"no {'folder' if source.e4 else 'file'} matches `{texts[0]}`",
             where=written.where("recordings", i, "e4" if source.e4 else "files"),
-            expected=_instead(root, texts[0], written),
+            expected=_list_instead(root, texts[0], written),
             hint=HINT,
         )
     return list(found.values())
 
 
-def _instead(root: Path, text: str, written: Written) -> str:
-    """The paths that lie in the folder, where a pattern matches none."""
+def _list_instead(root: Path, text: str, written: Written) -> str:
+    """Return the text of an error on a path pattern without matches: existing paths in the folder, the most similar
+    first."""
     places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
     names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p != written.path)
     near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]
     return f"a path of what is here, such as {', '.join(near)}" if near else "files, of which there are none"
 
 
-def first_moment(item: Item) -> float:
-    """The time at which all of a wristband's files have begun, in unix seconds, by their first lines alone."""
+def find_first_moment(item: Item) -> float:
+    """Return the time at which all of a wristband's files have begun, in unix seconds, by their first lines alone."""
     paths = {m: folder / e4.FILES[m] for m, folder in item.paths.items() if (folder / e4.FILES[m]).is_file()}
-    return max(moments(paths).values(), default=0.0)
+    return max(find_moments(paths).values(), default=0.0)
 
 
-def some(values: Sequence[str] | Sequence[int]) -> str:
-    """The first five, and how many more there are."""
+def list_some(values: Sequence[str] | Sequence[int]) -> str:
+    """Return the first five as a text, and the number of further ones."""
     return ", ".join(map(str, values[:5])) + (f" and {len(values) - 5} more" if len(values) > 5 else "")

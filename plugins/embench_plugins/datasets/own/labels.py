@@ -1,14 +1,16 @@
-"""The labels of a recording of a `dataset.yaml`: by file, by a column, by stretches or moments of time."""
+"""What tables and markers say of a recording: its rows, its participant, its trials and its labels."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,14 +18,436 @@ import pandas as pd
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Label
+from embench_plugins.datasets.formats.notes import find_triggers, read_wfdb_notes
+from embench_plugins.datasets.formats.recordings import read_marker_streams
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import Clock
-from embench_plugins.datasets.own.items import some
-from embench_plugins.datasets.own.layout import LabelSource, OwnChannels, Source
-from embench_plugins.datasets.own.paths import fill, part_pattern
-from embench_plugins.datasets.own.rows import Span, Tables, single, spans
-from embench_plugins.datasets.own.signals import rows_at
-from embench_plugins.datasets.own.yaml import Written
+from embench_plugins.datasets.own.description import Written
+from embench_plugins.datasets.own.items import list_some
+from embench_plugins.datasets.own.layout import (
+    LabelSource,
+    OwnChannels,
+    Source,
+    Template,
+    Trials,
+    Unlabelled,
+    compile_part,
+    fill,
+)
+from embench_plugins.datasets.own.signals import TABLES, find_rows_at, read_channel
+
+# Rows of tables that belong to a recording: its ratings, its trials, and stretches of time with a label.
+
+_TOUCH_S = 1e-3
+"""Trials that overlap by no more follow one another."""
+
+
+class Named(Protocol):
+    """A part of the description that names a table."""
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Fact on a recording -> the column that holds it."""
+
+    @property
+    def reading(self) -> tables.Reading:
+        """How the table is read."""
+
+
+class Timed(Protocol):
+    """A part of the description that names columns of stretches of time."""
+
+    @property
+    def start(self) -> str | None:
+        """Column of the start."""
+
+    @property
+    def end(self) -> str | None:
+        """Column of the end, where there is one."""
+
+    @property
+    def duration(self) -> str | None:
+        """Column of the duration, where there is one."""
+
+
+class Columns(NamedTuple):
+    """Columns of stretches of time; see `Timed`."""
+
+    start: str | None
+    end: str | None
+    duration: str | None
+
+
+class Span(NamedTuple):
+    """A stretch of time in s, and the line and cells of its row; of a marker the line is 0."""
+
+    start: float
+    stop: float
+    line: int
+    cells: Mapping[str, str]
+
+
+class Tables:
+    """The tables of one folder, each read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._read: dict[tuple[Path, tables.Reading], pd.DataFrame] = {}
+        self._index: dict[tuple[object, ...], dict[tuple[str, ...], list[int]]] = {}
+
+    def path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
+        """The table of a recording; None where there is none. Raises DataError where there are several."""
+        if set(template.names) - set(facts):
+            return None
+        found = [path for path, _ in template.matches(self.root, facts) if path.is_file()]
+        if len(found) > 1:
+            what = f"`{template.text}` is {len(found)} tables of one recording: {found[0].name}, {found[1].name}"
+            raise DataError(what, where=where, expected="one table for each recording")
+        return found[0] if found else None
+
+    def rows(self, path: Path, how: tables.Reading = tables.AS_IS) -> pd.DataFrame:
+        """All rows of a table as texts; see `tables.read_rows`."""
+        if (path, how) not in self._read:
+            self._read[path, how] = tables.read_rows(path, how)
+        return self._read[path, how]
+
+    def select(
+        self, path: Path, spec: Named, facts: Mapping[str, str], wanted: Sequence[str], where: str
+    ) -> pd.DataFrame:
+        """Return the rows of a recording: those whose key columns match what is known of it.
+
+        Args:
+            wanted: other columns that must be there.
+
+        Raises:
+            DataError: a column is missing; `where` is the line that names it.
+        """
+        rows, columns = self.rows(path, spec.reading), [*spec.keys.values(), *wanted]
+        tables.check_columns(path, list(rows.columns), columns, where)
+        rows = tables.add_placed(rows, columns)
+        if not spec.keys:
+            return rows
+        if set(spec.keys) - set(facts):
+            return rows.iloc[:0]
+        names, own = tuple(spec.keys.values()), tuple(tables.simplify_value(facts[fact]) for fact in spec.keys)
+        place = (path, spec.reading, names, tuple(value.isdigit() for value in own))
+        if place not in self._index:
+            index: dict[tuple[str, ...], list[int]] = {}
+            known = (tables.strip_letters(list(rows[name]), value) for name, value in zip(names, own, strict=True))
+            for i, cells in enumerate(zip(*known, strict=True)):
+                index.setdefault(tuple(map(tables.simplify_value, cells)), []).append(i)
+            self._index[place] = index
+        return rows.iloc[self._index[place].get(own, [])]
+
+
+def take_single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
+    """The one row, None where there is none. Raises DataError that names the lines where there are several."""
+    if len(found) > 1:
+        lines = ", ".join(map(str, found.index[:4]))
+        raise DataError(
+            f"lines {lines} are all of {known}",
+            where=str(path),
+            expected="one row for each recording",
+            hint="remove one, or name another column in `keys` that tells them apart",
+        )
+    return None if found.empty else found.iloc[0]
+
+
+def make_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock, shift_s: float = 0.0) -> list[Span]:
+    """Rows as stretches of time, `shift_s` earlier than they say, in the order of their start. Raises DataError that
+    names the line without a start or with an end before it."""
+    made = []
+    for line, row in found.iterrows():
+        start = clock.seconds(row[spec.start], path, line, str(spec.start))
+        last = spec.end or str(spec.duration)
+        stop = (
+            clock.seconds(row[last], path, line, last) if spec.end
+            else start + clock.length(row[last], path, line, last)
+        )  # fmt: skip
+        if not (np.isfinite([start, stop]).all() and start <= stop):
+            raise DataError(
+                f"line {line}: from `{row[spec.start]}`, {'to' if spec.end else 'for'} `{row[last]}`",
+                where=str(path),
+                expected="a start, and an end that is not before it, in seconds or as dates",
+            )
+        made.append(Span(start - shift_s, stop - shift_s, int(line), row.to_dict()))
+    return sorted(made, key=lambda span: span.start)
+
+
+def make_wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> list[Span]:
+    """The stretches of a row that has columns for each stimulus, such as `{stimulus}_start`, in the order of their
+    start; what stands for the name is in their cells. A stimulus without a time is left out."""
+    last = str(spec.end or spec.duration)
+    pattern, made = compile_part(str(spec.start), {}), []
+    for column in found.columns:
+        if not (named := pattern.fullmatch(column)):
+            continue
+        start, stop = column, fill(last, named.groupdict())
+        tables.check_columns(path, list(found.columns), [stop], str(path))
+        rows = found[~tables.is_blank(found[start])]
+        one = Columns(start, stop if spec.end else None, None if spec.end else stop)
+        made += [s._replace(cells={**s.cells, **named.groupdict()}) for s in make_spans(rows, one, path, clock)]
+    return sorted(made, key=lambda span: span.start)
+
+
+class Marked(NamedTuple):
+    """The parts of a recording in their order, in the place of one that is not whole the error to raise; and what is
+    odd of what marks them."""
+
+    spans: list[Span | DataError]
+    odd: list[str]
+
+
+def make_marked_spans(
+    marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None,
+    path: Path = Path(),
+) -> Marked:  # fmt: skip
+    """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length. A
+    stretch ends before the next one begins: one whose end was lost is an error, and of a start that comes again before
+    an end the last counts.
+
+    Args:
+        marks: seconds and texts, in order of time.
+        begins: text -> stimulus, or a text with names in braces.
+        ends: a text with names in braces; one that `begins` has, too, stands for the same.
+        path: the file that has them.
+    """
+    marks = list(dict.fromkeys(marks))
+    starts, made, odd, used = _find_starts(marks, begins), list[Span | DataError](), list[str](), set[int]()
+    for n, (at, text, facts, known) in enumerate(starts):
+        then, other = starts[n + 1][:2] if n + 1 < len(starts) else (None, "")
+        if lasts_s:
+            made.append(Span(at, at + lasts_s, 0, facts))
+            if then is not None and then < at + lasts_s - _TOUCH_S:
+                odd.append(f"`{other}` at {then:g} s lies in the trial of `{text}`, from {at:g} to {at + lasts_s:g} s")
+            continue
+        end = compile_part(str(ends), known)
+        k = next((k for k, (t, name) in enumerate(marks) if t > at and end.fullmatch(name)), None)
+        before_end = then is not None and (k is None or marks[k][0] > then)
+        if before_end and other == text:
+            odd.append(f"`{text}` at {at:g} s comes again at {then:g} s, before an end: the last one counts")
+        elif before_end or k is None:
+            what = f"no `{ends}` follows `{text}` at {at:g} s" + (
+                f" before `{other}` at {then:g} s" if before_end else ""
+            )
+            made.append(DataError(what, where=str(path), expected="an end of each trial before the next one begins"))
+        else:
+            used.add(k)
+            made.append(Span(at, marks[k][0], 0, facts))
+    return Marked(made, odd + _describe_lost_starts(marks, starts, ends, used))
+
+
+_Start = tuple[float, str, dict[str, str], Mapping[str, str]]
+"""Second, text, what is known of the trial, and what stands for names in its end."""
+
+
+def _find_starts(marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str) -> list[_Start]:
+    pattern, made = compile_part(begins, {}) if isinstance(begins, str) else None, list[_Start]()
+    for at, text in marks:
+        if isinstance(begins, Mapping) and text in begins:
+            facts = {"stimulus": begins[text]}
+            made.append((at, text, facts, facts))
+        elif pattern and (named := pattern.fullmatch(text)):
+            made.append(
+                (at, text, {name: value.strip() for name, value in named.groupdict().items()}, named.groupdict())
+            )
+    return made
+
+
+def _describe_lost_starts(
+    marks: Sequence[tuple[float, str]], starts: Sequence[_Start], ends: str | None, used: set[int]
+) -> list[str]:
+    """Sentences on ends that end nothing: no marker stands before them, or only another end."""
+    if not ends:
+        return []
+    end, begun = compile_part(ends, {}), {(at, text) for at, text, *_ in starts}
+    return [
+        f"`{text}` at {at:g} s ends no trial: was a start lost?"
+        for k, (at, text) in enumerate(marks)
+        if end.fullmatch(text) and k not in used and (at, text) not in begun
+        and (k == 0 or (end.fullmatch(marks[k - 1][1]) and marks[k - 1] not in begun))
+    ]  # fmt: skip
+
+
+def separate_trials(found: Sequence[Span], path: Path, column: str) -> Marked:
+    """Trials of a table, which should not overlap: a row that is there twice counts once, and two rows of one time that
+    differ are an error."""
+    made, odd, last = list[Span | DataError](), list[str](), None
+    for span in found:
+        if last is None or span.start >= last.stop - _TOUCH_S:
+            made.append(span)
+        elif span[:2] == last[:2] and span.cells == last.cells:
+            odd.append(f"lines {last.line} and {span.line} are equal: the trial counts once")
+        else:
+            names = [f"`{one.cells.get(column, '')}` from {one.start:g} to {one.stop:g} s" for one in (last, span)]
+            what = f"lines {last.line} and {span.line} overlap: {names[0]}, {names[1]}"
+            if span[:2] == last[:2] or span.cells.get(column) == last.cells.get(column):
+                made.append(DataError(what, where=str(path), expected="one row for each trial"))
+            else:
+                made.append(span)
+                odd.append(what)
+        last = span if last is None or span.stop > last.stop else last
+    return Marked(made, odd)
+
+
+# The participants of own recordings, as the table of a `dataset.yaml` says them.
+
+
+class Participants:
+    """The facts on participants; none where the description names no table."""
+
+    def __init__(self, description: Unlabelled, tables_: Tables, written: Written) -> None:
+        self._spec, self._tables, self._written = description.participants, tables_, written
+        self._names = {name for source in description.recordings for name in source.names}
+        self._prefix = "sub-" if any(source.bids for source in description.recordings) else ""
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The table, None where there is none. Raises DataError where it is not here."""
+        if self._spec.table is None:
+            return None
+        where = self._written.where("participants", "table")
+        path = self._tables.path(self._spec.table, {}, where)
+        if path is None:
+            raise DataError(f"there is no `{self._spec.table.text}`", where=where, expected="a table of participants")
+        return path
+
+    @cached_property
+    def _cells(self) -> Mapping[str, Mapping[str, str]]:
+        """Canonical id -> the cells of the subject's row."""
+        people, path = self._spec, self.path
+        if path is None:
+            return {}
+        columns = [people.id, *people.info.values()]
+        columns += [people.group] if people.group and people.group not in self._names else []
+        rows = self._tables.rows(path, people.reading)
+        tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
+        rows = tables.add_placed(rows, columns)
+        found: dict[str, Mapping[str, str]] = {}
+        lines: dict[str, int] = {}
+        for line, row in rows.iterrows():
+            key = tables.simplify_value(row[people.id].removeprefix(self._prefix))
+            if key in found:
+                what = f"lines {lines[key]} and {line} are both of participant `{row[people.id]}`"
+                raise DataError(what, where=str(path), expected="one row for each", hint="remove one of them")
+            found[key], lines[key] = row.to_dict(), line
+        return found
+
+    def info(self, subject: str) -> Mapping[str, str]:
+        """The columns that `info` names, of a subject."""
+        cells = self._cells.get(tables.simplify_value(subject), {})
+        info = {name: str(cells.get(column, "")) for name, column in self._spec.info.items()}
+        return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}
+
+    def group(self, subject: str, facts: Mapping[str, str]) -> str:
+        """The group that a subject was recorded in: the subject alone where nothing is said of groups. Raises DataError
+        where this one has none."""
+        group = self._spec.group
+        if group is None:
+            return subject
+        value = (facts if group in self._names else self._cells.get(tables.simplify_value(subject), {})).get(group, "")
+        if value.lower() in tables.MISSING:
+            raise DataError(
+                f"participant {subject} has no `{group}`",
+                where=self._written.where("participants", "group"),
+                expected="one for each, since those of one group are never divided between training and test",
+                hint=f"complete the table, or put {subject} into `exclude`",
+            )
+        return f"{group} {value}"
+
+    def findings(self, subjects: Sequence[str]) -> list[Finding]:
+        """The rows without recordings, and the subjects without a row."""
+        here, findings = {tables.simplify_value(subject) for subject in subjects}, list[Finding]()
+        excluded = set(map(tables.simplify_value, self._spec.exclude))
+        absent = sorted(cells[self._spec.id] for key, cells in self._cells.items() if key not in here | excluded)
+        unknown = [s for s in subjects if self._cells and tables.simplify_value(s) not in self._cells]
+        for what, names in (("no recordings of", absent), ("no row of", unknown)):
+            if names:
+                findings.append(Finding("warning", str(self.path), f"{what} {list_some(names)}"))
+        return findings
+
+
+# The markers in the files of a recording by which it is cut into trials.
+
+Marks = list[tuple[float, str]]
+_MOST_TOLD = 12
+
+
+def find_marks(
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], spec: Trials, origins: Mapping[str, float],
+    place: str, zone: tzinfo,
+) -> tuple[Path, Marks]:  # fmt: skip
+    """The file that holds a recording's markers, and their seconds from its start with their texts.
+
+    Args:
+        paths, channels: modality -> its file, and what the description says of it.
+        spec: what the description says of the trials.
+        origins: modality -> the second of the recording at which its file begins.
+        place: file and line of the trials.
+        zone: that of dates that state none.
+
+    Raises:
+        DataError: a file cannot be read, no marker begins or ends a trial, or those of several streams do.
+    """
+    held = {m: _read_mark_streams(path) for m, path in paths.items()}
+    m = next((m for m, own in held.items() if own), next(iter(paths)))
+    path, streams = paths[m], held[m]
+    if spec.channel is not None and spec.channel not in streams:
+        track = read_channel(path, spec.channel, channels.get(m), place, zone)
+        streams = {spec.channel: find_triggers(path, track)}
+    if spec.channel is not None:
+        streams = {spec.channel: streams[spec.channel]}
+    begin = origins.get(m, 0.0)
+    return path, [(at + begin, text) for at, text in _sort_checked(path, streams, spec, place)]
+
+
+def _read_mark_streams(path: Path) -> Mapping[str, Marks]:
+    if path.suffix.lower() == ".hea":
+        return read_wfdb_notes(path)
+    return {} if path.suffix.lower() in TABLES else read_marker_streams(path)
+
+
+def _sort_checked(path: Path, streams: Mapping[str, Marks], spec: Trials, place: str) -> Marks:
+    """All markers in order of time. Raises DataError as above."""
+    begin = _compile_pattern(spec.markers or {})
+    named = ", ".join(spec.markers) if isinstance(spec.markers, Mapping) else spec.markers
+    beginning = [name for name, marks in streams.items() if any(begin.fullmatch(text) for _, text in marks)]
+    if not beginning:
+        raise _missing_marker_error(path, streams, f"begins a trial (`{named}`)", place)
+    if len(beginning) > 1:
+        raise DataError(
+            f"markers that begin a trial are in {len(beginning)} streams of {path.name}: {', '.join(beginning)}",
+            where=place,
+            expected="one stream of markers",
+            hint=f"name the one that counts: `channel: {beginning[0]}`",
+        )
+    if spec.until and "{" not in spec.until:
+        end = _compile_pattern(spec.until)
+        if not any(end.fullmatch(text) for marks in streams.values() for _, text in marks):
+            raise _missing_marker_error(path, streams, f"ends a trial (`{spec.until}`)", place)
+    return sorted(mark for marks in streams.values() for mark in marks)
+
+
+def _compile_pattern(text: Mapping[str, str] | str) -> re.Pattern[str]:
+    return compile_part(text, {}) if isinstance(text, str) else re.compile("|".join(map(re.escape, text)))
+
+
+def _missing_marker_error(path: Path, streams: Mapping[str, Marks], what: str, place: str) -> DataError:
+    """The error to raise where no marker does something, with those that are there."""
+    told = []
+    for name, marks in streams.items():
+        texts = list(dict.fromkeys(text for _, text in marks))
+        more = f" and {len(texts) - _MOST_TOLD} others" if len(texts) > _MOST_TOLD else ""
+        told.append(f"{name}: {', '.join(f'`{text[:60]}`' for text in texts[:_MOST_TOLD]) or 'none'}{more}")
+    return DataError(
+        f"no marker in {path.name} {what}",
+        where=place,
+        expected=f"one of those in the file ({'; '.join(told)})" if told else "markers, of which the file has none",
+        hint="write the texts as the file has them; `channel` names a channel of triggers, such as `channel: Status`",
+    )
+
+
+# The labels of a recording of a `dataset.yaml`: by file, by a column, by stretches or moments of time.
 
 STEP_S = 0.1
 """Stretches of time become values so many seconds apart."""
@@ -58,7 +482,7 @@ class Part(NamedTuple):
     source: Source
 
 
-def _codes(numbers: Mapping[float, int]) -> list[float]:
+def _find_codes(numbers: Mapping[float, int]) -> list[float]:
     """The usual codes of missing values among numbers, where they are far from all others."""
     codes = [number for number in numbers if abs(number) in _USUAL_CODES]
     others = [number for number in numbers if number not in codes]
@@ -84,8 +508,8 @@ class Labels:
         self._numbers: dict[str, Counter[float]] = defaultdict(Counter)
         self._placed: dict[tuple[str, Path], dict[int, str]] = defaultdict(dict)
 
-    def of(self, part: Part) -> dict[str, Label]:
-        """The labels that a recording has. Raises DataError that names table and line."""
+    def read(self, part: Part) -> dict[str, Label]:
+        """Return the labels of a recording. Raises DataError that names table and line."""
         found = {}
         for name in part.labels:
             label = self._label(name, self._specs[name], part)
@@ -100,7 +524,7 @@ class Labels:
         for name, what in self.off_scale_notes().items():
             yield Finding("warning", written.where("labels", name), what)
         for name, numbers in self._numbers.items():
-            for code in _codes(numbers) if self._specs[name].scale is None else ():
+            for code in _find_codes(numbers) if self._specs[name].scale is None else ():
                 what = (
                     f"{code:g} ({numbers[code]} times) is far from all other values of {name}; if it stands for a "
                     f"missing value, write `missing: [{code:g}]`"
@@ -109,7 +533,7 @@ class Labels:
         for (name, path), placed in self._placed.items():
             for how in ("outside", "partly outside"):
                 if lines := sorted(line for line, inside in placed.items() if inside == how):
-                    what = f"{len(lines)} rows with label {name} lie {how} the recording: lines {some(lines)}"
+                    what = f"{len(lines)} rows with label {name} lie {how} the recording: lines {list_some(lines)}"
                     yield Finding("warning", str(path), what)
 
     def off_scale_notes(self) -> dict[str, str]:
@@ -117,14 +541,14 @@ class Labels:
         found = {}
         for name, texts in self.off_scale.items():
             low, high = self._specs[name].scale or (0, 0)
-            listed = some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
+            listed = list_some([f"`{text}` ({count})" for text, count in sorted(texts.items())])
             found[name] = f"values of {name} that are outside the scale of {low:g} to {high:g} have no label: {listed}"
         return found
 
     def count_off_scale(self, name: str, rows: pd.DataFrame, path: Path) -> None:
         """Counts the cells of a label that are off its scale in rows of a table, each once."""
         spec, lines = self._specs[name], self.used[name, path]
-        pattern = part_pattern(str(spec.column or spec.trial), {})
+        pattern = compile_part(str(spec.column or spec.trial), {})
         for line, row in rows[~rows.index.isin(lines)].iterrows():
             for column in filter(pattern.fullmatch, rows.columns):
                 self._value(name, spec, row[column], f"{path}, line {line}")
@@ -148,7 +572,7 @@ class Labels:
     def unread(self) -> Iterator[tuple[str, Path, list[str]]]:
         """The columns of wide tables that are of no stimulus here, by label."""
         for (name, path), read in self.columns.items():
-            pattern = part_pattern(str(self._specs[name].column), {})
+            pattern = compile_part(str(self._specs[name].column), {})
             there = self._tables.rows(path, self._specs[name].reading)
             spare = [column for column in there if pattern.fullmatch(column) and column not in read]
             if spare:
@@ -161,7 +585,7 @@ class Labels:
             text = part.facts.get(spec.file, "") if spec.file else part.trial.get(trial, "")
             return self._whole(name, spec, text, where)
         if spec.table is None:
-            return self._of_samples(name, spec, part, where)
+            return self._read_samples(name, spec, part, where)
         path = self._tables.path(spec.table, part.facts, where)
         if path is None:
             return None
@@ -172,18 +596,18 @@ class Labels:
             return None
         spec = spec if column == spec.column else spec.model_copy(update={"column": column})
         timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
-        rows = self._tables.of(path, spec, part.facts, [column, *timed], where)
+        rows = self._tables.select(path, spec, part.facts, [column, *timed], where)
         self.columns[name, path].add(column)
         self.used[name, path].update(map(int, rows.index))
         if not timed:
-            row = single(rows, path, part.id)
+            row = take_single(rows, path, part.id)
             return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
         clock = replace(part.clock, origin=part.source.origin(spec.from_) or part.clock.origin)
         if spec.time:
             return self._moments(name, spec, rows, path, clock, part)
         listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
                   for line, text in rows[column].items()]  # fmt: skip
-        found = spans(rows[listed], spec, path, clock, part.offset_s)
+        found = make_spans(rows[listed], spec, path, clock, part.offset_s)
         for span in found:
             self._place(name, path, span.line, part, span.start, span.stop)
         return self._stretches(name, spec, found, path, part)
@@ -191,7 +615,7 @@ class Labels:
     def _value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
         """The number that stands for a cell; NaN where it holds nothing, or no class."""
         if spec.classes is None:
-            value = tables.number(text)
+            value = tables.parse_number(text)
             if math.isnan(value) and text.lower() not in tables.MISSING:
                 hint = f"write `classes` of label {name}, if these are names"
                 raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
@@ -203,8 +627,8 @@ class Labels:
                 self.off_scale[name][text[:40]] += 1
                 return math.nan
             return value if math.isfinite(value) else math.nan
-        known = {tables.canonical(raw): named for raw, named in spec.classes.items()}
-        named = known.get(tables.canonical(text))
+        known = {tables.simplify_value(raw): named for raw, named in spec.classes.items()}
+        named = known.get(tables.simplify_value(text))
         if named is None:
             if text.lower() not in tables.MISSING:
                 self.without_class[name][text[:40]] += 1
@@ -249,7 +673,7 @@ class Labels:
         times, values = np.array(sorted(made)).T
         return self._made(spec, values, times)
 
-    def _of_samples(self, name: str, spec: LabelSource, part: Part, where: str) -> Label | None:
+    def _read_samples(self, name: str, spec: LabelSource, part: Part, where: str) -> Label | None:
         """A column beside the signals, read every `STEP_S`."""
         if part.table is None:
             raise DataError(
@@ -258,9 +682,9 @@ class Labels:
                 expected="recordings of CSV files, or `table` of the label",
             )
         path, channels, begins = part.table
-        column = tables.columns(path, [str(spec.column)], where, channels.reading)[str(spec.column)]
+        column = tables.read_columns(path, [str(spec.column)], where, channels.reading)[str(spec.column)]
         times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
-        read = column.iloc[rows_at(path, channels, times + part.offset_s - begins, where, self._zone)]
+        read = column.iloc[find_rows_at(path, channels, times + part.offset_s - begins, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
         values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
         return self._made(spec, values.to_numpy(np.float64), times)

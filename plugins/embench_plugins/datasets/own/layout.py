@@ -1,21 +1,149 @@
-"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled, if they are."""
+"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled, if they are.
+
+Paths with names in braces (`{participant}/{session}_eda.csv`) come first, as the schema checks them.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from embench.interfaces.kinds import KindName
-from embench.interfaces.raters import RaterFusion
+from embench.interfaces.raters import RaterFusion, Raters
 from embench.interfaces.recording import MODALITIES
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, Part
-from embench_plugins.datasets.own.clock import COLUMN, zone_of
-from embench_plugins.datasets.own.paths import Template, check_part
-from embench_plugins.datasets.own.tables import Reading, canonical
+from embench_plugins.datasets.own.clock import COLUMN, parse_zone
+from embench_plugins.datasets.own.tables import Reading, simplify_value
+
+# Paths with names in braces: `{participant}/{session}_eda.csv` finds files and says whose and what they are.
+
+_PART = re.compile(r"\{(?P<name>\w+)(?::(?P<form>[^{}]+))?\}|(?P<star>\*+)|(?P<any>\?)")
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and bytes of a name that are not text; joined emojis and wide blanks are."""
+_MOST_WILD = 5
+"""Names and stars in one part of a path, so that no file name takes long to be compared with it."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A path below the folder. `{name}` matches any text without a slash, `{name:S*}` a text of this form, `*` any text
+    without a name. The same name always matches the same text. If a path has several matches, the first names match the
+    shortest texts.
+
+    Raises:
+        ValueError: it leads out of the folder, or cannot be read.
+
+    >>> Template("{participant}/eda_{task}.csv").names
+    ('participant', 'task')
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        parts = self.text.split("/")
+        if not self.text or self.text.startswith("/") or "\\" in self.text or re.match("[A-Za-z]:", self.text):
+            raise ValueError("a path below the folder, with `/` between its parts, is needed")
+        if {"", ".", ".."} & set(parts):
+            raise ValueError("the path leads out of the folder, or has an empty part")
+        for part in parts:
+            check_part(part)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names in braces, in their order, each once."""
+        return tuple(dict.fromkeys(match["name"] for match in _PART.finditer(self.text) if match["name"]))
+
+    def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
+        """Yield the matching paths below a folder, sorted by name, with name -> its text in the path for each name in
+        braces.
+
+        Args:
+            known: what stands for some of them.
+        """
+        yield from _find_matching_paths(root, self.text.split("/"), dict(known or {}))
+
+
+def check_part(part: str) -> None:
+    """Raise ValueError if a text with names in braces and stars is malformed, or would take long to compare."""
+    if len(_PART.findall(part)) > _MOST_WILD:
+        raise ValueError(f"over {_MOST_WILD} names and stars in `{part}`")
+    if re.search(r"[{}]", _PART.sub("", part)):
+        raise ValueError(f"braces in `{part}` are no name: write `{{participant}}` or `{{participant:S*}}`")
+
+
+def merge_stars(text: str) -> str:
+    """Return a template in which consecutive stars, such as the stars of a date and a time, are one star.
+
+    >>> merge_stars("{participant}_*_*.*.csv")
+    '{participant}_*.csv'
+    """
+    return re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)
+
+
+def fill(text: str, facts: Mapping[str, str]) -> str:
+    """Return a text with the known facts in the place of names in braces; unknown facts become empty.
+
+    >>> fill("clip {clip}", {"clip": "7"})
+    'clip 7'
+    """
+    return re.sub(r"\{(\w+)\}", lambda match: facts.get(match[1], ""), text)
+
+
+def _find_matching_paths(
+    folder: Path, parts: list[str], known: dict[str, str]
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield paths below `folder` that match the pattern `parts`, one part per level, with the facts that the names
+    contain. Facts in `known` (name -> value) are fixed."""
+    first, *rest = parts
+    if all(match["name"] in known for match in _PART.finditer(first)):
+        name = _PART.sub(lambda match: known[match["name"]], first)
+        names = [name] if (folder / name).exists() else []
+    else:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    pattern = compile_part(first, known)
+    for name in names:
+        if (found := pattern.fullmatch(name)) and not _UNREADABLE.search(name):
+            path, facts = folder / name, {**known, **found.groupdict()}
+            if not rest:
+                yield path, facts
+            elif path.is_dir():
+                yield from _find_matching_paths(path, rest, facts)
+
+
+def compile_part(part: str, known: Mapping[str, str]) -> re.Pattern[str]:
+    """Return a regular expression for a part of a path with names in braces. Known facts are fixed in it, the others
+    are groups."""
+    done, text, at = set[str](), "", 0
+    for match in _PART.finditer(part):
+        text += re.escape(part[at : match.start()])
+        at, name = match.end(), match["name"]
+        if name is None:
+            text += "." if match["any"] else ".*"
+        elif name in known:
+            text += re.escape(known[name])
+        elif name in done:
+            text += f"(?P={name})"
+        else:
+            text += f"(?P<{name}>{_compile_form(match['form']) if match['form'] else '.+?'})"
+            done.add(name)
+    return re.compile(text + re.escape(part[at:]), re.DOTALL)
+
+
+def _compile_form(form: str) -> str:
+    return "".join(".*?" if c == "*" else "." if c == "?" else r"\d" if c == "#" else re.escape(c) for c in form)
+
+
+# The schema.
 
 ENTITIES = ("participant", "session", "task", "run")
 """What the names of BIDS files say."""
@@ -26,15 +154,15 @@ TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 Text = Annotated[str, Field(min_length=1)]
 Origin = Annotated[Text | None, Field(alias="from")]
-Zone = Annotated[str, AfterValidator(lambda text: zone_of(text) and text)]
+Zone = Annotated[str, AfterValidator(lambda text: parse_zone(text) and text)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
 
 
-def _template(text: Any) -> Any:
+def _parse_template(text: Any) -> Any:
     return Template(text) if isinstance(text, str) else text
 
 
-def _pattern(text: str | None) -> str | None:
+def _check_pattern(text: str | None) -> str | None:
     if text is not None:
         check_part(text)
     return text
@@ -58,8 +186,8 @@ class Readable(Part):
 
 
 class Table(Readable):
-    """A table of a header and rows, and which of its columns hold what is known from the files' names. A column without
-    a name is called by its number, from 1 on.
+    """A table with a line of names and rows, and the columns with the facts in the files' names. A column without a
+    name is called by its number, from 1.
 
     Args:
         table: a path below the folder, in which `{participant}` and so on stand for what the recording's name has.
@@ -69,7 +197,7 @@ class Table(Readable):
     table: Template
     keys: Mapping[str, str] = {}
 
-    _read = field_validator("table", mode="before")(_template)
+    _read = field_validator("table", mode="before")(_parse_template)
 
 
 class Column(Table):
@@ -110,8 +238,8 @@ class Trials(Readable):
     from_: Origin = None
     clock: Literal["files", "absolute"] = "files"
 
-    _read = field_validator("table", mode="before")(_template)
-    _patterns = field_validator("until", "start", "end", "duration")(_pattern)
+    _read = field_validator("table", mode="before")(_parse_template)
+    _patterns = field_validator("until", "start", "end", "duration")(_check_pattern)
 
     @model_validator(mode="after")
     def _agree(self) -> Trials:
@@ -139,7 +267,7 @@ class Trials(Readable):
 
     @property
     def columns(self) -> list[str]:
-        """Columns that the table must have, by the names that stand here."""
+        """Columns that the table must have, by their names in the description."""
         timed = () if self.wide else (self.start, self.end, self.duration)
         return [c for c in (*timed, self.stimulus, *self.where) if c]
 
@@ -164,17 +292,17 @@ class OwnChannels(Channels, Readable):
     @field_validator("rate", mode="before")
     @classmethod
     def _number(cls, given: Any) -> Any:
-        """A number, where it is written as one; else the place of one in a MATLAB file."""
+        """Return a text as a number if it is one; else unchanged, as the path of a number in a MATLAB file."""
         try:
             return float(given)
         except (TypeError, ValueError):
             return given
 
-    _read = field_validator("file", mode="before")(_template)
+    _read = field_validator("file", mode="before")(_parse_template)
 
 
 class FromHeader(OwnChannels):
-    """Channels whose unit the description leaves to the files; `unit` is what it becomes."""
+    """Channels whose measurement unit is in the files; `unit` is the unit after conversion."""
 
 
 UNITS = {"eda": "uS", "temp": "degC"}
@@ -209,7 +337,7 @@ class Source(Part):
     labels: tuple[str, ...] | None = None
     from_: Origin = None
 
-    _read = field_validator("files", "e4", mode="before")(_template)
+    _read = field_validator("files", "e4", mode="before")(_parse_template)
 
     @field_validator("signals")
     @classmethod
@@ -225,7 +353,7 @@ class Source(Part):
 
     @property
     def template(self) -> Template | None:
-        """The path of the files or folders; None where each modality has its own, or BIDS says it."""
+        """Path of the files or folders; None if each modality has its own, or for BIDS."""
         return self.files or self.e4
 
     @property
@@ -234,14 +362,14 @@ class Source(Part):
         return tuple(self.signals) or (tuple(e4.FILES) if self.e4 else ())
 
     def origin(self, text: str | None) -> str | None:
-        """The modality whose file a `from` names, by itself or by its path, or `time`; None where it names none."""
+        """Return the modality whose file `from` names, directly or by its path, or `time`; None if it names neither."""
         if text is None or text == COLUMN or text in self.modalities:
             return text
-        paths = {m: self.own_template(m) for m in self.modalities}
+        paths = {m: self.find_template(m) for m in self.modalities}
         return next((m for m, path in paths.items() if path and path.text == text), None)
 
-    def own_template(self, modality: str) -> Template | None:
-        """The path of a modality's files."""
+    def find_template(self, modality: str) -> Template | None:
+        """Return the path of a modality's files."""
         channels = self.signals.get(modality) if isinstance(self.signals, Mapping) else None
         return channels.file if channels and channels.file else self.template
 
@@ -267,11 +395,11 @@ class Source(Part):
         return self
 
     def _check_files(self, signals: Mapping[str, OwnChannels]) -> None:
-        if bare := [m for m in signals if self.own_template(m) is None]:
+        if bare := [m for m in signals if self.find_template(m) is None]:
             raise ValueError(
                 f"where are the files? `files` of the recordings, or `file` of {', '.join(bare)}, is missing"
             )
-        named = {m: set(template.names) for m in signals if (template := self.own_template(m))}
+        named = {m: set(template.names) for m in signals if (template := self.find_template(m))}
         if len({frozenset(names) for names in named.values()}) > 1:
             said = ", ".join(f"{m} {' and '.join(sorted(names)) or 'none'}" for m, names in named.items())
             raise ValueError(f"the files of one recording need the same names in braces, but have: {said}")
@@ -281,13 +409,14 @@ class Source(Part):
         """The names in braces in the path of a recording's files."""
         if self.bids:
             return ENTITIES
-        template = self.template or next(iter(filter(None, map(self.own_template, self.modalities))), None)
+        template = self.template or next(iter(filter(None, map(self.find_template, self.modalities))), None)
         return template.names if template else ()
 
 
 class LabelSource(Readable):
-    """The place of a label: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
-    (with `start`), of its moments (with `time`), of the trials' table (`trial`), or of the signals' file.
+    """The place of a label: the `file` name, or a `column`. The column is in a table's rows (with `keys`), its
+    stretches of time (with `start`) or its moments (with `time`), in the table of trials (`trial`), or in the signals'
+    file.
 
     Args:
         classes: value in the data -> class, or the classes as the data call them; without them values are numbers.
@@ -314,7 +443,7 @@ class LabelSource(Readable):
     columns: tuple[Text, ...] = ()
     raters: RaterFusion | None = None
 
-    _read = field_validator("table", mode="before")(_template)
+    _read = field_validator("table", mode="before")(_parse_template)
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -327,7 +456,7 @@ class LabelSource(Readable):
             raise ValueError("two classes are needed at least")
         known: dict[str, str] = {}
         for raw, named in given.items() if isinstance(given, Mapping) else ():
-            other = known.setdefault(canonical(str(raw)), str(raw))
+            other = known.setdefault(simplify_value(str(raw)), str(raw))
             if given.get(other, named) != named:
                 what = f"`{other}` and `{raw}` are one value, but two classes"
                 raise ValueError(
@@ -405,7 +534,7 @@ class People(Readable):
     info: Mapping[str, str] = {}
     exclude: tuple[str, ...] = ()
 
-    _read = field_validator("table", mode="before")(_template)
+    _read = field_validator("table", mode="before")(_parse_template)
 
     @model_validator(mode="after")
     def _agree(self) -> People:
@@ -471,3 +600,29 @@ class Description(Unlabelled):
     labels_public: Literal["yes", "no", "unknown"]
     labels: Mapping[Name, LabelSource]
     targets: Annotated[Mapping[Name, TargetRule], Field(min_length=1)]
+
+
+# Labels of several raters in a `dataset.yaml`: one of each column, and one of them all.
+
+
+def group_raters(labels: Mapping[str, LabelSource]) -> dict[str, Raters]:
+    """Return the raters of each label that several decide, as a card has them: `calm_r1` and so on, in the order of
+    columns."""
+    return {
+        name: Raters(tuple(f"{name}_r{k}" for k, _ in enumerate(spec.columns, 1)), spec.raters)
+        for name, spec in labels.items()
+        if spec.raters
+    }
+
+
+def read_labels(labels: Mapping[str, LabelSource]) -> dict[str, dict[str, LabelSource]]:
+    """Label -> the labels that are read for it, by name, each of one column: itself, or one a rater."""
+    fused = group_raters(labels)
+    made = {}
+    for name, spec in labels.items():
+        one = {"columns": (), "raters": None}
+        made[name] = {
+            rater: spec.model_copy(update={**one, "column": column})
+            for rater, column in zip(fused[name].labels if name in fused else (), spec.columns, strict=True)
+        } or {name: spec}
+    return made

@@ -2,36 +2,63 @@
 
 Reads CSV, EDF and BDF, WFDB, MATLAB files, files of Empatica's wristbands and BIDS, as the file `dataset.yaml` beside
 them says (see `layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
+`Own` reads recordings with labels, `Corpus` those without.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from embench.errors import DataError
+from embench.errors import CheckFailed, DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
-from embench_plugins.datasets.formats.recordings import parts
-from embench_plugins.datasets.formats.wfdb_notes import wfdb_note_files
+from embench_plugins.datasets.formats.notes import find_wfdb_notes
+from embench_plugins.datasets.formats.recordings import list_files
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.bids import bids_files, read_bids
-from embench_plugins.datasets.own.card import card
-from embench_plugins.datasets.own.checks import read_description
-from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, Clock, zone_of
-from embench_plugins.datasets.own.faults import check_share, faults, with_faults
-from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some, unmatched
-from embench_plugins.datasets.own.labels import Labels, Part
+from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, Clock, parse_zone
+from embench_plugins.datasets.own.description import DATASET, Written, make_card, read_description, read_yaml
+from embench_plugins.datasets.own.items import (
+    Heard,
+    Item,
+    find_first_moment,
+    find_items,
+    find_unmatched,
+    list_bids_files,
+    list_some,
+    read_bids,
+)
+from embench_plugins.datasets.own.labels import (
+    Labels,
+    Marked,
+    Part,
+    Participants,
+    Span,
+    Tables,
+    find_marks,
+    make_marked_spans,
+    make_spans,
+    make_wide_spans,
+    separate_trials,
+    take_single,
+)
 from embench_plugins.datasets.own.layout import (
+    PIECE_S,
     SENSED,
     Column,
     Description,
@@ -40,15 +67,119 @@ from embench_plugins.datasets.own.layout import (
     Source,
     Trials,
     Unlabelled,
+    fill,
+    read_labels,
 )
-from embench_plugins.datasets.own.marks import find_marks
-from embench_plugins.datasets.own.paths import fill
-from embench_plugins.datasets.own.people import Participants
-from embench_plugins.datasets.own.raters import read_labels
-from embench_plugins.datasets.own.rows import Marked, Span, Tables, apart, marked_spans, single, spans, wide_spans
-from embench_plugins.datasets.own.signals import RATE_TOLERANCE, TABLES, Read, in_memory, open_files, read_e4
-from embench_plugins.datasets.own.starts import file_start, place_in_session
-from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
+from embench_plugins.datasets.own.signals import (
+    RATE_TOLERANCE,
+    TABLES,
+    Read,
+    find_file_start,
+    find_start_and_order,
+    keep_in_memory,
+    open_signals,
+    read_e4,
+)
+
+# The faults of own recordings, judged by their files alone, and the lines of a `dataset.yaml` that leave them out.
+
+KEY = "faulty:"
+
+
+class Fault(NamedTuple):
+    """A recording, or a modality of it, that cannot be used, and why."""
+
+    recording: str
+    modality: str | None
+    error: DataError
+
+    @property
+    def line(self) -> str:
+        """The entry of a `dataset.yaml` that leaves it out."""
+        where = Path(self.error.where or "").name
+        why = json.dumps(f"{where}: {self.error.what}" if where else self.error.what, ensure_ascii=False)
+        modality = f", modality: {self.modality}" if self.modality else ""
+        return f"  - {{recording: {json.dumps(self.recording, ensure_ascii=False)}{modality}, why: {why}}}"
+
+
+def find_faults(
+    items: Iterable[Item],
+    modalities: Callable[[Item], Sequence[str]],
+    opened: Callable[[Item, Sequence[str]], AbstractContextManager[Read]],
+    trials: Callable[[Item, Read], Sequence[Span | DataError | None]],
+) -> Iterator[Fault]:
+    """Yield the unusable parts of recordings: modalities with unreadable files, trials outside their recording, and
+    recordings without any usable part.
+
+    Args:
+        modalities: those of a recording.
+        opened: opens some of them.
+        trials: the parts of a recording, or what is wrong with each.
+    """
+    for item in items:
+        there = modalities(item)
+        unreadable = {m: error for m in there if (error := _try_recording(opened, item, [m]))}
+        whole = [m for m in there if m not in unreadable]
+        if not whole:
+            yield Fault(item.id, None, next(iter(unreadable.values())))
+            continue
+        yield from (Fault(item.id, m, error) for m, error in unreadable.items())
+        try:
+            with opened(item, whole) as read:
+                parts = trials(item, read)
+        except DataError as error:
+            yield Fault(item.id, None, error)
+            continue
+        for number, part in enumerate(parts, 1):
+            if isinstance(part, DataError):
+                yield Fault(f"{item.id}@{number}", None, part)
+
+
+def check_share(found: Sequence[Fault], counts: Mapping[str, int]) -> None:
+    """Raise CheckFailed if more than a third of the recordings, or of the recordings with one modality, would be
+    excluded: then the description is probably wrong rather than the files.
+
+    Args:
+        counts: file's recording -> how many recordings it holds.
+    """
+    lost = Counter[str | None]()
+    for fault in found:
+        lost[fault.modality] += 1 if fault.modality else counts.get(fault.recording, 1)
+    for modality, count in lost.items():
+        whole = len(counts) if modality else sum(counts.values())
+        if whole > 1 and 3 * count > whole:
+            error = next(fault.error for fault in found if fault.modality == modality)
+            what = f"{modality} of {count}" if modality else f"{count}"
+            raise CheckFailed(
+                f"{what} of {whole} recordings would be left out, which is over a third; the first: {error.what}",
+                where=error.where,
+                expected=error.expected or "a few faulty recordings",
+                hint=error.hint or "correct dataset.yaml where many recordings fail alike; exclude the others then",
+            )
+
+
+def _try_recording(
+    opened: Callable[[Item, Sequence[str]], AbstractContextManager[Read]], item: Item, modalities: Sequence[str]
+) -> DataError | None:
+    try:
+        with opened(item, modalities) as read:
+            read.between(0.0, read.duration_s)
+    except DataError as error:
+        return error
+    return None
+
+
+def add_faults(text: str, found: Sequence[Fault]) -> str:
+    """Return the text of a `dataset.yaml` with further entries for these faults, after its existing entries."""
+    lines = text.rstrip("\n").split("\n")
+    at = next((k for k, line in enumerate(lines) if re.match(rf"{KEY}\s*(#.*)?$", line)), None)
+    if at is None:
+        lines += ["", f"{KEY}  # left out: what cannot be used, judged by the files alone"]
+        at = len(lines) - 1
+    return "\n".join([*lines[: at + 1], *(fault.line for fault in found), *lines[at + 1 :]]) + "\n"
+
+
+# The reader of labelled recordings.
 
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
@@ -56,8 +187,8 @@ OVERHANG_S = 1.0
 
 
 class Own(Dataset):
-    """The reader. The class's card is that of any folder; an instance's own says what its `dataset.yaml` does. A
-    recording's id is made of what stands for the names in braces of its path.
+    """Reader of own recordings. The class's card fits any folder; an instance's card is made from its `dataset.yaml`.
+    The id of a recording is made of the texts in its path for the names in braces.
 
     Raises:
         DataError: already when made, where the folder has no readable `dataset.yaml`.
@@ -85,7 +216,7 @@ class Own(Dataset):
         super().__init__(root)
         self._written = self._read_written()
         self.description = read_description(self._written, self.schema)
-        self.card = card(self.description)
+        self.card = make_card(self.description)
         self._tables = Tables(self.root)
         self._begun: dict[str, dict[str, float | None]] = {}
         self._odd: dict[str, list[Finding]] = {}
@@ -95,43 +226,43 @@ class Own(Dataset):
         return read_yaml(self.root / DATASET)
 
     def subjects(self) -> list[str]:
-        """The subjects of all files that the patterns name, without those that are excluded."""
+        """Return the subjects of all files that match the patterns, without excluded subjects."""
         return sorted(self._items)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """The columns that `info` names, of the subject's row in the table of participants."""
+        """Return the columns that `info` names, of the subject's row in the table of participants."""
         return self._people.info(subject)
 
     def files(self, subject: str) -> list[Path]:
-        """The description, the tables, and one subject's files with all that belongs to them."""
+        """Return one subject's files: the description, the tables, and the signals with their accompanying files."""
         found = [self._written.path]
         if self._people.path:
             found.append(self._people.path)
-        for item in self._of(subject):
+        for item in self._find_items(subject):
             for m, path in item.paths.items():
                 source = self._source(item)
-                own = bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else parts(path)
-                own = [*own, *wfdb_note_files(path)]
+                own = list_bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else list_files(path)
+                own = [*own, *find_wfdb_notes(path)]
                 found += [part for part in own if part.is_file()]
-            found += self._tables_of(item)
+            found += self._list_tables(item)
         return sorted(set(found))
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """One subject's recordings, in the order of their ids."""
+        """Yield one subject's recordings, sorted by their ids."""
         labels = self._labels()
-        for item in self._of(subject):
+        for item in self._find_items(subject):
             yield from self._read(item, labels)
 
     def verify(self) -> list[Finding]:
-        """Reads everything; what cannot be read, what is odd of signals, and labels, rows and subjects that do not find
-        each other."""
+        """Read everything, and return findings on unreadable files, unusual signals, and labels, rows or subjects
+        without a counterpart."""
         labels, longest = self._labels(), 0.0
         findings, rates, timeless = (
             list[Finding](),
             dict[tuple[int, str], set[float]](),
             dict[tuple[str, str], list[str]](),
         )
-        for item in (item for subject in self.subjects() for item in self._of(subject)):
+        for item in (item for subject in self.subjects() for item in self._find_items(subject)):
             heard = Heard(item)
             try:
                 for recording in self._read(item, labels):
@@ -145,31 +276,32 @@ class Own(Dataset):
             except DataError as error:
                 findings.append(Finding("error", error.where or item.id, error.what))
             findings += self._odd.get(item.id, ())
-        findings += self._of_lengths(longest, rates)
-        findings += self._of_starts([id_ for ids in timeless.values() if len(ids) > 1 for id_ in ids])
+        findings += self._check_lengths(longest, rates)
+        findings += self._check_starts([id_ for ids in timeless.values() if len(ids) > 1 for id_ in ids])
         for name, ids in labels.missing.items():
-            what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
+            what = f"{len(ids)} recordings have no label {name}: {list_some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
         findings += labels.findings(self._written)
         for name, texts in labels.without_class.items():
-            values = some([f"`{text}`" for text in sorted(texts)])
+            values = list_some([f"`{text}`" for text in sorted(texts)])
             what = f"values of {name} that are none of its classes have no label: {values}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
             if spare := sorted({int(line) for line in self._tables.rows(path, labels.reading(name)).index} - lines):
-                what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
+                what = f"{len(spare)} rows with label {name} are of no recording here: lines {list_some(spare)}"
                 findings.append(Finding("warning", str(path), what))
         for name, path, columns in labels.unread():
-            what = f"columns of label {name} are of no recording here: {some(columns)}"
+            what = f"columns of label {name} are of no recording here: {list_some(columns)}"
             findings.append(Finding("warning", str(path), what))
         findings += self._people.findings(self.subjects())
-        findings += unmatched(self.root, self.description, self._items)
+        findings += find_unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
 
     def label_notes(self) -> list[str]:
-        """Sentences on values in tables that are no labels, since they are off their scale; signals are not read."""
+        """Return one sentence per label with values outside its scale, which are treated as missing. Reads the tables
+        of labels, not the signals."""
         labels = self._labels()
-        for item in (item for subject in self.subjects() for item in self._of(subject)):
+        for item in (item for subject in self.subjects() for item in self._find_items(subject)):
             trials = self._source(item).trials
             for name, spec in ((o, s) for n in self._label_names(item) for o, s in self._label_sources[n].items()):
                 table = trials if spec.trial else spec
@@ -179,35 +311,37 @@ class Own(Dataset):
                 known, where = table.model_copy(update={"keys": keys}), self._written.where("labels", name)
                 path = self._tables.path(table.table, item.facts, where)
                 if path is not None:
-                    rows = self._tables.of(path, known, item.facts, [], where)
+                    rows = self._tables.select(path, known, item.facts, [], where)
                     labels.count_off_scale(name, rows, path)
         return list(labels.off_scale_notes().values())
 
-    def _of_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
-        """The findings on the longest recording, and on signals of one source that have several rates."""
+    def _check_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
+        """Return the findings on the longest recording, and on signals of one source that have several rates."""
         found = []
         if 0 < 1.5 * longest < self.description.longest_s:
             what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
             found.append(Finding("note", self._written.where("longest_s"), what))
         for (source, modality), own in rates.items():
             if max(own) > (1 + RATE_TOLERANCE) * min(own):
-                listed = some([f"{rate:g}" for rate in sorted(own)])
+                listed = list_some([f"{rate:g}" for rate in sorted(own)])
                 what = f"{modality} is recorded at several rates: {listed} Hz; all are resampled to one"
                 found.append(Finding("note", self._written.where("recordings", source), what))
         for source, seconds in self._apart.items():
             if late := [f"{id_} {s:.3g} s" for id_, s in seconds.items() if s > STARTS_APART_S]:
-                what = f"the files of {len(late)} recordings begin apart and are cut to what they share: {some(late)}"
+                what = (
+                    f"the files of {len(late)} recordings begin apart and are cut to what they share: {list_some(late)}"
+                )
                 found.append(Finding("note", self._written.where("recordings", source), what))
         return found
 
-    def _of_starts(self, timeless: Sequence[str]) -> list[Finding]:
-        """The finding on recordings of which nobody knows when they were, where something is predicted of them."""
+    def _check_starts(self, timeless: Sequence[str]) -> list[Finding]:
+        """Return the finding on recordings with an unknown start in their session, if the description has targets."""
         if not timeless or not self.description.targets:
             return []
         what = (
-            f"nothing says when {len(timeless)} recordings began in their session ({some(timeless)}), so that results "
-            "given time and movement cannot be told; what to do: add `start_s:` (seconds) to `recordings`, or name the "
-            "column of dates with `time:`"
+            f"nothing says when {len(timeless)} recordings began in their session ({list_some(timeless)}), so that "
+            "results given time and movement cannot be told; what to do: add `start_s:` (seconds) to `recordings`, or "
+            "name the column of dates with `time:`"
         )
         return [Finding("note", self._written.where("recordings"), what)]
 
@@ -224,7 +358,7 @@ class Own(Dataset):
     def _label_sources(self) -> Mapping[str, Mapping[str, LabelSource]]:
         return read_labels(self.description.labels)
 
-    def _of(self, subject: str) -> list[Item]:
+    def _find_items(self, subject: str) -> list[Item]:
         if subject not in self._items:
             raise DataError(
                 f"there is no person {subject}", where=str(self.root), hint=f"embench data verify {self.root}"
@@ -249,9 +383,9 @@ class Own(Dataset):
 
     @property
     def _zone(self) -> tzinfo:
-        return zone_of(self.description.timezone)
+        return parse_zone(self.description.timezone)
 
-    def _tables_of(self, item: Item) -> list[Path]:
+    def _list_tables(self, item: Item) -> list[Path]:
         source = self._source(item)
         named = [self.description.labels[name].table for name in self._label_names(item)]
         named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
@@ -281,29 +415,33 @@ class Own(Dataset):
                 yield self._recording(item, source, read, base, number, span, labels)
 
     def _known_start(self, item: Item) -> dict[str, float | None]:
-        """The start and position of a recording in its session, where its files say when they began."""
-        items = {other.id: other for other in self._of(item.facts["participant"]) if other.source == item.source}
+        """Return the start and order of a recording in its session, if the files contain start times."""
+        items = {
+            other.id: other for other in self._find_items(item.facts["participant"]) if other.source == item.source
+        }
         starts = self._begun.setdefault(item.facts["participant"], {})
         starts |= {id_: self._first(other) for id_, other in items.items() if id_ not in starts}
-        session = self._session_of(item)
-        return place_in_session(item.id, starts, [id_ for id_, o in items.items() if self._session_of(o) == session])
+        session = self._find_session(item)
+        return find_start_and_order(
+            item.id, starts, [id_ for id_, o in items.items() if self._find_session(o) == session]
+        )
 
     def _first(self, item: Item) -> float | None:
-        """The time at which all files of a recording have begun, None where none says it."""
+        """Return the time at which all files of a recording have begun; None if no file contains its start."""
         source = self._source(item)
         if source.e4:
-            return first_moment(item)
+            return find_first_moment(item)
         own = source.signals if isinstance(source.signals, Mapping) else {}
         try:
             placed = {m for m, channels in own.items() if channels.from_}
-            found = [file_start(path, own.get(m), self._zone) for m, path in item.paths.items() if m not in placed]
+            found = [find_file_start(path, own.get(m), self._zone) for m, path in item.paths.items() if m not in placed]
         except DataError:  # it is told where the recording is read
             return None
         return max((start for start in found if start is not None), default=None)
 
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
-        """The signals of some files, and the parts of them that are recordings of their own."""
-        whole = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
+        """Return the signals of some files, and the parts of them that are recordings of their own."""
+        whole = keep_in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
         read = whole._replace(origins=read.origins)
         return read, self._trials(item, source, read) or [None]
 
@@ -323,21 +461,21 @@ class Own(Dataset):
         paths = {m: path for m, path in item.paths.items() if m in wanted}
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in paths}
         channels = {m: own.model_copy(update={"from_": source.origin(own.from_)}) for m, own in channels.items()}
-        return open_files(paths, channels, places, self._zone, source.origin(source.from_))
+        return open_signals(paths, channels, places, self._zone, source.origin(source.from_))
 
     def _clock(self, source: Source, read: Read, origin: str | None = None) -> Clock:
         named = source.origin(origin) or source.origin(source.from_)
         return Clock(self._zone, read.start, read.duration_s, read.origins, named)
 
     def _number(self, item: Item, source: Source, key: str) -> float | None:
-        """The order or start of a recording, from its path or a table."""
+        """Return the order or start of a recording, from its path or a table."""
         spec, where = getattr(source, key), self._written.where("recordings", item.source, key)
         if spec is None:
             return None
         if isinstance(spec, Column):
             path = self._tables.path(spec.table, item.facts, where)
-            rows = self._tables.of(path, spec, item.facts, [spec.column], where) if path else None
-            row = single(rows, path, item.id) if path and rows is not None else None
+            rows = self._tables.select(path, spec, item.facts, [spec.column], where) if path else None
+            row = take_single(rows, path, item.id) if path and rows is not None else None
             if row is None:
                 return None
             text, where = row[spec.column], f"{path}, line {row.name}"
@@ -345,13 +483,13 @@ class Own(Dataset):
             text = fill(spec, item.facts)
         if text.lower() in tables.MISSING:
             return None
-        value = tables.number(text)
+        value = tables.parse_number(text)
         if not (math.isfinite(value) and value >= 0 and (key == "start_s" or value.is_integer())):
             raise DataError(f"`{key}` of {item.id} is `{text[:40]}`", where=where, expected="a number from 0 on")
         return value
 
     def _trials(self, item: Item, source: Source, read: Read) -> list[Span | DataError]:
-        """The parts of a recording, in their order; in the place of one that lies outside, the error to raise."""
+        """Return the parts of a recording in order; for a part outside the recording, the error to raise."""
         spec, where = source.trials, self._written.where("recordings", item.source, "trials")
         if spec is None:
             return []
@@ -374,12 +512,13 @@ class Own(Dataset):
         return DataError(what, where=str(path), expected=f"a part of recording {item.id}")
 
     def exclude_faulty(self) -> int:
-        """Writes what cannot be used into the `dataset.yaml`, judged by the files alone; how many entries that are.
+        """Write entries for the faulty parts into `dataset.yaml`, judged by the files alone; return the number of
+        entries.
 
         Raises:
             CheckFailed: over a third of the recordings would be left out: then the description is wrong, not the files.
         """
-        items = [item for subject in self.subjects() for item in self._of(subject)]
+        items = [item for subject in self.subjects() for item in self._find_items(subject)]
         out = {fault.recording for fault in self.description.faulty}
 
         counts = dict.fromkeys((item.id for item in items), 1)
@@ -389,49 +528,53 @@ class Own(Dataset):
             counts[item.id] = len(made)
             return made
 
-        every = faults(items, self._modalities, self._open, parts)
+        every = find_faults(items, self._modalities, self._open, parts)
         found = [fault for fault in every if fault.recording not in out or fault.modality]
         check_share(found, counts)
         if found:
             path = self._written.path
-            path.write_text(with_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
+            path.write_text(add_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
         return len(found)
 
     def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, Marked]:
-        """The trials of a recording's files, and the file that says them."""
+        """Return the trials of a recording's files, and the file that defines the trials."""
         if spec.table is None:
             signals = self._source(item).signals
             own = signals if isinstance(signals, Mapping) else {}
             path, marks = find_marks(item.paths, own, spec, read.origins, where, self._zone)
-            return path, marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
+            return path, make_marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
         found = self._tables.path(spec.table, item.facts, where)
         if found is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
-        rows = self._tables.of(found, spec, item.facts, spec.columns, where)
+        rows = self._tables.select(found, spec, item.facts, spec.columns, where)
         nameless = list[str]()
         if spec.stimulus:
             pauses = self._pauses(rows, spec.stimulus)
             texts = sorted({text for text in rows[spec.stimulus][pauses] if text.lower() not in ("", "n/a")})
             if texts:
-                what = f"{int(pauses.sum())} rows are passed over, since {spec.stimulus} is {some(texts)}"
+                what = f"{int(pauses.sum())} rows are passed over, since {spec.stimulus} is {list_some(texts)}"
                 nameless.append(f"{what}: a stimulus of this name has to stand in the `classes` of a label")
             rows = rows[~pauses]
         for column, values in spec.where.items():
-            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
+            rows = rows[rows[column].map(tables.simplify_value).isin({tables.simplify_value(v) for v in values})]
         clock = self._clock(self._source(item), read, spec.from_)
-        made = apart((wide_spans if spec.wide else spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus")
+        made = separate_trials(
+            (make_wide_spans if spec.wide else make_spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus"
+        )
         return found, made._replace(odd=made.odd + nameless)
 
     def _pauses(self, rows: pd.DataFrame, stimulus: str) -> pd.Series:
-        """True for rows of trials' tables that name no stimulus. A word that often stands for nothing, such as `NA`, is
-        a name where a class is called so, or where the row has a label."""
+        """Return True for each row of a table of trials that names no stimulus. A word that often marks missing values,
+        such as `NA`, is a name if it is a class or if the row has a label."""
         labels = self.description.labels.values()
-        named = {tables.canonical(raw) for label in labels if label.file for raw in label.classes or ()}
+        named = {tables.simplify_value(raw) for label in labels if label.file for raw in label.classes or ()}
         rated = rows[[label.trial for label in labels if label.trial in rows.columns]]
-        is_rated = ~rated.apply(tables.blank).all(axis=1) if rated.shape[1] else pd.Series(data=False, index=rows.index)
+        is_rated = (
+            ~rated.apply(tables.is_blank).all(axis=1) if rated.shape[1] else pd.Series(data=False, index=rows.index)
+        )
         cells = rows[stimulus]
-        is_name = (cells != "") & (cells.map(tables.canonical).isin(named) | is_rated)
-        return tables.blank(cells) & ~is_name
+        is_name = (cells != "") & (cells.map(tables.simplify_value).isin(named) | is_rated)
+        return tables.is_blank(cells) & ~is_name
 
     def _recording(
         self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
@@ -462,18 +605,18 @@ class Own(Dataset):
         return Recording(
             id=id_,
             subject=facts["participant"],
-            stimulus=self._said(source.stimulus, facts, "stimulus", "recording"),
-            session=self._session_of(item, facts),
+            stimulus=self._fill_in(source.stimulus, facts, "stimulus", "recording"),
+            session=self._find_session(item, facts),
             duration_s=duration,
             group=self._people.group(facts["participant"], facts),
             start_s=start,
             order=None if order is None else int(order),
-            signals={m: s for m, s in read.between(offset, offset + duration).items() if _recorded(s)},
-            labels=labels.of(part),
+            signals={m: s for m, s in read.between(offset, offset + duration).items() if _has_content(s)},
+            labels=labels.read(part),
         )
 
     def _one_table(self, item: Item, source: Source, read: Read) -> tuple[Path, OwnChannels, float] | None:
-        """The recording's table, in which a label may be a column, and the second at which it begins."""
+        """Return the recording's table, which may contain a label in a column, and the second at which it begins."""
         for m, path in item.paths.items():
             if (
                 not source.bids
@@ -485,17 +628,69 @@ class Own(Dataset):
         return None
 
     def _session(self, item: Item) -> str:
-        """The session of a recording of which nothing says it."""
+        """Return the default name of a recording's session."""
         return "session"
 
-    def _session_of(self, item: Item, facts: Mapping[str, str] | None = None) -> str:
-        return self._said(self._source(item).session, facts or item.facts, "session", self._session(item))
+    def _find_session(self, item: Item, facts: Mapping[str, str] | None = None) -> str:
+        return self._fill_in(self._source(item).session, facts or item.facts, "session", self._session(item))
 
-    def _said(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
+    def _fill_in(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
         made = fill(text, facts) if text else facts.get(name, otherwise)
         return made or otherwise
 
 
-def _recorded(signal: Signal) -> bool:
-    """A modality of which there is nothing but zeros or lost samples is absent."""
+def _has_content(signal: Signal) -> bool:
+    """Return True if a signal has a sample that is not zero or lost; other modalities are treated as absent."""
     return bool(np.nan_to_num(signal.data).any())
+
+
+# Recordings without labels, for pretraining: a `dataset.yaml` that says nothing of labels and targets.
+
+
+class Corpus(Own):
+    """The reader. Recordings of over `longest_s` come in pieces, whose ids have the second at which they begin.
+
+    Raises:
+        DataError: already when made, where the folder has no readable description, or one of recordings with labels.
+    """
+
+    card = replace(
+        Own.card,
+        name="corpus",
+        title="a corpus of recordings without labels",
+        obtain=f"put recordings and a {DATASET} without labels and targets into one folder",
+        default_modalities=("eeg",),
+        longest_s=PIECE_S,
+        fixed_order=False,
+    )
+    schema = Unlabelled
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        if self.description.labels or self.description.targets:
+            raise DataError(
+                "these recordings have labels",
+                where=self._written.where("labels"),
+                expected="no `labels` and `targets` in a corpus",
+                hint="name the folder by its path, as in --dataset ./FOLDER",
+            )
+
+    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
+        if source.trials:
+            return super()._cut(item, source, read)
+        longest, whole = self.description.longest_s, read.duration_s
+        count = math.ceil(whole / longest)
+        # Whole seconds, so that signals at different rates begin together, and none longer than may be.
+        begin = [max(math.floor(k * whole / count), math.ceil(whole - (count - k) * longest)) for k in range(count)]
+        bounds = [*begin, whole]
+        return read, [Span(first, last, 0, {}) for first, last in itertools.pairwise(bounds)]
+
+    def _session(self, item: Item) -> str:
+        return item.id
+
+    def _check_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
+        by_modality: dict[str, set[float]] = {}
+        for (_, m), found in rates.items():
+            by_modality.setdefault(m, set()).update(found)
+        said = {m: ", ".join(f"{rate:g}" for rate in sorted(found)) for m, found in by_modality.items()}
+        return [Finding("note", str(self.root), f"{m} at {rate} Hz") for m, rate in said.items()]

@@ -1,7 +1,8 @@
 """The signals of one recording of a `dataset.yaml`, from tables, EDF and the like, or an Empatica E4 export.
 
 Files are read a stretch at a time, so that memory does not grow with them; a MATLAB file, an export of an E4, and a
-table with times are read whole.
+table with times are read whole. Around that: even grids for samples that came in packets, one clock for the files of a
+recording, and when each file began.
 """
 
 from __future__ import annotations
@@ -11,30 +12,191 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import minimum_filter1d
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import Channels, card_unit, chosen, factor
-from embench_plugins.datasets.formats.recordings import opened
-from embench_plugins.datasets.formats.starts import header_start
-from embench_plugins.datasets.formats.tracks import Track, part
-from embench_plugins.datasets.formats.units import is_known
+from embench_plugins.datasets.formats.channels import (
+    Channels,
+    Track,
+    choose_tracks,
+    cut_part,
+    find_card_unit,
+    find_factor,
+    is_known,
+)
+from embench_plugins.datasets.formats.notes import find_header_start, read_first_bytes
+from embench_plugins.datasets.formats.recordings import open_recording
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.clock import UNIX_S, UNIX_UNITS
-from embench_plugins.datasets.own.grid import are_packets, packet_places
-from embench_plugins.datasets.own.headers import column_of
+from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, UNIX_S, UNIX_UNITS
+from embench_plugins.datasets.own.exports import find_column
 from embench_plugins.datasets.own.layout import TIME_UNITS, FromHeader, OwnChannels
-from embench_plugins.datasets.own.numbers import plain
-from embench_plugins.datasets.own.origins import Held, share
+from embench_plugins.datasets.own.tables import parse_marked_numbers
+
+# Samples that share the time at which their packet came: their rate, and their places on an even grid.
+
+_NEAR = 9
+"""So many packets before and after tell whether one was lost between them: of some packets one comes in time."""
+_PASSES = 3
+
+
+def are_packets(at: np.ndarray) -> bool:
+    """Return True if times (n,) arrive in packets: most samples share their time with others."""
+    return len(at) > 1 and float(np.median(np.unique(at, return_counts=True)[1])) > 1
+
+
+def place_packets(at: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Return the rate in Hz, the place (n,) of each sample on an even grid with gaps for lost packets, and the greatest
+    delay of a packet in s."""
+    stamps, counts = np.unique(at, return_counts=True)
+    if len(stamps) < 3:
+        return 0.0, np.arange(len(at)), np.inf
+    steps, size = np.diff(stamps), float(np.median(counts))
+    near = steps <= 1.6 * np.median(steps)
+    step = float(steps[near].sum() / counts[1:][near].sum())
+    before, lost = np.cumsum(counts) - 1.0, np.zeros(len(stamps))
+    before[-1] += max(0.0, size - counts[-1])  # a recording may end within a packet, which has the time of a whole one
+    for _ in range(_PASSES):
+        lost = _count_lost(stamps - before * step, size * step) * size
+        step = float(np.polyfit(before + lost, stamps, 1)[0])
+    late = stamps - (before + lost) * step
+    place = np.arange(len(at)) + np.repeat(np.round(lost), counts)
+    return 1 / step if step > 0 else 0.0, place, float(np.ptp(late[1:]) if len(late) > 1 else np.inf)
+
+
+def _count_lost(late: np.ndarray, packet_s: float) -> np.ndarray:
+    """Return (n,) the number of packets that were lost before each packet, from the delays (n,) of the earliest packets
+    around it."""
+    after = minimum_filter1d(late, _NEAR, mode="nearest", origin=-(_NEAR // 2))
+    until = minimum_filter1d(late, _NEAR, mode="nearest", origin=_NEAR // 2)
+    jump = np.zeros(len(late))
+    jump[1:] = after[1:] - until[:-1]
+    gone = np.round(jump / packet_s)
+    gone[(jump < 0.6 * packet_s) | (np.diff(late, prepend=late[0]) < 0.5 * packet_s)] = 0
+    return np.cumsum(np.maximum(gone, 0))
+
+
+# What the files of one recording share on one clock, and the moments from which seconds may count.
+
+
+class Held(NamedTuple):
+    """A modality in its file: the time of its first sample in unix seconds, None if the file lacks it; the value of its
+    column of times there in s; its rate and length."""
+
+    start: float | None
+    second: float
+    rate: float
+    duration_s: float
+
+
+class Shared(NamedTuple):
+    """The time that all files cover: its start in unix seconds, if known, and its length. The other fields are modality
+    -> its first sample in this time, origin of seconds -> its second in the recording, and findings on the files."""
+
+    start: float | None
+    duration_s: float
+    offsets: Mapping[str, int]
+    origins: Mapping[str, float]
+    odd: list[Finding]
+
+
+def share_clock(
+    files: Mapping[str, Held], paths: Mapping[str, Path], channels: Mapping[str, OwnChannels],
+    places: Mapping[str, str], origin: str | None,
+) -> Shared:  # fmt: skip
+    """Find the time that all files of a recording cover. Dated files are placed by their dates, and files with seconds
+    from a common origin by that origin; the others are assumed to begin together.
+
+    Args:
+        files: modality -> what is known of it; the other arguments have the same keys.
+        origin: what seconds count from, where the description says it.
+
+    Raises:
+        DataError: files do not overlap, or columns of times begin apart and nobody says whether they are of one clock.
+    """
+    known = {m: _place_held(m, files, channels, places) for m in files}
+    dated = all(one.start is not None for one in known.values()) and bool(known)
+    linked = any(channels[m].from_ for m in files)
+    if not dated and (any(one.start is not None for one in known.values()) or not (linked or origin == COLUMN)):
+        return _join_unknown(known, paths, channels, places)
+    begins = {m: one.start if dated and one.start is not None else one.second for m, one in known.items()}
+    start = max(begins.values())
+    duration = min(begins[m] + one.duration_s for m, one in known.items()) - start
+    if duration * min(one.rate for one in known.values()) < 1 - 1e-6:
+        first, last = min(begins, key=begins.__getitem__), max(begins, key=begins.__getitem__)
+        raise DataError(
+            f"{paths[first].name} ends before {paths[last].name} begins",
+            where=str(paths[last]),
+            expected="files of one recording, which overlap",
+            hint=f"are both in one time zone, and of one session? `from: {first}` below {last} places it by hand",
+        )
+    offsets = {m: round((start - begins[m]) * one.rate) for m, one in known.items()}
+    origins = {m: begin - start for m, begin in begins.items()} | ({} if dated else {COLUMN: -start})
+    return Shared(start if dated else None, duration, offsets, origins, [])
+
+
+def _place_held(
+    m: str, files: Mapping[str, Held], channels: Mapping[str, OwnChannels], places: Mapping[str, str]
+) -> Held:
+    """Return a file moved to the start of another file, if the description places it there."""
+    other, own = channels[m].from_, files[m]
+    if other is None:
+        return own
+    if other not in files:
+        raise DataError(
+            f"`from: {other}`: there is no file of {other}", where=places[m], expected=f"{other}, or no {m}"
+        )
+    start = files[other].start
+    return own._replace(start=None if start is None else start + own.second, second=files[other].second + own.second)
+
+
+def _join_unknown(
+    known: Mapping[str, Held], paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]
+) -> Shared:
+    """Return the common time of a recording's files with unknown starts, which are assumed to begin together. Raises
+    DataError if their times count from different moments."""
+    dated = [m for m, one in known.items() if one.start is not None]
+    seconds = {m: one.second for m, one in known.items()}
+    first, last = (choose(seconds, key=seconds.__getitem__, default="") for choose in (min, max))
+    if not dated and len(known) > 1 and seconds[last] - seconds[first] > STARTS_APART_S:
+        what = (
+            f"{paths[first].name} begins at {seconds[first]:g} s and {paths[last].name} at {seconds[last]:g} s of its "
+            f"times; what to do: write `from: {COLUMN}` in `recordings` if these count from one moment, or `from: "
+            f"{first}` below {last} if its times count from the start of {paths[first].name}"
+        )
+        raise DataError(what, where=places[last], expected="times that count from one moment")
+    duration = max((one.duration_s for one in known.values()), default=0.0)
+    origins = dict.fromkeys(known, 0.0) | ({} if dated or not known else {COLUMN: -seconds[first]})
+    return Shared(None, duration, dict.fromkeys(known, 0), origins, list(_note_undated(dated, paths, channels, places)))
+
+
+def _note_undated(
+    dated: list[str], paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield findings on files without a start time in recordings that also have files with one."""
+    inexact = [m for m, path in paths.items() if path.suffix.lower() == ".xdf"]
+    if len(set(paths.values())) < 2 or not (dated or inexact):
+        return
+    known = next(iter(dated or inexact))
+    for m, path in paths.items():
+        if m not in dated and path != paths[known] and not channels[m].from_:
+            what = (
+                f"{path.name} does not say when it began beside {paths[known].name}: they are taken to begin together; "
+                f"what to do: write `from: {known}` below {m} if they do"
+            )
+            yield Finding("warning", places[m], what)
+
+
+# The signals themselves.
 
 TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
@@ -60,8 +222,8 @@ class Timed(Track):
 
 
 class Read(NamedTuple):
-    """Signals that begin together. `between` gives them between two seconds, of stretches in order; `start` is when
-    they begin, in unix seconds, None where the files do not say it; `origins` has what seconds may count from (see
+    """Signals that begin together. `between` returns the signals between two seconds, in stretches in order. `start` is
+    their start in unix seconds, None if the files lack it. `origins` contains the possible origins of seconds (see
     `Clock`), and `odd` the findings on the files."""
 
     start: float | None
@@ -71,11 +233,11 @@ class Read(NamedTuple):
     odd: Sequence[Finding] = ()
 
 
-def in_memory(signals: Mapping[str, Signal], start: float | None = None, duration_s: float | None = None) -> Read:
-    """Signals that were read whole; without a duration they last as long as the longest."""
+def keep_in_memory(signals: Mapping[str, Signal], start: float | None = None, duration_s: float | None = None) -> Read:
+    """Return signals in memory as an open recording. Without a duration, the longest signal decides it."""
 
     def between(first: float, last: float) -> dict[str, Signal]:
-        cut = {m: piece(signal, first, last) for m, signal in signals.items()}
+        cut = {m: cut_piece(signal, first, last) for m, signal in signals.items()}
         return {m: signal for m, signal in cut.items() if signal is not None}
 
     longest = max((signal.duration_s for signal in signals.values()), default=0.0)
@@ -83,19 +245,19 @@ def in_memory(signals: Mapping[str, Signal], start: float | None = None, duratio
 
 
 def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
-    """The signals of a wristband; a modality whose file is missing is absent. Raises DataError."""
+    """Return the signals of a wristband; a modality whose file is missing is absent. Raises DataError."""
     paths = {m: folder / e4.FILES[m] for m in modalities if (folder / e4.FILES[m]).is_file()}
     if not paths:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
         raise DataError("no file of an Empatica E4 is here", where=str(folder), expected=f"some of {wanted}")
     session = e4.session(paths, hint="copy the export of the session again")
-    begins = moments(paths)
-    read = in_memory(session.signals, session.start, session.duration_s)
+    begins = find_moments(paths)
+    read = keep_in_memory(session.signals, session.start, session.duration_s)
     return read._replace(origins={m: begin - session.start for m, begin in begins.items()})
 
 
-def moments(paths: Mapping[str, Path]) -> dict[str, float]:
-    """Modality -> when its file of a wristband begins, in unix seconds, by the first line alone. Raises DataError."""
+def find_moments(paths: Mapping[str, Path]) -> dict[str, float]:
+    """Return modality -> start of its wristband file in unix seconds, from the first line. Raises DataError."""
     found = {}
     for m, path in paths.items():
         if not path.stat().st_size:
@@ -106,32 +268,32 @@ def moments(paths: Mapping[str, Path]) -> dict[str, float]:
 
 
 @contextmanager
-def open_files(
+def open_signals(
     paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str], zone: tzinfo = UTC,
     origin: str | None = None,
 ) -> Iterator[Read]:  # fmt: skip
-    """The modalities of one recording.
+    """Open the files of one recording, and yield a function that reads its modalities between two times in s.
 
     Args:
         paths: modality -> its file.
-        channels: modality -> what the description says of it.
-        places: modality -> file and line where it does.
-        zone: that of dates that state none.
-        origin: what seconds count from, where the description says it.
+        channels: modality -> its channels in the description.
+        places: modality -> file and line of its description, for messages.
+        zone: time zone of dates without one.
+        origin: the origin of times in seconds, if the description states it.
 
     Raises:
-        DataError: a file cannot be read, has other channels, or times that the rate does not fit.
+        DataError: a file cannot be read, lacks channels, or has times that do not fit its rate.
     """
     try:
         with ExitStack() as stack:
             ways = {(path, channels[m].reading): None for m, path in paths.items()}
-            held = {(path, how): stack.enter_context(_open(path, zone, how)) for path, how in ways}
+            held = {(path, how): stack.enter_context(_open_file(path, zone, how)) for path, how in ways}
             found = {
-                m: _tracks(path, m, channels[m], held[path, channels[m].reading], places[m])
+                m: _read_tracks(path, m, channels[m], held[path, channels[m].reading], places[m])
                 for m, path in paths.items()
             }
-            files = {m: _held(paths[m], tracks[0], zone) for m, tracks in found.items()}
-            shared = share(files, paths, channels, places, origin)
+            files = {m: _make_held(paths[m], tracks[0], zone) for m, tracks in found.items()}
+            shared = share_clock(files, paths, channels, places, origin)
 
             def between(first_s: float, last_s: float) -> dict[str, Signal]:
                 now = {}
@@ -141,27 +303,27 @@ def open_files(
                         min(shared.offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s)
                     )
                     if last > first:
-                        units = [_factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
-                        read = [_without(track.read(first, last), channels[m]) for track in tracks]
+                        units = [_find_factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
+                        read = [_blank_codes(track.read(first, last), channels[m]) for track in tracks]
                         rows = [values * unit for values, unit in zip(read, units, strict=True)]
-                        now[m] = made(rows, rate, m, channels[m])
+                        now[m] = make_signal(rows, rate, m, channels[m])
                 return now
 
-            short = [finding for path, how in ways for finding in _short_rows(path, how)]
+            short = [finding for path, how in ways for finding in _note_short_rows(path, how)]
             yield Read(shared.start, shared.duration_s, between, shared.origins, [*shared.odd, *short])
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
 
 
-def _held(path: Path, track: Track, zone: tzinfo) -> Held:
-    start = header_start(path, zone) if path.suffix.lower() not in TABLES else track.start
+def _make_held(path: Path, track: Track, zone: tzinfo) -> Held:
+    start = find_header_start(path, zone) if path.suffix.lower() not in TABLES else track.start
     second = track.second if isinstance(track, Timed) and start is None else 0.0
     return Held(start, second, track.rate, track.duration_s)
 
 
-def _short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
-    """The finding on rows of a table that lack cells, where most have all: their cells may be of other columns."""
+def _note_short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
+    """Report rows of a table that lack cells where most rows have all: their cells may be of other columns."""
     if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_export(path):
         return
     found = tables.count_rows(path, how)
@@ -170,40 +332,40 @@ def _short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
         yield Finding("warning", str(path), f"{what}: their cells may be those of other columns")
 
 
-def _factor(path: Path, m: str, own: OwnChannels, track: Track, where: str) -> float:
-    """As `factor`; raises DataError also where the description leaves the unit to a file that states none."""
+def _find_factor(path: Path, m: str, own: OwnChannels, track: Track, where: str) -> float:
+    """Return the same as `factor`. Also raises DataError if neither the description nor the file has the unit."""
     if isinstance(own, FromHeader) and not is_known(track.unit):
         raise DataError(
             f"`unit` of {m} is missing, and {path.name} states none of {track.name}",
             where=where,
             expected=f"unit: {own.unit}, or `a.u.` if nobody knows it",
         )
-    return factor(path, m, own, track, where)
+    return find_factor(path, m, own, track, where)
 
 
-def _without(values: np.ndarray, own: OwnChannels) -> np.ndarray:
-    """Values with NaN in the place of the codes that stand for lost samples."""
+def _blank_codes(values: np.ndarray, own: OwnChannels) -> np.ndarray:
+    """Return the values with NaN instead of the codes of lost samples."""
     return np.where(np.isin(values, own.missing), np.nan, values) if own.missing else values
 
 
-def made(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannels) -> Signal:
-    """A signal of what was read (channels, n)."""
+def make_signal(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannels) -> Signal:
+    """Return a signal of the samples (channels, n)."""
     with np.errstate(over="ignore", invalid="ignore"):
         data = np.stack(rows).astype(np.float32)
-    return Signal(data, rate, own.standard, card_unit(modality, own.unit))
+    return Signal(data, rate, own.standard, find_card_unit(modality, own.unit))
 
 
 Find = Callable[[str, OwnChannels, str], Sequence[Track]]
 """What a modality's channels are among, given also the line that names them."""
 
 
-def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
+def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
     found = find(m, own, where)
     tables.check_unique(path, [track.name for track in found], own.channels.values())
     try:
-        tracks = chosen(path, m, own, found, where)
+        tracks = choose_tracks(path, m, own, found, where)
     except DataError as error:
-        cure = tables.names_below(path, own.channels.values()) if path.suffix.lower() in TABLES else None
+        cure = tables.hint_names_below(path, own.channels.values()) if path.suffix.lower() in TABLES else None
         raise DataError(error.what, where=error.where, expected=error.expected, hint=cure or error.hint) from error
     rate = tracks[0].rate
     if isinstance(own.rate, float) and abs(own.rate - rate) > RATE_TOLERANCE * rate:
@@ -215,48 +377,49 @@ def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Seq
     return tracks
 
 
-def channel_of(path: Path, name: str, own: OwnChannels | None, where: str, zone: tzinfo) -> Track:
-    """One channel of a file, or column of a table whose times or rate `own` states. Raises DataError as
-    `open_files`."""
+def read_channel(path: Path, name: str, own: OwnChannels | None, where: str, zone: tzinfo) -> Track:
+    """Return one channel of a file, or column of a table with the times or rate in `own`. Raises DataError as
+    `open_signals`."""
     stated = own or OwnChannels(channels={name: name})
-    with _open(path, zone, stated.reading) as find:
-        (track,) = chosen(path, "trials", Channels(channels={name: name}), find("trials", stated, where), where)
-        return replace(track, read=partial(part, track.read(0, track.samples)))
+    with _open_file(path, zone, stated.reading) as find:
+        (track,) = choose_tracks(path, "trials", Channels(channels={name: name}), find("trials", stated, where), where)
+        return replace(track, read=partial(cut_part, track.read(0, track.samples)))
 
 
 @contextmanager
-def _open(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
+def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
-        with opened(path) as tracks_of:
+        with open_recording(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
     elif path.is_file() and e4.is_export(path):
-        tracks = _worn(path)
+        tracks = _read_e4_channels(path)
         yield lambda *_: tracks
     else:
-        with tables.opened(path, how) as rows:
-            yield partial(_columns, path, rows, zone)
+        with tables.open_table(path, how) as rows:
+            yield partial(_open_columns, path, rows, zone)
 
 
-def _worn(path: Path) -> list[Track]:
-    """One file of an E4: the channels `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
+def _read_e4_channels(path: Path) -> list[Track]:
+    """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one with the name of the file, such as
+    `eda`."""
     rate, data = e4.export(path)
     moved = data.shape[1] > 1
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
     data = data * e4.COUNT_G if moved else data
-    return [Track(name, rate, len(data), None, partial(part, x)) for name, x in zip(names, data.T, strict=True)]
+    return [Track(name, rate, len(data), None, partial(cut_part, x)) for name, x in zip(names, data.T, strict=True)]
 
 
-def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChannels, where: str) -> list[Track]:
-    """The columns of a table."""
+def _open_columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChannels, where: str) -> list[Track]:
+    """Return the columns of a table."""
     if own.time:
-        return _timed(path, own.time, rows, own, where, zone)
-    if rows.names[-1] == "IBI" and math.isfinite(tables.number(rows.names[0])):
+        return _read_timed(path, own.time, rows, own, where, zone)
+    if rows.names[-1] == "IBI" and math.isfinite(tables.parse_number(rows.names[0])):
         raise DataError(
             "intervals between beats of an Empatica E4, not samples at a rate",
             where=str(path),
             expected="a signal's file, such as BVP.csv, in which the beats are",
         )
-    form = tables.dialect(path, own.reading)
+    form = tables.find_dialect(path, own.reading)
     rate = form.before.rate or own.rate
     if not isinstance(rate, float):
         raise DataError(
@@ -266,60 +429,61 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
         )
 
     def read(name: str, first: int, last: int) -> np.ndarray:
-        return _numbers(rows.read(first, last)[name], name, path, first, own)
+        return _parse_numbers(rows.read(first, last)[name], name, path, first, own)
 
     tracks = [Track(name, rate, rows.length, form.unit(name), partial(read, name)) for name in rows.names]
-    return _placed(tracks, form, own)
+    return _add_placed(tracks, form, own)
 
 
-def _placed(tracks: Sequence[Track], form: tables.Dialect, own: OwnChannels) -> list[Track]:
-    """Columns, and again those that are wanted by their positions or other names, under these."""
+def _add_placed(tracks: Sequence[Track], form: tables.Dialect, own: OwnChannels) -> list[Track]:
+    """Return the tracks of a table's columns. Columns that the description selects by position or by another spelling
+    are added a second time, with the name in the description."""
     names = form.names
-    by = {name: column_of(names, name, form.before.others) for name in own.channels.values() if name not in names}
+    by = {name: find_column(names, name, form.before.others) for name in own.channels.values() if name not in names}
     again = (replace(track, name=name) for name, real in by.items() for track in tracks if track.name == real)
     return [*tracks, *again]
 
 
-def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
-    """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
-    missing."""
+def _read_timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
+    """Return the columns of a table with a time in each row: samples at their places on an even grid, NaN for missing
+    ones."""
     tables.check_columns(path, rows.names, [column], where)
-    form, column = tables.dialect(path, own.reading), column_of(rows.names, column)
-    table = _samples(tables.columns(path, rows.names, where, own.reading), column)
-    at, second, dated = _times(table[column], own, path, zone)
-    if (again := _again(at)).size:
-        table = _without_doubles(table, again, path, column)
+    form, column = tables.find_dialect(path, own.reading), find_column(rows.names, column)
+    table = _drop_texts(tables.read_columns(path, rows.names, where, own.reading), column)
+    at, second, dated = _parse_times(table[column], own, path, zone)
+    if (again := _find_repeats(at)).size:
+        table = _drop_doubles(table, again, path, column)
         at = np.delete(at, again)
     stated = own.rate if isinstance(own.rate, float) else form.before.rate
     if are_packets(at):
-        found, place, late_s = packet_places(at)
-        rate = _settled(found, float(at[-1]), stated, path, column, where)
-        index = _checked(place, at, rate, path, column, even=late_s <= max(JITTER_S, _LATE * _packet_s(at)))
+        found, place, late_s = place_packets(at)
+        rate = _settle_rate(found, float(at[-1]), stated, path, column, where)
+        index = _check_places(place, at, rate, path, column, even=late_s <= max(JITTER_S, _LATE * _measure_packets(at)))
     else:
-        first = _stretches(at)
-        rate = _rate(at, first, stated, path, column, where)
-        index = _places(at, first, rate, path, column)
+        first = _find_stretches(at)
+        rate = _find_rate(at, first, stated, path, column, where)
+        index = _place_samples(at, first, rate, path, column)
 
     def read(name: str, first: int, last: int) -> np.ndarray:
         full = np.full(index[-1] + 1, np.nan)
-        full[index] = _numbers(table[name], name, path, 0, own)
+        full[index] = _parse_numbers(table[name], name, path, 0, own)
         return full[first:last]
 
     start, length = second if dated else None, int(index[-1]) + 1
     tracks = [Timed(name, rate, length, form.unit(name), partial(read, name), start, second) for name in rows.names]
-    return _placed(tracks, form, own)
+    return _add_placed(tracks, form, own)
 
 
-def _again(at: np.ndarray) -> np.ndarray:
-    """The rows (k,) that have the time of the row before, where few do and times are finer than samples."""
+def _find_repeats(at: np.ndarray) -> np.ndarray:
+    """Return the rows (k,) with the same time as the row before, if these are few and times are finer than samples."""
     steps = np.diff(at)
     again = 1 + np.flatnonzero(steps == 0)
     rare = again.size <= RATE_TOLERANCE * len(at) and float(np.median(steps)) > 2 * _RESOLUTION_S
     return again if rare else again[:0]
 
 
-def _without_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column: str) -> pd.DataFrame:
-    """The rows without those that are there twice. Raises DataError where two rows of one time differ."""
+def _drop_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column: str) -> pd.DataFrame:
+    """Return the rows without repeated rows. Raises DataError if two rows with the same time differ."""
     for k in again.tolist():
         if not table.iloc[k].equals(table.iloc[k - 1]):
             what = f"column {column}: rows {k} and {k + 1} have one time and other values"
@@ -327,8 +491,9 @@ def _without_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column:
     return table.drop(index=table.index[again]).reset_index(drop=True)
 
 
-def _samples(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The rows without those that hold a text and no number, such as the events between a headband's samples."""
+def _drop_texts(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the rows without rows that contain texts but no number, such as the events between a headband's
+    samples."""
     numbers = table.drop(columns=column).select_dtypes("number")
     texts = table.drop(columns=column).select_dtypes("object")
     if numbers.empty or texts.empty:
@@ -337,9 +502,9 @@ def _samples(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table[~events].reset_index(drop=True) if events.any() and not events.all() else table
 
 
-def _numbers(column: pd.Series, name: str, path: Path, before: int, own: OwnChannels) -> np.ndarray:
+def _parse_numbers(column: pd.Series, name: str, path: Path, before: int, own: OwnChannels) -> np.ndarray:
     tables.check_marks(path, name, column, own.reading)
-    values = pd.to_numeric(plain(column), errors="coerce")
+    values = pd.to_numeric(parse_marked_numbers(column), errors="coerce")
     if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
         raise DataError(
             f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
@@ -349,10 +514,11 @@ def _numbers(column: pd.Series, name: str, path: Path, before: int, own: OwnChan
     return values.to_numpy(np.float64)
 
 
-def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float, bool]:
-    """Seconds from the first row (n,), the time of that, and whether it is a date or unix time."""
+def _parse_times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float, bool]:
+    """Return the seconds of each row (n,) from the first row, the time of the first row, and whether that time is a
+    date or unix time."""
     tables.check_marks(path, str(column.name), column, own.reading)
-    column = plain(column)
+    column = parse_marked_numbers(column)
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(np.float64)
         _check_unit(at, own, path)
@@ -379,17 +545,18 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
     return at - at[0], float(at[0]), bool(absolute)
 
 
-def first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
-    """The time of a table's first row in unix seconds, None where its times count from its start. Raises DataError."""
-    with tables.opened(path, own.reading) as rows:
-        if (time := column_of(rows.names, str(own.time))) not in rows.names:
+def find_first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
+    """Return the time of a table's first row in unix seconds; None if times count from the start of the table. Raises
+    DataError."""
+    with tables.open_table(path, own.reading) as rows:
+        if (time := find_column(rows.names, str(own.time))) not in rows.names:
             return None
-        _, second, dated = _times(rows.read(0, min(2, rows.length))[time], own, path, zone)
+        _, second, dated = _parse_times(rows.read(0, min(2, rows.length))[time], own, path, zone)
         return second if dated else None
 
 
 def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
-    """Raises DataError where numbers (n,) are unix times in another unit than is stated, by their size."""
+    """Raise DataError if the size of the numbers (n,) shows unix times in another unit than the stated one."""
     if not len(at) or not math.isfinite(at[0]) or at[0] < UNIX_S:
         return
     unit = next((name for most, name, _ in UNIX_UNITS if at[0] < most), "ns")
@@ -401,27 +568,27 @@ def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
         )
 
 
-def _stretches(at: np.ndarray) -> np.ndarray:
-    """The first row (k,) of each stretch of times (n,) in which no sample is missing."""
+def _find_stretches(at: np.ndarray) -> np.ndarray:
+    """Return the first row (k,) of each stretch of times (n,) in which no sample is missing."""
     steps = np.diff(at)
     step = float(np.median(steps)) if len(steps) else 0.0
     return np.concatenate([[0], 1 + np.flatnonzero(steps > 1.6 * step)]) if step > 0 else np.zeros(1, np.int64)
 
 
-def _rate(
+def _find_rate(
     at: np.ndarray, first: np.ndarray, stated: float | None, path: Path, column: str, where: str
 ) -> float:  # fmt: skip
-    """Samples a second by times (n,) and the first rows (k,) of stretches; must be those that are stated."""
+    """Return the rate in Hz, from times (n,) and the first rows (k,) of stretches. It must equal the stated rate."""
     step, mean = float(np.median(np.diff(at))), max(float(at[-1]), 1e-9) / (len(at) - 1)
     last = np.concatenate([first[1:] - 1, [len(at) - 1]])
     seconds, count = float((at[last] - at[first]).sum()), int((last - first).sum())
-    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else count / seconds
-    return _settled(found, float(at[-1]), stated, path, column, where)
+    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _are_even(at, 1 / mean)) else count / seconds
+    return _settle_rate(found, float(at[-1]), stated, path, column, where)
 
 
-def _settled(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
-    """The stated or a usual rate where it is the one of the times, or so close that none of these is moved; 0 where the
-    times have none."""
+def _settle_rate(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
+    """Return the stated or a usual rate if it fits the times, or is so close that no time moves; 0 if times have no
+    rate."""
     if found <= 0:
         return 0.0
     if stated is not None and abs(found - stated) > RATE_TOLERANCE * stated:
@@ -438,24 +605,24 @@ def _settled(found: float, seconds: float, stated: float | None, path: Path, col
     return float(f"{found:.6g}")
 
 
-def _packet_s(at: np.ndarray) -> float:
-    """The usual seconds between packets by the times (n,) of their samples."""
+def _measure_packets(at: np.ndarray) -> float:
+    """Return the usual seconds between packets by the times (n,) of their samples."""
     return float(np.median(np.diff(np.unique(at))))
 
 
-def _even(at: np.ndarray, rate: float) -> bool:
-    """True if times (n,) are those of evenly spaced samples, but for their rounding or the jitter of a clock."""
+def _are_even(at: np.ndarray, rate: float) -> bool:
+    """Return True if samples at times (n,) are evenly spaced, apart from rounding and jitter of the clock."""
     return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
 
 
-def _places(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
-    """The place of each sample on an even grid: samples of a stretch follow each other, and a stretch begins where its
-    time says."""
+def _place_samples(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
+    """Return the place of each sample on an even grid: samples of a stretch are consecutive, and the time of its first
+    sample decides the place of a stretch."""
     whole, steps = np.arange(len(at), dtype=np.float64), np.diff(at)
     lengths = np.diff(np.concatenate([first, [len(at)]]))
     begun = np.repeat(first, lengths)
     near = np.abs(at - at[begun] - (whole - begun) / rate) <= 0.5 / rate + _RESOLUTION_S
-    if _even(at, rate) and (len(first) == 1 or not near.all()):
+    if _are_even(at, rate) and (len(first) == 1 or not near.all()):
         place = whole
     elif near.all() and len(first) < 0.1 * len(at) and (steps > 0).all():
         place = np.round(at[begun] * rate) + whole - begun
@@ -463,13 +630,13 @@ def _places(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: 
             place[k - 1] + 1 - place[k] for k in first[1:]]]), lengths)))  # fmt: skip
     else:
         place = np.round(at * rate)
-    return _checked(place, at, rate, path, column)
+    return _check_places(place, at, rate, path, column)
 
 
-def _checked(
+def _check_places(
     place: np.ndarray, at: np.ndarray, rate: float, path: Path, column: str, *, even: bool = True
 ) -> np.ndarray:
-    """Places (n,) as integers. Raises DataError where they are too far apart, or samples do not come evenly."""
+    """Return places (n,) as integers. Raises DataError if they are too far apart, or if samples are unevenly spaced."""
     if place[-1] >= min(MOST_SAMPLES, 1000 * len(at) + 1000):
         raise DataError(f"column {column} goes over {at[-1]:.6g} s", where=str(path), expected=f"{len(at)} samples")
     index = place.astype(np.int64)
@@ -484,17 +651,56 @@ def _checked(
     return index
 
 
-def rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, where: str, zone: tzinfo) -> np.ndarray:
-    """The rows (n,) of a table at some seconds (n,) from its first."""
+def find_rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, where: str, zone: tzinfo) -> np.ndarray:
+    """Return the rows (n,) of a table at some seconds (n,) from its first."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or tables.dialect(path, own.reading).before.rate or 1) + 1e-6)
-        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where, own.reading)) - 1)
-    times, *_ = _times(tables.columns(path, [own.time], where, own.reading)[own.time], own, path, zone)
+        at = np.floor(seconds * float(own.rate or tables.find_dialect(path, own.reading).before.rate or 1) + 1e-6)
+        return np.minimum(at.astype(np.int64), len(tables.read_columns(path, [], where, own.reading)) - 1)
+    times, *_ = _parse_times(tables.read_columns(path, [own.time], where, own.reading)[own.time], own, path, zone)
     return np.maximum(np.searchsorted(times, seconds + 1e-6, "right") - 1, 0)
 
 
-def piece(signal: Signal, start: float, stop: float) -> Signal | None:
-    """A signal between two seconds, None where nothing of it is there."""
+def cut_piece(signal: Signal, start: float, stop: float) -> Signal | None:
+    """Return a signal between two seconds, None where nothing of it is there."""
     first = max(0, round(start * signal.rate))
     last = min(signal.data.shape[1], math.floor(stop * signal.rate + 1e-6))
     return replace(signal, data=signal.data[:, first:last]) if last > first else None
+
+
+# When the files of own recordings began, by their first rows or their headers alone.
+
+_DATETIME = re.compile(rb"<datetime>([^<]{10,40})</datetime>")
+
+
+def find_file_start(path: Path, own: OwnChannels | None, zone: tzinfo) -> float | None:
+    """Return the start of a file in unix seconds; None if the file lacks it. Headers without a time zone are in `zone`.
+
+    Args:
+        own: what the description says of a table.
+    """
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return find_first_time(path, own, zone) if own and own.time else None
+    try:
+        if suffix == ".xdf":  # when the program that records was started, not when its first sample came
+            found = _DATETIME.search(read_first_bytes(path))
+            return datetime.fromisoformat(found[1].decode("ascii")).astimezone().timestamp() if found else None
+    except (OSError, ValueError):  # a reader of the whole file says what is wrong with it
+        return None
+    return find_header_start(path, zone)
+
+
+def find_start_and_order(own: str, starts: Mapping[str, float | None], same: Sequence[str]) -> dict[str, float | None]:
+    """Return when a recording starts in its session, as `start_s`, and its position there, as `order`. Both are None if
+    its start is unknown, or if two recordings of the session have the same start: then their order is ambiguous.
+
+    Args:
+        own: id of the recording.
+        starts: id -> start in s of each of the subject's recordings, None if unknown.
+        same: ids of the recordings in the session.
+    """
+    known = sorted(start for id_ in same if (start := starts[id_]) is not None)
+    start = starts[own]
+    if start is None or len(set(known)) < len(known):
+        return {"start_s": None, "order": None}
+    return {"start_s": start - known[0], "order": known.index(start) if len(known) == len(same) else None}

@@ -1,50 +1,167 @@
-"""The study that a folder of recordings seems to hold: who, what was shown in which order, and which labels exist."""
+"""The study that a folder of recordings seems to hold: who, what was shown in which order, and which labels exist.
+
+What was found in the folder and belongs to no part of the study is listed with the reason.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.bids import bids_kinds
+from embench_plugins.datasets.own.description import quote_yaml
 from embench_plugins.datasets.own.design import (
     Marks,
     Sheet,
     Timing,
-    lengths_of,
-    marks_of,
-    moment_of,
-    moments,
-    most_rows,
-    order_of,
-    sheets_of,
-    shift_of,
-    stimulus_of,
-    timing_of,
-    wide_of,
+    are_times,
+    count_rows_per_recording,
+    find_moment_column,
+    find_order,
+    find_sheets,
+    find_shift,
+    find_stimulus_column,
+    find_stimulus_marks,
+    find_timing,
+    find_wide_columns,
+    measure_lengths,
 )
 from embench_plugins.datasets.own.found import (
     Kind,
-    all_files,
+    find_keys,
+    find_kinds,
+    find_modality,
+    find_other_tables,
+    find_people_column,
     is_time,
-    keys_of,
-    kinds,
-    merged,
-    modality_of,
-    other_tables,
-    people_column,
-    spellings,
+    list_files,
+    list_spellings,
+    merge_kinds,
 )
-from embench_plugins.datasets.own.paths import Template
-from embench_plugins.datasets.own.rows import Span, marked_spans
-from embench_plugins.datasets.own.unused import all_in_one, no_recordings, unused_files
-from embench_plugins.datasets.own.yaml import as_yaml
+from embench_plugins.datasets.own.items import find_bids_kinds
+from embench_plugins.datasets.own.labels import Span, make_marked_spans
+from embench_plugins.datasets.own.layout import Template
+
+# What `data new` found in a folder and did not use, each with the reason.
+
+_SIDECARS = (".vmrk", ".eeg", ".dat", ".json", ".fdt")
+_COMPUTED = {"IBI.csv": "beats that the wristband found", "HR.csv": "heart rate that the wristband found"}
+_TEXTS = (".md", ".pdf", ".docx", ".doc", ".rtf", ".odt", ".html", ".py", ".r", ".m", ".sps")
+_ARCHIVES = (".zip", ".gz", ".7z", ".tar", ".rar")
+_MEDIA = (".mp4", ".avi", ".mov", ".wav", ".mp3", ".png", ".jpg", ".jpeg")
+_MOST_GROUPS, _MOST_NAMES = 12, 4
+_MOST_TABLES = 400
+
+
+def list_unused_files(
+    root: Path, files: Sequence[Path], used: Sequence[Kind], names: Iterable[str], why: Mapping[str, str]
+) -> list[str]:
+    """Files that nothing uses, as `name (reason)`, files of one reason together.
+
+    Args:
+        names: paths with names in braces of tables that are used.
+        why: path with names in braces -> the reason why it is not used.
+    """
+    pieces = [part for kind in used for part in (kind, *kind.parts)]
+    taken = {path for kind in pieces for path in kind.paths}
+    taken |= {folder / name for kind in pieces if kind.worn for folder in kind.paths for name in e4.FILES.values()}
+    for text in names:
+        taken |= {path for path, _ in Template(text).matches(root)}
+    said = {path: reason for text, reason in why.items() for path, _ in Template(text).matches(root)}
+    stems = {path.with_suffix("") for path in taken}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        beside = path.suffix.lower() in _SIDECARS and path.with_suffix("") in stems
+        of_bids = any(kind.bids for kind in pieces) and len(path.relative_to(root).parts) > 1
+        if path not in taken and not beside and not of_bids:
+            groups[said.get(path) or _find_reason(path)].append(path.relative_to(root).as_posix())
+    listed = [f"{_summarise_paths(paths)} ({reason})" for reason, paths in groups.items()]
+    more = len(listed) - _MOST_GROUPS
+    return listed[:_MOST_GROUPS] + ([f"and others of {more} kinds"] if more > 0 else [])
+
+
+def no_recordings_error(root: Path, files: Sequence[Path]) -> DataError:
+    """The error on a folder in which no recordings are found: what is there instead, and what to do."""
+    if archives := [path for path in files if path.suffix.lower() in _ARCHIVES]:
+        return DataError(
+            f"no recordings are found, but {len(archives)} archives, such as {archives[0].name}",
+            where=str(root),
+            expected="files of signals in folders",
+            hint="unpack each into a folder of its name, for example by "
+            '`for f in *.zip; do unzip -d "${f%.zip}" "$f"; done`, then run `embench data new` again',
+        )
+    what, named = "no recordings are found", defaultdict[tuple[str, ...], list[Path]](list)
+    for path in [path for path in files if path.suffix.lower() in tables.SUFFIXES][:_MOST_TABLES]:
+        with contextlib.suppress(DataError):
+            named[tuple(tables.find_dialect(path).names)].append(path)
+    if named:
+        names, own = max(named.items(), key=lambda each: len(each[1]))
+        listed = ", ".join(names[:8]) + (", .." if len(names) > 8 else "")
+        what += f": none of the columns of {len(own)} tables such as {own[0].relative_to(root)} ({listed}) is a signal"
+    return DataError(
+        what,
+        where=str(root),
+        expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge, CSV or Parquet files with one path for each "
+        "recording, Empatica E4 exports, or BIDS",
+        hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
+    )
+
+
+def all_in_one_error(path: Path, column: str, people: Sequence[str]) -> DataError:
+    """The error on one table with the signals of several participants."""
+    command = f"for who, rows in table.groupby({column!r}): rows.to_csv(f'{{who}}.csv', index=False)"
+    return DataError(
+        f"{path.name} has the signals of {len(people)} participants (column {column}: {', '.join(people[:3])}, ..)",
+        where=str(path),
+        expected="a file for each participant",
+        hint=f"divide it, for example with pandas in a new folder: {command}",
+    )
+
+
+def _summarise_paths(paths: Sequence[str]) -> str:
+    """Paths in a few words: those of one name once, with their number."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[path.rpartition("/")[2]].append(path)
+    texts = [f"{len(own)} files {name}" if len(own) > 1 else own[0] for name, own in found.items()]
+    more = len(texts) - _MOST_NAMES
+    return ", ".join(texts[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _find_reason(path: Path) -> str:
+    """Why a file is not used, by its name, or by what is wrong with it as a table."""
+    suffix = path.suffix.lower()
+    if path.name == "tags.csv":
+        return "presses of the button, which name no stimulus"
+    if path.name in _COMPUTED:
+        return _COMPUTED[path.name]
+    if suffix in _ARCHIVES:
+        return "archives: unpack them, then run `embench data new` again"
+    if suffix == ".xls":
+        return "an old Excel file: save it as .xlsx or CSV"
+    if suffix in _MEDIA:
+        return "pictures, sound or video"
+    if suffix in _TEXTS or path.name.lower() in ("info.txt", "readme.txt", "readme", "license"):
+        return "texts"
+    if suffix not in tables.SUFFIXES:
+        return f"{suffix or 'no ending'}: not a format of recordings or tables that embench reads"
+    try:
+        rows = tables.read_rows(path)
+    except DataError as error:
+        return f"{error.what}: {error.hint}" if error.hint else error.what
+    return "texts" if rows.shape[1] < 2 else "neither signals nor a table that names the participants"
+
+
+# The study.
 
 SESSIONS = ("ses", "session", "day", "visit", "sitzung")
 _INFO = {"sex": "sex", "gender": "sex", "geschlecht": "sex", "age": "age", "alter": "age", "handedness": "handedness"}
@@ -126,7 +243,7 @@ class Study:
         """True if recordings are cut into trials."""
         return self.program is not None or self.marks is not None
 
-    def labels_of(self, kind: Kind) -> list[str]:
+    def list_labels(self, kind: Kind) -> list[str]:
         """The labels that recordings of a kind can have, by the names in braces that their places need."""
         there = {*kind.facts, *(("stimulus",) if self.cut else ())}
         absolute = {"start", "time"}
@@ -144,30 +261,30 @@ def find_study(folder: Path) -> Study:
     """
     if not folder.is_dir():
         raise DataError("there is no such folder", where=str(folder), expected="a folder of recordings")
-    files = all_files(folder)
-    found = bids_kinds(folder) if (folder / "dataset_description.json").is_file() else []
-    found = found or kinds(folder, files)
+    files = list_files(folder)
+    found = find_bids_kinds(folder) if (folder / "dataset_description.json").is_file() else []
+    found = found or find_kinds(folder, files)
     most = max((len(kind.paths) for kind in found), default=0)
     single = [kind for kind in found if len(kind.paths) == 1 and most >= 3]  # one table of all is no recording
-    found, spare = merged(folder, [kind for kind in found if kind not in single])
+    found, spare = merge_kinds(folder, [kind for kind in found if kind not in single])
     spare += [(kind, "signals of another form than the other files") for kind in single if kind.time]
     if not found:
-        raise no_recordings(folder, files)
+        raise no_recordings_error(folder, files)
     for path in (kind.paths[0] for kind in found if len(kind.paths) == 1 and not kind.worn):
-        if (people := people_column(path)) and len(found) == 1:
-            raise all_in_one(path, *people)
-    others = list(other_tables(files, [*found, *(kind for kind, _ in spare)]))
-    study = Study(folder, found, sheets_of(folder, [(p, _answers(rows)) for p, rows in others], found))
+        if (people := find_people_column(path)) and len(found) == 1:
+            raise all_in_one_error(path, *people)
+    others = list(find_other_tables(files, [*found, *(kind for kind, _ in spare)]))
+    study = Study(folder, found, find_sheets(folder, [(p, _drop_qualtrics_columns(rows)) for p, rows in others], found))
     for sheet in study.sheets:
         if "{participant}" not in sheet.rows:
-            sheet.keys = keys_of(sheet.rows, found)
+            sheet.keys = find_keys(sheet.rows, found)
         if sheet.one_each:  # numbers of a table of people are no keys
             sheet.keys = {k: v for k, v in sheet.keys.items() if k == "participant"}
         else:
-            sheet.timing = timing_of(sheet.rows, sheet.keys)
+            sheet.timing = find_timing(sheet.rows, sheet.keys)
     _find_stimuli(study)
     _find_order(study)
-    study.trial_s = _longest(study)
+    study.trial_s = _find_longest(study)
     _find_zone(study)
     _find_people(study)
     _find_held(study)
@@ -186,7 +303,7 @@ def find_study(folder: Path) -> Study:
     return study
 
 
-def _answers(rows: pd.DataFrame) -> pd.DataFrame:
+def _drop_qualtrics_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """A table without the columns that Qualtrics adds."""
     added = [str(c) for c in rows.columns if _QUALTRICS.fullmatch(str(c))]
     return rows.drop(columns=added) if {"ResponseId", "RecordedDate"} <= set(added) else rows
@@ -197,14 +314,14 @@ def _find_unused(study: Study, files: Sequence[Path], spare: Mapping[str, str], 
     told = {entry.fields.get("table") for entry in study.labels.values()}
     of_people = [sheet for sheet in study.sheets if sheet.one_each and several and not sheet.wide]
     used = [sheet.name for sheet in study.sheets
-            if as_yaml(sheet.name) in told or sheet in (study.program, study.participants) or sheet.unplaced
+            if quote_yaml(sheet.name) in told or sheet in (study.program, study.participants) or sheet.unplaced
             or (sheet.participant is None and sheet.stimulus and study.names)]  # fmt: skip
     for sheet in study.sheets:
         if sheet in of_people and (spared := [c for c in sheet.plain if c.lower() not in (*_INFO, *_GROUPS)]):
             study.columns.setdefault("known of a participant, not of a recording", []).extend(spared)
         why = "no column holds the participants' names" if sheet.participant is None else "no column that is a label"
         study.unused.setdefault(sheet.name, why)
-    study.left = unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
+    study.left = list_unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
 
 
 def _find_held(study: Study) -> None:
@@ -213,9 +330,9 @@ def _find_held(study: Study) -> None:
         for column, values in kind.held.items() if not kind.parts else ():
             word = re.sub(r"\W+", "_", column).strip("_")
             word = f"column{word}" if word.isdigit() else word
-            fields = {"column": as_yaml(column), "classes": f"[{', '.join(map(as_yaml, values))}]"}
+            fields = {"column": quote_yaml(column), "classes": f"[{', '.join(map(quote_yaml, values))}]"}
             study.labels[word] = Entry(fields, "a column beside the signals")
-            study.targets[word] = [rule_of(values)]
+            study.targets[word] = [choose_rule(values)]
 
 
 def _find_stimuli(study: Study) -> None:
@@ -224,26 +341,28 @@ def _find_stimuli(study: Study) -> None:
         _find_wide(study)
         return  # each has its own files
     cells = [str(c) for s in study.sheets for column in s.plain for c in s.rows[column].unique()[:100]]
-    study.marks = next(filter(None, (marks_of(kind, cells) for kind in study.kinds)), None)
+    study.marks = next(filter(None, (find_stimulus_marks(kind, cells) for kind in study.kinds)), None)
     study.stimuli = list(study.marks.begins.values()) if study.marks else []
     for sheet in study.sheets:
-        sheet.stimulus = stimulus_of(sheet, study.stimuli)
-    timed = [s for s in study.sheets if s.timing and s.stimulus and s.participant is not None and _rated(s, study)]
+        sheet.stimulus = find_stimulus_column(sheet, study.stimuli)
+    timed = [
+        s for s in study.sheets if s.timing and s.stimulus and s.participant is not None and _has_ratings(s, study)
+    ]
     if timed and not study.marks:
-        study.program = max(timed, key=lambda sheet: len(_ratings(sheet)))
+        study.program = max(timed, key=lambda sheet: len(_find_ratings(sheet)))
         shown = study.program.rows[str(study.program.stimulus)]
-        study.stimuli = list(dict.fromkeys(shown[~tables.blank(shown)]))
+        study.stimuli = list(dict.fromkeys(shown[~tables.is_blank(shown)]))
     for sheet in study.sheets:
         if sheet.one_each:
-            sheet.wide = wide_of(sheet, study.stimuli)
-            times = [c for c in sheet.wide if _moment_columns(c)]
+            sheet.wide = find_wide_columns(sheet, study.stimuli)
+            times = [c for c in sheet.wide if _names_moments(c)]
             if not study.cut and len(times) == 2:
                 study.program, study.wide_times = sheet, (times[0], times[1])
                 study.stimuli = sheet.wide[times[0]]
         elif study.stimuli and sheet.stimulus is None:
-            sheet.stimulus = stimulus_of(sheet, study.stimuli)
+            sheet.stimulus = find_stimulus_column(sheet, study.stimuli)
         if sheet.participant is None and sheet.stimulus:  # a list of codes
-            others = [c for c in sheet.plain if sheet.rows[c].is_unique and not _numbers(sheet.rows[c])]
+            others = [c for c in sheet.plain if sheet.rows[c].is_unique and not _parse_numbers(sheet.rows[c])]
             study.names |= dict(zip(sheet.rows[sheet.stimulus], sheet.rows[others[0]], strict=True)) if others else {}
     _name_codes(study)
 
@@ -254,7 +373,10 @@ def _name_codes(study: Study) -> None:
     rated = [sheet for sheet in study.sheets if sheet.participant is not None]
     if study.marks is None or len(known) < 2 or any(sheet.stimulus or sheet.wide for sheet in rated):
         return
-    found = {id(sheet): (stimulus_of(sheet, known), wide_of(sheet, known) if sheet.one_each else {}) for sheet in rated}
+    found = {
+        id(sheet): (find_stimulus_column(sheet, known), find_wide_columns(sheet, known) if sheet.one_each else {})
+        for sheet in rated
+    }
     if any(column or wide for column, wide in found.values()):
         for sheet in rated:
             sheet.stimulus, sheet.wide = found[id(sheet)]
@@ -267,36 +389,40 @@ def _find_wide(study: Study) -> None:
     """Finds columns for each stimulus that files are named after; the files' template gets their spelling."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
         for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
-            ways = spellings(kind, name)
+            ways = list_spellings(kind, name)
             for sheet in (sheet for sheet in study.sheets if sheet.one_each and "participant" in sheet.keys):
-                wide, way = max(((wide_of(sheet, way[1], name), way) for way in ways), key=lambda found: len(found[0]))
+                wide, way = max(
+                    ((find_wide_columns(sheet, way[1], name), way) for way in ways), key=lambda found: len(found[0])
+                )
                 if wide and study.hole == "stimulus":
                     sheet.wide, study.hole = wide, name
                     kind.template, kind.facts[name] = way
 
 
-def _moment_columns(column: str) -> bool:
+def _names_moments(column: str) -> bool:
     """True if a column with a stimulus in its name is called like a start or an end."""
     plain = re.sub(r"\{\w+\}", "x", column)
     both = (pd.DataFrame({plain: ["1"], other: ["2"]}) for other in ("start", "end"))
-    return any((found := timing_of(rows, {})) is not None and plain in found.columns for rows in both)
+    return any((found := find_timing(rows, {})) is not None and plain in found.columns for rows in both)
 
 
-def _rated(sheet: Sheet, study: Study) -> bool:
+def _has_ratings(sheet: Sheet, study: Study) -> bool:
     """True if the stimuli of a table are rated, there or in another table; else its stretches are phases."""
-    names = sorted({tables.canonical(cell) for cell in sheet.rows[str(sheet.stimulus)]})
+    names = sorted({tables.simplify_value(cell) for cell in sheet.rows[str(sheet.stimulus)]})
     others = [other for other in study.sheets if other is not sheet and not other.timing]
-    return bool(_ratings(sheet)) or any(stimulus_of(other, names) or wide_of(other, names) for other in others)
+    return bool(_find_ratings(sheet)) or any(
+        find_stimulus_column(other, names) or find_wide_columns(other, names) for other in others
+    )
 
 
-def _ratings(sheet: Sheet) -> list[str]:
+def _find_ratings(sheet: Sheet) -> list[str]:
     """The columns of numbers that may be ratings."""
-    return [c for c in sheet.plain if len(set(_numbers(sheet.rows[c]))) > 2 and not _COUNTS.fullmatch(c)]
+    return [c for c in sheet.plain if len(set(_parse_numbers(sheet.rows[c]))) > 2 and not _COUNTS.fullmatch(c)]
 
 
-def _numbers(cells: pd.Series) -> list[float]:
+def _parse_numbers(cells: pd.Series) -> list[float]:
     """The numbers of a column; none where it holds anything else."""
-    values = [tables.number(cell) for cell in cells if cell.lower() not in tables.MISSING]
+    values = [tables.parse_number(cell) for cell in cells if cell.lower() not in tables.MISSING]
     return values if all(map(math.isfinite, values)) else []
 
 
@@ -308,9 +434,9 @@ def _find_order(study: Study) -> None:
             tuple(begins[t] for _, t in marks if t in begins) for k in study.kinds for marks in k.markers.values()
         ]
     elif study.program and study.program.stimulus:
-        orders = order_of(study.program)
+        orders = find_order(study.program)
     elif study.program is None:
-        orders = _orders_of_files(study)
+        orders = _find_orders_of_files(study)
     elif study.program:
         columns = [study.wide_times[0].replace("{stimulus}", s) for s in study.stimuli]
         orders = [tuple(row.sort_values(kind="stable").index) for _, row in study.program.rows[columns].iterrows()]
@@ -319,7 +445,7 @@ def _find_order(study: Study) -> None:
         study.orders, study.fixed_order = len(set(orders)), len(set(orders)) == 1
 
 
-def _orders_of_files(study: Study) -> list[tuple[str, ...]]:
+def _find_orders_of_files(study: Study) -> list[tuple[str, ...]]:
     """The order of each participant's files, where all of them say when they began."""
     played: dict[str, list[tuple[float, str]]] = {}
     for kind in study.kinds if len(study.kinds) == 1 else ():
@@ -330,20 +456,22 @@ def _orders_of_files(study: Study) -> list[tuple[str, ...]]:
     return [tuple(shown for _, shown in sorted(own)) for own in played.values() if len(own) > 1]
 
 
-def _longest(study: Study) -> float:
+def _find_longest(study: Study) -> float:
     """Seconds of the longest trial; 0 where that is not known."""
     if study.marks:
         marks = study.marks
         lists = [found for kind in study.kinds for found in kind.markers.values()]
-        made = [marked_spans(sorted(found), marks.begins, marks.until, None).spans for found in lists]
+        made = [make_marked_spans(sorted(found), marks.begins, marks.until, None).spans for found in lists]
         spans = [span for each in made for span in each if isinstance(span, Span)]
         return max((span.stop - span.start for span in spans), default=0.0)
     if study.program is None:
         return 0.0
-    return max((length for sheet in _timed(study, study.program) for length in lengths_of(sheet)), default=0.0)
+    return max(
+        (length for sheet in _find_timed(study, study.program) for length in measure_lengths(sheet)), default=0.0
+    )
 
 
-def _timed(study: Study, sheet: Sheet) -> list[Sheet]:
+def _find_timed(study: Study, sheet: Sheet) -> list[Sheet]:
     """A table with times; one with columns of times for each stimulus as a table for each."""
     if sheet.timing or sheet is not study.program:
         return [sheet] if sheet.timing else []
@@ -354,11 +482,11 @@ def _timed(study: Study, sheet: Sheet) -> list[Sheet]:
 def _find_zone(study: Study) -> None:
     """The time zone of tables whose times lie in the recordings there alone."""
     starts = {
-        tables.canonical(kind.facts["participant"][k]): kind.begins[path]
+        tables.simplify_value(kind.facts["participant"][k]): kind.begins[path]
         for kind in study.kinds for k, path in enumerate(kind.paths) if path in kind.begins
     }  # fmt: skip
-    for timed in (part for sheet in study.sheets for part in _timed(study, sheet)):
-        if hours := shift_of(timed, starts):
+    for timed in (part for sheet in study.sheets for part in _find_timed(study, sheet)):
+        if hours := find_shift(timed, starts):
             minutes = round(60 * abs(hours))
             study.zone = f"UTC{'+' if hours > 0 else '-'}{minutes // 60:02d}:{minutes % 60:02d}"
 
@@ -383,44 +511,47 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
     if study.cut and sheet.stimulus and sheet is not study.program:
         keys = {**keys, "stimulus": sheet.stimulus}
     if keys:
-        where["keys"] = f"{{{', '.join(f'{k}: {as_yaml(v)}' for k, v in keys.items())}}}"
+        where["keys"] = f"{{{', '.join(f'{k}: {quote_yaml(v)}' for k, v in keys.items())}}}"
     if sheet.timing and not study.cut:
         start, end, duration = sheet.timing
-        where |= {"start": as_yaml(start), **({"end": as_yaml(end)} if end else {"duration": as_yaml(str(duration))})}
-    moment = None if study.cut else moment_of(sheet)
+        where |= {
+            "start": quote_yaml(start),
+            **({"end": quote_yaml(end)} if end else {"duration": quote_yaml(str(duration))}),
+        }
+    moment = None if study.cut else find_moment_column(sheet)
     if moment:
-        where["time"] = as_yaml(moment)
-    if not (trial or moment or "start" in where) and not _one_row_each(study, sheet, keys):
+        where["time"] = quote_yaml(moment)
+    if not (trial or moment or "start" in where) and not _has_one_row_each(study, sheet, keys):
         return
     columns = [*sheet.plain, *([sheet.stimulus] if sheet.stimulus and not study.cut else [])]
-    rated = [c for c in sheet.wide if not _moment_columns(c)]
+    rated = [c for c in sheet.wide if not _names_moments(c)]
     hole = f"{{{study.hole}}}"
     wide = {c.replace(hole, s) for c in sheet.wide for s in sheet.wide[c]}
     skipped = {*wide, moment, *(_EVENTS if sheet.name.endswith("_events.tsv") else ())}
-    for column in [*rated, *(c for c in columns if c not in skipped and not modality_of(c))]:
+    for column in [*rated, *(c for c in columns if c not in skipped and not find_modality(c))]:
         names = [column.replace(hole, s) for s in sheet.wide.get(column, [])]
-        rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.blank(sheet.rows[sheet.stimulus])]
+        rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.is_blank(sheet.rows[sheet.stimulus])]
         cells = pd.concat([rows[name] for name in names]) if names else rows[column]
-        if why := "" if names else _no_label(sheet, column, rows[column]):
+        if why := "" if names else _reason_against_label(sheet, column, rows[column]):
             study.columns.setdefault(why, []).append(column)
             continue
         if sheet.wide and not names:
             continue  # of a person, not of what was shown
         word = re.sub(r"\W+", "_", column.replace(hole, "")).strip("_")
-        place = {"trial": as_yaml(column)} if trial else {**where, "column": as_yaml(column)}
+        place = {"trial": quote_yaml(column)} if trial else {**where, "column": quote_yaml(column)}
         needs = () if trial else (*Template(sheet.name).names, *keys, *((study.hole,) if names else ()))
-        _add_label(study, word, Entry(place, names=needs, dated=_dated(sheet, moment)), cells)
+        _add_label(study, word, Entry(place, names=needs, dated=_has_dates(sheet, moment)), cells)
 
 
-def _dated(sheet: Sheet, moment: str | None) -> bool:
+def _has_dates(sheet: Sheet, moment: str | None) -> bool:
     """True if a table's times are dates or times of day, not seconds."""
     column = moment or (sheet.timing.start if sheet.timing else None)
-    return column is not None and not _numbers(sheet.rows[column])
+    return column is not None and not _parse_numbers(sheet.rows[column])
 
 
-def _one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bool:
+def _has_one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bool:
     """True if hardly any recording has several rows of a table; those that have are doubts, else it is unused."""
-    counts = most_rows(sheet, keys)
+    counts = count_rows_per_recording(sheet, keys)
     doubled = counts[counts > 1]
     if len(doubled) > _FEW_DOUBLED * len(counts):
         what = "no times or names in the paths tell them apart; a table of times, or `trials`, does"
@@ -434,14 +565,14 @@ def _one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bool:
     return True
 
 
-def _no_label(sheet: Sheet, column: str, cells: pd.Series) -> str:
+def _reason_against_label(sheet: Sheet, column: str, cells: pd.Series) -> str:
     """Why a column is no label; empty where it may be one."""
-    if is_time(column) or (not _numbers(cells) and moments(cells)):
+    if is_time(column) or (not _parse_numbers(cells) and are_times(cells)):
         return "times"
     if _is_trait(sheet, cells):
         return "known of a participant, not of a recording"
-    known = cells[~tables.blank(cells)]
-    if len(known) < _FILLED * len(cells) and not _numbers(cells):
+    known = cells[~tables.is_blank(cells)]
+    if len(known) < _FILLED * len(cells) and not _parse_numbers(cells):
         return "hardly filled"
     return ""
 
@@ -457,22 +588,22 @@ def _is_trait(sheet: Sheet, cells: pd.Series) -> bool:
 def _add_label(study: Study, word: str, entry: Entry, cells: pd.Series) -> None:
     """Adds a label at a place, if the cells may be one, and its targets."""
     known = [cell for cell in cells if cell.lower() not in tables.MISSING]
-    values, classes = _numbers(cells), sorted(set(known))
+    values, classes = _parse_numbers(cells), sorted(set(known))
     if not word or word.lower() in (*_INFO, *_GROUPS) or len(classes) < 2 or len(study.labels) >= _MOST_LABELS:
         return
     if _COUNTS.fullmatch(word) or word in study.labels:
         return
     if values and len(classes) > 2:
-        low, high = scale_of(values)
+        low, high = guess_scale(values)
         found = f"{min(values):g} to {max(values):g} were found"
         entry.fields, entry.comment = {**entry.fields, "scale": f"[{low:g}, {high:g}]"}, found
         study.labels[word] = entry
         cut = (f"kind: binary, cut: {(low + high) / 2:g}", "high or low, above and below the cut")
         study.targets[word] = [("kind: value", "the number itself"), cut]
     elif len(classes) <= _MOST_CLASSES:
-        entry.fields |= {"classes": f"[{', '.join(map(as_yaml, classes))}]"}
+        entry.fields |= {"classes": f"[{', '.join(map(quote_yaml, classes))}]"}
         study.labels[word] = entry
-        study.targets[word] = [rule_of(classes)]
+        study.targets[word] = [choose_rule(classes)]
 
 
 def _find_labels_by_name(study: Study) -> None:
@@ -485,24 +616,24 @@ def _find_labels_by_name(study: Study) -> None:
             classes = sorted(set(values))
             free = name not in ("participant", *SESSIONS, *told) and 2 <= len(classes) <= _MOST_CLASSES
             if free and not any(map(str.isdigit, classes)):
-                fields = {"file": name, "classes": f"[{', '.join(map(as_yaml, classes))}]"}
+                fields = {"file": name, "classes": f"[{', '.join(map(quote_yaml, classes))}]"}
                 study.labels[name] = Entry(fields, "by file name", (name,))
-                study.targets[name] = [rule_of(classes)]
+                study.targets[name] = [choose_rule(classes)]
 
 
 def _find_shown(study: Study) -> None:
     """Takes the stimulus as a label, where there is no other."""
     if study.cut and not study.labels:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
-        fields = {"file": "stimulus", "classes": f"[{', '.join(map(as_yaml, classes))}]"}
+        fields = {"file": "stimulus", "classes": f"[{', '.join(map(quote_yaml, classes))}]"}
         study.labels["shown"] = Entry(fields, "what was shown is what is predicted: no ratings were found")
-        study.targets["shown"] = [rule_of(classes)]
+        study.targets["shown"] = [choose_rule(classes)]
 
 
-def scale_of(values: Sequence[float]) -> tuple[float, float]:
-    """The scale that some ratings were probably given on: the smallest usual one that holds them, else their range.
+def guess_scale(values: Sequence[float]) -> tuple[float, float]:
+    """Guess the scale that ratings were given on: the smallest usual scale that holds them, else their range.
 
-    >>> scale_of([2, 8, 3]), scale_of([0.5, 77.0])
+    >>> guess_scale([2, 8, 3]), guess_scale([0.5, 77.0])
     ((1, 9), (0, 100))
     """
     low, high = min(values), max(values)
@@ -512,21 +643,21 @@ def scale_of(values: Sequence[float]) -> tuple[float, float]:
     return best if whole or best[1] == 100 or best == (low, high) else (low, high)
 
 
-def rule_of(classes: Sequence[str]) -> tuple[str, str]:
-    """The rule of a target of some classes, and what is to be decided."""
+def choose_rule(classes: Sequence[str]) -> tuple[str, str]:
+    """Return the rule of a target over these classes as YAML, and the question that the user must decide."""
     if len(classes) == 2:
-        rule = f"kind: binary, positive: [{as_yaml(classes[1])}], negative: [{as_yaml(classes[0])}]"
+        rule = f"kind: binary, positive: [{quote_yaml(classes[1])}], negative: [{quote_yaml(classes[0])}]"
         return rule, "which one is positive?"
     return "kind: classes", "or binary, with lists of `positive` and `negative` classes"
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (
         f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     )
 
 
-def understood(study: Study) -> list[str]:
+def describe_study(study: Study) -> list[str]:
     """The findings on a folder, in sentences in which a wrong guess is seen."""
     people = {value for kind in study.kinds for value in kind.facts["participant"]}
     count = sum(len(kind.paths) for kind in study.kinds)
@@ -557,6 +688,6 @@ def understood(study: Study) -> list[str]:
     if study.left:
         said.append(f"Not used: {'; '.join(study.left)}.")
     if study.columns:
-        groups = (f"{_some(list(dict.fromkeys(names)))} ({why})" for why, names in study.columns.items())
+        groups = (f"{_list_some(list(dict.fromkeys(names)))} ({why})" for why, names in study.columns.items())
         said.append(f"Columns that are not labels: {'; '.join(groups)}.")
     return said

@@ -1,5 +1,8 @@
-"""Tables of text as spreadsheets and loggers save them: any of comma, semicolon and tab, points or commas in numbers,
-with or without a mark of their encoding; and Parquet files."""
+"""Tables as spreadsheets, loggers and statistics programs save them: text, Excel, SPSS and Parquet.
+
+A text has any of comma, semicolon and tab, points or commas in numbers, with or without a mark of its encoding. What
+stands above the rows, and logs that are no tables, are read by `exports`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,167 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.units import is_known, unit_of
-from embench_plugins.datasets.own import log_times, logs
-from embench_plugins.datasets.own.headers import cells_of, column_of, has_names, separator_of
-from embench_plugins.datasets.own.numbers import may_be_thousands, unclear
-from embench_plugins.datasets.own.preambles import Preamble, preamble
-from embench_plugins.datasets.own.sheets import SPREADSHEET, SPSS, read_sheet
-from embench_plugins.datasets.own.unisens import unisens
+from embench_plugins.datasets.formats.channels import is_known, parse_unit
+from embench_plugins.datasets.own import exports
+from embench_plugins.datasets.own.exports import (
+    Preamble,
+    find_column,
+    find_separator,
+    has_names,
+    read_preamble,
+    read_unisens,
+    split_cells,
+)
+
+# Numbers with marks of thousands or decimal commas in columns of tables.
+
+_SPACES = "\u0020\u00a0\u202f\u2009"
+_SPACE = f"[{_SPACES}'\u2019]"
+_LIKELY = re.compile(rf"[+-]?[\d.,'\u2019{_SPACES}]+([eE][+-]?\d+)?")
+_FORMS = (
+    (rf"[+-]?(\d{{1,3}}({_SPACE}\d{{3}})+|\d+)([.,]\d+)?", _SPACE),
+    (r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", ","),
+    (r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?", r"\."),
+)
+"""How all cells of a column look, and its mark of thousands."""
+_COMMA = r"[+-]?\d*,?\d+([eE][+-]?\d+)?"
+
+
+def parse_marked_numbers(column: pd.Series) -> pd.Series:
+    """Return a column of texts as numbers, if all of its cells are numbers with marks; else unchanged. A column with
+    marks that may separate either thousands or decimals is unchanged, too."""
+    if column.dtype != object:
+        return column
+    held = column[column.notna()]
+    if held.empty or not _LIKELY.fullmatch(str(held.iloc[0]).strip()):
+        return column
+    texts = held.astype(str).str.strip()
+    if find_unclear(texts) is not None:
+        return column
+    if texts.str.fullmatch(_COMMA).all():
+        made = texts.str.replace(",", ".", regex=False)
+    else:
+        mark = next((mark for form, mark in _FORMS if texts.str.fullmatch(form).all()), None)
+        if mark is None:
+            return column
+        made = texts.str.replace(mark, "", regex=True).str.replace(",", ".", regex=False)
+    return pd.to_numeric(made).reindex(column.index).astype(np.float64)
+
+
+def find_unclear(texts: pd.Series) -> tuple[str, str] | None:
+    """Return two cells, such as `1,002` and `815`, of a column in which a mark may separate thousands or decimals; None
+    for other columns."""
+    for mark in ",.":
+        marked = texts[texts.str.contains(mark, regex=False)]
+        if marked.empty or not marked.str.fullmatch(rf"[+-]?[1-9]\d{{0,2}}(\{mark}\d{{3}})+").all():
+            continue
+        whole = texts[texts.str.fullmatch(r"[+-]?[1-9]\d\d")]
+        twice = marked.str.count(re.escape(mark)).max() > 1
+        if not whole.empty and not twice:
+            return str(marked.iloc[0]), str(whole.iloc[0])
+    return None
+
+
+def may_be_thousands(values: np.ndarray) -> bool:
+    """Return True if numbers may come from a table with marks of thousands that were read as decimals. Then all numbers
+    that are not whole have three decimals and are from 1 to 1000, next to whole numbers from 100."""
+    size = np.abs(values)
+    if not ((size >= 100) & (size < 1000)).any():
+        return False
+    is_whole = size == np.floor(size)
+    split = size[~is_whole & np.isfinite(size)]
+    if not split.size or split.min() < 1 or split.max() >= 1000 or not (is_whole & (size >= 100) & (size < 1000)).any():
+        return False
+    return bool(np.abs(split * 1000 - np.round(split * 1000)).max() < 1e-3)
+
+
+# Excel and SPSS files as tables.
+
+SPREADSHEET, SPSS = ".xlsx", ".sav"
+EVERY, SHEET = "*", "sheet"
+"""What stands for all sheets of a file, and the column of their names."""
+_SEEN_ROWS = 50
+
+
+def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFrame:
+    """Return the rows of a sheet of an Excel file, or of an SPSS file, whose values remain codes. Dates become texts,
+    and the index is the row number.
+
+    Args:
+        skip: so many rows of a sheet stand before the names.
+        sheet: its name; None: the only one in which cells are filled; `*`: all, one below the other and counted
+            through, with a column `sheet` of their names.
+
+    Raises:
+        DataError: it cannot be read, there is no such sheet, or several have cells.
+    """
+    library = "openpyxl" if path.suffix.lower() == SPREADSHEET else "pyreadstat"
+    try:
+        found = _read_excel(path, skip, sheet) if library == "openpyxl" else _read_spss(path)
+    except ImportError as error:
+        hint = f"pip install {library}, or save the table as CSV"
+        raise DataError(f"{path.suffix} files need another package", where=str(path), hint=hint) from error
+    except DataError:
+        raise
+    except Exception as error:  # the libraries raise errors of any kind where a file is damaged
+        what = f"not readable by {library}: {str(error)[:120]}"
+        raise DataError(what, where=str(path), expected="a whole file", hint="save it again, or as CSV") from error
+    for name in found.select_dtypes(["datetime", "datetimetz"]):
+        found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return found
+
+
+def list_sheets(path: Path) -> list[str]:
+    """Return the sheets of an Excel file that are not empty. Raises DataError."""
+    try:
+        read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
+    except Exception as error:  # as `read_sheet`
+        raise DataError(f"not readable: {str(error)[:120]}", where=str(path), expected="a whole file") from error
+    return [str(name) for name, cells in read.items() if cells.notna().to_numpy().any()]
+
+
+def _read_spss(path: Path) -> pd.DataFrame:
+    found = pd.read_spss(path, convert_categoricals=False)
+    return found.set_axis(np.arange(1, len(found) + 1))
+
+
+def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
+    read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
+    filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
+    names = ", ".join(filled) or "none"
+    if sheet == EVERY:
+        each = {name: _drop_above_names(cells.iloc[skip:]) for name, cells in filled.items()}
+        if len({tuple(rows.columns) for rows in each.values()}) != 1:
+            raise DataError("its sheets have different columns", where=str(path), expected=f"`sheet`: one of {names}")
+        below = pd.concat([rows.assign(**{SHEET: name}) for name, rows in each.items()])
+        return below.set_axis(np.arange(2, len(below) + 2))
+    if sheet is not None:
+        fitting = [name for name in filled if name.strip().casefold() == sheet.strip().casefold()]
+        if len(fitting) != 1:
+            raise DataError(f"no sheet `{sheet}` with cells", where=str(path), expected=f"one of {names}")
+        return _drop_above_names(filled[fitting[0]].iloc[skip:])
+    if len(filled) != 1:
+        what, first = f"sheets with cells: {names}", next(iter(filled), "NAME")
+        hint = f"name the one that is wanted beside its columns, such as `sheet: {first}`"
+        raise DataError(what, where=str(path), expected="one sheet", hint=hint)
+    return _drop_above_names(next(iter(filled.values())).iloc[skip:])
+
+
+def _drop_above_names(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows below the line of column names: the first line with two filled cells, since titles fill one. If
+    that line is a row of values, the columns are numbered."""
+    cells = cells.set_axis(cells.index + 1).dropna(axis=1, how="all").dropna(axis=0, how="all")
+    counts = cells.notna().sum(axis=1).to_numpy()
+    first = int(np.argmax(counts >= min(2, counts.max())))
+    texts = cells.iloc[first : first + _SEEN_ROWS].map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    named = has_names(list(texts.iloc[0]), texts.iloc[1:].to_numpy().tolist())
+    names = list(texts.iloc[0]) if named else [""] * cells.shape[1]
+    names = [name or str(k) for k, name in enumerate(names, 1)]
+    names = [f"{name} (column {k})" if names.count(name) > 1 else name for k, name in enumerate(names, 1)]
+    return cells.iloc[first + named :].set_axis(names, axis=1).infer_objects()
+
+
+# Tables of text, whatever their separator, their marks in numbers and their encoding; and Parquet files.
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
@@ -44,8 +201,8 @@ AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row
 
 
 class Dialect(NamedTuple):
-    """The form of a table: `names` are those of its columns, numbers for those without; `before` is what stands
-    before its rows or its line of names."""
+    """The form of a table: `names` are the names of its columns, or their numbers; `before` has the facts above its
+    rows or its line of names."""
 
     separator: str
     decimal: str
@@ -55,14 +212,15 @@ class Dialect(NamedTuple):
 
     @property
     def units(self) -> dict[str, str]:
-        """Name -> what the column is in, where lines before the rows say it; empty where these do not know."""
+        """Name -> measurement unit of the column, if the lines before the rows contain it."""
         return dict(zip(self.names, self.before.units, strict=False))
 
     def unit(self, name: str) -> str | None:
-        """The unit of a column, where lines before the rows or the end of its name say a known one."""
+        """Return the measurement unit of a column, from the lines before the table or from the end of the column's
+        name; None if neither has a known unit."""
         brackets = re.search(r"[\[(]\s*([^\])]+?)\s*[\])]\s*$", name)
         end = name.replace("\N{MICRO SIGN}", "u").rpartition("_")[2]
-        told = unit_of(self.units.get(name) or (brackets[1] if brackets else end if unit_of(end) == end else ""))
+        told = parse_unit(self.units.get(name) or (brackets[1] if brackets else end if parse_unit(end) == end else ""))
         return told if is_known(told) and told != name else None
 
 
@@ -76,8 +234,8 @@ class Reading(NamedTuple):
 AS_IS = Reading()
 
 
-def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
-    """The form of a table, by its first lines but those that are to be skipped.
+def find_dialect(path: Path, how: Reading = AS_IS) -> Dialect:
+    """Return the form of a table, from its first lines after the lines to skip.
 
     Raises:
         DataError: it is missing, no text or empty.
@@ -87,16 +245,16 @@ def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
     if how.sheet and path.suffix.lower() != SPREADSHEET:
         raise DataError(f"`sheet: {how.sheet}`: {path.name} has no sheets", where=str(path), expected="an .xlsx file")
     if path.suffix.lower() in FRAMES:
-        return Dialect(",", ".", tuple(map(str, _frame(path, how).columns)), True)
-    lines = _first_lines(path)[how.skip :]
-    before = unisens(path) or (preamble(lines, path) if any(line.strip() for line in lines) else Preamble())
+        return Dialect(",", ".", tuple(map(str, _load_frame(path, how).columns)), True)
+    lines = _read_first_lines(path)[how.skip :]
+    before = read_unisens(path) or (read_preamble(lines, path) if any(line.strip() for line in lines) else Preamble())
     lines = [line for line in lines[before.lines :] if line.strip()]
     before = before._replace(lines=before.lines + how.skip)
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
-    separator = before.separator or separator_of(lines)
+    separator = before.separator or find_separator(lines)
     questions = max((k for k, line in enumerate(lines) if '{""ImportId""' in line), default=0)  # of Qualtrics
-    table = [cells_of(row, separator) for row in (lines[0], *lines[questions + 1 :])]
+    table = [split_cells(row, separator) for row in (lines[0], *lines[questions + 1 :])]
     cells = [cell for row in table[1:] or table for cell in row]
     commas = separator != "," and any(re.fullmatch(r"[+-]?\d*,\d+", cell) for cell in cells)
     decimal = "," if commas and not any(re.fullmatch(r"[+-]?\d*\.\d+", cell) for cell in cells) else "."
@@ -114,16 +272,16 @@ def dialect(path: Path, how: Reading = AS_IS) -> Dialect:
 
 
 def check_marks(path: Path, name: str, values: pd.Series, how: Reading = AS_IS) -> None:
-    """Raises DataError where marks in the numbers of a column may be those of thousands or of decimals."""
+    """Raise DataError if marks in the numbers of a column may separate thousands or decimals."""
     if path.suffix.lower() in FRAMES:
         return
     if values.dtype != object:
         if values.dtype.kind != "f" or not may_be_thousands(values.to_numpy()):
             return
-        form = dialect(path, how)
+        form = find_dialect(path, how)
         values = _read(path, form, dtype=str, usecols=[form.names.index(name)]).iloc[:, 0]
     texts = values[values.map(lambda cell: isinstance(cell, str))].str.strip()
-    if not texts.empty and (cells := unclear(texts)) is not None:
+    if not texts.empty and (cells := find_unclear(texts)) is not None:
         raise DataError(
             f"column {name}: `{cells[0]}` beside `{cells[1]}`: do marks stand before thousands or before decimals?",
             where=str(path),
@@ -132,13 +290,13 @@ def check_marks(path: Path, name: str, values: pd.Series, how: Reading = AS_IS) 
         )
 
 
-def encoding(path: Path) -> str:
-    """How the text of a file is encoded: UTF-8, UTF-16, or the code page of Western Windows."""
-    return _encoding(path, path.stat().st_mtime_ns, path.stat().st_size)
+def find_encoding(path: Path) -> str:
+    """Return the encoding of a text file: UTF-8, UTF-16, or the code page of Western Windows."""
+    return _detect_encoding(path, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=1024)
-def _encoding(path: Path, _changed: int, _size: int) -> str:
+def _detect_encoding(path: Path, _changed: int, _size: int) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         first = file.read(_BLOCK)
@@ -156,23 +314,23 @@ def _encoding(path: Path, _changed: int, _size: int) -> str:
     return "utf-8-sig"
 
 
-def _first_lines(path: Path) -> list[str]:
-    """The lines with which a file of text begins, up to those that are needed."""
+def _read_first_lines(path: Path) -> list[str]:
+    """Return the first lines of a text file, as many as are needed."""
     lines: list[str] = []
-    with path.open(encoding=encoding(path), errors="replace") as file:
+    with path.open(encoding=find_encoding(path), errors="replace") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
             if len(line) == _MOST_LINE or "\0" in line:
-                raise _no_text(path)
+                raise _encoding_error(path)
             lines.append(line.strip("\r\n"))
     return lines
 
 
-def _no_text(path: Path) -> DataError:
+def _encoding_error(path: Path) -> DataError:
     return DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
 
 
 @contextmanager
-def _parsing(path: Path) -> Iterator[None]:
+def _name_parse_errors(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -183,16 +341,16 @@ def _parsing(path: Path) -> Iterator[None]:
 
 def _read(path: Path, form: Dialect, **options: object) -> Any:
     options |= {"names": list(form.names)} if form.before.names else {}
-    with _parsing(path):
+    with _name_parse_errors(path):
         return pd.read_csv(
-            path, sep=form.separator, encoding=encoding(path), encoding_errors="replace", index_col=False,
+            path, sep=form.separator, encoding=find_encoding(path), encoding_errors="replace", index_col=False,
             skip_blank_lines=True, low_memory=False, skipinitialspace=True,
             skiprows=form.before.lines, header=0 if form.headed else None, **options,
         )  # fmt: skip
 
 
-def _whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
-    """All columns of a table of text, since pandas is silent about longer rows where only some are wanted."""
+def _check_whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
+    """Read all columns of a text table, since pandas does not report longer rows if only some columns are read."""
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
     found: pd.DataFrame = _read(path, form, **options)
@@ -205,9 +363,9 @@ def _whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
     return found
 
 
-def _frame(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
-    """The columns of a file that is not text, with those of a Parquet file's index that has a name or dates; dates are
-    texts. Not to be changed."""
+def _load_frame(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
+    """Return the columns of a binary file, with the columns of a Parquet file's index that have a name or dates. Dates
+    become texts. The result must not be changed."""
     return _read_frame(path, how, path.stat().st_mtime_ns, path.stat().st_size)
 
 
@@ -233,44 +391,44 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
     return found.set_axis(found.columns.map(str), axis=1)
 
 
-def _cell(value: object) -> str:
-    """A cell of a file that is not text, as text, empty where there is nothing."""
+def _format_cell(value: object) -> str:
+    """Return a cell of a binary file as text, empty for an empty cell."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
 
 
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    """Raises DataError where a table lacks a column that the line `where` of the description names."""
+    """Raise DataError if a table lacks a column that the line `where` of the description names."""
     check_unique(path, there, wanted)
-    if missing := [name for name in wanted if column_of(there, name) not in there]:
+    if missing := [name for name in wanted if find_column(there, name) not in there]:
         raise DataError(
             f"{path.name} has no column `{missing[0]}`",
             where=where,
             expected=f"one of {', '.join(there[:20])}",
-            hint=names_below(path, wanted)
+            hint=hint_names_below(path, wanted)
             or (None if len(there) > 1 else "is the separator a comma, semicolon or tab?"),
         )
 
 
-def names_below(path: Path, wanted: Collection[str]) -> str | None:
-    """The remedy where a line that is not the first has all wanted names as cells; None where none has."""
+def hint_names_below(path: Path, wanted: Collection[str]) -> str | None:
+    """Return the remedy if a later line has all wanted names as cells; None without such a line."""
     if path.suffix.lower() in FRAMES or not path.is_file():
         return None
-    lines = _first_lines(path)
-    split = [{*cells_of(line, separator_of(lines[k:]))} for k, line in enumerate(lines)]
+    lines = _read_first_lines(path)
+    split = [{*split_cells(line, find_separator(lines[k:]))} for k, line in enumerate(lines)]
     at = next((k for k, cells in enumerate(split) if wanted and cells.issuperset(wanted)), None)
     if at is None:
         return None
-    separator = separator_of(lines[at:])
-    named, *below = [len(cells_of(line, separator)) for line in lines[at:] if line.strip()]
+    separator = find_separator(lines[at:])
+    named, *below = [len(split_cells(line, separator)) for line in lines[at:] if line.strip()]
     if below and named != below[0]:
         return f"line {at + 1} has the names of {named} columns, and the rows below have {below[0]} cells: complete it"
     return f"the names are in line {at + 1}: write `skip_lines: {at}`" if at else None
 
 
 def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> None:
-    """Raises DataError where several columns have a name that is wanted."""
+    """Raise DataError if several columns have the same wanted name."""
     for name in wanted:
         if twice := [column for column in there if column.startswith(f"{name} (column ")]:
             raise DataError(
@@ -278,64 +436,67 @@ def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> Non
             )
 
 
-def rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
-    """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
+def read_rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
+    """Return all cells as texts without spaces around them, also of an experiment's log; the index is the line number.
     Raises DataError."""
-    if (log := logs.read(path)) is not None:
+    if (log := exports.read_log(path)) is not None:
         return log
-    form = dialect(path, how)
+    form = find_dialect(path, how)
     if path.suffix.lower() in FRAMES:
-        found = _frame(path, how).astype(object).map(_cell)
+        found = _load_frame(path, how).astype(object).map(_format_cell)
     else:
-        found = _whole(path, form, dtype=str, keep_default_na=False)
+        found = _check_whole(path, form, dtype=str, keep_default_na=False)
         found = found.apply(lambda column: column.str.strip())
         found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
     for name in found:
         check_marks(path, str(name), found[name].astype(object), how)
     if form.decimal == ",":
         found = found.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
-    found = found[_below_questions(found) :]
+    found = found[_count_question_rows(found) :]
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
-    return log_times.dated(found)
+    return exports.add_dates(found)
 
 
-def _below_questions(found: pd.DataFrame) -> int:
-    """The number of rows that Qualtrics writes between the names and the answers: the questions, and its own names."""
+def _count_question_rows(found: pd.DataFrame) -> int:
+    """Return the number of rows between names and answers that Qualtrics writes: the questions, and its internal
+    names."""
     marked = [any(cell.startswith('{"ImportId"') for cell in row) for row in found.head(2).to_numpy()]
     return 1 + marked.index(True) if True in marked else 0
 
 
-def placed(rows: pd.DataFrame, wanted: Iterable[str], others: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows in which columns that are wanted by their position or another name are also there under that."""
+def add_placed(rows: pd.DataFrame, wanted: Iterable[str], others: Sequence[str] = ()) -> pd.DataFrame:
+    """Return rows with additional columns: columns that the description selects by position or alternative name, under
+    that name."""
     there = [str(name) for name in rows.columns]
-    numbered = {name: rows[column_of(there, name, others)] for name in wanted if name not in there}
+    numbered = {name: rows[find_column(there, name, others)] for name in wanted if name not in there}
     return rows.assign(**numbered) if numbered else rows
 
 
-def columns(path: Path, wanted: Sequence[str], where: str, how: Reading = AS_IS) -> pd.DataFrame:
-    """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
-    form = dialect(path, how)
+def read_columns(path: Path, wanted: Sequence[str], where: str, how: Reading = AS_IS) -> pd.DataFrame:
+    """Return some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line of the
+    description that names the columns."""
+    form = find_dialect(path, how)
     check_columns(path, (*form.names, *form.before.others), wanted, where)
     if path.suffix.lower() in FRAMES:
-        found = _frame(path, how).reset_index(drop=True)
+        found = _load_frame(path, how).reset_index(drop=True)
     else:
-        found = _whole(path, form, decimal=form.decimal, na_values=_NOTHING)
+        found = _check_whole(path, form, decimal=form.decimal, na_values=_NOTHING)
     for name, (unit, start) in {**EPOCHS, **{name: (s, 0) for name, s in form.before.seconds}}.items():
         if name in found and pd.api.types.is_numeric_dtype(found[name]):
             found = found.assign(**{name: found[name] * unit + start})
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
-    return placed(found, wanted, form.before.others)[list(dict.fromkeys(wanted))]
+    return add_placed(found, wanted, form.before.others)[list(dict.fromkeys(wanted))]
 
 
-def blank(cells: pd.Series) -> pd.Series:
-    """True for cells that hold nothing."""
+def is_blank(cells: pd.Series) -> pd.Series:
+    """Return True for empty cells."""
     return cells.str.lower().isin(MISSING)
 
 
-def bare(cells: Sequence[str], like: str) -> Sequence[str]:
-    """Key cells without the letters that all of them begin with, where they are compared with a plain number: `P01` and
+def strip_letters(cells: Sequence[str], like: str) -> Sequence[str]:
+    """Return key cells without the letters that all of them begin with, if they are compared with a number: `P01` and
     `P02` with `1`."""
     if not like.isdigit():
         return cells
@@ -355,16 +516,16 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
-    """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
-    form = dialect(path, how)
+def open_table(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
+    """Open a table with numeric columns. Raises DataError that names the table, now or on reading."""
+    form = find_dialect(path, how)
     if (
         path.suffix.lower() in FRAMES
         or form.before.lines
         or form.before.names
         or not EPOCHS.keys().isdisjoint(form.names)
     ):
-        found = columns(path, form.names, str(path), how)
+        found = read_columns(path, form.names, str(path), how)
         yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
         return
     count = count_rows(path, how).rows
@@ -374,9 +535,9 @@ def opened(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
         def read(first: int, last: int) -> pd.DataFrame:
             nonlocal at, rows
             if (first, last) != at:
-                with _parsing(path):
-                    found = _chunk(table, last - first)
-                    more = last == count and len(_chunk(table, 1))
+                with _name_parse_errors(path):
+                    found = _read_chunk(table, last - first)
+                    more = last == count and len(_read_chunk(table, 1))
                 if first != at[1] or len(found) != last - first or more:
                     what = f"rows {first + 1} to {last} of {count} are not where its lines say"
                     expected = "a line for each row, and one rate of all columns"
@@ -397,21 +558,21 @@ class Counted(NamedTuple):
 
 
 def count_rows(path: Path, how: Reading = AS_IS) -> Counted:
-    """The number of rows, without reading their cells. Raises DataError where there is none."""
-    return _counted(path, how, path.stat().st_mtime_ns, path.stat().st_size)
+    """Return the number of rows, without reading their cells. Raises DataError if there are no rows."""
+    return _count(path, how, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=1024)
-def _counted(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
-    form = dialect(path, how)
+def _count(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
+    form = find_dialect(path, how)
     rows, quoted, tabs, gaps = 0, False, form.separator == "\t", len(form.names) - 1
     short: list[int] = []
-    with path.open(encoding=encoding(path), errors="replace") as file:
+    with path.open(encoding=find_encoding(path), errors="replace") as file:
         for number, line in enumerate(iter(partial(file.readline, _MOST_LINE), ""), 1):
             if '"' in line:
                 quoted ^= line.count('"') % 2 == 1
             if len(line) == _MOST_LINE or "\0" in line:
-                raise _no_text(path)
+                raise _encoding_error(path)
             is_row = number > form.before.lines and not (line.isspace() and not (tabs and "\t" in line))
             if is_row and not quoted:
                 rows += 1
@@ -424,17 +585,17 @@ def _counted(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
     return Counted(rows, len(short), short[0] if short else 0)
 
 
-def _chunk(table: Any, count: int) -> pd.DataFrame:
+def _read_chunk(table: Any, count: int) -> pd.DataFrame:
     try:
         return table.get_chunk(count)
     except StopIteration:
         return pd.DataFrame()
 
 
-def number(text: str) -> float:
-    """A number, NaN where the text is none.
+def parse_number(text: str) -> float:
+    """Return a text as a number, NaN if it is not a number.
 
-    >>> number("4.5"), number("n/a")
+    >>> parse_number("4.5"), parse_number("n/a")
     (4.5, nan)
     """
     try:
@@ -443,10 +604,11 @@ def number(text: str) -> float:
         return math.nan
 
 
-def canonical(value: str) -> str:
-    """A value by which rows are found: in small letters, without a film's ending, numbers without leading zeros.
+def simplify_value(value: str) -> str:
+    """Return a value as a key for finding rows: in lowercase, without the file extension of a film, numbers without
+    leading zeros.
 
-    >>> canonical("007"), canonical("7.0"), canonical("VP 07"), canonical("Joy.MP4")
+    >>> simplify_value("007"), simplify_value("7.0"), simplify_value("VP 07"), simplify_value("Joy.MP4")
     ('7', '7', 'vp7', 'joy')
     """
     value = unicodedata.normalize("NFC", value.strip()).casefold()

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.quiroz2018.reader import MOODS, ORDERS, PEOPLE, RATE, STUDIES, TABLE, WALKS
-from embench_plugins.datasets.synthetic.body import smooth_noise
-from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
+from embench_plugins.datasets.synthetic.body import MEAN_SD, TAU_S, draw_smooth_noise
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S, LONGEST_S = 120.0, 20.0, 269.0
@@ -47,20 +46,20 @@ SECONDS = np.dtype([
 which the walk began, and the true log of the swing's width in noise units."""
 
 
-def condition(person: str) -> str:
+def write_condition(person: str) -> str:
     """The study and the order of a subject, as the table writes them."""
     return CONDITIONS[PEOPLE.index(person) % len(CONDITIONS)]
 
 
-def _truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
+def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
-    study, order = condition(person).split("-")
+    study, order = write_condition(person).split("-")
     level, start, walks = rng.standard_normal(), 0, []
     for walk, emotion in enumerate(ORDERS[order]):
         rows = np.zeros(round(length_s * (1 if walk == 0 else rng.uniform(0.85, 1))), SECONDS)
         rows["person"], rows["walk"], rows["emotion"] = person, walk, emotion - 1
         rows["start"], rows["second"] = start, np.arange(len(rows))
-        noise = smooth_noise(rng, len(rows), 1.0, TAU_S) / MEAN_SD
+        noise = draw_smooth_noise(rng, len(rows), 1.0, TAU_S) / MEAN_SD
         rows["swing"] = 3 * level + noise + RISE * effect * (emotion - 1) / 2
         start += len(rows) + round(BREAKS_S[study] * rng.uniform(0.8, 1.2))
         walks.append(rows)
@@ -83,14 +82,16 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
             days=PEOPLE.index(person), seconds=int(rng.integers(20_000))
         )
         begin = day + timedelta(hours=8 * (person in AHEAD))
-        spans = [_span(begin, mine[mine["walk"] == walk]) for walk in range(3)]
+        spans = [_draw_span(begin, mine[mine["walk"] == walk]) for walk in range(3)]
         _walks(out / WALKS, person, mine, spans, rng)
         times = ",".join(f"{moment:%H.%M.%S}" for span in spans for moment in span)
-        table.append(f"{person},{condition(person)},{18 + PEOPLE.index(person) % 20},{'FM'[person in SILENT]},{times}")
+        table.append(
+            f"{person},{write_condition(person)},{18 + PEOPLE.index(person) % 20},{'FM'[person in SILENT]},{times}"
+        )
         if person not in UNANSWERED:
             sent = spans[-1][1] - begin + day + timedelta(seconds=40)
             when = f"{sent:%d/%m/%y}" if person in DAY_FIRST else f"{sent.month}/{sent.day}/{sent:%Y %H:%M:%S}"
-            study, order = condition(person).split("-")
+            study, order = write_condition(person).split("-")
             answers = "".join(f",{value}" for value in rng.integers(1, 6, 20))
             stated = f"{study}-{MISWRITTEN.get(person, order)}"
             moods[MOODS[study == "Mw"]].append(f"{when},{person.capitalize()},{stated}{answers}")
@@ -100,7 +101,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
         (out / path).write_text("\n".join([*lines, *legend]) + "\n", "utf-8")
 
 
-def _span(begin: datetime, rows: np.ndarray) -> tuple[datetime, datetime]:
+def _draw_span(begin: datetime, rows: np.ndarray) -> tuple[datetime, datetime]:
     """When a walk began and ended."""
     start = begin + timedelta(seconds=int(rows["start"][0]))
     return start, start + timedelta(seconds=len(rows))
@@ -110,18 +111,18 @@ def _walks(
     folder: Path, person: str, mine: np.ndarray, spans: list[tuple[datetime, datetime]], rng: np.random.Generator
 ) -> None:
     """Writes the file of a subject's three walks."""
-    study = condition(person)[:2].lower()
+    study = write_condition(person)[:2].lower()
     steps_hz = rng.uniform(0.8, 1.0)
     shape = rng.uniform(0.5, 1.5, (6, 1)) * np.array([[1.0]] * 3 + [[50.0]] * 3)
     blocks = []
     for walk in range(3):
         rows = mine[mine["walk"] == walk]
         time = np.arange(round(len(rows) * RATE)) / RATE
-        phase = 2 * np.pi * np.cumsum(steps_hz * np.exp(0.03 * smooth_noise(rng, len(time), RATE, 10))) / RATE
+        phase = 2 * np.pi * np.cumsum(steps_hz * np.exp(0.03 * draw_smooth_noise(rng, len(time), RATE, 10))) / RATE
         turns = np.array([1, 2, 2, 1, 1, 2])[:, None] * phase + rng.uniform(0, 2 * np.pi, (6, 1))
         data = shape * (np.sqrt(2) * np.sin(turns) + 0.3 * rng.standard_normal((6, len(time))))
         data[:3] *= np.exp(STEP * np.interp(time, rows["second"] + 0.5, rows["swing"]))
-        pulse = 95 + 8 * smooth_noise(rng, len(rows), 1.0, 30)
+        pulse = 95 + 8 * draw_smooth_noise(rng, len(rows), 1.0, 30)
         pulse = np.zeros(len(rows)) if person in SILENT else pulse.round().clip(50, 170)
         held = pulse[np.minimum(time.astype(int), len(rows) - 1)]
         codes = np.full((2, len(time)), [[list(STUDIES).index(study)], [int(rows["emotion"][0])]])
@@ -134,6 +135,6 @@ def _walks(
 
 
 GENERATOR = Generator(
-    __name__, "quiroz2018", PEOPLE, LENGTH_S, (SHORTEST_S, LONGEST_S), "walks of {} s", _truth, _write
+    __name__, "quiroz2018", PEOPLE, LENGTH_S, (SHORTEST_S, LONGEST_S), "walks of {} s", _draw_truth, _write
 )
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

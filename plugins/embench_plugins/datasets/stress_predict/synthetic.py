@@ -2,7 +2,7 @@
 
 What is planted: three tasks (colour words, interview, hyperventilation) lie between rests, in this order for all
 subjects as in the release, at times that differ between subjects. Under stress heart rate and responses of the skin
-rise, as `e4` says.
+rise, as `draw_responses` says.
 
 What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 50 to 60 minutes),
 and the two spreadsheets that nothing reads are excluded.
@@ -16,8 +16,8 @@ import numpy as np
 
 from embench_plugins.datasets.devices.e4 import FILES
 from embench_plugins.datasets.stress_predict.reader import LABELS
-from embench_plugins.datasets.synthetic import e4
-from embench_plugins.datasets.synthetic.body import smooth_noise
+from embench_plugins.datasets.synthetic import body
+from embench_plugins.datasets.synthetic.body import draw_smooth_noise
 from embench_plugins.datasets.synthetic.generator import Generator
 
 PEOPLE = 35
@@ -44,10 +44,10 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     with (out / LABELS).open("w", encoding="utf-8", newline="") as table:
         table.write("Participant,HR,respr,Time(sec),Label\r\n")
         for person, mine in enumerate(people, 1):
-            table.writelines(_person(out / "Raw_data" / f"S{person:02d}", mine, seed))
+            table.writelines(_write_person(out / "Raw_data" / f"S{person:02d}", mine, seed))
 
 
-def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, person, 0])
     # Phases of other lengths for each subject: what is scored compares subjects at one time of different labels.
     lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))
@@ -57,26 +57,26 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     rows["person"], rows["second"] = person, np.arange(session)
     phase = np.searchsorted(borders, rows["second"], side="right")
     rows["stress"] = np.array([name == "stress" for name, _ in PHASES])[phase]
-    rows["heart_rate"], rows["scr_per_min"] = e4.responses(rng, rows["stress"], effect)
+    rows["heart_rate"], rows["scr_per_min"] = body.draw_responses(rng, rows["stress"], effect)
     return rows
 
 
-def _person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
+def _write_person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
     """Writes one subject's files; their rows of the label csv."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 1])
     start = 1_644_200_000 + 86_400 * person + int(rng.integers(3600))
     folder.mkdir(parents=True)
-    device = e4.worn(truth["heart_rate"], truth["scr_per_min"], rng)
-    e4.write(folder / FILES["ppg"], f"{start}.00", "64.000000", device.pulse, "%.2f", gap=", ")
-    e4.write(folder / FILES["eda"], f"{start}.000000", "4.000000", device.skin, "%.6f", gap=", ")
-    e4.write(folder / FILES["temp"], f"{start}.000000", "4.000000", device.warmth, "%.2f", gap=", ")
-    e4.write(folder / FILES["acc"], f"{start}.000000", "32.000000", device.moves.T, "%d", gap=", ")
+    device = body.record_wristband(truth["heart_rate"], truth["scr_per_min"], rng)
+    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.000000", device.pulse, "%.2f", gap=", ")
+    body.write_e4(folder / FILES["eda"], f"{start}.000000", "4.000000", device.skin, "%.6f", gap=", ")
+    body.write_e4(folder / FILES["temp"], f"{start}.000000", "4.000000", device.warmth, "%.2f", gap=", ")
+    body.write_e4(folder / FILES["acc"], f"{start}.000000", "32.000000", device.moves.T, "%d", gap=", ")
     rows = "\n".join(f"{t:.6f},{gap:.6f}" for t, gap in device.beats)
     (folder / "IBI.csv").write_text(f"{start}.000000, IBI\n{rows}\n", "utf-8")
-    e4.write(folder / "HR.csv", f"{start + e4.FIRST_RATE_S}.000000", "1.000000", device.rates, "%.2f")
+    body.write_e4(folder / "HR.csv", f"{start + body.FIRST_RATE_S}.000000", "1.000000", device.rates, "%.2f")
     _write_presses(folder / f"tags_{folder.name}.csv", person, truth, start)
-    breaths = rng.uniform(11, 15) + 0.5 * smooth_noise(rng, session, 1, 60)
+    breaths = rng.uniform(11, 15) + 0.5 * draw_smooth_noise(rng, session, 1, 60)
     if person in UNLABELLED:
         return []
     # The label csv holds the rates of HR.csv one second early.
@@ -101,6 +101,7 @@ def _write_presses(path: Path, person: int, truth: np.ndarray, start: int) -> No
 
 
 GENERATOR = Generator(
-    __name__, "stress_predict", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, 3600), "sessions of {} s", _truth, _write
+    __name__, "stress_predict", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, 3600), "sessions of {} s",
+    _draw_truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

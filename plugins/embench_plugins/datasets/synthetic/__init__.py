@@ -1,1 +1,1 @@
-"""Writers of synthetic files in the formats of the datasets, one a dataset; `generator` is their frame."""
+"""What the generators of synthetic files share: bodies, faces, writers of formats; `generator` is their frame."""

@@ -80,7 +80,7 @@ class Generator:
 
     def _length(self, length_s: float | None) -> float | None:
         length_s = self.default_s if length_s is None else length_s
-        return None if length_s is None else checked_length(length_s, *self.limits_s, self.refused)
+        return None if length_s is None else check_length(length_s, *self.limits_s, self.refused)
 
 
 def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: Any) -> Path:
@@ -122,7 +122,7 @@ def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
         raise UsageError(f"effect {effect}, seed {seed}", expected="an effect from 0 to 1 and a seed of 0 or more")
 
 
-def checked_length(length_s: float, least_s: float, most_s: float, refused: str) -> float:
+def check_length(length_s: float, least_s: float, most_s: float, refused: str) -> float:
     """A length within its limits. Raises UsageError for another, which is `refused`, such as `sessions of {} s`."""
     if not least_s <= length_s <= most_s:
         wanted = f"{least_s:g} to {most_s:g} s" if least_s < most_s else f"{most_s:g} s, as the release has"

@@ -1,25 +1,16 @@
-"""Wearable device dataset (Hongn et al. 2025): a wristband during stress tasks between rests, in two protocols.
+"""Wearable device dataset (Hongn et al. 2025): a wristband during stress tasks between rests, and on a bicycle.
 
-Reads the sessions in the folder `STRESS` of the release: raw Empatica E4 files of each subject below
-`Wearable_Dataset/STRESS/S01` and so on, and the ratings in `Stress_Level_v1.csv` (S01 to S18) and `Stress_Level_v2.csv`
-(f01 to f18). The sessions on a bicycle (`AEROBIC`, `ANAEROBIC`) are not read.
-
-Stages. They lie between presses of the button (`tags.csv`), see `layout`. A recording is a session, not
-a stage: how long a stage lasts and which one it is would tell its label, whatever the body did. Every second of it is
-`stress` (a task), `rest` (the baseline or a rest) or `other` (instructions, questionnaires, before and after), so that
-a unit most of which is neither has no label. A subject rates stress once a stage; the rating holds for its seconds.
-
-Clocks. Files say their start as a date in UTC that was shifted, to the second, and so do presses. Time 0 is where all
-signals of the session have begun.
+`WearableStress` reads the stress sessions, `WearableStressExercise` the aerobic sessions of the same subjects.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -29,8 +20,96 @@ from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.wearable_stress import layout
-from embench_plugins.datasets.wearable_stress.layout import PROTOCOLS, Stage
+
+# The layout of the wearable device dataset's stress sessions: subjects, stages by button presses, and known faults.
+#
+# In the second protocol, the opposite opinion lies between presses 5 and 6 and the second rest between 6 and 7. One
+# finds 4 to 5 and 5 to 6 stated; but in all six of its subjects who were read, 4 to 5 is a break of 19 to 62 s, as
+# after the real opinion of the first protocol, 5 to 6 lasts the 31 to 40 s of a short task, and 6 to 7 the 7 to 20
+# minutes of a rest.
+
+SESSIONS = Path("Wearable_Dataset", "STRESS")
+INFO = "subject-info.csv"
+PEOPLE = tuple(f"{group}{number:02d}" for group in ("S", "f") for number in range(1, 19))
+
+
+class Stage(NamedTuple):
+    """What happened between two presses of the button, counted from 0; `opens` None: the `BEFORE_S` before the other
+    one. `name` is the column of its rating."""
+
+    name: str
+    stress: bool
+    opens: int | None
+    closes: int
+
+
+BEFORE_S = 180.0
+
+
+class Protocol(NamedTuple):
+    """One version of the study: its table of ratings, its stages, and how many presses a whole session has."""
+
+    ratings: str
+    stages: tuple[Stage, ...]
+    presses: int
+
+
+PROTOCOLS = {
+    "S": Protocol(
+        "Stress_Level_v1.csv",
+        (
+            Stage("Baseline", False, 0, 1),
+            Stage("Stroop", True, 2, 3),
+            Stage("First Rest", False, 3, 4),
+            Stage("TMCT", True, 4, 5),
+            Stage("Second Rest", False, 5, 6),
+            Stage("Real Opinion", True, 6, 7),
+            Stage("Opposite Opinion", True, 8, 9),
+            Stage("Subtract", True, 10, 11),
+        ),
+        13,
+    ),
+    "f": Protocol(
+        "Stress_Level_v2.csv",
+        (
+            Stage("Baseline", False, None, 0),
+            Stage("TMCT", True, 1, 2),
+            Stage("First Rest", False, 2, 3),
+            Stage("Real Opinion", True, 3, 4),
+            Stage("Opposite Opinion", True, 5, 6),
+            Stage("Second Rest", False, 6, 7),
+            Stage("Subtract", True, 7, 8),
+        ),
+        9,
+    ),
+}
+"""By the first letter of a subject's id."""
+
+SHORT = ("Real Opinion", "Opposite Opinion", "Subtract")
+SHORT_S = (10.0, 90.0)
+"""How long the short tasks, of 30 s by the protocol, last at least and at most; outside, a press is missing or one too
+many."""
+
+REPEATED = {"S02": {"ppg": 99_091, "eda": 6_195, "temp": 6_195, "acc": 49_545}}
+"""Rows of files, counted from 1, at which samples begin to repeat earlier ones, by the release's own note."""
+
+COVERED = {"f07": ("ppg", "temp")}
+"""Sensors that the dock covered all through."""
+
+
+# The reader of the stress sessions, in two protocols.
+#
+# Reads the sessions in the folder `STRESS` of the release: raw Empatica E4 files of each subject below
+# `Wearable_Dataset/STRESS/S01` and so on, and the ratings in `Stress_Level_v1.csv` (S01 to S18) and
+# `Stress_Level_v2.csv` (f01 to f18). The sessions on a bicycle (`AEROBIC`, `ANAEROBIC`) are not read.
+#
+# Stages. They lie between presses of the button (`tags.csv`), see `PROTOCOLS`. A recording is a session, not a stage:
+# how long a stage lasts and which one it is would tell its label, whatever the body did. Every second of it is `stress`
+# (a task), `rest` (the baseline or a rest) or `other` (instructions, questionnaires, before and after), so that a unit
+# most of which is neither has no label. A subject rates stress once a stage; the rating holds for its seconds.
+#
+# Clocks. Files say their start as a date in UTC that was shifted, to the second, and so do presses. Time 0 is where all
+# signals of the session have begun.
 
 CLASSES = ("rest", "stress", "other")
 OBTAIN = "embench data fetch wearable_stress, or get the release from physionet.org/content/wearable-device-dataset"
@@ -82,29 +161,29 @@ class WearableStress(Dataset):
     )
 
     # What another kind of session has otherwise.
-    sessions: ClassVar[Path] = layout.SESSIONS
-    people: ClassVar[tuple[str, ...]] = layout.PEOPLE
-    repeated: ClassVar[Mapping[str, Mapping[str, int]]] = layout.REPEATED
+    sessions: ClassVar[Path] = SESSIONS
+    people: ClassVar[tuple[str, ...]] = PEOPLE
+    repeated: ClassVar[Mapping[str, Mapping[str, int]]] = REPEATED
     together: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    covered: ClassVar[Mapping[str, tuple[str, ...]]] = layout.COVERED
+    covered: ClassVar[Mapping[str, tuple[str, ...]]] = COVERED
     expected: ClassVar[str] = "Wearable_Dataset/STRESS/S01/BVP.csv and so on, beside Stress_Level_v1.csv"
 
     def subjects(self) -> list[str]:
-        """The release's subjects of whom a session is here."""
+        """Return the release's subjects with a session in the folder."""
         found = [person for person in self.people if person in self._folders]
         return files.some(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where the release's table says them."""
+        """Return sex and age band, if the release's table contains them."""
         return self._info.get(subject, {})
 
     def files(self, subject: str) -> list[Path]:
-        """One subject's signals and button presses, and the table of ratings of the subject's protocol."""
-        own, ratings = self._own_files(subject), self._base / PROTOCOLS[subject[0]].ratings
+        """Return one subject's signals and button presses, and the table of ratings of the subject's protocol."""
+        own, ratings = self._list_files(subject), self._base / PROTOCOLS[subject[0]].ratings
         return [*own, *([ratings] if ratings.is_file() else [])]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's session, or the parts of it, with the labels that lie in it."""
+        """Yield the subject's session, or the parts of it, with the labels that lie in it."""
         sessions = self._sessions(subject)
         begins = min(session.start for session in sessions.values())
         labels = self._labels(subject, sessions)
@@ -123,12 +202,13 @@ class WearableStress(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, and what is missing or odd in each subject's files, presses and ratings."""
+        """Return findings on missing subjects, and on missing or unusual parts of each subject's files, presses and
+        ratings."""
         return files.look_over(self.subjects(), self.people, self._base / self.sessions, self._look)
 
     @cached_property
     def _base(self) -> Path:
-        """The folder that holds Wearable_Dataset: the one given, or one inside it, as an archive unpacks."""
+        """Folder with Wearable_Dataset: the given folder, or one inside it, as in the unpacked archive."""
         return files.inside(self.root, self.sessions.parts[0])
 
     @cached_property
@@ -141,32 +221,32 @@ class WearableStress(Dataset):
                 found.setdefault(named[1], []).append(path)
         return found
 
-    def _own(self, subject: str) -> list[Path]:
+    def _find_folders(self, subject: str) -> list[Path]:
         return self._folders[files.known(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
 
-    def _own_files(self, subject: str) -> list[Path]:
+    def _list_files(self, subject: str) -> list[Path]:
         names = (*e4.FILES.values(), "tags.csv")
-        return [path for folder in self._own(subject) for name in names if (path := folder / name).is_file()]
+        return [path for folder in self._find_folders(subject) for name in names if (path := folder / name).is_file()]
 
     def _sessions(self, subject: str) -> dict[str, e4.Session]:
-        """What the wristband recorded, by name of the folder, in order of time."""
+        """Return folder name -> the wristband's recording, in order of time."""
         whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
         covered = self.covered.get(subject, ())
-        own = self._own(subject)
+        own = self._find_folders(subject)
         sessions = {folder.name: e4.in_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:
-        return np.sort(np.concatenate([e4.presses(folder / "tags.csv") for folder in self._own(subject)]))
+        return np.sort(np.concatenate([e4.presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
 
     def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
-        """The labels of each session, by its name; none where a press is missing or one too many."""
+        """Return the labels of each session, by its name; none where a press is missing or one too many."""
         stages = self._stages(subject, sessions)
         ratings = self._ratings(subject) if stages else {}
-        return {name: _labels(session, stages, ratings) if stages else {} for name, session in sessions.items()}
+        return {name: _make_labels(session, stages, ratings) if stages else {} for name, session in sessions.items()}
 
     def _stages(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[Stage, tuple[float, float]]:
-        """When each stage began and ended, in unix seconds; none where a press is missing or one too many.
+        """Return the start and end of each stage in unix seconds; empty if a press is missing or superfluous.
 
         Raises:
             DataError: the presses are of another time than the signals.
@@ -177,25 +257,25 @@ class WearableStress(Dataset):
         spans = {}
         for stage in protocol.stages:
             end = float(presses[stage.closes])
-            spans[stage] = (end - layout.BEFORE_S if stage.opens is None else float(presses[stage.opens]), end)
+            spans[stage] = (end - BEFORE_S if stage.opens is None else float(presses[stage.opens]), end)
         self._check_times(subject, sessions, spans.values())
         return spans
 
     def _check_times(
         self, subject: str, sessions: Mapping[str, e4.Session], spans: Iterable[tuple[float, float]]
     ) -> None:
-        """Raises DataError where none of the spans between presses lies in a session, not even in part."""
+        """Raise DataError if no span between presses overlaps a session."""
         parts = [(session.start, session.start + session.duration_s) for session in sessions.values()]
         if not any(begin < stop and end > start for begin, end in spans for start, stop in parts):
             raise DataError(
                 f"the button presses of {subject} and its signals are of different times",
-                where=str(self._own(subject)[0] / "tags.csv"),
+                where=str(self._find_folders(subject)[0] / "tags.csv"),
                 expected="times inside the session",
                 hint="all files of a person must be of one session: copy the person's folder again",
             )
 
     def _ratings(self, subject: str) -> dict[str, float]:
-        """Stage -> the subject's rating; empty where the table is missing, or the subject is not in it."""
+        """Return stage -> the subject's rating; empty if the table is missing, or lacks the subject."""
         protocol = PROTOCOLS[subject[0]]
         path = self._base / protocol.ratings
         if not path.is_file():
@@ -213,10 +293,10 @@ class WearableStress(Dataset):
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._base / layout.INFO, ("Info", "Age", "Gender"))
+        return files.who(self._base / INFO, ("Info", "Age", "Gender"))
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        sessions, protocol, where = self._sessions(subject), PROTOCOLS[subject[0]], str(self._own(subject)[0])
+        sessions, protocol, where = self._sessions(subject), PROTOCOLS[subject[0]], str(self._find_folders(subject)[0])
         yield from self._look_at_sessions(subject, sessions)
         presses = self._presses(subject)
         if len(presses) != protocol.presses:
@@ -226,7 +306,7 @@ class WearableStress(Dataset):
             yield Finding("warning", where, what)
             return
         for stage, (begin, end) in self._stages(subject, sessions).items():
-            if stage.name in layout.SHORT and not layout.SHORT_S[0] <= end - begin <= layout.SHORT_S[1]:
+            if stage.name in SHORT and not SHORT_S[0] <= end - begin <= SHORT_S[1]:
                 yield Finding("warning", where, f"{stage.name} lasts {end - begin:.0f} s, about 30 s by the protocol")
             parts = [min(end, s.start + s.duration_s) - max(begin, s.start) for s in sessions.values()]
             outside = end - begin - sum(max(0.0, part) for part in parts)
@@ -237,8 +317,8 @@ class WearableStress(Dataset):
             yield Finding("warning", str(self._base / protocol.ratings), what)
 
     def _look_at_sessions(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
-        """What is odd in the wristband's files, but for the presses."""
-        folders = {folder.name: str(folder) for folder in self._own(subject)}
+        """Return findings on the wristband's files, apart from the presses."""
+        folders = {folder.name: str(folder) for folder in self._find_folders(subject)}
         for name, session in sessions.items():
             where = folders[name]
             if subject in self.repeated:
@@ -254,10 +334,10 @@ class WearableStress(Dataset):
             yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
 
 
-def _labels(
+def _make_labels(
     session: e4.Session, stages: Mapping[Stage, tuple[float, float]], ratings: Mapping[str, float]
 ) -> dict[str, Label]:
-    """The labels of a recording's whole seconds: the value at time t holds for [t, t + 1)."""
+    """Return the labels of a recording's whole seconds: the value at time t applies to [t, t + 1)."""
     times = np.arange(int(session.duration_s), dtype=np.float64)
     kind, rating = np.full(len(times), 2.0), np.full(len(times), np.nan)
     for stage, (begin, end) in stages.items():
@@ -268,3 +348,133 @@ def _labels(
         labels["rating"] = Label("continuous", rating, times)
         labels["rating_from_own_mean"] = Label("continuous", rating - np.mean(list(ratings.values())), times)
     return labels
+
+
+# The aerobic sessions of the wearable device dataset (Hongn et al. 2025): the subjects of `wearable_stress` on a
+# stationary bicycle, when nobody was stressed.
+#
+# Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. The release does not say what lies
+# between presses of the button (`tags.csv`); where one is missing or there is one too many, the session has no label. A
+# recording is a session, and two of one where the connection broke (S11).
+#
+# Every second is `exercise`, `rest` or neither. `exercise` lasts from the first press to the last. `work` is surer, and
+# of fewer units: without the end of that, see `COOL_DOWN`, and against rest without a warm-up, see `WARM_UP_S`. Both
+# were read from the cadence that the wrist shows, in all sessions but those of `UNSEEN`.
+
+EXERCISE_SESSIONS = Path("Wearable_Dataset", "AEROBIC")
+NUMBERS = {"S": [number for number in range(1, 19) if number != 12], "f": list(range(1, 14))}
+"""By the first letter of a subject's id. S12 took no part, by the release's note; 30 subjects did, by the paper."""
+EXERCISE_PEOPLE = tuple(f"{group}{number:02d}" for group, numbers in NUMBERS.items() for number in numbers)
+PRESSES = {"S": 12, "f": 8}
+"""How many presses a whole session has, by the first letter of the subject's id."""
+ENDED_EARLY = {"S03": 90, "S07": 95}
+"""The cadence in revolutions a minute at which these stopped, by the release's note."""
+TOGETHER = (("f01", "f03", "f12"), ("f02", "f11", "f13"), ("f04", "f09", "f10"), ("f05", "f06"))
+"""Subjects whose sessions overlap: most pressed the button within seconds of each other, so that the one's labels tell
+the other's."""
+UNSEEN = ("S01", "S02", "S03", "S06", "S07", "S11", "S16", "f07")
+"""Subjects of whose sessions nothing was read when this was written."""
+
+STATES = ("rest", "exercise", "neither")
+TARGETS = ("exercise", "work")
+UNIT_S = 10.0
+"""The length of a unit under the protocols: no unit holds two labels."""
+COOL_DOWN = {"S": 10, "f": 5}
+"""The press, counted from 0, at which the cool-down begins, by the first letter of a subject's id. The cadence that the
+wrist shows rises at each press up to this one."""
+WARM_UP_S = {"S": 0.0, "f": 180.0}
+"""How long before the first press some already pedal, by the accelerometer."""
+
+
+class WearableStressExercise(WearableStress):
+    """The reader of the aerobic sessions."""
+
+    card = replace(
+        WearableStress.card,
+        name="wearable_stress/exercise",
+        title="Wearable Device Dataset, aerobic sessions of 30 people",
+        targets=tuple(
+            Target(name, "binary", LabelRule("majority", positive=(1,), negative=(0,)), label=name) for name in TARGETS
+        ),
+        default_targets=("exercise",),
+        # The longest of 22 subjects lasts 3,074 s.
+        verified_on_real={
+            "by": "tests of this reader, on 22 of 30 subjects: ten of S04 to S18, f01 to f06, f08 to f13",
+            "date": "2026-11-26",
+            "fingerprint": "sha256 of Wearable_Dataset/AEROBIC/S04/tags.csv c71aa2a7d1fa9bec145818e979f78f1f"
+            "22f616e3e3da0232d80ba74124d7b869",
+        },
+    )
+
+    sessions: ClassVar[Path] = EXERCISE_SESSIONS
+    people: ClassVar[tuple[str, ...]] = EXERCISE_PEOPLE
+    together: ClassVar[tuple[tuple[str, ...], ...]] = TOGETHER
+    repeated: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    covered: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    expected: ClassVar[str] = "Wearable_Dataset/AEROBIC/S04/BVP.csv and so on"
+
+    def files(self, subject: str) -> list[Path]:
+        """Return one subject's signals and button presses."""
+        return self._list_files(subject)
+
+    def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
+        presses, stage = self._pressed(subject, sessions), subject[0]
+        return {
+            name: _make_exercise_labels(one, presses, stage) if len(presses) else {} for name, one in sessions.items()
+        }
+
+    def _pressed(self, subject: str, sessions: Mapping[str, e4.Session]) -> np.ndarray:
+        """Return the times of a subject's button presses in unix seconds, in order; empty if their number is not the
+        number that the protocol has.
+
+        Raises:
+            DataError: the presses are not within the time of the signals.
+        """
+        presses = self._presses(subject)
+        if len(presses) != PRESSES[subject[0]]:
+            return np.empty(0)
+        self._check_times(subject, sessions, [(float(presses[0]), float(presses[-1]))])
+        return presses
+
+    def _look(self, subject: str) -> Iterator[Finding]:
+        sessions, presses, where = self._sessions(subject), self._presses(subject), str(self._find_folders(subject)[0])
+        whole = PRESSES[subject[0]]
+        yield from self._look_at_sessions(subject, sessions)
+        if subject in ENDED_EARLY:
+            what = f"{subject} ended early, at {ENDED_EARLY[subject]} revolutions a minute, by the release's note"
+            yield Finding("note", where, what)
+        if len(presses) != whole:
+            what = f"{len(presses)} button presses, not {whole}: what lies between is unknown, so there is no label"
+            yield Finding("warning", where, what)
+            return
+        self._pressed(subject, sessions)  # raises where they are of another time
+
+
+def _make_exercise_labels(session: e4.Session, presses: np.ndarray, stage: str) -> dict[str, Label]:
+    """Return the labels of a recording's whole seconds."""
+    times = np.arange(int(session.duration_s), dtype=np.float64)
+    found = find_states(presses - session.start, times, stage)
+    rest, _, neither = STATES
+    return {target: Label("condition", values, times, (rest, target, neither)) for target, values in found.items()}
+
+
+def find_states(presses: np.ndarray, times: np.ndarray, stage: str) -> dict[str, np.ndarray]:
+    """Return for each of `TARGETS` the state (n,) of each whole second of a session: 0 rest, 1 exercise or work, 2
+    neither.
+
+    Args:
+        presses: (k,) in s on the clock of `times` (n,), all presses of a whole session.
+        stage: `S` or `f`, the first letter of the subject's id.
+    """
+    first, last = float(presses.min()), float(presses.max())
+    cool_down = float(np.sort(presses)[COOL_DOWN[stage]])
+    borders = {"exercise": (first, first, last, last), "work": (first - WARM_UP_S[stage], first, cool_down, last)}
+    starts = times // UNIT_S * UNIT_S
+    stops = starts + UNIT_S
+    found = {}
+    for name, (rest_ends, begins, ends, rest_begins) in borders.items():
+        values = np.full(len(times), 2.0)
+        values[(stops <= rest_ends) | (starts >= rest_begins)] = 0.0
+        values[(starts >= begins) & (stops <= ends)] = 1.0
+        found[name] = values
+    return found

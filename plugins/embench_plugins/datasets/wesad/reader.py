@@ -11,6 +11,7 @@ those times would. Answers go to the stretches of `label` in order of time, the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,8 +28,145 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
 from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import on_scale
-from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
+from embench_plugins.datasets.formats.scales import make_scale_targets
+
+# The questionnaires that WESAD's subjects filled in after each condition: the ragged `SX_quest.csv`.
+
+CONDITIONS = ("baseline", "stress", "amusement", "meditation")
+NAMES = {"base": 0, "tsst": 1, "fun": 2, "medi1": 3, "medi2": 3}
+"""The file's names of the conditions, in small letters without spaces."""
+READING = ("bread", "fread", "sread")  # reading before, after amusement, after stress: nobody was asked about it
+SAM = (1.0, 9.0)
+EXPECTED_REPORT = (
+    "rows of cells parted by `;`: # Subj, # ORDER, # START, # END, five # PANAS, # STAI and # DIM, one # SSSQ"
+)
+HINT = "copy the person's folder again from the release, or take the file away: then there is no valence and arousal"
+
+
+class Report(NamedTuple):
+    """Answers to one condition, by its place in `CONDITIONS`; NaN is a question that was not answered. `start_s` and
+    `stop_s` count from the start of the belt's own file, which is not the pickle's; NaN where they can't be read."""
+
+    condition: int
+    start_s: float
+    stop_s: float
+    valence: float
+    arousal: float
+    panas: tuple[float, ...] = ()
+    stai: tuple[float, ...] = ()
+    sssq: tuple[float, ...] = ()
+
+    def odd(self) -> Iterator[str]:
+        """Return sentences on answers that are too few, too many or off their scale."""
+        counts = {"PANAS": (24, 26), "STAI": (6,), "SSSQ": (6,) if self.condition == 1 else (0,)}
+        tops = {"PANAS": 5, "STAI": 4, "SSSQ": 5}
+        if not self.start_s < self.stop_s:
+            yield f"{CONDITIONS[self.condition]}: START and END are no minutes and seconds, or not in order"
+        for name, answers in (("PANAS", self.panas), ("STAI", self.stai), ("SSSQ", self.sssq)):
+            where = f"{name} after {CONDITIONS[self.condition]}"
+            if len(answers) not in counts[name]:
+                yield f"{where}: {len(answers)} answers, not {' or '.join(map(str, counts[name]))}"
+            if any(not 1 <= answer <= tops[name] for answer in answers):
+                yield f"{where}: not answered, or with values outside 1 to {tops[name]}"
+
+
+def read_reports(path: Path, subject: str) -> list[Report]:
+    """Return the reports of a subject in order of time.
+
+    Raises:
+        DataError: the file is no such file, another subject's, or a row of valence and arousal is missing.
+    """
+    rows = _read_rows(path)
+    named = "".join(rows.get("subj", [[subject]])[0][:1])
+    if named != subject:
+        raise _report_error(path, f"row # Subj names {named[:20] or 'nobody'}, not {subject}")
+    if "order" not in rows:
+        raise _report_error(path, "there is no row # ORDER")
+    columns = [(at, name.lower().replace(" ", "")) for at, name in enumerate(rows["order"][0]) if name]
+    if unknown := [name for _, name in columns if name not in NAMES and name not in READING]:
+        raise _report_error(path, f"row # ORDER names `{unknown[0][:20]}`")
+    real = [(at, NAMES[name]) for at, name in columns if name in NAMES]
+    given = rows.get("dim", [])
+    if len(given) != len(real):
+        raise _report_error(path, f"{len(given)} rows # DIM for {len(real)} conditions")
+    reports = []
+    for number, (at, condition) in enumerate(real):
+        valence, arousal = _parse_numbers([*given[number], "", ""][:2], path, "# DIM")
+        if any(value < SAM[0] or value > SAM[1] for value in (valence, arousal)):
+            raise _report_error(path, f"row # DIM {number + 1} holds {valence:g} and {arousal:g}, not 1 to 9")
+        reports.append(
+            Report(
+                condition,
+                _read_time(rows, "start", at),
+                _read_time(rows, "end", at),
+                valence,
+                arousal,
+                panas=_read_answers(rows, "panas", number, path),
+                stai=_read_answers(rows, "stai", number, path),
+                sssq=_read_answers(rows, "sssq", 0, path) if condition == 1 else (),
+            )
+        )
+    return reports
+
+
+def parse_seconds(text: str) -> float:
+    """Return a time of the file in s. `50.3` is 50 min 30 s: minutes, a point, and two-digit seconds without a trailing
+    zero.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    minutes, _, rest = text.partition(".")
+    part = int((rest or "0").ljust(2, "0"))
+    if len(rest) > 2 or not 0 <= part < 60:
+        raise ValueError(f"`{text}` is no time in minutes and seconds")
+    return 60.0 * int(minutes) + part
+
+
+def _report_error(path: Path, what: str) -> DataError:
+    return DataError(what, where=str(path), expected=EXPECTED_REPORT, hint=HINT)
+
+
+def _read_rows(path: Path) -> dict[str, list[list[str]]]:
+    """Return first cell in lowercase -> the other cells of the row."""
+    rows: dict[str, list[list[str]]] = {}
+    try:
+        text = path.read_text("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise _report_error(path, f"not readable: {error}") from error
+    for line in text.splitlines():
+        first, *cells = (cell.strip().strip('"') for cell in line.split(";"))
+        if name := first.lstrip("# ").lower():
+            rows.setdefault(name, []).append(cells)
+    return rows
+
+
+def _parse_numbers(cells: list[str], path: Path, what: str) -> list[float]:
+    try:
+        return [float(cell) if cell else math.nan for cell in cells]
+    except ValueError as error:
+        raise _report_error(path, f"row {what} holds something that is no number: {error}"[:120]) from error
+
+
+def _read_answers(rows: dict[str, list[list[str]]], name: str, number: int, path: Path) -> tuple[float, ...]:
+    """Return the answers of a questionnaire's row; rows are as long as the file's longest, so empty cells at the end
+    go."""
+    given = rows.get(name, [])
+    cells = list(given[number]) if number < len(given) else []
+    while cells and not cells[-1]:
+        cells.pop()
+    return tuple(_parse_numbers(cells, path, f"# {name.upper()}"))
+
+
+def _read_time(rows: dict[str, list[list[str]]], name: str, at: int) -> float:
+    cells = rows.get(name, [[]])[0]
+    try:
+        return parse_seconds(cells[at])
+    except (IndexError, ValueError):
+        return math.nan  # nothing is read by these times, so a slip in one costs a remark and not the subject
+
+
+# The reader.
 
 PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
 LABEL_RATE = 700
@@ -52,7 +190,7 @@ AGAIN = "the file is damaged or not the release's: copy the person's folder agai
 
 
 class _Session(NamedTuple):
-    """What one pickle holds of one device. `codes`: (N,) at 700 Hz; `remarks` is what `verify` says of it."""
+    """One device in a pickle. `codes`: (N,) at 700 Hz; `remarks`: findings for `verify`."""
 
     signals: dict[str, Signal]
     codes: np.ndarray
@@ -83,7 +221,7 @@ class Wesad(Dataset):
             # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
             # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
             *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
-            *on_scale(("valence", "arousal"), LabelRule("mean"), (1, 9)),
+            *make_scale_targets(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,
@@ -97,15 +235,15 @@ class Wesad(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """The release's subjects whose pickle is here."""
+        """Return the release's subjects whose pickle is here."""
         folders = self._folders()
-        found = [person for person in PEOPLE if _pickle(folders.get(person)) is not None]
+        found = [person for person in PEOPLE if _find_pickle(folders.get(person)) is not None]
         if not found:
             raise self._nobody(folders)
         return found
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """From `SX_readme.txt`: sex, age band and handedness; nothing where the file is missing."""
+        """Return sex, age band and handedness from `SX_readme.txt`; empty if the file is missing."""
         path = self._file(subject, "_readme.txt")
         text = path.read_text("utf-8-sig", errors="replace") if path.is_file() else ""
         said = {
@@ -117,19 +255,19 @@ class Wesad(Dataset):
         return {name: value for name, value in info.items() if value}
 
     def files(self, subject: str) -> list[Path]:
-        """The subject's pickle and questionnaires."""
+        """Return the subject's pickle and questionnaires."""
         return [path for path in (self._file(subject, ".pkl"), self._file(subject, "_quest.csv")) if path.is_file()]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's one session. Reading the longest pickle takes about 1 GB of memory for a while."""
+        """Yield the subject's one session. Reading the longest pickle takes about 1 GB of memory for a while."""
         session = self._session(subject)
-        condition = _condition(session.codes, session.duration_s)
+        condition = _find_conditions(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
-        labels |= _ratings(condition, self._reports(subject))
+        labels |= _spread_ratings(condition, self._reports(subject))
         yield files.whole_session(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
-        """Who is missing or not of the release, and what is missing or odd in each subject's files."""
+        """Return findings on missing and unknown subjects, and on missing or unusual parts of each subject's files."""
         folders, found = self._folders(), self.subjects()
         others = [name for name in folders if name not in PEOPLE]
         unread = [name for name in PEOPLE if name in folders and name not in found]
@@ -140,7 +278,8 @@ class Wesad(Dataset):
         return findings + files.look_over(found, found, self.root, self._look)
 
     def _folders(self) -> dict[str, Path]:
-        """Folders named like a subject, in the root or in a folder WESAD (in WESAD), the first of them that has one."""
+        """Return subject -> its folder, such as `S2`. They are searched in the root; if none is there, in a folder
+        `WESAD` inside the root, and so on downwards."""
         here = [self.root] if self.root.is_dir() else []
         while here:
             inside = [path for folder in here for path in sorted(folder.iterdir()) if path.is_dir()]
@@ -150,12 +289,12 @@ class Wesad(Dataset):
         return {}
 
     def _nobody(self, folders: Mapping[str, Path]) -> DataError:
-        """Why there is nobody here."""
+        """Return the reason why the folder has no subjects."""
         hint = OBTAIN
         if folders:
             what = f"the folders {', '.join(list(folders)[:3])} hold no pickle of their person (S2/S2.pkl)"
             hint = "the devices' own files don't hold the conditions: copy the pickles of the release too"
-        elif table := _merged_table(self.root):
+        elif table := _find_merged_table(self.root):
             what = f"{table} is a re-upload in one table, with other codes and without rates, not the release"
         elif (self.root / "WESAD.txt").is_file():
             what = "this is UCI's archive, which holds a link to the dataset and no data"
@@ -173,17 +312,21 @@ class Wesad(Dataset):
 
     def _session(self, subject: str) -> _Session:
         path = self._file(subject, ".pkl")
-        content = _keys(load_pickle(path, expected=CONTENT, hint=AGAIN), path, "the pickle")
-        if "subject" in content and _text(content["subject"]).removeprefix("S") != subject[1:]:
-            raise _bad(path, f"its `subject` is {_text(content['subject'])}", f"{subject}, as the file is named")
+        content = _lower_keys(load_pickle(path, expected=CONTENT, hint=AGAIN), path, "the pickle")
+        if "subject" in content and _describe_text(content["subject"]).removeprefix("S") != subject[1:]:
+            raise _session_error(
+                path, f"its `subject` is {_describe_text(content['subject'])}", f"{subject}, as the file is named"
+            )
         if missing := {"label", "signal"} - set(content):
-            raise _bad(path, f"there is no {' and no '.join(sorted(missing))} in it, but {', '.join(content)}", CONTENT)
-        devices = _keys(content.pop("signal"), path, "`signal`")
+            raise _session_error(
+                path, f"there is no {' and no '.join(sorted(missing))} in it, but {', '.join(content)}", CONTENT
+            )
+        devices = _lower_keys(content.pop("signal"), path, "`signal`")
         if self.device not in devices:
             what = f"it holds no {self.device}, but {', '.join(devices)}: somebody wrote it again in parts"
-            raise _bad(path, what, CONTENT)
-        codes, remarks = _codes(content["label"], path), list[Finding]()
-        chest = _keys(devices["chest"], path, "`chest`") if "chest" in devices else {}
+            raise _session_error(path, what, CONTENT)
+        codes, remarks = _check_codes(content["label"], path), list[Finding]()
+        chest = _lower_keys(devices["chest"], path, "`chest`") if "chest" in devices else {}
         if not chest:
             what = "it holds no chest, so the codes' rate is checked against the wristband only"
             remarks.append(Finding("note", str(path), what))
@@ -191,8 +334,8 @@ class Wesad(Dataset):
         if other := {key: count for key, count in lengths.items() if count != len(codes)}:
             key = next(iter(other))
             what = f"`label` has {len(codes)} values and chest {key} {other[key]} samples"
-            raise _bad(path, what, "a code for each chest sample, at 700 Hz, as released")
-        arrays = _keys(devices.pop(self.device), path, f"`{self.device}`")
+            raise _session_error(path, what, "a code for each chest sample, at 700 Hz, as released")
+        arrays = _lower_keys(devices.pop(self.device), path, f"`{self.device}`")
         content, devices, chest = {}, {}, {}  # the other device's arrays take up to 300 MB: let them go
         signals: dict[str, Signal] = {}
         for modality, key in KEYS[self.device].items():
@@ -204,28 +347,28 @@ class Wesad(Dataset):
             signals[modality] = signal
             if abs(signal.duration_s - len(codes) / LABEL_RATE) > TOLERANCE_S:
                 what = f"{where} lasts {signal.duration_s:.0f} s, `label` {len(codes) / LABEL_RATE:.0f} s"
-                raise _bad(path, what, f"{signal.rate:g} and {LABEL_RATE} values a second, of one session")
+                raise _session_error(path, what, f"{signal.rate:g} and {LABEL_RATE} values a second, of one session")
             if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
                 remarks.append(Finding("warning", str(path), f"{lost} samples of {where} are missing"))
         if not signals:
-            raise _bad(path, f"there is nothing of the {self.device} in it", CONTENT)
-        remarks += _odd_units(str(path), signals)
+            raise _session_error(path, f"there is nothing of the {self.device} in it", CONTENT)
+        remarks += _note_odd_units(str(path), signals)
         duration = min([len(codes) / LABEL_RATE, *(signal.duration_s for signal in signals.values())])
         if not 1 <= duration <= self.card.longest_s:
-            raise _bad(path, f"the session lasts {duration:.0f} s", f"up to {self.card.longest_s:.0f} s")
+            raise _session_error(path, f"the session lasts {duration:.0f} s", f"up to {self.card.longest_s:.0f} s")
         return _Session(signals, codes, duration, remarks)
 
     def _signal(self, values: Any, modality: str, path: Path, where: str) -> Signal | None:
-        """An array of the pickle (n, channels) as a signal; None where there is none, or nothing was recorded."""
+        """Return an array of the pickle (n, channels) as a signal; None if it is missing, or nothing was recorded."""
         if values is None:
             return None
         card = self.card.modalities[modality]
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
-            raise _bad(path, f"{where} is no array of numbers", f"an array (samples, {len(card.channels)})")
+            raise _session_error(path, f"{where} is no array of numbers", f"an array (samples, {len(card.channels)})")
         if values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
-            raise _bad(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
+            raise _session_error(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
         data = files.as_float32(values.T)
         if self.device == "wrist" and modality == "acc":
             data *= np.float32(e4.COUNT_G)  # the belt's is in g already
@@ -236,8 +379,8 @@ class Wesad(Dataset):
     def _look(self, subject: str) -> Iterator[Finding]:
         where, session = str(self._file(subject, ".pkl")), self._session(subject)
         yield from session.remarks
-        condition = _condition(session.codes, session.duration_s)
-        stretches = _stretches(condition)
+        condition = _find_conditions(session.codes, session.duration_s)
+        stretches = _find_stretches(condition)
         if missing := [name for index, name in enumerate(CONDITIONS) if not (condition == index).any()]:
             yield Finding("warning", where, f"no second of it is {' or '.join(missing)}")
         if not self._file(subject, "_readme.txt").is_file():
@@ -281,17 +424,18 @@ class WesadChest(Wesad):
     )
 
 
-def _bad(path: Path, what: str, expected: str) -> DataError:
+def _session_error(path: Path, what: str, expected: str) -> DataError:
     return DataError(what, where=str(path), expected=expected, hint=AGAIN)
 
 
-def _pickle(folder: Path | None) -> Path | None:
+def _find_pickle(folder: Path | None) -> Path | None:
     path = folder / f"{folder.name}.pkl" if folder else None
     return path if path and path.is_file() else None
 
 
-def _merged_table(root: Path) -> str | None:
-    """The name of a csv that holds all subjects' wristband and labels in one, as others have passed the dataset on."""
+def _find_merged_table(root: Path) -> str | None:
+    """Return the name of a CSV file with all subjects' wristband signals and labels in one table, as unofficial copies
+    of the dataset have it."""
     for path in sorted(root.glob("*.csv")) if root.is_dir() else []:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             if {"label", "EDA", "TEMP"} <= {name.strip() for name in lines.readline(1000).split(",")}:
@@ -299,56 +443,57 @@ def _merged_table(root: Path) -> str | None:
     return None
 
 
-def _text(value: Any) -> str:
+def _describe_text(value: Any) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
-def _keys(value: Any, path: Path, what: str) -> dict[str, Any]:
-    """A dict by its keys in small letters: the release spells the belt's `Temp` and the wristband's `TEMP`."""
+def _lower_keys(value: Any, path: Path, what: str) -> dict[str, Any]:
+    """Return a dict with lowercase keys: the release spells the belt's `Temp` and the wristband's `TEMP`."""
     if not isinstance(value, dict):
-        raise _bad(path, f"{what} is no dict, but {type(value).__name__}", CONTENT)
-    return {_text(key).lower(): item for key, item in value.items()}
+        raise _session_error(path, f"{what} is no dict, but {type(value).__name__}", CONTENT)
+    return {_describe_text(key).lower(): item for key, item in value.items()}
 
 
-def _codes(values: Any, path: Path) -> np.ndarray:
-    """(N,) int8, 0 to 7; whole numbers that are stored as floats are fine."""
+def _check_codes(values: Any, path: Path) -> np.ndarray:
+    """Return (N,) int8, 0 to 7; whole numbers that are stored as floats are fine."""
     expected = "whole numbers 0 to 7, one for each chest sample"
     if (
         not isinstance(values, np.ndarray)
         or values.dtype.kind not in "iuf"
         or values.size != max(values.shape, default=0)
     ):
-        raise _bad(path, "`label` is no row of numbers", expected)
+        raise _session_error(path, "`label` is no row of numbers", expected)
     values = values.reshape(-1)
     odd = values[~np.isin(values, np.arange(len(CLASS_OF_CODE)))][:1]
     if odd.size:
-        raise _bad(path, f"`label` holds {odd[0]}", expected)
+        raise _session_error(path, f"`label` holds {odd[0]}", expected)
     return values.astype(np.int8)
 
 
-def _condition(codes: np.ndarray, duration_s: float) -> np.ndarray:
-    """(seconds,) the class of each whole second that has one code from its first sample to its last, else NaN."""
+def _find_conditions(codes: np.ndarray, duration_s: float) -> np.ndarray:
+    """Return (seconds,) the class of each whole second that has one code throughout, else NaN."""
     seconds = min(int(duration_s), len(codes) // LABEL_RATE)
     rows = codes[: seconds * LABEL_RATE].reshape(seconds, LABEL_RATE)
     return np.where((rows == rows[:, :1]).all(axis=1), CLASS_OF_CODE[rows[:, 0]], np.nan)
 
 
-def _stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """The conditions in order of time, each with its seconds; a gap without another condition in it ends none."""
+def _find_stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return the conditions in order of time, each with its seconds; a gap without another condition does not end a
+    condition."""
     seconds = np.flatnonzero(np.isfinite(condition))
     parts = np.split(seconds, np.flatnonzero(np.diff(condition[seconds])) + 1) if len(seconds) else []
     return [(int(condition[part[0]]), part) for part in parts]
 
 
-def _ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
-    """Valence and arousal in every second of the conditions that they were given for.
+def _spread_ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
+    """Return valence and arousal in every second of the conditions for which the subject rated them.
 
     A condition that occurs more or less often than it was reported on has none: it can't be told which belongs where.
     """
     if not reports:
         return {}
     values = np.full((2, len(condition)), np.nan)
-    stretches = _stretches(condition)
+    stretches = _find_stretches(condition)
     for index in range(len(CONDITIONS)):
         there = [seconds for other, seconds in stretches if other == index]
         told = [report for report in reports if report.condition == index]
@@ -359,8 +504,8 @@ def _ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
     return {name: Label("continuous", row, times) for name, row in zip(("valence", "arousal"), values, strict=True)}
 
 
-def _odd_units(where: str, signals: Mapping[str, Signal]) -> Iterator[Finding]:
-    """Acceleration that gravity shows to be in another unit."""
+def _note_odd_units(where: str, signals: Mapping[str, Signal]) -> Iterator[Finding]:
+    """Return a finding on acceleration whose gravity shows another measurement unit."""
     sizes = np.linalg.norm(signals["acc"].data, axis=0) if "acc" in signals else np.empty(0)
     sizes = sizes[np.isfinite(sizes)]
     if len(sizes) and not 0.5 < (size := float(np.median(sizes))) < 2:

@@ -27,10 +27,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from embench_plugins.datasets.synthetic.body import Body, smooth_noise
-from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
+from embench_plugins.datasets.synthetic.body import MEAN_SD, TAU_S, Body, draw_smooth_noise
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.synthetic.python2 import dump
+from embench_plugins.datasets.synthetic.writers import dump_python2
 from embench_plugins.datasets.wesad.reader import LABEL_RATE, PEOPLE
 
 SESSION_S = 720.0
@@ -68,18 +67,18 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> N
     for name, truth in zip(PEOPLE, people, strict=False):
         folder = out / "WESAD" / name
         folder.mkdir(parents=True)
-        _person(folder, truth, seed, length_s)
+        _write_person(folder, truth, seed, length_s)
 
 
-def _order(person: int) -> tuple[str, ...]:
+def _choose_order(person: int) -> tuple[str, ...]:
     return ORDERS[PEOPLE.index(f"S{person}") % 2]
 
 
-def _spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str, tuple[int, int]]]:
+def _draw_spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str, tuple[int, int]]]:
     """The length of a session and, by the names in the files, from which second to which what was done in it."""
     rng = np.random.default_rng([seed, person, 0])
     session = round(longest_s * (1 if person == 2 else rng.uniform(0.88, 1)))
-    order = _order(person)
+    order = _choose_order(person)
     parts = [share for name in order for share in (BREAK, SHARES[name])] + [BREAK]
     lengths = np.array(parts) * rng.uniform(0.75, 1.3, len(parts))
     borders = np.round(np.concatenate([[0], np.cumsum(lengths)]) / lengths.sum() * session).astype(int).tolist()
@@ -92,8 +91,8 @@ def _spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str, tup
     return session, spans
 
 
-def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
-    session, spans = _spans(person, seed, longest_s)
+def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+    session, spans = _draw_spans(person, seed, longest_s)
     rows = np.zeros(session, SECONDS)
     rows["person"], rows["second"] = person, np.arange(session)
     margin = min(MARGIN_S, round(longest_s / 60))
@@ -104,7 +103,7 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     for name, code in READ_AFTER.values():
         rows["code"][slice(*spans.get(name, (0, 0)))] = code
     rng = np.random.default_rng([seed, person, 1])
-    noise = [smooth_noise(rng, session, 1.0, TAU_S) / MEAN_SD for _ in range(2)]
+    noise = [draw_smooth_noise(rng, session, 1.0, TAU_S) / MEAN_SD for _ in range(2)]
     condition = rows["condition"]
     arousal = noise[0] + D_PRIME * effect * (condition == 2)
     breathing = noise[1] + D_PRIME * effect * ((condition == 3) * 1.0 - (condition == 4))
@@ -114,31 +113,33 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     return rows
 
 
-def _person(folder: Path, truth: np.ndarray, seed: int, length_s: float) -> None:
+def _write_person(folder: Path, truth: np.ndarray, seed: int, length_s: float) -> None:
     """Writes one subject's files."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 2])
-    signal, codes = _signals(truth, rng), np.repeat(truth["code"], LABEL_RATE).astype(np.int32)
+    signal, codes = _make_signals(truth, rng), np.repeat(truth["code"], LABEL_RATE).astype(np.int32)
     unfinished = folder / f"{folder.name}.part"
     with unfinished.open("wb") as file:
         if person in WRITTEN_AGAIN:
             content = {"subject": folder.name, "signal": signal, "label": codes.astype(np.float64)}
             pickle.dump(content, file, protocol=4)
         else:
-            dump(file, {"signal": signal, "label": codes, "subject": folder.name}, 0 if person in PROTOCOL_0 else 2)
+            dump_python2(
+                file, {"signal": signal, "label": codes, "subject": folder.name}, 0 if person in PROTOCOL_0 else 2
+            )
     rng = np.random.default_rng([seed, person, 3])
-    _text(folder, "_quest.csv", _quest(person, _spans(person, seed, length_s)[1], rng))
-    _text(folder, "_readme.txt", _readme(person, rng))
-    _text(folder, "_respiban.txt", _respiban(rng))
-    (folder / f"{folder.name}_E4_Data.zip").write_bytes(_e4(1_495_438_000 + 86_400 * person + session, rng))
+    _write_text(folder, "_quest.csv", _write_questionnaire(person, _draw_spans(person, seed, length_s)[1], rng))
+    _write_text(folder, "_readme.txt", _make_readme(person, rng))
+    _write_text(folder, "_respiban.txt", _write_respiban(rng))
+    (folder / f"{folder.name}_E4_Data.zip").write_bytes(_write_e4(1_495_438_000 + 86_400 * person + session, rng))
     unfinished.rename(folder / f"{folder.name}.pkl")
 
 
-def _text(folder: Path, ending: str, text: str) -> None:
+def _write_text(folder: Path, ending: str, text: str) -> None:
     (folder / f"{folder.name}{ending}").write_text(text, "utf-8", newline="\n")
 
 
-def _signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
+def _make_signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
     """What both devices recorded of one body, as the pickle holds it: (samples, channels), chest first."""
     session, body = len(truth), Body.draw(rng)
 
@@ -153,12 +154,12 @@ def _signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str,
     skin = [body.eda(rates(4, "scr_per_min"), 4, rng) for _ in range(2)]
     skin_chest = np.interp(time[LABEL_RATE], time[4], skin[0]) + 0.002 * rng.standard_normal(count)
     chest = {
-        "ACC": _counted(body.acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
-        "ECG": _counted(body.ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
-        "EMG": _counted(body.muscle(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
-        "EDA": _counted(skin_chest, 25 / 65_536, 0),
+        "ACC": _quantise(body.acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
+        "ECG": _quantise(body.ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
+        "EMG": _quantise(body.muscle(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
+        "EDA": _quantise(skin_chest, 25 / 65_536, 0),
         "Temp": body.temperature(count, LABEL_RATE, rng).astype(np.float32)[:, None],
-        "Resp": _counted(5 * body.respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
+        "Resp": _quantise(5 * body.respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
     }
     moves = np.round(64 * body.acceleration(32 * session, 32, rng).T).clip(-128, 127)
     wrist = {
@@ -170,46 +171,46 @@ def _signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str,
     return {"chest": chest, "wrist": wrist}
 
 
-def _counted(values: np.ndarray, step: float, zero: float) -> np.ndarray:
+def _quantise(values: np.ndarray, step: float, zero: float) -> np.ndarray:
     """Values as the belt's 16-bit counts give them back, in steps of `step` from `-zero`; (samples, channels)."""
     counts = np.round((values + zero) / step).clip(0, 65_535)
     return (counts * step - zero).reshape(len(values), -1)
 
 
-def _quest(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
+def _write_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
     """The questionnaires, in times of the belt's own file, which began a while before the pickle does."""
-    order = _order(person)
+    order = _choose_order(person)
     spans = {name: spans[name] for name in (*order, *(reading for reading, _ in READ_AFTER.values())) if name in spans}
     cut = int(rng.integers(60, 400))
     cut += -(spans[order[1]][1] + cut) % 10  # the second condition ends at full ten seconds: its last zero is dropped
     rows = [
         ["# Subj", f"S{person}"],
         ["# ORDER", *spans],
-        ["# START", *(_time(start + cut) for start, _ in spans.values())],
-        ["# END", *(_time(stop + cut) for _, stop in spans.values())],
+        ["# START", *(_format_time(start + cut) for start, _ in spans.values())],
+        ["# END", *(_format_time(stop + cut) for _, stop in spans.values())],
         [],
     ]
-    rows += [["# PANAS", *_answers(rng, 26 if name == "TSST" else 24, 5)] for name in order] + [[]]
-    rows += [["# STAI", *_answers(rng, 6, 4)] for name in order] + [[]]
+    rows += [["# PANAS", *_draw_answers(rng, 26 if name == "TSST" else 24, 5)] for name in order] + [[]]
+    rows += [["# STAI", *_draw_answers(rng, 6, 4)] for name in order] + [[]]
     own = rng.normal(0, 0.5, 2)
     for name in order:
         given = np.round(SAM[name] + own + rng.normal(0, 0.8, 2)).clip(1, 9).astype(int)
         rows.append(["# DIM", *map(str, given)])
-    rows += [[], ["# SSSQ", *_answers(rng, 6, 5)]]
+    rows += [[], ["# SSSQ", *_draw_answers(rng, 6, 5)]]
     width = max(map(len, rows))
     return "".join(";".join(row + [""] * (width - len(row))) + "\n" for row in rows)
 
 
-def _time(seconds: int) -> str:
+def _format_time(seconds: int) -> str:
     """Minutes and seconds as a table's program writes them: 50 min 30 s is 50.3."""
     return f"{seconds // 60}.{seconds % 60:02d}".rstrip("0").rstrip(".")
 
 
-def _answers(rng: np.random.Generator, count: int, top: int) -> list[str]:
+def _draw_answers(rng: np.random.Generator, count: int, top: int) -> list[str]:
     return [str(value) for value in rng.integers(1, top + 1, count)]
 
 
-def _readme(person: int, rng: np.random.Generator) -> str:
+def _make_readme(person: int, rng: np.random.Generator) -> str:
     asked = ("Did you drink coffee today", "Did you drink coffee within the last hour", "Did you do any sports today",
              "Are you a smoker", "Did you smoke within the last hour", "Do you feel ill today")  # fmt: skip
     own = {
@@ -222,7 +223,7 @@ def _readme(person: int, rng: np.random.Generator) -> str:
     return "\n".join("".join(f"{line}\n" for line in (f"### {name} ###", *lines)) for name, lines in parts.items())
 
 
-def _respiban(rng: np.random.Generator) -> str:
+def _write_respiban(rng: np.random.Generator) -> str:
     """The belt's own file: its head, and the first rows of counter, a column that means nothing, and eight counts."""
     device = {
         "sensor": ["ECG", "EDA", "EMG", "TEMP", "XYZ", "XYZ", "XYZ", "RESPIRATION"],
@@ -241,7 +242,7 @@ def _respiban(rng: np.random.Generator) -> str:
     return f"# OpenSignals Text File Format\n# {head}\n# EndOfHeader\n" + "".join(rows)
 
 
-def _e4(start: int, rng: np.random.Generator) -> bytes:
+def _write_e4(start: int, rng: np.random.Generator) -> bytes:
     """The wristband's own files, packed, with one second each."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -256,6 +257,6 @@ def _e4(start: int, rng: np.random.Generator) -> bytes:
 
 GENERATOR = Generator(
     __name__, "wesad", [int(name[1:]) for name in PEOPLE], SESSION_S, (SHORTEST_S, LONGEST_S), "sessions of {} s",
-    _truth, _write,
+    _draw_truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

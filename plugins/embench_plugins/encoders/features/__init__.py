@@ -1,1 +1,1 @@
-"""The feature lists of `handcrafted`: one module a kind of signal, arrays in, one row a span out."""
+"""The feature lists of `handcrafted`: by their textbooks, and as published."""

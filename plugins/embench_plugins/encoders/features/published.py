@@ -1,4 +1,4 @@
-"""The lists of `heart` and `skin` as the StressID code computes them, with its faults, for repeating published rows.
+"""The lists `heart` and `skin` as the StressID code computes them, with its faults, for repeating published rows.
 
 Each span is z-scored and cleaned (neurokit2, `biosppy`) by itself. What differs from the textbooks:
 
@@ -23,8 +23,7 @@ import numpy as np
 from scipy import signal as sps
 from scipy.interpolate import CubicSpline
 
-from embench_plugins.encoders.features import heart as textbook
-from embench_plugins.encoders.features import skin as textbook_skin
+from embench_plugins.encoders.features import lists
 from embench_plugins.encoders.features.spans import Spans
 
 DATA_HZ = 500.0
@@ -35,7 +34,7 @@ LEAST_S = 5.0
 """The filters' tails are longer than anything shorter."""
 
 
-def heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
+def compute_heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
     """(n, 46) values of one channel `x` (T,); `clean` says whether it is an ECG, for which there is a filter."""
 
     def compute(part: np.ndarray) -> np.ndarray:
@@ -46,13 +45,18 @@ def heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
         height = np.quantile(part, 0.99) / 2
         peaks = sps.find_peaks(part, distance=max(1.0, spans.rate / 3), height=height)[0]
         at = peaks * (DATA_HZ / spans.rate)
-        values = [_time(at, len(part) / spans.rate), _wave(part), _frequency(at), _nonlinear(at)]
+        values = [
+            _compute_time(at, len(part) / spans.rate),
+            _compute_wave(part),
+            _compute_frequency(at),
+            _compute_nonlinear(at),
+        ]
         return np.concatenate(values)
 
-    return _each(x, spans, compute, len(textbook.NAMES))
+    return _compute_each(x, spans, compute, len(lists.HEART))
 
 
-def skin(x: np.ndarray, spans: Spans) -> np.ndarray:
+def compute_skin(x: np.ndarray, spans: Spans) -> np.ndarray:
     """(n, 24) values of one channel `x` (T,)."""
     import neurokit2 as nk
 
@@ -61,14 +65,14 @@ def skin(x: np.ndarray, spans: Spans) -> np.ndarray:
         decomposed = nk.eda_phasic(part, sampling_rate=spans.rate)
         phasic, tonic = (decomposed[name].to_numpy() for name in ("EDA_Phasic", "EDA_Tonic"))
         slope = np.polyfit(np.linspace(0, len(part) / spans.rate, len(part)), tonic, 1)[0]
-        shape = [part.max(), part.min(), part.mean(), part.std(), *textbook.shape(part), np.median(part)]
+        shape = [part.max(), part.min(), part.mean(), part.std(), *lists.compute_shape(part), np.median(part)]
         parts = [value for each in (phasic, tonic) for value in (each.max(), each.min(), each.mean(), each.std())]
-        return np.array([*shape, part.max() / part.min(), slope, *parts, *_responses(phasic, spans.rate)])
+        return np.array([*shape, part.max() / part.min(), slope, *parts, *_find_responses(phasic, spans.rate)])
 
-    return _each(x, spans, compute, len(textbook_skin.NAMES))
+    return _compute_each(x, spans, compute, len(lists.SKIN))
 
 
-def _each(x: np.ndarray, spans: Spans, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
+def _compute_each(x: np.ndarray, spans: Spans, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
     """(n, width): `compute` on each span's z-scored samples; NaN for spans that are too short, or flat."""
     out = np.full((len(spans), width), np.nan)
     for row, (start, stop) in enumerate(zip(spans.start, spans.stop, strict=True)):
@@ -80,17 +84,17 @@ def _each(x: np.ndarray, spans: Spans, compute: Callable[[np.ndarray], np.ndarra
     return out
 
 
-def _wave(x: np.ndarray) -> np.ndarray:
-    values = textbook.wave(x[None])[0]
-    values[textbook.WAVE.index("sd")] = x.std()
+def _compute_wave(x: np.ndarray) -> np.ndarray:
+    values = lists.compute_wave(x[None])[0]
+    values[lists.WAVE.index("sd")] = x.std()
     return values
 
 
-def _time(at: np.ndarray, seconds: float) -> np.ndarray:
+def _compute_time(at: np.ndarray, seconds: float) -> np.ndarray:
     """Time-domain features of beats at the samples `at`, at 500 Hz, in so many seconds."""
     nn = np.diff(at) * (1000.0 / DATA_HZ)
-    if len(nn) < textbook.LEAST_INTERVALS:
-        return np.full(len(textbook.TIME), np.nan)
+    if len(nn) < lists.LEAST_INTERVALS:
+        return np.full(len(lists.TIME), np.nan)
     rate, differences, sd = 60_000.0 / nn, np.diff(nn), nn.std()
     per_minute = 60.0 * len(nn) / seconds
     pnn50, pnn20 = (100.0 * (np.abs(differences) > limit).sum() / per_minute for limit in (50.0, 20.0))
@@ -106,14 +110,14 @@ def _time(at: np.ndarray, seconds: float) -> np.ndarray:
     )  # fmt: skip
 
 
-def _frequency(at: np.ndarray) -> np.ndarray:
+def _compute_frequency(at: np.ndarray) -> np.ndarray:
     nn = np.diff(at)  # samples, taken for ms
     time = np.cumsum(nn) / 1000.0
-    grid = np.arange(1.0, time[-1] - time[0], 1.0 / textbook.SERIES_HZ) if len(nn) >= 4 else np.empty(0)
+    grid = np.arange(1.0, time[-1] - time[0], 1.0 / lists.SERIES_HZ) if len(nn) >= 4 else np.empty(0)
     if len(grid) < 2:
-        return np.full(len(textbook.FREQUENCY), np.nan)
-    frequency, density = sps.welch(CubicSpline(time - time[0], nn)(grid), textbook.SERIES_HZ)
-    inside = {name: (frequency >= low) & (frequency < high) for name, (low, high) in textbook.BANDS.items()}
+        return np.full(len(lists.FREQUENCY), np.nan)
+    frequency, density = sps.welch(CubicSpline(time - time[0], nn)(grid), lists.SERIES_HZ)
+    inside = {name: (frequency >= low) & (frequency < high) for name, (low, high) in lists.BANDS.items()}
     power = {name: float(np.trapezoid(density[mask], frequency[mask])) for name, mask in inside.items()}
     lf, hf, total = power["lf"], power["hf"], sum(power.values())
     peaks = [frequency[mask][density[mask].argmax()] if mask.any() else np.nan for mask in (inside["lf"], inside["hf"])]
@@ -121,15 +125,15 @@ def _frequency(at: np.ndarray) -> np.ndarray:
     return np.array([total, lf, hf, power["ulf"], power["vlf"], power["vhf"], *ratios, *peaks])
 
 
-def _nonlinear(at: np.ndarray) -> np.ndarray:
+def _compute_nonlinear(at: np.ndarray) -> np.ndarray:
     nn = np.diff(at)  # samples
-    if len(nn) < textbook.LEAST_INTERVALS:
-        return np.full(len(textbook.NONLINEAR), np.nan)
+    if len(nn) < lists.LEAST_INTERVALS:
+        return np.full(len(lists.NONLINEAR), np.nan)
     sd1, sd2 = np.std(nn[1:] - nn[:-1]) / np.sqrt(2.0), np.std(nn[1:] + nn[:-1]) / np.sqrt(2.0)
-    return np.array([sd1, sd2, np.divide(sd1, sd2), *_entropies(at)])
+    return np.array([sd1, sd2, np.divide(sd1, sd2), *_compute_entropies(at)])
 
 
-def _entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
+def _compute_entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
     """Approximate and sample entropy of a series (n,), runs of `m`, tolerance .2 SD."""
     gap = np.abs(x[:, None] - x)
 
@@ -146,7 +150,7 @@ def _entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
     return float(approximate), float(sample)
 
 
-def _responses(phasic: np.ndarray, rate: float) -> list[float]:
+def _find_responses(phasic: np.ndarray, rate: float) -> list[float]:
     import neurokit2 as nk
 
     minutes = len(phasic) / rate / 60.0

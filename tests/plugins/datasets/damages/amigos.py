@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from embench_plugins.datasets.amigos.files import LONG, NO_LONG, SHORT
 from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal, AmigosLong
+from embench_plugins.datasets.amigos.release import LONG, NO_LONG, SHORT
 
 from .. import edit
 from ..amigos_made import own_file, row

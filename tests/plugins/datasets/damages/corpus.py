@@ -9,7 +9,7 @@ import pyedflib
 import wfdb
 from scipy.io import savemat
 
-from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.own.reader import Corpus
 
 from .. import edit
 from ..corpus_files import describe, source, waves, write_e4, write_edf

@@ -6,7 +6,7 @@ from pathlib import Path
 import fastavro
 import numpy as np
 
-from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.own.reader import Corpus
 
 from .. import edit
 from ..corpus_files import describe

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from embench_plugins.datasets.deap.files import TRIALS
-from embench_plugins.datasets.deap.reader import Deap
-from embench_plugins.datasets.synthetic import python2
+from embench_plugins.datasets.deap.reader import TRIALS, Deap
+from embench_plugins.datasets.synthetic import writers
 
 from .. import edit
 from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned
@@ -36,7 +35,7 @@ PRESENTED = 1 + np.random.default_rng(1).permutation(TRIALS)
 def write_person(path: Path, content: object, protocol: int = 2) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        python2.dump(file, content, protocol)
+        writers.dump_python2(file, content, protocol)
 
 
 def write_ratings(path: Path, labels: np.ndarray) -> None:

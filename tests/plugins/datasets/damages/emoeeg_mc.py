@@ -3,8 +3,7 @@
 from functools import partial
 
 from embench_plugins.datasets.emoeeg_mc import synthetic
-from embench_plugins.datasets.emoeeg_mc.processed import EmoEegMcProcessed
-from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
+from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc, EmoEegMcProcessed
 
 from .. import edit
 from ..damage import Copy, Table, noted, nothing, refused, same, warned

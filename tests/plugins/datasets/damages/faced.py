@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.faced.layout import CLIPS, FIRST_LAYOUT
-from embench_plugins.datasets.faced.processed import FacedProcessed
-from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.reader import Faced, FacedProcessed
+from embench_plugins.datasets.faced.release import CLIPS, FIRST_LAYOUT
 
 from .. import edit
 from ..damage import Copy, Edit, Table, erred, nothing, refused, warned

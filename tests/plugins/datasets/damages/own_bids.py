@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.own.reader import Own
-from embench_plugins.datasets.own.synthetic.corpus import write_edf
+from embench_plugins.datasets.own.synthetic import write_edf
 
 from .. import edit
 from ..damage import Copy, Table, nothing, refused

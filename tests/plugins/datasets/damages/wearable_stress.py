@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
-from embench_plugins.datasets.wearable_stress.reader import WearableStress
-from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
-from embench_plugins.datasets.wearable_stress.synthetic import sessions as synthetic
+from embench_plugins.datasets.wearable_stress import synthetic
+from embench_plugins.datasets.wearable_stress import synthetic as wearable_stress_exercise
+from embench_plugins.datasets.wearable_stress.reader import WearableStress, WearableStressExercise
 
 from .. import edit
 from ..damage import Copy, Table, nothing, refused, same
@@ -16,7 +15,7 @@ RATINGS = "Stress_Level_v1.csv"
 
 whole = partial(synthetic.synthesize, subjects=2, seed=3, effect=1.0, length_s=120.0)
 """S01 and f01."""
-with_rides = partial(wearable_stress_exercise.synthesize, subjects=2, seed=3, effect=1.0, length_s=120.0)
+with_rides = partial(wearable_stress_exercise.synthesize_exercise, subjects=2, seed=3, effect=1.0, length_s=120.0)
 
 
 def much(rows: list[str]) -> list[str]:

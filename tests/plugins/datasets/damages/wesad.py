@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.synthetic import python2
+from embench_plugins.datasets.synthetic import writers
 from embench_plugins.datasets.wesad.reader import Wesad, WesadChest
 
 from .. import edit
@@ -91,7 +91,7 @@ def lacking(device: str, key: str | None = None) -> Edit:
 def by_python_2(protocol: int) -> Edit:
     def dumped(path: Path) -> None:
         with path.open("wb") as file:
-            python2.dump(file, content_of(), protocol)
+            writers.dump_python2(file, content_of(), protocol)
 
     return dumped
 

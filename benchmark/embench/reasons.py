@@ -1,0 +1,191 @@
+"""Reasons why a number does not exist: ids with values in records, sentences on screens and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+OTHER = "other"
+"""The id of a reason that a plugin states in its own words."""
+
+REASON_TEXTS: Mapping[str, str] = {
+    # scores of a method, and metrics
+    "no_units": "no units",
+    "one_class": "one class only",
+    "constant_labels": "labels do not vary",
+    "labels_not_integers": "labels are not all whole numbers",
+    "unknown_recordings": "it is not known in which recordings units lie",
+    "no_subject_with_value": "no subject has a value",
+    "no_subject_with_both_classes": "no subject has both classes",
+    "no_predicted_label": "no unit with a label was predicted",
+    "no_label_in_all_seeds": "no unit with a label is predicted in all seeds",
+    "other_subjects": "the two are not scores of the same subjects",
+    "not_computed": "it was not computed",
+    "metric_not_computed": "{metric} was not computed",
+    "metric_not_estimable": "{metric} is not estimable",
+    "metric_of_other_targets": "{metric} scores no such target",
+    "no_metric_of_kind": "no metric named {metric} scores targets that are of kind {kind}",
+    "metric_fails": "the metric {metric} fails",
+    "metric_not_loaded": "the metric {metric} can't be loaded",
+    "no_pair_of_minutes": "no pair of minutes has both halves",
+    "no_two_subjects": "no two subjects can be compared",
+    "subjects_left_out": "{n} of {of} subjects: {why}",
+    "folds_left_out": "{n} of {of} folds and seeds: {why}",
+    "seeds_left_out": "{n} of {of} seeds: {why}",
+    "no_varying_subject": "no subject has labels that vary",
+    "no_varying_recording": "labels vary in no recording",
+    "no_step_apart": "no two labels are a step apart",
+    "no_subject_with_step": "no subject has two labels that are a step apart",
+    # comparisons that hold the time or the stimulus constant
+    "whole_recordings": "units are whole recordings and have no common length",
+    "hidden_times": "the release hides when units were recorded",
+    "unknown_session_length": "it is not known how long sessions were",
+    "unknown_moment": "it is not known at which moment of its stimulus a unit lies",
+    "moments_apart": "units at one moment of a stimulus begin up to {apart:.1f} s apart",
+    "one_condition": "there is one {what} only, so that nothing can be held constant",
+    "few_matched_comparisons": (
+        "not estimable: {subjects} subjects match another one whose session is of similar length, in {matches} pairs "
+        "and {comparisons} matched comparisons; {least_subjects}, {least_matches} and {least_comparisons} are needed"
+    ),
+    "few_comparisons": (
+        "not estimable: {comparisons} {what} of {subjects} subjects; at least {least_comparisons} of {least_subjects} "
+        "are needed"
+    ),
+    # confound-only models
+    "one_stimulus": "there is one stimulus only",
+    "untrained_stimuli": "{n} test stimuli have no training label: {names}",
+    "no_training_label": "no training unit has a label",
+    "no_others_at_moments": "others have no training label at most tested moments",
+    "no_label_of_subjects": "most tested subjects have no training label",
+    "no_earlier_label": "most tested recordings have no earlier training label",
+    "one_training_class": "training labels are of one class only",
+    "no_common_class": "values have no class that is most common",
+    "only_values": "it predicts values alone",
+    "constant_within_stimuli": "labels do not vary while a stimulus lasts",
+    "one_subject_elapsed_time": (
+        "training and test data are of one subject, for whom `elapsed_time` already measures this"
+    ),
+    "one_subject": "training and test are of one subject",
+    "equal_lengths": "all recordings are of one length",
+    "no_accelerometer": "there is no accelerometer",
+    "no_accelerometer_in_part": "no subject in the training or test part has an accelerometer",
+    "unknown_in_training": "it is known of no training unit",
+    "trained_on_other_dataset": "the method was trained on another dataset",
+    "few_columns": "small studies are adjusted for few columns",
+    "no_confound_analysis": "not computed: the confound analysis was not run",
+    "part_predicted": "answered {n} of the model's {of} units only",
+    "no_predictions_with": "the file has no predictions with {amount} given",
+    "unknown_features": "the features of predictions made elsewhere are not known",
+    "unknown_time_since_calibration": "the time since the calibration data is unknown",
+    "withheld": "not published, as labels could be told from it",
+    # the confound test
+    "primary_metric_undefined": "{metric} can't be estimated: {reason}",
+    "time_decides": "not estimable: {metric} can't be estimated, and in {within} the time alone reaches {reached:.3f}",
+    "few_to_adjust": "{n} units of {of} subjects are too few to adjust for the confounds",
+    "cuts_of_folds": "the training part of each fold decides which labels are high",
+    # checks of an audit
+    "no_predictions": "the record contains no predictions",
+    "no_scored_target": "no target of two classes or values",
+    "no_two_class_target": "no target of two classes",
+    "no_matched_and_balanced": "the record has no score that is matched in session length and one that is balanced",
+    "of_target": "{target}: {why}",
+    "few_values": "there are fewer than three values of the {what}",
+    "few_subjects_or_units": (
+        "fewer than {subjects} subjects have scores that differ between {units} units with samples, of a target with "
+        "one score a unit"
+    ),
+    "unknown_places": "scores are constant, or too few units have a known place in the session",
+    "no_confound_test": "the protocol does not test the association given confounds",
+    "confound_test_skipped": ("the confound analysis was not run: repeat the command without `--no-confounds`"),
+    "not_retrained": "--retrain N was not given",
+    "submitted_predictions": "its predictions are a submission",
+    "missing_library": "{name} is not installed on this machine",
+    "other_configuration": "{name} of the run's configuration would differ here",
+    "other_version": "the run used {name} {then}, here it is {here}",
+    "other_modality": "modality {name} is defined otherwise here: {fields}",
+    "constant_scores": "scores are constant, or too few units have the same value",
+    "unknown_stimulus_means": "the mean label of the stimulus is not known of all test stimuli",
+    "constant_within_subjects": "scores, labels or the mean labels of the stimuli do not vary within subjects",
+    "only_videos": "there are no signals but videos",
+    "cut_at_training_mean": (
+        "labels are cut at the mean of the training subjects, which the protocol alone does not determine"
+    ),
+    "other_raw_files": "the raw files on this machine are not those that the withheld labels come from",
+    "no_labels": "the record has no labels",
+    "no_training_statistics": "no encoder of the method keeps statistics of its training subjects",
+    "dev_run": "--dev scores validation subjects",
+    "folds_not_determined": "the protocol alone does not determine the folds",
+    "indistinct_recordings": "recordings are too short, or change too slowly, to be distinguished",
+    "not_pretrained": "nothing was pretrained",
+    "not_tuned": "the run was not tuned",
+    "few_subjects_with_both_classes": "fewer than five subjects have both classes",
+    "one_seed": "the run has only one seed",
+    "nothing_to_compare": "no confound-only model or baseline method to compare with",
+    "no_hidden_layer": "the run has no embeddings: estimators on features have no hidden layer",
+    "no_embeddings": "the run has no embeddings",
+    "no_history": "the record has no history of stages that were trained by epochs",
+    "pretrained_statistics": "statistics came with pretrained weights",
+    "no_weights": "there are no weights beside the record",
+    "tuned_network": "the validation scores of {trials} trials of a network are not computed again",
+}
+"""Id -> the sentence, with the names of its values in braces."""
+
+
+class Reason(str):
+    """A reason as a sentence, with the id and the values that records hold.
+
+    >>> reason = Reason.make("one_condition", what="stimulus")
+    >>> reason, reason.json()
+    ('there is one stimulus only, so that nothing can be held constant', {'id': 'one_condition', 'what': 'stimulus'})
+    >>> Reason.make("my sensor was off").json()
+    {'id': 'other', 'text': 'my sensor was off'}
+    """
+
+    __slots__ = ("id", "values")
+
+    id: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def make(cls, reason: str, /, **values: Any) -> Self:
+        """Make a reason of an id of `REASON_TEXTS` and its values, or of a sentence in a plugin's own words."""
+        if isinstance(reason, cls):
+            return reason
+        known = REASON_TEXTS.get(reason)
+        shown = {name: "; ".join(value) if isinstance(value, list) else value for name, value in values.items()}
+        made = cls(reason if known is None else known.format_map(shown))
+        values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+        made.id, made.values = (OTHER, {"text": str(reason)}) if known is None else (reason, values)
+        return made
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `json` wrote. Raises ValueError where it is not a reason."""
+        try:
+            values = {name: _read(value) for name, value in content.items()}
+            name = values.pop("id")
+            return cls.make(values["text"]) if name == OTHER else cls._make_known(name, values)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise ValueError(f"not a reason: {content!r:.100}") from error
+
+    @classmethod
+    def _make_known(cls, name: str, values: Mapping[str, Any]) -> Self:
+        if name not in REASON_TEXTS:
+            raise ValueError(f"`{name}` is not the id of a reason")
+        return cls.make(name, **values)
+
+    def json(self) -> dict[str, Any]:
+        """Return the id and the values, as records hold them; a value may be a reason or several."""
+        return {"id": self.id, **{name: _plain(value) for name, value in self.values.items()}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.json() if isinstance(value, Reason) else value
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read(each) for each in value]
+    return Reason.read(value) if isinstance(value, Mapping) else value

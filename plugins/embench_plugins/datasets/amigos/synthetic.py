@@ -1,0 +1,534 @@
+"""Synthetic AMIGOS files: the released byte layout and its quirks, with an effect planted where physiology puts it.
+
+What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
+to each, which correlates with the latent value by `RHO * effect`:
+- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response. Responses
+  leave the skin more conductive: over a video with more of them than the subject's mean, the level of skin conductance
+  rises, with fewer it falls;
+- valence -> frontal alpha asymmetry, log right over left (EEG), and nothing in ECG or GSR;
+- where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
+`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces: an order holds within a
+subject only. Ratings do not depend on the video, nor on anything else that a file shows.
+
+What is not planted. Mean and variance of each channel of a trial are drawn without regard to the label: a channel is
+standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
+the shape of a signal tells.
+
+External annotations are drawn without regard to anything here; `synthesize_external` plants them, see below.
+
+What is not as in real files: long videos are cut short (real ones last 14 to 24 minutes), values have float32
+precision.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from isal import isal_zlib
+from scipy.io import savemat
+from scipy.stats import norm
+
+from embench_plugins.datasets.amigos import release
+from embench_plugins.datasets.amigos.release import (
+    BASELINE_S,
+    COLUMNS,
+    EEG,
+    LONG,
+    NO_LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    count_segments,
+    list_segments,
+)
+from embench_plugins.datasets.formats.matlab import COMPRESSED
+from embench_plugins.datasets.synthetic import films
+from embench_plugins.datasets.synthetic.body import (
+    Body,
+    Brain,
+    draw_gain,
+    draw_smooth_noise,
+    make_skin_responses,
+    plant_response,
+    standardise,
+)
+from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
+from embench_plugins.datasets.synthetic.generator import Generator, check_length
+
+# Clips of faces beside generated AMIGOS files, named and cut as in the release, and what OpenFace makes of them.
+
+# Quirks of the release:
+SHORTER_S = {"20": 1.0}  # by video
+OTHER_LENGTH = {(11, "18"): 3.0, (13, "58"): 2.5, (39, "10"): 3.0}  # by subject and video; here by how much shorter
+# Those that occur in copies, at places of our own, early enough for small sets to have them:
+UNFILMED = {2: ("23",)}
+UNSEEN = {1: ("58",)}  # no table of OpenFace
+BY_OLD_VERSION = (2,)  # whose tables have spaces
+
+Plays = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""By video what a face shows, `smile` and `brow` (T,) in standard deviations, at the times of the frames."""
+
+
+def write_faces(out: Path, person: int, seed: int, plays: Plays) -> None:
+    """Writes `Exp1_P01_face/P1_4_face.mov` (of long videos `Exp2_P01_face/P1_N1_face.mov`) and `openface/P1_4_face.csv`
+    and so on below `out`, for one subject. Clips start with the trial, its rest included."""
+    face = Face.draw(np.random.default_rng([seed, person, 10]))
+    for video, (smile, brow) in plays.items():
+        if video in UNFILMED.get(person, ()) or (video in LONG and f"P{person:02d}" in NO_LONG):
+            continue
+        rng = np.random.default_rng([seed, person, 11, *video.encode()])
+        less = SHORTER_S.get(video, 0.0) + OTHER_LENGTH.get((person, video), 0.0)
+        count = len(smile) - round(less * films.FPS)
+        done = Performance.draw(smile[:count], brow[:count], float(films.FPS), rng)
+        name = f"P{person}_{video}_face"
+        films.write_film(out / f"Exp{1 + (video in LONG)}_P{person:02d}_face" / f"{name}.mov", face, done)
+        if video not in UNSEEN.get(person, ()):
+            films.write_table(out / "openface" / f"{name}.csv", done, rng, spaced=person in BY_OLD_VERSION)
+
+
+# Short and long videos, with planted self-assessments.
+
+RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
+SKIP = int(RATE)  # samples before which the connection artefact lies
+RISE = 5.0  # of the skin's level in heights of a response, where responses are e times as many as usual
+RISE_S = 5.0  # time constant of this rise, which begins with the video
+BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
+LEAST_S = 2 * BASELINE_S
+SAMPLE_S = 40.0  # long videos beside short ones of real length
+LONG_SAMPLE_S = 120.0
+VIDEOS = SHORT + LONG
+STIMULUS_S = dict(
+    zip(
+        VIDEOS,
+        (86, 56, 119, 67, 131, 78, 114, 70, 150, 64, 75, 90, 110, 59, 97, 73, 1405, 1130, 1412, 846),
+        strict=True,
+    )
+)
+"""Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
+
+SHORT_S, LONG_S = ((LEAST_S, max(STIMULUS_S[video] for video in videos) + BASELINE_S) for videos in (SHORT, LONG))
+"""The lengths of the longest short trial and of the longest long one that may be asked for, with 5 s of rest."""
+REFUSED = "trials of {:g} s"
+
+PLANTED = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
+    "brow": "arousal",
+}  # fmt: skip
+
+# Quirks of the release, subject -> cells (from 0) where one cell is meant.
+EEG_LOST = {
+    12: (4,),
+    21: (1, 10),
+    22: (15,),
+    23: (0, 4, 6, 8, 11),
+    24: (0, 7, 11, 12, 13, 14, 15),
+    33: (0, 1, 2, 6, 7, 8, 9, 10, 12, 15),
+}
+ECG_LOST = {9: (0, 1, 2, 5, 6, 8, 10, 11, 12, 14, 15)}
+WITHOUT_LONG = (8, 24, 28)  # neither long videos nor external annotations
+LONG_UNRATED = (32,)
+# Quirks that occur somewhere in the release; the places are ours, early enough for small sets to have them.
+RATED_WITHOUT_DATA = {3: (7,)}
+DATA_WITHOUT_RATING = {6: (2,)}
+CHANNEL_LOST = {4: (9, 7)}  # (cell, column): all NaN
+GAPS = {2: (5, 3), 5: (11, 15), 7: (0, 16)}  # (cell, column): NaN for a while
+OFF_SCALE = {2: (4,)}  # external valence above 1
+BAD_CHECKSUM = (7,)
+
+TRIALS = np.dtype(
+    [(name, "i8") for name in ("person", "cell")]
+    + [("video", "U3")]
+    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
+)
+"""A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left, smile and brow in
+standard deviations."""
+
+
+class Cell(NamedTuple):
+    """What a subject's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
+
+    data: np.ndarray
+    ratings: np.ndarray
+    external: np.ndarray
+
+
+def synthesize(
+    out: Path,
+    subjects: int,
+    seed: int,
+    effect: float,
+    *,
+    length_s: float | None = None,
+    long_s: float | None = None,
+    person_label: bool = False,
+    videos: bool = False,
+) -> None:
+    """As `Generator.synthesize`.
+
+    Args:
+        length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
+        long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
+        person_label: see `draw`.
+        videos: also clips of faces, and what OpenFace would have made of them; see `write_faces`.
+    """
+    long_s = check_length(long_s or (SAMPLE_S if length_s is None else LEAST_S), *LONG_S, REFUSED)
+    options = {"long_s": long_s, "person_label": person_label, **({"videos": True} if videos else {})}
+    _make_generator(person_label).make(out, subjects, seed, effect, length_s, **options)
+
+
+def synthesize_long(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
+    """The same with the short videos cut instead of the long ones: the length is that of the longest long video with
+    its 5 s of rest."""
+    synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
+
+
+def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
+    """As `Generator.draw`: a row of `TRIALS` for each of 20 videos of each subject.
+
+    Args:
+        person_label: ratings high in all trials of one of each two subjects, low in all of the other's: a label that is
+            a function of the subject alone. The planted quantities then vary without regard to it.
+    """
+    return _make_generator(person_label).draw(subjects, seed, effect)
+
+
+def _make_generator(person_label: bool) -> Generator:
+    truth, about = partial(_draw_truth, person_label=person_label), {"version": 3, "planted": "self-assessment"}
+    return Generator(__name__, "amigos", range(1, release.PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
+
+
+def _write(
+    out: Path,
+    people: list[np.ndarray],
+    seed: int,
+    length_s: float | None,
+    *,
+    long_s: float,
+    videos: bool = False,
+    **_: Any,
+) -> None:
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
+    for person, trials in enumerate(people, 1):
+        write_cells(out, person, _make_cells(trials, seed, length_s, long_s))
+        if videos:
+            write_faces(out, person, seed, _make_plays(trials, length_s, long_s))
+
+
+def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
+    """Writes the file of a subject, with the release's quirks."""
+    name = f"Data_Preprocessed_P{person:02d}"
+    folder = out / "Data_preprocessed" / name
+    folder.mkdir(parents=True)
+    unfinished = folder / f"{name}.part"
+    unfinished.write_bytes(_encode_mat(person, cells))
+    unfinished.rename(folder / f"{name}.mat")
+
+
+def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, person_label: bool) -> np.ndarray:
+    rows = np.zeros(len(VIDEOS), TRIALS)
+    rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
+    rows["person"], rows["cell"], rows["video"] = person, np.arange(len(VIDEOS)), VIDEOS
+    high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
+    response = {}
+    for target in ("arousal", "valence"):
+        share = _draw_shares(rng, deal)
+        latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
+        response[target] = plant_response(latent, other, RHO * effect)
+        # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
+        shift = rng.uniform(-0.5, 0.5)
+        by_trial = 1 + 8 * norm.cdf(latent + shift)
+        rows[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
+    rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
+
+
+def _draw_shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:
+    """Uniform values (20,), one in each sixteenth for the short videos, in each quarter for the long ones, so that both
+    classes occur."""
+    short = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
+    long = (deal.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
+    return np.clip(np.concatenate([short, long]), 1e-4, 1 - 1e-4)
+
+
+def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
+    """The 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
+    person = int(trials["person"][0])
+    body = _Body.draw(np.random.default_rng([seed, person, 2]))
+    usual = {name: float(trials[name][: len(SHORT)].mean()) for name in ("heart_rate", "scr_per_min")}
+    cells = []
+    for cell, trial in enumerate(trials):
+        rng = np.random.default_rng([seed, person, 3, cell])
+        samples = round(choose_trial_length(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
+        data = body.trial(trial, usual, samples, rng)
+        rated = make_ratings(trial["arousal"], trial["valence"], rng)
+        external = np.tanh(0.4 * rng.standard_normal((release.count_segments(samples / RATE), 2)))
+        cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
+    return cells
+
+
+def _make_plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> Plays:
+    """What the face of one subject shows in each video, from the rows (20,) of that subject."""
+    plays = {}
+    for trial in trials:
+        video = str(trial["video"])
+        seconds = films.list_times(choose_trial_length(video, long_s if video in LONG else length_s))
+        plays[video] = films.draw_courses(trial, trials, seconds, BASELINE_S)
+    return plays
+
+
+def _encode_mat(person: int, cells: list[Cell]) -> bytes:
+    """One subject's file, with the release's quirks."""
+    names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
+    variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
+    for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
+        long = video in LONG
+        data[:, :14][:, [cell in EEG_LOST.get(person, ())] * 14] = np.nan
+        data[:, 14:16][:, [cell in ECG_LOST.get(person, ())] * 2] = np.nan
+        if CHANNEL_LOST.get(person, (None,))[0] == cell:
+            data[:, CHANNEL_LOST[person][1]] = np.nan
+        if GAPS.get(person, (None,))[0] == cell:
+            data[len(data) // 3 : len(data) // 3 + 64, GAPS[person][1]] = np.nan
+        if cell in OFF_SCALE.get(person, ()):
+            external[0, 1] = 1.04
+        kept = {
+            "joined_data": not (long and person in WITHOUT_LONG) and cell not in RATED_WITHOUT_DATA.get(person, ()),
+            "labels_selfassessment": not (long and person in WITHOUT_LONG + LONG_UNRATED)
+            and cell not in DATA_WITHOUT_RATING.get(person, ()),
+            "labels_ext_annotation": person not in WITHOUT_LONG,
+        }
+        for name, content in zip(names, (data, rated, external, video), strict=True):
+            nothing = np.empty((0, 0) if name == "joined_data" else (1, 0))
+            variables[name][0, cell] = content if kept.get(name, True) else nothing
+    content = bytearray(_compress(variables))
+    if person in BAD_CHECKSUM:
+        content[-1] ^= 0xFF  # the last variable ends with its checksum
+    return bytes(content)
+
+
+def _compress(variables: dict[str, np.ndarray]) -> bytes:
+    """A MAT file, version 5. Compressed here, quickly, because scipy's own way would take most of the time."""
+    buffer = io.BytesIO()
+    savemat(buffer, variables)
+    plain = buffer.getvalue()
+    # MATLAB's own header line, and no date of today, so that the same arguments give the same bytes.
+    header = b"MATLAB 5.0 MAT-file, Platform: PCWIN64, Created on: Thu Jan 01 00:00:00 2015".ljust(116)
+    parts, at = [header + plain[116:128]], 128
+    while at < len(plain):
+        stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
+        packed = isal_zlib.compress(plain[at:stop], 1)
+        parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
+        at = stop
+    return b"".join(parts)
+
+
+def choose_trial_length(video: str, longest_s: float | None) -> float:
+    """A trial's length with its rest: the real one, or shrunk into the last quarter below `longest_s`."""
+    if longest_s is None:
+        return STIMULUS_S[video] + BASELINE_S
+    all_s = [STIMULUS_S[other] for other in (LONG if video in LONG else SHORT)]
+    shortest, longest = min(all_s), max(all_s)
+    return longest_s * (0.75 + 0.25 * (STIMULUS_S[video] - shortest) / (longest - shortest))
+
+
+def make_ratings(arousal: float, valence: float, rng: np.random.Generator) -> np.ndarray:
+    """The 12 self-assessments (1, 12): arousal, valence, three other scales 1 to 9, seven emotions 0 or 1."""
+    scales, emotions = rng.uniform(1, 9, 3), rng.integers(0, 2, 7)
+    return np.concatenate([[arousal, valence], scales, emotions])[None]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One subject's own shapes and levels of signals, which no trial changes."""
+
+    waves: np.ndarray  # (5, 3): P Q R S T, as delay (s), width (s), height
+    leads: np.ndarray  # (2, 5): height factors of the waves in the right and left lead
+    breath_hz: float
+    breath_share: float  # by how much breathing modulates heart rate
+    conductance: float  # in microsiemens
+    brain: Brain
+    size: np.ndarray  # (16,): of EEG (uV) and ECG (mV) channels
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> _Body:
+        typical = np.array(
+            [[-0.17, 0.025, 0.12], [-0.035, 0.01, -0.1], [0, 0.012, 1], [0.035, 0.012, -0.25], [0.25, 0.045, 0.3]]
+        )
+        return _Body(
+            waves=typical * np.exp(0.15 * rng.standard_normal((5, 3)) * [0.5, 1, 2]),
+            leads=np.exp(0.25 * rng.standard_normal((2, 5))),
+            breath_hz=rng.uniform(0.2, 0.32),
+            breath_share=rng.uniform(0.01, 0.05),
+            conductance=rng.uniform(2, 12),
+            brain=Brain.draw(rng, EEG),
+            size=np.exp(0.3 * rng.standard_normal(16)) * np.repeat([8.0, 0.3], [14, 2]),
+        )
+
+    def trial(self, trial: np.void, usual: Mapping[str, float], samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The 17 columns of a trial (samples, 17), at float32 precision. `usual`: the subject's mean rates."""
+        time = np.arange(samples) / RATE
+        artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
+        columns = np.empty((release.COLUMNS, samples))
+        columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
+        columns[14:16] = self._ecg(float(trial["heart_rate"]), usual["heart_rate"], time, rng)
+        columns[:16] += 0.1 * rng.standard_normal((16, 1))
+        columns[:16] *= self.size[:, None]
+        columns[14:16] += 3 * artefact
+        level, size = rng.standard_normal(), draw_gain(rng, 1)[0]  # before the responses, whose number takes more draws
+        responses = self._skin(float(trial["scr_per_min"]), usual["scr_per_min"], time, rng)
+        skin = 1 + 0.06 * (level + size * responses)
+        columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
+        return columns.T.astype(np.float32).astype(np.float64)
+
+    def _ecg(self, rate: float, resting: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(2, samples): beats at the resting rate before the video, going over to the trial's rate within seconds."""
+        onset = 1 - np.exp(-np.maximum(time - BASELINE_S, 0) / 2)
+        swing = self.breath_share * np.sin(2 * np.pi * (self.breath_hz * time + rng.random()))
+        swing += 0.02 * np.sin(2 * np.pi * (0.1 * time + rng.random()))
+        hz = (resting + (rate - resting) * onset) / 60 * (1 + swing)
+        phase = np.cumsum(hz) / RATE + rng.random()
+        since_beat = (phase % 1 - 0.4) / hz  # seconds from the R wave, negative before it
+        delay, width, height = self.waves.T[:, :, None]
+        waves = height * np.exp(-0.5 * ((since_beat - delay) / width) ** 2)
+        beats = standardise(self.leads @ waves + 0.03 * rng.standard_normal((2, len(time))), SKIP) * draw_gain(rng, 2)
+        # Wander is apart from what is standardised: a high-pass filter then leaves the variance without information.
+        return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
+
+    def _skin(self, per_min: float, usual: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(samples,): responses after the video's start, on a level that rises where they are more than usual."""
+        count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
+        responses = make_skin_responses(count, BASELINE_S, len(time), RATE, rng)
+        drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
+        drift += RISE * math.log(per_min / usual) * (1 - np.exp(-np.maximum(time - BASELINE_S, 0) / RISE_S))
+        return standardise(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)
+
+
+# Synthetic AMIGOS files in which the external annotations follow the body; see `synthesize` for those of self-
+# assessments.
+#
+# What is planted. Arousal and valence change slowly within a video, with no regard to which video it is. Observers give
+# each annotated segment its mean, on a scale of -1 to 1. The body responds at every moment, by `STRENGTH * effect`:
+# - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
+# - valence -> frontal alpha asymmetry, log right over left (EEG);
+# - where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
+# `STRENGTH` is such that the true quantity of units of 10 s ranks one subject's units by their label with an AUROC of
+# .90
+# at effect 1, and .50 at effect 0. Self-assessments are drawn without regard to anything.
+#
+# What is not planted: mean and variance of each channel of a unit, as `body` sees to.
+
+STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 subjects
+TAU_S = 25.0
+EXTERNAL_SAMPLE_S = 80.0  # long enough for windows of a minute
+UNIT_S = 10
+
+MOMENTS = np.dtype(
+    [(name, "i8") for name in ("person", "cell")]
+    + [("second", "f8")]
+    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
+)
+"""A row of `draw_external`: what is felt, and what follows it, as in a row of `draw`."""
+
+
+def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on, and clips as `write_faces` has
+    them. The length includes 5 s of rest, and is that of the longest trial, long videos included."""
+    for person, moments in enumerate(people, 1):
+        write_cells(out, person, _make_external_cells(moments, seed, length_s))
+        if videos:
+            write_faces(out, person, seed, _make_external_plays(moments, length_s))
+
+
+def _draw_external_truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """All moments of one subject."""
+    rng = np.random.default_rng([seed, person, 6])
+    shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
+    rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
+    videos = []
+    for cell, video in enumerate(VIDEOS):
+        rows = np.zeros(math.ceil(lasting_s(video, length_s)), MOMENTS)
+        rows["person"], rows["cell"], rows["second"] = person, cell, np.arange(len(rows)) + 0.5
+        response = {}
+        for target, level in shift.items():
+            latent, other = (draw_smooth_noise(rng, len(rows), 1.0, TAU_S) for _ in range(2))
+            rows[target] = latent + level
+            response[target] = plant_response(latent, other, STRENGTH * effect)
+        rows["heart_rate"] = resting + 4 * response["arousal"]
+        rows["scr_per_min"] = np.exp(responses + 0.3 * response["arousal"])
+        rows["alpha_asymmetry"] = 1.3 * asymmetry + response["valence"]
+        rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+        videos.append(rows)
+    return np.concatenate(videos)
+
+
+def lasting_s(video: str, length_s: float) -> float:
+    """Long videos last up to `length_s`, short ones up to that or their real length."""
+    return choose_trial_length(video, length_s if video in LONG else min(length_s, SHORT_S[1]))
+
+
+def annotate(moments: np.ndarray, duration_s: float) -> np.ndarray:
+    """(K, 3) of segment, valence, arousal, each the mean of what is felt in the segment, between -1 and 1."""
+    spans = list_segments(count_segments(duration_s), duration_s)
+    inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
+    weight = inside / inside.sum(axis=1, keepdims=True)
+    means = [np.tanh(0.5 * (weight @ moments[target])) for target in ("valence", "arousal")]
+    return np.column_stack([np.arange(1, len(spans) + 1), *means])
+
+
+def _make_external_plays(moments: np.ndarray, length_s: float) -> Plays:
+    """What the face of one subject shows in each video, from all of that subject's moments."""
+    plays = {}
+    for cell, video in enumerate(VIDEOS):
+        own, seconds = moments[moments["cell"] == cell], films.list_times(lasting_s(video, length_s))
+        smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
+        plays[video] = smile, brow
+    return plays
+
+
+def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
+    """The 20 cells of one subject, from all of that subject's moments."""
+    person = int(moments["person"][0])
+    rng = np.random.default_rng([seed, person, 7])
+    body, brain = Body.draw(rng), Brain.draw(rng, EEG)
+    leads = [replace(body, ecg_waves=body.ecg_waves * np.exp([0, 0, 0.25] * rng.standard_normal((5, 3)))) for _ in "RL"]
+    size = 8.0 * np.exp(0.3 * rng.standard_normal((14, 1)))
+    cells = []
+    for cell, video in enumerate(VIDEOS):
+        rng = np.random.default_rng([seed, person, 8, cell])
+        own, duration_s = moments[moments["cell"] == cell], lasting_s(video, length_s)
+        samples = round(duration_s * RATE)
+        time = np.arange(samples) / RATE
+        at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
+        columns = np.empty((COLUMNS, samples))
+        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        beats = body.heart(at["heart_rate"], body.breathing(samples, RATE, rng), RATE, rng)
+        columns[14:16] = [lead.ecg(beats, RATE, rng) for lead in leads]
+        columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
+        columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
+        data = columns.T.astype(np.float32).astype(np.float64)
+        cells.append(Cell(data, make_ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotate(own, duration_s)))
+    return cells
+
+
+EXTERNAL = Generator(
+    __name__, "amigos", range(1, PEOPLE + 1), EXTERNAL_SAMPLE_S, LONG_S, REFUSED, _draw_external_truth, _write_external,
+    {"planted": "external annotation"},
+)  # fmt: skip
+synthesize_external, draw_external = EXTERNAL.synthesize_with_videos, EXTERNAL.draw

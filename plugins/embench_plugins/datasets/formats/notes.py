@@ -1,0 +1,256 @@
+"""Annotations of recordings (EDF+, BDF+ and WFDB), their channels of triggers, and when they began."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embench.errors import DataError
+from embench_plugins.datasets.formats.channels import Track, damaged_error
+
+# The annotations and the clock of EDF+ and BDF+ files of any size: of a file with signals, only annotations are read.
+#
+# A list of annotations is `+onset` with an optional duration after byte 21, then texts, each before a byte 20; a byte 0
+# ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8). Onsets count from the second that the header
+# states. The first list of each record keeps its time: its first text is empty, and its onset is that of the record's
+# samples.
+
+_ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")
+_MOST_BYTES = 200_000_000
+
+
+class Header(NamedTuple):
+    """The start and length of an EDF or BDF file, and the places of its annotations, in bytes of a record.
+
+    `start` is the time of the first sample, `offset` how many seconds after the header's second it was.
+    """
+
+    start: datetime | None
+    offset: float
+    seconds: float
+    begin: int
+    records: int
+    per_record: int
+    notes: tuple[tuple[int, int], ...]
+
+
+def read_header(path: Path, zone: tzinfo | None = None) -> Header:
+    """The header of a file whose clock was in `zone`. Raises DataError where it is not whole."""
+    if not path.is_file():
+        raise damaged_error(path, "the file is missing")
+    with path.open("rb") as file:
+        fixed = file.read(256)
+        width = {b"\xffBIOSEMI": 3, b"0       ": 2}.get(fixed[:8])
+        if width is None or len(fixed) < 256:
+            raise damaged_error(path, "this is no EDF or BDF file")
+        try:
+            records, record_s, count = int(fixed[236:244]), float(fixed[244:252]), int(fixed[252:256])
+            fields = file.read(256 * count) if 0 < count <= 4096 else b""
+            sizes = [width * int(fields[216 * count + 8 * i :][:8]) for i in range(count)]
+        except ValueError:
+            raise damaged_error(path, "the header holds no numbers where they belong") from None
+    if not sizes or min(sizes) < 0 or not 0 <= record_s < 1e4:  # 0 s where nothing but annotations is recorded
+        raise damaged_error(path, f"{records} records of {record_s:g} s and {count} channels")
+    labels = [fields[16 * i : 16 * i + 16] for i in range(count)]
+    where = tuple((sum(sizes[:i]), sizes[i]) for i in range(count) if b"Annotations" in labels[i])
+    begin = 256 * (count + 1)
+    whole = (path.stat().st_size - begin) // sum(sizes)
+    if whole < 1 or records > whole:
+        raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
+    records = whole if records < 0 else records  # -1: the writer did not come to its end
+    if records * sum(size for _, size in where) > _MOST_BYTES:
+        raise damaged_error(path, f"over {_MOST_BYTES:,} bytes of annotations")
+    try:
+        start = datetime.strptime(fixed[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S").replace(tzinfo=zone)
+    except ValueError:
+        start = None
+    # Files of annotations alone have no first sample: theirs count from the header's second.
+    timed = 0 < len(where) < count and record_s
+    offset = next(_read_record_times(path, begin, records, sum(sizes), where[0])) or 0.0 if timed else 0.0
+    start = start and start + timedelta(seconds=offset)
+    return Header(start, offset, records * record_s, begin, records, sum(sizes), where)
+
+
+def find_record_starts(path: Path) -> list[float] | None:
+    """Seconds from the first record at which each begins, None where a file says it of the first one at most. Raises
+    DataError where it says it of some: their bytes do not lie where they belong."""
+    head = read_header(path)
+    if not head.notes:
+        return None
+    found = list(_read_record_times(path, head.begin, head.records, head.per_record, head.notes[0]))
+    known = [at - head.offset for at in found if at is not None]
+    if 1 < len(known) < len(found):
+        raise damaged_error(path, f"record {found.index(None) + 1} of {len(found)} does not say when it begins")
+    return known if len(known) == len(found) else None
+
+
+def _read_record_times(
+    path: Path, begin: int, records: int, per_record: int, place: tuple[int, int]
+) -> Iterator[float | None]:
+    """The onset of the list that keeps each record's time; None in a record without one."""
+    with path.open("rb") as file:
+        for k in range(records):
+            file.seek(begin + k * per_record + place[0])
+            onset, *texts = file.read(place[1]).partition(b"\0")[0].split(b"\x14")
+            yield float(onset) if texts and not texts[0] and _ONSET.fullmatch(onset) else None
+
+
+def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
+    """Seconds from the first sample and texts of all annotations, in order of time. Raises DataError as
+    `read_header`, and where an annotation has no time."""
+    head = head or read_header(path)
+    if not sum(size for _, size in head.notes):
+        raise damaged_error(path, "there is no channel of annotations")
+    data = np.memmap(path, np.uint8, "r", head.begin, (head.records, head.per_record))
+    found: list[tuple[float, str]] = []
+    for record in data:
+        for first, size in head.notes:
+            for one in filter(None, record[first : first + size].tobytes().split(b"\0")):
+                onset, *texts = one.split(b"\x14")
+                onset = onset.partition(b"\x15")[0]
+                if not _ONSET.fullmatch(onset):
+                    raise damaged_error(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
+                found += [
+                    (float(onset) - head.offset, text.decode("utf-8", "replace").strip()) for text in texts if text
+                ]
+    return sorted(found, key=lambda note: note[0])
+
+
+# When files of signals began, by their headers.
+
+_UNKNOWN_DAY = date(1985, 1, 1)
+"""How EDF files write a day that was removed."""
+_NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,\d+,\d+,\d+,(\d{20})", re.MULTILINE)
+_WFDB = re.compile(
+    rb"^[^\s#]+ +\d+ +\S+ +\d+ +(\d{1,2}:\d\d:\d\d(?:\.\d{1,6})?) +(\d{1,2}/\d{1,2}/\d{4})", re.MULTILINE
+)
+
+
+def find_header_start(path: Path, zone: tzinfo) -> float | None:
+    """The time of the first sample of an EDF, BDF, BrainVision or WFDB file in unix seconds; None where the header does
+    not say it, or states an hour that clocks in the zone show twice or never."""
+    suffix = path.suffix.lower()
+    start = None
+    try:
+        if suffix in (".edf", ".bdf"):
+            start = read_header(path).start
+            start = None if start and start.date() == _UNKNOWN_DAY else start
+        elif suffix == ".vhdr" and (found := _NEW_SEGMENT.search(read_first_bytes(path.with_suffix(".vmrk")))):
+            start = _parse_moment(found[1], "%Y%m%d%H%M%S%f")
+        elif suffix == ".hea" and (found := _WFDB.search(read_first_bytes(path))):
+            fraction = b"" if b"." in found[1] else b".0"
+            start = _parse_moment(found[2] + b" " + found[1] + fraction, "%d/%m/%Y %H:%M:%S.%f")
+    except (DataError, OSError, ValueError):  # a reader of the whole file says what is wrong with it
+        return None
+    both = {start.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)} if start else set()
+    return both.pop() if len(both) == 1 else None
+
+
+def read_first_bytes(path: Path) -> bytes:
+    """The first 64 KiB of a file, which contain its header."""
+    with path.open("rb") as file:
+        return file.read(1 << 16)
+
+
+def _parse_moment(field: bytes, form: str) -> datetime:
+    return datetime.strptime(field.decode("ascii"), form)  # noqa: DTZ007 (the zone is that of the description)
+
+
+# Channels of triggers: numbers that change when something happens, such as `Status` of BioSemi's BDF files.
+
+_STATUS = "status"
+_GLITCH_HZ = 256.0
+"""From this rate on, a code of one sample beside another is that of lines that do not switch at once."""
+_MOST = 0.2
+"""The proportion of samples at which a channel may change, if its numbers are codes."""
+
+
+def is_status(path: Path, name: str) -> bool:
+    """True of the channel of triggers and of the device's state in a BioSemi file."""
+    return path.suffix.lower() == ".bdf" and name.strip().lower() == _STATUS
+
+
+def find_triggers(path: Path, track: Track) -> list[tuple[float, str]]:
+    """Seconds from the first sample and codes of a channel's changes, but those to 0. Lost samples change nothing.
+
+    Of a BioSemi status, the lower 16 bits are codes; those of the upper 8 that are always on belong to no device.
+
+    Raises:
+        DataError: its numbers are not whole, or change all the time: they are a signal.
+    """
+    values = track.read(0, track.samples)
+    known = np.isfinite(values)
+    if not (values[known] == 0).any():
+        values, known = np.where(known, values, 0.0), np.ones(len(values), bool)  # codes alone are written down
+    codes = np.round(values[known]).astype(np.int64)
+    if not np.allclose(values[known], codes, atol=0.01 + 1e-4 * np.abs(codes).max(initial=0)):
+        raise _trigger_error(path, track, "numbers that are not whole")
+    if is_status(path, track.name):
+        codes &= 0xFFFF
+        codes &= ~(int(np.bitwise_and.reduce(codes, initial=0xFFFF)) & 0xFF00)
+    at = np.flatnonzero(known)
+    new = np.flatnonzero(np.diff(codes, prepend=0))
+    if len(new) > max(_MOST * len(codes), 20):
+        raise _trigger_error(path, track, f"{len(new)} changes in {len(codes)} samples")
+    if track.rate >= _GLITCH_HZ:
+        beside = (codes[np.minimum(new + 1, len(codes) - 1)] != 0) | (codes[np.maximum(new - 1, 0)] != 0)
+        new = new[(np.diff(new, append=len(codes)) > 1) | ~beside | (new == 0)]
+    return [(float(at[k]) / track.rate, str(codes[k])) for k in new.tolist() if codes[k]]
+
+
+def _trigger_error(path: Path, track: Track, what: str) -> DataError:
+    return DataError(
+        f"channel {track.name} is not one of triggers: {what}",
+        where=str(path),
+        expected="whole numbers that change when something happens, and 0 between",
+        hint="name the channel of the triggers, such as `channel: Status`",
+    )
+
+
+# The annotations beside a WFDB record, such as `100.atr` beside `100.hea`.
+
+_OTHERS = (".hea", ".dat", ".mat", ".edf", ".bdf", ".txt", ".csv", ".xws")
+
+
+def find_wfdb_notes(path: Path) -> list[Path]:
+    """The files of a record's annotations, by the path of its header; none of any other file."""
+    if path.suffix.lower() != ".hea":
+        return []
+    beside = (p for p in sorted(path.parent.glob(f"{path.stem}.*")) if p.suffix[1:].isalpha() and p.stem == path.stem)
+    return [p for p in beside if p.suffix.lower() not in _OTHERS and p.is_file() and _is_annotation(p)]
+
+
+def read_wfdb_notes(path: Path) -> dict[str, list[tuple[float, str]]]:
+    """Seconds from the first sample and texts of annotations, by the ending of their file: the note that was written,
+    or the symbol where there is none. Raises DataError where a file is damaged."""
+    found = {}
+    for file in find_wfdb_notes(path):
+        try:
+            import wfdb
+        except ImportError as error:
+            hint = "pip install wfdb"
+            raise DataError("WFDB annotations need the wfdb package", where=str(file), hint=hint) from error
+        try:
+            read = wfdb.rdann(str(path.with_suffix("")), file.suffix[1:])
+            rate = float(read.fs or wfdb.rdheader(str(path.with_suffix(""))).fs)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError) as error:
+            raise damaged_error(file, f"not readable as annotations: {error}") from error
+        notes = read.aux_note or [""] * len(read.sample)
+        texts = [note.strip("\0 ") or symbol for note, symbol in zip(notes, read.symbol, strict=True)]
+        found[file.suffix[1:]] = sorted(zip((read.sample / rate).tolist(), texts, strict=True))
+    return found
+
+
+def _is_annotation(path: Path) -> bool:
+    """True if a file ends as annotations do, with two bytes of 0, and has whole words of two bytes."""
+    size = path.stat().st_size
+    if size < 2 or size % 2:
+        return False
+    with path.open("rb") as file:
+        file.seek(size - 2)
+        return file.read() == b"\0\0"

@@ -1,0 +1,487 @@
+"""A `dataset.yaml` as it is written: read with the line of each value, checked, and turned into a dataset's card."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Baseline, Card, ModalityCard
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats.channels import POTENTIALS, find_card_unit
+from embench_plugins.datasets.own.clock import COLUMN
+from embench_plugins.datasets.own.layout import (
+    Column,
+    Description,
+    LabelSource,
+    OwnChannels,
+    People,
+    Rest,
+    Source,
+    TargetRule,
+    Trials,
+    Unlabelled,
+    group_raters,
+)
+
+# Reads a `dataset.yaml` so that whatever is wrong with it can be said with its line.
+#
+# All values stay as they are written: `no` is a class's name and not a truth value, `01` a subject and no number. The
+# schema makes numbers of what has to be one.
+
+DATASET = "dataset.yaml"
+HINT = "embench data new FOLDER writes a first one; the page on own data explains each key"
+MOST_BYTES = 1 << 20
+MOST_DEPTH = 20
+MOST_VALUES = 100_000
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+Place = tuple[str | int, ...]
+"""Where something stands: keys, and positions in lists, from the top."""
+
+
+class Written:
+    """The content of a `dataset.yaml`, and the line of each of its values.
+
+    Args:
+        content: texts, None, lists and mappings with keys that are texts.
+    """
+
+    def __init__(self, path: Path, content: Any, lines: dict[Place, int]) -> None:
+        self.path, self.content, self.lines = path, content, lines
+
+    def where(self, *place: str | int) -> str:
+        """File and line of a place, or of what it would stand in."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return f"{self.path}, line {self.lines.get(place, 1)}"
+
+
+def quote_yaml(text: str) -> str:
+    """A text as a `dataset.yaml` has it, in quotes where that is needed.
+
+    >>> quote_yaml("P01"), quote_yaml('so "calm"')
+    ('P01', '"so \\\\"calm\\\\""')
+    """
+    return text if re.fullmatch(r"[A-Za-z0-9][\w./-]*", text) else json.dumps(text, ensure_ascii=False)
+
+
+def read_yaml(path: Path) -> Written:
+    """Read the description in a file. Raises DataError that names the line at fault."""
+    if not path.parent.is_dir():
+        raise DataError(
+            "there is no such folder", where=str(path.parent), expected=f"a folder with {DATASET}", hint=HINT
+        )
+    if not path.is_file():
+        raise DataError(f"no {path.name} says what the recordings here are", where=str(path), hint=HINT)
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError("it is over a megabyte long", where=str(path), expected="a short description", hint=HINT)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        _check_events(path, text)
+        top = yaml.compose(text, yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise DataError(f"this is no text in UTF-8: {error.reason}", where=str(path), hint=HINT) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        hint = "indent with spaces, and put texts with `: `, `#` or a leading special character into quotes"
+        raise DataError(f"not readable as YAML: {what}", where=where, hint=hint) from error
+    if top is None:
+        raise DataError("the file is empty", where=str(path), expected="name, title, recordings and so on", hint=HINT)
+    lines: dict[Place, int] = {}
+    return Written(path, _parse_node(path, top, (), lines), lines)
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Refuses what could grow or run when it is read: aliases, tags, and deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
+        if isinstance(event, yaml.AliasEvent):
+            what = f"`*{event.anchor}` repeats another part"
+            raise DataError(what, where=where, expected="no aliases", hint="write it out in full")
+        if tag := getattr(event, "tag", None):
+            what = f"`{str(tag)[:60]}` is a tag"
+            raise DataError(what, where=where, expected="plain texts, lists and mappings", hint="remove the tag")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise DataError(f"it is nested over {MOST_DEPTH} deep", where=where, hint="correct the indentation")
+
+
+def _parse_node(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if len(lines) > MOST_VALUES or len(place) > MOST_DEPTH:
+        raise DataError("parts that repeat others make it endless", where=str(path), hint="write them out in full")
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.style is None and node.value in _NULLS else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_parse_node(path, item, (*place, i), lines) for i, item in enumerate(node.value)]
+    content: dict[str, Any] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise DataError(
+                "a key is a list or mapping", where=f"{path}, line {line}", expected="a text before the `:`", hint=HINT
+            )
+        if key.value in content:
+            raise DataError(
+                f"`{key.value}` stands here a second time",
+                where=f"{path}, line {line}",
+                expected=f"each key once; the first one is in line {lines[*place, key.value]}",
+                hint="remove one of them",
+            )
+        lines[*place, key.value] = line
+        content[key.value] = _parse_node(path, value, (*place, key.value), lines)
+    return content
+
+
+# Checks of a `dataset.yaml`: each fault with its line, what was expected, and the remedy.
+
+Disagreement = tuple[Place, str, str | None]
+"""Where, what is wrong, and the remedy."""
+
+
+def read_description(written: Written, schema: type[Unlabelled] = Description) -> Unlabelled:
+    """The description that a `dataset.yaml` holds. Raises DataError with the line of what is wrong first, and all
+    faults."""
+    if left := list(_find_left_open(written.content, ())):
+        open_, *rest = (".".join(map(str, place)) for place in left)
+        also = f"; so {'does' if len(rest) == 1 else 'do'} `{'`, `'.join(rest[:8])}`" if rest else ""
+        expected = _MISSING.get(str(left[0][-1]))
+        raise DataError(
+            f"`{open_}` still says TODO{also}",
+            where=written.where(*left[0]),
+            expected=expected,
+            hint="put in its place what the comment beside it says, or remove what these recordings have not",
+        )
+    try:
+        description = schema.model_validate(written.content)
+    except ValidationError as error:
+        found = [(tuple(part for part in of["loc"] if not _is_choice(part)), of) for of in error.errors()]
+        # A list is called too short if what stands in it is wrong, and a mapping no list.
+        deep = {place[:k] for place, _ in found for k in range(len(place))}
+        faults = sorted(
+            (_describe_fault(place, of, written) for place, of in found if place not in deep), key=itemgetter(0)
+        )
+        (_, where, first, hint), *others = faults
+        more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
+        raise DataError(f"{first}; {more}" if more else first, where=where, hint=hint or HINT) from error
+    for place, what, hint in _find_disagreements(description):
+        raise DataError(what, where=written.where(*place), hint=hint or HINT)
+    return description
+
+
+def _find_left_open(content: Any, place: Place) -> Iterator[Place]:
+    """The places where a person has not yet decided."""
+    if isinstance(content, str) and re.match("TODO\\b", content):
+        yield place
+    elif isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _find_left_open(value, (*place, key))
+
+
+def _describe_fault(place: Place, found: Any, written: Written) -> tuple[int, str, str, str | None]:
+    """Line, file and line, what is wrong, and the remedy."""
+    where = written.where(*place)
+    key = ".".join(map(str, place))
+    message, hint = found["msg"].removeprefix("Value error, "), None
+    if found["type"] == "extra_forbidden":
+        known = _list_known(place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, 1)
+        message = f"unknown key `{key}`" + (f"; did you mean `{near[0]}`?" if near else "")
+        hint = f"known here: {', '.join(known)}" if known else None
+    elif found["type"] == "missing":
+        message, hint = f"`{key}` is missing", _MISSING.get(str(place[-1]))
+    elif found["input"] is None and found["type"] != "value_error":
+        message, hint = f"`{key}` has no value", _MISSING.get(str(place[-1]))
+    else:
+        shown = f", not `{found['input']}`" if isinstance(found["input"], str) else ""
+        message = f"`{key}`: {message}{shown}" if key else message
+    return int(where.rpartition(" ")[2]), where, message, hint
+
+
+_MISSING = {
+    "fixed_order": "fixed_order: true, if all subjects had the tasks in one order, so that a clock can tell the label",
+    "labels_public": "labels_public: yes, if the licence allows to publish labels; else no",
+    "mains_hz": "mains_hz: 50, or 60 in America and parts of Asia",
+    "longest_s": "longest_s: the length of the longest recording in seconds, rounded up",
+    "licence": "licence: under which others may use the data, or `not shared`",
+    "citation": "citation: what to cite, or `unpublished`",
+    "name": "name: a short word, which records and leaderboards have",
+    "labels": "labels: NAME: {table: ratings.csv, keys: {participant: code}, column: rating}, for example",
+    "targets": "targets: NAME: {label: LABEL, kind: binary, cut: 5}; without labels too, it is a corpus",
+    "kind": "kind: binary, classes or value",
+}
+
+
+def _is_choice(part: str | int) -> bool:
+    """True if pydantic only says which of several types it tried."""
+    return isinstance(part, str) and bool(re.fullmatch(r"Column|str|(dict|tuple|mapping)\[.*", part))
+
+
+def _list_known(place: Place) -> list[str]:
+    """The keys that may stand at a place."""
+    kinds: Any = {
+        (): Description, ("participants",): People, ("baseline",): Rest, ("recordings", 0): Source,
+        ("recordings", 0, "trials"): Trials, ("recordings", 0, "signals", ""): OwnChannels,
+        ("recordings", 0, "order"): Column, ("recordings", 0, "start_s"): Column,
+        ("labels", ""): LabelSource, ("targets", ""): TargetRule,
+    }  # fmt: skip
+    plain = tuple(0 if isinstance(part, int) else part for part in place)
+    for end in (plain, (*plain[:-1], "")):
+        if end in kinds:
+            return [field.alias or name for name, field in kinds[end].model_fields.items()]
+    return []
+
+
+def _find_disagreements(of: Unlabelled) -> Iterator[Disagreement]:
+    """The parts that are right by themselves and do not fit another."""
+    yield from _check_signals(of)
+    yield from _check_names(of)
+    yield from _check_labels(of)
+    yield from _check_origins(of)
+    for target, rule in of.targets.items():
+        yield from _check_target(of, target, rule)
+    for key, wanted, there in (
+        ("default_modalities", of.default_modalities, of.modalities),
+        ("default_targets", of.default_targets, tuple(of.targets)),
+    ):
+        for name in wanted:
+            if name not in there:
+                yield (key,), f"`{name}` is none of {', '.join(there)}", None
+    if of.baseline and of.baseline.start_s >= of.baseline.stop_s:
+        yield ("baseline",), "it ends before it begins", None
+
+
+def _check_names(of: Unlabelled) -> Iterator[Disagreement]:
+    """Names in braces that no path has."""
+    for i, source in enumerate(of.recordings):
+        known = (*source.names, *(["stimulus", "trial"] if source.trials else []))
+        for key in ("stimulus", "session", "order", "start_s"):
+            text = getattr(source, key)
+            for name in re.findall(r"\{(.*?)\}", text) if isinstance(text, str) else ():
+                if name not in known:
+                    yield ("recordings", i, key), f"`{key}`: `{{{name}}}` is none of {', '.join(known)}", None
+        for label in source.labels or ():
+            if label not in of.labels:
+                yield ("recordings", i, "labels"), f"there is no label `{label}`", f"labels: {', '.join(of.labels)}"
+    group, names = of.participants.group, {name for source in of.recordings for name in source.names}
+    if group and not of.participants.table and group not in names:
+        what = f"`{group}` is no name in braces in the paths, and there is no table of participants"
+        yield ("participants", "group"), what, None
+
+
+def _check_labels(of: Unlabelled) -> Iterator[Disagreement]:
+    names = sorted({name for source in of.recordings for name in source.names})
+    trials = any(source.trials for source in of.recordings)
+    known = (*names, *(["stimulus", "trial"] if trials else []))
+    for label, raters in group_raters(of.labels).items():
+        for taken in set(raters.labels) & set(of.labels):
+            yield ("labels", taken), f"`{taken}` is also the label of one rater of {label}", "give it another name"
+    for label, spec in of.labels.items():
+        if not spec.table:
+            yield from _check_channels(of, label, (*spec.columns, *filter(None, [spec.column])))
+        if spec.file and spec.file not in known:
+            hint = f"put `{{{spec.file}}}` into the path of the files"
+            what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
+            yield ("labels", label, "file"), what, hint
+        if spec.trial and not trials:
+            yield ("labels", label, "trial"), "no recordings have `trials`", None
+        unknown = [k for k in (*spec.keys, *(spec.table.names if spec.table else ())) if k not in known]
+        if unknown:
+            hint = f"put `{{{unknown[0]}}}` into the path of the files, if their names say it"
+            yield ("labels", label, "keys"), f"`{unknown[0]}` is none of {', '.join(known)}", hint
+
+
+def _check_origins(of: Unlabelled) -> Iterator[Disagreement]:
+    """Each `from` that names no file of its recordings."""
+    for i, source in enumerate(of.recordings):
+        own = source.signals if isinstance(source.signals, Mapping) else {}
+        at: list[tuple[Place, str | None]] = [(("recordings", i), source.from_)]
+        at += [(("recordings", i, "trials"), source.trials.from_)] if source.trials else []
+        at += [
+            (("labels", name), label.from_)
+            for name, label in of.labels.items()
+            if source.labels is None or name in source.labels
+        ]
+        there = [*source.modalities, COLUMN]
+        for place, text in at:
+            if text and source.origin(text) is None:
+                yield (
+                    (*place, "from"),
+                    f"`from: {text}` is none of {', '.join(there)}",
+                    f"from: {there[0]}, for example",
+                )
+        for m, channels in own.items():
+            other = source.origin(channels.from_)
+            others = [name for name in own if name != m and not own[name].from_]
+            if channels.from_ and other not in others:
+                what = f"`from: {channels.from_}` of {m} is none of {', '.join(others)}"
+                yield ("recordings", i, "signals", m, "from"), what, "name a modality whose own file says when it began"
+
+
+def _check_channels(of: Unlabelled, label: str, columns: Sequence[str]) -> Iterator[Disagreement]:
+    """The columns beside the signals that are a signal themselves."""
+    for source in of.recordings:
+        for m, own in source.signals.items() if isinstance(source.signals, Mapping) else ():
+            for column in set(columns) & set(own.channels.values()):
+                what = f"`{column}` is a channel of {m}: a label made of a signal scores methods on their own input"
+                yield ("labels", label), what, "a label comes from ratings alone, or from what the experimenter did"
+
+
+def _check_signals(of: Unlabelled) -> Iterator[Disagreement]:
+    first: dict[str, OwnChannels] = {}
+    for i, source in enumerate(of.recordings):
+        for m in source.modalities:
+            own = source.signals[m] if isinstance(source.signals, Mapping) else None
+            own = own or OwnChannels(channels=dict.fromkeys(e4.CARDS[m].channels, ""), unit=e4.CARDS[m].unit)
+            before = first.setdefault(m, own)
+            place = ("recordings", i, "signals", m)
+            if before.standard != own.standard:
+                what = (
+                    f"{m} has channels {', '.join(before.standard)} in one source, {', '.join(own.standard)} in another"
+                )
+                yield place, what, "name them `standard: name in the file`, with the same standard names everywhere"
+            if find_card_unit(m, before.unit) != find_card_unit(m, own.unit):
+                yield place, f"{m} has units {before.unit} and {own.unit}", "bring the files to one unit"
+            if m not in POTENTIALS and own.unit is None and not source.bids:
+                hint = f"unit: {'uS' if m == 'eda' else 'degC' if m == 'temp' else 'a.u., if nobody knows it'}"
+                yield place, f"`unit` of {m} is missing", hint
+
+
+def _check_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+    def at(key: str) -> Place:
+        return ("targets", target, key)
+
+    if rule.label not in of.labels:
+        near = difflib.get_close_matches(rule.label, of.labels, 1)
+        what = f"there is no label `{rule.label}`" + (f"; did you mean `{near[0]}`?" if near else "")
+        yield at("label"), what, f"labels: {', '.join(of.labels) or 'none'}"
+        return
+    classes = of.labels[rule.label].class_names
+    for key in ("positive", "negative", "classes"):
+        for name in getattr(rule, key):
+            if name not in classes:
+                yield at(key), f"`{name}` is no class of {rule.label}", f"its classes: {', '.join(classes) or 'none'}"
+    if set(rule.positive) & set(rule.negative):
+        yield at("positive"), "a class is positive and negative", None
+    if rule.dead_band and not rule.dead_band[0] < rule.dead_band[1]:
+        yield at("dead_band"), "it ends before it begins", "dead_band: [4.5, 5.5], for example"
+    if list(rule.edges) != sorted(set(rule.edges)):
+        yield at("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
+    if rule.step and rule.kind != "value":
+        yield at("step"), "a step is one of values", "kind: value"
+    yield from _check_classes(of, target, rule) if classes else _check_numbers(target, rule)
+
+
+def _check_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+    """The faults in a target of a label with classes."""
+    place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
+    if rule.cut is not None or rule.edges or rule.dead_band or rule.centred:
+        yield place, "`cut`, `edges`, `dead_band` and `centred` are of numbers, and the label has classes", None
+    if rule.kind == "binary" and not (rule.positive and rule.negative):
+        hint = f"positive: [{classes[-1]}] and negative: [{classes[0]}]"
+        yield place, "which classes are `positive`, and which are `negative`?", hint
+    if rule.kind == "classes" and len(rule.classes or classes) < 3:
+        yield place, f"{len(rule.classes or classes)} classes", "two are `kind: binary`"
+    if rule.kind == "value":
+        yield place, "classes are no values", "kind: binary or classes"
+
+
+def _check_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:
+    """The faults in a target of a label without classes."""
+    place = ("targets", target, "kind")
+    if rule.kind == "binary" and rule.cut is None:
+        yield place, "above which number is it positive?", "cut: 5, for example"
+    if rule.kind == "classes" and len(rule.edges) < 2:
+        yield place, f"{len(rule.edges) + 1} classes", "edges: [3.5, 6.5], for example; two are `kind: binary`"
+    if rule.kind == "value" and (rule.cut is not None or rule.edges):
+        yield place, "a value has no `cut` or `edges`", "kind: binary or classes"
+
+
+# The card that a `dataset.yaml` makes.
+
+USUAL: Mapping[str, Literal["value", "mean", "majority"]] = {
+    "rating": "value",
+    "continuous": "mean",
+    "condition": "majority",
+}
+"""How values in a unit become one where the description does not say it, by the label's kind."""
+
+
+def make_card(of: Unlabelled) -> Card:
+    """The card of one folder."""
+    rest = of.baseline
+    return Card(
+        name=of.name,
+        title=of.title,
+        citation=of.citation,
+        doi=of.doi,
+        licence=of.licence,
+        obtain=HINT,
+        modalities={m: _make_modality(of, m) for m in of.modalities},
+        default_modalities=of.default_modalities or of.modalities,
+        targets=tuple(_make_target(of, name, rule) for name, rule in of.targets.items()),
+        mains_hz=of.mains_hz,
+        longest_s=of.longest_s,
+        labels_public=of.labels_public,
+        fixed_order=of.fixed_order,
+        baseline=Baseline(rest.start_s, rest.stop_s, rest.in_unit) if rest else None,
+        skip_s=of.skip_s,
+        default_targets=of.default_targets,
+        raters=group_raters(of.labels),
+        sessions=of.sessions,
+    )
+
+
+def _make_modality(of: Unlabelled, m: str) -> ModalityCard:
+    """A modality's channels, its rate where that is stated and the same everywhere, and its unit."""
+    own = [s.signals[m] for s in of.recordings if isinstance(s.signals, Mapping) and m in s.signals]
+    worn = any(source.e4 and m in source.modalities for source in of.recordings)
+    rates = {float(c.rate) if isinstance(c.rate, int | float) else math.nan for c in own}
+    rates |= {e4.CARDS[m].rate} if worn else set()
+    rate = rates.pop() if len(rates) == 1 else math.nan
+    if not own:
+        return e4.CARDS[m]
+    lows, highs = zip(*(c.applied for c in own), strict=True)
+    low, high = [e for e in lows if e is not None], [e for e in highs if e is not None]
+    # What all files have gone through: a filter that only some have had is applied to everything.
+    applied = (min(low) if len(low) == len(own) else None, max(high) if len(high) == len(own) else None)
+    return ModalityCard(own[0].standard, rate, find_card_unit(m, own[0].unit), applied)
+
+
+def _make_target(of: Unlabelled, name: str, rule: TargetRule) -> Target:
+    label = of.labels[rule.label]
+    classes = label.class_names
+
+    def numbers(named: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(classes.index(one) for one in named)
+
+    made = LabelRule(
+        aggregate=rule.aggregate or USUAL[label.kind],
+        cut=rule.cut,
+        ties=rule.ties,
+        dead_band=rule.dead_band,
+        lag_s=rule.lag_s,
+        annotator=rule.annotator,
+        positive=numbers(rule.positive),
+        negative=numbers(rule.negative),
+        classes=numbers(rule.classes),
+        edges=rule.edges,
+        centred=rule.centred,
+    )
+    n = len(rule.classes or classes) if classes else len(rule.edges) + 1
+    return Target(name, rule.kind, made, rule.label, n if rule.kind == "classes" else 2, label.scale, rule.step)

@@ -1,0 +1,203 @@
+"""Writers of files in formats of their time: EDF and BDF, large tables of numbers, and pickles of Python 2."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from pickle import _Pickler
+from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+# Headers of EDF and BDF files, and whole EDF+ files with annotations.
+
+
+class Channels(NamedTuple):
+    """What a header says of each channel, a text or number each; `low` to `high` of `unit` are `least` to `most` as
+    stored, and `count` is the number of samples a record."""
+
+    names: Sequence[str]
+    units: Sequence[str]
+    lows: Sequence[str]
+    highs: Sequence[str]
+    least: int
+    most: int
+    counts: Sequence[int]
+    filters: Sequence[str]
+
+
+def make_edf_header(
+    channels: Channels, records: int, *, start: str, mark: bytes = b"0       ", person: str = "", recording: str = "",
+    kind: str = "",
+) -> bytes:  # fmt: skip
+    """The header of a file of so many records of one second.
+
+    Args:
+        start: date and time, `dd.mm.yyhh.mm.ss`. `mark`: the 8 bytes that tell EDF from BDF. `kind`: what a later
+            version of the format calls the file, such as `EDF+C`.
+    """
+    count = len(channels.names)
+    columns = [
+        [f"{name:<16}" for name in channels.names],
+        [" " * 80] * count,
+        *([f"{text:<8}" for text in texts] for texts in (channels.units, channels.lows, channels.highs)),
+        [f"{channels.least:<8}"] * count,
+        [f"{channels.most:<8}"] * count,
+        [f"{text:<80}" for text in channels.filters],
+        [f"{samples:<8}" for samples in channels.counts],
+        [" " * 32] * count,
+    ]
+    head = f"{person:<80}{recording:<80}{start}{256 * (count + 1):<8}{kind:<44}{records:<8}{1:<8}{count:<4}"
+    return mark + (head + "".join(map("".join, columns))).encode("ascii")
+
+
+def write_edf_plus(
+    path: Path, channels: Mapping[str, str], data: np.ndarray, rate: int, notes: Sequence[str], width: int, *,
+    start: str, person: str, recording: str, filters: str = "", digits: int = 4,
+) -> None:  # fmt: skip
+    """An EDF+ file of one-second records: channels, each over the range of its own values, and one of annotations.
+
+    Args:
+        channels: names and units of the rows of `data` (C, samples).
+        notes: the lists of annotations of each record, in `width` samples.
+        digits: of the ends of a range, after the point.
+    """
+    count, records = len(data), data.shape[1] // rate
+    lows, highs = ([f"{edge:.{digits}f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
+    described = Channels(
+        [*channels, "EDF Annotations"], [*channels.values(), ""], [*lows, "-1"], [*highs, "1"], -32768, 32767,
+        [*[rate] * count, width], [*[filters] * count, ""],
+    )  # fmt: skip
+    head = make_edf_header(described, records, start=start, person=person, recording=recording, kind="EDF+C")
+    low, high = (np.array([float(text) for text in texts])[:, None] for texts in (lows, highs))
+    digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
+    body = digital.reshape(count, records, -1).transpose(1, 0, 2).reshape(records, -1)
+    texts = np.array([np.frombuffer(note.encode().ljust(2 * width, b"\0"), "<i2") for note in notes])
+    path.write_bytes(head + np.concatenate([body, texts], axis=1).tobytes())
+
+
+# Large tables of numbers as text, quickly: 25 million cells in seconds instead of minutes.
+#
+# Numbers are written digit by digit for a whole column at a time, into a matrix of characters in which a cell's unused
+# places are zero bytes; these are dropped at the end.
+
+_MINUS, _POINT, _ZERO = (np.uint8(ord(sign)) for sign in "-.0")
+ROWS = 50_000
+
+
+def write_rows(
+    file: BinaryIO,
+    columns: Sequence[np.ndarray],
+    decimals: Sequence[int],
+    *,
+    separator: str = ",",
+    short: Sequence[bool] | bool = True,
+) -> None:
+    """Appends rows to a binary file, with line feeds.
+
+    Args:
+        columns: (n,) integers each: the numbers times 10 to the power of their `decimals`, below 2^32.
+        decimals: for each column, digits after the point.
+        short: drop zeros at the end of a fraction, and a point with nothing after it, as programs do that print the
+            shortest text of a number; else every number has all of its decimals. For all columns, or each.
+    """
+    shorts = [short] * len(columns) if isinstance(short, bool) else short
+    for first in range(0, len(columns[0]), ROWS):
+        parts = []
+        for column, places, shortest in zip(columns, decimals, shorts, strict=True):
+            cells = _format_cells(column[first : first + ROWS], places, shortest)
+            parts += [cells, np.full((len(cells), 1), ord(separator), np.uint8)]
+        parts[-1][:] = ord("\n")
+        text = np.concatenate(parts, axis=1).ravel()
+        file.write(text[text != 0].tobytes())
+
+
+def _format_cells(numbers: np.ndarray, decimals: int, short: bool) -> np.ndarray:
+    """(n, width) characters of each number, zero bytes where it needs fewer."""
+    negative, left = numbers < 0, np.abs(numbers).astype(np.uint32)
+    digits = max(len(str(int(left.max(initial=0)))), decimals + 1)
+    out = np.zeros((len(numbers), digits + 2), np.uint8)
+    out[negative, 0] = _MINUS
+    trailing = np.full(len(numbers), short)
+    at = digits + 1
+    for place in range(digits):
+        rest = left // 10
+        digit = (left - rest * 10).astype(np.uint8)
+        if place < decimals:
+            trailing &= digit == 0
+            out[:, at] = np.where(trailing, 0, digit + _ZERO)
+        else:
+            out[:, at] = digit + _ZERO if place == decimals else np.where(left > 0, digit + _ZERO, 0)
+        at -= 1
+        if place == decimals - 1:
+            out[:, at] = np.where(trailing, 0, _POINT)
+            at -= 1
+        left = rest
+    return out
+
+
+# Writes pickles as Python 2 with numpy wrote them, for synthetic files in the formats of its time.
+#
+# Python 3's own pickler writes text where Python 2 wrote byte strings, and numpy's present module names. A file of this
+# module is read by Python 3 with `encoding="latin1"` only; its default, ASCII, fails.
+
+CHUNK = 1 << 20  # bytes of an array that are turned into a file's text at a time
+_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+
+
+def dump_python2(file: BinaryIO, value: Any, protocol: Literal[0, 1, 2]) -> None:
+    """Writes `value` to `file`, as Python 2 pickled it.
+
+    Args:
+        value: dict (its order is kept), list, tuple, str of ASCII (a byte string in the file), None, bool, float, int
+            of 32 bits, or an array of numbers, of any nesting; dicts and lists of up to 1000.
+    """
+    _Python2(file, protocol).dump(value)
+
+
+class _Python2(_Pickler):
+    """Python's own pickler, the one that is written in Python, with the strings, names and numbers of its ancestor."""
+
+    dispatch: ClassVar[dict[type, Any]] = dict(_Pickler.dispatch)
+    write: Callable[[bytes | memoryview], object]
+    put: Callable[[int], bytes]
+    memo: dict[int, tuple[int, Any]]
+    stored = 0
+
+    def memoize(self, obj: Any) -> None:
+        """Numbers what was written, from 1 as the C pickler did; only names and dtypes come again."""
+        self.stored += 1
+        self.write(self.put(self.stored))
+        if callable(obj) or isinstance(obj, np.dtype):
+            self.memo[id(obj)] = self.stored, obj
+
+    def reducer_override(self, obj: Any) -> Any:
+        """The calls that arrays and dtypes are made by."""
+        if isinstance(obj, np.ndarray):
+            content = np.ascontiguousarray(obj).reshape(-1).view(np.uint8).data
+            return _RECONSTRUCT, (np.ndarray, (0,), "b"), (1, obj.shape, obj.dtype, False, content)
+        if isinstance(obj, np.dtype):
+            return np.dtype, (obj.str[1:], 0, 1), (3, obj.str[0], None, None, None, -1, -1, 0)
+        return NotImplemented
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        module = obj.__module__.replace("numpy._core", "numpy.core")
+        self.write(f"c{module}\n{name or obj.__name__}\n".encode())
+        self.memoize(obj)
+
+    def _save_string(self, value: str | memoryview) -> None:
+        """A byte string: quoted and escaped in protocol 0, its length and bytes in the others."""
+        data = memoryview(value.encode("ascii")) if isinstance(value, str) else value
+        if self.bin:
+            self.write(b"U%c" % len(data) if len(data) < 256 else b"T" + struct.pack("<i", len(data)))
+            self.write(data)
+        else:
+            self.write(b"S'")
+            for start in range(0, len(data), CHUNK):
+                # After a double quote, `repr` takes single ones outside and escapes those inside, chunk by chunk alike.
+                self.write(repr(b'"' + data[start : start + CHUNK])[3:-1].encode("ascii"))
+            self.write(b"'\n")
+        self.memoize(value)
+
+    dispatch[str] = dispatch[memoryview] = _save_string
