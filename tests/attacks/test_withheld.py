@@ -103,5 +103,5 @@ def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:
 @pytest.mark.parametrize(
     ("subjects", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
 )
-def test_labels_that_can_be_enumerated_are_not_sealed(people: int, labels: int, refused: bool) -> None:
-    assert bool(why_labels_show(*of_people(people, labels))) == refused
+def test_labels_that_can_be_enumerated_are_not_sealed(subjects: int, labels: int, refused: bool) -> None:
+    assert bool(why_labels_show(*of_people(subjects, labels))) == refused

@@ -17,7 +17,7 @@ from ..tiny.world import make_subjects, write
     ("view", "context", "decisive_level"), [("unit", "unit", "movement"), ("context", "causal", "protocol_phase")]
 )
 def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
-    tmp_path: Path, view: str, context: str, judged: str
+    tmp_path: Path, view: str, context: str, decisive_level: str
 ) -> None:
     rules = tmp_path / "few.yaml"
     rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 2}\n")
@@ -27,7 +27,7 @@ def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     run, adjusted = read_run(folder), read_record(folder).scores.adjusted("arousal")
     assert run["time_context"] == context
     assert adjusted
-    assert adjusted.decisive_level == judged
+    assert adjusted.decisive_level == decisive_level
     assert not list(wrong_method(run))
     [wrong] = wrong_method({**run, "time_context": {"unit": "causal", "causal": "unit"}[context]})
     assert wrong.startswith("run.yaml: time_context: ")

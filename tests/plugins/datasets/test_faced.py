@@ -70,7 +70,7 @@ def every(people) -> list[Recording]:
     return [recording for own in people.values() for recording in own]
 
 
-everybody = pytest.mark.parametrize("subjects", sample(["everyone"]), indirect=True)
+everybody = pytest.mark.parametrize("people", sample(["everyone"]), indirect=True)
 """What is known of all people only."""
 
 

@@ -277,10 +277,10 @@ class TestRealRecordings:
     """Each release through a `dataset.yaml`, against the csv module or pyedflib and no code of this project."""
 
     @pytest.mark.parametrize("subjects", sample(["hku190[34]", "hku*"], "hku190[34]"))
-    def test_songs_with_their_ratings(self, tmp_path, people):
+    def test_songs_with_their_ratings(self, tmp_path, subjects):
         release = released("hku956")
         (tmp_path / "songs").mkdir()
-        for folder in (release / "1. physiological_signals").glob(people):
+        for folder in (release / "1. physiological_signals").glob(subjects):
             (tmp_path / "songs" / folder.name).symlink_to(folder)
         shutil.copy(release / "3. AV_ratings.csv", tmp_path / "ratings.csv")
         keys = {"participant": "participant_id", "number": "song_no", "song": "song_id"}
