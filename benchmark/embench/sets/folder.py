@@ -75,7 +75,7 @@ def write_folder(
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
     report: Mapping[str, Any],
-    write_site: Callable[[Path, Path, Path], object],
+    write_site: Callable[..., object],
     progress: EventCallback | None = None,
 ) -> Path | None:
     """Write the folder of a set's finished rows, replacing an earlier one; return its path, or None where no row is
@@ -87,7 +87,7 @@ def write_folder(
     Args:
         options: fields of a request that were given for all rows.
         able, unfit: from `forecast_rows`. `report`: from `check_readable`.
-        write_site: writes the site from (folder of entries, folder of the site, folder of notes), as `build_site` does.
+        write_site: `embench.site.build_site`, which this package may not import.
 
     Raises:
         MachineError: the folder cannot be written.
@@ -137,7 +137,7 @@ def write_folder(
             write_text(whole / "pull-request.md", _text("pull-request.md", facts))
             with TemporaryDirectory() as notes:
                 write_text(Path(notes) / f"{board}.md", _text("note.md", facts))
-                write_site(whole / _ENTRIES, whole / "site", Path(notes))
+                write_site(whole / _ENTRIES, whole / "site", notes_folder=Path(notes))
         submitted = ["README.md", *(_files(whole) if entries else ())]
         about = {"set": found.name, "hash": found.hash, "level": level, "files": checksum_files(whole, submitted)}
         write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
