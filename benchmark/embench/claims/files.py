@@ -31,7 +31,7 @@ from embench.statistics.gains import (
     units_by_seed,
 )
 from embench.statistics.intervals import Jackknife
-from embench.vocabulary import did_you_mean, has_control, names_code, names_place, texts_in
+from embench.vocabulary import did_you_mean, has_control, iterate_texts, names_code, names_path
 
 # A finished run of a claim, with the quantities that are measured.
 
@@ -497,12 +497,12 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
         raise UsageError(
             f"the file of {what} is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
         )
-    named = [(field, text) for field, text in texts_in(content) if field.rpartition(".")[2] not in _PROSE]
-    if wrong := [field for field, text in named if names_code(text) or names_place(text)]:
+    named = [(field, text) for field, text in iterate_texts(content) if field.rpartition(".")[2] not in _PROSE]
+    if wrong := [field for field, text in named if names_code(text) or names_path(text)]:
         raise UsageError(
             f"{what} names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
         )
-    if wrong := [field for field, text in texts_in(content) if has_control(text)]:
+    if wrong := [field for field, text in iterate_texts(content) if has_control(text)]:
         raise UsageError(
             f"{what} contains control characters: {', '.join(wrong)}", where=str(path), expected="plain text"
         )

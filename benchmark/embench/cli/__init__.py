@@ -27,7 +27,7 @@ import embench
 from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
 from embench.system import KEPT, explain_missing_library, killed_worker, out_of_memory
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 app = typer.Typer(
     name="embench",
@@ -234,7 +234,7 @@ def _in_one_line(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    first, _, rest = visible(message).partition("\n")
+    first, _, rest = escape_control(message).partition("\n")
     console.echo(first, colour="red", err=True)
     if rest:
         typer.echo(rest, err=True)

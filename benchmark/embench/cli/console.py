@@ -20,7 +20,7 @@ import typer
 from embench import screen
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.screen import PlanPart, TableColumn, field, fields, flags, grouped
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 # Printing: lines and paragraphs that fit the terminal, and one JSON document with `--json`.
 
@@ -48,15 +48,15 @@ def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
 def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: bool = False) -> None:
     """Print a line on stdout, or on stderr with `err`."""
     if os.environ.get("NO_COLOR") or not (bold or colour):
-        typer.echo(visible(text), err=err)
+        typer.echo(escape_control(text), err=err)
     else:
-        typer.secho(visible(text), bold=bold or None, fg=colour, err=err)
+        typer.secho(escape_control(text), bold=bold or None, fg=colour, err=err)
 
 
 def note(text: str) -> None:
     """Print a remark, which is not part of the result, on stderr; nothing with `--quiet`."""
     if not flags.quiet:
-        typer.echo(visible(text), err=True)
+        typer.echo(escape_control(text), err=True)
 
 
 LINE_WIDTH = 100
@@ -66,7 +66,7 @@ LINE_WIDTH = 100
 def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
     """Print text on stdout in lines that fit the terminal, at most 100 characters long; no word is split."""
     lines = textwrap.wrap(
-        visible(text),
+        escape_control(text),
         min(LINE_WIDTH, line_width()),
         initial_indent=indent,
         subsequent_indent=f"{indent}  " if indent else "",
@@ -154,7 +154,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     Args:
         columns: default: a column for each key of the rows, which are mappings from title to cell.
     """
-    if text := screen.table(rows, columns, line_width()):
+    if text := screen.format_table(rows, columns, line_width()):
         if title:
             wrapped(title, bold=True)
         typer.echo(text)  # its lines and control characters are escaped already

@@ -20,7 +20,7 @@ from embench.records import TimeContext
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.screen import Progress, Steps
 from embench.statistics import metric_facts
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target
@@ -313,7 +313,7 @@ def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust
 
 def _write(path: Path | None, text: str) -> None:
     if path is None:
-        typer.echo(visible(text), nl=False)
+        typer.echo(escape_control(text), nl=False)
         return
     with saving("the text", path):
         write_text(path, text)

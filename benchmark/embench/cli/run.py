@@ -35,7 +35,7 @@ from embench.cli.options import (
 from embench.errors import UsageError
 from embench.planning.request import AXES, Request, format_command, make_request
 from embench.records.wording import format_duration, format_figure
-from embench.screen import Progress, long_warning, smaller
+from embench.screen import Progress, long_warning, suggest_smaller
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def run(
 
         (document,) = describe_plans([request])
     else:
-        with Progress(smaller(request)) as progress:
+        with Progress(suggest_smaller(request)) as progress:
             result = _load_or_run(request, every, progress)
         document = result.json()
     if as_json:
         console.document(document)
     elif dry_run:
         show.print_plan(document)
-        if warning := long_warning(document["expected_s"], smaller(request)):
+        if warning := long_warning(document["expected_s"], suggest_smaller(request)):
             console.note(warning)
     else:
         show.print_run(result, every=every)

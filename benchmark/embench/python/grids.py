@@ -22,7 +22,7 @@ from embench.python.running import DryRun, plugin_name, request_with, watcher
 from embench.records.pretraining_comparison import RowFloors
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
-from embench.screen import Progress, Steps, run_plan, set_plan, table
+from embench.screen import Progress, Steps, format_table, run_plan, set_plan
 from embench.sets.files import SetLevel, find_set
 from embench.sets.rows import baseline_rows
 from embench.sets.running import (
@@ -137,8 +137,8 @@ class BaselineBoard:
         for rows in board_panels(self.rows):
             title = ", ".join([name_without_package(rows[0]["dataset"]), rows[0]["protocol"], rows[0]["target"]])
             cells = [{name: cell for name, cell in row.items() if name != "run"} for row in board_cells(rows)]
-            parts += [f"{title}\n{table(cells, None, _WIDTH)}", *board_notes(rows)]
-            parts.append(table(model_cells(rows), None, _WIDTH))
+            parts += [f"{title}\n{format_table(cells, None, _WIDTH)}", *board_notes(rows)]
+            parts.append(format_table(model_cells(rows), None, _WIDTH))
         return "\n\n".join(filter(None, [*parts, *self._notes]))
 
     def _repr_html_(self) -> str:

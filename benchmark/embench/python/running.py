@@ -27,7 +27,7 @@ from embench.errors import UsageError
 from embench.planning.hub import offline
 from embench.planning.request import Request, make_request
 from embench.python.records import from_python, in_python, remember_own, store_plugin
-from embench.screen import PlanPart, Progress, plan_text, run_plan, smaller
+from embench.screen import PlanPart, Progress, plan_text, run_plan, suggest_smaller
 from embench.system import EventCallback
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result 
     from embench.runs import run as runner  # imports torch, which nobody needs before
 
     request = request_with(values)
-    with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as bar:
+    with Progress(map(str, map(in_python, suggest_smaller(request)))) if progress else nullcontext() as bar:
         if not dry_run:
             return remember_own(runner.run(request, progress=watcher(bar)))
         with offline():

@@ -58,7 +58,7 @@ from embench.sets.rows import BaselineRow
 from embench.sets.running import RowForecast, apply_tuning, why_failed
 from embench.statistics import metric_facts
 from embench.system import EventCallback
-from embench.vocabulary import markdown, names_place
+from embench.vocabulary import markdown, names_path
 
 SET_FILE = "baselines.json"
 """File that identifies the folder: its set, and digests of the files for submission."""
@@ -290,7 +290,7 @@ def _group_reasons(rows: Iterable[tuple[str, BaselineRow]], count: int | None = 
 
 def _hide_paths(text: str) -> str:
     """Return the text with paths on this machine replaced by file names."""
-    return " ".join(re.split(r"[/\\]", word)[-1] if names_place(word) else word for word in text.split(" "))
+    return " ".join(re.split(r"[/\\]", word)[-1] if names_path(word) else word for word in text.split(" "))
 
 
 def _text(template: str, facts: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ from embench.site.leaderboards import (
 )
 from embench.site.pages import notice, private_pages, read, render, style_texts, write_page
 from embench.system import ProgressCallback
-from embench.vocabulary import harmless
+from embench.vocabulary import escape_formula
 
 # Data of the pages as CSV and JSON: all entries, and the entries of each dataset.
 
@@ -160,7 +160,7 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _make_harmless(value: Any) -> Any:
-    return harmless(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 # All pages of the site, and the folder that they are written to.

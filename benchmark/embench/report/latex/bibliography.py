@@ -18,7 +18,7 @@ from embench.files import parse_yaml
 from embench.records.record import Record
 from embench.records.wording import counted, in_words, join_with_and, number_in_words
 from embench.report.facts import RunFacts, dataset_card
-from embench.vocabulary import label, visible
+from embench.vocabulary import escape_control, label
 
 # LaTeX from `templates/`, and escaping of text.
 
@@ -42,7 +42,7 @@ def escape(text: object) -> str:
 
 
 def _escaped(text: object) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
+    return "".join(_SPECIAL.get(letter, letter) for letter in escape_control(str(text)).replace("\n", " "))
 
 
 def in_apa(text: str) -> str:
