@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from embench.records import wording
-from embench.records.wording import format_duration, format_value
+from embench.records.wording import format_duration, format_value, grouped
 from embench.system import ProgressCallback
 from embench.vocabulary import escape_control
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 
 # Tables of plain text; columns define heads and cells.
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -117,18 +114,6 @@ def fitting_columns(
 def _fits(widths: Sequence[int], width: int) -> bool:
     """Return True if columns of these widths fit side by side."""
     return sum(widths) + 2 * (len(widths) - 1) <= width
-
-
-def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """Group the second items of pairs by the first, in order of first appearance.
-
-    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
-    {'no label': ['s1', 's3'], 'too short': ['s2']}
-    """
-    groups: dict[K, list[V]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
 
 
 _PAD = 2

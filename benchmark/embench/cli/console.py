@@ -19,7 +19,8 @@ import typer
 
 from embench import screen
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
-from embench.screen import PlanPart, TableColumn, field, fields, flags, grouped
+from embench.records.wording import grouped
+from embench.screen import PlanPart, TableColumn, field, fields, flags
 from embench.vocabulary import escape_control
 
 # Printing: lines and paragraphs that fit the terminal, and one JSON document with `--json`.

@@ -314,7 +314,7 @@ def look(
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
-    from embench.report.look import LookedAt, write_look
+    from embench.report.look import LookContent, write_look
     from embench.statistics.answerable import find_unanswerable, without_repeats
     from embench.statistics.power import find_power
 
@@ -336,7 +336,7 @@ def look(
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
-        content = LookedAt(source.reader, store, card, rules, chosen, people, own)
+        content = LookContent(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
         path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)

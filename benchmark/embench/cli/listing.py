@@ -466,7 +466,7 @@ def new_plugin(
 
 
 @plugin_app.command("check")
-def check_plugins(
+def check_packages(
     target: Annotated[
         str,
         Argument(
@@ -478,9 +478,9 @@ def check_plugins(
     as_json: Json = False,
 ) -> None:
     """Check plugins: registry entry, import and conformance; exit with 1 on a failure."""
-    from embench.authoring import look_through
+    from embench.authoring import check_plugins
 
-    found = list(look_through(target, data_root))
+    found = list(check_plugins(target, data_root))
     failed = [one for one in found if one.fault]
     if as_json:
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})

@@ -22,7 +22,7 @@ from embench.errors import UsageError
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
-from embench.screen import grouped
+from embench.records.wording import grouped
 from embench.vocabulary import did_you_mean
 
 # Options shared by several commands, and `--config FILE`, which reads options from a file.

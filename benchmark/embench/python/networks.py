@@ -1,4 +1,4 @@
-"""A torch network as an encoder, and a scikit-learn estimator as a fusion."""
+"""Encoders from torch networks, and fusions from scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class GivenEstimator(Estimator):
         named = weight_parameter(model) if np.ptp(weight) > 0 else None
         labels = y if self.kind == "value" else y.astype(int)
         try:
-            self._model = model.fit(self._filled(X), labels, **({named: weight} if named else {}))
+            self._model = model.fit(self._fill(X), labels, **({named: weight} if named else {}))
         except ValueError as error:
             if "NaN" not in str(error):
                 raise
@@ -83,31 +83,27 @@ class GivenEstimator(Estimator):
         if self._model is None and self._only is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
-            return (
-                np.full(len(X), self._only)
-                if self._model is None
-                else np.asarray(self._model.predict(self._filled(X)), float)
-            )
-        share = np.zeros((len(X), self.classes))  # a class that no training row has keeps a probability of 0
+            only = self._model is None
+            return np.full(len(X), self._only) if only else np.asarray(self._model.predict(self._fill(X)), float)
+        share = np.zeros((len(X), self.classes))  # classes without a training row have a probability of 0
         if self._model is None:
             share[:, int(self._only or 0)] = 1.0
         else:
-            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._filled(X))
+            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._fill(X))
         return share if self.kind == "classes" else share[:, 1]
 
-    def _filled(self, X: np.ndarray) -> np.ndarray:
+    def _fill(self, X: np.ndarray) -> np.ndarray:
         return np.where(self._known, X, 0.0)
 
 
 def is_estimator(value: Any) -> bool:
-    """True if an object has the methods of a scikit-learn estimator."""
-    return not isinstance(value, type) and all(
-        hasattr(value, name) for name in ("fit", "predict", "get_params", "set_params")
-    )
+    """Return True if an object has the methods of a scikit-learn estimator."""
+    names = ("fit", "predict", "get_params", "set_params")
+    return not isinstance(value, type) and all(hasattr(value, name) for name in names)
 
 
 def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]:
-    """Make a fusion from a scikit-learn classifier (for targets with classes) or regressor (for values).
+    """Make a fusion from a scikit-learn classifier (for targets with classes) or regressor (for continuous targets).
 
     Args:
         name: name in tables and ids; by default the classes of all steps.
@@ -133,7 +129,7 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
                 "supports it"
             ),
         )
-    estimator = clone(given)  # what it has learned so far stays behind
+    estimator = clone(given)  # without anything that it has learned
     parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
         raise UsageError(
@@ -147,9 +143,10 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
 
 
 def needs_imputing(model: Any) -> bool:
-    """True if NaN would reach a step that does not accept it, by scikit-learn's tags; False where the model imputes."""
+    """Return True if NaN would reach a step that does not accept it, by scikit-learn's tags; False if the model
+    imputes."""
     if any(type(part).__module__.startswith("sklearn.impute") for part in model.get_params().values()):
-        return False  # its author decides how
+        return False
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return any(not get_tags(step).input_tags.allow_nan for step in steps if step not in (None, "passthrough"))
 
@@ -168,7 +165,7 @@ def _is_open_seed(name: str, value: Any) -> bool:
 
 
 def _compose_name(estimator: Any) -> str:
-    """Return the classes of an estimator's steps, joined by `-`; a long name has only the initials of all but the last.
+    """Return the classes of an estimator's steps, joined by `-`; in a long name, all but the last are abbreviated.
 
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.ensemble import RandomForestClassifier
@@ -178,24 +175,23 @@ def _compose_name(estimator: Any) -> str:
     >>> _compose_name(make_pipeline(SimpleImputer(), StandardScaler(), PCA(), RandomForestClassifier()))
     'SI-SS-PCA-RandomForestClassifier'
     """
-    *before, last = [type(step).__name__ for step in _steps(estimator)]
+    *before, last = [type(step).__name__ for step in _iterate_steps(estimator)]
     whole = "-".join([*before, last])
     if len(whole) > LONGEST_NAME:
         whole = "-".join([*("".join(filter(str.isupper, name)) or name[:3] for name in before), last])
     return whole[-LONGEST_NAME:].lstrip("-")
 
 
-def _steps(estimator: Any) -> Iterator[Any]:
-    """Yield the steps of an estimator in order, including those of inner pipelines; a wrapped estimator follows its
-    wrapper."""
+def _iterate_steps(estimator: Any) -> Iterator[Any]:
+    """Yield the steps of an estimator in order, including those of inner pipelines and wrapped estimators."""
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps:
             if step is not None and step != "passthrough":
-                yield from _steps(step)
+                yield from _iterate_steps(step)
         return
     yield estimator
     if isinstance(inside := estimator.get_params(deep=False).get("estimator"), BaseEstimator):
-        yield from _steps(inside)
+        yield from _iterate_steps(inside)
 
 
 def _get_last_step(estimator: Any) -> Any:
@@ -208,12 +204,12 @@ def _get_last_step(estimator: Any) -> Any:
 
 MakeNetwork = Callable[[int, int], nn.Module]
 
-_USUAL = (32, 1280)
-"""Channels and samples with which a network is made to learn its class name only."""
+_TYPICAL_SHAPE = (32, 1280)
+"""Channels and samples with which a network is made only to find its class name."""
 
 
 class AtRate(Encoder):
-    """Base of encoders whose networks read the signal at `rate_hz`, if their recipe resamples it."""
+    """Base of encoders that resample signals to the `rate_hz` in their recipe."""
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
@@ -227,8 +223,8 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.network`: `make(channels, samples)` returns the network for windows; its output
-    is one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
+    """Base of the classes of `embench.network`: `make(channels, samples)` returns a network that maps windows to one
+    token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
@@ -261,7 +257,7 @@ class GivenNetwork(AtRate):
 
 
 class GivenWindows(nn.Module):
-    """Module that maps x (B, C, T) and mask (B, T) or None to the Tokens of the inner network."""
+    """Module that applies a network to windows x (B, C, T) with a mask (B, T) or None, and returns Tokens."""
 
     def __init__(self, network: nn.Module, title: str) -> None:
         super().__init__()
@@ -354,9 +350,9 @@ def network(
             expected="a function make(channels, samples) that returns a new torch.nn.Module",
             hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
         )
-    title = _network_name(make) if name is None else checked_name(name)
+    title = _find_name(make) if name is None else checked_name(name)
     recipe = Recipe(
-        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
+        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_check_class_weight(class_weight),
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
@@ -409,13 +405,13 @@ def encoder(
 
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
-    """True if an encoder resamples signals to the rate in its recipe."""
+    """Return True if an encoder resamples signals to the rate in its recipe."""
     read = base(recipe.but(prepare={"rate_hz": 1})).reads
     return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
 def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Recipe:
-    """Return a recipe with this view and rate on every dataset; None keeps the recipe's own."""
+    """Return a recipe with this view and rate on every dataset; None keeps those of the recipe."""
     changes: dict[str, Any] = {} if view is None else {"view": view}
     prepare = {} if rate_hz is None else {"rate_hz": rate_hz}
     datasets = {
@@ -426,8 +422,8 @@ def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Rec
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:
-    """Return the view of windows of `window_s`, by default 10 s, every `step_s`; or of `context_s` before a unit's end.
-    Raises UsageError where both are given, or a length is not above 0."""
+    """Return the view of windows of `window_s` (default: 10) seconds every `step_s`, or of the last `context_s` seconds
+    before a unit's end. Raises UsageError for both together, and for lengths of 0 or less."""
     for name, value in (("window_s", window_s), ("step_s", step_s), ("context_s", context_s)):
         if value is not None and not value > 0:
             raise UsageError("a length is not above 0", where=f"{name}={value}", expected="seconds, above 0")
@@ -443,19 +439,19 @@ def view_of_lengths(window_s: float | None, step_s: float | None, context_s: flo
     return View("context", float(context_s))
 
 
-def _network_name(make: MakeNetwork) -> str:
+def _find_name(make: MakeNetwork) -> str:
     """Return the name of `make`, or the class of the network that it returns; `network` where neither is specific."""
     name = getattr(make, "__name__", None)
     if name not in (None, "<lambda>", "make"):
         return str(name)
-    with fork_rng(devices=[]), suppress(Exception):  # it is made again with the shape of the data, where it may fail
-        network = type(make(*_USUAL))
+    with fork_rng(devices=[]), suppress(Exception):  # an error is reported when the network is made for the data
+        network = type(make(*_TYPICAL_SHAPE))
         if not network.__module__.startswith("torch.nn."):
             return network.__name__
     return "network"
 
 
-def _weighing(class_weight: str) -> Any:
+def _check_class_weight(class_weight: str) -> Any:
     if class_weight not in ("balanced", "none"):
         raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
     return class_weight

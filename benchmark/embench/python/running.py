@@ -62,9 +62,9 @@ class DryRun:
         return plan_text(self.parts)
 
 
-def watcher(bar: Progress | None) -> EventCallback:
-    """Return the callback that prints events; without progress, it prints notes on objects and on conflicts with
-    leaderboards only."""
+def make_watcher(bar: Progress | None) -> EventCallback:
+    """Return a callback that prints the events of a run; without `bar`, only notes on objects and on what leaderboards
+    reject."""
 
     def watch(event: Mapping[str, Any]) -> None:
         if bar:
@@ -75,7 +75,7 @@ def watcher(bar: Progress | None) -> EventCallback:
     return watch
 
 
-_BASES = {
+_INTERFACES = {
     "encoder": ("embench.interfaces.encoder", ("Encoder",)),
     "pretrainer": ("embench.interfaces.pretrainer", ("Pretrainer",)),
     "fusion": ("embench.interfaces.fusion", ("Fusion", "Estimator")),
@@ -161,25 +161,25 @@ def run(
 
 
 def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result | DryRun:
-    """Run the options `values` of `run`, or plan them."""
-    from embench.runs import run as runner  # imports torch, which nobody needs before
+    """Run, or only plan, the options `values` of `run`."""
+    from embench.runs import run as runner  # imports torch, which is slow
 
     request = request_with(values)
     with Progress(map(str, map(in_python, suggest_smaller(request)))) if progress else nullcontext() as bar:
         if not dry_run:
-            return remember_own(runner.run(request, progress=watcher(bar)))
+            return remember_own(runner.run(request, progress=make_watcher(bar)))
         with offline():
-            (document,) = runner.describe_plans([request], watcher(bar))
+            (document,) = runner.describe_plans([request], make_watcher(bar))
         return DryRun(document, tuple(run_plan(document)))
 
 
 def request_with(values: Mapping[str, Any]) -> Request:
     """Return the request for the options `values` of `run`, whose methods may be objects."""
-    # Options are first checked as texts; names of objects, which no text may contain, are inserted afterwards.
+    # Options are first checked as strings. Names of objects, which users may not type, are inserted afterwards.
     return replace(
         make_request(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
-        encoders=_encoders(values["encoder"]),
-        pretrainers=_pretrainers(values["pretrainer"]),
+        encoders=_name_encoders(values["encoder"]),
+        pretrainers=_name_pretrainers(values["pretrainer"]),
         fusion=plugin_name("fusion", values["fusion"]),
     )
 
@@ -238,7 +238,7 @@ def benchmark(
 
 
 def _rename_model(model: Any, name: str) -> type[Any]:
-    """Return the model under another name. Raises UsageError where it has a name already, or the name is not valid."""
+    """Return the model under another name. Raises UsageError for a plugin, which has a name, and for invalid names."""
     if isinstance(model, str):
         raise UsageError(
             f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
@@ -251,32 +251,38 @@ def _rename_model(model: Any, name: str) -> type[Any]:
     return estimator_class(model, name)
 
 
-def _encoders(encoder: Any) -> tuple[str, ...]:
+def _name_encoders(encoder: Any) -> tuple[str, ...]:
     if isinstance(encoder, Mapping):
         return tuple(f"{modality}={plugin_name('encoder', each)}" for modality, each in encoder.items())
     several = encoder if isinstance(encoder, list | tuple) else [encoder]
     return tuple(str(plugin_name("encoder", each)) for each in several)
 
 
-def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
+def _name_pretrainers(pretrainer: Any) -> tuple[str, ...]:
     several = pretrainer if isinstance(pretrainer, list | tuple) else [pretrainer]
     return tuple(str(plugin_name("pretrainer", each)) for each in several if each is not None)
 
 
 def plugin_name(kind: str, value: Any) -> str | None:
-    """Return the name of a plugin from its name or object; an object is stored for worker processes.
+    """Return the name of a plugin; an object is stored for worker processes and gets a name.
+
+    Args:
+        kind: `encoder`, `pretrainer` or `fusion`.
+        value: name, path or object; None: no plugin.
 
     Raises:
-        UsageError: it cannot be run.
+        UsageError: the object is not a plugin of this kind.
     """
     if value is None or isinstance(value, str | Path):
         return None if value is None else str(value)
-    module, names = _BASES[kind]
+    module, names = _INTERFACES[kind]
     interface = __import__(module, fromlist=names)
     bases = tuple(getattr(interface, name) for name in names)
     where = f"{kind}="
     if isinstance(value, type) and issubclass(value, bases):
-        return store_plugin(kind, value, text=_describe_object(value), source=_source(getattr(value, "make", value)))
+        return store_plugin(
+            kind, value, text=_describe_object(value), source=_get_source(getattr(value, "make", value))
+        )
     if isinstance(value, bases):
         raise UsageError(
             f"this is an object of the class {type(value).__name__}",
@@ -304,7 +310,7 @@ def plugin_name(kind: str, value: Any) -> str | None:
     if kind == "encoder" and is_estimator_class(cls):
         way = f'encoder="handcrafted", fusion={cls.__name__}(..)'
         raise UsageError(f"{cls.__name__} is a fusion", where=where, expected="an encoder", hint=way)
-    if callable(value):  # `benchmark` takes what is no encoder for a fusion
+    if callable(value):  # `benchmark` passes everything that is not an encoder as a fusion
         called = getattr(value, "__name__", type(value).__name__)
         raise UsageError(
             f"{called} is not a {kind}",
@@ -321,13 +327,13 @@ def plugin_name(kind: str, value: Any) -> str | None:
 
 
 def is_estimator_class(value: type[Any]) -> bool:
-    """True for a class of scikit-learn estimators."""
+    """Return True for a class of scikit-learn estimators."""
     return all(hasattr(value, name) for name in ("fit", "predict", "get_params"))
 
 
 def _describe_object(value: Any) -> str:
-    """Return the text of the user's object for the record."""
-    value = getattr(value, "given", value)  # the estimator of a class that was made of it
+    """Return a text on the user's object for the record: its `repr`, or its class and bases."""
+    value = getattr(value, "given", value)  # the user's estimator, if embench made a class from it
     if not isinstance(value, type):
         try:
             text = value.__repr__(N_CHAR_MAX=100_000)
@@ -340,7 +346,7 @@ def _describe_object(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
-def _source(value: Any) -> str | None:
+def _get_source(value: Any) -> str | None:
     try:
         return inspect.getsource(value)
     except (OSError, TypeError):

@@ -1,5 +1,4 @@
-"""`embench.windows`, `embench.features` and `embench.splitter`: what a run reads and how it splits, for code of one's
-own.
+"""`embench.windows`, `embench.features` and `embench.splitter`: inputs and folds of a run, for the user's own code.
 
 >>> import embench
 >>> windows = embench.windows("amigos", modalities="eda", target="arousal", rate_hz=16)
@@ -61,7 +60,7 @@ class _Parts(NamedTuple):
 
 
 class FoldRows(_Parts):
-    """Positions of the windows of a fold: `train` and `validation`, with labels, and `test`, all scored windows."""
+    """Positions of the windows of a fold: labelled windows for `train` and `validation`, and all windows for `test`."""
 
     units: np.ndarray
     """Positions of the training units in the cohort."""
@@ -78,7 +77,7 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class _Study:
-    """A dataset under a protocol, as a run on one target sees it."""
+    """A dataset under a protocol, with the units and labels of one target."""
 
     request: Request
     protocol: Protocol
@@ -95,12 +94,12 @@ class _Study:
         return StoreSource.from_spec(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
 
     def labels(self, train: np.ndarray) -> np.ndarray:
-        """Return the labels of all units, for a method that is fitted on the units at `train`."""
+        """Return the labels of all units; `train`: positions of training units, which may determine a threshold."""
         return self.cohort.labels(self.target, train)
 
     @property
     def decided(self) -> bool:
-        """True if labels do not depend on the training units."""
+        """True if labels are the same in all folds, since no training units determine the threshold."""
         return self.target.rule.cut != "training_mean"
 
     def units(self, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -196,12 +195,12 @@ class Windows:
     def X(self) -> Samples:  # noqa: N802  as scikit-learn calls it
         """(N, C, T) float32, memory-mapped; one for each modality if there are several. Normalised by the protocol,
         except for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
-        return self._one_or_all({m: own.x for m, own in self._stored.items()})
+        return self._unwrap_single({m: own.x for m, own in self._stored.items()})
 
     @property
     def mask(self) -> Samples:
         """(N, T) bool, memory-mapped: True for recorded samples; one for each modality if there are several."""
-        return self._one_or_all({m: own.mask for m, own in self._stored.items()})
+        return self._unwrap_single({m: own.mask for m, own in self._stored.items()})
 
     @property
     def scaled_per_fold(self) -> tuple[str, ...]:
@@ -248,7 +247,7 @@ class Windows:
 
     @cached_property
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        """Unit -> its first window, and the one after its last."""
+        """Unit -> (position of its first window, position after its last)."""
         first = np.flatnonzero(np.diff(self._unit, prepend=-1))
         last = np.append(first[1:], len(self._unit))
         return dict(zip(self._unit[first].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
@@ -270,8 +269,11 @@ class Windows:
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}
         for m, own in self._stored.items():
-            x[m], mask[m] = _scale(np.array(own.x[index]), own.mask[index], scales.get(m)), np.array(own.mask[index])
-        return Arrays(self._one_or_all(x), self._one_or_all(mask), self._labels(fold, role)[index])
+            x[m], mask[m] = (
+                _apply_scale(np.array(own.x[index]), own.mask[index], scales.get(m)),
+                np.array(own.mask[index]),
+            )
+        return Arrays(self._unwrap_single(x), self._unwrap_single(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
         """Return the windows of `arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
@@ -353,7 +355,7 @@ class Windows:
         return self._study.labels(fold.units)[self._unit].astype(np.float32)
 
     def _scales(self, fold: FoldRows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return modality -> mean and gain (C, 1) for scaling it in this fold."""
+        """Return modality -> mean and gain (C, 1) with which this fold scales it."""
         study, found = self._study, {}
         for m in self.scaled_per_fold:
             units = fold.units[np.isfinite(study.labels(fold.units)[fold.units])]
@@ -361,13 +363,13 @@ class Windows:
             found[m] = level["mean"][:, None], (1.0 / level["std"])[:, None]
         return found
 
-    def _one_or_all(self, arrays: dict[str, np.ndarray]) -> Samples:
+    def _unwrap_single(self, arrays: dict[str, np.ndarray]) -> Samples:
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
-def _scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Scale windows (..., C, T): subtract the mean, multiply by the gain, and set values outside the mask (..., T) to
-    zero; unchanged without a scale."""
+def _apply_scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Subtract the mean from windows (..., C, T), multiply them by the gain, and set values outside the mask (..., T)
+    to zero; without `scale`, which is (mean, gain), return them unchanged."""
     if scale is None:
         return x
     return np.where(mask[..., None, :], (x - scale[0]) * scale[1], np.float32(0))
@@ -394,10 +396,8 @@ class TorchWindows(Dataset[Any]):
         i, x, mask = self._index[position], {}, {}
         for m, own in self._stored.items():
             seen = np.array(own.mask[i])
-            x[m], mask[m] = (
-                torch.from_numpy(_scale(np.array(own.x[i]), seen, self._scales.get(m))),
-                torch.from_numpy(seen),
-            )
+            mask[m] = torch.from_numpy(seen)
+            x[m] = torch.from_numpy(_apply_scale(np.array(own.x[i]), seen, self._scales.get(m)))
         (first, *others) = self._stored
         return (x, mask, self._y[i]) if others else (x[first], mask[first], self._y[i])
 
@@ -510,14 +510,14 @@ def splitter(
     Raises:
         UsageError: a name does not exist. DataError: the data are missing or damaged.
     """
-    return Splitter(_study(_request(dataset, None, target, protocol, data_root), None), seed)
+    return Splitter(_make_study(_make_request(dataset, None, target, protocol, data_root), None), seed)
 
 
-def _refuse_network(channels: int, samples: int) -> nn.Module:  # windows alone are made of it
+def _refuse_network(channels: int, samples: int) -> nn.Module:  # the encoder only determines windows
     raise UsageError(f"no network is made for {channels} channels of {samples} samples")
 
 
-def _request(
+def _make_request(
     dataset: str, modalities: Texts | None, target: str | None, protocol: str, data_root: str | Path | None
 ) -> Request:
     return make_request(
@@ -533,18 +533,18 @@ def _plan_study(
     protocol: str,
     data_root: str | Path | None,
 ) -> tuple[_Study, dict[str, Part]]:
-    """Return a dataset for custom code, and the encoder of each modality, which determines the windows."""
-    request = _request(dataset, modalities, target, protocol, data_root)
+    """Return a dataset for the user's own code, and modality -> encoder, which determines the windows."""
+    request = _make_request(dataset, modalities, target, protocol, data_root)
     _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
     for m in chosen_modalities(request, card, available):
         alone = make_request(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
         parts[m] = resolve_method(alone, card, available, "cpu").encoders[m]
-    return _study(request, tuple(parts)), parts
+    return _make_study(request, tuple(parts)), parts
 
 
-def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
+def _make_study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
     _, rules, card = resolve_rules(request)
     if rules.personal:
         raise UsageError(

@@ -17,7 +17,7 @@ from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target
 from embench.records.manifest import MethodPart
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
-from embench.records.wording import counted, format_figure, format_interval, join_with_and
+from embench.records.wording import counted, format_figure, format_interval, grouped, join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Figure, Panel, bars, error_bars, figure, heat, line, rule, scatter
 from embench.report.facts import RunFacts
 from embench.report.page import SectionBody, figure_row, figure_with_table, join_named, paragraph, with_reasons
@@ -34,24 +34,24 @@ NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
 CALIBRATION_BINS = 10
 MIN_UNITS_IN_BIN = 5
-"""Minimum number of a fold's units in a bin of the calibration curve; fewer do not allow estimating the proportion of
-positives."""
+"""Smallest number of a fold's units in a bin of the calibration curve; the proportion of positives among fewer units is
+too uncertain."""
 
 
 def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, 10th and 90th percentile of curves (n, places) at each place; NaN is excluded."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # the result is NaN where all curves are
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
     return mean_of_known(curves), low, high
 
 
 def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the ROC curve of a target, or for a continuous target the labels against the predictions."""
+    """Return the ROC curve of a target; for a continuous target, true values against predictions."""
     joined = run.joined_units(target)
     if MODEL not in joined:
         return NO_UNIT
-    drawn = _roc(run, target, joined) if target.traits.has_classes else _values(target, joined[MODEL])
+    drawn = _draw_roc(run, target, joined) if target.traits.has_classes else _draw_values(target, joined[MODEL])
     return figure_row([drawn])
 
 
@@ -61,21 +61,21 @@ def _folds(joined: Joined) -> str:
 
 
 def roc_curves(joined: Joined, k: int) -> np.ndarray:
-    """Return the true positive rates (curves, 51) of class `k` at the false positive rates `RATE_GRID`: one curve for
-    each fold and seed with units of this and other classes."""
+    """Return the true positive rates (curves, 51) of class `k` at the false positive rates `RATE_GRID`, one curve for
+    each fold and seed that has units of this and of other classes."""
     curves = []
     for _, _, units in joined:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
             curves.append(np.interp(RATE_GRID, x, y))
-    # All curves begin at the corner (0, 0), even where a positive rate is reached without any false positive.
+    # All curves begin at the corner (0, 0), even those that rise before the first false positive.
     table = np.array(curves).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
 
 
-def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
+def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [RATE_GRID]
@@ -114,8 +114,8 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
 
 
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean probability, the observed proportion, and the proportion of units in each bin (curves, 10), for
-    the most probable class. NaN where a fold has fewer than `MIN_UNITS_IN_BIN` units in the bin."""
+    """Return three arrays (curves, 10) for the most probable class: mean probability, observed frequency, and
+    proportion of units in each bin. The first two are NaN in bins with fewer than `MIN_UNITS_IN_BIN` units."""
     predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
@@ -128,13 +128,7 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(predicted), np.array(true), np.array(share)
 
 
-def calibration_of_classes(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the calibration of a target with several classes."""
-    joined = run.joined_units(target).get(MODEL)
-    return NO_UNIT if joined is None else figure_row([_calibration(run, target, joined)])
-
-
-def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
+def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
@@ -169,8 +163,8 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     )
 
 
-def _values(target: Target, joined: Joined) -> Markup:
-    """Return predicted against true values: the mean true value in each tenth of a fold's predictions."""
+def _draw_values(target: Target, joined: Joined) -> Markup:
+    """Draw true against predicted values: their means in each tenth of a fold's predictions."""
     predicted, true = [], []
     for _, _, units in joined:
         parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
@@ -204,12 +198,12 @@ def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
     joined = run.joined_units(target).get(MODEL)
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no decisions")
-    return NO_UNIT if joined is None else figure_row([_confusion(run, target, joined)])
+    return NO_UNIT if joined is None else figure_row([_draw_confusion(run, target, joined)])
 
 
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """Return the proportions of decisions (columns) in each true class (rows), (K, K), averaged over seeds, then folds;
-    and the number of units (K, K), summed over folds and averaged over seeds."""
+    """Return two arrays (true classes, decided classes): proportions in each true class, averaged over seeds, then over
+    folds; and numbers of units, summed over folds and averaged over seeds."""
     counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
@@ -218,7 +212,7 @@ def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
+def _draw_confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
     share, units = confusion_matrix(joined)
     names = run.classes(target)
     cells = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in share]
@@ -243,21 +237,21 @@ LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subject
 
 
 def training_section(run: RunFacts) -> Markup | Undefined:
-    """Return the section of learning curves, with a figure for each kind of stage, modality and target."""
+    """Return the section of learning curves: a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return Undefined(run.why_no_network("history"))
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in run.record.history:
         kind = tuple(str(row[key]) for key in ("kind", "modality", "target") if row.get(key))
         kinds[kind][str(row["stage"])].append(dict(row))
-    return figure_row([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
+    return figure_row([_draw_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
 
 
-def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
+def _draw_learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
     few = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
-    at = epochs if few else epochs + 1  # an axis of names counts from 0
+    at = epochs if few else epochs + 1  # names of an axis are at 0, 1, ..
     marks, head, columns = [], ["epoch", "networks"], []
     for k, (name, (title, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
@@ -295,23 +289,24 @@ _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high
 
 
 def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the calibration of a target's probabilities; for two classes also the net benefit of alarms based on
-    them."""
+    """Return the calibration of a target's probabilities; for two classes also the net benefit of alarms that are based
+    on them."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
     if target.traits.several:
-        return calibration_of_classes(run, target)
+        joined = run.joined_units(target).get(MODEL)
+        return NO_UNIT if joined is None else figure_row([_draw_calibration(run, target, joined)])
     found = recorded_calibration(run.record, target)
     return found if isinstance(found, Undefined) else describe_probabilities(found, target.name, run.manifest.method)
 
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
-    """Return both curves with a sentence on each."""
-    pictures = [_reliability(found, target), _decision_curve(found, target)]
-    return paragraph(_on_prevalence(found, bool(method.submission))) + figure_row(pictures)
+    """Return the reliability diagram and the decision curve, with notes."""
+    pictures = [_draw_reliability(found, target), _draw_decisions(found, target)]
+    return paragraph(_describe_prevalence(found, bool(method.submission))) + figure_row(pictures)
 
 
-def _on_prevalence(found: Calibration, outside: bool) -> str:
+def _describe_prevalence(found: Calibration, outside: bool) -> str:
     text = (
         f"The proportion of positive units is the lab's: {_percent(found.positive)} here. In daily life it is another, "
         "so that neither the calibration nor the net benefit carries over."
@@ -323,28 +318,30 @@ def _on_prevalence(found: Calibration, outside: bool) -> str:
     return text
 
 
-def _reliability(found: Calibration, target: str) -> Markup:
+def _draw_reliability(found: Calibration, target: str) -> Markup:
     bins = found.bins
     at, share = [b.predicted for b in bins], [b.observed for b in bins]
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         line(at, share, opacity=0.5, width=1.2),
-        error_bars(at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
+        error_bars(
+            at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tooltip, bins)]
+        ),
     ]
     axes = Axis("mean predicted probability", 0, 1), Axis("proportion of positive units", 0, 1)
-    note = f"{_bins_in_words(found)} {_error_in_words(found)}"
+    note = f"{_describe_bins(found)} {_describe_error(found)}"
     title = f"Reliability of {target}"
     drawn = figure([Panel("Reliability", marks, *axes, 300)], title, note, width=CURVE_WIDTH)
     rows = [(b.lowest, b.highest, b.predicted, b.observed, b.low, b.high, b.units, b.subjects) for b in bins]
     return figure_with_table(drawn, _BIN_COLUMNS, rows, note)
 
 
-def _tip(one: Bin) -> str:
+def _tooltip(one: Bin) -> str:
     ends = "" if one.low is None else f" [{one.low:.3f}, {one.high:.3f}]"
     return f"predicted {one.predicted:.3f}, positive {one.observed:.3f}{ends}, {counted(one.subjects, 'subject')}"
 
 
-def _bins_in_words(found: Calibration) -> str:
+def _describe_bins(found: Calibration) -> str:
     known = [(b.low, b.predicted, b.high) for b in found.bins if b.low is not None and b.high is not None]
     off_diagonal = sum(not low <= predicted <= high for low, predicted, high in known)
     return (
@@ -355,7 +352,7 @@ def _bins_in_words(found: Calibration) -> str:
     )
 
 
-def _error_in_words(found: Calibration) -> str:
+def _describe_error(found: Calibration) -> str:
     text = f"Expected calibration error {format_figure(found.error)}"
     if found.by_chance is not None:
         text += f"; calibrated probabilities would have {format_figure(found.by_chance)} by chance, with these subjects"
@@ -364,12 +361,12 @@ def _error_in_words(found: Calibration) -> str:
     return f"{text}. The mean probability is {mean:.3f}, and {found.positive:.3f} of units are positive: {gap}."
 
 
-def _decision_curve(found: Calibration, target: str) -> Markup:
+def _draw_decisions(found: Calibration, target: str) -> Markup:
     gained = found.benefits
     model, always = (np.array([getattr(b, name) for b in gained]) for name in ("model", "always"))
     top = max(model.max(), always.max(), 0.05)
     foot = max(-top, min(-0.1 * top, 1.3 * model.min()))
-    odds = (found.positive - foot) / max(1 - found.positive, 1e-9)  # where the line of `always` leaves the panel
+    odds = (found.positive - foot) / max(1 - found.positive, 1e-9)  # at which the line of `always` leaves the panel
     at = np.linspace(THRESHOLDS[0], max(THRESHOLDS[0], min(THRESHOLDS[-1], odds / (1 + odds))))
     marks = [
         rule(y=0, label="never"),
@@ -383,7 +380,7 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
         "Net benefit: right alarms for each unit, less false ones, each of which costs threshold / (1 - threshold) "
         "of a right one: at 0.2 a quarter, at 0.5 as much. The band is the 95 % interval over subjects at each "
         f"threshold that has {_percent(RARE)} of predictions or more on either side. "
-        f"{_gains_in_words(found)}"
+        f"{_describe_gains(found)}"
     )
     axes = Axis("threshold of the alarm", 0, 1), Axis("net benefit", foot, 1.08 * top)
     drawn: Figure = figure([Panel("Decision curve", marks, *axes, 300)], f"Decision curve of {target}", note,
@@ -392,7 +389,7 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
     return figure_with_table(drawn, _DECISION_COLUMNS, rows, note)
 
 
-def _gains_in_words(found: Calibration) -> str:
+def _describe_gains(found: Calibration) -> str:
     thresholds = [b.threshold for b in found.benefits if b.is_shown]
     if not thresholds:
         return "At no threshold is the model shown to gain more than both: an alarm for every unit, and none."
@@ -412,38 +409,39 @@ MAX_POINTS = 800
 
 UNLABELLED = "no label"
 MAX_NAMED = 8
-"""Maximum number of values in the legend of a map; more colours cannot be distinguished."""
+"""Maximum number of values in the legend of a map; more colours are hard to distinguish."""
 
 
 def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
-    """Return the section on embeddings: a map of a fold's test units and linear probes for each network, which may
-    predict several targets."""
-    embeddings = read_embeddings(run.folder) if run.folder and not run.sealed else None
+    """Return the section on embeddings: for each network, a map of one fold's test units, and linear probes."""
+    embeddings = read_embeddings(run.folder) if run.folder and not run.withholds_labels else None
     if embeddings is None:
         return Undefined(run.why_no_network("embeddings"))
-    return join_named({_names(targets): _network(run, targets, embeddings) for targets in _networks(run, embeddings)})
+    return join_named(
+        {_join_names(targets): _describe_network(run, targets, embeddings) for targets in _networks(run, embeddings)}
+    )
 
 
 def _networks(run: RunFacts, embeddings: Embeddings) -> list[list[Target]]:
     """Group the targets that one network predicts: those with the same embeddings."""
-    found: dict[bytes, list[Target]] = {}
-    for target in run.targets:
+
+    def digest(target: Target) -> bytes:
         ours = embeddings.take(embeddings.target == target.name)
         ours = ours.take(np.lexsort((ours.unit, ours.fold, ours.seed)))
-        key = hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
-        found.setdefault(key, []).append(target)
-    return list(found.values())
+        return hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
+
+    return list(grouped((digest(target), target) for target in run.targets).values())
 
 
-def _names(targets: Sequence[Target]) -> str:
+def _join_names(targets: Sequence[Target]) -> str:
     return join_with_and([target.name for target in targets])
 
 
-def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+def _describe_network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
     ours = embeddings.take(embeddings.target == targets[0].name)
     if not len(ours):
         return Undefined("the record has none of this target")
-    mapped, probed = _map(run, targets, ours), _probes(run, targets, embeddings)
+    mapped, probed = _draw_map(run, targets, ours), _draw_probes(run, targets, embeddings)
     if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
         return mapped
     markups = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
@@ -453,8 +451,8 @@ def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
-    """Compute a t-SNE (n, 2) of standardised hidden layers (n, H), initialised by their principal components, with a
-    fixed seed."""
+    """Compute t-SNE positions (n, 2) of standardised embeddings (n, H), with a fixed seed and initialised by principal
+    components."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
@@ -465,7 +463,7 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(positions)
 
 
-def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
+def _draw_map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
     rows = rows.take(
@@ -482,15 +480,10 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     flat = tsne_map(x)
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
-        marks = {**_labels(run, targets, rows, run.record.labels), **marks}
+        marks = {**_name_labels(run, targets, rows, run.record.labels), **marks}
+    axes = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
     panels = [
-        Panel(
-            f"Coloured by {what}",
-            _coloured(flat, values),
-            Axis("t-SNE 1", ticks=False),
-            Axis("t-SNE 2", ticks=False),
-            230,
-        )
+        Panel(f"Coloured by {what}", _draw_points(flat, values), *axes, 230)
         for what, values in marks.items()
         if len(np.unique(values)) > 1
     ]
@@ -501,7 +494,7 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     )
     if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
         note += f" More than {MAX_NAMED} values have no legend ({join_with_and(many)}): the table has them."
-    drawn = figure(panels, f"Embedding map of {_names(targets)}", note, columns=len(panels), width=1000)
+    drawn = figure(panels, f"Embedding map of {_join_names(targets)}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
     cells = zip(
         rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
@@ -509,17 +502,18 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     return figure_with_table(drawn, head, list(cells), note, wide=True)
 
 
-def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
-    """Return colouring variable -> labels of the units (n,), for each target."""
+def _name_labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
+    """Return name of a target -> names of the units' classes (n,), by which the map is coloured; `label` for a single
+    target."""
     variables = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)
-        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
+        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _name_thirds(label)
         variables["label" if len(targets) == 1 else target.name] = np.array(named)
     return variables
 
 
-def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
+def _draw_points(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     names = np.unique(values).tolist()
     marks = []
     for k, name in enumerate(name for name in names if name != UNLABELLED):
@@ -530,14 +524,14 @@ def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     return marks
 
 
-def _thirds(values: np.ndarray) -> list[str]:
-    """Label values as low, middle or high, in equal parts."""
+def _name_thirds(values: np.ndarray) -> list[str]:
+    """Return low, middle or high third for each value (n,)."""
     edges = np.nanquantile(values, [1 / 3, 2 / 3])
     names = ("low third", "middle third", "high third")
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]
 
 
-def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+def _draw_probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
     probed = {"subject": (SUBJECT, targets[0]), "stimulus": (STIMULUS, targets[0])}
     for target in targets:
         if run.record.labels is not None and target.traits.has_classes:
@@ -565,4 +559,4 @@ def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) ->
         note += f" Skipped: {silent}."
     rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
     head = ("probe", "metric", "score", "chance", "SD", "folds and seeds", "units")
-    return figure_with_table(figure([panel], f"Probes of {_names(targets)}", note, width=560), head, rows, note)
+    return figure_with_table(figure([panel], f"Probes of {_join_names(targets)}", note, width=560), head, rows, note)

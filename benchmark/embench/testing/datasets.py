@@ -23,7 +23,7 @@ from embench.testing.require import Check, leaves_no_trace
 _OVERHANG_S = 1.0
 """Tolerance in s, since devices do not stop all channels at the same sample."""
 
-_ENOUGH = 8
+_LEAST_RECORDINGS = 8
 """Minimum number of labelled recordings for concluding that a channel that follows a label is not a coincidence."""
 
 _SAME = 0.999
@@ -57,12 +57,12 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
     )
     card = getattr(cls, "card", None)
     check.that(isinstance(card, Card), "the class has no `card`", expected="a `Card`")
-    _card(check, cls.card)
-    _refuses(check, cls)
+    _check_card(check, cls.card)
+    _check_empty_folder(check, cls)
     with check.during(f"folder {root}"):
         reader = cls(root)
         if reader.card is not cls.card:
-            _card(check, reader.card)
+            _check_card(check, reader.card)
         subjects = reader.subjects()
         check.that(bool(subjects), "the dataset has no subjects", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
@@ -84,7 +84,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
             raters = reader.card.raters.get(target.label)
             there = any(name in seen.levels for name in (raters.labels if raters else (target.label,)))
             check.that(there, what, expected="the labels that the targets of the dataset card require")
-        _no_label_among_signals(check, seen)
+        _check_hidden_labels(check, seen)
 
 
 @dataclass
@@ -126,15 +126,15 @@ def _mean(values: np.ndarray) -> float:
     return float(there.mean()) if there.size else np.nan
 
 
-def _no_label_among_signals(check: Check, seen: _Seen) -> None:
+def _check_hidden_labels(check: Check, seen: _Seen) -> None:
     """Check that no statistic of a channel follows a label as only the label itself does."""
-    if len(seen.ids) < _ENOUGH:
+    if len(seen.ids) < _LEAST_RECORDINGS:
         return
     for name, levels in seen.levels.items():
         for (modality, channel, figure), values in seen.summaries.items():
             pair = np.array([levels, values])
             pair = pair[:, np.isfinite(pair).all(0)]
-            if pair.shape[1] < _ENOUGH or (pair.std(1) == 0).any():
+            if pair.shape[1] < _LEAST_RECORDINGS or (pair.std(1) == 0).any():
                 continue
             follows = abs(float(np.corrcoef(pair)[0, 1]))
             what = (
@@ -154,7 +154,7 @@ def _check_pickling(check: Check, what: str, content: object) -> None:
         check.that(False, f"cannot send {what} to a worker process: {error}", expected=expected)
 
 
-def _card(check: Check, card: Card) -> None:
+def _check_card(check: Check, card: Card) -> None:
     for name in ("name", "title", "citation", "licence", "obtain"):
         check.that(bool(getattr(card, name)), f"`{name}` of the dataset card is empty", expected="text")
     try:
@@ -175,7 +175,7 @@ def _card(check: Check, card: Card) -> None:
     check.that(card.labels_public in known, f"`labels_public` is {card.labels_public!r}", expected=", ".join(known))
 
 
-def _refuses(check: Check, cls: type[Dataset]) -> None:
+def _check_empty_folder(check: Check, cls: type[Dataset]) -> None:
     with tempfile.TemporaryDirectory() as empty:
         try:
             subjects = cls(Path(empty)).subjects()
@@ -198,11 +198,11 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
             seen.add(recording)
             fine = recording.subject == subject
             check.that(fine, f"its subject is {recording.subject}", expected="the requested subject")
-            _recording(check, reader.card, recording)
+            _check_recording(check, reader.card, recording)
             if recording.video is not None:
                 with check.during("video"):
-                    _video(check, reader, recording, recording.video)
-            _same(check, recording, next(second, None))
+                    _check_video(check, reader, recording, recording.video)
+            _check_same_recording(check, recording, next(second, None))
             for modality, signal in recording.signals.items():
                 twin = seen.signals.twin(subject, recording.id, modality, signal)
                 what = f"its {modality} equals that of recording {twin}, of another subject, in every sample"
@@ -220,7 +220,7 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
     check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 
-def _recording(check: Check, card: Card, recording: Recording) -> None:
+def _check_recording(check: Check, card: Card, recording: Recording) -> None:
     fine = 0 < recording.duration_s <= card.longest_s + 1e-6
     check.that(
         fine,
@@ -237,13 +237,13 @@ def _recording(check: Check, card: Card, recording: Recording) -> None:
             expected="modalities of the dataset card",
         )
         with check.during(modality):
-            _signal(check, signal, promised, recording.duration_s)
+            _check_signal(check, signal, promised, recording.duration_s)
     for name, label in recording.labels.items():
         with check.during(f"label {name}"):
-            _label(check, label)
+            _check_label(check, label)
 
 
-def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
+def _check_signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
     fine = signal.data.dtype == np.float32 and signal.data.ndim == 2
     check.that(fine, f"the data are {signal.data.dtype} {signal.data.shape}", expected="float32 (channels, samples)")
     fine = signal.channels == promised.channels and len(signal.channels) == signal.data.shape[0]
@@ -265,7 +265,7 @@ def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> N
     )
 
 
-def _video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
+def _check_video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
     promised = reader.card.modalities.get("video")
     check.that(promised is not None, "the dataset card has no video", expected="modalities of the dataset card")
     fine = promised is not None and promised.channels == VIDEO_CHANNELS
@@ -289,7 +289,7 @@ def _video(check: Check, reader: Dataset, recording: Recording, video: Video) ->
         read_boxes(video.boxes, video.path)
 
 
-def _label(check: Check, label: Label) -> None:
+def _check_label(check: Check, label: Label) -> None:
     known = ("rating", "continuous", "condition")
     check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
     values = np.asarray(label.values)
@@ -307,7 +307,7 @@ def _label(check: Check, label: Label) -> None:
         check.that(fine, "some values belong to no class", expected=f"0 to {len(label.classes) - 1}, or NaN")
 
 
-def _same(check: Check, one: Recording, other: Recording | None) -> None:
+def _check_same_recording(check: Check, one: Recording, other: Recording | None) -> None:
     fine = other is not None and other.video == one.video
     check.that(fine, "a second reading gives another video", expected="the same file and span")
     second = other.signals if other is not None and other.id == one.id else {}

@@ -59,7 +59,7 @@ def check_encoder(cls: type[Encoder]) -> None:
             continue
         for modality in readable if preset == "quick" else readable[:1]:
             with check.during(f"preset {preset}, {modality}"), torch.random.fork_rng(devices=[]):
-                _check(check, cls(recipe), modality)
+                _check_on_modality(check, cls(recipe), modality)
 
 
 @lets_print
@@ -70,14 +70,14 @@ def check_encoder_input(
     encoder may print. Raises CheckFailed."""
     check = Check(cls)
     with require.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
-        _check(check, cls(recipe), modality)
+        _check_on_modality(check, cls(recipe), modality)
 
 
-def _check(check: Check, encoder: Encoder, modality: str) -> None:
+def _check_on_modality(check: Check, encoder: Encoder, modality: str) -> None:
     fine = (encoder.reads == "clips") == (modality == "video")
     check.that(fine, f"the encoder reads {encoder.reads} of {modality}", expected="only clips of video")
     if encoder.reads == "features":
-        _features(check, encoder, modality)
+        _check_features(check, encoder, modality)
     if encoder.reads == "stream":
         whole = require.signal_for(encoder, modality, 40.0)
         with check.untouched("`stream`", whole.data):
@@ -96,14 +96,14 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
     with check.untouched("`fit_stats`", sample.x, sample.mask):
         encoder.fit_stats(sample.x, sample.mask)
     spec = require.with_fitted_stats(encoder, sample)
-    _stats(check, encoder, sample, spec)
+    _check_stats(check, encoder, sample, spec)
     module = check.repeats(lambda: encoder.build(spec))
     x, mask = sample.tensors()
     module.eval()
     with torch.no_grad():
         with check.untouched("the network", x, mask):
             alone = _run_one_by_one(check, module, x, mask)  # before it has seen a batch
-            tokens = _shapes(check, module(x, mask), len(x))
+            tokens = _check_tokens(check, module(x, mask), len(x))
         check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
         repeated = module(x, mask).pooled()
         expected = "the same output in eval mode, independent of earlier calls"
@@ -111,12 +111,12 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
         what = "the output of a row depends on the other rows of its batch"
         check.equal(alone, tokens.pooled(), what, expected="rows that are independent of each other")
         if mask is not None:
-            _masked(check, module, x, mask, tokens)
+            _check_masks(check, module, x, mask, tokens)
             check.finite(module(x, None).pooled(), "the output without a mask")
         if encoder.reads in ("signal", "stream"):
-            _picks(check, module, x, mask, spec.channels)
-    _head(check, encoder, tokens)
-    _personal(check, encoder, modality, module, tokens)
+            _check_picks(check, module, x, mask, spec.channels)
+    _check_head(check, encoder, tokens)
+    _check_personal(check, encoder, modality, module, tokens)
     module.train()
     with check.untouched("the network in training mode", x, mask):
         trained = module(x, mask)
@@ -133,7 +133,7 @@ def _pool(tokens: Any) -> Tensor:
     return pooled
 
 
-def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
+def _check_tokens(check: Check, tokens: Any, size: int) -> Tokens:
     check.that(isinstance(tokens, Tokens), f"forward gave {type(tokens).__name__}", expected="Tokens")
     made: Tokens = tokens
     fine = made.x.ndim == 3 and len(made.x) == size and made.x.shape[1] > 0
@@ -157,10 +157,10 @@ def _run_one_by_one(check: Check, module: nn.Module, x: Tensor, mask: Tensor | N
     """Return the pooled output (B, D) of each row, computed one by one."""
     rows = [slice(row, row + 1) for row in range(len(x))]
     outputs = (module(x[row], None if mask is None else mask[row]) for row in rows)
-    return torch.cat([_shapes(check, output, 1).pooled() for output in outputs])
+    return torch.cat([_check_tokens(check, output, 1).pooled() for output in outputs])
 
 
-def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
+def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
     changed = module(require.masked_noise(x, mask, seed=3), mask)
     about = {
         "expected": "an output that masked samples do not change",
@@ -173,10 +173,10 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
         check.equal(changed.x[counts], tokens.x[counts], "the tokens depend on masked samples", **about)
 
 
-def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
+def _check_picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
     """Check that exactly the channels in `picks` change the output; without `picks`, all channels."""
     picks = getattr(module, "picks", None)
-    picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
+    picked = list(range(len(channels))) if picks is None else _check_positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
     noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
     for k in range(len(channels)):
@@ -199,7 +199,7 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
     check.that(not silent and not more, what, expected=expected)
 
 
-def _positions(check: Check, picks: Any, channels: int) -> list[int]:
+def _check_positions(check: Check, picks: Any, channels: int) -> list[int]:
     fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
     picked: list[int] = picks.tolist() if fine else []
     fine = bool(picked) and set(picked) <= set(range(channels)) and len(set(picked)) == len(picked)
@@ -208,7 +208,7 @@ def _positions(check: Check, picks: Any, channels: int) -> list[int]:
     return picked
 
 
-def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
+def _check_head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
     outputs = require.targets("binary", "classes")
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     with check.during("the head"):
@@ -223,7 +223,7 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
         check.gradients(head, projected(output.logits, output.hidden))
 
 
-def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
+def _check_personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     head = seeded(lambda: encoder.head(spec, require.targets("binary")))
     model = Model({modality: module}, {modality: spec}, head=head)
@@ -235,7 +235,7 @@ def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, 
     check_personalises(check, encoder, model, units)
 
 
-def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
+def _check_stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
     """Check that statistics are plain arrays, are reproducible, and use recorded samples only."""
     for name, value in spec.stats.items():
         check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
@@ -248,7 +248,7 @@ def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: Inp
         check.that(same, f"`fit_stats` uses masked samples for {name}", expected="recorded samples only")
 
 
-def _features(check: Check, encoder: Encoder, modality: str) -> None:
+def _check_features(check: Check, encoder: Encoder, modality: str) -> None:
     """Check that features of a span do not depend on the other requested spans, and that an empty span has none."""
     whole = require.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
@@ -302,29 +302,36 @@ def check_pretrainer(cls: type[Pretrainer]) -> None:
 def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None:
     inputs = {m: InputSpec(m, (len(_CHANNELS[m]), _LENGTH), _CHANNELS[m], 32.0) for m in names}
     labelled = pretrainer.labels == "source"
-    model = seeded(lambda: _model(inputs, fused=pretrainer.scope == "model"))
+    model = seeded(lambda: _make_model(inputs, fused=pretrainer.scope == "model"))
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
     check.that(
         getattr(objective, "model", None) is model,
         "the task does not hold the model as `.model`",
         expected="the model that was passed in",
     )
-    batch = _batch(inputs, labelled)
+    batch = _make_batch(inputs, labelled)
     with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
-        loss, figures = _loss(check, objective, batch)
+        loss, figures = _compute_loss(check, objective, batch)
     check.sets_no_seed(lambda: objective(batch), "the objective")
     check.that(isinstance(figures, Mapping), f"the figures are {type(figures).__name__}", expected="{name: figure}")
     for name, figure in figures.items():
         check.finite(torch.as_tensor(figure).detach(), f"figure {name}")
     check.equal(
-        _loss(check, objective, batch)[0], loss, "two calls with one seed differ", expected="torch's generator only"
+        _compute_loss(check, objective, batch)[0],
+        loss,
+        "two calls with one seed differ",
+        expected="torch's generator only",
     )
-    noisy = replace(batch, x={m: _noise(x, batch.mask[m]) for m, x in batch.x.items()})
+    noisy = replace(batch, x={m: _add_noise(x, batch.mask[m]) for m, x in batch.x.items()})
     expected = "no effect of samples with a False mask"
-    check.equal(_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected)
-    check.finite(_loss(check, objective, _without(batch, names[0]))[0], "the loss of a row without one modality")
+    check.equal(
+        _compute_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected
+    )
+    check.finite(
+        _compute_loss(check, objective, _drop_modality(batch, names[0]))[0], "the loss of a row without one modality"
+    )
     objective.train()
-    loss = _loss(check, objective, batch)[0]
+    loss = _compute_loss(check, objective, batch)[0]
     check.that(loss.requires_grad, "the loss has no gradient", expected="a differentiable loss")
     loss.backward()
     for m, encoder in model.encoders.items():
@@ -334,7 +341,7 @@ def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ..
         check.finite(p.grad, f"the gradient of `{name}`")
 
 
-def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
+def _compute_loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
     output = seeded(lambda: objective(batch), seed=3)
     fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
     check.that(fine, "the call did not return a loss and figures", expected="(loss of shape (), {name: figure})")
@@ -343,7 +350,7 @@ def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Map
     return loss, figures
 
 
-def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
+def _make_batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
     generator = torch.Generator().manual_seed(0)
     x, mask = {}, {}
     for m, spec in inputs.items():
@@ -355,7 +362,7 @@ def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
     return Batch(x, mask, {m: torch.arange(_SIZE) for m in inputs}, _SIZE, y, torch.ones(_SIZE))
 
 
-def _without(batch: Batch, modality: str) -> Batch:
+def _drop_modality(batch: Batch, modality: str) -> Batch:
     """Return the batch with a modality absent in the last row."""
     mask = batch.mask[modality]
     return replace(
@@ -366,7 +373,7 @@ def _without(batch: Batch, modality: str) -> Batch:
     )
 
 
-def _noise(x: Tensor, mask: Tensor | None) -> Tensor:
+def _add_noise(x: Tensor, mask: Tensor | None) -> Tensor:
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(4)) * 10
     return x if mask is None else torch.where(mask[:, None], x, noise)
 
@@ -404,7 +411,7 @@ class _Fusion(nn.Module):
         return Output(output.logits, output.hidden, mixed)
 
 
-def _model(inputs: Mapping[str, InputSpec], *, fused: bool) -> Model:
+def _make_model(inputs: Mapping[str, InputSpec], *, fused: bool) -> Model:
     specs = {m: TokenSpec(_LENGTH, _DIM, summary=True) for m in inputs}
     encoders = {m: _Encoder(spec.shape[0]) for m, spec in inputs.items()}
     return Model(encoders, specs, _Fusion(specs) if fused else None, None if fused else Head(_DIM, _OUTPUTS.size))

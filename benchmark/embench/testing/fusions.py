@@ -52,7 +52,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
     for with_labels in (True, False):
         with check.during(f"`personalise` {'with' if with_labels else 'without'} labels"):
             first, second = units(11), units(12)
-            labels = _labels(first.size) if with_labels else None
+            labels = _make_labels(first.size) if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
                 return seeded(lambda: personalised(plugin, model, batch, labels), seed)
@@ -60,17 +60,19 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
             with check.untouched("`personalise`", *inputs):
                 alone = adapted(second)
-            _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
+            _check_same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
             adapted(first)
-            _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
+            _check_same(
+                check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE
+            )
             check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
-def _labels(rows: int) -> Tensor:
+def _make_labels(rows: int) -> Tensor:
     return (torch.arange(rows) % 2).float()[:, None]
 
 
-def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
+def _check_same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
     check.that(one.keys() == other.keys(), what, expected=expected)
     for name, tensor in one.items():
         check.equal(tensor.float(), other[name].float(), f"{what}, of `{name}`", expected=expected)
@@ -193,19 +195,21 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
         checked.append(recipe)
         for kind in KINDS:
             if kind in cls.kinds:
-                make = partial(cls, recipe, 1, kind, _classes(kind))
+                make = partial(cls, recipe, 1, kind, _count_classes(kind))
                 with check.during(f"preset {preset}, {kind} targets"):
                     _check_estimator(check, make, kind, cls.reads)
                     with check.during(f"nonce {nonce}"):
-                        _check_memory(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
+                        _check_memory(
+                            check, make, _make_decisions if cls.reads == "decisions" else _make_table, kind, nonce
+                        )
 
 
-def _classes(kind: KindName) -> int:
+def _count_classes(kind: KindName) -> int:
     return _CLASSES if KINDS[kind].several else 2
 
 
 def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
-    made = _decisions if reads == "decisions" else _table
+    made = _make_decisions if reads == "decisions" else _make_table
     table, val, test = made(8, 0, kind), made(3, 1, kind), made(3, 2, kind)
     before = [part.copy() for part in table]
     one, other, without_val = make(), make(), make()
@@ -216,7 +220,7 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     # Single rows come first, so that no batch is remembered. Rows are copies, as in a run, since scikit-learn's imputer
     # fills them in place.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
-    score = _scored(check, one, test, kind)
+    score = _check_scores(check, one, test, kind)
     check.that(
         _are_near(other.score(test.X.copy()), score),
         "two fits with one seed differ",
@@ -242,7 +246,7 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     if KINDS[kind].several:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
-        _scored(check, lacking, test, kind)
+        _check_scores(check, lacking, test, kind)
 
 
 def _check_memory(
@@ -282,7 +286,7 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
         check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
 
 
-def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
+def _check_scores(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
     """Return the scores of the test rows; check that they are finite, have the right shape and, for classes, are
     probabilities."""
     score = np.asarray(estimator.score(test.X.copy()))
@@ -303,12 +307,14 @@ def _are_near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
 
 
-def _table(subjects: int, seed: int, kind: KindName) -> _Table:
+def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
     """Return rows of subjects with all classes: two features separate the classes, some values are missing, and one
     feature has no values."""
     random = np.random.default_rng(seed)
     n = subjects * _ROWS
-    y = np.tile(np.arange(_ROWS) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
+    y = np.tile(np.arange(_ROWS) % (_count_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(
+        float
+    )
     if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
@@ -320,10 +326,10 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
     return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], _ROWS), np.ones(n))
 
 
-def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
+def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     """Return the labels of `_table` as predicted by three networks; each network is absent from some rows, never
     all."""
-    like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
+    like, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
     scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
     if KINDS[kind].several:
         scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
@@ -368,7 +374,7 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
         if cls.inputs != "unimodal":
             for count in sorted({least, min(most or 3, 3)}):
                 with check.during(f"preset {preset}, {count} modalities"), torch.random.fork_rng(devices=[]):
-                    _check(check, cls(recipe), _NAMES[:count])
+                    _check_on_modalities(check, cls(recipe), _NAMES[:count])
 
 
 @lets_print
@@ -381,27 +387,29 @@ def check_fusion_arity(cls: type[Fusion | Estimator], recipe: Recipe, modalities
     check = Check(cls)
     if cls.inputs != "unimodal":
         with check.during(f"{modalities} modalities"):
-            _check(check, cls(recipe), tuple(f"{_NAMES[i % len(_NAMES)]}{i}" for i in range(modalities)))
+            _check_on_modalities(check, cls(recipe), tuple(f"{_NAMES[i % len(_NAMES)]}{i}" for i in range(modalities)))
 
 
-def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
-    specs, module = _build(check, fusion, names)
+def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
+    specs, module = _build_network(check, fusion, names)
     check.that(hasattr(module, "head"), "the network has no `.head`", expected="the read-out layer under `.head`")
-    tokens, present = _inputs(specs)
+    tokens, present = _make_inputs(specs)
     module.eval()
     parts = [part for t in tokens.values() for part in (t.x, t.mask, t.summary)]
     with torch.no_grad():
         with check.untouched("the network", *parts, *present.values()):
-            rows = [_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
-            alone = torch.cat([_shapes(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
-            output = _shapes(check, module(tokens, present), _SIZE)
+            rows = [_select_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
+            alone = torch.cat(
+                [_check_output(check, module(*row), 1).logits for row in rows]
+            )  # before it has seen a batch
+            output = _check_output(check, module(tokens, present), _SIZE)
         check.sets_no_seed(lambda: module(tokens, present), "the network in eval mode")
         repeated = module(tokens, present).logits
         expected = "the same output in eval mode, independent of earlier calls"
         check.equal(repeated, output.logits, "two calls differ", expected=expected)
         what = "the output of a row depends on the other rows of its batch"
         check.equal(alone, output.logits, what, expected="rows that are independent of each other")
-        noisy = module(_noise(tokens), present).logits
+        noisy = module(_add_noise(tokens), present).logits
         check.equal(
             noisy,
             output.logits,
@@ -411,9 +419,9 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
             "or replace absent modalities by a learned token: `embench.nn.FillAbsent`",
         )
         if "mixed_tokens" in fusion.offers:
-            _mixed(check, module, tokens, present)
-    check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, require.targets("binary"))), specs),
-                       partial(_units, specs))  # fmt: skip
+            _check_mixed(check, module, tokens, present)
+    check_personalises(check, fusion, _make_model(seeded(lambda: fusion.build(specs, require.targets("binary"))), specs),
+                       partial(_make_units, specs))  # fmt: skip
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
@@ -424,7 +432,7 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     check.on_another_device(lambda: fusion.build(specs, _OUTPUTS), lambda m: _logits(m(away, there)))
 
 
-def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
+def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
     """Check the requirements on `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
     check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
@@ -438,7 +446,7 @@ def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Map
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
 
-def _build(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
+def _build_network(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
     """Return the token specs and the network for modalities that differ in width, or only in length if the fusion
     requires equal widths."""
     if fusion.inputs == "hidden":
@@ -452,7 +460,7 @@ def _build(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mappin
     return specs, check.repeats(lambda: fusion.build(specs, _OUTPUTS))
 
 
-def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+def _make_inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
     """Return tokens of a batch in which each of several modalities is absent from some row, and no row lacks all."""
     tokens, present = {}, {}
     for i, (m, spec) in enumerate(specs.items()):
@@ -464,11 +472,11 @@ def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str
     return tokens, present
 
 
-def _model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
+def _make_model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
     return Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=module)
 
 
-def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
+def _make_units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
     """Return rows of a subject with all modalities, already as tokens."""
     there = torch.ones(_SIZE, dtype=torch.bool)
     tokens = {m: require.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
@@ -476,7 +484,7 @@ def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
     return Batch({m: t.x for m, t in tokens.items()}, {m: t.mask for m, t in tokens.items()}, rows, _SIZE)
 
 
-def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
+def _add_noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
     """Return a copy of the tokens with noise in all masked places."""
     generator = torch.Generator().manual_seed(5)
     noisy = {}
@@ -490,7 +498,7 @@ def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
     return noisy
 
 
-def _rows(
+def _select_rows(
     tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
 ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
     cut = {m: require.take_rows(t, rows) for m, t in tokens.items()}
@@ -502,7 +510,7 @@ def _logits(output: Any) -> Tensor:
     return logits
 
 
-def _shapes(check: Check, output: Any, size: int) -> Output:
+def _check_output(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
     made: Output = output
     wanted = (size, _OUTPUTS.size)
@@ -542,10 +550,10 @@ def check_metric(cls: type[Metric]) -> None:
     for kind in KINDS:
         if kind in cls.kinds:
             with check.during(f"{kind} targets"):
-                _check_metric(check, cls(), _scorable(cls(), kind))
+                _check_metric(check, cls(), _make_units_for(cls(), kind))
 
 
-def _scorable(metric: Metric, kind: KindName) -> Units:
+def _make_units_for(metric: Metric, kind: KindName) -> Units:
     """Return synthetic units of a kind; ratings for a metric of values that accepts whole numbers only."""
     units = require.units(kind)
     return require.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
@@ -555,7 +563,7 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
     before = replace(
         units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
     )
-    score = _value(check, metric, units)
+    score = _compute_value(check, metric, units)
     check.that(
         score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
     )
@@ -566,13 +574,13 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
     )
     check.that(same, "scoring changed the inputs", expected="unchanged arrays")
     check.sets_no_seed(lambda: metric(units), "scoring")
-    shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
+    shuffled = _compute_value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
     check.that(
-        _check_values_near(shuffled, score),
+        _are_equal(shuffled, score),
         f"the score in another order is {shuffled}, not {score}",
         expected="a score that does not depend on the order of units",
     )
-    best = _value(check, metric, _predict_correctly(units))
+    best = _compute_value(check, metric, _predict_correctly(units))
     better = (
         best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
     )
@@ -582,20 +590,20 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
     _check_attributes(check, metric, units, score)
     if KINDS[units.kind].has_classes:
         one_class = units.take(units.y_true == units.y_true[0])
-        _value(check, metric, one_class)
+        _compute_value(check, metric, one_class)
     _check_resampling(check, metric, units, score)
 
 
 def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     """Check the attributes that leaderboards use for ranking."""
     chance = float(metric.chance(units))
-    _in_range(check, metric, chance, "chance")
+    _check_range(check, metric, chance, "chance")
     level = metric.chance_level
-    fine = level is None or _check_values_near(level, chance)
+    fine = level is None or _are_equal(level, chance)
     check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
     if not metric.depends_on_cut:
-        other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
-        same = _check_values_near(other, score)
+        other = _compute_value(check, metric, replace(units, decision=units.decision[::-1].copy()))
+        same = _are_equal(other, score)
         check.that(
             same, "the metric depends on decisions but does not declare this", expected="`depends_on_cut = True`"
         )
@@ -609,12 +617,12 @@ def _check_resampling(check: Check, metric: Metric, units: Units, score: float |
     counts[2, 0] = len(subjects)
     scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
-    fine = _check_values_near(float(scores[0]), score)
+    fine = _are_equal(float(scores[0]), score)
     check.that(
         fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
     )
     for value in scores[np.isfinite(scores)]:
-        _in_range(check, metric, float(value), "a sample's score")
+        _check_range(check, metric, float(value), "a sample's score")
 
 
 def _predict_correctly(units: Units) -> Units:
@@ -624,24 +632,24 @@ def _predict_correctly(units: Units) -> Units:
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
 
 
-def _value(check: Check, metric: Metric, units: Units) -> float | None:
+def _compute_value(check: Check, metric: Metric, units: Units) -> float | None:
     found = metric(units)
     if isinstance(found, Undefined):
         check.that(bool(found.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
         return None
     fine = isinstance(found, float)
     check.that(fine, f"the result has the type {type(found).__name__}", expected="a float, or Undefined(reason)")
-    _in_range(check, metric, found, "a score")
+    _check_range(check, metric, found, "a score")
     return found
 
 
-def _in_range(check: Check, metric: Metric, value: float, what: str) -> None:
+def _check_range(check: Check, metric: Metric, value: float, what: str) -> None:
     low, high = metric.range
     fine = bool(np.isfinite(value)) and low - 1e-9 <= value <= high + 1e-9
     check.that(fine, f"{what} of {value}", expected=f"a number from {low} to {high}, or Undefined(reason)")
 
 
-def _check_values_near(one: float | None, other: float | None) -> bool:
+def _are_equal(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and abs(one - other) <= 1e-9
 
 
@@ -674,12 +682,12 @@ def check_observer(cls: type[Any]) -> None:
             observers = Observers([cls()])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check.sets_no_seed(lambda: _watch(observers), "watching")
+            check.sets_no_seed(lambda: _run_hooks(observers), "watching")
     if caught:
         raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that do not raise")
 
 
-def _watch(observers: Observers) -> None:
+def _run_hooks(observers: Observers) -> None:
     observers.tell("run_started", run=_RUN)
     observers.tell("stage_started", stage=_STAGE)
     observers.tell("epoch_ended", stage=_STAGE, epoch=1, figures={"loss": 0.7})

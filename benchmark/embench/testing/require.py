@@ -217,7 +217,7 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
         printed = io.StringIO()
         try:
-            with _random_state_kept(), contextlib.redirect_stdout(printed):
+            with _keep_random_state(), contextlib.redirect_stdout(printed):
                 checked(cls, *args, **named)
         finally:
             sys.stdout.write(printed.getvalue())
@@ -234,14 +234,14 @@ def lets_print(checked: _Checks) -> _Checks:
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
-        with _random_state_kept(), contextlib.redirect_stdout(io.StringIO()):
+        with _keep_random_state(), contextlib.redirect_stdout(io.StringIO()):
             checked(cls, *args, **named)
 
     return cast("_Checks", check)
 
 
 @contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002  what plugins may have drawn from
     with torch.random.fork_rng(devices=[]):
         try:
