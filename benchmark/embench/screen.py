@@ -221,12 +221,13 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     """Yield the plan of a baseline set, from the document of `embench.sets.running`."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
+    never = ", never measured"
     rows = [
         {
             "": number,
             "row": row["row"],
             "level": row["level"],
-            "time": _format_time(row),
+            "time": "done" if row["done"] else format_duration(row["expected_s"]) + never * (not row["measured"]),
             "memory": f"{row['memory_mb'] / 1000:.1f} GB",
             "disk": f"{row['disk_mb']:.0f} MB",
         }
@@ -254,13 +255,6 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     yield from unanswerable_parts(document["cannot_answer"])
     if executor != "local":
         yield PlanPart("text", f"Times are of this machine; those of {executor} were never measured.")
-
-
-def _format_time(row: Mapping[str, Any]) -> str:
-    """Return the expected time of a row of a baseline set; `done` if it has a result."""
-    if row["done"]:
-        return "done"
-    return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
 
 
 def _describe_folds(folds: Sequence[Mapping[str, Any]]) -> str:

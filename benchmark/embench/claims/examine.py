@@ -236,7 +236,12 @@ def _measure_paper(
     *,
     dry_run: bool,
 ) -> list[Measured]:
-    requests = [_requests_or_error(claim, dataset, options) for claim, dataset in wanted]
+    requests: list[dict[str, Request] | EmbenchError] = []
+    for claim, dataset in wanted:
+        try:
+            requests.append(measured_requests(claim, dataset, options))
+        except EmbenchError as error:
+            requests.append(error)
     study = study or RunStudy(request for own in requests if isinstance(own, dict) for request in own.values())
     requests = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in requests]
     able = [request for own in requests if isinstance(own, dict) for request in own.values()]
@@ -253,15 +258,6 @@ def _measure_paper(
         else:
             rows += _measure_claim(claim, dataset, {name: finished[request] for name, request in own.items()})
     return rows
-
-
-def _requests_or_error(
-    claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]
-) -> dict[str, Request] | EmbenchError:
-    try:
-        return measured_requests(claim, dataset, options)
-    except EmbenchError as error:
-        return error
 
 
 def _get_finished(request: Request, study: RunStudy) -> _Finished | EmbenchError:

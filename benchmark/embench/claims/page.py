@@ -10,7 +10,7 @@ from embench.claims.examine import ClaimResult, Measured, claimed_request, targe
 from embench.claims.files import AnyClaim, Claim, MeasuredClaim, Printed, PrintedRow, UntestedClaim, printed_tables
 from embench.planning.request import Request
 from embench.records.scores import Score
-from embench.records.wording import format_figure, format_score
+from embench.records.wording import format_figure, format_score, grouped
 from embench.statistics.result import Result
 from embench.studies.study import RunStudy
 from embench.vocabulary import markdown, table_in_markdown
@@ -82,15 +82,15 @@ class PrintedResult:
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
     """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, and missing tables and rows."""
-    notes, elsewhere = [], dict[str, list[str]]()
-    for tables in printed_tables(paper):
+    notes, papers = [], printed_tables(paper)
+    for tables in papers:
         own = [row for row in tables.rows if row.dataset == dataset]
         spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
         notes += [f"± is the {tables.spread}."] if spread else []
         notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
-        for row in (row for row in tables.rows if row.dataset != dataset):
-            elsewhere.setdefault(row.dataset, []).append(row.row)
         notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
+    others = [row for tables in papers for row in tables.rows if row.dataset != dataset]
+    elsewhere = grouped((row.dataset, row.row) for row in others)
     return notes + [f"For {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 

@@ -132,10 +132,8 @@ def _print_subjects(described: Mapping[str, Any]) -> None:
         names = [c["name"] for c in described["classes"]]
         rows = [{**row, "shares": [c["share"] for c in row["classes"]]} for row in rows]
         legend = " ".join(f"{_shade(k)} {name}" for k, name in enumerate(names))
-        columns += [
-            *(_share_column(k, name) for k, name in enumerate(names)),
-            TableColumn(legend, lambda row: _draw_bar(row["shares"])),
-        ]
+        columns += [TableColumn(name, lambda row, k=k: f"{row['shares'][k]:.2f}") for k, name in enumerate(names)]
+        columns += [TableColumn(legend, lambda row: _draw_bar(row["shares"]))]
     show_table(rows, columns)
     for key, what in (("one_class_only", "constant labels"), ("without_any_label", "without any label")):
         if described[key]:
@@ -143,10 +141,6 @@ def _print_subjects(described: Mapping[str, Any]) -> None:
     at_cut = described["at_cut"]
     if at_cut:
         console.wrapped(f"at the threshold of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
-
-
-def _share_column(k: int, name: str) -> TableColumn:
-    return TableColumn(name, lambda row: f"{row['shares'][k]:.2f}")
 
 
 def _shade(k: int) -> str:

@@ -221,7 +221,8 @@ def _write_sentences(
     if not plain:
         return above, []
     below = list_notes(section) if whole else []
-    if failed := [name for name in ("movement", "protocol_phase") if any(_fails(row, name) for _, row in methods)]:
+    found = {name: [row.answers.get(name) for _, row in methods] for name in ("movement", "protocol_phase")}
+    if failed := [name for name, answers in found.items() if any(a and ", but " in a.evidence for a in answers)]:
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
     if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
@@ -305,11 +306,6 @@ def _get_answer(row: Row, question: str) -> str:
     text = columns()[question].text(row)
     answer, but, _ = text.partition(", but ")
     return _join_intervals(answer.replace("partial r ", "")) + (f" {DAGGER}" if but else "")
-
-
-def _fails(row: Row, question: str) -> bool:
-    found = row.answers.get(question)
-    return found is not None and ", but " in found.evidence
 
 
 def _join_intervals(text: str) -> str:

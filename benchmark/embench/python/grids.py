@@ -328,7 +328,7 @@ def grid(
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
     requests = split_pretrained(points)[1] if floors else points
-    from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
+    from embench.runs import run as runner  # imports torch, which is slow, so wrong arguments are refused before
 
     with Progress(()) if progress else nullcontext() as bar:
         watch = make_watcher(bar)

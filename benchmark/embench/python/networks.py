@@ -62,7 +62,8 @@ class GivenEstimator(Estimator):
             return
         self._known = np.isfinite(X).any(0)
         model = clone(self.given)
-        seeds = [name for name, value in model.get_params().items() if _is_open_seed(name, value)]
+        unset = [name for name, value in model.get_params().items() if value is None]
+        seeds = [name for name in unset if name.rpartition("__")[2] == "random_state"]
         model.set_params(**dict.fromkeys(seeds, self.seed))
         if needs_imputing(model):
             model = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), model)
@@ -112,7 +113,10 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         UsageError: the object is neither; a classifier has no `predict_proba`; a part of it is fitted already; or the
             name is not valid.
     """
-    title = _get_last_step(given).__class__.__name__
+    last = given
+    while isinstance(last, Pipeline) and isinstance(last.steps[-1][1], BaseEstimator):
+        last = last.steps[-1][1]
+    title = type(last).__name__
     if not (is_classifier(given) or is_regressor(given)):
         raise UsageError(
             f"{title} is neither a classifier nor a regressor",
@@ -160,10 +164,6 @@ def weight_parameter(model: Any) -> str | None:
     return "sample_weight" if has_fit_parameter(model, "sample_weight") else None
 
 
-def _is_open_seed(name: str, value: Any) -> bool:
-    return value is None and name.rpartition("__")[2] == "random_state"
-
-
 def _compose_name(estimator: Any) -> str:
     """Return the classes of an estimator's steps, joined by `-`; in a long name, all but the last are abbreviated.
 
@@ -192,12 +192,6 @@ def _iterate_steps(estimator: Any) -> Iterator[Any]:
     yield estimator
     if isinstance(inside := estimator.get_params(deep=False).get("estimator"), BaseEstimator):
         yield from _iterate_steps(inside)
-
-
-def _get_last_step(estimator: Any) -> Any:
-    while isinstance(estimator, Pipeline) and isinstance(estimator.steps[-1][1], BaseEstimator):
-        estimator = estimator.steps[-1][1]
-    return estimator
 
 
 # A torch network over windows of a signal as an encoder.

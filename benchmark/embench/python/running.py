@@ -13,7 +13,6 @@ True
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -175,11 +174,12 @@ def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result 
 
 def request_with(values: Mapping[str, Any]) -> Request:
     """Return the request for the options `values` of `run`, whose methods may be objects."""
+    pretrainers = values["pretrainer"] if isinstance(values["pretrainer"], list | tuple) else [values["pretrainer"]]
     # Options are first checked as strings. Names of objects, which users may not type, are inserted afterwards.
     return replace(
         make_request(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
         encoders=_name_encoders(values["encoder"]),
-        pretrainers=_name_pretrainers(values["pretrainer"]),
+        pretrainers=tuple(str(plugin_name("pretrainer", each)) for each in pretrainers if each is not None),
         fusion=plugin_name("fusion", values["fusion"]),
     )
 
@@ -256,11 +256,6 @@ def _name_encoders(encoder: Any) -> tuple[str, ...]:
         return tuple(f"{modality}={plugin_name('encoder', each)}" for modality, each in encoder.items())
     several = encoder if isinstance(encoder, list | tuple) else [encoder]
     return tuple(str(plugin_name("encoder", each)) for each in several)
-
-
-def _name_pretrainers(pretrainer: Any) -> tuple[str, ...]:
-    several = pretrainer if isinstance(pretrainer, list | tuple) else [pretrainer]
-    return tuple(str(plugin_name("pretrainer", each)) for each in several if each is not None)
 
 
 def plugin_name(kind: str, value: Any) -> str | None:
@@ -344,10 +339,3 @@ def _describe_object(value: Any) -> str:
     else:
         text = f"class {value.__qualname__}({', '.join(base.__name__ for base in value.__bases__)})"
     return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _get_source(value: Any) -> str | None:
-    try:
-        return inspect.getsource(value)
-    except (OSError, TypeError):
-        return None

@@ -204,7 +204,7 @@ def draw_calibration_curve(curve: Curve) -> Figure:
 def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
     """Draw scores with labelled and unlabelled calibration data as lines with intervals, side by side."""
     for k, name in enumerate((_LABELLED, _UNLABELLED, _OFFLINE)):
-        own = curve.along(points, name)
+        own = curve.points_of(points, name)
         if not own:
             continue
         at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != _OFFLINE) for point in own]
@@ -220,7 +220,7 @@ def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
 def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
     """Draw confound-only models as thin lines without intervals; the one without calibration data is horizontal."""
     for k, name in enumerate(name for name in COMPARED if name != CALIBRATION_NORMALISED):
-        own = [point for point in curve.along(points, name) if point.control]
+        own = [point for point in curve.points_of(points, name) if point.control]
         if own and name == NO_CALIBRATION:
             yield rule(y=own[0].score.mean, label=name, colour="ink")
         elif own:
@@ -263,7 +263,7 @@ def draw_curve(curve: Curve) -> Figure:
         if (chance := metric_facts(metric.label).chance) is not None:
             marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
         for k, name in enumerate(lines):
-            own = curve.along(points, name)
+            own = curve.points_of(points, name)
             at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
             scores = [point.score for point in own]
             if not lying:

@@ -302,20 +302,15 @@ def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
     """Return the reliability diagram and the decision curve, with notes."""
-    pictures = [_draw_reliability(found, target), _draw_decisions(found, target)]
-    return paragraph(_describe_prevalence(found, bool(method.submission))) + figure_row(pictures)
-
-
-def _describe_prevalence(found: Calibration, outside: bool) -> str:
     text = (
         f"The proportion of positive units is the lab's: {_percent(found.positive)} here. In daily life it is another, "
         "so that neither the calibration nor the net benefit carries over."
     )
-    if outside:
+    if method.submission:
         text += (
             " Its file's scores are taken as the probabilities that the format asks for; nothing more is known of them."
         )
-    return text
+    return paragraph(text) + figure_row([_draw_reliability(found, target), _draw_decisions(found, target)])
 
 
 def _draw_reliability(found: Calibration, target: str) -> Markup:

@@ -340,6 +340,7 @@ _FAULTS_IN_WORDS = {
 }  # fmt: skip
 _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
+_TEMPLATE = "look"
 NOT_FOR_SHARING = "This page contains participants' signals: not for sharing"
 
 PartProgress = Callable[[str, str], ProgressCallback]
@@ -406,12 +407,15 @@ def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
     confound_only = _render_models(content, part("folds", "confound-only models fitted"))
     sums, drawn = _draw_people(content, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
+    unfolded = sum(len(made) for _, _, made in drawn) <= _MOST_OPEN
     sections = [
         Section("Modalities", "Modalities", _render_modalities(sums, quality)),
         Section("People", "People", _render_people(content, names, quality)),
         Section("Controls", "What clock, stimulus and movement reach alone", confound_only),
         Section("How many", "What this many people can show", _render_power(content)),
-        Section("Signals", "Signals", _render_signals(drawn)),
+        Section(
+            "Signals", "Signals", render_macro("signals", drawn, _FAULTS_IN_WORDS, unfolded, of_template=_TEMPLATE)
+        ),
     ]
     title = "Own recordings" if content.is_own else content.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
@@ -426,9 +430,6 @@ def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
     except OSError as error:
         raise MachineError(f"the page cannot be written: {error.strerror}", where=str(out)) from error
     return Path(out)
-
-
-_TEMPLATE = "look"
 
 
 def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
@@ -692,11 +693,6 @@ def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
         if n >= least
     ]
     return next((detail for detail in found if size(detail) <= _PAGE_BYTES), found[-1])
-
-
-def _render_signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
-    every = sum(len(made) for _, _, made in people) <= _MOST_OPEN
-    return render_macro("signals", people, _FAULTS_IN_WORDS, every, of_template=_TEMPLATE)
 
 
 def _draw_recording(

@@ -318,10 +318,14 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     found_of = {severity: n for severity, n in content["counts"].items() if n}
     status = audits.format_counts(found_of).capitalize() or "Nothing found"
     now = (
-        f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
-        "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
+        ""
+        if run.audit
+        else (
+            f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
+            "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
+        )
     )
-    summary = paragraph(f"{status}.{'' if run.audit else now}")
+    summary = paragraph(f"{status}.{now}")
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
@@ -333,6 +337,12 @@ def facts_section(run: RunFacts) -> Markup:
     """Return the section on the settings of the run: data, protocol, cohort, method, versions."""
     about = run.manifest
     subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
+    recipe = [
+        ("recipe", about.recipe.preset),
+        ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
+        ("changed settings", ", ".join(about.changed_settings) or "none"),
+    ]
+    dropped = [f"{m}: {name} ({why})" for m, features in about.dropped.items() for name, why in features.items()]
     rows = [
         *([("command", f"`{run.command}`")] if run.command else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
@@ -349,14 +359,14 @@ def facts_section(run: RunFacts) -> Markup:
         ("overlap of pretraining with test subjects", run.overlap),
         *([("weights", "; ".join(run.weights))] if run.weights else []),
         ("what the method saw of a test subject", run.access),
-        *([] if run.submission else _list_recipe(run)),
+        *([] if run.submission else recipe),
         ("seeds", ", ".join(map(str, about.seeds))),
         ("submission", _format_recorded(run.record.run.get("submission", "no"))),
         ("evaluations on the test labels, including this one", _format_recorded(about.test_evaluations)),
         ("methods scored on these test subjects", run.evaluations_sentence or "not recorded"),
         ("scorings of validation subjects", _format_recorded(about.dev_evaluations)),
         *([("plugins that are not bundled", _format_recorded(about.conformance))] if about.conformance else []),
-        *([("features dropped", _list_dropped(about.dropped))] if about.dropped else []),
+        *([("features dropped", "; ".join(dropped))] if about.dropped else []),
         ("embench", about.embench_version),
         ("versions", _format_recorded(about.versions)),
         ("device", _format_recorded(about.device)),
@@ -372,15 +382,6 @@ def facts_section(run: RunFacts) -> Markup:
     )
 
 
-def _list_recipe(run: RunFacts) -> list[tuple[str, str]]:
-    recipe = run.manifest.recipe
-    return [
-        ("recipe", recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
-        ("changed settings", ", ".join(run.manifest.changed_settings) or "none"),
-    ]
-
-
 def _count_subjects(run: RunFacts) -> Markup:
     """Return a table with the numbers of training, validation and test subjects, and of the folds that have them."""
     subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
@@ -392,10 +393,6 @@ def _count_subjects(run: RunFacts) -> Markup:
     head = ("folds", "training subjects", "validation subjects", "test subjects")
     rows = [(str(n), *size) for size, n in sorted(sizes.items())]
     return html_table(head, rows, f"Subjects in the folds of {counted(len(run.manifest.seeds), 'seed')}")
-
-
-def _list_dropped(dropped: Mapping[str, Mapping[str, str]]) -> str:
-    return "; ".join(f"{m}: {name} ({why})" for m, features in dropped.items() for name, why in features.items())
 
 
 def _shorten(evidence: Any) -> Any:

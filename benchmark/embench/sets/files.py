@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from embench import registry
-from embench.claims.files import select_claims
+from embench.claims.files import Strict, Texts, select_claims
 from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.planning.tuning import parse_space
@@ -29,11 +29,6 @@ EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "
 """Words in a rule: each modality by itself, all together, all but one for each; and no pretrainer or fusion."""
 
 
-def _as_tuple(value: Any) -> Any:
-    """Turn a single string, or a list, into a tuple; leave other values to the validation."""
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
 def _check_space(text: str) -> str:
     """Check a searched setting, `encoder.lr=log:1e-4..1e-2`. Raises ValueError, as pydantic expects."""
     try:
@@ -44,14 +39,10 @@ def _check_space(text: str) -> str:
     return text
 
 
-Choices = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Choices = Annotated[Texts, Field(min_length=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class RowRule(_Strict):
+class RowRule(Strict):
     """A rule that generates rows of a set: one for each combination of encoder, pretrainer, fusion and modalities.
 
     Args:
@@ -70,10 +61,10 @@ class RowRule(_Strict):
     modalities: Choices = (EACH_ALONE,)
     targets: Literal["classes", "values"] | None = None
     recipe: Literal["paper", "small", "quick"] | None = None
-    set: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    set: Texts = ()
 
 
-class BaselineSet(_Strict):
+class BaselineSet(Strict):
     """A set of baseline methods: rules at three levels, or the methods of a `paper` as its claims state them.
 
     Args:
@@ -87,7 +78,9 @@ class BaselineSet(_Strict):
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
-    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_check_space)], ...], Field(strict=False)]] = {}
+    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_check_space)], ...], Field(strict=False)]] = Field(
+        {}
+    )
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:

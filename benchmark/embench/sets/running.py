@@ -536,7 +536,11 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
         found = next((each for each in classes_in(Path(file)) if each.__name__ == cls), object)
         kinds = ["fusion"] if issubclass(found, Fusion | Estimator) else ["encoder"]
     else:
-        kinds = [kind for kind in ("encoder", "fusion") if _is_known(kind, name)]
+        kinds = []
+        for kind in ("encoder", "fusion"):
+            with suppress(UsageError):
+                registry.find(kind, name)
+                kinds.append(kind)
     if not kinds:
         known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
         raise UsageError(
@@ -546,13 +550,6 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
             hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
         )
     return kinds[0], registry.load(kinds[0], name)
-
-
-def _is_known(kind: str, name: str) -> bool:
-    with suppress(UsageError):
-        registry.find(kind, name)
-        return True
-    return False
 
 
 # Runs of the rows of a set, after a check of the data, with a line for each row and a file for each failed row.

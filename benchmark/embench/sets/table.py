@@ -312,12 +312,6 @@ def _label_method(result: Result, varied: Collection[str]) -> str:
     return ", ".join(["; ".join(parts), *_list_settings(result, varied)])
 
 
-def _list_sensors(result: Result) -> str:
-    """Return the labels of the modalities that a run's method reads."""
-    read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
-    return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
-
-
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
     """Return id of a run -> its paired comparison with the best run, or in a grid with the first; or the reason why
     there are no comparisons."""
@@ -370,12 +364,13 @@ def _method_rows(
     target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
     for role, results in (("own", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
+            read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
             row = {
                 "role": role,
                 "best": k == 0,
                 "method": _name_method(result),
                 "varied": varied[result.id],
-                "sensors": _list_sensors(result),
+                "sensors": ", ".join(dict.fromkeys(label(name, "modalities") for name in read)),
                 "label": _label_method(result, varied[result.id]),
                 **panel.about,
                 "exploratory": metric != result.answers[target].metric,

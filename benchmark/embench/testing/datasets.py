@@ -21,13 +21,13 @@ from embench.signals.video import probe
 from embench.testing.require import Check, leaves_no_trace
 
 _OVERHANG_S = 1.0
-"""Tolerance in s, since devices do not stop all channels at the same sample."""
+"""Seconds by which a signal may be longer than its recording, since devices do not stop all channels at once."""
 
 _LEAST_RECORDINGS = 8
-"""Minimum number of labelled recordings for concluding that a channel that follows a label is not a coincidence."""
+"""Smallest number of labelled recordings in which a correlation of a channel with a label is not a coincidence."""
 
 _SAME = 0.999
-"""Correlation of a label and a statistic of a channel that no recorded signal reaches."""
+"""Correlation between a label and a statistic of a channel from which on the channel must contain the label."""
 
 _SUBJECTS = 3
 """Number of subjects whose recordings are read, so that checks of large datasets end in time."""
@@ -50,11 +50,8 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Dataset),
-        "the class is not a Dataset",
-        expected="a subclass of embench.interfaces.dataset.Dataset",
-    )
+    expected = "a subclass of embench.interfaces.dataset.Dataset"
+    check.that(issubclass(cls, Dataset), "the class is not a Dataset", expected=expected)
     card = getattr(cls, "card", None)
     check.that(isinstance(card, Card), "the class has no `card`", expected="a `Card`")
     _check_card(check, cls.card)
@@ -73,12 +70,9 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
             with check.during(f"subject {subject}"):
                 _check_subject(check, reader, subject, seen)
         both = ", ".join(sorted(seen.levels.keys() & reader.card.raters.keys()))
+        what = f"recordings contain the label {both}, but the dataset card derives it from raters"
         expected = "only the labels of each rater; embench combines them when it prepares the data"
-        check.that(
-            not both,
-            f"recordings contain the label {both}, but the dataset card derives it from raters",
-            expected=expected,
-        )
+        check.that(not both, what, expected=expected)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
             raters = reader.card.raters.get(target.label)
@@ -89,8 +83,12 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 
 @dataclass
 class _Seen:
-    """Statistics of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
-    channel, statistic) -> its value in each recording; NaN where a recording lacks it."""
+    """Statistics of the recordings that were read.
+
+    Args:
+        levels: label -> its mean in each recording; NaN where it is missing.
+        summaries: (modality, channel, statistic) -> its value in each recording; NaN where the channel is missing.
+    """
 
     ids: set[str] = field(default_factory=set)
     signals: SeenSignals = field(default_factory=SeenSignals)
@@ -127,7 +125,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _check_hidden_labels(check: Check, seen: _Seen) -> None:
-    """Check that no statistic of a channel follows a label as only the label itself does."""
+    """Check that no channel contains a label: no statistic of a channel correlates almost perfectly with a label."""
     if len(seen.ids) < _LEAST_RECORDINGS:
         return
     for name, levels in seen.levels.items():
@@ -162,10 +160,8 @@ def _check_card(check: Check, card: Card) -> None:
     except PluginError as error:
         raise CheckFailed(error.what, where=check.where, expected=error.expected) from error
     parts = {part for name in card.default_modalities for part in name.split("+")}
-    fine = bool(parts) and parts <= set(card.modalities)
-    check.that(
-        fine, f"`default_modalities` is {card.default_modalities}", expected="some modalities of the dataset card"
-    )
+    what = f"`default_modalities` is {card.default_modalities}"
+    check.that(bool(parts) and parts <= set(card.modalities), what, expected="some modalities of the dataset card")
     names = [target.name for target in card.targets]
     check.that(len(set(names)) == len(names), f"targets are {names}", expected="each once")
     fine = set(card.default_targets) <= set(names)
@@ -206,36 +202,24 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
             for modality, signal in recording.signals.items():
                 twin = seen.signals.twin(subject, recording.id, modality, signal)
                 what = f"its {modality} equals that of recording {twin}, of another subject, in every sample"
-                check.that(
-                    twin is None,
-                    what,
-                    expected="separate files for each subject; check whether one file is read under two names",
-                )
+                expected = "separate files for each subject; check whether one file is read under two names"
+                check.that(twin is None, what, expected=expected)
             _check_pickling(check, "it", (recording.labels, reader.subject_info(subject)))
-    check.that(
-        len(seen.ids) > before,
-        "`subjects` lists the subject, but the subject has no recordings",
-        expected="subjects with recordings",
-    )
+    what = "`subjects` lists the subject, but the subject has no recordings"
+    check.that(len(seen.ids) > before, what, expected="subjects with recordings")
     check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 
 def _check_recording(check: Check, card: Card, recording: Recording) -> None:
     fine = 0 < recording.duration_s <= card.longest_s + 1e-6
-    check.that(
-        fine,
-        f"the recording lasts {recording.duration_s} s",
-        expected=f"at most {card.longest_s} s, the limit of the dataset card",
-    )
+    expected = f"at most {card.longest_s} s, the limit of the dataset card"
+    check.that(fine, f"the recording lasts {recording.duration_s} s", expected=expected)
     for name in ("stimulus", "session", "group"):
         check.that(bool(getattr(recording, name)), f"its `{name}` is empty", expected="text")
     for modality, signal in recording.signals.items():
         promised = card.modalities.get(modality)
-        check.that(
-            promised is not None,
-            f"the recording has {modality}, but the dataset card does not",
-            expected="modalities of the dataset card",
-        )
+        what = f"the recording has {modality}, but the dataset card does not"
+        check.that(promised is not None, what, expected="modalities of the dataset card")
         with check.during(modality):
             _check_signal(check, signal, promised, recording.duration_s)
     for name, label in recording.labels.items():
@@ -258,22 +242,16 @@ def _check_signal(check: Check, signal: Signal, promised: Any, duration_s: float
         not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples"
     )
     there = signal.data[np.isfinite(signal.data)]
-    check.that(
-        bool(there.size and there.any()),
-        "the signal contains only zeros or NaN",
-        expected="no such signal if nothing was recorded",
-    )
+    fine, expected = bool(there.size and there.any()), "no such signal if nothing was recorded"
+    check.that(fine, "the signal contains only zeros or NaN", expected=expected)
 
 
 def _check_video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
     promised = reader.card.modalities.get("video")
     check.that(promised is not None, "the dataset card has no video", expected="modalities of the dataset card")
     fine = promised is not None and promised.channels == VIDEO_CHANNELS
-    check.that(
-        fine,
-        f"the video channels of the dataset card are {promised and promised.channels}",
-        expected=f"{VIDEO_CHANNELS}",
-    )
+    what = f"the video channels of the dataset card are {promised and promised.channels}"
+    check.that(fine, what, expected=f"{VIDEO_CHANNELS}")
     read = {path.resolve() for path in reader.files(recording.subject)}
     unnamed = [str(path) for path in (video.path, video.boxes) if path is not None and path.resolve() not in read]
     check.that(not unnamed, f"`files` does not name {unnamed}", expected="all files that the reader uses")
@@ -293,11 +271,8 @@ def _check_label(check: Check, label: Label) -> None:
     known = ("rating", "continuous", "condition")
     check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
     values = np.asarray(label.values)
-    check.that(
-        values.ndim == 1 and len(values) > 0,
-        f"its values have shape {values.shape}",
-        expected="(n,) with n of at least 1",
-    )
+    fine = values.ndim == 1 and len(values) > 0
+    check.that(fine, f"its values have shape {values.shape}", expected="(n,) with n of at least 1")
     if label.times is not None:
         fine = np.shape(label.times) == values.shape and bool((np.diff(label.times) >= 0).all())
         check.that(fine, "the times do not match the values", expected="one ascending time per value")

@@ -39,11 +39,8 @@ def check_encoder(cls: type[Encoder]) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Encoder),
-        "the class is not an Encoder",
-        expected="a subclass of embench.interfaces.encoder.Encoder",
-    )
+    expected = "a subclass of embench.interfaces.encoder.Encoder"
+    check.that(issubclass(cls, Encoder), "the class is not an Encoder", expected=expected)
     accepts = getattr(cls, "accepts", None)
     known = list(dict.fromkeys(modality.name for modality in registry.modalities()))
     fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= {*known, *ANY_SIGNAL}
@@ -66,8 +63,8 @@ def check_encoder(cls: type[Encoder]) -> None:
 def check_encoder_input(
     cls: type[Encoder], recipe: Recipe, modality: str, channels: tuple[str, ...], rate_hz: float
 ) -> None:
-    """Check an encoder as `check_encoder` does, with one recipe on one modality with these channels at `rate_hz`; the
-    encoder may print. Raises CheckFailed."""
+    """Check an encoder as `check_encoder` does, but with one recipe, and one modality with these channels and this
+    rate; the encoder may print. Raises CheckFailed."""
     check = Check(cls)
     with require.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
         _check_on_modality(check, cls(recipe), modality)
@@ -102,7 +99,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
     module.eval()
     with torch.no_grad():
         with check.untouched("the network", x, mask):
-            alone = _run_one_by_one(check, module, x, mask)  # before it has seen a batch
+            alone = _run_one_by_one(check, module, x, mask)  # before the network could remember a batch
             tokens = _check_tokens(check, module(x, mask), len(x))
         check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
         repeated = module(x, mask).pooled()
@@ -174,10 +171,11 @@ def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, token
 
 
 def _check_picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
-    """Check that exactly the channels in `picks` change the output; without `picks`, all channels."""
+    """Check that the output depends on all channels, or if the module has `picks`, on exactly the channels in
+    `picks`."""
     picks = getattr(module, "picks", None)
     picked = list(range(len(channels))) if picks is None else _check_positions(check, picks, len(channels))
-    rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
+    rows = x[:1].repeat(len(channels) + 1, 1, 1)  # row k has noise in channel k; the last row has none
     noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
     for k in range(len(channels)):
         rows[k, k] += 10 * noise
@@ -185,16 +183,13 @@ def _check_picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None
     output = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
     responds = (output - output[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, output[-1].abs().max().item())
     read = np.flatnonzero(responds.numpy()).tolist()
-    if not read:  # of a network whose last layer starts at zero, nothing can be concluded
+    if not read:  # nothing can be concluded if the last layer starts at zero
         return
     silent = ", ".join(channels[k] for k in picked if k not in read)
     more = ", ".join(channels[k] for k in read if k not in picked)
     named = " " if picks is None else ", as named by `picks` of its module, "
-    what = (
-        f"channel {silent}{named}changes nothing"
-        if silent
-        else f"the network reads channel {more}, which `picks` does not name"
-    )
+    extra = f"the network reads channel {more}, which `picks` does not name"
+    what = f"channel {silent}{named}changes nothing" if silent else extra
     expected = "a module with `picks`: the positions of the channels that the module reads, in order"
     check.that(not silent and not more, what, expected=expected)
 
@@ -304,11 +299,8 @@ def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ..
     labelled = pretrainer.labels == "source"
     model = seeded(lambda: _make_model(inputs, fused=pretrainer.scope == "model"))
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
-    check.that(
-        getattr(objective, "model", None) is model,
-        "the task does not hold the model as `.model`",
-        expected="the model that was passed in",
-    )
+    fine = getattr(objective, "model", None) is model
+    check.that(fine, "the task does not hold the model as `.model`", expected="the model that was passed in")
     batch = _make_batch(inputs, labelled)
     with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
         loss, figures = _compute_loss(check, objective, batch)
@@ -379,7 +371,7 @@ def _add_noise(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class _Encoder(nn.Module):
-    """An encoder with one token for each sample and a summary, which serves any pretext task."""
+    """An encoder with a token for each sample and a summary, so that any pretext task can use it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -391,7 +383,7 @@ class _Encoder(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """A fusion that averages modalities with one token each: its summary, mixed with those of the others."""
+    """A fusion with one token for each modality: the modality's summary, mixed with those of the others."""
 
     width = _DIM
 

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
@@ -35,13 +35,12 @@ _ALONE = "the same result for a subject, independent of earlier subjects"
 
 
 def check_personalises(check: Check, plugin: Personalised, model: Model, units: Callable[[int], Batch]) -> None:
-    """Check the `personalise` of an encoder or fusion, if it has its own.
-
-    It must change what `personalises` names, to finite numbers, with and without labels, also from a single unit. It
-    must be reproducible from one seed, independent of earlier subjects, and leave its inputs unchanged.
+    """Check the method `personalise` of an encoder or fusion, if it overrides it. The method must change what
+    `personalises` names, to finite numbers, with and without labels. It must be reproducible from one seed, independent
+    of earlier subjects, and leave its inputs unchanged.
 
     Args:
-        units: returns units of a subject for a seed; the number of rows is the same each time.
+        units: function from a seed to the units of a subject, always with the same number of rows.
     """
     if type(plugin).personalise is Personalised.personalise:
         return
@@ -52,7 +51,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
     for with_labels in (True, False):
         with check.during(f"`personalise` {'with' if with_labels else 'without'} labels"):
             first, second = units(11), units(12)
-            labels = _make_labels(first.size) if with_labels else None
+            labels = (torch.arange(first.size) % 2).float()[:, None] if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
                 return seeded(lambda: personalised(plugin, model, batch, labels), seed)
@@ -68,10 +67,6 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
-def _make_labels(rows: int) -> Tensor:
-    return (torch.arange(rows) % 2).float()[:, None]
-
-
 def _check_same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
     check.that(one.keys() == other.keys(), what, expected=expected)
     for name, tensor in one.items():
@@ -81,13 +76,13 @@ def _check_same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], 
 def check_estimator_personalises(
     check: Check, make: Callable[[], Estimator], rows: TrainingRows, X: np.ndarray
 ) -> None:
-    """Check the `personalise` of an estimator that is fitted to rows, if it has its own.
-
-    It must return an estimator with finite scores, with and without labels, also from a single unit. It must be
-    reproducible, independent of earlier subjects, and leave itself and the training rows unchanged.
+    """Check the method `personalise` of a fitted estimator, if it overrides it. The method must return an estimator
+    with finite scores, with and without labels, also from a single unit. It must be reproducible, independent of
+    earlier subjects, and leave the estimator and the training rows unchanged.
 
     Args:
-        X: (n, features) rows to score; one half is calibration data of each of two subjects.
+        rows: training rows.
+        X: rows (n, features) to score; each half is also the calibration data of a subject.
     """
     fitted = make()
     if type(fitted).personalise is Estimator.personalise:
@@ -111,33 +106,22 @@ def check_estimator_personalises(
                     return found
 
                 alone = scores(slice(half, None))
-                _check_near(
-                    check,
-                    scores(slice(half, None)),
-                    alone,
-                    "two personalised estimators of one subject differ",
-                    "one result per seed",
-                )
+                what = "two personalised estimators of one subject differ"
+                check.that(_are_near(scores(slice(half, None)), alone), what, expected="one result per seed")
                 scores(slice(0, 1))
-                _check_near(
-                    check, scores(slice(half, None)), alone, "the units of another subject change the scores", _ALONE
-                )
-                unchanged = "an unchanged original estimator"
-                _check_near(
-                    check, fitted.score(X.copy()), before, "`personalise` changes the original estimator", unchanged
-                )
+                what = "the units of another subject change the scores"
+                check.that(_are_near(scores(slice(half, None)), alone), what, expected=_ALONE)
+                what = "`personalise` changes the original estimator"
+                fine = _are_near(fitted.score(X.copy()), before)
+                check.that(fine, what, expected="an unchanged original estimator")
 
 
 def _copy(rows: TrainingRows) -> TrainingRows:
     return TrainingRows(rows.X.copy(), rows.y.copy(), rows.subjects.copy(), rows.weight.copy(), rows.val)
 
 
-def _check_near(check: Check, one: np.ndarray, other: np.ndarray, what: str, expected: str) -> None:
-    check.that(bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH)), what, expected=expected)
-
-
 class Passed(nn.Module):
-    """An encoder that returns tokens (b, L, D) unchanged, with their summary where the fusion expects one."""
+    """An encoder that returns tokens (b, L, D) unchanged, and their mean as a summary if `summary` is set."""
 
     def __init__(self, summary: bool) -> None:
         super().__init__()
@@ -152,7 +136,7 @@ class Passed(nn.Module):
 
 _CLASSES = 3
 _ROWS = 12
-"""Rows of a subject."""
+"""Number of rows of each subject."""
 
 
 class _Table(NamedTuple):
@@ -171,12 +155,11 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
     - probabilities (for each of several classes, even if training rows lack one), or values, for rows with missing
       values and for a feature without any value;
     - equal scores from one seed; rows that do not depend on their batch; unchanged inputs;
-    - higher scores for the right class where classes are separable; no memory of labels from another fit;
+    - higher scores for the true class if classes are separable; no memory of labels from another fit;
     - `personalise`: it leaves the estimator unchanged, and does not depend on earlier subjects.
 
     Args:
-        nonce: text that determines rows and labels for detecting a memory; by default random, so that no plugin has met
-            them before. A failure message contains it.
+        nonce: text that determines the rows and labels for detecting a memory; default: random. A failure names it.
 
     Raises:
         CheckFailed: with the expected and the found behaviour.
@@ -217,26 +200,20 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed the inputs", expected="unchanged arrays")
-    # Single rows come first, so that no batch is remembered. Rows are copies, as in a run, since scikit-learn's imputer
-    # fills them in place.
+    # Single rows come first, before the estimator could remember a batch. scikit-learn's imputer fills rows in place,
+    # so they are copied, as in a run.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _check_scores(check, one, test, kind)
-    check.that(
-        _are_near(other.score(test.X.copy()), score),
-        "two fits with one seed differ",
-        expected="one result per seed; use `self.seed`, for example as `random_state`",
-    )
+    expected = "one result per seed; use `self.seed`, for example as `random_state`"
+    check.that(_are_near(other.score(test.X.copy()), score), "two fits with one seed differ", expected=expected)
     other.fit(*val, val=(test.X, test.y))
     other.fit(*table, val=(val.X, val.y))
     what = "scores depend on an earlier fit to other rows"
     check.that(_are_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
     check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
     check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
-    check.that(
-        _are_near(alone, score),
-        "the score of a row depends on the other rows of its batch",
-        expected="rows that are independent of each other",
-    )
+    what = "the score of a row depends on the other rows of its batch"
+    check.that(_are_near(alone, score), what, expected="rows that are independent of each other")
     _check_separation(check, score, test.y, kind)
     rows = TrainingRows(*table, val=(val.X, val.y))
     check_estimator_personalises(check, make, rows, test.X[:_ROWS])
@@ -252,8 +229,8 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
 def _check_memory(
     check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
 ) -> None:
-    """Check that the scores of subjects do not change after another fit with their labels, like the fit of another
-    fold. The same holds for an estimator that is fitted to permuted labels."""
+    """Check that scores do not change after another fit, which has the labels of the scored rows, as in another fold.
+    This is checked for an estimator that is fitted to labels, and for one that is fitted to permuted labels."""
     random = np.random.default_rng(list(nonce.encode()))
     train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
     permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
@@ -266,11 +243,8 @@ def _check_memory(
 
     before = scores()
     make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
-    what, expected = (
-        "the estimator remembers labels of another fit",
-        "scores that depend only on the rows of the estimator's own fit",
-    )
-    check.that(_are_near(scores(), before), what, expected=expected)
+    expected = "scores that depend only on the rows of the estimator's own fit"
+    check.that(_are_near(scores(), before), "the estimator remembers labels of another fit", expected=expected)
 
 
 def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
@@ -287,7 +261,7 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
 
 
 def _check_scores(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
-    """Return the scores of the test rows; check that they are finite, have the right shape and, for classes, are
+    """Return the scores of the test rows, after a check of their shape and values; scores of classes must be
     probabilities."""
     score = np.asarray(estimator.score(test.X.copy()))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
@@ -308,7 +282,7 @@ def _are_near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Return rows of subjects with all classes: two features separate the classes, some values are missing, and one
+    """Return synthetic rows of subjects: two of six features separate the classes, some values are missing, and one
     feature has no values."""
     random = np.random.default_rng(seed)
     n = subjects * _ROWS
@@ -327,8 +301,8 @@ def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
 
 
 def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Return the labels of `_table` as predicted by three networks; each network is absent from some rows, never
-    all."""
+    """Return rows with the decisions of three networks for the labels of `_make_table`. Each network lacks some rows,
+    but no row lacks all."""
     like, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
     scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
     if KINDS[kind].several:
@@ -337,7 +311,7 @@ def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     else:
         scores += 2 * (like.y - like.y.mean())[:, None, None]
         scores = scores if not KINDS[kind].has_classes else 1 / (1 + np.exp(-scores))
-    some = np.arange(len(scores)) % 4  # 3: all are there
+    some = np.arange(len(scores)) % 4  # the network that lacks the row; 3: none
     scores[np.arange(len(scores))[some < 3], some[some < 3]] = np.nan
     return like._replace(X=scores.reshape(len(scores), -1))
 
@@ -379,8 +353,8 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
 
 @lets_print
 def check_fusion_arity(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
-    """Check a fusion or estimator as `check_fusion` does, with one recipe and number of modalities; the class may
-    print. Raises CheckFailed."""
+    """Check a fusion or estimator as `check_fusion` does, but with one recipe and one number of modalities; the class
+    may print. Raises CheckFailed."""
     if issubclass(cls, Estimator):
         inspect.unwrap(check_estimator)(cls)
         return
@@ -420,8 +394,9 @@ def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -
         )
         if "mixed_tokens" in fusion.offers:
             _check_mixed(check, module, tokens, present)
-    check_personalises(check, fusion, _make_model(seeded(lambda: fusion.build(specs, require.targets("binary"))), specs),
-                       partial(_make_units, specs))  # fmt: skip
+    network = seeded(lambda: fusion.build(specs, require.targets("binary")))
+    model = Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=network)
+    check_personalises(check, fusion, model, partial(_make_units, specs))
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
@@ -433,7 +408,7 @@ def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -
 
 
 def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
-    """Check the requirements on `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
+    """Check the method `mix` of a network that offers `mixed_tokens`, see `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
     check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
@@ -447,7 +422,7 @@ def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], presen
 
 
 def _build_network(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
-    """Return the token specs and the network for modalities that differ in width, or only in length if the fusion
+    """Return token specs of modalities and a network for them. The modalities differ in width, unless the fusion
     requires equal widths."""
     if fusion.inputs == "hidden":
         specs = {m: TokenSpec(1, 16 + 8 * i, head=16 + 8 * i) for i, m in enumerate(names)}
@@ -461,7 +436,8 @@ def _build_network(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tupl
 
 
 def _make_inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    """Return tokens of a batch in which each of several modalities is absent from some row, and no row lacks all."""
+    """Return modality -> tokens, and modality -> presence (B,), of a batch in which each of several modalities is
+    absent from one row."""
     tokens, present = {}, {}
     for i, (m, spec) in enumerate(specs.items()):
         there = torch.ones(_SIZE, dtype=torch.bool)
@@ -472,12 +448,8 @@ def _make_inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dic
     return tokens, present
 
 
-def _make_model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
-    return Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=module)
-
-
 def _make_units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
-    """Return rows of a subject with all modalities, already as tokens."""
+    """Return a batch with all modalities of a subject, as tokens."""
     there = torch.ones(_SIZE, dtype=torch.bool)
     tokens = {m: require.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
     rows = {m: torch.arange(_SIZE) for m in specs}
@@ -485,7 +457,7 @@ def _make_units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
 
 
 def _add_noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
-    """Return a copy of the tokens with noise in all masked places."""
+    """Return a copy of the tokens with noise in place of masked tokens."""
     generator = torch.Generator().manual_seed(5)
     noisy = {}
     for m, t in tokens.items():
@@ -554,24 +526,18 @@ def check_metric(cls: type[Metric]) -> None:
 
 
 def _make_units_for(metric: Metric, kind: KindName) -> Units:
-    """Return synthetic units of a kind; ratings for a metric of values that accepts whole numbers only."""
+    """Return synthetic units for a metric; whole numbers as labels if it accepts no others."""
     units = require.units(kind)
     return require.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
 
 
 def _check_metric(check: Check, metric: Metric, units: Units) -> None:
-    before = replace(
-        units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
-    )
+    before = {name: value.copy() for name, value in vars(units).items() if isinstance(value, np.ndarray)}
     score = _compute_value(check, metric, units)
     check.that(
         score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
     )
-    same = all(
-        np.array_equal(getattr(units, f.name), getattr(before, f.name))
-        for f in fields(units)
-        if _is_array(units, f.name)
-    )
+    same = all(np.array_equal(getattr(units, name), value) for name, value in before.items())
     check.that(same, "scoring changed the inputs", expected="unchanged arrays")
     check.sets_no_seed(lambda: metric(units), "scoring")
     shuffled = _compute_value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
@@ -581,21 +547,18 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
         expected="a score that does not depend on the order of units",
     )
     best = _compute_value(check, metric, _predict_correctly(units))
-    better = (
-        best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
-    )
-    check.that(
-        better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
-    )
+    sign = 1 if metric.direction == "higher" else -1
+    better = best is not None and score is not None and sign * best >= sign * score
+    what = f"perfect predictions score {best}, noisy ones {score}"
+    check.that(better, what, expected=f"{metric.direction} is better")
     _check_attributes(check, metric, units, score)
     if KINDS[units.kind].has_classes:
-        one_class = units.take(units.y_true == units.y_true[0])
-        _compute_value(check, metric, one_class)
+        _compute_value(check, metric, units.take(units.y_true == units.y_true[0]))
     _check_resampling(check, metric, units, score)
 
 
 def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    """Check the attributes that leaderboards use for ranking."""
+    """Check the attributes `chance_level` and `depends_on_cut`, and the chance level of units."""
     chance = float(metric.chance(units))
     _check_range(check, metric, chance, "chance")
     level = metric.chance_level
@@ -603,18 +566,15 @@ def _check_attributes(check: Check, metric: Metric, units: Units, score: float |
     check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
     if not metric.depends_on_cut:
         other = _compute_value(check, metric, replace(units, decision=units.decision[::-1].copy()))
-        same = _are_equal(other, score)
-        check.that(
-            same, "the metric depends on decisions but does not declare this", expected="`depends_on_cut = True`"
-        )
+        what = "the metric depends on decisions but does not declare this"
+        check.that(_are_equal(other, score), what, expected="`depends_on_cut = True`")
 
 
 def _check_resampling(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     subjects = np.unique(units.subject)
-    counts = np.ones((3, len(subjects)), int)
-    counts[1, 0], counts[1, 1] = 0, 2
-    counts[2] = 0
-    counts[2, 0] = len(subjects)
+    counts = np.ones((3, len(subjects)), int)  # all once; the second twice instead of the first; the first only
+    counts[1, :2] = 0, 2
+    counts[2] = np.where(np.arange(len(subjects)) == 0, len(subjects), 0)
     scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
     fine = _are_equal(float(scores[0]), score)
@@ -653,10 +613,6 @@ def _are_equal(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and abs(one - other) <= 1e-9
 
 
-def _is_array(units: Units, name: str) -> bool:
-    return isinstance(getattr(units, name), np.ndarray)
-
-
 # Conformance of observers.
 
 _RUN = {"id": "r", "dataset": "amigos"}
@@ -670,8 +626,8 @@ _SCORES = {
 
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
-    """Check that an observer can be created without arguments, uses existing hooks, and survives a run. The check runs
-    in an empty folder, which is deleted afterwards.
+    """Check that an observer can be created without arguments, has only known hooks, and raises in none of them during
+    a run. The check runs in an empty folder, which is deleted afterwards.
 
     Raises:
         CheckFailed: with the expected and the found behaviour.

@@ -147,7 +147,10 @@ def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None
     heads = _build_headers(counts, metrics, questions, apart=bool(gaps))
     facts = [metric_facts(name) for name in metrics if name not in _COSTS]
     decides = [each.decisive_level for run in runs if (each := run.answers[target].adjusted)]
-    place = (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name)
+    place, form = (
+        (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name),
+        runs[0].forms[target],
+    )
     return render_text(
         "table.tex",
         run=runs[0],
@@ -162,7 +165,7 @@ def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
-        about=_write_caption(runs, target),
+        about=escape(in_apa(form.sentence) if form.problem else form.explanation),
         baseline=escape(names[baseline.manifest.id]) if baseline else "",
         on_features=strongest is not None,
         bold=any(best.values()),
@@ -256,12 +259,6 @@ def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
         return ""
     best = max if metric_facts(metric).higher else min
     return two_decimals(best(score.mean for score in scores))
-
-
-def _write_caption(runs: Sequence[RunFacts], target: str) -> str:
-    """Return the meaning of the primary metric, or why it cannot be estimated, for a caption."""
-    form = runs[0].forms[target]
-    return escape(in_apa(form.sentence) if form.problem else form.explanation)
 
 
 def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
