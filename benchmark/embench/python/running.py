@@ -275,9 +275,10 @@ def plugin_name(kind: str, value: Any) -> str | None:
     bases = tuple(getattr(interface, name) for name in names)
     where = f"{kind}="
     if isinstance(value, type) and issubclass(value, bases):
-        return store_plugin(
-            kind, value, text=_describe_object(value), source=_get_source(getattr(value, "make", value))
-        )
+        source = None
+        with suppress(OSError, TypeError):
+            source = inspect.getsource(getattr(value, "make", value))
+        return store_plugin(kind, value, text=_describe_object(value), source=source)
     if isinstance(value, bases):
         raise UsageError(
             f"this is an object of the class {type(value).__name__}",
