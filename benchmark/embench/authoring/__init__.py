@@ -124,9 +124,8 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
     package, project = f"embench_{name}", f"embench-{name.replace('_', '-')}"
     folder = folder or Path(project)
     if folder.exists() or folder.is_symlink():
-        raise UsageError(
-            f"{folder} exists already, and embench does not overwrite it", hint="choose another folder with --out"
-        )
+        what = f"{folder} exists already, and embench does not overwrite it"
+        raise UsageError(what, hint="choose another folder with --out")
     of_kind = _KINDS[kind]
     plugin = _read_template(f"{kind}.py")
     texts = {
@@ -258,11 +257,9 @@ def _find_installed(target: str) -> list[Entry]:
     if package is None:
         known = [offered for offered in installed() if offered != registry.BUNDLED]
         near = did_you_mean(name, [*known, *(entry.name for entry in registry.entries())])
-        raise UsageError(
-            f"no installed package `{name}` offers plugins",
-            expected=f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS",
-            hint=near or "install the package first: pip install -e FOLDER",
-        )
+        expected = f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS"
+        hint = near or "install the package first: pip install -e FOLDER"
+        raise UsageError(f"no installed package `{name}` offers plugins", expected=expected, hint=hint)
     if not plugin:
         return list(package.entries)
     found = [entry for entry in package.entries if entry.name == plugin]
@@ -285,11 +282,10 @@ def _find_by_folder(folder: Path) -> Package | None:
         if any(inside in (place.resolve(), *place.resolve().parents) for place in folders(package.name)):
             return package
     if (folder / "pyproject.toml").is_file():
-        raise UsageError(
-            f"the package in {folder} is not installed, so commands cannot find its plugins",
-            expected='an entry point in the group "embench" of its pyproject.toml, with the package as value',
-            hint=f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}",
-        )
+        what = f"the package in {folder} is not installed, so commands cannot find its plugins"
+        expected = 'an entry point in the group "embench" of its pyproject.toml, with the package as value'
+        hint = f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}"
+        raise UsageError(what, expected=expected, hint=hint)
     return None
 
 
@@ -323,7 +319,7 @@ def _check_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
     root = root if root is not None and root.is_dir() else None
     try:
         yield from in_fresh_process(
-            f"while trying {plugin}", _check_plugin, entry.kind, entry.full_name, root, module=_LIBRARIES
+            f"while trying {plugin}", _check, entry.kind, entry.full_name, root, module=_LIBRARIES
         )
     except MachineError as error:
         yield PluginCheck(plugin, "import", error.what, None, "code that does not end the process")
@@ -343,7 +339,7 @@ def _check_name_clash(entry: Entry, plugin: str) -> PluginCheck:
     return PluginCheck(plugin, "registry.yaml", fault, str(entry.source), remedy)
 
 
-def _check_plugin(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
+def _check(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
     """Check import and conformance of one plugin; it runs in a process of its own."""
     entry = registry.find(kind, name)
     plugin, findings = _get_title(entry), list[PluginCheck]()
@@ -386,12 +382,10 @@ def _check_import(entry: Entry, _: Path | None) -> None:
         if same:
             raise CheckFailed(what, where=where, expected="no global seed; embench seeds every stage of a run")
     if seconds > LONG_IMPORT_S and (own := _import_again(entry)) > LONG_IMPORT_S:
-        raise CheckFailed(
-            f"the import takes {own:.1f} s without the libraries that it imports",
-            where=where,
-            expected=f"less than {LONG_IMPORT_S:g} s, because every command and worker that uses the plugin waits",
-            hint="load files in `build` or at first use, not at import",
-        )
+        what = f"the import takes {own:.1f} s without the libraries that it imports"
+        expected = f"less than {LONG_IMPORT_S:g} s, because every command and worker that uses the plugin waits"
+        hint = "load files in `build` or at first use, not at import"
+        raise CheckFailed(what, where=where, expected=expected, hint=hint)
 
 
 def _import_again(entry: Entry) -> float:

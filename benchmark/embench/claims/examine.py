@@ -590,13 +590,11 @@ def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     claims with the same runs and the same comparison count once."""
     corrected: dict[Any, float] = {}
     for leg in ("fixed", "own"):
-        corrected |= correct_p(
-            {_comparison_key(row): row.p for row in rows if row.status == "compared" and row.leg == leg}
-        )
+        corrected |= correct_p({_pair_key(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
     decided = []
     for row in rows:
         if row.status == "compared":
-            p, gap = corrected.get(_comparison_key(row)), row.difference
+            p, gap = corrected.get(_pair_key(row)), row.difference
             about: dict[str, Any] = {"seeds": row.seeds, "allowance": row.allowance}
             verdict = direction_verdict(gap.low, gap.high, p, row.claim.direction, **about)
             row = replace(row, corrected=p, verdict=verdict)
@@ -604,7 +602,7 @@ def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     return decided
 
 
-def _comparison_key(row: ClaimResult) -> tuple[str, ...]:
+def _pair_key(row: ClaimResult) -> tuple[str, ...]:
     return (row.leg, row.runs["a"], row.runs["b"], row.target, row.metric)
 
 
@@ -615,7 +613,5 @@ def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
     if missing:
         concerned = grouped((row.reason, row.claim.id) for row in missing)
         reasons = [f"{', '.join(dict.fromkeys(ids))}: {reason}" for reason, ids in concerned.items()]
-        raise Unfinished(
-            f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}",
-            hint="fix the missing comparisons, then rerun the command to resume",
-        )
+        what = f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}"
+        raise Unfinished(what, hint="fix the missing comparisons, then rerun the command to resume")

@@ -133,11 +133,9 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
         pairs = np.unique(np.stack([parts.y_true, units.y_true]).astype(int), axis=1)
         part, whole = pairs
         if len(np.unique(part)) < len(part):
-            raise DataError(
-                f"classes of {fine.target} each cover several classes of {coarse.target}",
-                where=str(fine.folder),
-                expected="classes that each belong to one class of the other target",
-            )
+            what = f"classes of {fine.target} each cover several classes of {coarse.target}"
+            expected = "classes that each belong to one class of the other target"
+            raise DataError(what, where=str(fine.folder), expected=expected)
         score = np.zeros_like(units.score)
         np.add.at(score.T, whole, parts.score.T[part])
         merged.append(replace(units, score=score, decision=score.argmax(1).astype(float)))
@@ -447,9 +445,8 @@ class MeasuredClaim(Strict):
         if self.measure not in MEASURES:
             raise ValueError(f"`measure` is {self.measure}, expected one of {', '.join(MEASURES)}")
         if len(self.runs) != MEASURES[self.measure][1]:
-            raise ValueError(
-                f"{self.measure} takes {MEASURES[self.measure][1]} runs, but the claim has {len(self.runs)}"
-            )
+            what = f"{self.measure} takes {MEASURES[self.measure][1]} runs, but the claim has {len(self.runs)}"
+            raise ValueError(what)
         if self.by and self.measure not in SUBJECT_MEASURES:
             raise ValueError(f"`by` applies only to {', '.join(SUBJECT_MEASURES)}, but the measure is {self.measure}")
         if self.measure == "gap_by_label" and not self.by:
@@ -503,9 +500,8 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
         )
     named = [(field, text) for field, text in iterate_texts(content) if field.rpartition(".")[2] not in _PROSE]
     if wrong := [field for field, text in named if names_code(text) or names_path(text)]:
-        raise UsageError(
-            f"{what} names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
-        )
+        expected = "names of installed plugins"
+        raise UsageError(f"{what} names a file: {', '.join(wrong)}", where=str(path), expected=expected)
     if wrong := [field for field, text in iterate_texts(content) if has_control(text)]:
         raise UsageError(
             f"{what} contains control characters: {', '.join(wrong)}", where=str(path), expected="plain text"
@@ -636,13 +632,11 @@ class Printed(Strict):
 def printed_tables(paper: str | None = None) -> list[Printed]:
     """Return the tables of all papers, or of one, sorted by paper. Raises UsageError if a file cannot be read or breaks
     the schema."""
-    found = [
-        _read_printed(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)
-    ]
+    found = [_read_table(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)]
     return sorted(found, key=lambda printed: printed.paper)
 
 
-def _read_printed(path: Path) -> Printed:
+def _read_table(path: Path) -> Printed:
     printed = read_stated(path, "a table", lambda _: Printed)
     if printed.paper != path.stem:
         raise UsageError(f"these are the tables of {printed.paper}", where=str(path), expected=f"{printed.paper}.yaml")

@@ -96,9 +96,7 @@ def _print_status(facts: list[dict[str, Any]], card: bool) -> None:
 def _print_open(facts: Sequence[Mapping[str, Any]]) -> None:
     """Print, for each missing dataset that must be requested, up to three open datasets with the same targets."""
     families = {fact["dataset"].partition("/")[0]: fact for fact in reversed(facts) if fact["state"] == "missing"}
-    rows = [
-        {"in place of": name, **each} for name, fact in sorted(families.items()) for each in fact["open_instead"][:3]
-    ]
+    rows = [{"in place of": name, **each} for name, own in sorted(families.items()) for each in own["open_instead"][:3]]
     show_table(rows, title="open datasets for the same questions (targets and signals that both have)")
 
 
@@ -275,13 +273,9 @@ def verify_data(
     document = {**_as_json(dataset, checked, generated), "cannot_answer": cannot_answer}
     console.answer(as_json, document, lambda: _print_checked(reader.root, reader.card, checked, cannot_answer))
     if checked.errors:
-        raise CheckFailed(
-            f"{checked.errors} of {len(checked.findings)} findings are errors",
-            where=str(reader.root),
-            hint=f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
-            if is_folder(dataset)
-            else None,
-        )
+        hint = f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
+        what = f"{checked.errors} of {len(checked.findings)} findings are errors"
+        raise CheckFailed(what, where=str(reader.root), hint=hint if is_folder(dataset) else None)
 
 
 def _write_report(path: Path, content: dict[str, Any]) -> None:
@@ -525,26 +519,22 @@ def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json =
 
     reader = find_source(dataset, data_root).pseudonymous
     if reader is None:
-        raise UsageError(
-            "this dataset has no pseudonyms: only your own recordings have them",
-            where=f"embench data pseudonyms {dataset}",
-            expected="a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER",
-        )
+        what = "this dataset has no pseudonyms: only your own recordings have them"
+        expected = "a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER"
+        raise UsageError(what, where=f"embench data pseudonyms {dataset}", expected=expected)
     rows = [row._asdict() for row in reader.pseudonyms()]
     console.answer(as_json, rows, lambda: show_table(rows, fields(*PseudonymRow._fields)))
 
 
 def _print_store(store: Store) -> None:
-    rows = (
-        {
-            "modality": name,
-            "channels": len(m.channels),
-            "rate": "as recorded" if name == "video" else f"{m.rate:g} Hz",
-            "unit": m.unit,
-        }
-        for name, m in store.modalities.items()
+    rates = {name: "as recorded" if name == "video" else f"{m.rate:g} Hz" for name, m in store.modalities.items()}
+    show_table(
+        (
+            {"modality": n, "channels": len(m.channels), "rate": rates[n], "unit": m.unit}
+            for n, m in store.modalities.items()
+        ),
+        title=store.name,
     )
-    show_table(rows, title=store.name)
     lacking = grouped((e["modality"], e["reason"]) for e in store.excluded if e["modality"] not in store.modalities)
     nowhere = {modality: reasons[0] for modality, reasons in lacking.items() if len(set(reasons)) == 1}
     excluded = (item for item in store.excluded if item["modality"] not in nowhere)

@@ -320,11 +320,8 @@ def look(
     chosen = choose_targets(card, target) if card.targets or target else ()
     with Steps("subjects", "prepared") as steps:
         store = source.prepared(rules, 1, steps)
-        people = (
-            list(store.subjects)
-            if subjects is None
-            else list(dict.fromkeys(name.strip() for name in subjects.split(",")))
-        )
+        named = store.subjects if subjects is None else (name.strip() for name in subjects.split(","))
+        people = list(dict.fromkeys(named))
         for name in people:
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))

@@ -176,9 +176,8 @@ def _print_section(
     columns = [_get_column(name, scored, whole=bool(chosen)) for name in heads]
     if output is Format.table and methods and not chosen:
         columns, left = _fit_columns(methods, columns)
-        below += (
-            [f"Columns without room here: {', '.join(left)}; --columns prints those that it names."] if left else []
-        )
+        if left:
+            below.append(f"Columns without room here: {', '.join(left)}; --columns prints those that it names.")
     if "entry" in heads:
         below.append(f"Entries are in {section.dataset}/{section.protocol}/; `entry` is the end of a folder's name.")
     models = list_models(section) if len(methods) < len(rows) else []
@@ -374,11 +373,9 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
     own = sorted({run.dataset.name for run in runs if is_own(run.dataset.name)})
     if not own:
         if consent or ethics is not None:
-            raise UsageError(
-                "consent is for your own data only, and no run here uses your own data",
-                where="--consent" if consent else "--ethics",
-                expected="runs on your own dataset; runs on public datasets need neither option",
-            )
+            what = "consent is for your own data only, and no run here uses your own data"
+            expected = "runs on your own dataset; runs on public datasets need neither option"
+            raise UsageError(what, where="--consent" if consent else "--ethics", expected=expected)
         return None
     public = any(run.card.labels_public == "yes" for run in runs if is_own(run.dataset.name))
     console.echo(f"own data: {', '.join(own)}. An entry is public and cannot be withdrawn. It contains:")
@@ -386,21 +383,16 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         console.wrapped(f"  {line}")
     console.wrapped(_STAYS if public else _STAYS_SEALED)
     if not (consent and ethics) and not sys.stdin.isatty():
-        raise UsageError(
-            "consent and ethics approval are required, and this is not a terminal where you could answer",
-            where="embench leaderboard submit",
-            expected="an answer on a terminal, or --consent and --ethics 'COMMITTEE, NUMBER'",
-            hint="if participants consented and a committee approved: --consent --ethics 'COMMITTEE, NUMBER'",
-        )
+        what = "consent and ethics approval are required, and this is not a terminal where you could answer"
+        expected = "an answer on a terminal, or --consent and --ethics 'COMMITTEE, NUMBER'"
+        hint = "if participants consented and a committee approved: --consent --ethics 'COMMITTEE, NUMBER'"
+        raise UsageError(what, where="embench leaderboard submit", expected=expected, hint=hint)
     if not consent:
         typer.confirm("Have all participants consented to the publication of this entry?", default=False, abort=True)
     approval = (typer.prompt("Ethics committee and approval number") if ethics is None else ethics).strip()
     if not approval or len(approval) > _LONGEST or not approval.isprintable():
-        raise UsageError(
-            "the ethics approval is missing or not valid",
-            where="--ethics",
-            expected=f"ethics committee and approval number, on one line of at most {_LONGEST} characters",
-        )
+        expected = f"ethics committee and approval number, on one line of at most {_LONGEST} characters"
+        raise UsageError("the ethics approval is missing or not valid", where="--ethics", expected=expected)
     return str(approval)
 
 
@@ -555,9 +547,8 @@ def _print_checks(checks: Sequence[EntryCheck]) -> None:
             for (check, status, reason), count in counts.items()
         )
     wrong = len({check.entry for check in failures(checks)})
-    console.echo(
-        f"{len(names)} entries, {wrong} with a check that did not pass" if len(names) > 1 else _count_by_status(checks)
-    )
+    summary = f"{len(names)} entries, {wrong} with a check that did not pass"
+    console.echo(summary if len(names) > 1 else _count_by_status(checks))
 
 
 def _count_by_status(checks: Sequence[EntryCheck]) -> str:
@@ -619,10 +610,8 @@ def reproduce(
             console.note(f"attested by {by} already: {entry_name(folder)}")
             continue
         try:
-            with Progress() as progress:
-                found = reproduce_entry(
-                    folder, data_root, runs=runs, stages=stages, nonce=nonce, progress=progress.event
-                )
+            with Progress() as bar:
+                found = reproduce_entry(folder, data_root, runs=runs, stages=stages, nonce=nonce, progress=bar.event)
         except EmbenchError as error:
             if len(folders) == 1:
                 raise

@@ -63,11 +63,8 @@ def list_plugins(
         console.answer(as_json, studies.list_sets() if as_json else None, studies.print_sets)
         return
     if kind is not None and kind not in _KINDS:
-        raise UsageError(
-            f"`{kind}` is not a kind of plugin",
-            expected=f"one of {', '.join(_KINDS)}",
-            hint=did_you_mean(kind, _KINDS),
-        )
+        what = f"`{kind}` is not a kind of plugin"
+        raise UsageError(what, expected=f"one of {', '.join(_KINDS)}", hint=did_you_mean(kind, _KINDS))
     found = registry.entries(kind)
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
     if kind is not None:  # a package that can't be read may have offered some
@@ -486,16 +483,14 @@ def check_packages(
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
     else:
         check = TableColumn("check", lambda one: one.check, whole=True)
-        show_table(
-            found, [field("plugin"), check, TableColumn("result", _describe_result)], title=f"checks of {target}"
-        )
+        show_table(found, [field("plugin"), check, TableColumn("result", _get_result)], title=f"checks of {target}")
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
         traces = "".join(f"\n{one.trace}" for one in failed if one.trace)  # which --debug prints
         raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}") from RuntimeError(traces)
 
 
-def _describe_result(one: PluginCheck) -> str:
+def _get_result(one: PluginCheck) -> str:
     if one.skipped:
         return f"not checked: {one.skipped}"
     if not one.fault:

@@ -251,9 +251,8 @@ def _check_plugins(light: bool) -> Iterator[Diagnosis]:
                 training += 1
             else:
                 yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Diagnosis(
-        "plugins", f"{working} usable" + (f", {training} require the training installation" if training else "")
-    )
+    more = f", {training} require the training installation" if training else ""
+    yield Diagnosis("plugins", f"{working} usable{more}")
 
 
 # `embench clean`: stored files, their sizes, and their deletion.

@@ -252,9 +252,8 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         run = read_manifest(path)
         request = run.config.get("request")
         if request is None:
-            raise UsageError(
-                "the record contains submitted predictions, so embench cannot repeat the run", where=str(path)
-            )
+            what = "the record contains submitted predictions, so embench cannot repeat the run"
+            raise UsageError(what, where=str(path))
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
         if request.get("tuned"):
             stated["tuned"] = str(path / request["tuned"])

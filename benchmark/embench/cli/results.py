@@ -161,11 +161,8 @@ def _print_curves(table: CurveTable) -> None:
         field("holm", "p, Holm", ".4f"),
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
-    show_table(
-        table.gains,
-        [field("one", "method"), field("calibration_data"), *figures, shown],
-        title="gain over nothing given",
-    )
+    columns = [field("one", "method"), field("calibration_data"), *figures, shown]
+    show_table(table.gains, columns, title="gain over nothing given")
     differs = [field("one", "gain of"), field("other", "minus gain of"), field("calibration_data"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):
@@ -239,9 +236,7 @@ def export(
         _write_table(folders, dataset, table, trust_code=trust_code)
     if not any(texts.values()):
         return
-    made = _export_texts(
-        folders, dataset, texts, _split_names(columns), _split_names(rows), trust_code=trust_code, ranked=not runs
-    )
+    made = _export_texts(folders, dataset, texts, _split(columns), _split(rows), trust_code=trust_code, ranked=not runs)
     if out is None:
         _write(None, "\n".join(made.values()))
         return
@@ -250,7 +245,7 @@ def export(
         _write(files[option] if k else out, text)
 
 
-def _split_names(text: str | None) -> list[str] | None:
+def _split(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -595,9 +590,8 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
         line += f"; {missing['labelled']} of these units have a label"
         console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
-        console.wrapped(
-            f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_shorten_list(names)}: {reason}"
-        )
+        state = "lost" if counted and reason == NOT_IN_FILE else "not scored"
+        console.wrapped(f"{state}: {_shorten_list(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.leaks_in_words())}")
     console.wrapped("submission: its author declared the training data; embench has not checked them")

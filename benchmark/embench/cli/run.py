@@ -301,13 +301,8 @@ def _as_json(found: Tuned) -> dict[str, Any]:
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
     command = " ".join([format_command(asdict(found.request)), *([shlex.join(words)] if words else [])])
     scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
-    return {
-        "score": scores,
-        "choices": len(choices),
-        "trials": found.trials,
-        "file": str(found.file),
-        "command": command,
-    }
+    files = {"file": str(found.file), "command": command}
+    return {"score": scores, "choices": len(choices), "trials": found.trials, **files}
 
 
 def _print_tuned(found: Tuned, document: dict[str, Any]) -> None:

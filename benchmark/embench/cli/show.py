@@ -137,13 +137,8 @@ def print_curve(found: Curve, files: Sequence[Path]) -> None:
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
         gain = TableColumn("gain above best model without a signal", lambda point: format_score(point.score, "+.3f"))
-        heads = (
-            field("at", AXIS_TITLES[found.axis]),
-            field("line", ""),
-            gain,
-            field("above", "best model without a signal"),
-        )
-        show_table(found.gains(title), heads)
+        where, above = field("at", AXIS_TITLES[found.axis]), field("above", "best model without a signal")
+        show_table(found.gains(title), (where, field("line", ""), gain, above))
     if found.note:
         console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")
@@ -346,13 +341,7 @@ def gaps_as_json(record: Record, target: str, floors: RowFloors) -> dict[str, An
         "target": target,
         "epochs_at_most": floors.epochs,
         "floors": [
-            {
-                "kind": gap.kind,
-                "method": gap.name,
-                "run": gap.run,
-                "gap": gap.gap.as_json() if gap.gap else None,
-                "why": gap.why,
-            }
+            {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.as_json(), "why": gap.why}
             for gap in floors.gaps
         ],
     }

@@ -155,12 +155,8 @@ class BaselineBoard:
         compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
-        return [
-            *self._sentences,
-            *compared,
-            *failed,
-            *(generated if any(row["synthetic"] for row in self.rows) else []),
-        ]
+        is_synthetic = any(row["synthetic"] for row in self.rows)
+        return [*self._sentences, *compared, *failed, *(generated if is_synthetic else [])]
 
 
 @from_python

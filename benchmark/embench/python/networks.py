@@ -74,10 +74,9 @@ class GivenEstimator(Estimator):
         except ValueError as error:
             if "NaN" not in str(error):
                 raise
-            raise PluginError(
-                f"{type(self).__name__} does not accept missing values, but the features contain some: {error}",
-                hint="start the pipeline with SimpleImputer(strategy='median', keep_empty_features=True)",
-            ) from error
+            what = f"{type(self).__name__} does not accept missing values, but the features contain some: {error}"
+            hint = "start the pipeline with SimpleImputer(strategy='median', keep_empty_features=True)"
+            raise PluginError(what, hint=hint) from error
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """Return predictions for `X` (n, features); see `Estimator.score`. Raises RuntimeError before `fit`."""
@@ -118,29 +117,22 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         last = last.steps[-1][1]
     title = type(last).__name__
     if not (is_classifier(given) or is_regressor(given)):
-        raise UsageError(
-            f"{title} is neither a classifier nor a regressor",
-            where="fusion=",
-            expected="a scikit-learn estimator, or a Pipeline that ends with one",
-        )
+        expected = "a scikit-learn estimator, or a Pipeline that ends with one"
+        raise UsageError(f"{title} is neither a classifier nor a regressor", where="fusion=", expected=expected)
     if is_classifier(given) and not hasattr(given, "predict_proba"):
         raise UsageError(
             f"{title} has no predict_proba, and embench requires probabilities",
             where="fusion=",
             expected="a classifier with predict_proba",
-            hint=(
-                f"use sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True if the class "
-                "supports it"
-            ),
+            hint=f"use sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True if the class "
+            "supports it",
         )
     estimator = clone(given)  # without anything that it has learned
     parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
-        raise UsageError(
-            f"a part of {title} is fitted already, perhaps on test subjects",
-            where="fusion=",
-            expected="an estimator that is not fitted, so that each fold can fit it",
-        )
+        what = f"a part of {title} is fitted already, perhaps on test subjects"
+        expected = "an estimator that is not fitted, so that each fold can fit it"
+        raise UsageError(what, where="fusion=", expected=expected)
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
     named = _compose_name(given) if name is None else checked_name(name)
     return type(named, (GivenEstimator,), {"given": estimator, "kinds": kinds, "__module__": __name__})
@@ -231,22 +223,18 @@ class GivenNetwork(AtRate):
         network = type(self).make(channels, samples)
         title = type(self).__name__
         if not isinstance(network, nn.Module):
-            raise PluginError(
-                f"{title}: make({channels}, {samples}) returned a {type(network).__name__}",
-                expected="a torch.nn.Module that maps (B, channels, samples) to (B, D) or (B, L, D)",
-            )
+            what = f"{title}: make({channels}, {samples}) returned a {type(network).__name__}"
+            expected = "a torch.nn.Module that maps (B, channels, samples) to (B, D) or (B, L, D)"
+            raise PluginError(what, expected=expected)
         if any(part in self._made for part in network.modules()):
-            raise PluginError(
-                f"{title}: make({channels}, {samples}) returned a network, or a part of one, for the second time",
-                expected="a new network each time, so that every fold and seed starts from new weights",
-            )
+            what = f"{title}: make({channels}, {samples}) returned a network, or a part of one, for the second time"
+            expected = "a new network each time, so that every fold and seed starts from new weights"
+            raise PluginError(what, expected=expected)
         self._made.update(network.modules())
         for name, parameter in network.named_parameters():
             if parameter.dtype not in (torch.float32, torch.float64):
-                raise PluginError(
-                    f"{title}: the weights of layer `{name.rpartition('.')[0] or name}` are {parameter.dtype}",
-                    expected="torch.float32",
-                )
+                what = f"{title}: the weights of layer `{name.rpartition('.')[0] or name}` are {parameter.dtype}"
+                raise PluginError(what, expected="torch.float32")
         return GivenWindows(network.to(torch.float32), title)
 
 
@@ -262,16 +250,12 @@ class GivenWindows(nn.Module):
         out = self.network(hide(x, mask))
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise PluginError(
-                f"{self.title} maps {tuple(x.shape)} to {found}",
-                expected=f"({len(x)}, D), or ({len(x)}, L, D) for L tokens",
-            )
+            expected = f"({len(x)}, D), or ({len(x)}, L, D) for L tokens"
+            raise PluginError(f"{self.title} maps {tuple(x.shape)} to {found}", expected=expected)
         if not out.is_floating_point():
-            raise PluginError(
-                f"{self.title} returns {out.dtype}, from layer `{self._find_layer(out.dtype, x, mask)}`",
-                expected="torch.float32",
-                hint="return `out.float()`, and no classes: embench adds the classification head",
-            )
+            what = f"{self.title} returns {out.dtype}, from layer `{self._find_layer(out.dtype, x, mask)}`"
+            hint = "return `out.float()`, and no classes: embench adds the classification head"
+            raise PluginError(what, expected="torch.float32", hint=hint)
         out = out.float() if out.dtype == torch.float64 else out
         return Tokens(out[:, None] if out.ndim == 2 else out)
 
@@ -338,12 +322,10 @@ def network(
     """
     if isinstance(make, nn.Module) or not callable(make):
         found = f"a network that exists already ({type(make).__name__})" if callable(make) else type(make).__name__
-        raise UsageError(
-            f"{found}: every fold and seed must start from new weights",
-            where="make=",
-            expected="a function make(channels, samples) that returns a new torch.nn.Module",
-            hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
-        )
+        what = f"{found}: every fold and seed must start from new weights"
+        expected = "a function make(channels, samples) that returns a new torch.nn.Module"
+        hint = f"embench.network(lambda channels, samples: {type(make).__name__}(...))"
+        raise UsageError(what, where="make=", expected=expected, hint=hint)
     title = _find_name(make) if name is None else checked_name(name)
     recipe = Recipe(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_check_class_weight(class_weight),
@@ -425,11 +407,9 @@ def view_of_lengths(window_s: float | None, step_s: float | None, context_s: flo
         length = float(window_s or 10.0)
         return View("window", length, float(step_s or length))
     if window_s is not None or step_s is not None:
-        raise UsageError(
-            "windows and context are two ways to cut a unit",
-            where=f"context_s={context_s}",
-            expected="either `window_s` and `step_s`, or `context_s`",
-        )
+        what = "windows and context are two ways to cut a unit"
+        expected = "either `window_s` and `step_s`, or `context_s`"
+        raise UsageError(what, where=f"context_s={context_s}", expected=expected)
     return View("context", float(context_s))
 
 

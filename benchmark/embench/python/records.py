@@ -58,11 +58,9 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
         for name in named:
             if name not in known:
                 is_method = name in _METHODS and "encoder" in known
-                raise UsageError(
-                    f"embench.{function.__name__} has no argument `{name}`",
-                    expected=", ".join(known),
-                    hint=_TWO_ARGUMENTS.format(function.__name__) if is_method else did_you_mean(name, known),
-                )
+                what = f"embench.{function.__name__} has no argument `{name}`"
+                hint = _TWO_ARGUMENTS.format(function.__name__) if is_method else did_you_mean(name, known)
+                raise UsageError(what, expected=", ".join(known), hint=hint)
         try:
             return function(*arguments, **named)
         except EmbenchError as error:
@@ -147,11 +145,8 @@ def _locate(cls: type[Any]) -> str | None:
 def checked_name(name: str) -> str:
     """Return the user's name for an object. Raises UsageError where it is not valid in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"`{name}` is not a valid name",
-            where="name=",
-            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first",
-        )
+        expected = f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first"
+        raise UsageError(f"`{name}` is not a valid name", where="name=", expected=expected)
     return name
 
 
@@ -182,10 +177,8 @@ def _pickle(cls: type[Any], loose: Sequence[str]) -> bytes:
         try:
             return bytes(cloudpickle.dumps(cls, protocol=5))
         except Exception as error:
-            raise UsageError(
-                f"cannot store {cls.__name__} for worker processes: {error}",
-                hint="create parts that cannot be stored inside the functions that need them",
-            ) from error
+            hint = "create parts that cannot be stored inside the functions that need them"
+            raise UsageError(f"cannot store {cls.__name__} for worker processes: {error}", hint=hint) from error
 
 
 @contextmanager
@@ -444,11 +437,8 @@ def board(
     from embench.leaderboard.tables import row_fields, select_sections
 
     if not Path(boards).is_dir():
-        raise UsageError(
-            "the folder of leaderboards does not exist",
-            where=f"boards={boards}",
-            expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
-        )
+        expected = "a folder of published entries, such as `leaderboards` in a clone of the repository"
+        raise UsageError("the folder of leaderboards does not exist", where=f"boards={boards}", expected=expected)
     sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
     return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
 

@@ -13,10 +13,11 @@ True
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -228,11 +229,8 @@ def benchmark(
         wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:
             read = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
-            raise UsageError(
-                f"{card.name} has no default modality that the encoder reads",
-                where="modalities=",
-                expected=f"some of {', '.join(read) or 'another encoder'}",
-            )
+            what = f"{card.name} has no default modality that the encoder reads"
+            raise UsageError(what, where="modalities=", expected=f"some of {', '.join(read) or 'another encoder'}")
         modalities = wanted[:1] if is_encoder else wanted
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
 
@@ -240,9 +238,8 @@ def benchmark(
 def _rename_model(model: Any, name: str) -> type[Any]:
     """Return the model under another name. Raises UsageError for a plugin, which has a name, and for invalid names."""
     if isinstance(model, str):
-        raise UsageError(
-            f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
-        )
+        what = f"{model} is a plugin and already has a name"
+        raise UsageError(what, where="name=", expected="a model given as an object")
     from embench.python.networks import estimator_class
     from embench.python.records import checked_name
 
@@ -280,11 +277,8 @@ def plugin_name(kind: str, value: Any) -> str | None:
             source = inspect.getsource(getattr(value, "make", value))
         return store_plugin(kind, value, text=_describe_object(value), source=source)
     if isinstance(value, bases):
-        raise UsageError(
-            f"this is an object of the class {type(value).__name__}",
-            where=where,
-            expected="the class itself; each fold creates its own object",
-        )
+        what = f"this is an object of the class {type(value).__name__}"
+        raise UsageError(what, where=where, expected="the class itself; each fold creates its own object")
     if kind == "fusion":
         from embench.python.networks import estimator_class, is_estimator
 
@@ -308,12 +302,9 @@ def plugin_name(kind: str, value: Any) -> str | None:
         raise UsageError(f"{cls.__name__} is a fusion", where=where, expected="an encoder", hint=way)
     if callable(value):  # `benchmark` passes everything that is not an encoder as a fusion
         called = getattr(value, "__name__", type(value).__name__)
-        raise UsageError(
-            f"{called} is not a {kind}",
-            where=where,
-            expected=f"a name, or a subclass of {module}.{names[0]}",
-            hint=f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark",
-        )
+        expected = f"a name, or a subclass of {module}.{names[0]}"
+        hint = f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark"
+        raise UsageError(f"{called} is not a {kind}", where=where, expected=expected, hint=hint)
     raise UsageError(
         f"a {type(value).__name__} is not a {kind}",
         where=where,

@@ -149,11 +149,8 @@ class Splitter:
         study, count = self._study, len(X)
         unit = self._rows if groups is None else self._positions(groups)
         if unit is None or len(unit) != count:
-            raise UsageError(
-                f"{count} rows, but {'no units' if unit is None else f'{len(unit)} units'}",
-                where="groups=",
-                expected='the unit of each row, such as `windows.meta["unit"]`',
-            )
+            what = f"{count} rows, but {'no units' if unit is None else f'{len(unit)} units'}"
+            raise UsageError(what, where="groups=", expected='the unit of each row, such as `windows.meta["unit"]`')
         labelled = np.ones(count, bool) if y is None else ~np.isnan(np.asarray(y, np.float64))
         for fold in study.cohort.folds(study.protocol, self._seed):
             train, _, test = study.units(fold)
@@ -164,9 +161,8 @@ class Splitter:
         names = [str(name) for name in np.asarray(groups).tolist()]
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
-            raise UsageError(
-                f"there is no unit `{unknown}`", where="groups=", expected=f"units such as {next(iter(known))}"
-            )
+            expected = f"units such as {next(iter(known))}"
+            raise UsageError(f"there is no unit `{unknown}`", where="groups=", expected=expected)
         return np.array([known[name] for name in names], np.int64)
 
 
@@ -322,9 +318,8 @@ class Windows:
         columns, shape = self._study.target.columns, values.shape
         wanted = (len(self), len(columns)) if len(columns) > 1 else (len(self),)
         if shape != wanted and not (len(columns) == 1 and shape == (len(self), 1)):
-            raise UsageError(
-                f"predictions have the shape {shape}", where="predictions=", expected=f"{wanted}, a row for each window"
-            )
+            what = f"predictions have the shape {shape}"
+            raise UsageError(what, where="predictions=", expected=f"{wanted}, a row for each window")
         tested = np.concatenate([fold.test for fold in self.folds(seed)])
         table = values.reshape(len(self), -1)
         tested = np.sort(tested[np.isfinite(table[tested]).all(1)])
@@ -342,11 +337,8 @@ class Windows:
         if not self._study.protocol.leaks:
             group = self.meta["group"].to_numpy()
             if shared := sorted(set(group[fold.train]) & set(group[fold.test])):
-                raise CheckFailed(
-                    f"{shared[0]} is in the training and in the test part",
-                    where="fold=",
-                    expected="one of `folds(seed)`",
-                )
+                what = f"{shared[0]} is in the training and in the test part"
+                raise CheckFailed(what, where="fold=", expected="one of `folds(seed)`")
         return np.asarray(getattr(fold, role), np.int64)
 
     def _labels(self, fold: FoldRows, role: str) -> np.ndarray:
@@ -547,11 +539,8 @@ def _plan_study(
 def _make_study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
     _, rules, card = resolve_rules(request)
     if rules.personal:
-        raise UsageError(
-            f"test subjects give calibration data under {rules.name}",
-            where=f"--protocol {rules.name}",
-            expected="a protocol without personalisation",
-        )
+        what = f"test subjects give calibration data under {rules.name}"
+        raise UsageError(what, where=f"--protocol {rules.name}", expected="a protocol without personalisation")
     targets = choose_targets(card, request.targets)
     if request.targets and len(targets) > 1:
         raise UsageError("windows have the labels of one target", where=f"--target {request.targets}", expected="one")

@@ -152,9 +152,8 @@ def build_calibration_curve(
             continue
         amounts[given.text] = given
         for primary_metric in primary_metrics:
-            for point in _calibration_points(
-                given, replace(primary_metric, of=primary_metric.line, at=get_place(given)), scores
-            ):
+            own = replace(primary_metric, of=primary_metric.line, at=get_place(given))
+            for point in _calibration_points(given, own, scores):
                 key = point.of, point.dataset, point.target, point.metric, point.kind == "gain", point.line, point.at
                 if key not in found or (found[key].control and not point.control):  # a method's own score wins
                     found[key] = point

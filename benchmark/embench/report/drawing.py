@@ -347,16 +347,14 @@ def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0
     table = np.asarray(values, np.float64)
     rows, columns = table.shape
     largest = top if top is not None else (np.nanmax(table) if np.isfinite(table).any() else 1.0)
-    share = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1)
+    share, name = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1), colour_name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
         drawn = []
         for i in range(rows):
             for k in range(columns):
                 cell = frame([k - 0.48, k + 0.48], [i - 0.48, i + 0.48])
-                drawn.append(
-                    Shape("rect", cell, colour_name(colour), opacity=round(0.05 + 0.5 * float(share[i, k]), 3))
-                )
+                drawn.append(Shape("rect", cell, name, opacity=round(0.05 + 0.5 * float(share[i, k]), 3)))
                 if texts:  # readable in light and dark mode, since no cell has more than about half of its colour
                     drawn.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
         return drawn

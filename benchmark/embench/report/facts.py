@@ -427,18 +427,16 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         DataError: the labels of a record are withheld.
     """
     if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
-        raise UsageError(
-            "the runs have several datasets or protocols", where="--table", expected="runs with the same units"
-        )
+        what = "the runs have several datasets or protocols"
+        raise UsageError(what, where="--table", expected="runs with the same units")
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, record in zip(score_columns(records), records, strict=True):
         if record.labels is None:
             raise DataError("the labels of this record are withheld", where=record.manifest.id, expected="a run")
         for target in recorded_targets(record):
             if target.kind not in ("binary", "value"):
-                raise UsageError(
-                    f"{target.name} has several classes", where="--table", expected="binary or continuous targets"
-                )
+                what = f"{target.name} has several classes"
+                raise UsageError(what, where="--table", expected="binary or continuous targets")
             for key, row, score in _score_units(record.predictions.own, record.labels, target):
                 rows.setdefault(key, row)[name] = score
     return [rows[key] for key in sorted(rows)]

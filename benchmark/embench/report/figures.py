@@ -32,7 +32,7 @@ from embench.vocabulary import label
 CURVE_WIDTH = 420.0
 NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
-CALIBRATION_BINS = 10
+N_BINS = 10
 MIN_UNITS_IN_BIN = 5
 """Smallest number of a fold's units in a bin of the calibration curve; the proportion of positives among fewer units is
 too uncertain."""
@@ -90,15 +90,8 @@ def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Marku
             columns += [mean, low, high]
     control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
-        marks.append(
-            line(
-                RATE_GRID,
-                table.mean(0),
-                colour=1,
-                dashed=True,
-                label=f"strongest model without a signal: {label(control)}",
-            )
-        )
+        name = f"strongest model without a signal: {label(control)}"
+        marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=name))
         head.append(label(control))
         columns.append(table.mean(0))
     score = run.scores.score(target.name, "auroc")
@@ -119,11 +112,11 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
     predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
-        code = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        n = np.bincount(code, minlength=CALIBRATION_BINS)
+        code = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
+        n = np.bincount(code, minlength=N_BINS)
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
-        predicted.append(np.bincount(code, p, CALIBRATION_BINS) / enough)
-        true.append(np.bincount(code, y, CALIBRATION_BINS) / enough)
+        predicted.append(np.bincount(code, p, N_BINS) / enough)
+        true.append(np.bincount(code, y, N_BINS) / enough)
         share.append(n / max(1, len(p)))
     return np.array(predicted), np.array(true), np.array(share)
 
@@ -133,16 +126,10 @@ def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
+    middle = (np.arange(N_BINS) + 0.5) / N_BINS
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
-        bars(
-            (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS,
-            used,
-            colour="muted",
-            width=0.08,
-            opacity=0.25,
-            label="proportion of units",
-        ),
+        bars(middle, used, colour="muted", width=0.08, opacity=0.25, label="proportion of units"),
         line(x[known], y[known], low[known], high[known], symbol="circle", label="model"),
     ]
     note = (
@@ -153,21 +140,18 @@ def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         if score := run.scores.score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
-    edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
-    rows = [
-        (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(CALIBRATION_BINS)
-    ]
+    edges = [f"{k / N_BINS:.1f} to {(k + 1) / N_BINS:.1f}" for k in range(N_BINS)]
+    rows = [(edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(N_BINS)]
     head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "proportion of units", "folds and seeds")
-    return figure_with_table(
-        figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH), head, rows, note
-    )
+    drawn = figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH)
+    return figure_with_table(drawn, head, rows, note)
 
 
 def _draw_values(target: Target, joined: Joined) -> Markup:
     """Draw true against predicted values: their means in each tenth of a fold's predictions."""
     predicted, true = [], []
     for _, _, units in joined:
-        parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
+        parts = np.array_split(np.argsort(units.score, kind="stable"), N_BINS)
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
     x, (y, low, high) = mean_of_known(np.array(predicted)), mean_and_band(np.array(true))
@@ -188,7 +172,7 @@ def _draw_values(target: Target, joined: Joined) -> Markup:
     if len(truth) > len(some):
         note += f" {len(some):,} of {len(truth):,} units, from all folds, are drawn behind them."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
-    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(CALIBRATION_BINS)]
+    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(N_BINS)]
     drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
@@ -268,22 +252,14 @@ def _draw_learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     note += ". At each epoch, only networks still in training count." if trained[-1] < len(stages) else "."
     panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
     cells = [(int(e) + 1, int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
-    return figure_with_table(
-        figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH), head, cells, note
-    )
+    drawn = figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH)
+    return figure_with_table(drawn, head, cells, note)
 
 
 # Calibration and decision curve of a method's probabilities; see `statistics.calibration`.
 
 _BIN_COLUMNS = (
-    "from",
-    "to",
-    "mean probability",
-    "proportion positive",
-    "low",
-    "high",
-    "units, mean over seeds",
-    "subjects",
+    *("from", "to", "mean probability", "proportion positive", "low", "high", "units, mean over seeds", "subjects"),
 )
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
@@ -319,9 +295,7 @@ def _draw_reliability(found: Calibration, target: str) -> Markup:
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         line(at, share, opacity=0.5, width=1.2),
-        error_bars(
-            at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tooltip, bins)]
-        ),
+        error_bars(at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
     ]
     axes = Axis("mean predicted probability", 0, 1), Axis("proportion of positive units", 0, 1)
     note = f"{_describe_bins(found)} {_describe_error(found)}"
@@ -331,7 +305,7 @@ def _draw_reliability(found: Calibration, target: str) -> Markup:
     return figure_with_table(drawn, _BIN_COLUMNS, rows, note)
 
 
-def _tooltip(one: Bin) -> str:
+def _tip(one: Bin) -> str:
     ends = "" if one.low is None else f" [{one.low:.3f}, {one.high:.3f}]"
     return f"predicted {one.predicted:.3f}, positive {one.observed:.3f}{ends}, {counted(one.subjects, 'subject')}"
 

@@ -46,25 +46,18 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
         check_same([run.record, other])
         alone = _list_parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
-            raise UsageError(
-                f"{folder} is not a run of a single modality of this run",
-                where="--beside",
-                expected=", ".join(modalities),
-            )
+            what = f"{folder} is not a run of a single modality of this run"
+            raise UsageError(what, where="--beside", expected=", ".join(modalities))
         found.setdefault(alone[0], []).append(other)
     if singles or not run.folder or len(modalities) < 2:
-        return {
-            m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m))
-            for m in modalities
-            if m in found
-        }
+        given = [m for m in modalities if m in found]
+        return {m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m)) for m in given}
     siblings = _find_comparable_runs(ours, run.folder.resolve().parent)
     first = {}
     for m in modalities:
         folders = [folder for folder, other in siblings.items() if other.method.modalities == [m]]
-        if record := _read_first_comparable(
-            run.record, sorted(folders, key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
-        ):
+        folders.sort(key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
+        if record := _read_first_comparable(run.record, folders):
             first[m] = record
     return first
 
@@ -99,7 +92,7 @@ def _read_first_comparable(ours: Record, folders: Sequence[Path]) -> Record | No
     return None
 
 
-_DIFFERENCES = ("with another encoder", "with other pretraining", "with another preset")
+_WAYS = ("with another encoder", "with other pretraining", "with another preset")
 
 
 def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
@@ -113,9 +106,7 @@ def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[boo
 def _describe_other_run(ours: Record, other: Record, modality: str) -> str:
     """Return the id of the run `other`, and in words how its method differs from that of `ours`."""
     unlike = _get_dissimilarity(ours.manifest, other.manifest, modality)
-    return ", ".join(
-        [other.manifest.id, *(what for what, is_other in zip(_DIFFERENCES, unlike, strict=False) if is_other)]
-    )
+    return ", ".join([other.manifest.id, *(what for what, is_other in zip(_WAYS, unlike, strict=False) if is_other)])
 
 
 @dataclass(frozen=True)

@@ -408,14 +408,13 @@ def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
     sums, drawn = _draw_people(content, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
     unfolded = sum(len(made) for _, _, made in drawn) <= _MOST_OPEN
+    signals = render_macro("signals", drawn, _FAULTS_IN_WORDS, unfolded, of_template=_TEMPLATE)
     sections = [
         Section("Modalities", "Modalities", _render_modalities(sums, quality)),
         Section("People", "People", _render_people(content, names, quality)),
         Section("Controls", "What clock, stimulus and movement reach alone", confound_only),
         Section("How many", "What this many people can show", _render_power(content)),
-        Section(
-            "Signals", "Signals", render_macro("signals", drawn, _FAULTS_IN_WORDS, unfolded, of_template=_TEMPLATE)
-        ),
+        Section("Signals", "Signals", render_macro("signals", drawn, _FAULTS_IN_WORDS, whole, of_template=_TEMPLATE)),
     ]
     title = "Own recordings" if content.is_own else content.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."

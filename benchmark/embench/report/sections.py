@@ -326,9 +326,8 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
         )
     )
     summary = paragraph(f"{status}.{now}")
-    listed = (
-        html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
-    )
+    heads = ("severity", "check", "finding", "evidence", "what to do")
+    listed = html_table(heads, found, "Findings") if found else Markup()
     skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.skipped_reasons(content).items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
 
@@ -375,11 +374,8 @@ def facts_section(run: RunFacts) -> Markup:
     rules = [
         (rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in about.card.label_rules
     ]
-    return (
-        fact_list(rows)
-        + _count_subjects(run)
-        + html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
-    )
+    listed = html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
+    return fact_list(rows) + _count_subjects(run) + listed
 
 
 def _count_subjects(run: RunFacts) -> Markup:

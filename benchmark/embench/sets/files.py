@@ -29,7 +29,7 @@ EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "
 """Words in a rule: each modality by itself, all together, all but one for each; and no pretrainer or fusion."""
 
 
-def _check_space(text: str) -> str:
+def _parsable(text: str) -> str:
     """Check a searched setting, `encoder.lr=log:1e-4..1e-2`. Raises ValueError, as pydantic expects."""
     try:
         parse_space([text])
@@ -78,9 +78,7 @@ class BaselineSet(Strict):
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
-    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_check_space)], ...], Field(strict=False)]] = Field(
-        {}
-    )
+    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_parsable)], ...], Field(strict=False)]] = Field({})
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -116,9 +114,8 @@ def read_set(path: Path) -> BaselineSet:
         raise UsageError(f"cannot read a baseline set: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(BaselineSet.model_fields)
-        raise UsageError(
-            "the file of a baseline set is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
-        )
+        what = "the file of a baseline set is not a YAML mapping (`key: value` lines)"
+        raise UsageError(what, where=str(path), expected=expected)
     try:
         found = BaselineSet.model_validate(content)
     except ValidationError as error:
@@ -182,9 +179,6 @@ def find_set(name: str) -> BaselineSet:
     if name in paths:
         return read_set(paths[name])
     known = sorted(paths)
-    raise UsageError(
-        f"no baseline set has the name `{name}`",
-        where=f"--set {name}",
-        expected=f"one of {', '.join(known)}, or a path to a YAML file",
-        hint=did_you_mean(name, known) or "embench list baselines",
-    )
+    expected = f"one of {', '.join(known)}, or a path to a YAML file"
+    hint = did_you_mean(name, known) or "embench list baselines"
+    raise UsageError(f"no baseline set has the name `{name}`", where=f"--set {name}", expected=expected, hint=hint)

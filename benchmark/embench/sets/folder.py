@@ -128,9 +128,8 @@ def write_folder(
             **_collect_remarks(able, unfit, shown, refused),
         }
         write_text(whole / "README.md", _render("README.md", facts))
-        write_text(
-            whole / "table.csv", as_csv([row_fields(section, row) for section in sections for row in section.rows])
-        )
+        rows = [row_fields(section, row) for section in sections for row in section.rows]
+        write_text(whole / "table.csv", as_csv(rows))
         write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
         _write_paper(whole / "paper", done, records, _render("head.tex", facts))
         if entries:

@@ -298,9 +298,8 @@ def forecast_rows(
             unfit.append(replace(row, reason=error.what))
     if not found:
         reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
-        raise UsageError(
-            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
-        )
+        what = f"no row of the set fits this dataset: {reasons or 'it has none'}"
+        raise UsageError(what, hint="embench list baselines")
     defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
 
     def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
@@ -501,9 +500,8 @@ def load_user_result(source: str | Result, dataset: str, options: Mapping[str, A
     result = source if isinstance(source, Result) else Result.read(Path(source))
     named, wanted = result.manifest["dataset"]["name"], find_source(dataset, options.get("data_root")).full_name
     if named != wanted:
-        raise UsageError(
-            f"{result.id} is a run on {named}", where=f"{WHERE} {result.folder}", expected=f"one on {wanted}"
-        )
+        what = f"{result.id} is a run on {named}"
+        raise UsageError(what, where=f"{WHERE} {result.folder}", expected=f"one on {wanted}")
     return result
 
 
@@ -517,12 +515,10 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
         if row.row.level == "own":
             for part, found in guards.conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
-                    raise CheckFailed(
-                        f"{row.row.title}: its {part} {found.removeprefix('failed: ')}",
-                        where=WHERE,
-                        expected="a method that passes its checks, before hours of training its baselines",
-                        hint="for details: embench plugin check; embench.run runs the method without this check",
-                    )
+                    what = f"{row.row.title}: its {part} {found.removeprefix('failed: ')}"
+                    expected = "a method that passes its checks, before hours of training its baselines"
+                    hint = "for details: embench plugin check; embench.run runs the method without this check"
+                    raise CheckFailed(what, where=WHERE, expected=expected, hint=hint)
 
 
 def _find_method(name: str) -> tuple[str, type[Any]]:
@@ -543,12 +539,8 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
                 kinds.append(kind)
     if not kinds:
         known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
-        raise UsageError(
-            f"no method has the name `{name}`",
-            where=f"{WHERE} {name}",
-            expected=_EXPECTED,
-            hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
-        )
+        hint = did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion"
+        raise UsageError(f"no method has the name `{name}`", where=f"{WHERE} {name}", expected=_EXPECTED, hint=hint)
     return kinds[0], registry.load(kinds[0], name)
 
 

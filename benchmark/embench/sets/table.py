@@ -70,15 +70,13 @@ def board_rows(
 
 def _varied_settings(results: Sequence[Result]) -> dict[str, dict[str, str | None]]:
     """Return id of a run -> setting -> value, for settings in which runs differ; None where a run lacks a setting."""
-    settings = {
-        result.id: dict(_split_setting(text) for text in result.manifest["recipe"]["settings"]) for result in results
-    }
+    settings = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
     paths = dict.fromkeys(path for own in settings.values() for path in own)
     differ = [path for path in paths if len({own.get(path) for own in settings.values()}) > 1]
     return {run: {path: own.get(path) for path in differ} for run, own in settings.items()}
 
 
-def _split_setting(setting: str) -> tuple[str, str]:
+def _split(setting: str) -> tuple[str, str]:
     path, _, value = setting.partition("=")
     return path.strip(), value.strip()
 
@@ -296,7 +294,7 @@ def _name_method(result: Result) -> str:
 def _list_settings(result: Result, varied: Collection[str] = ()) -> list[str]:
     """Return a run's settings, except those in `varied`, and the number of tuning trials."""
     trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
-    texts = [text for text in settings if _split_setting(text)[0] not in varied]
+    texts = [text for text in settings if _split(text)[0] not in varied]
     return [*texts, *([f"tuned ({trials} trials)"] if trials else [])]
 
 

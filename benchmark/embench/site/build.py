@@ -254,11 +254,8 @@ def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError("the site needs a folder, and this is a file", where=f"--out {out}", expected="a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise UsageError(
-            "the folder contains other files than an earlier site, which a new one would replace",
-            where=f"--out {out}",
-            expected="a new folder, an empty one, or an earlier site",
-        )
+        what = "the folder contains other files than an earlier site, which a new one would replace"
+        raise UsageError(what, where=f"--out {out}", expected="a new folder, an empty one, or an earlier site")
 
 
 def _write_assets(whole: Path) -> None:

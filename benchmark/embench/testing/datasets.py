@@ -238,9 +238,8 @@ def _check_signal(check: Check, signal: Signal, promised: Any, duration_s: float
     fine = signal.duration_s <= duration_s + _OVERHANG_S
     what = f"the signal lasts {signal.duration_s} s, but the recording lasts {duration_s} s"
     check.that(fine, what, expected=f"at most {_OVERHANG_S:g} s longer than the recording")
-    check.that(
-        not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples"
-    )
+    expected = "numbers, and NaN for lost samples"
+    check.that(not np.isinf(signal.data).any(), "the signal contains infinity", expected=expected)
     there = signal.data[np.isfinite(signal.data)]
     fine, expected = bool(there.size and there.any()), "no such signal if nothing was recorded"
     check.that(fine, "the signal contains only zeros or NaN", expected=expected)

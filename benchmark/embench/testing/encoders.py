@@ -48,9 +48,8 @@ def check_encoder(cls: type[Encoder]) -> None:
     recipes = check.recipes()
     readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
     readable = [m for m in readable if len(require.channels(m)) >= cls.min_channels]
-    check.that(
-        bool(readable), f"`min_channels` is {cls.min_channels}", expected="at most the number of channels of a modality"
-    )
+    expected = "at most the number of channels of a modality"
+    check.that(bool(readable), f"`min_channels` is {cls.min_channels}", expected=expected)
     for preset, recipe in recipes.items():
         if preset == "paper" and cls(recipe).reads == "clips":
             continue
@@ -143,9 +142,8 @@ def _check_tokens(check: Check, tokens: Any, size: int) -> Tokens:
         check.that(bool(made.mask.any(1).all()), "a row with samples has no valid token", expected="at least one")
     if made.summary is not None:
         fine = made.summary.shape == (size, made.x.shape[2])
-        check.that(
-            fine, f"the summary has shape {tuple(made.summary.shape)}", expected="(B, D), with D as in the tokens"
-        )
+        what = f"the summary has shape {tuple(made.summary.shape)}"
+        check.that(fine, what, expected="(B, D), with D as in the tokens")
     check.finite(made.pooled(), "the pooled output")
     return made
 
@@ -251,9 +249,8 @@ def _check_features(check: Check, encoder: Encoder, modality: str) -> None:
         found = np.asarray(encoder.features(whole, spans))
     check.sets_no_seed(lambda: encoder.features(whole, spans), "`features`")
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
-    check.that(
-        bool(np.isfinite(found).any()), "features contain only NaN", expected="finite values for ten seconds of signal"
-    )
+    expected = "finite values for ten seconds of signal"
+    check.that(bool(np.isfinite(found).any()), "features contain only NaN", expected=expected)
     check.that(not np.isinf(found).any(), "features contain infinity", expected="numbers, or NaN without a signal")
     for row in range(3):
         one = np.asarray(encoder.features(whole, spans[row : row + 1].copy()))[0]
@@ -303,27 +300,20 @@ def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ..
     check.that(fine, "the task does not hold the model as `.model`", expected="the model that was passed in")
     batch = _make_batch(inputs, labelled)
     with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
-        loss, figures = _compute_loss(check, objective, batch)
+        loss, figures = _get_loss(check, objective, batch)
     check.sets_no_seed(lambda: objective(batch), "the objective")
     check.that(isinstance(figures, Mapping), f"the figures are {type(figures).__name__}", expected="{name: figure}")
     for name, figure in figures.items():
         check.finite(torch.as_tensor(figure).detach(), f"figure {name}")
-    check.equal(
-        _compute_loss(check, objective, batch)[0],
-        loss,
-        "two calls with one seed differ",
-        expected="torch's generator only",
-    )
+    what = "two calls with one seed differ"
+    check.equal(_get_loss(check, objective, batch)[0], loss, what, expected="torch's generator only")
     noisy = replace(batch, x={m: _add_noise(x, batch.mask[m]) for m, x in batch.x.items()})
     expected = "no effect of samples with a False mask"
-    check.equal(
-        _compute_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected
-    )
-    check.finite(
-        _compute_loss(check, objective, _drop_modality(batch, names[0]))[0], "the loss of a row without one modality"
-    )
+    what = "the loss depends on masked samples"
+    check.equal(_get_loss(check, objective, noisy)[0], loss, what, expected=expected)
+    check.finite(_get_loss(check, objective, _drop(batch, names[0]))[0], "the loss of a row without one modality")
     objective.train()
-    loss = _compute_loss(check, objective, batch)[0]
+    loss = _get_loss(check, objective, batch)[0]
     check.that(loss.requires_grad, "the loss has no gradient", expected="a differentiable loss")
     loss.backward()
     for m, encoder in model.encoders.items():
@@ -333,7 +323,7 @@ def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ..
         check.finite(p.grad, f"the gradient of `{name}`")
 
 
-def _compute_loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
+def _get_loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
     output = seeded(lambda: objective(batch), seed=3)
     fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
     check.that(fine, "the call did not return a loss and figures", expected="(loss of shape (), {name: figure})")
@@ -354,7 +344,7 @@ def _make_batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
     return Batch(x, mask, {m: torch.arange(_SIZE) for m in inputs}, _SIZE, y, torch.ones(_SIZE))
 
 
-def _drop_modality(batch: Batch, modality: str) -> Batch:
+def _drop(batch: Batch, modality: str) -> Batch:
     """Return the batch with a modality absent in the last row."""
     mask = batch.mask[modality]
     return replace(

@@ -59,15 +59,13 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
             with check.untouched("`personalise`", *inputs):
                 alone = adapted(second)
-            _check_same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
+            _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
             adapted(first)
-            _check_same(
-                check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE
-            )
+            _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
             check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
-def _check_same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
+def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
     check.that(one.keys() == other.keys(), what, expected=expected)
     for name, tensor in one.items():
         check.equal(tensor.float(), other[name].float(), f"{what}, of `{name}`", expected=expected)
@@ -178,7 +176,7 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
         checked.append(recipe)
         for kind in KINDS:
             if kind in cls.kinds:
-                make = partial(cls, recipe, 1, kind, _count_classes(kind))
+                make = partial(cls, recipe, 1, kind, _n_classes(kind))
                 with check.during(f"preset {preset}, {kind} targets"):
                     _check_estimator(check, make, kind, cls.reads)
                     with check.during(f"nonce {nonce}"):
@@ -187,7 +185,7 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
                         )
 
 
-def _count_classes(kind: KindName) -> int:
+def _n_classes(kind: KindName) -> int:
     return _CLASSES if KINDS[kind].several else 2
 
 
@@ -286,9 +284,7 @@ def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
     feature has no values."""
     random = np.random.default_rng(seed)
     n = subjects * _ROWS
-    y = np.tile(np.arange(_ROWS) % (_count_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(
-        float
-    )
+    y = np.tile(np.arange(_ROWS) % (_n_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
     if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
@@ -373,10 +369,8 @@ def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -
     with torch.no_grad():
         with check.untouched("the network", *parts, *present.values()):
             rows = [_select_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
-            alone = torch.cat(
-                [_check_output(check, module(*row), 1).logits for row in rows]
-            )  # before it has seen a batch
-            output = _check_output(check, module(tokens, present), _SIZE)
+            alone = torch.cat([_checked(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
+            output = _checked(check, module(tokens, present), _SIZE)
         check.sets_no_seed(lambda: module(tokens, present), "the network in eval mode")
         repeated = module(tokens, present).logits
         expected = "the same output in eval mode, independent of earlier calls"
@@ -413,9 +407,8 @@ def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], presen
     check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
         fine = t.x.ndim == 3 and len(t.x) == _SIZE and t.x.shape[2] == module.width
-        check.that(
-            fine, f"`mix` returned {m} with the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})"
-        )
+        what = f"`mix` returned {m} with the shape {tuple(t.x.shape)}"
+        check.that(fine, what, expected=f"({_SIZE}, L, {module.width})")
         check.finite(t.pooled(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
@@ -482,7 +475,7 @@ def _logits(output: Any) -> Tensor:
     return logits
 
 
-def _check_output(check: Check, output: Any, size: int) -> Output:
+def _checked(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
     made: Output = output
     wanted = (size, _OUTPUTS.size)
@@ -510,9 +503,8 @@ def check_metric(cls: type[Metric]) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Metric), "the class is not a Metric", expected="a subclass of embench.interfaces.metric.Metric"
-    )
+    expected = "a subclass of embench.interfaces.metric.Metric"
+    check.that(issubclass(cls, Metric), "the class is not a Metric", expected=expected)
     low, high = cls.range
     check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
     fine = cls.direction in ("higher", "lower")
@@ -534,18 +526,14 @@ def _make_units_for(metric: Metric, kind: KindName) -> Units:
 def _check_metric(check: Check, metric: Metric, units: Units) -> None:
     before = {name: value.copy() for name, value in vars(units).items() if isinstance(value, np.ndarray)}
     score = _compute_value(check, metric, units)
-    check.that(
-        score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
-    )
+    what = "the metric is undefined for units of six subjects with all labels"
+    check.that(score is not None, what, expected="a number")
     same = all(np.array_equal(getattr(units, name), value) for name, value in before.items())
     check.that(same, "scoring changed the inputs", expected="unchanged arrays")
     check.sets_no_seed(lambda: metric(units), "scoring")
     shuffled = _compute_value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
-    check.that(
-        _are_equal(shuffled, score),
-        f"the score in another order is {shuffled}, not {score}",
-        expected="a score that does not depend on the order of units",
-    )
+    what = f"the score in another order is {shuffled}, not {score}"
+    check.that(_are_equal(shuffled, score), what, expected="a score that does not depend on the order of units")
     best = _compute_value(check, metric, _predict_correctly(units))
     sign = 1 if metric.direction == "higher" else -1
     better = best is not None and score is not None and sign * best >= sign * score
@@ -578,9 +566,8 @@ def _check_resampling(check: Check, metric: Metric, units: Units, score: float |
     scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
     fine = _are_equal(float(scores[0]), score)
-    check.that(
-        fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
-    )
+    what = f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}"
+    check.that(fine, what, expected="the same")
     for value in scores[np.isfinite(scores)]:
         _check_range(check, metric, float(value), "a sample's score")
 

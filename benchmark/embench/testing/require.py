@@ -85,9 +85,8 @@ class Check:
         except EmbenchError as error:
             if isinstance(error, CheckFailed):
                 raise
-            raise CheckFailed(
-                f"the plugin raised: {error}", where=f"{self.where}{self.of}", expected="no error"
-            ) from error
+            what = f"the plugin raised: {error}"
+            raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error") from error
         except (Exception, SystemExit) as error:  # the plugin boundary
             what = f"the plugin raised {type(error).__name__}: {error}{self._line(error)}"
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error", hint=self.hint) from error

@@ -389,28 +389,25 @@ def _describe_participants(run: RunFacts) -> list[str]:
     ]
     if len(ages) > 1:
         spread = f"M = {np.mean(ages):.1f}, SD = {np.std(ages, ddof=1):.1f}, range {min(ages):g} to {max(ages):g}"
-        sentences.append(
-            f"Age in years: {spread}{'' if len(ages) == len(known) else f', of {len(ages)} participants'}."
-        )
+        of_some = "" if len(ages) == len(known) else f", of {len(ages)} participants"
+        sentences.append(f"Age in years: {spread}{of_some}.")
     return sentences
 
 
 def _describe_design(run: RunFacts) -> list[str]:
     own = run.record.predictions.own
     rows = own.take(own["seed"] == own["seed"].min()) if len(own) else own
-    shown_stimuli: dict[str, dict[str, float]] = {}
+    shown: dict[str, dict[str, float]] = {}
     for subject, stimulus, start in zip(rows["subject"], rows["stimulus"], rows["start_s"], strict=True):
-        starts = shown_stimuli.setdefault(str(subject), {})
+        starts = shown.setdefault(str(subject), {})
         starts[str(stimulus)] = min(float(start), starts.get(str(stimulus), np.inf))
-    if not shown_stimuli:
+    if not shown:
         return []
-    counts = [len(starts) for starts in shown_stimuli.values()]
+    counts = [len(starts) for starts in shown.values()]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    text = (
-        f"Each participant had {each} of {len({name for starts in shown_stimuli.values() for name in starts})} stimuli"
-    )
-    if all(np.isfinite(list(starts.values())).all() for starts in shown_stimuli.values()):
-        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown_stimuli.values()}
+    text = f"Each participant had {each} of {len({name for starts in shown.values() for name in starts})} stimuli"
+    if all(np.isfinite(list(starts.values())).all() for starts in shown.values()):
+        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown.values()}
         text += f", in {len(orders)} different orders" if len(orders) > 1 else ", in one order"
     return [f"{text}."]
 
@@ -578,9 +575,8 @@ def _describe_labels(run: RunFacts) -> list[str]:
         labels = run.tested_labels(target)
         if labels is not None and about.higher:
             high = int((labels == 1).sum())
-            text += (
-                f": {high:,} labelled units of {escape(about.higher)}, {len(labels) - high:,} of {escape(about.lower)}"
-            )
+            low = len(labels) - high
+            text += f": {high:,} labelled units of {escape(about.higher)}, {low:,} of {escape(about.lower)}"
         sentences.append(f"{text}.")
     return sentences
 

@@ -100,12 +100,9 @@ def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequenc
     ):
         for name in named:
             if name not in known:
-                raise UsageError(
-                    f"unknown {option} `{name}`",
-                    where=f"--{option}s",
-                    expected=f"one of: {', '.join(known)}",
-                    hint=did_you_mean(name, known),
-                )
+                what = f"unknown {option} `{name}`"
+                expected = f"one of: {', '.join(known)}"
+                raise UsageError(what, where=f"--{option}s", expected=expected, hint=did_you_mean(name, known))
 
 
 def _model_id(name: str) -> str:
