@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table: its head, and a function from a row to the text of its cell. Cells of a `whole` column are
-    not wrapped."""
+    """A column of a table: its head, and a function from a row to the cell. `whole`: whether cells stay unwrapped."""
 
     title: str
     text: Callable[[Any], str]

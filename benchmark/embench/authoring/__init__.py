@@ -251,7 +251,8 @@ def _find_installed(target: str) -> list[Entry]:
     if Path(target).is_dir() and (package := _find_by_folder(Path(target))):
         return list(package.entries)
     name, _, plugin = target.partition("/")
-    package = installed().get(name) or _find_by_distribution(name)
+    distributed = {p.distribution.name: p for p in installed().values() if p.distribution}  # may have other names
+    package = installed().get(name) or distributed.get(name)
     if package is None and (named := [entry for entry in registry.entries() if entry.name == target]):
         return named
     if package is None:
@@ -267,11 +268,6 @@ def _find_installed(target: str) -> list[Entry]:
         near = did_you_mean(plugin, [entry.name for entry in package.entries])
         raise UsageError(f"{name} offers no plugin `{plugin}`", hint=near or f"embench plugin check {name}")
     return found
-
-
-def _find_by_distribution(name: str) -> Package | None:
-    """Return the package of the distribution with this name, which may differ (`embench-mine` of `embench_mine`)."""
-    return next((p for p in installed().values() if p.distribution and p.distribution.name == name), None)
 
 
 def _find_by_folder(folder: Path) -> Package | None:

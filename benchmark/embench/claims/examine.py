@@ -607,8 +607,7 @@ def _pair_key(row: ClaimResult) -> tuple[str, ...]:
 
 
 def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
-    """Raise Unfinished if a comparison or a measured value is missing; the message names the reasons, with the
-    claims."""
+    """Raise Unfinished if a comparison or measured value is missing; the message names reasons and claims."""
     missing = [row for row in rows if row.status == "missing"]
     if missing:
         concerned = grouped((row.reason, row.claim.id) for row in missing)

@@ -44,8 +44,7 @@ class ClaimRun(Scored):
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
-        """(seed, unit) -> label; the seed is `ANY_SEED` if the label is equal in all seeds. Raises DataError if the
-        record has no labels."""
+        """(seed, unit) -> label; seed `ANY_SEED`: equal in all seeds. Raises DataError if the record has no labels."""
         table = self.record.labels
         if table is None:
             raise DataError("the record contains no labels", where=str(self.folder))
@@ -107,8 +106,7 @@ def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_by_label(runs: Runs) -> Mapping[str, Each]:
-    """Return in each subject the run's score on units of the positive class of the target `by`, minus that on units of
-    the negative class."""
+    """Return the score in each subject on units of the positive class of `by`, minus that on the negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
     for ids, units in units_by_seed(run):
@@ -265,8 +263,7 @@ def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedA
 
 
 def _measure_layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """Return (seed, fold) -> proportion of the last hidden layer's variance that is between classes, and (seed, fold)
-    -> silhouette."""
+    """Return (seed, fold) -> variance between classes in the last hidden layer, a proportion; and its silhouette."""
     from sklearn.metrics import silhouette_score  # slow to import
 
     layers, known = read_embeddings(run.folder), run.labels
@@ -516,8 +513,7 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
 
 
 def read_claim(path: Path) -> AnyClaim | UntestedClaim:
-    """Read a claim from the file `<paper>/<id>.yaml`. Raises UsageError if it cannot be read, breaks the schema, or has
-    another name."""
+    """Read a claim from `<paper>/<id>.yaml`. Raises UsageError if the file is invalid or has another name."""
 
     def choose_schema(content: Mapping[str, Any]) -> type[Claim | MeasuredClaim | UntestedClaim]:
         return UntestedClaim if "not_tested" in content else MeasuredClaim if "measure" in content else Claim
@@ -582,8 +578,7 @@ Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_as_figu
 
 
 class PrintedRow(Strict):
-    """A row of a paper's tables: the options of its run, a protocol if it differs from the paper's, and target ->
-    metric -> printed number."""
+    """A row of a paper's tables: options of its run, a protocol if not the paper's, and target -> metric -> number."""
 
     tables: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     row: str
@@ -630,8 +625,7 @@ class Printed(Strict):
 
 
 def printed_tables(paper: str | None = None) -> list[Printed]:
-    """Return the tables of all papers, or of one, sorted by paper. Raises UsageError if a file cannot be read or breaks
-    the schema."""
+    """Return the tables of all papers, or of one, sorted by paper. Raises UsageError for an invalid file."""
     found = [_read_table(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)]
     return sorted(found, key=lambda printed: printed.paper)
 

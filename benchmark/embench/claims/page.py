@@ -19,8 +19,7 @@ from embench.vocabulary import markdown, table_in_markdown
 
 
 class PrintedRequests(NamedTuple):
-    """A row of a paper's tables with the requests for its run: under the paper's protocol, and under the fixed one if
-    the targets exist there."""
+    """A row of a paper's tables with its requests: by the paper's protocol, and the fixed one if it has the targets."""
 
     tables: Printed
     row: PrintedRow
@@ -215,8 +214,7 @@ def _write_section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> l
 
 
 def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the cells of printed numbers, title -> text, and footnotes with the reasons that are too long for
-    cells."""
+    """Return the cells of printed numbers, title -> text, and footnotes with long reasons."""
     reasons = [text for row in printed for text in (row.reason, row.why_not_fixed) if len(text) > _SHORT]
     marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
     cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]

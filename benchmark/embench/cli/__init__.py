@@ -1,5 +1,4 @@
-"""The command line: parses arguments, calls functions and prints results; turns any error into an exit code and one
-message."""
+"""The command line: parses arguments, calls functions, prints results; errors become messages and exit codes."""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ import typer
 
 from embench import screen
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
-from embench.records.wording import grouped
-from embench.screen import PlanPart, TableColumn, field, fields, flags
+from embench.screen import PlanPart, TableColumn, flags
 from embench.vocabulary import escape_control
 
 # Printing: lines and paragraphs that fit the terminal, and one JSON document with `--json`.
@@ -66,16 +65,15 @@ LINE_WIDTH = 100
 
 def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
     """Print text on stdout in lines that fit the terminal, at most 100 characters long; no word is split."""
-    lines = textwrap.wrap(
-        escape_control(text),
-        min(LINE_WIDTH, line_width()),
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  " if indent else "",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines:
+    further = f"{indent}  " if indent else ""
+    for line in _wrap(escape_control(text), min(LINE_WIDTH, line_width()), further, initial_indent=indent):
         echo(line, bold=bold, colour=colour)
+
+
+def _wrap(text: str, width: int, further: str, **options: str) -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False, **options
+    )
 
 
 def command(line: str, indent: str = "  ") -> None:
@@ -85,13 +83,10 @@ def command(line: str, indent: str = "  ") -> None:
 
 
 def fold_command(line: str, width: int) -> str:
-    """Fold a command into lines that end with a backslash, except the last. No word is split, so a line may exceed
-    `width`."""
+    """Fold a command into lines that end with a backslash. No word is split, so lines may exceed `width`."""
     if len(line) <= width:
         return line
-    return " \\\n".join(
-        textwrap.wrap(line, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    )
+    return " \\\n".join(_wrap(line, width - 2, "    "))
 
 
 def line_width() -> int:
@@ -146,8 +141,6 @@ def _as_json(value: Any) -> Any:
 
 # Tables on the terminal.
 
-__all__ = ["TableColumn", "field", "fields", "fit_columns", "grouped", "show_parts", "show_table"]
-
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
     """Print a table that fits the terminal; print nothing without rows.
@@ -163,8 +156,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
 
 
 def fit_columns(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
-    """Return the columns that fit the terminal. Columns whose titles are in `spare` are dropped as necessary, in the
-    order of `spare`."""
+    """Return the columns that fit the terminal, after dropping titles in `spare` as necessary, in their order."""
     return screen.fitting_columns(rows, columns, spare, line_width())
 
 

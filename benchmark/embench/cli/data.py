@@ -133,8 +133,7 @@ def _describe_access(entry: Entry) -> str:
 
 
 def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Return what `data status` prints of a dataset: folder, state, and facts from its card. `name`: as the user wrote
-    it."""
+    """Return what `data status` prints of a dataset: folder, state, card. `name`: as the user wrote it."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -324,11 +323,6 @@ _VARYING = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
 """Parts in which findings of one cause differ: quotations, brackets, and words with a digit."""
 
 
-def _get_cause(finding: Finding) -> tuple[str, str]:
-    what = finding.what.replace(finding.where, "")
-    return finding.severity, _VARYING.sub("#", what)
-
-
 def _join_findings(findings: Sequence[Finding]) -> dict[str, str]:
     """Join findings with one cause into a table row: their number, the first two places, and the first text."""
     first, places = findings[0], list(dict.fromkeys(finding.where for finding in findings))
@@ -348,7 +342,7 @@ def _print_checked(
     )
     labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
     show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
-    groups = grouped((_get_cause(finding), finding) for finding in checked.findings)
+    groups = grouped(((f.severity, _VARYING.sub("#", f.what.replace(f.where, ""))), f) for f in checked.findings)
     show_table(map(_join_findings, list(groups.values())[:_MOST_FINDINGS]), fields("severity", "where", "what"))
     if len(groups) > _MOST_FINDINGS:
         console.echo(f"{len(groups) - _MOST_FINDINGS} more findings; --json prints all")

@@ -477,8 +477,7 @@ def _print_written(new: Sequence[Path]) -> None:
 
 
 def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leaking: bool) -> None:
-    """Submit each entry in a folder that `embench baselines` wrote; print refused ones and exit with 1 if there are
-    any."""
+    """Submit each entry in a folder of `embench baselines`; print refused ones, and exit with 1 if there are any."""
     from embench.leaderboard.pull_request import submit_entry
     from embench.sets.folder import list_set_entries
 

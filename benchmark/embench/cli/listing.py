@@ -345,14 +345,12 @@ def print_reading(facts: Mapping[str, Any]) -> None:
         made = [name if source == name else f"{name} ({source})" for name, source in wired["read"].items()]
         left = f"; not used: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
         console.wrapped(f"channels of {m} in the order of the network: {', '.join(made)}{left}")
-    if facts["not_read"]:
-        console.wrapped(
-            f"modalities of {facts['dataset']} that the encoder does not read: {', '.join(facts['not_read'])}"
-        )
-    if facts["lacking"]:
-        console.wrapped(
-            f"modalities that the encoder accepts and {facts['dataset']} lacks: {', '.join(facts['lacking'])}"
-        )
+    texts = {
+        "not_read": f"modalities of {facts['dataset']} that the encoder does not read",
+        "lacking": f"modalities that the encoder accepts and {facts['dataset']} lacks",
+    }
+    for key in (key for key in texts if facts[key]):
+        console.wrapped(f"{texts[key]}: {', '.join(facts[key])}")
     console.echo()
 
 

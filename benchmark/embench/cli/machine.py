@@ -162,15 +162,13 @@ def _check_device() -> Iterator[Diagnosis]:
     except (ImportError, OSError) as error:
         yield Diagnosis("device", f"cannot import torch: {error}", broken=True)
         return
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            card = torch.cuda.get_device_properties(number)
-            yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
-    elif torch.backends.mps.is_available():
-        yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
-    else:
-        yield Diagnosis("device", "cpu; no CUDA device")
-
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    for number in range(torch.cuda.device_count() if has_cuda else 0):
+        card = torch.cuda.get_device_properties(number)
+        yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    if not has_cuda:
+        why = "MPS is available but untested: --device mps" if has_mps else "no CUDA device"
+        yield Diagnosis("device", f"cpu; {why}")
     threads = f"{cores()} processors ({processor_name()}); torch uses {torch.get_num_threads()} threads"
     yield Diagnosis("threads", threads)
 
@@ -338,11 +336,6 @@ def _cached(*names: str) -> Callable[[Path], list[Path]]:
     return lambda _: [cache_root() / name for name in names]
 
 
-def _find_runs(runs: Path) -> list[Path]:
-    """Return the folders of finished runs in a runs folder, `DATASET/RUN`; stages are outside of them."""
-    return [record.parent for record in sorted(runs.glob("*/*/run.yaml"))]
-
-
 def _find_log(_: Path) -> list[Path]:
     from embench.records.ledger import ledger_home
 
@@ -358,8 +351,13 @@ _STORED = (
         _cached("conformance", "verified", "boards", "forecasts", "finished", "file-hashes.sqlite"),
         "computed again",
     ),
-    _Stored("stages", "trained stages of runs", lambda runs: iter([runs / "stages"]), "runs train again; results stay"),
-    _Stored("runs", "records of runs, with results", _find_runs, "the results are lost"),
+    _Stored("stages", "trained stages of runs", lambda runs: [runs / "stages"], "runs train again; results stay"),
+    _Stored(
+        "runs",
+        "records of runs, with results",
+        lambda runs: [f.parent for f in sorted(runs.glob("*/*/run.yaml"))],
+        "the results are lost",
+    ),
     _Stored("log", "evaluation log: how often test labels were used", _find_log, "reports count too few evaluations"),
 )
 """Kinds of files that embench stores. Keys of pseudonyms, which some machines store in the cache, are never deleted."""

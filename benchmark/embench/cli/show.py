@@ -382,16 +382,11 @@ DISPLAY_NAMES = {
 
 def list_protocols() -> list[dict[str, Any]]:
     """Return name, summary and leakage of each protocol, as `embench list protocol` prints them."""
-    loaded = map(protocols.load_protocol, protocols.protocol_names())
-    return [
-        {
-            "kind": KIND,
-            "name": protocol.name,
-            "summary": re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(protocol.name))[0],
-            "leaks": "yes" if protocol.leaks else "no",
-        }
-        for protocol in loaded
-    ]
+    names = protocols.protocol_names()
+    firsts = [re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(name))[0] for name in names]
+    leaks = ["yes" if protocols.load_protocol(name).leaks else "no" for name in names]
+    rows = zip(names, firsts, leaks, strict=True)
+    return [{"kind": KIND, "name": name, "summary": summary, "leaks": leak} for name, summary, leak in rows]
 
 
 def print_protocols() -> None:

@@ -177,8 +177,7 @@ def _write_paper(
 
 
 def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
-    """Print what follows the table of a baseline set: `count` of rows, files, the next command, and whether the user's
-    own method is better."""
+    """Print the end of a baseline set: `count` of rows, files, next command, whether the user's method is better."""
     console.wrapped(count)
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
@@ -200,17 +199,12 @@ def list_sets() -> list[dict[str, Any]]:
     """Return name, summary, state, number of rules of each level, and hash of all installed baseline sets."""
     from embench.sets.files import SET_LEVELS, installed_sets
 
-    return [
-        {
-            "kind": SETS,
-            "name": each.name,
-            "summary": each.summary,
-            "state": "draft" if each.draft else "fixed",
-            "rules": None if each.paper else {level: len(each.rules(level)) for level in SET_LEVELS},
-            "hash": each.hash,
-        }
-        for each in installed_sets().values()
-    ]
+    rows = []
+    for each in installed_sets().values():
+        rules = None if each.paper else {level: len(each.rules(level)) for level in SET_LEVELS}
+        about = {"kind": SETS, "name": each.name, "summary": each.summary, "state": "draft" if each.draft else "fixed"}
+        rows.append({**about, "rules": rules, "hash": each.hash})
+    return rows
 
 
 def print_sets() -> None:

@@ -211,7 +211,8 @@ def baselines(
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
     found = find_set(set)
     scored = [method for method in given if _is_scored(method)]
-    methods = [_name_method(method) for method in given if not _is_scored(method)]
+    plugins = [("encoder" if hasattr(each, "accepts") else "fusion", each) for each in given if not _is_scored(each)]
+    methods = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
     rows = [*build_user_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
@@ -249,12 +250,6 @@ def _load_scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Resul
         return load_user_result(method, dataset, options)
     with predictions_file(method) as path:
         return remember_own(load_user_result(str(path), dataset, options))
-
-
-def _name_method(method: Any) -> str:
-    """Return the name of a plugin or an object; objects are stored for worker processes."""
-    kind = "encoder" if hasattr(method, "accepts") else "fusion"
-    return str(plugin_name(kind, method))
 
 
 # `embench.grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.

@@ -139,8 +139,7 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
 
 
 def needs_imputing(model: Any) -> bool:
-    """Return True if NaN would reach a step that does not accept it, by scikit-learn's tags; False if the model
-    imputes."""
+    """Return True if NaN would reach a step that does not accept it, and the model does not impute."""
     if any(type(part).__module__.startswith("sklearn.impute") for part in model.get_params().values()):
         return False
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
@@ -217,8 +216,7 @@ class GivenNetwork(AtRate):
     _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """Build a new network for windows of `spec.shape`. Raises PluginError where `make` does not return a module, or
-        returns an earlier one again."""
+        """Build a network for windows of `spec.shape`. Raises PluginError unless `make` returns a new module."""
         channels, samples = spec.shape
         network = type(self).make(channels, samples)
         title = type(self).__name__
@@ -326,9 +324,11 @@ def network(
         expected = "a function make(channels, samples) that returns a new torch.nn.Module"
         hint = f"embench.network(lambda channels, samples: {type(make).__name__}(...))"
         raise UsageError(what, where="make=", expected=expected, hint=hint)
+    if class_weight not in ("balanced", "none"):
+        raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
     title = _find_name(make) if name is None else checked_name(name)
     recipe = Recipe(
-        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_check_class_weight(class_weight),
+        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=class_weight,
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
@@ -423,9 +423,3 @@ def _find_name(make: MakeNetwork) -> str:
         if not network.__module__.startswith("torch.nn."):
             return network.__name__
     return "network"
-
-
-def _check_class_weight(class_weight: str) -> Any:
-    if class_weight not in ("balanced", "none"):
-        raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
-    return class_weight

@@ -63,8 +63,7 @@ class DryRun:
 
 
 def make_watcher(bar: Progress | None) -> EventCallback:
-    """Return a callback that prints the events of a run; without `bar`, only notes on objects and on what leaderboards
-    reject."""
+    """Return a callback that prints the events of a run; without `bar`, only notes on objects and leaderboards."""
 
     def watch(event: Mapping[str, Any]) -> None:
         if bar:

@@ -383,8 +383,7 @@ class TorchWindows(Dataset[Any]):
         return len(self._index)
 
     def __getitem__(self, position: int) -> tuple[Any, Any, Tensor]:
-        """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings if there are several
-        modalities."""
+        """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings for several modalities."""
         i, x, mask = self._index[position], {}, {}
         for m, own in self._stored.items():
             seen = np.array(own.mask[i])
@@ -428,10 +427,10 @@ def windows(
         UsageError: a name does not exist, a window is longer than all units, or the protocol uses calibration data.
             DataError: the data are missing or damaged.
     """
-    encoder = network(
-        _refuse_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
-    )
-    study, parts = _plan_study(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
+    lengths = {"window_s": window_s, "step_s": step_s, "context_s": context_s}
+    encoder = network(_refuse_network, **lengths, rate_hz=rate_hz, name="windows")
+    request = _make_request(dataset, modalities, target, protocol, data_root)
+    study, parts = _plan_study(plugin_name("encoder", encoder), request)
     for m, part in parts.items():
         check_length(part, m, study.cohort)
     view, own = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
@@ -464,7 +463,7 @@ def features(
     """
     import pandas as pd
 
-    study, parts = _plan_study(encoder, dataset, modalities, target, protocol, data_root)
+    study, parts = _plan_study(encoder, _make_request(dataset, modalities, target, protocol, data_root))
     if any(load_encoder(part).reads != "features" for part in parts.values()):
         raise UsageError(f"{encoder} computes no features", where="encoder=", expected="such as handcrafted")
     own = study.cohort.arrays(study.positions)
@@ -517,16 +516,8 @@ def _make_request(
     )
 
 
-def _plan_study(
-    encoder: str | None,
-    dataset: str,
-    modalities: Texts | None,
-    target: str | None,
-    protocol: str,
-    data_root: str | Path | None,
-) -> tuple[_Study, dict[str, Part]]:
+def _plan_study(encoder: str | None, request: Request) -> tuple[_Study, dict[str, Part]]:
     """Return a dataset for the user's own code, and modality -> encoder, which determines the windows."""
-    request = _make_request(dataset, modalities, target, protocol, data_root)
     _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}

@@ -89,8 +89,7 @@ def _open_run(record: Record, folder: Path, data_root: Path | None, progress: Pr
 
 
 def _redact(record: Record, folder: Path) -> RunFacts:
-    """Return the facts of a run that others may see, as in a leaderboard entry. Raises CheckFailed where they would
-    reveal labels."""
+    """Return the facts of a run that others may see. Raises CheckFailed where they would reveal labels."""
     public = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
         reason = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""

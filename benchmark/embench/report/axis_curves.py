@@ -167,8 +167,7 @@ def build_calibration_curve(
 
 
 def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> Iterator[Point]:
-    """Yield the points of a run on a target (the method, the confound-only models, the gain), from that of its
-    method."""
+    """Yield the points of a run on a target: the method (`primary_metric`), the confound-only models, the gain."""
     own = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
     yield replace(primary_metric, line=own)
     if not given.to_record():
@@ -278,8 +277,7 @@ def draw_curve(curve: Curve) -> Figure:
 
 
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write the figure of a curve to `name`.svg and its numbers to `name`.csv; return both paths. Raises
-    MachineError."""
+    """Write a curve to `name`.svg and its numbers to `name`.csv; return both paths. Raises MachineError."""
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     with saving("the curve", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -320,20 +318,17 @@ def _describe_parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
     """Return setting -> value in words, for all settings of a run except its dataset and the axis."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
+    named = " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + ")
+    trained_on, weights = config.get("train_dataset"), config.get("pretrained") or {}
     parts = {
-        "method": method.get("submission")
-        or " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
+        "method": method.get("submission") or named,
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
         "protocol": run["protocol"]["name"],
         "recipe": run["recipe"]["preset"],
         "settings": " ".join(run["recipe"].get("settings", ())),
-        "trained on": f"trained on {name_without_package(config['train_dataset'])}"
-        if config.get("train_dataset")
-        else "",
-        "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
-        if config.get("pretrained")
-        else "",
+        "trained on": f"trained on {name_without_package(trained_on)}" if trained_on else "",
+        "weights": f"started from {', '.join(d[:8] for d in weights.values())}" if weights else "",
         "label_subjects": f"labels of {_find_place('label_subjects', run)} subjects",
         "label_fraction": f"{_find_place('label_fraction', run)} of the labels",
         "calibration_data": ""
@@ -380,20 +375,17 @@ def calibration_data_section(run: RunFacts) -> Markup | None:
     return next((describe_curve(curve) for curve in curves if curve.axis == "calibration_data"), None)
 
 
+def _get_ends(score: Score) -> tuple[float | None, ...]:
+    return score.mean, score.low, score.high
+
+
 def describe_curve(curve: Curve) -> Markup:
     """Return the figure of a curve with its numbers, and a table of gains if there are any."""
     head = ("target", "score", "of", AXIS_TITLES[curve.axis], "mean", "from", "to")
-    rows = [
-        (point.target, point.metric, point.line, point.at, point.score.mean, point.score.low, point.score.high)
-        for _, points in curve.panels()
-        for point in points
-    ]
+    panels = curve.panels()
+    rows = [(p.target, p.metric, p.line, p.at, *_get_ends(p.score)) for _, points in panels for p in points]
     drawn = figure_with_table(draw_curve(curve), head, rows, _ABOUT_GIVEN)
-    gains = [
-        (point.target, point.line, point.at, point.above, point.score.mean, point.score.low, point.score.high)
-        for title, _ in curve.panels()
-        for point in curve.gains(title)
-    ]
+    gains = [(p.target, p.line, p.at, p.above, *_get_ends(p.score)) for title, _ in panels for p in curve.gains(title)]
     columns = ("target", "calibration_data", AXIS_TITLES[curve.axis], "above", "gain", "from", "to")
     parts = [html_table(columns, gains, "Gain over the best confound-only model")] if gains else []
     return join_parts([paragraph(curve.note), figure_row([drawn]), *parts])

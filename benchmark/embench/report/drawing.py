@@ -96,8 +96,7 @@ class Figure:
         return "\n".join([head + about + style, *map(_element, self.shapes), "</svg>"])
 
     def save(self, path: Path) -> None:
-        """Write the drawing to an .svg file, or in light colours to a .png or .pdf file. Equal shapes give equal
-        bytes."""
+        """Write an .svg file, or in light colours a .png or .pdf file. Equal shapes give equal bytes."""
         path = Path(path)
         if path.suffix.lower() == ".svg":
             path.write_text(self.svg() + "\n", encoding="utf-8", newline="\n")
@@ -245,8 +244,7 @@ def line(
     symbol: str = "",
     opacity: float = 1.0,
 ) -> Mark:
-    """Draw a line, broken where `y` is NaN, with an optional band from `low` to `high` and an optional `symbol` at each
-    point."""
+    """Draw a line, broken where `y` is NaN, with an optional band from `low` to `high`, and symbols at the points."""
     x, y = _as_columns(x, y)
     edges = _as_columns(low, high) if low is not None else []
     name = colour_name(colour)
@@ -272,8 +270,7 @@ def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """Draw a scatter plot; `tips` are the tooltips of the points. Circles without tooltips become one path, which keeps
-    files small."""
+    """Draw a scatter plot; `tips`: tooltips of the points. Without them, circles become one path, for small files."""
     x, y = _as_columns(x, y)
     name = colour_name(colour)
 

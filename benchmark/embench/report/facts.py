@@ -271,9 +271,8 @@ class RunFacts:
             return ""
         split = self.rules.split
         if split.tests:
-            return (
-                f"the last of {split.folds} stretches of each recording was tested, and those before it were trained on"
-            )
+            tested = f"the last of {split.folds} stretches of each recording was tested"
+            return f"{tested}, and those before it were trained on"
         gives = self.rules.personal.gives if self.rules.personal else "nothing"
         return _SPLIT[split.by].format(how="in their order" if split.deal else "at random") + _GIVEN[gives]
 

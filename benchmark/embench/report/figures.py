@@ -207,9 +207,8 @@ def _draw_confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
         f"Proportion of the units of each true class, averaged over {_folds(joined)}. The table also gives the "
         "number of units, summed over folds."
     )
-    rows = [
-        (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
-    ]
+    places = np.ndindex(target.n, target.n)
+    rows = [(names[i], names[k], float(share[i, k]), float(units[i, k])) for i, k in places]
     drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("true", "decided", "proportion", "units, mean over seeds"), rows, note)
 
@@ -265,8 +264,7 @@ _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high
 
 
 def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the calibration of a target's probabilities; for two classes also the net benefit of alarms that are based
-    on them."""
+    """Return the calibration of a target's probabilities, and for two classes the net benefit of alarms."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
     if target.traits.several:
@@ -420,8 +418,7 @@ def _describe_network(run: RunFacts, targets: Sequence[Target], embeddings: Embe
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
-    """Compute t-SNE positions (n, 2) of standardised embeddings (n, H), with a fixed seed and initialised by principal
-    components."""
+    """Compute t-SNE positions (n, 2) of standardised embeddings (n, H), from principal components and a fixed seed."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
@@ -435,9 +432,8 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
 def _draw_map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
-    rows = rows.take(
-        rows.rows_with(method=MODEL, target=targets[0].name) & (rows["seed"] == seed) & (rows["fold"] == fold)
-    )
+    own = rows.rows_with(method=MODEL, target=targets[0].name)
+    rows = rows.take(own & (rows["seed"] == seed) & (rows["fold"] == fold))
     embeddings = ours.take((ours.seed == seed) & (ours.fold == fold))
     _, at, place = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
@@ -465,15 +461,12 @@ def _draw_map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Mar
         note += f" More than {MAX_NAMED} values have no legend ({join_with_and(many)}): the table has them."
     drawn = figure(panels, f"Embedding map of {_join_names(targets)}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
-    cells = zip(
-        rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
-    )
-    return figure_with_table(drawn, head, list(cells), note, wide=True)
+    columns = [rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist()]
+    return figure_with_table(drawn, head, list(zip(*columns, strict=True)), note, wide=True)
 
 
 def _name_labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
-    """Return name of a target -> names of the units' classes (n,), by which the map is coloured; `label` for a single
-    target."""
+    """Return target (`label` if there is only one) -> names of the units' classes (n,), which colour the map."""
     variables = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)

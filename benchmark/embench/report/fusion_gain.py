@@ -1,5 +1,4 @@
-"""The gain from fusion: recordings that all modalities together predict better than one alone, with signals and
-scores."""
+"""The gain from fusion: recordings that all modalities together predict better than one alone."""
 
 from __future__ import annotations
 
@@ -68,8 +67,7 @@ def _list_parts(record: Record) -> list[str]:
 
 
 def _find_comparable_runs(ours: Manifest, place: Path) -> dict[Path, Manifest]:
-    """Return folder -> run.yaml of the runs in the folder `place` that have the same labels and data and were scored on
-    test subjects."""
+    """Return folder -> run.yaml of the scored runs in the folder `place` that have the same labels and data."""
     found = {}
     for folder in sorted(path.parent for path in place.glob("*/run.yaml")):
         with suppress(EmbenchError):
@@ -96,8 +94,7 @@ _WAYS = ("with another encoder", "with other pretraining", "with another preset"
 
 
 def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
-    """Return a key that sorts runs by their dissimilarity to `one`: another encoder, other pretraining, another preset,
-    id."""
+    """Return a key that sorts runs by dissimilarity to `one`: other encoder, other pretraining, other preset, id."""
     encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
     preset = one.recipe.preset != two.recipe.preset
     return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
@@ -161,8 +158,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
 
 
 def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Undefined:
-    """Return the section on the gain from fusion: recordings that all modalities together predict better than one
-    alone."""
+    """Return the section on recordings that all modalities together predict better than one alone."""
     modalities = _list_parts(run.record)
     if len(modalities) < 2:
         return Undefined("the method reads only one modality, so there is no fusion")

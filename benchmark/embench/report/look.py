@@ -89,8 +89,7 @@ class Track:
 
 @dataclass(frozen=True)
 class LabelTrack:
-    """A label over time: (left and width in percent, class number, class name) of each stretch of a class, or a `track`
-    of values."""
+    """A label over time: (left, width in percent, number, name) of each stretch of a class, or a `track` of values."""
 
     name: str
     stretches: tuple[tuple[float, float, int, str], ...] = ()
@@ -234,8 +233,7 @@ def _draw_areas(inside: np.ndarray, top: int, height: int, scale: float) -> str:
 
 
 def find_beats(store: Store, recording: str, modality: str) -> np.ndarray:
-    """Return the times of heart beats (n,) in s, from the first channel of a recording's ECG or PPG; empty for other
-    modalities."""
+    """Return the times (n,) in s of heart beats in a recording's ECG or PPG; empty for other modalities."""
     find = {"ecg": ecg_peaks, "ppg": ppg_peaks}.get(modality)
     known = {entry.id: entry for entry in store.recordings}.get(recording) if find else None
     span = known.spans.get(modality) if known else None
@@ -414,7 +412,7 @@ def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
         Section("People", "People", _render_people(content, names, quality)),
         Section("Controls", "What clock, stimulus and movement reach alone", confound_only),
         Section("How many", "What this many people can show", _render_power(content)),
-        Section("Signals", "Signals", render_macro("signals", drawn, _FAULTS_IN_WORDS, whole, of_template=_TEMPLATE)),
+        Section("Signals", "Signals", signals),
     ]
     title = "Own recordings" if content.is_own else content.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
@@ -594,8 +592,7 @@ _CONTROLS_NOTE = (
 
 
 def _hide_names(reason: str, store: Store) -> str:
-    """Return the part of a reason before its colon if it names a subject, a recording or a stimulus; else the
-    reason."""
+    """Return a reason only up to its colon if it names a subject, a recording or a stimulus."""
     ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
     ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may be other numbers
     named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
@@ -628,9 +625,8 @@ def _render_power(content: LookContent) -> Markup:
         f"The smallest detectable difference of these {groups} people, or groups recorded together, is {low:.3f} to "
         f"{high:.3f}, median {median:.3f}."
     )
-    sentences = [
-        f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in content.cannot_answer
-    ]
+    silent = content.cannot_answer
+    sentences = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in silent]
     alone = "One subject, or one group recorded together, says nothing about others."
     found = [_describe_power(row) for row in content.power]
     parts = [*sentences, *found, needs, shows if groups > 1 else alone]
@@ -716,9 +712,8 @@ def _draw_recording(
         one.people.add(recording.subject)
         one.hours += signal.duration_s / 3600
     constant, bands = label_tracks(recording, [target.label for target in content.targets])
-    stimuli, sessions = (
-        {getattr(entry, name) for entry in content.store.recordings} for name in ("stimulus", "session")
-    )
+    entries = content.store.recordings
+    stimuli, sessions = ({getattr(entry, name) for entry in entries} for name in ("stimulus", "session"))
     parts = [f"Recording {number}"]
     parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in public_names and len(stimuli) > 1 else []
     parts += [f"session {recording.session}"] if recording.session in public_names and len(sessions) > 1 else []

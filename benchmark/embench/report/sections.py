@@ -18,7 +18,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records.predictions import MODEL, Predictions
-from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
+from embench.records.pretraining_comparison import floor_keys, matching
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import (
@@ -371,9 +371,8 @@ def facts_section(run: RunFacts) -> Markup:
         ("device", _format_recorded(about.device)),
         ("signals available for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
     ]  # fmt: skip
-    rules = [
-        (rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in about.card.label_rules
-    ]
+    made = about.card.label_rules
+    rules = [(rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in made]
     listed = html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
     return fact_list(rows) + _count_subjects(run) + listed
 
@@ -435,8 +434,7 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
 def _quality_table(
     run: RunFacts, store: Store, target: Target, modalities: Sequence[str]
 ) -> tuple[Markup, dict[str, str]]:
-    """Return a target's table of scores by tercile of signal quality, and modality -> the reason why its quality has no
-    terciles."""
+    """Return a table of a target's scores by tercile of signal quality, and modality -> why it has no terciles."""
     ours = select_labelled_predictions(run, target)
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
@@ -612,11 +610,9 @@ def floors_section(run: RunFacts) -> Markup | None:
 def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str) -> Markup:
     metric = shown_metric(run.record, target)
     found = floors_of(run.record, records.values(), target, metric)
-    rows = [_make_row(gap, records[gap.run], target, metric) for gap in (found.gaps if found else ())]
+    rows = []
+    for gap in found.gaps if found else ():
+        score = format_score(records[gap.run].scores.of(target).get(metric))
+        rows.append((gap.floor, method_name(records[gap.run].run), score, gap.text, gap.run))
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
-
-
-def _make_row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
-    score = format_score(other.scores.of(target).get(metric))
-    return gap.floor, method_name(other.run), score, gap.text, gap.run

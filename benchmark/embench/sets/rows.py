@@ -89,11 +89,11 @@ _LEGS: tuple[Leg, ...] = ("own", "fixed")
 def _split_claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
     """Return the claims of a paper in three lists: comparisons, measurements, and claims that cannot be tested yet."""
     found = select_claims(paper, ())
-    return (
-        [claim for claim in found if isinstance(claim, Claim)],
-        [claim for claim in found if isinstance(claim, MeasuredClaim)],
-        [claim for claim in found if isinstance(claim, UntestedClaim)],
+    compared, measured = (
+        [c for c in found if isinstance(c, Claim)],
+        [c for c in found if isinstance(c, MeasuredClaim)],
     )
+    return compared, measured, [claim for claim in found if isinstance(claim, UntestedClaim)]
 
 
 def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:

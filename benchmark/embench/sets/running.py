@@ -80,16 +80,14 @@ number of rows in a fit before it, which loads libraries."""
 
 
 class FeaturesCost(NamedTuple):
-    """Seconds that one process needs for the features of all units of a modality, and the number of features of a
-    unit."""
+    """Seconds that one process needs for a modality's features of all units, and the number of features of a unit."""
 
     seconds: float
     width: int
 
 
 def features_cost(plan: Plan, modality: str) -> FeaturesCost:
-    """Return the cost of a modality's features, extrapolated from one recording and cached for plans on the same
-    data."""
+    """Return the cost of a modality's features, extrapolated from one recording and cached for the same data."""
     part, store = plan.method.encoders[modality], plan.fit.store
     key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
     return cached_call(key, lambda: _features_cost(plan, store, modality, part))
@@ -107,15 +105,13 @@ def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> Featu
 
 
 def training_rows(plan: Plan, *, validation: bool = False) -> int:
-    """Return the number of training rows of a method in its first fold; with `validation`, including validation
-    rows."""
+    """Return the number of training rows in a method's first fold, with its validation rows if `validation`."""
     stage = next(stage for stage in plan.graph.stages.values() if "role" in stage.task)
     return len(_row_positions(stage, (0, 1) if validation else (0,)))
 
 
 def _row_positions(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
-    """Return for each row (n,) of a stage the position of its unit, for units with these roles (0: training, 1:
-    validation)."""
+    """Return the positions (n,) of the units of a stage's rows with these roles (0: training, 1: validation)."""
     train = np.flatnonzero(np.isin(stage.task["role"], roles))
     where = (stage.task[name][train] for name in ("recording", "start", "stop"))
     return train[build_grid(stage.params.modalities, stage.params.recipe.view, *where).unit]
@@ -252,11 +248,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """Return the plan of a row with the settings that its search has chosen; None if it has not chosen any yet.
-
-    Args:
-        plan: the plan with the default settings.
-    """
+    """Return the plan with the settings that a row's search has chosen for its default `plan`; None if none are."""
     if row.search and (file := tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None

@@ -125,8 +125,7 @@ def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the cells of confound-only models from best to worst; models whose scores are constant by construction
-    share the last line."""
+    """Return the cells of confound-only models from best to worst; those with constant scores share the last line."""
     models = [row for row in rows if row["role"] == "control"]
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
@@ -225,8 +224,7 @@ def _get_size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
 
 def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel | None:
-    """Return the confound-only model with the best score on a target, the first of equals; None where none has a
-    score."""
+    """Return the confound-only model with the best score on a target; None where none has a score."""
     models = result.scores.confound_only(target)
     known = [model for model in models if _mean(model.scores.get(metric)) is not None]
     return max(known, key=lambda model: _rank(_mean(model.scores[metric]), metric), default=None)
@@ -251,8 +249,7 @@ class _Panel(NamedTuple):
 
 
 _Pairs = Mapping[tuple[str, str, str, str], "Comparison | EmbenchError"]
-"""(run of the user, dataset, protocol, target) -> its comparison with the best baseline method, or why there is
-none."""
+"""(user's run, dataset, protocol, target) -> its comparison with the best baseline method, or why there is none."""
 
 
 def _make_panels(
@@ -311,8 +308,7 @@ def _label_method(result: Result, varied: Collection[str]) -> str:
 
 
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
-    """Return id of a run -> its paired comparison with the best run, or in a grid with the first; or the reason why
-    there are no comparisons."""
+    """Return id of a run -> its comparison with the best (in a grid: first) run; or why there are no comparisons."""
     both = [*panel.user_runs, *panel.baselines]
     scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:

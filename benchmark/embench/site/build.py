@@ -64,8 +64,7 @@ _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j"
 
 
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
-    """Write the entries to `data/rows.csv` and `data/rows.json`, and those of each dataset to files with its name.
-    Raises OSError."""
+    """Write all entries, and those of each dataset, as CSV and JSON files to the folder `data`. Raises OSError."""
     plain = [_describe_section(section) for section in sections]
     chosen = {"rows": plain}
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
@@ -210,9 +209,8 @@ def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | No
 def _write_notice(entries: Sequence[EntrySummary]) -> str:
     """Return the notice on pages of unpublished runs: that nobody has checked them, and which labels are not public."""
     cards = {entry.dataset: read_manifest(entry.folder).card for entry in entries}
-    withheld = sorted(
-        board_name(name).removeprefix("own-") for name, card in cards.items() if card.labels_public != "yes"
-    )
+    names = [name for name, card in cards.items() if card.labels_public != "yes"]
+    withheld = sorted(board_name(name).removeprefix("own-") for name in names)
     count = counted(len(entries), "unpublished run").capitalize()
     text = f"{count}. Nobody but their author has run or checked anything here."
     if withheld:

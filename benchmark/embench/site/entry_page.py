@@ -70,8 +70,7 @@ class JoinedRows:
     rows: int
 
     def attach_scores(self, entry: LeaderboardEntry) -> Joined:
-        """Return the units with the scores of an entry, NaN where it has no prediction. Raises DataError where its file
-        is damaged."""
+        """Return the units with an entry's scores, NaN without a prediction. Raises DataError for a damaged file."""
         path = entry.folder / PREDICTIONS_FILE
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
@@ -177,8 +176,7 @@ def _round(values: np.ndarray) -> list[float | None]:
 
 @cache
 def _quantiles(groups: int) -> Mapping[str, list[float]]:
-    """Return degrees of freedom -> the 97.5 % quantile of t, and the smallest detectable difference in standard
-    errors."""
+    """Return degrees of freedom -> 97.5 % quantile of t, and smallest detectable difference in standard errors."""
     from scipy.special import stdtrit
 
     return {
@@ -188,8 +186,7 @@ def _quantiles(groups: int) -> Mapping[str, list[float]]:
 
 
 def flips_script(groups: int) -> str:
-    """Return a script with random sign flips for the permutation test of this many groups; empty where a page
-    enumerates all flips."""
+    """Return a script with random sign flips for the permutation test; empty where a page can enumerate all flips."""
     if 2**groups <= MAX_PERMUTATIONS:
         return ""
     bits = np.packbits(group_permutations(groups), axis=None)
@@ -250,8 +247,7 @@ class EntryPages:
             shutil.copyfile(entry.folder / file, folder / entry.id / file)
 
     def _load_figures(self, summary: EntrySummary) -> Any:
-        """Return `pairs` (see `pairings`) and `curves` (probabilities as HTML) of each target, from the cache or
-        computed."""
+        """Return `pairs` (see `pairings`) and `curves` (HTML) of each target, from the cache or computed."""
         place = find_cache_file("figures", summary.content)
         content = read_checked(place)
         if content is None:

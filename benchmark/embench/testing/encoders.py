@@ -169,8 +169,7 @@ def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, token
 
 
 def _check_picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
-    """Check that the output depends on all channels, or if the module has `picks`, on exactly the channels in
-    `picks`."""
+    """Check that the output depends on exactly the channels in the module's `picks`; without `picks`, on all."""
     picks = getattr(module, "picks", None)
     picked = list(range(len(channels))) if picks is None else _check_positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # row k has noise in channel k; the last row has none

@@ -259,8 +259,7 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
 
 
 def _check_scores(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
-    """Return the scores of the test rows, after a check of their shape and values; scores of classes must be
-    probabilities."""
+    """Return the scores of the test rows, after a check of shape and values (probabilities for classes)."""
     score = np.asarray(estimator.score(test.X.copy()))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
@@ -349,8 +348,7 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
 
 @lets_print
 def check_fusion_arity(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
-    """Check a fusion or estimator as `check_fusion` does, but with one recipe and one number of modalities; the class
-    may print. Raises CheckFailed."""
+    """Check a fusion as `check_fusion` does, but with one recipe and number of modalities; it may print."""
     if issubclass(cls, Estimator):
         inspect.unwrap(check_estimator)(cls)
         return
@@ -368,7 +366,13 @@ def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -
     parts = [part for t in tokens.values() for part in (t.x, t.mask, t.summary)]
     with torch.no_grad():
         with check.untouched("the network", *parts, *present.values()):
-            rows = [_select_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
+            rows = [
+                (
+                    {m: require.take_rows(t, at) for m, t in tokens.items()},
+                    {m: there[at] for m, there in present.items()},
+                )
+                for at in (slice(row, row + 1) for row in range(_SIZE))
+            ]
             alone = torch.cat([_checked(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
             output = _checked(check, module(tokens, present), _SIZE)
         check.sets_no_seed(lambda: module(tokens, present), "the network in eval mode")
@@ -429,8 +433,7 @@ def _build_network(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tupl
 
 
 def _make_inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    """Return modality -> tokens, and modality -> presence (B,), of a batch in which each of several modalities is
-    absent from one row."""
+    """Return tokens and presence (B,) of each modality; each of several modalities is absent from one row."""
     tokens, present = {}, {}
     for i, (m, spec) in enumerate(specs.items()):
         there = torch.ones(_SIZE, dtype=torch.bool)
@@ -461,13 +464,6 @@ def _add_noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
             summary = torch.where(counts.any(1)[:, None], summary, torch.randn(summary.shape, generator=generator) * 10)
         noisy[m] = Tokens(x, t.mask, summary)
     return noisy
-
-
-def _select_rows(
-    tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
-) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    cut = {m: require.take_rows(t, rows) for m, t in tokens.items()}
-    return cut, {m: there[rows] for m, there in present.items()}
 
 
 def _logits(output: Any) -> Tensor:

@@ -94,8 +94,7 @@ class Check:
             self.of = before
 
     def _line(self, error: BaseException) -> str:
-        """Return a text with the line in the class's file where an error was raised; empty if it came from
-        elsewhere."""
+        """Return a text with the line in the class's file that raised an error; empty if another file did."""
         with contextlib.suppress(OSError, TypeError):
             file = inspect.getsourcefile(self.cls)
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -166,8 +165,7 @@ class Check:
         self.that(output.device.type == "meta", "the output is on the CPU even if the input is not", expected=expected)
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Raise CheckFailed unless weights that are saved and loaded into `other`, a separately built module, give the
-        same output."""
+        """Raise CheckFailed unless `other` gives the same output as `module` after loading its saved weights."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
         expected = "all state that decides the output in parameters and buffers"

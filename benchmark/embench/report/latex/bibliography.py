@@ -66,8 +66,7 @@ def cite(*keys: str | None) -> str:
 
 
 def load_templates(package: str, *, html: bool) -> Environment:
-    """Return the Jinja environment of a package's templates. Undefined names are errors; blocks leave no empty
-    lines."""
+    """Return the Jinja environment of a package's templates. Undefined names are errors; blocks leave no lines."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=html,  # noqa: S701  LaTeX and Markdown have no HTML

@@ -84,8 +84,7 @@ def format_number(value: float) -> str:
 
 
 def describe_settings(settings: Mapping[str, Any], modalities: Sequence[str]) -> list[str]:
-    """Describe the settings of a method in LaTeX, such as `kernels 9, 5 and 3`. Disabled settings, and those for other
-    modalities, are omitted."""
+    """Describe the enabled settings of a method for these modalities in LaTeX, such as `kernels 9, 5 and 3`."""
     return [text for name, value in settings.items() if (text := _describe_setting(name, value, modalities))]
 
 
@@ -367,8 +366,7 @@ def describe_machine(run: RunFacts) -> str:
 
 
 def describe_sample(run: RunFacts) -> list[str]:
-    """Return sentences on sex and age of scored participants of the user's own study, and on stimuli and their order;
-    none for published datasets."""
+    """Return sentences on participants and stimuli of the user's own study; none for published datasets."""
     if not is_own(run.manifest.dataset.name):
         return []
     return [*_describe_participants(run), *_describe_design(run)]
@@ -506,8 +504,7 @@ def methods_section(records: Sequence[Record]) -> str:
 
 
 def _update_counts(some: Sequence[RunFacts]) -> list[RunFacts]:
-    """Give all unpublished runs the evaluation counts of the latest one, since the text is written after it; published
-    entries keep their counts."""
+    """Give unpublished runs the evaluation counts of the latest one, after which the text is written."""
     unpublished = [run.manifest for run in some if run.manifest.entry is None]
     last = max(unpublished, key=lambda run: run.most_of("methods_evaluated"), default=None)
     names = ("methods_evaluated", "test_evaluations", "ledger") if last else ()
@@ -614,8 +611,7 @@ def _describe_rule(about: RuleOfTargetPart) -> str:
 
 
 def _describe_bands(some: Sequence[RunFacts]) -> str:
-    """Return a text with the passband of each modality after filtering and resampling; empty without the dataset's
-    card."""
+    """Return a text with the passband of each prepared modality; empty without the dataset's card."""
     run = some[0]
     card, rules = run.folder_card or run.card, run.rules
     if card is None or rules is None or rules.preprocess not in RULES:
