@@ -220,18 +220,12 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     """Yield the plan of a baseline set, from the document of `embench.sets.running`."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
-    never = ", never measured"
-    rows = [
-        {
-            "": number,
-            "row": row["row"],
-            "level": row["level"],
-            "time": "done" if row["done"] else format_duration(row["expected_s"]) + never * (not row["measured"]),
-            "memory": f"{row['memory_mb'] / 1000:.1f} GB",
-            "disk": f"{row['disk_mb']:.0f} MB",
-        }
-        for number, row in enumerate(document["rows"], 1)
-    ]
+    rows = []
+    for number, row in enumerate(document["rows"], 1):
+        expected = format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
+        sizes = {"memory": f"{row['memory_mb'] / 1000:.1f} GB", "disk": f"{row['disk_mb']:.0f} MB"}
+        about = {"": number, "row": row["row"], "level": row["level"]}
+        rows.append({**about, "time": "done" if row["done"] else expected, **sizes})
     draft = " (draft)" if document["draft"] else ""
     yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:

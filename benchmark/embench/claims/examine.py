@@ -332,19 +332,10 @@ def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Meas
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     low, high = mean - half, mean + half
     published = claim.published_value if row.dataset in claim.datasets else None
-    return replace(
-        row,
-        mean=mean,
-        low=low,
-        high=high,
-        count=count,
-        over=over,
-        p=t_test(abs(mean - claim.reference) - (claim.margin or 0.0), error, df),
-        published=published,
-        size=None if synthetic or published is None else size_verdict(published, low, high),
-        seeds=len(plan.folds),
-        synthetic=synthetic,
-    )
+    p = t_test(abs(mean - claim.reference) - (claim.margin or 0.0), error, df)
+    size = None if synthetic or published is None else size_verdict(published, low, high)
+    about: dict[str, Any] = {"p": p, "published": published, "size": size, "synthetic": synthetic}
+    return replace(row, mean=mean, low=low, high=high, count=count, over=over, seeds=len(plan.folds), **about)
 
 
 def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
@@ -565,23 +556,11 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
             continue
         gap = found.difference
         size = size_verdict(published[target], gap.low, gap.high) if target in published else None
-        rows.append(
-            replace(
-                _make_row(pair, "compared"),
-                target=target,
-                metric=found.metric,
-                difference=gap,
-                p=found.p,
-                smallest=found.smallest,
-                seeds=len(found.seeds),
-                allowance=found.over == "folds" or gap.shared is not None,
-                published=published.get(target),
-                size=None if about["synthetic"] else size,
-                people=found.subjects,
-                units=found.units,
-                **about,
-            )
-        )
+        allowed = found.over == "folds" or gap.shared is not None
+        row = replace(_make_row(pair, "compared"), target=target, difference=gap, allowance=allowed, **about)
+        row = replace(row, published=published.get(target), size=None if row.synthetic else size)
+        row = replace(row, seeds=len(found.seeds), people=found.subjects, units=found.units)
+        rows.append(replace(row, metric=found.metric, p=found.p, smallest=found.smallest))
     return rows
 
 

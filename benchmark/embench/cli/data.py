@@ -185,11 +185,8 @@ def _estimate_size(card: Card, hours: float | None) -> str | None:
     if hours is None:
         return None
     most = load_protocol(Request.protocol).rate_hz
-    values = sum(
-        len(own.channels) * (most if math.isnan(own.rate) else min(own.rate, most))
-        for m, own in card.modalities.items()
-        if m not in ("video", "face_au")
-    )
+    signals = [own for m, own in card.modalities.items() if m not in ("video", "face_au")]
+    values = sum(len(own.channels) * (most if math.isnan(own.rate) else min(own.rate, most)) for own in signals)
     size = hours * 3600 * values * 4  # bytes of a sample
     return f"about {size / 1e9:.1f} GB in the cache for all signals; video frames and features need more"
 

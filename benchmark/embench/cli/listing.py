@@ -325,11 +325,8 @@ def rate_facts(card: Card, protocol: str) -> dict[str, str]:
     from embench.protocols import load_protocol
 
     rules = load_protocol(protocol)
-    return {
-        m: f"{_describe_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
-        for m, own in card.modalities.items()
-        if m != "video"
-    }
+    signals = [(m, own) for m, own in card.modalities.items() if m != "video"]
+    return {m: f"{_describe_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)" for m, own in signals}
 
 
 def print_reading(facts: Mapping[str, Any]) -> None:

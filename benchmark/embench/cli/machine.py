@@ -303,13 +303,9 @@ def clean(
 
 def _get_row(item: _Stored, runs: Path) -> dict[str, Any]:
     paths = [path for path in item.paths(runs) if path.exists()]
-    return {
-        "name": item.name,
-        "what": item.what,
-        "bytes": sum(map(_bytes_below, paths)),
-        "where": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else "",
-        "if deleted": item.cost,
-    }
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else ""
+    about = {"name": item.name, "what": item.what, "bytes": sum(map(_bytes_below, paths))}
+    return {**about, "where": where, "if deleted": item.cost}
 
 
 def _bytes_below(path: Path) -> int:

@@ -338,17 +338,9 @@ def report(
     from embench.audits import audit_record
 
     with Steps("subjects", "prepared") as steps:
-        path = reports.write_report(
-            run,
-            out or Path(f"{run.resolve().name}.html"),
-            singles=beside or (),
-            dataset=dataset,
-            data_root=data_root,
-            trust_code=trust_code,
-            progress=steps,
-            audit=audit_record,
-            share=share,
-        )
+        place: dict[str, Any] = {"dataset": dataset, "data_root": data_root, "trust_code": trust_code}
+        path = out or Path(f"{run.resolve().name}.html")
+        reports.write_report(run, path, singles=beside or (), progress=steps, audit=audit_record, share=share, **place)
     _print_summary(run)
     console.echo(str(path))
 

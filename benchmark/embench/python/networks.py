@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 from weakref import WeakSet
 
 import numpy as np
@@ -328,7 +328,7 @@ def network(
         raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
     title = _find_name(make) if name is None else checked_name(name)
     recipe = Recipe(
-        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=class_weight,
+        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=cast("Any", class_weight),
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}

@@ -290,17 +290,10 @@ def score(
         DataError: the file cannot be read, or contains names that the dataset lacks. CheckFailed: its folds differ from
             those of the protocol. UsageError: names do not fit.
     """
-    return score_options(
-        file,
-        dataset,
-        name=name,
-        protocol=protocol,
-        targets=target,
-        calibration_data=None if calibration_data is None else str(calibration_data),
-        time_context=time_context,
-        data_root=_as_path(data_root),
-        out=_as_path(out),
-    )
+    amount = None if calibration_data is None else str(calibration_data)
+    about: dict[str, Any] = {"calibration_data": amount, "time_context": time_context, "out": _as_path(out)}
+    about |= {"protocol": protocol, "data_root": _as_path(data_root)}
+    return score_options(file, dataset, name=name, targets=target, **about)
 
 
 def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> Result:

@@ -68,16 +68,13 @@ def _list_parts(record: Record) -> list[str]:
 
 def _find_comparable_runs(ours: Manifest, place: Path) -> dict[Path, Manifest]:
     """Return folder -> run.yaml of the scored runs in the folder `place` that have the same labels and data."""
-    found = {}
+    found, same = {}, ("label_subjects", "label_fraction", "train_dataset", "drop")
     for folder in sorted(path.parent for path in place.glob("*/run.yaml")):
         with suppress(EmbenchError):
-            found[folder] = read_manifest(folder)
-    same = ("label_subjects", "label_fraction", "train_dataset", "drop")
-    return {
-        folder: other
-        for folder, other in found.items()
-        if not other.dev and all(ours.config.get(key) == other.config.get(key) for key in same)
-    }
+            other = read_manifest(folder)
+            if not other.dev and all(ours.config.get(key) == other.config.get(key) for key in same):
+                found[folder] = other
+    return found
 
 
 def _read_first_comparable(ours: Record, folders: Sequence[Path]) -> Record | None:
@@ -197,14 +194,10 @@ def _describe_gain(run: RunFacts, target: Target, others: Mapping[str, Record]) 
         f"{len(names)} recordings."
         for m, g in zip(others, gain, strict=True)
     )
-    rows = [
-        (
-            names[k],
-            str(predictions.subject[predictions.recording == names[k]][0]),
-            *(float(sign * v) for v in good[:, k]),
-        )
-        for k in better[:N_LISTED]
-    ]
+    rows = []
+    for k in better[:N_LISTED]:
+        subject = str(predictions.subject[predictions.recording == names[k]][0])
+        rows.append((names[k], subject, *(float(sign * v) for v in good[:, k])))
     head = ("recording", "subject", "fusion", *(f"{m} alone" for m in others))
     listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
     intro = paragraph(f"{summary} Those below were selected because they favour it: they are examples, not evidence.")

@@ -450,14 +450,9 @@ def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[
     for subject, name in of_subject:
         who.setdefault(name, set()).add(subject)
     ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may be the number of a stimulus
-    return {
-        name
-        for name, having in who.items()
-        if len(having) > 1
-        and not _DATE.search(name)
-        and not re.search(r"[/\\]", name)
-        and not any(id_ in name.casefold() for id_ in ids)
-    }
+    shared = [name for name, having in who.items() if len(having) > 1]
+    plain = [name for name in shared if not (_DATE.search(name) or re.search(r"[/\\]", name))]
+    return {name for name in plain if not any(id_ in name.casefold() for id_ in ids)}
 
 
 def _render_header(content: LookContent, title: str, faults: Sequence[str]) -> Markup:

@@ -155,13 +155,10 @@ def format_cell(value: Any) -> str:
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
     """Return an HTML table whose first column has the names of the rows."""
-    cells = [
-        (
-            format_cell(first) if isinstance(first, float) else str(first),
-            [(_get_class(cell), format_cell(cell)) for cell in others],
-        )
-        for first, *others in rows
-    ]
+    cells = []
+    for first, *others in rows:
+        name = format_cell(first) if isinstance(first, float) else str(first)
+        cells.append((name, [(_get_class(cell), format_cell(cell)) for cell in others]))
     return render_macro("table", head, cells, caption)
 
 

@@ -87,13 +87,9 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
-    metrics = {name for run in runs for target in run.scores.primary_metrics for name in run.scores.of(target)}
-    models = {
-        _model_id(model.name)
-        for run in runs
-        for target in run.scores.primary_metrics
-        for model in _list_models(run, target)
-    }
+    places = [(run, target) for run in runs for target in run.scores.primary_metrics]
+    metrics = {name for run, target in places for name in run.scores.of(target)}
+    models = {_model_id(model.name) for run, target in places for model in _list_models(run, target)}
     for option, named, known in (
         ("column", columns, [_DIFFERENCE, *_COUNTS, *sorted(metrics), *_COSTS]),
         ("row", rows, [NO_ROWS, *sorted(models)]),
